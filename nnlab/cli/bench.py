@@ -1,0 +1,29 @@
+"""`nnlab bench`: speeds as ratios against another program, timed in the same run."""
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="Which benchmark: train.")],
+    pairs: Annotated[int, typer.Option(min=3, help="Interleaved pairs of timings.")] = 15,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON on stdout.")] = False,
+) -> None:
+    """Time nnlab beside another program, in interleaved pairs; print the other program's source."""
+    from nnlab.bench import BENCHMARKS
+    from nnlab.cli import terminal
+    from nnlab.errors import InputError, suggest
+
+    if name not in BENCHMARKS:
+        raise InputError(f"nnlab bench {name}: unknown; {suggest(name, BENCHMARKS)}")
+    result = BENCHMARKS[name](pairs, terminal.Terminal())
+    if as_json:
+        print(json.dumps({"schema_version": 1, "source": result.source, "rows": result.rows}))
+        return
+    console = terminal.out()
+    console.print(result.source, markup=False)
+    columns = list(result.rows[0])
+    rows = [[terminal.number(row[column]) for column in columns] for row in result.rows]
+    console.print(terminal.table(result.title, columns, rows))

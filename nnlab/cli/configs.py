@@ -1,0 +1,82 @@
+"""`nnlab configs`: the configs that come with nnlab, and checks for your own."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnlab.errors import InputError, suggest
+
+app = typer.Typer(help="List, show, copy and check configs; print their JSON schema.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_() -> None:
+    """The shipped configs, and what each of them shows."""
+    from nnlab.cli import terminal
+    from nnlab.config import shipped_configs
+
+    rows = [
+        (terminal.escape(name), terminal.escape(_about(path))) for name, path in shipped_configs().items()
+    ]
+    made = terminal.table("nnlab train --config NAME", ("name", "what it shows"), rows)
+    made.columns[1].justify = "left"
+    terminal.out().print(made)
+
+
+def _about(path: Path) -> str:
+    """The comment on the second line; the first one holds the command."""
+    lines = path.read_text("utf-8").splitlines()
+    return lines[1].removeprefix("#").strip() if len(lines) > 1 and lines[1].startswith("#") else ""
+
+
+@app.command()
+def show(name: str) -> None:
+    """Print a config."""
+    from nnlab.config import read_source
+
+    print(read_source(name).text, end="")
+
+
+@app.command()
+def copy(name: str, destination: Annotated[Path | None, typer.Argument()] = None) -> None:
+    """Copy a shipped config, to change it. Never overwrites a file."""
+    from nnlab.config import shipped_configs
+
+    shipped = shipped_configs()
+    if name not in shipped:
+        raise InputError(f"no shipped config is named {name}; {suggest(name, shipped)}")
+    target = destination or Path(f"{name}.yaml")
+    if target.is_dir():
+        target = target / f"{name}.yaml"
+    try:
+        with open(target, "x", encoding="utf-8") as file:
+            file.write(shipped[name].read_text("utf-8"))
+    except FileExistsError:
+        raise InputError(
+            f"{target}: exists already; name another file: nnlab configs copy {name} FILE"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror})") from None
+    print(target)
+
+
+@app.command("check")
+def check_(configs: list[str]) -> None:
+    """Check configs without running them."""
+    from nnlab.config import check, read_source
+    from nnlab.experiments import CONFIG_CLASSES
+
+    for config in configs:
+        check(read_source(config), CONFIG_CLASSES)
+        print(f"{config}: good")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a config, for editors that complete and check YAML."""
+    from nnlab.config import json_schema
+    from nnlab.experiments import CONFIG_CLASSES
+
+    print(json.dumps(json_schema(CONFIG_CLASSES), indent=2, ensure_ascii=False))

@@ -1,0 +1,190 @@
+"""`nnlab runs`: what was run, what came out, and many runs side by side."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nnlab.errors import InputError
+
+if TYPE_CHECKING:
+    from nnlab.record import Run
+
+app = typer.Typer(help="List, show and compare runs.", no_args_is_help=True)
+RunsFolder = Annotated[Path, typer.Option("--runs", help="The folder that holds the run folders.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+@app.command("list")
+def list_(runs: RunsFolder = Path("runs"), as_json: AsJson = False) -> None:
+    """Every run, oldest first."""
+    from nnlab.cli import terminal
+    from nnlab.record import find_runs
+
+    if not runs.is_dir():
+        raise InputError(f"{runs}: no such folder; runs go to runs/ or to where --runs DIR says")
+    found = list(find_runs(runs))
+    if as_json:
+        print(json.dumps([run.summary | {"status": run.status} for run in found], ensure_ascii=False))
+        return
+    rows = [
+        (
+            terminal.escape(str(run.folder)),
+            run.status,
+            terminal.escape(_seeds(run)),
+            _headline(run),
+            f"{run.summary.get('wall_seconds') or 0:.0f} s",
+        )
+        for run in found
+    ]
+    terminal.out().print(
+        terminal.table(f"{len(rows)} runs", ("run", "status", "seeds", "result", "time"), rows)
+    )
+
+
+def _seeds(run: "Run") -> str:
+    seeds = run.summary.get("seeds")
+    return f"{seeds[0]}-{seeds[-1]}" if seeds else str(run.summary.get("seed"))
+
+
+def _headline(run: "Run") -> str:
+    """The one number that a list has room for."""
+    from nnlab.cli import terminal
+
+    metrics = run.summary.get("metrics", {})
+    for name in ("test/accuracy", "test/loss", "train/loss"):
+        if name in metrics:
+            value = metrics[name]
+            shown = terminal.spread(value, name) if isinstance(value, dict) else terminal.percent(name, value)
+            return f"{name} {shown}"
+    claims = run.summary.get("claims", [])
+    passed = sum(claim["verdict"] == "PASS" for claim in claims)
+    return f"{passed} of {len(claims)} claims pass" if claims else ""
+
+
+@app.command()
+def show(run: Path, as_json: AsJson = False) -> None:
+    """One run: metrics, results, claims and files."""
+    from nnlab.cli.train import report
+    from nnlab.record import open_run
+
+    found = open_run(run)
+    summary = found.summary | {"status": found.status, "run_dir": str(found.folder)}
+    if as_json:
+        print(json.dumps(summary, ensure_ascii=False))
+        return
+    print(f"{summary['name']}: {summary['status']}, started {summary.get('started')}")
+    if summary.get("message"):
+        print(summary["message"])
+    for file in sorted(found.folder.rglob("*.png")):
+        print(file)
+    report(summary, as_json=False, quiet=False)
+
+
+@app.command()
+def compare(
+    runs: list[Path],
+    as_json: AsJson = False,
+    png: Annotated[Path | None, typer.Option(help="Draw the validation curves into this new file.")] = None,
+) -> None:
+    """Many runs side by side: where their configs differ, and what came out.
+
+    Runs of one config that differ in the seed alone are joined: mean ± 95% interval.
+    """
+    from nnlab.cli import terminal
+    from nnlab.record import open_run
+
+    sets = _by_config([member for run in runs for member in _members(open_run(run))])
+    labels = _labels([_flat(members[0]) for members in sets])
+    names = list(dict.fromkeys(n for ms in sets for m in ms for n in m.summary.get("metrics", {})))
+    joined = [{name: _join(members, name) for name in names} for members in sets]
+    if as_json:
+        rows = [
+            {"label": label, "runs": [str(m.folder) for m in members], "metrics": metrics}
+            for label, members, metrics in zip(labels, sets, joined, strict=True)
+        ]
+        print(json.dumps(rows, ensure_ascii=False))
+    else:
+        rows_shown = [
+            [terminal.escape(label), str(len(members)), *(terminal.spread(m[n], n) for n in names)]
+            for label, members, m in zip(labels, sets, joined, strict=True)
+        ]
+        terminal.out().print(terminal.table("", ("config", "seeds", *names), rows_shown))
+    if png is not None:
+        _draw(labels, sets, png)
+
+
+def _members(run: "Run") -> "list[Run]":
+    from nnlab.record import open_run
+
+    if not run.is_group:
+        return [run]
+    return [open_run(run.folder / name) for name in run.summary["members"]]
+
+
+def _flat(run: "Run") -> dict[str, str]:
+    """The config as dotted keys, without the seed and the name."""
+    from nnlab.config import parse_yaml
+
+    def walk(prefix: str, value: Any) -> dict[str, str]:
+        if isinstance(value, dict) and value:
+            return {k: v for key, item in value.items() for k, v in walk(f"{prefix}.{key}", item).items()}
+        return {prefix.removeprefix("."): json.dumps(value)}
+
+    try:
+        values = parse_yaml(run.config_text(), str(run.folder / "config.yaml"))
+    except OSError:
+        raise InputError(f"{run.folder}: has no config.yaml") from None
+    return walk("", {key: value for key, value in values.items() if key not in ("seed", "name")})
+
+
+def _by_config(runs: "list[Run]") -> "list[list[Run]]":
+    """Runs with equal configs together, in the order of their first."""
+    sets: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        sets[json.dumps(_flat(run), sort_keys=True)].append(run)
+    return list(sets.values())
+
+
+def _labels(configs: list[dict[str, str]]) -> list[str]:
+    """What tells each config from the others: the keys in which they differ."""
+    keys = list(dict.fromkeys(key for config in configs for key in config))
+    different = [key for key in keys if len({config.get(key) for config in configs}) > 1]
+    return [
+        ", ".join(f"{key}={config[key].strip(chr(34))}" for key in different if key in config)
+        or "the same config"
+        for config in configs
+    ]
+
+
+def _join(members: "list[Run]", name: str) -> dict[str, Any]:
+    from nnlab.theory import mean_interval
+
+    values = [m.summary["metrics"][name] for m in members if m.summary["metrics"].get(name) is not None]
+    if not values:
+        return {"mean": None, "interval": [None, None], "values": []}
+    return {"mean": sum(values) / len(values), "interval": list(mean_interval(values)), "values": values}
+
+
+def _draw(labels: list[str], sets: "list[list[Run]]", png: Path) -> None:
+    import numpy as np
+
+    from nnlab import figures
+
+    for file in (png.with_suffix(".png"), png.with_suffix(".svg")):
+        if file.exists():
+            raise InputError(f"{file}: exists already; name another file")
+    histories = {}
+    for label, members in zip(labels, sets, strict=True):
+        curves = [{row["epoch"]: row["loss"] for row in m.metrics("val")} for m in members]
+        epochs = sorted(set.intersection(*(set(c) for c in curves)) if curves else set())
+        if epochs:
+            values = np.array([[c[e] for c in curves] for e in epochs], dtype=float)
+            histories[label] = {"epoch": np.array(epochs), "loss": values.mean(1)}
+    if not histories:
+        raise InputError("none of these runs has a validation curve to draw")
+    figure = figures.compare_curves(histories, x="epoch", y="loss", title="Validation loss")
+    for path in figures.save(figure, png.parent, png.stem):
+        print(path)

@@ -1,0 +1,111 @@
+"""What a person sees: progress and messages on stderr, tables on stdout."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from nnlab.experiments.session import Advance
+
+VERDICT_STYLES = {"PASS": "green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
+
+
+class Terminal:
+    """The reporter of the command line. Where stderr is no terminal, bars and colours stay away."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, message: str) -> None:
+        self._console.print(message, markup=False)
+
+    @contextmanager
+    def bar(self, title: str) -> "Iterator[Advance]":
+        if not self._console.is_terminal:
+            yield lambda done, total, text: None
+            return
+        columns = (
+            TextColumn("{task.description}", markup=False), BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"), TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}", markup=False),
+        )  # fmt: skip
+        with Progress(*columns, console=self._console, transient=True, refresh_per_second=4) as progress:
+            task = progress.add_task(title, total=None, text="", start=True)
+            yield lambda done, total, text: progress.update(task, completed=done, total=total, text=text)
+
+
+def out() -> Console:
+    """The console of results; where stdout is no terminal, tables keep their full width."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=160)
+
+
+def number(value: object) -> str:
+    """A number for a table: four significant digits, `-` for none."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return escape(str(value))
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.4g}"
+
+
+def percent(name: str, value: object) -> str:
+    """A metric for a table: accuracies in percent."""
+    if name.endswith("accuracy") and isinstance(value, int | float):
+        return f"{100 * value:.2f}%"
+    return number(value)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table of ready strings; the first column stands left, the others right."""
+    made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    for position, column in enumerate(columns):
+        made.add_column(escape(column), justify="left" if position == 0 else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def spread(values: Mapping[str, Any], name: str) -> str:
+    """mean ± half width of the 95% interval, for a metric over seeds."""
+    mean, (low, high) = values["mean"], values["interval"]
+    if mean is None or low is None:
+        return percent(name, mean)
+    half = (high - low) / 2
+    if name.endswith("accuracy"):
+        return f"{100 * mean:.2f} ± {100 * half:.2f}%"
+    return f"{mean:.4g} ± {half:.2g}"
+
+
+def claims_table(claims: Sequence[Mapping[str, Any]]) -> Table:
+    """Claim, predicted, measured, interval, verdict."""
+    rows = []
+    for claim in claims:
+        style = VERDICT_STYLES.get(claim["verdict"], "")
+        rows.append((
+            escape(claim["sentence"]), _predicted(claim["predicted"]), number(claim["measured"]),
+            _interval(claim["interval"]), f"[{style}]{claim['verdict']}[/{style}]",
+        ))  # fmt: skip
+    return table("claims", ("claim", "predicted", "measured", "interval", "verdict"), rows)
+
+
+def _predicted(value: object) -> str:
+    if isinstance(value, list | tuple):
+        low, high = value
+        if low is None:
+            return f"≤ {number(high)}"
+        return f"≥ {number(low)}" if high is None else f"{number(low)} to {number(high)}"
+    return number(value)
+
+
+def _interval(interval: Sequence[Any] | None) -> str:
+    if interval is None or None in interval:
+        return "-"
+    return f"{number(interval[0])} to {number(interval[1])}"

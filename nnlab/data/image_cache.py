@@ -1,0 +1,96 @@
+"""Decoded images on disk, so that an image folder is decoded only once.
+
+One file for each image folder and number of channels; it holds the fingerprint of the files that it was
+made from, and is replaced when that no longer fits.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlab.data.locations import cache_folder
+
+VERSION = 1
+"""Of the cached content; raise it when images are decoded in another way."""
+
+
+class ImageFile(NamedTuple):
+    """A file and what tells whether it has changed: its size in bytes, its time of change."""
+
+    path: str
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, eq=False)
+class CachedImages:
+    """(N, C, H, W) uint8, with the notes that came up when they were decoded."""
+
+    images: NDArray[np.uint8]
+    notes: tuple[str, ...]
+
+
+def file_for(root: Path, channels: int) -> Path:
+    """Where the images of the folder `root` with so many channels are cached."""
+    key = _digest([os.fsencode(root.resolve()), str(channels).encode()])
+    return cache_folder() / "image_folder" / f"{key}.npz"
+
+
+def fingerprint(root: Path, files: Sequence[ImageFile]) -> str:
+    """Changes with every file that is added, removed, renamed, or changed in size or time of change."""
+    parts = [str(VERSION).encode()]
+    for file in files:
+        below_root = file.path.removeprefix(str(root))
+        parts += [os.fsencode(below_root), f"{file.size} {file.modified_ns}".encode()]
+    return _digest(parts)
+
+
+def _digest(parts: Sequence[bytes]) -> str:
+    # No path holds a zero byte, so the parts cannot run into each other.
+    return hashlib.blake2b(b"\0".join(parts), digest_size=16).hexdigest()
+
+
+def read(path: Path, content: str, shape: tuple[int, int]) -> CachedImages | None:
+    """The cached images, or None where there are none of this fingerprint or the file is damaged.
+
+    Args:
+        shape: the number of images and of channels.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if str(stored["fingerprint"]) != content:
+                return None
+            # The zip file carries a checksum of each array, which numpy's reading verifies.
+            images, notes = stored["images"], tuple(map(str, stored["notes"]))
+    except Exception:  # whatever is wrong with it: the images are decoded again and the file replaced
+        return None
+    fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[:2] == shape
+    return CachedImages(images, notes) if fits else None
+
+
+def write(path: Path, content: str, cached: CachedImages) -> list[str]:
+    """Replaces the cache file in one step. Returns a note where that is not possible, else nothing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            try:
+                np.savez(
+                    file, fingerprint=content, notes=np.array(cached.notes, dtype=str), images=cached.images
+                )
+                file.close()
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        return [
+            f"{path}: the decoded images could not be cached ({error.strerror or error}); next time is as slow"
+        ]
+    return []

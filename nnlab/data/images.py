@@ -1,0 +1,241 @@
+"""Published image sets: scikit-learn's digits, and MNIST, Fashion-MNIST, CIFAR-10 through torchvision."""
+
+import contextlib
+import http.client
+import io
+import math
+import socket
+import struct
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnlab.data.dataset import RawData, Split
+from nnlab.data.splits import hold_out
+from nnlab.errors import DataError
+
+DOWNLOAD_TIMEOUT = 30.0
+"""Seconds without an answer after which a download is given up."""
+
+_IDX_FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
+_IDX_FILES = [f"{s}-{c}-ubyte" for s in ("train", "t10k") for c in ("images-idx3", "labels-idx1")]
+
+
+def load_digits(*, test: float, split_seed: int) -> RawData:
+    """scikit-learn's handwritten digits: 1,797 images (1, 8, 8) with values 0 … 16.
+
+    Args:
+        test: the part of the images to hold out for the test.
+        split_seed: of the draw that holds them out.
+    """
+    from sklearn.datasets import load_digits as sklearn_digits
+
+    bunch = sklearn_digits()
+    images = torch.from_numpy(bunch.images.astype(np.uint8)).unsqueeze(1)
+    labels = torch.from_numpy(bunch.target.astype(np.int64))
+    names = [str(digit) for digit in range(10)]
+    kept, held = hold_out(labels, test, split_seed=split_seed, purpose="test", names=names)
+    return RawData(
+        task="classification",
+        train=Split(images[kept], labels[kept]),
+        test=Split(images[held], labels[held]),
+        outputs=10,
+        class_names=names,
+        full_scale=16,
+    )
+
+
+def load_torchvision(
+    name: Literal["mnist", "fashion_mnist", "cifar10"], root: Path, *, download: bool = False
+) -> RawData:
+    """A published set with its own test split, from the files that torchvision lays out below `root`.
+
+    Args:
+        root: holds `MNIST/raw`, `FashionMNIST/raw` or `cifar-10-batches-py`.
+        download: whether to fetch the files where one is missing.
+
+    Raises:
+        DataError: where a file is missing, cannot be downloaded, or is damaged.
+    """
+    return _load_cifar10(root, download) if name == "cifar10" else _load_idx(name, root, download)
+
+
+# --- getting the files --------------------------------------------------------------------------------
+
+
+def _require(name: str, files: list[Path], fetch: Callable[[], object], download: bool) -> None:
+    """Makes sure that all files are there, by `fetch()` where that is wanted."""
+    if download and _missing(files):
+        _fetch(name, files, fetch)
+    missing = _missing(files)
+    if missing:
+        raise DataError(
+            f"data.name: {name} is not on this machine: looked for {', '.join(missing)} in "
+            f"{files[0].parent}. Get it by --set data.download=true, {_by_hand(files)}"
+        )
+
+
+def _missing(files: list[Path]) -> list[str]:
+    return [file.name for file in files if not file.is_file()]
+
+
+def _by_hand(files: list[Path]) -> str:
+    names = ", ".join(file.name for file in files)
+    return (
+        f"or put the files {names} there, or set data.root or the environment variable "
+        "NNLAB_DATA=FOLDER to a folder that holds them so"
+    )
+
+
+def _fetch(name: str, files: list[Path], fetch: Callable[[], object]) -> None:
+    try:
+        with _quiet_stdout(), _timeout(DOWNLOAD_TIMEOUT):
+            fetch()
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        reason = "; ".join(line for line in str(error).split("\n") if line) or type(error).__name__
+        raise DataError(
+            f"data.download: {name} could not be downloaded into {files[0].parent}: {reason}. "
+            f"Try again with a network, {_by_hand(files)}"
+        ) from None
+
+
+@contextlib.contextmanager
+def _quiet_stdout() -> Iterator[None]:
+    """torchvision reports its progress to a person at a terminal, and never on stdout."""
+    report = sys.stderr if sys.stderr.isatty() else io.StringIO()
+    with contextlib.redirect_stdout(report), contextlib.redirect_stderr(report):
+        yield
+
+
+@contextlib.contextmanager
+def _timeout(seconds: float) -> Iterator[None]:
+    """torchvision sets none, so that a network that swallows packets would hold the run for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+# --- MNIST and its likes ------------------------------------------------------------------------------
+
+
+def _load_idx(name: str, root: Path, download: bool) -> RawData:
+    from torchvision import datasets
+
+    published = getattr(datasets, _IDX_FOLDERS[name])
+    folder = root / _IDX_FOLDERS[name] / "raw"
+    _require(name, [folder / f for f in _IDX_FILES], lambda: published(root, download=True), download)
+    train, test = _idx_split(folder, "train"), _idx_split(folder, "t10k")
+    if train.inputs.shape[1:] != test.inputs.shape[1:]:
+        raise DataError(
+            f"{folder}: training images have {_size(train.inputs)} pixels, test images {_size(test.inputs)}"
+        )
+    names = [str(k) for k in range(10)] if name == "mnist" else list(published.classes)
+    return RawData("classification", train, test, outputs=10, class_names=names, full_scale=255)
+
+
+def _size(images: Tensor) -> str:
+    return f"{images.shape[-1]} × {images.shape[-2]}"
+
+
+def _idx_split(folder: Path, split: str) -> Split:
+    from torchvision.datasets import mnist
+
+    image_file, label_file = folder / f"{split}-images-idx3-ubyte", folder / f"{split}-labels-idx1-ubyte"
+    images, labels = _check_idx(image_file, 3), _check_idx(label_file, 1)
+    if images[0] != labels[0]:
+        raise DataError(
+            f"{label_file}: holds {labels[0]} labels, but {image_file.name} holds {images[0]} images. "
+            "Replace both files by those of one set"
+        )
+    inputs, targets = mnist.read_image_file(str(image_file)), mnist.read_label_file(str(label_file))
+    if int(targets.max()) > 9:
+        where = int(torch.nonzero(targets > 9)[0])
+        raise _damaged(label_file, f"label {where} is {int(targets[where])}, not one of 0 … 9")
+    return Split(inputs.unsqueeze(1), targets)
+
+
+def _check_idx(path: Path, dimensions: int) -> tuple[int, ...]:
+    """The shape that an idx file of unsigned bytes declares, once its length bears it out.
+
+    torchvision's reader does not look at the length closely: it would fail without naming the file, or
+    take 4 bytes of a longer header for data.
+    """
+    length = 4 + 4 * dimensions
+    try:
+        with path.open("rb") as file:
+            header = file.read(length)
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(header) < length:
+        raise _damaged(path, f"{size} bytes are too few for its header")
+    magic, *shape = struct.unpack(f">{1 + dimensions}I", header)
+    if magic != 0x0800 + dimensions:
+        raise _damaged(path, f"starts with {header[:4].hex()}, not with {0x0800 + dimensions:08x}")
+    if size != length + math.prod(shape):
+        declared = " × ".join(map(str, shape))
+        raise _damaged(
+            path, f"declares {declared} bytes after a header of {length}, but is {size} bytes long"
+        )
+    if 0 in shape:
+        raise _damaged(path, "holds nothing after its header")
+    return tuple(shape)
+
+
+def _damaged(path: Path, problem: str) -> DataError:
+    return DataError(
+        f"{path}: this file is damaged: {problem}. Delete it and get it again, by hand or by "
+        "--set data.download=true"
+    )
+
+
+# --- CIFAR-10 -----------------------------------------------------------------------------------------
+
+
+def _load_cifar10(root: Path, download: bool) -> RawData:
+    from torchvision.datasets import CIFAR10
+
+    sums = dict([*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], CIFAR10.meta["md5"])])
+    files = {root / CIFAR10.base_folder / file: md5 for file, md5 in sums.items()}
+    _require("cifar10", list(files), lambda: CIFAR10(root, download=True), download)
+    train, test = (_read_cifar10(root, files, train=train) for train in (True, False))
+    return RawData(
+        task="classification",
+        train=_cifar_split(train),
+        test=_cifar_split(test),
+        outputs=10,
+        class_names=list(train.classes),
+        full_scale=255,
+    )
+
+
+def _read_cifar10(root: Path, files: dict[Path, str], *, train: bool) -> Any:
+    """torchvision's object. The files are pickles: it reads none of them before checking its md5."""
+    from torchvision.datasets import CIFAR10
+    from torchvision.datasets.utils import check_integrity
+
+    try:
+        with warnings.catch_warnings():
+            # numpy 2.4.0 to 2.4.4 remark on how an old numpy wrote these files; the arrays are right.
+            warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
+            return CIFAR10(root, train=train)
+    except (OSError, RuntimeError) as error:
+        for file, md5 in files.items():
+            if not check_integrity(str(file), md5):
+                raise _damaged(file, f"its md5 is not the published {md5}") from None
+        raise DataError(f"{root / CIFAR10.base_folder}: cannot be read: {error}") from None
+
+
+def _cifar_split(published: Any) -> Split:
+    """(N, 32, 32, 3) -> (N, 3, 32, 32): the order in the files, so nothing is copied."""
+    images = torch.from_numpy(published.data.transpose(0, 3, 1, 2)).contiguous()
+    return Split(images, torch.tensor(published.targets, dtype=torch.int64))

@@ -1,0 +1,172 @@
+"""A user's own table: a csv file with a header line and one target column."""
+
+import csv
+import math
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import torch
+from torch import Tensor
+
+from nnlab.data.dataset import RawData, Split, Task
+from nnlab.data.splits import hold_out
+from nnlab.errors import DataError, suggest
+
+LARGEST = torch.finfo(torch.float32).max
+
+
+def load_csv(path: Path, *, target: str, task: Task, test: float, split_seed: int) -> RawData:
+    """Reads a comma-separated table in UTF-8 whose first line names the columns.
+
+    Every column but `target` is a feature and holds numbers. For classification the classes are the
+    distinct texts in the target column, in alphabetical order, or by value where all are numbers.
+
+    Args:
+        target: the name of the target column.
+        test: the part of the rows to hold out for the test.
+        split_seed: of the draw that holds them out.
+
+    Raises:
+        DataError: naming file, line, column and value of what does not fit.
+    """
+    table = _read(path, target, numeric_target=task == "regression")
+    inputs = torch.frombuffer(table.numbers, dtype=torch.float64).reshape(len(table.labels), -1).clone()
+    if task == "regression":
+        targets, inputs = inputs[:, -1:], inputs[:, :-1]
+        strata, names = torch.zeros(len(inputs), dtype=torch.int64), []
+    else:
+        names = _classes(table.labels)
+        positions = {name: k for k, name in enumerate(names)}
+        targets = strata = torch.tensor([positions[label] for label in table.labels])
+    kept, held = _hold_out(strata, test, split_seed, names)
+    return RawData(
+        task=task,
+        train=Split(inputs[kept], targets[kept]),
+        test=Split(inputs[held], targets[held]),
+        outputs=len(names) or 1,
+        class_names=names,
+    )
+
+
+def _hold_out(strata: Tensor, test: float, split_seed: int, names: list[str]) -> tuple[Tensor, Tensor]:
+    try:
+        return hold_out(strata, test, split_seed=split_seed, purpose="test", names=names)
+    except DataError as error:
+        if names and all(_number(name) is not None for name in names):
+            hint = f"{error}. Where the target is a quantity and no class, set data.task: regression"
+            raise DataError(hint) from None
+        raise
+
+
+def _classes(labels: list[str]) -> list[str]:
+    numbers = {label: _number(label) for label in labels}
+    if any(number is None for number in numbers.values()):
+        return sorted(numbers)
+    return sorted(numbers, key=lambda label: (numbers[label], label))
+
+
+def _number(cell: str) -> float | None:
+    """The finite number that a cell holds. (Python would also read 1_000, which no table means.)"""
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and "_" not in cell else None
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Table:
+    numbers: "array[float]"  # row by row: the features, then the target where it is a number
+    labels: list[str]  # the target column as it is written
+
+
+def _read(path: Path, target: str, numeric_target: bool) -> _Table:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return _parse(path, _rows(path, file), target, numeric_target)
+    except FileNotFoundError:
+        raise DataError(f"data.path: {path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"data.path: {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: this is no text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from None
+
+
+def _parse(path: Path, rows: Iterator[tuple[int, list[str]]], target: str, numeric_target: bool) -> _Table:
+    _, names = next(rows, (0, []))
+    position = _check_header(path, names, target)
+    features = [k for k in range(len(names)) if k != position]
+    numeric = [*features, position] if numeric_target else features
+    table = _Table(array("d"), [])
+    for line, row in rows:
+        if len(row) != len(names):
+            raise DataError(
+                f"{path}, line {line}: {len(row)} cells, but the header names {len(names)} columns"
+            )
+        table.numbers.extend(_cell(path, line, names[k], row[k]) for k in numeric)
+        if not row[position]:
+            raise DataError(
+                f"{path}, line {line}, column {target}: the target is empty; fill or remove the row"
+            )
+        table.labels.append(row[position])
+    if not table.labels:
+        raise DataError(f"{path}: there is no row below the header line")
+    return table
+
+
+def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of every row that is not blank."""
+    reader = csv.reader(file, strict=True)
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise DataError(f"{path}, line {reader.line_num}: this is not a valid csv row: {error}") from None
+        if row is None:
+            return
+        if row:
+            yield reader.line_num, [cell.strip() for cell in row]
+
+
+def _check_header(path: Path, names: list[str], target: str) -> int:
+    """The position of the target column."""
+    if not names:
+        raise DataError(f"{path}: the file is empty; its first line must name the columns")
+    if all(_number(name) is not None for name in names):
+        raise DataError(
+            f"{path}, line 1: it must name the columns, but holds only numbers: {', '.join(names[:5])}"
+        )
+    for k, name in enumerate(names):
+        if not name:
+            raise DataError(f"{path}, line 1: column {k + 1} has no name")
+        if name in names[:k]:
+            raise DataError(f"{path}, line 1: two columns are named {name}; names must differ")
+    if target not in names:
+        alone = " (the columns must be separated by commas)" if len(names) == 1 else ""
+        raise DataError(f"data.target: {target} is no column of {path}; {suggest(target, names)}{alone}")
+    if len(names) == 1:
+        raise DataError(f"{path}: the target {target} is the only column; there must be at least one feature")
+    return names.index(target)
+
+
+def _cell(path: Path, line: int, column: str, cell: str) -> float:
+    value = _number(cell)
+    if value is None:
+        shown = repr(cell) if cell else "an empty cell"
+        raise DataError(
+            f"{path}, line {line}, column {column}: {shown} is not a finite number; "
+            "every column but a class target must hold numbers"
+        )
+    if abs(value) > LARGEST:
+        raise DataError(
+            f"{path}, line {line}, column {column}: {cell} is beyond float32 (at most {LARGEST:.2g})"
+        )
+    return value

@@ -1,0 +1,21 @@
+"""What an experiment hands back when it has run."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from nnlab.theory import Claim
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The contents of a finished summary.
+
+    Attributes:
+        metrics: flat, named `train/loss`, `val/accuracy`, `test/accuracy`…
+        results: rows of the experiment's table.
+        claims: what was predicted, measured and judged.
+    """
+
+    metrics: dict[str, float]
+    results: list[dict[str, Any]] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)

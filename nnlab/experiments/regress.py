@@ -1,0 +1,81 @@
+"""Train on number targets by squared error, and show the function that was learned."""
+
+from typing import Literal
+
+import torch
+
+from nnlab import figures
+from nnlab.config import Regression1dData, TrainingExperiment
+from nnlab.data import target_function
+from nnlab.errors import InputError
+from nnlab.experiments import drawing
+from nnlab.experiments.outcome import Outcome
+from nnlab.experiments.session import Session
+from nnlab.experiments.training_run import Parts, build_parts, train
+from nnlab.record import Record
+from nnlab.theory import Claim, exact_claim
+from nnlab.training import predict
+from nnlab.training.losses import squared_error
+
+
+class Config(TrainingExperiment):
+    """Fits a function by squared error."""
+
+    experiment: Literal["regress"]
+
+
+def run(config: Config, record: Record, session: Session) -> Outcome:
+    """Trains, evaluates on the test set, and draws the fit where the input is one number."""
+    parts = build_parts(config, session)
+    data = parts.data
+    if data.task != "regression":
+        raise InputError(
+            f"data.name: {config.data.name} has class labels; use experiment: classify, not regress"
+        )
+    record.start()
+    result = train(config, parts, record, session)
+    outputs = predict(parts.model, data, data.test.inputs, config.training.precision)
+    drawing.draw_curves(
+        record,
+        result,
+        loss_label=f"squared error ({config.loss.reduction})"
+        if config.loss.name == "squared_error"
+        else "loss",
+    )
+    if data.input_shape == (1,) and data.outputs == 1:
+        _draw_fit(config, record, parts, outputs)
+    metrics = result.metrics | {"epochs": result.epochs, "best/epoch": result.best_epoch}
+    return Outcome(metrics, claims=[_reductions_claim(outputs, data.test.targets)])
+
+
+def _draw_fit(config: Config, record: Record, parts: Parts, outputs: torch.Tensor) -> None:
+    """The target, the points and the learned function, by ascending input."""
+    data = parts.data
+    x = data.raw(data.test.inputs)[:, 0]
+    order = x.argsort()
+    if isinstance(config.data, Regression1dData):
+        target = target_function(config.data.function)(x)
+    else:
+        target = data.test.targets[:, 0]
+    arrays = {
+        "x": x[order], "target": target[order], "prediction": outputs[order, 0],
+        "points_x": data.raw(data.train.inputs)[:, 0], "points_y": data.train.targets[:, 0],
+    }  # fmt: skip
+    columns = {key: drawing.numbers(value) for key, value in arrays.items()}
+    record.save_arrays(**{f"fit/{key}": value for key, value in columns.items()})
+    record.save_figure(figures.regression_fit(**columns), "fit")
+
+
+def _reductions_claim(outputs: torch.Tensor, targets: torch.Tensor) -> Claim:
+    """The two reductions differ by the factor N, and by nothing else: their step sizes differ by it too."""
+    y, ȳ = outputs.double(), targets.double()
+    ratio = float(squared_error(y, ȳ, "sum") / squared_error(y, ȳ, "mean")) / len(y)
+    return exact_claim(
+        "sum_is_n_times_mean",
+        sentence="The summed squared error is N times the mean one, so its step size must be N times smaller.",
+        formula="½ Σ‖y − ȳ‖² = N · (1/2N) Σ‖y − ȳ‖²",
+        hypotheses=[f"N = {len(y)} test points"],
+        predicted=1.0,
+        measured=ratio,
+        tolerance=1e-12,
+    )

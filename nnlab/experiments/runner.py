@@ -1,0 +1,176 @@
+"""Runs an experiment into a run folder: one seed, several seeds, or the rest of a run that was cut off."""
+
+import errno
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from nnlab.config import Experiment, TrainingExperiment, check, source_from_file, to_yaml
+from nnlab.errors import Diverged, ExperimentError, InputError, Interrupted, NnlabError
+from nnlab.experiments import CONFIG_CLASSES, EXPERIMENTS
+from nnlab.experiments.session import Session, select_device, stoppable
+from nnlab.record import Group, Record, Run, check_writable, open_run, slug, stamp
+from nnlab.theory import mean_interval
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def run(config: Experiment, runs: Path, session: Session) -> dict[str, Any]:
+    """Runs one experiment in a new folder under `runs`; returns its summary."""
+    check_writable(runs)
+    with stoppable(session):
+        return _execute(config, _new_record(config, runs / config.experiment, _stem(config)), session)
+
+
+def run_seeds(config: Experiment, seeds: int, runs: Path, session: Session) -> dict[str, Any]:
+    """Runs one experiment with the seeds seed, seed + 1, …; returns the group's summary."""
+    check_writable(runs)
+    group = Group(
+        runs / config.experiment,
+        f"{_stem(config)}x{seeds}",
+        to_yaml(config),
+        _facts(config),
+        range(config.seed, config.seed + seeds),
+    )
+    with stoppable(session):
+        return _run_members(config, group, session)
+
+
+def resume(path: Path, session: Session) -> dict[str, Any]:
+    """Goes on with a run, or a group of runs, in its own folder; returns the summary."""
+    found = open_run(path)
+    if found.status == "finished":
+        session.reporter.say(f"{path} is finished: there is nothing to resume")
+        return found.summary
+    config = read_config(found)
+    with stoppable(session):
+        if found.is_group:
+            return _run_members(config, Group.reopen(found), session)
+        return _execute(config, _reopened(found), session)
+
+
+def read_config(found: Run) -> Experiment:
+    """The checked config of a run folder."""
+    return check(source_from_file(found.folder / "config.yaml"), CONFIG_CLASSES)
+
+
+def _stem(config: Experiment) -> str:
+    return f"{stamp()}-{slug(config.name or config.experiment)}-s{config.seed}"
+
+
+def _facts(config: Experiment) -> dict[str, Any]:
+    return {"experiment": config.experiment, "name": config.name or config.experiment, "seed": config.seed}
+
+
+def _new_record(config: Experiment, parent: Any, stem: str) -> Record:
+    device = "cpu"
+    if isinstance(config, TrainingExperiment):
+        device = str(select_device(config.training))
+    return Record(parent, stem, to_yaml(config), _facts(config), device)
+
+
+def _reopened(found: Run) -> Record:
+    if found.status == "running":
+        raise InputError(f"{found.folder}: another process is running this run right now")
+    if found.status == "diverged":
+        raise InputError(
+            f"{found.folder}: this run diverged and would do so again; start a new one with a smaller step size"
+        )
+    return Record.reopen(found.folder)
+
+
+def _run_members(config: Experiment, group: Group, session: Session) -> dict[str, Any]:
+    summaries = []
+    try:
+        for number, seed in enumerate(group.seeds, 1):
+            session.reporter.say(f"seed {seed} ({number} of {len(group.seeds)})")
+            member = config.model_copy(update={"seed": seed})
+            summaries.append(_run_member(member, group, session))
+            group.add(Path(summaries[-1]["run_dir"]))
+    except BaseException as error:
+        group.write_summary(**_ending(error))
+        raise
+    group.write_summary(
+        status="finished",
+        metrics={name: _over_seeds(name, summaries) for name in summaries[0]["metrics"]},
+        verdicts=_verdicts(summaries),
+    )
+    return group.summary
+
+
+def _run_member(config: Experiment, group: Group, session: Session) -> dict[str, Any]:
+    folder = group.member(config.seed)
+    if folder is None:
+        return _execute(config, _new_record(config, group.folder, f"s{config.seed}"), session)
+    found = open_run(folder)
+    if found.status == "finished":
+        return found.summary
+    return _execute(read_config(found), _reopened(found), session)
+
+
+def _over_seeds(name: str, summaries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean over seeds and its 95% interval (Student's t)."""
+    values = [s["metrics"][name] for s in summaries if s["metrics"].get(name) is not None]
+    if not values:
+        return {"mean": None, "interval": [None, None], "values": []}
+    return {"mean": sum(values) / len(values), "interval": list(mean_interval(values)), "values": values}
+
+
+def _verdicts(summaries: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """How often each claim was judged how."""
+    counts: dict[str, Counter[str]] = {}
+    for summary in summaries:
+        for claim in summary["claims"]:
+            counts.setdefault(claim["name"], Counter())[claim["verdict"]] += 1
+    return {name: dict(count) for name, count in counts.items()}
+
+
+def _execute(config: Experiment, record: Record, session: Session) -> dict[str, Any]:
+    """Runs the experiment and sees to it that the summary tells how it ended."""
+    try:
+        outcome = EXPERIMENTS[config.experiment].run(config, record, session)
+        record.finish(
+            "finished",
+            metrics=outcome.metrics,
+            results=outcome.results,
+            claims=[claim.as_dict() for claim in outcome.claims],
+        )
+    except BaseException as error:
+        if not record.started:
+            raise
+        ending = _ending(error)
+        try:
+            record.finish(**ending)
+        except OSError:
+            pass  # the disk is full: the last whole summary stays
+        raise _explained(error, record.folder) from error
+    return record.summary
+
+
+def _ending(error: BaseException) -> dict[str, Any]:
+    """Status and message of a run that ended with `error`."""
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        status = "interrupted"
+    elif isinstance(error, Diverged):
+        status = "diverged"
+    else:
+        status = "failed"
+    return {"status": status, "message": str(error) or type(error).__name__}
+
+
+def _explained(error: BaseException, folder: Path) -> BaseException:
+    """What to raise: our own errors gain the folder, a full disk and a Ctrl-C become errors of ours."""
+    go_on = f"go on with: nnlab train --resume {folder}"
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return Interrupted(f"{error or 'interrupted'}; {go_on}")
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return ExperimentError(
+            f"{folder}: no space left on the disk; what was written so far is readable. Free some, then {go_on}"
+        )
+    if isinstance(error, ExperimentError):
+        return type(error)(f"{error}\n{folder}")
+    if isinstance(error, NnlabError):
+        return error
+    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
+        return ExperimentError(f"out of memory: {error}. Try a smaller data.batch_size\n{folder}")
+    return error

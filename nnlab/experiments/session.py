@@ -1,0 +1,115 @@
+"""What a run is given beside its config: device, data, a way to speak, a way to be stopped."""
+
+import signal
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Protocol
+
+import torch
+
+from nnlab.config import DataSection, Training
+from nnlab.data import DataSet, build_data
+from nnlab.errors import InputError
+
+Advance = Callable[[int, int, str], None]
+
+
+class Reporter(Protocol):
+    """How a run speaks to a person: one line at a time, and a bar for what takes long."""
+
+    def say(self, message: str) -> None: ...
+
+    def bar(self, title: str) -> AbstractContextManager[Advance]:
+        """A bar that is moved by (done, total, a short text)."""
+        ...
+
+
+class Silence:
+    """The reporter of notebooks, tests and `--quiet`."""
+
+    def say(self, message: str) -> None:
+        pass
+
+    def bar(self, title: str) -> AbstractContextManager[Advance]:
+        return nullcontext(lambda done, total, text: None)
+
+
+@dataclass
+class Session:
+    """Shared by the runs of one command; the members of a group of seeds share its data set too."""
+
+    reporter: Reporter = field(default_factory=Silence)
+    allow_custom_code: bool = False
+    stop_requested: bool = False
+    _data: dict[str, DataSet] = field(default_factory=dict)
+
+    def stop(self) -> bool:
+        return self.stop_requested
+
+    def data(self, section: DataSection, training: Training) -> DataSet:
+        """The data set on the training's device; built once for equal sections."""
+        device, dtype = select_device(training), dtype_of(training)
+        key = f"{section!r} {device} {dtype}"
+        if key not in self._data:
+            with self.reporter.bar("reading images") as advance:
+                data = build_data(
+                    section, device=device, dtype=dtype, progress=lambda done, total: advance(done, total, "")
+                )
+            for note in data.notes:
+                self.reporter.say(note)
+            self._data = {key: data}  # one set at a time: it may fill the memory
+        return self._data[key]
+
+
+def select_device(training: Training) -> torch.device:
+    """`auto` is CUDA, else MPS, else the CPU. Raises InputError where the one asked for is absent."""
+    has_mps = torch.backends.mps.is_available()
+    if training.device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if has_mps and training.precision != "float64" else "cpu")
+    if training.device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "training.device: cuda: this machine has no CUDA device that torch can use; "
+            "allowed here: auto, cpu" + (", mps" if has_mps else "")
+        )
+    if training.device == "mps" and not has_mps:
+        raise InputError(
+            "training.device: mps: this machine has no Apple GPU; allowed here: auto, cpu"
+            + (", cuda" if torch.cuda.is_available() else "")
+        )
+    return torch.device(training.device)
+
+
+def dtype_of(training: Training) -> torch.dtype:
+    """The type of weights and data: mixed precision keeps both in float32."""
+    return torch.float64 if training.precision == "float64" else torch.float32
+
+
+def generator(seed: int, purpose: str) -> torch.Generator:
+    """Random numbers for one purpose: how much another purpose draws does not move them."""
+    return torch.Generator().manual_seed((seed * 0x9E3779B1 + zlib.crc32(purpose.encode())) % 2**63)
+
+
+@contextmanager
+def stoppable(session: Session) -> Iterator[None]:
+    """SIGINT and SIGTERM ask the session to stop after the step; a second one interrupts at once."""
+
+    def request(number: int, frame: FrameType | None) -> None:
+        if session.stop_requested:
+            raise KeyboardInterrupt
+        session.stop_requested = True
+
+    try:
+        before = {s: signal.signal(s, request) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: a notebook's worker; its owner has the signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,144 @@
+"""Text in figures: every string a user can choose is shown literally, and numbers as a slide writes them.
+
+Matplotlib reads `$…$` as mathematics and warns about characters its font lacks. Class names, run names
+and titles come from folders, tables and flags, so `plain` takes both powers away from them.
+"""
+
+import math
+from functools import lru_cache
+
+from matplotlib import font_manager
+from matplotlib.ft2font import FT2Font
+from matplotlib.textpath import TextToPath
+
+_FALLBACK_FAMILIES = (  # where installed: scripts that DejaVu Sans, which comes with matplotlib, lacks
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK KR",
+    "Noto Sans SC",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Hiragino Sans GB",
+    "Malgun Gothic",
+    "WenQuanYi Zen Hei",
+    "Noto Sans Devanagari",
+    "Noto Sans Bengali",
+    "Noto Sans Thai",
+    "Noto Sans",
+    "Arial Unicode MS",
+)
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@lru_cache(maxsize=1)
+def families() -> tuple[str, ...]:
+    """The font families of every text: DejaVu Sans, then the installed ones that cover other scripts."""
+    installed = {entry.name for entry in font_manager.fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in _FALLBACK_FAMILIES if name in installed))
+
+
+@lru_cache(maxsize=1)
+def _drawable() -> frozenset[int]:
+    """The code points that the families can draw, so that no figure has boxes or warns of them."""
+    paths = [font_manager.findfont(font_manager.FontProperties(family=[name])) for name in families()]
+    return frozenset(code for path in paths for code in FT2Font(path).get_charmap())
+
+
+def _visible(character: str) -> str:
+    if character.isprintable() and ord(character) in _drawable():
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def literal(text: object, limit: int | None = None) -> str:
+    r"""A user's string letter by letter, on one line, as part of a sentence.
+
+    Line breaks, control characters and characters that no installed font can draw appear as escapes such as
+    `\n`; a string longer than `limit` loses its middle.
+
+    >>> literal("a\nb"), literal("abcdefghij", limit=7)
+    ('a\\nb', 'abc…hij')
+    """
+    shown = "".join(_visible(character) for character in str(text))
+    if limit is None or len(shown) <= limit:
+        return shown
+    head = limit // 2
+    return f"{shown[:head]}…{shown[len(shown) - (limit - head - 1) :]}"
+
+
+def plain(text: object, limit: int | None = None) -> str:
+    r"""A user's string as `literal` gives it, with dollar signs that matplotlib takes for mere dollar signs.
+
+    >>> print(plain("$x$"))
+    \$x\$
+    """
+    return literal(text, limit).replace("$", r"\$")
+
+
+def width_in_points(text: str, size: float) -> float:
+    """How wide a line of drawable text is at a font size in points."""
+    properties = font_manager.FontProperties(family=list(families()), size=size)
+    return float(TextToPath().get_text_width_height_descent(text, properties, ismath=False)[0])
+
+
+def paragraph(text: object, width: float, size: float) -> str:
+    """A user's string as `plain` shows it, wrapped to `width` points at a font size; its own breaks stay."""
+    lines = [wrapped for line in str(text).splitlines() for wrapped in _wrap(literal(line), width, size)]
+    return "\n".join(plain(line) for line in lines)
+
+
+def _wrap(line: str, width: float, size: float) -> list[str]:
+    """Break between words where the next would not fit, and inside a word only if it alone is too wide."""
+    lines = [""]
+    for word in line.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if width_in_points(longer, size) <= width:
+            lines[-1] = longer
+            continue
+        for part in _pieces(word, width, size):
+            lines.append(part)
+    return [line for line in lines if line]
+
+
+def _pieces(word: str, width: float, size: float) -> list[str]:
+    fitting = max(1, int(len(word) * width / max(width_in_points(word, size), width)))
+    return [word[start : start + fitting] for start in range(0, len(word), fitting)]
+
+
+def power_of_ten(exponent: int) -> str:
+    """10 to a power: written out from 0.01 to 1000, with a superscript beyond.
+
+    >>> power_of_ten(-2), power_of_ten(0), power_of_ten(-12)
+    ('0.01', '1', '10⁻¹²')
+    """
+    if -2 <= exponent <= 3:
+        return f"{10.0**exponent:g}"
+    return "10" + str(exponent).translate(_SUPERSCRIPTS)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with `digits` significant digits, a true minus sign and a superscript exponent.
+
+    >>> number(-0.98765), number(1.25e-9), number(float("inf")), number(96)
+    ('−0.988', '1.25·10⁻⁹', '∞', '96')
+    """
+    if math.isnan(value):
+        return "not a number"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    if not exponent:
+        return mantissa.replace("-", "−")
+    return f"{mantissa.replace('-', '−')}·10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """A fraction of 1 in percent.
+
+    >>> percent(0.9721)
+    '97.2 %'
+    """
+    if not math.isfinite(fraction):
+        return number(fraction)
+    return f"{100 * fraction:.{digits}f} %".replace("-", "−")

@@ -1,0 +1,180 @@
+"""A user's own model: a factory named in the config, which runs only where the user allowed it."""
+
+import contextlib
+import importlib
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnlab.errors import InputError, suggest
+
+
+def load_factory(path: str, allow: bool) -> Callable[..., object]:
+    """Imports the factory that `path` names. The current folder is importable meanwhile.
+
+    Args:
+        path: `package.module:function`.
+        allow: whether the user agreed to running that code; importing it already does.
+
+    Raises:
+        InputError: not allowed, not of that form, not importable, not there, or not callable.
+    """
+    if not allow:
+        raise InputError(
+            f"model.factory: {path} runs your own code, which a config may not do by itself; "
+            "pass --allow-custom-code if you trust it"
+        )
+    module_name, colon, name = path.partition(":")
+    if not colon or not module_name or not name:
+        raise InputError(f"model.factory: {path}: write it as package.module:function")
+    module = _import(path, module_name)
+    if not hasattr(module, name):
+        raise InputError(
+            f"model.factory: {path}: {module_name} has no {name}; {suggest(name, _callables(module))}"
+        )
+    factory = getattr(module, name)
+    if not callable(factory):
+        raise InputError(
+            f"model.factory: {path}: {name} is of type {type(factory).__name__}, which cannot be called; "
+            f"{suggest(name, _callables(module))}"
+        )
+    return factory  # type: ignore[no-any-return]
+
+
+def build_custom(
+    path: str,
+    arguments: Mapping[str, Any],
+    *,
+    input_shape: tuple[int, ...],
+    outputs: int,
+    generator: torch.Generator,
+    allow: bool,
+) -> nn.Module:
+    """Calls the factory as `factory(input_shape, outputs, **arguments)` and tries its model on two examples.
+
+    The factory may use torch's global random numbers as usual: while it runs, the CPU's are seeded from
+    `generator`, and afterwards they are as they were before. It should build on the CPU: the random numbers
+    of other devices are left alone, as are Python's and NumPy's.
+
+    Raises:
+        InputError: as `load_factory`, or the arguments do not fit, the factory fails, its result is no
+            nn.Module, or its model does not map (2, *input_shape) to (2, outputs).
+    """
+    factory = load_factory(path, allow)
+    _check_arguments(path, factory, input_shape, outputs, arguments)
+    with _current_folder_importable(), _seeded(generator):
+        with _explained(f"model.factory: {path} failed"):
+            model = factory(input_shape, outputs, **arguments)
+        if not isinstance(model, nn.Module):
+            raise InputError(
+                f"model.factory: {path} returned an object of type {type(model).__name__}; "
+                "it must return a torch.nn.Module"
+            )
+        _try_out(path, model, input_shape, outputs)  # seeded, as lazy layers draw their start only here
+    return model
+
+
+def _import(path: str, module_name: str) -> ModuleType:
+    importlib.invalidate_caches()  # the file may be younger than the last look into its folder
+    what = f"model.factory: {path}: {module_name} cannot be imported from {os.getcwd()} or installed packages"
+    with _current_folder_importable(), _explained(what):
+        return importlib.import_module(module_name)
+
+
+@contextlib.contextmanager
+def _current_folder_importable() -> Iterator[None]:
+    folder = os.getcwd()
+    if folder in sys.path:
+        yield
+        return
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # the user's code may have taken it out
+            sys.path.remove(folder)
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Turns whatever the user's code raises, sys.exit included, into one InputError with its place."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{what}: {type(error).__name__}: {reason}{_place(error)}") from error
+
+
+def _place(error: BaseException) -> str:
+    """` (FILE, line N)` of the innermost frame of the user's code; nothing where it was not reached."""
+    not_theirs = ("<frozen", __file__, os.path.dirname(torch.__file__))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(not_theirs)]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+
+
+@contextlib.contextmanager
+def _seeded(generator: torch.Generator) -> Iterator[None]:
+    """torch's CPU random numbers seeded from `generator` inside, as before outside."""
+    seed = int(torch.randint(2**63 - 1, (), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the other devices too
+        yield
+
+
+def _callables(module: ModuleType) -> list[str]:
+    """Public callables that the module defines itself: what the user may have meant."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and callable(value)
+        and getattr(value, "__module__", "") == module.__name__
+    ]
+
+
+def _check_arguments(
+    path: str,
+    factory: Callable[..., object],
+    input_shape: tuple[int, ...],
+    outputs: int,
+    arguments: Mapping[str, Any],
+) -> None:
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):
+        return  # some callables written in C do not tell; calling them will
+    try:
+        signature.bind(input_shape, outputs, **arguments)
+    except TypeError as error:
+        allowed = list(signature.parameters)[2:]
+        unknown = [name for name in arguments if name not in allowed]
+        hint = suggest(unknown[0], allowed) if unknown else f"Its arguments: {signature}"
+        raise InputError(
+            f"model.arguments: {dict(arguments)} does not fit {path}, which is called as "
+            f"factory(input_shape, outputs, **arguments): {error}; {hint}"
+        ) from None
+
+
+def _try_out(path: str, model: nn.Module, input_shape: tuple[int, ...], outputs: int) -> None:
+    """Two examples of zeros through the model, in evaluation mode so that no statistics move."""
+    first = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
+    examples = torch.zeros(2, *input_shape, dtype=first.dtype, device=first.device)
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    with torch.no_grad(), _explained(f"model.factory: {path}: its model fails on {tuple(examples.shape)}"):
+        scores = model(examples)
+    for module, training in modes:
+        module.training = training
+    if not isinstance(scores, torch.Tensor) or scores.shape != (2, outputs):
+        got = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+        raise InputError(
+            f"model.factory: {path}: its model maps {tuple(examples.shape)} to {got}; "
+            f"the data need (2, {outputs})"
+        )

@@ -1,0 +1,100 @@
+"""The multilayer perceptron: one class for every depth, from softmax regression on."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nnlab.errors import InputError
+from nnlab.models.activations import get_activation
+from nnlab.models.parameterization import DEFAULT_SIGMA_B, linear_layer
+
+
+class MLP(nn.Module):
+    """f(x) = W_{L} φ(… φ(W₂ φ(W₁x + b₁) + b₂) …) + b_L, with x ∈ R^d and f(x) ∈ R^C.
+
+    | hidden | network | shapes |
+    | --- | --- | --- |
+    | [] | Wx + b: the scores of softmax regression | W (C, d), b (C,) |
+    | [H] | W₂ max(0, W₁x + b₁) + b₂: the lecture's 2-layer network | W₁ (H, d), W₂ (C, H) |
+    | [H₁, H₂] | W₃ max(0, W₂ max(0, W₁x + b₁) + b₂) + b₃: 3 layers | W₁ (H₁, d), W₂ (H₂, H₁), W₃ (C, H₂) |
+
+    With `bias=False` there are no b, as on the slides. With maxout of k pieces the weight of a hidden layer
+    of H units has k·H rows. The scores are returned as they are: the softmax belongs to the loss.
+
+    Attributes:
+        hidden: the hidden linear layers, from the input on.
+        output: the last linear layer.
+        phi: the activation function, (N, k·H) to (N, H).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: Sequence[int],
+        outputs: int,
+        activation: str = "relu",
+        *,
+        bias: bool = True,
+        pieces: int = 2,
+        parameterization: str = "standard",
+        sigma_w: float | None = None,
+        sigma_b: float | None = None,
+        generator: torch.Generator,
+    ) -> None:
+        """Builds the network at its random start, in float32 on the CPU.
+
+        Args:
+            inputs: d, the number of features of an example.
+            hidden: the widths H₁, H₂, … of the hidden layers.
+            outputs: C.
+            activation: a name of `nnlab.models.activations`.
+            bias: whether the layers have biases.
+            pieces: k, linear pieces of a maxout unit.
+            parameterization: `standard` or `ntk`, see `nnlab.models.parameterization`.
+            sigma_w: standard deviation of √fan_in · weight; by default the activation's gain.
+            sigma_b: standard deviation of a bias; by default 0 for `standard`, 0.1 for `ntk`.
+            generator: where the random numbers come from, on the CPU.
+
+        Raises:
+            InputError: a width below 1, an unknown activation or parameterization.
+        """
+        super().__init__()
+        if min(inputs, outputs, *hidden) < 1:
+            raise InputError(
+                f"MLP: inputs {inputs}, hidden {list(hidden)}, outputs {outputs}: "
+                "every width must be at least 1"
+            )
+        phi = get_activation(activation, pieces)
+        if sigma_w is None:
+            sigma_w = phi.gain if hidden else 1.0
+        if sigma_b is None:
+            sigma_b = DEFAULT_SIGMA_B.get(parameterization, 0.0)
+
+        def layer(fan_in: int, fan_out: int) -> nn.Linear:
+            return linear_layer(
+                fan_in,
+                fan_out,
+                bias=bias,
+                parameterization=parameterization,
+                sigma_w=sigma_w,
+                sigma_b=sigma_b,
+                generator=generator,
+            )
+
+        fans_in = [inputs, *hidden]
+        self.hidden = nn.ModuleList(layer(n, phi.pieces * m) for n, m in zip(fans_in, hidden, strict=False))
+        self.output = layer(fans_in[-1], outputs)
+        self.phi = phi.function
+        self.activation = phi.name
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, ...) examples of d numbers each to (N, C) scores."""
+        h = x.flatten(1)  # (N, d)
+        for layer in self.hidden:
+            h = self.phi(layer(h))  # (N, H)
+        scores: Tensor = self.output(h)  # (N, C)
+        return scores
+
+    def extra_repr(self) -> str:
+        return f"activation={self.activation}"

@@ -1,0 +1,138 @@
+"""Two ways to write one random network: `standard` and `ntk`.
+
+A layer with n = fan_in inputs maps h ∈ R^n to z = a·W h + c·b, with independent normal W and b at the start:
+
+| | variance of Wᵢⱼ | multiplier a | variance of bᵢ | multiplier c |
+| --- | --- | --- | --- | --- |
+| standard | σ_w²/n | 1 | σ_b² | 1 |
+| ntk | 1 | σ_w/√n | 1 | σ_b |
+
+Both give the same distribution over functions at the start: a·W has entries of variance σ_w²/n, c·b of
+variance σ_b². They train differently. A gradient step of size η on the parameters of `ntk` moves a·W by a²
+times what it moves W of `standard`, so its tangent kernel has a limit as the width grows, and one η serves
+every width; the kernel of `standard` grows in proportion to the width.
+
+Sources. standard: LeCun et al. 1998, "Efficient BackProp" (σ_w = 1); He et al. 2015, "Delving deep into
+rectifiers" (σ_w = √2 for the ReLU). ntk: Jacot, Gabriel & Hongler 2018, "Neural tangent kernel" (σ_w = 1;
+σ_b is their β, 0.1 in their experiments); Lee et al. 2019, "Wide neural networks of any depth evolve as
+linear models under gradient descent" (σ_w and σ_b). Their relation at infinite width: Sohl-Dickstein, Novak,
+Schoenholz & Lee 2020, "On the infinite width limit of neural networks with a standard parameterization".
+
+One σ_w and one σ_b hold for every layer, the last included. Defaults: σ_w is the activation's gain
+(`nnlab.models.activations`), 1 in a network without hidden layer; σ_b is 0 for `standard`, so that biases
+start at 0, and 0.1 for `ntk`, whose biases could not be learned with σ_b = 0.
+
+Random numbers are drawn on the CPU in float32 from the generator that is passed in: layer by layer from the
+input on, of each layer first the weight, in row-major order, then the bias if it has one, also where σ_b = 0
+leaves nothing of it. A seed therefore gives one start, whatever the device, the dtype (cast afterwards, with
+`model.to`), σ_w, σ_b and the parameterization.
+"""
+
+import math
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nnlab.errors import InputError, suggest
+
+PARAMETERIZATIONS = ("standard", "ntk")
+DEFAULT_SIGMA_B = {"standard": 0.0, "ntk": 0.1}
+
+# How to construct a layer that draw_parameters fills: torch's own start, a draw from the global generator,
+# is neither computed nor drawn on the meta device.
+BLANK: dict[str, Any] = {"device": "meta", "dtype": torch.float32}
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+
+
+class ScaledLinear(nn.Linear):
+    """z = a·W h + c·b: the linear layer of the ntk parameterization.
+
+    It is an nn.Linear because it is a linear map whose parameters have the names and shapes of one, so that
+    whatever walks over linear layers to collect, count or hook finds it. Code that recomputes z from `weight`
+    and `bias` must use the multipliers too; `layer_multipliers` gives them for either kind of layer.
+
+    Attributes:
+        weight_multiplier: a. With g = ∂L/∂z, the gradient in W is a·g hᵀ.
+        bias_multiplier: c. The gradient in b is c·g.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        weight_multiplier: float = 1.0,
+        bias_multiplier: float = 1.0,
+    ) -> None:
+        super().__init__(in_features, out_features, bias=bias, device=device, dtype=dtype)
+        self.weight_multiplier = weight_multiplier
+        self.bias_multiplier = bias_multiplier
+
+    def forward(self, input: Tensor) -> Tensor:
+        # a·h rather than a·W: a batch of inputs is smaller than the weight of a wide layer
+        bias = None if self.bias is None else self.bias_multiplier * self.bias
+        return F.linear(self.weight_multiplier * input, self.weight, bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{super().extra_repr()}, weight_multiplier={self.weight_multiplier:.4g}, "
+            f"bias_multiplier={self.bias_multiplier:.4g}"
+        )
+
+
+def layer_multipliers(layer: nn.Linear) -> tuple[float, float]:
+    """(a, c) of z = a·W h + c·b: those of a ScaledLinear, (1, 1) of every other linear layer."""
+    if isinstance(layer, ScaledLinear):
+        return layer.weight_multiplier, layer.bias_multiplier
+    return 1.0, 1.0
+
+
+def linear_layer(
+    fan_in: int,
+    fan_out: int,
+    *,
+    bias: bool,
+    parameterization: str,
+    sigma_w: float,
+    sigma_b: float,
+    generator: torch.Generator,
+) -> nn.Linear:
+    """A linear layer R^fan_in → R^fan_out at its random start, float32 on the CPU.
+
+    Raises:
+        InputError: the parameterization is unknown.
+    """
+    if parameterization == "standard":
+        layer = nn.Linear(fan_in, fan_out, bias=bias, **BLANK)
+        return draw_parameters(layer, sigma_w / math.sqrt(fan_in), sigma_b, generator)
+    if parameterization == "ntk":
+        multipliers = {"weight_multiplier": sigma_w / math.sqrt(fan_in), "bias_multiplier": sigma_b}
+        layer = ScaledLinear(fan_in, fan_out, bias=bias, **BLANK, **multipliers)
+        return draw_parameters(layer, 1.0, 1.0, generator)
+    raise InputError(
+        f"model.parameterization: {parameterization} is unknown; "
+        f"{suggest(parameterization, PARAMETERIZATIONS)}"
+    )
+
+
+def draw_parameters(layer: Layer, weight_std: float, bias_std: float, generator: torch.Generator) -> Layer:
+    """Gives a BLANK layer weights N(0, weight_std²) and then biases N(0, bias_std²), all independent.
+
+    Returns:
+        The same layer, now on the CPU.
+    """
+    layer.weight = nn.Parameter(_normal(layer.weight.shape, weight_std, generator))
+    if layer.bias is not None:
+        layer.bias = nn.Parameter(_normal(layer.bias.shape, bias_std, generator))
+    return layer
+
+
+def _normal(shape: torch.Size, std: float, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
+    return noise.mul_(std) if std else torch.zeros_like(noise)  # 0 · noise would hold −0.0 too

@@ -1,0 +1,37 @@
+"""Theory: claims with verdicts, exponents and intervals. NumPy and SciPy only; never imports torch."""
+
+from nnlab.theory.claims import (
+    Claim,
+    Prediction,
+    Verdict,
+    exact_claim,
+    interval_claim,
+    judge,
+    measured_claim,
+)
+from nnlab.theory.exponents import (
+    ExponentFit,
+    exponent_claim,
+    fit_exponent,
+    local_exponent_claim,
+    local_slope,
+)
+from nnlab.theory.intervals import Interval, mean_interval, proportion_interval
+
+__all__ = [
+    "Claim",
+    "ExponentFit",
+    "Interval",
+    "Prediction",
+    "Verdict",
+    "exact_claim",
+    "exponent_claim",
+    "fit_exponent",
+    "interval_claim",
+    "judge",
+    "local_exponent_claim",
+    "local_slope",
+    "mean_interval",
+    "measured_claim",
+    "proportion_interval",
+]

@@ -1,0 +1,309 @@
+"""Claims: what theory predicts, what was measured, and the one rule that turns both into a verdict.
+
+A verdict must be able to go wrong. A point prediction therefore stands beside rivals, values that the
+quantity would have if the theory were false in a way worth excluding: an interval wide enough to hold
+everything passes nothing.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnlab.theory.intervals import NO_INTERVAL, Interval, mean_interval
+
+Prediction: TypeAlias = float | tuple[float | None, float | None]
+"""A number, or a closed range (low, high) with None for an end that is open: an inequality."""
+
+Verdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the theory, held against a measurement.
+
+    Attributes:
+        name: short and unique within an experiment.
+        sentence: the claim in words.
+        formula: the claim in symbols.
+        hypotheses: under which it is a theorem.
+        predicted: a number, or a range (low, high) with None for an open end.
+        rivals: the values that other explanations predict, by their label.
+        measured: the measured value; NaN or infinite where the measurement failed.
+        interval: (low, high) around it, (None, None) where there is none.
+        seeds: number of independent samples behind it.
+        rule: how the verdict came about, in a sentence.
+        verdict: PASS, FAIL or INCONCLUSIVE.
+    """
+
+    name: str
+    sentence: str
+    formula: str
+    hypotheses: Sequence[str]
+    predicted: Prediction
+    rivals: Mapping[str, float]
+    measured: float
+    interval: Interval
+    seeds: int
+    rule: str
+    verdict: Verdict
+
+    def as_dict(self) -> dict[str, Any]:
+        """The claim as JSON can hold it: a range is a list, a number that is not finite is None."""
+        predicted = self.predicted
+        return {
+            "name": self.name,
+            "sentence": self.sentence,
+            "formula": self.formula,
+            "hypotheses": list(self.hypotheses),
+            "predicted": list(predicted) if isinstance(predicted, tuple) else predicted,
+            "rivals": dict(self.rivals),
+            "measured": _finite_or_none(self.measured),
+            "interval": [_finite_or_none(end) for end in self.interval],
+            "seeds": self.seeds,
+            "rule": self.rule,
+            "verdict": self.verdict,
+        }
+
+
+def judge(predicted: Prediction, rivals: Mapping[str, float], interval: Interval) -> tuple[Verdict, str]:
+    """The rule.
+
+    A point prediction: PASS where the interval holds it and excludes every rival, FAIL where the interval
+    excludes it, else INCONCLUSIVE. A range: PASS where the interval lies inside, FAIL where it lies wholly
+    outside, else INCONCLUSIVE. Intervals and ranges hold their ends.
+
+    Without a finite interval the verdict is INCONCLUSIVE: a measurement that failed neither supports the
+    theory nor contradicts it, and can never pass.
+
+    Returns:
+        The verdict, and the reason as the end of a sentence.
+
+    Raises:
+        ValueError: a prediction or rival that is not finite, a range that is empty or open at both ends, a
+            rival that the prediction itself allows, or an interval whose ends are the wrong way round.
+    """
+    _check_prediction(predicted, rivals)
+    low, high = interval
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return "INCONCLUSIVE", "there is no finite interval to hold against the prediction"
+    if low > high:
+        raise ValueError(f"interval [{low}, {high}]: its low end is above its high end")
+    if isinstance(predicted, tuple):
+        return _judge_range(predicted, low, high)
+    return _judge_point(predicted, rivals, low, high)
+
+
+def _judge_point(
+    predicted: float, rivals: Mapping[str, float], low: float, high: float
+) -> tuple[Verdict, str]:
+    if not low <= predicted <= high:
+        return "FAIL", f"it excludes the predicted {predicted:.6g}"
+    held = [label for label, value in rivals.items() if low <= value <= high]
+    if held:
+        return "INCONCLUSIVE", f"it holds the predicted {predicted:.6g}, but also {_listed(rivals, held)}"
+    excluded = f" and excludes {_listed(rivals, list(rivals))}" if rivals else ""
+    return "PASS", f"it holds the predicted {predicted:.6g}{excluded}"
+
+
+def _judge_range(
+    predicted: tuple[float | None, float | None], low: float, high: float
+) -> tuple[Verdict, str]:
+    least, most = _ends(predicted)
+    shown = _shown_range(predicted)
+    if least <= low and high <= most:
+        return "PASS", f"it lies inside the predicted range {shown}"
+    if high < least or most < low:
+        return "FAIL", f"it lies outside the predicted range {shown}"
+    return "INCONCLUSIVE", f"it lies partly inside and partly outside the predicted range {shown}"
+
+
+def _check_prediction(predicted: Prediction, rivals: Mapping[str, float]) -> None:
+    for label, value in rivals.items():
+        if not math.isfinite(value):
+            raise ValueError(f"rival {label}: {value} is not a finite number")
+    if isinstance(predicted, tuple):
+        if predicted == (None, None) or not all(end is None or math.isfinite(end) for end in predicted):
+            raise ValueError(f"predicted {predicted}: a range needs one finite end, and None for an open one")
+        least, most = _ends(predicted)
+        if least > most:
+            raise ValueError(f"predicted {predicted}: its low end is above its high end")
+    else:
+        if not math.isfinite(predicted):
+            raise ValueError(f"predicted {predicted}: not a finite number")
+        least = most = predicted
+    for label, value in rivals.items():
+        if least <= value <= most:
+            raise ValueError(
+                f"rival {label}: {value} fulfils the prediction {predicted}; no data can exclude it"
+            )
+
+
+def _ends(predicted: tuple[float | None, float | None]) -> tuple[float, float]:
+    low, high = predicted
+    return -math.inf if low is None else low, math.inf if high is None else high
+
+
+def _shown_range(predicted: tuple[float | None, float | None]) -> str:
+    low, high = predicted
+    if low is None:
+        return f"≤ {high:.6g}"
+    return f"≥ {low:.6g}" if high is None else f"[{low:.6g}, {high:.6g}]"
+
+
+def _listed(rivals: Mapping[str, float], labels: Sequence[str]) -> str:
+    return ", ".join(f"{rivals[label]:.6g} ({label})" for label in labels)
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def interval_claim(
+    name: str,
+    sentence: str,
+    formula: str,
+    hypotheses: Sequence[str],
+    *,
+    predicted: Prediction,
+    measured: float,
+    interval: Interval,
+    seeds: int,
+    how: str,
+    rivals: Mapping[str, float] | None = None,
+) -> Claim:
+    """A claim about a quantity with an interval that was found by whatever method fits it.
+
+    Args:
+        name, sentence, formula, hypotheses: see Claim.
+        predicted: a number, or a range (low, high) with None for an open end.
+        measured: the point estimate.
+        interval: (low, high), or (None, None) where there is none.
+        seeds: number of independent samples.
+        how: what the interval is, as the beginning of a sentence: "95% Wilson interval over 500 trials".
+        rivals: required for a point prediction, unless the quantity has no randomness (`exact_claim`).
+
+    Raises:
+        ValueError: a point prediction without a rival, or what `judge` refuses.
+    """
+    if not isinstance(predicted, tuple) and not rivals:
+        raise ValueError(
+            f"claim {name}: a point prediction of a random quantity needs a rival to exclude; "
+            "otherwise a wide enough interval always passes"
+        )
+    return _judged(
+        name, sentence, formula, hypotheses, predicted, rivals or {}, measured, interval, seeds, how
+    )
+
+
+def measured_claim(
+    name: str,
+    sentence: str,
+    formula: str,
+    hypotheses: Sequence[str],
+    *,
+    predicted: Prediction,
+    values: ArrayLike,
+    rivals: Mapping[str, float] | None = None,
+) -> Claim:
+    """A claim about the mean of a random quantity, from one sample per seed, by its 95% t-interval.
+
+    A single sample has no interval: INCONCLUSIVE. A quantity that does not vary over seeds belongs into
+    `exact_claim`, whose tolerance forgives rounding.
+
+    Args:
+        name, sentence, formula, hypotheses: see Claim.
+        predicted: a number, or a range (low, high) with None for an open end.
+        values: (S,) independent samples, one per seed.
+        rivals: as for `interval_claim`.
+
+    Raises:
+        ValueError: no samples, a point prediction without a rival, or what `judge` refuses.
+    """
+    mean, low, high = mean_interval(values)
+    seeds = np.size(values)
+    return interval_claim(
+        name,
+        sentence,
+        formula,
+        hypotheses,
+        predicted=predicted,
+        measured=mean,
+        interval=(low, high),
+        seeds=seeds,
+        how=f"95% t-interval of the mean over {seeds} seeds",
+        rivals=rivals,
+    )
+
+
+def exact_claim(
+    name: str,
+    sentence: str,
+    formula: str,
+    hypotheses: Sequence[str],
+    *,
+    predicted: Prediction,
+    measured: float,
+    tolerance: float,
+    rivals: Mapping[str, float] | None = None,
+    seeds: int = 1,
+) -> Claim:
+    """A claim about a quantity without randomness: the interval is measured ± tolerance.
+
+    Args:
+        name, sentence, formula, hypotheses: see Claim.
+        predicted: a number, or a range (low, high) with None for an open end.
+        measured: the value; one that is not finite is INCONCLUSIVE, as in `judge`.
+        tolerance: half the interval's width, absolute: what rounding or discretization may cost.
+        rivals: optional here, as the tolerance is stated beforehand.
+        seeds: number of starts behind the value, such as when it is the worst of several.
+
+    Raises:
+        ValueError: a tolerance that is negative or not finite, or what `judge` refuses.
+    """
+    if not (tolerance >= 0 and math.isfinite(tolerance)):
+        raise ValueError(f"claim {name}: tolerance {tolerance} must be finite and at least 0")
+    measured = float(measured)
+    interval = (measured - tolerance, measured + tolerance) if math.isfinite(measured) else NO_INTERVAL
+    how = f"measured value ± tolerance {tolerance:.3g}"
+    return _judged(
+        name, sentence, formula, hypotheses, predicted, rivals or {}, measured, interval, seeds, how
+    )
+
+
+def _judged(
+    name: str,
+    sentence: str,
+    formula: str,
+    hypotheses: Sequence[str],
+    predicted: Prediction,
+    rivals: Mapping[str, float],
+    measured: float,
+    interval: Interval,
+    seeds: int,
+    how: str,
+) -> Claim:
+    verdict, reason = judge(predicted, rivals, interval)
+    low, high = (_finite_or_none(end) for end in interval)
+    if isinstance(predicted, tuple):
+        least, most = predicted
+        predicted = (None if least is None else float(least), None if most is None else float(most))
+    else:
+        predicted = float(predicted)  # NumPy numbers are not JSON
+    where = "" if low is None or high is None else f" [{low:.6g}, {high:.6g}]"
+    return Claim(
+        name=name,
+        sentence=sentence,
+        formula=formula,
+        hypotheses=list(hypotheses),
+        predicted=predicted,
+        rivals={label: float(value) for label, value in rivals.items()},
+        measured=float(measured),
+        interval=(low, high),
+        seeds=seeds,
+        rule=f"{how}{where}: {reason}.",
+        verdict=verdict,
+    )

@@ -1,0 +1,73 @@
+"""Confidence intervals of a mean and of a proportion."""
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtri, stdtrit
+
+Interval: TypeAlias = tuple[float | None, float | None]
+"""(low, high); (None, None) where the data do not determine one."""
+
+NO_INTERVAL: Interval = (None, None)
+
+
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float | None, float | None]:
+    """The mean of independent samples with Student's t-interval, x̄ ± t_{S−1} s/√S.
+
+    Exact for normal samples; for others its coverage approaches `confidence` as S grows. Samples that do not
+    vary at all give an interval of width 0.
+
+    Args:
+        values: (S,) samples, such as one metric over S seeds; at least one.
+        confidence: the coverage, between 0 and 1.
+
+    Returns:
+        (mean, low, high); low and high are None for a single sample, or where a sample is not finite.
+
+    Raises:
+        ValueError: no samples.
+    """
+    samples = np.asarray(values, dtype=np.float64).ravel()
+    if samples.size == 0:
+        raise ValueError("the mean of no samples is not defined")
+    if not np.isfinite(samples).all():
+        return math.nan, None, None
+    mean = float(samples.mean())
+    if samples.size == 1:
+        return mean, None, None
+    standard_error = float(samples.std(ddof=1)) / math.sqrt(samples.size)
+    half = float(stdtrit(samples.size - 1, (1 + confidence) / 2)) * standard_error
+    return mean, mean - half, mean + half
+
+
+def proportion_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a probability (Wilson 1927).
+
+    The p for which |p̂ − p| ≤ z √(p(1 − p)/n). Unlike p̂ ± z √(p̂(1 − p̂)/n) it stays inside [0, 1] and has a
+    width also where p̂ is 0 or 1.
+
+    Args:
+        successes: how often the event happened.
+        trials: n, out of how many independent trials.
+        confidence: the coverage, between 0 and 1.
+
+    Returns:
+        (low, high); (None, None) where there were no trials.
+
+    Raises:
+        ValueError: successes outside 0 … trials.
+    """
+    if not 0 <= successes <= trials:
+        raise ValueError(f"{successes} successes in {trials} trials: must lie between 0 and the trials")
+    if trials == 0:
+        return NO_INTERVAL
+    z = float(ndtri((1 + confidence) / 2))
+    p = successes / trials
+    centre = (p + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * math.sqrt(p * (1 - p) / trials + z**2 / (4 * trials**2))
+    # at p̂ = 0 and 1 the ends are 0 and 1 exactly, but not in floating point
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == trials else centre + half
+    return low, high

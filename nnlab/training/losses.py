@@ -1,0 +1,221 @@
+"""Losses, divergences and regularizers, as on the slide.
+
+P and p are target distributions, Q and q predicted ones, s scores (N, C), W weight matrices. Logarithms
+are natural; everything is measured in nats.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# --- distributions ----------------------------------------------------------------------------------
+
+
+def entropy(p: Tensor) -> Tensor:
+    """H(P) = −Σ p log p over the last axis, with 0 log 0 = 0. (…, C) → (…)."""
+    return -torch.special.xlogy(p, p).sum(-1)
+
+
+def cross_entropy_of(p: Tensor, q: Tensor) -> Tensor:
+    """H(P, Q) = −Σ p log q over the last axis; infinite where q = 0 < p. (…, C) → (…)."""
+    return -torch.special.xlogy(p, q).sum(-1)
+
+
+def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
+    """D(P‖Q) = Σ p log(p/q) over the last axis, ≥ 0, and 0 only for P = Q. (…, C) → (…).
+
+    H(P, Q) = H(P) + D(P‖Q). Source: Kullback and Leibler, "On information and sufficiency" (1951).
+    """
+    return (torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum(-1)
+
+
+# --- losses of scores -------------------------------------------------------------------------------
+
+
+def cross_entropy(scores: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Mean over examples of −log P(Y = y|x), P = softmax(s), from scores and so without overflow.
+
+    Args:
+        scores: (N, C).
+        targets: (N,) int64 labels, or (N, C) target distributions.
+        label_smoothing: α; the targets become (1 − α) p + α/C.
+    """
+    return F.cross_entropy(scores, targets, label_smoothing=label_smoothing)
+
+
+def target_distribution(targets: Tensor, classes: int, label_smoothing: float = 0.0) -> Tensor:
+    """Labels (N,) as distributions (N, C): (1 − α) on the label plus α/C everywhere, in float64."""
+    p = F.one_hot(targets, classes).double() if targets.ndim == 1 else targets.double()
+    return (1 - label_smoothing) * p + label_smoothing / classes
+
+
+def kl_loss(scores: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Mean over examples of D(P‖softmax(s)): the cross-entropy less H(P), with the same gradient.
+
+    Its infimum is 0 also for soft targets, where the cross-entropy's is H(P).
+    """
+    p = target_distribution(targets, scores.shape[1], label_smoothing)
+    return cross_entropy(scores, targets, label_smoothing) - entropy(p).mean().to(scores.dtype)
+
+
+def squared_error(outputs: Tensor, targets: Tensor, reduction: Literal["sum", "mean"] = "mean") -> Tensor:
+    """`sum`: ½ Σ‖y − ȳ‖². `mean`: (1/2N) Σ‖y − ȳ‖².
+
+    Args:
+        outputs: y, (N, C).
+        targets: ȳ, (N, C), or (N,) int64 labels, which stand for one-hot targets.
+    """
+    if not targets.is_floating_point():
+        targets = F.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
+    total = 0.5 * (outputs - targets).square().sum()
+    return total if reduction == "sum" else total / len(outputs)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss of a batch, and how batches add up to the loss of a set.
+
+    Attributes:
+        name: as in the config.
+        function: (outputs (N, C), targets) → scalar.
+        reduction: `mean` averages over examples, `sum` adds over them.
+    """
+
+    name: str
+    function: Callable[[Tensor, Tensor], Tensor]
+    reduction: Literal["mean", "sum"] = "mean"
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return self.function(outputs, targets)
+
+
+def build_loss(
+    name: str, *, label_smoothing: float = 0.0, reduction: Literal["sum", "mean"] = "mean"
+) -> Loss:
+    """The loss of that name: cross_entropy, kl or squared_error."""
+    if name == "squared_error":
+        return Loss(name, lambda y, t: squared_error(y, t, reduction), reduction)
+    function = {"cross_entropy": cross_entropy, "kl": kl_loss}[name]
+    if label_smoothing == 0.0 and name == "cross_entropy":
+        return Loss(name, cross_entropy)
+    return Loss(name, lambda s, t: function(s, t, label_smoothing))
+
+
+# --- regularizers -----------------------------------------------------------------------------------
+
+
+def _total(terms: Iterable[Tensor]) -> Tensor:
+    return torch.stack([*terms]).sum()
+
+
+def l2(weights: Sequence[Tensor]) -> Tensor:
+    """R(W) = Σ W², gradient 2W (no factor ½, as on the slide)."""
+    return _total(w.square().sum() for w in weights)
+
+
+def l1(weights: Sequence[Tensor]) -> Tensor:
+    """R(W) = Σ |W|, subgradient sign W, which is 0 at 0."""
+    return _total(w.abs().sum() for w in weights)
+
+
+def elastic_net(weights: Sequence[Tensor], beta: float) -> Tensor:
+    """R(W) = Σ βW² + |W|. Source: Zou and Hastie, "Regularization and variable selection" (2005)."""
+    return beta * l2(weights) + l1(weights)
+
+
+def soft_threshold(w: Tensor, threshold: float) -> Tensor:
+    """sign(w) max(|w| − threshold, 0): the minimizer v of ½(v − w)² + threshold |v|."""
+    return F.softshrink(w, threshold)
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """λR(W) on weight matrices: its value, its gradient, and the proximal step of its kink.
+
+    With R(W) = quadratic · ΣW² + absolute · Σ|W|, the three regularizers are (1, 0), (0, 1) and (β, 1).
+    Gradient steps on |W| oscillate around 0 and never reach it. With `proximal`, only the smooth part
+    enters the gradient, and after W ← W − η∇ the step W ← soft_threshold(W, ηλ) sets exact zeros
+    (ISTA; Beck and Teboulle, "A fast iterative shrinkage-thresholding algorithm", 2009).
+    """
+
+    strength: float
+    quadratic: float
+    absolute: float
+    proximal: bool = False
+
+    def value(self, weights: Sequence[Tensor]) -> Tensor:
+        """λR(W), a scalar."""
+        terms = []
+        if self.quadratic:
+            terms.append(self.quadratic * l2(weights))
+        if self.absolute:
+            terms.append(self.absolute * l1(weights))
+        return self.strength * _total(terms)
+
+    @torch.no_grad()
+    def add_gradient_(self, weights: Sequence[Tensor]) -> None:
+        """Adds the (sub)gradient of λR to each weight's `grad`: 2λ · quadratic · W + λ · absolute · sign W."""
+        for w in weights:
+            assert w.grad is not None
+            if self.quadratic:
+                w.grad.add_(w, alpha=2 * self.strength * self.quadratic)
+            if self.absolute and not self.proximal:
+                w.grad.add_(w.sign(), alpha=self.strength * self.absolute)
+
+    @torch.no_grad()
+    def shrink_(self, weights: Sequence[Tensor], lr: float) -> None:
+        """The proximal step that follows a gradient step of size `lr`."""
+        for w in weights:
+            w.copy_(soft_threshold(w, lr * self.strength * self.absolute))
+
+
+def build_penalty(name: str, strength: float, beta: float = 1.0, *, proximal: bool = False) -> Penalty | None:
+    """The regularizer of that name (none, l2, l1, elastic_net) times λ = strength; None where it is 0."""
+    if name == "none" or strength == 0:
+        return None
+    quadratic, absolute = {"l2": (1.0, 0.0), "l1": (0.0, 1.0), "elastic_net": (beta, 1.0)}[name]
+    return Penalty(strength, quadratic, absolute, proximal)
+
+
+def kkt_violation(w: Tensor, smooth_gradient: Tensor, strength: float) -> float:
+    """How far W is from a minimizer of (smooth part) + λΣ|W|, in units of λ.
+
+    At a minimizer |gᵢ| ≤ λ where wᵢ = 0, and gᵢ + λ sign wᵢ = 0 elsewhere, with g the gradient of the
+    loss, plus 2λβw for the elastic net.
+
+    Returns:
+        The largest violation over entries divided by λ; 0 at an exact minimizer.
+    """
+    g = smooth_gradient
+    at_zero = (g.abs() - strength).clamp_min(0)
+    elsewhere = (g + strength * w.sign()).abs()
+    return float(torch.where(w == 0, at_zero, elsewhere).max()) / strength
+
+
+# --- step sizes -------------------------------------------------------------------------------------
+
+
+def softmax_step_bound(features: Tensor, strength: float = 0.0) -> float:
+    """The step size below which gradient descent on softmax regression with λ‖W‖² must descend.
+
+    The Hessian of the mean cross-entropy is at most ½ λmax(XᵀX/N): per example it is
+    (diag p − ppᵀ) ⊗ xxᵀ, and diag p − ppᵀ has eigenvalues of at most ½ (Böhning, "Multinomial logistic
+    regression algorithm", 1992). λ‖W‖² adds 2λ. Gradient descent, and its proximal form, descends for
+    η < 2/L, so for η < 4/(λmax(XᵀX/N) + 4λ). Sufficient, not necessary.
+
+    Args:
+        features: X, (N, d), with its column of ones where the model has a bias.
+        strength: λ of the quadratic part; λβ for the elastic net.
+
+    Returns:
+        4/(λmax(XᵀX/N) + 4λ), computed in float64.
+    """
+    x = features.flatten(1).double()
+    top = float(torch.linalg.eigvalsh(x.T @ x / len(x))[-1])
+    curvature = top + 4 * strength
+    return 4 / curvature if curvature > 0 else math.inf

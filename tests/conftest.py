@@ -1,0 +1,33 @@
+"""Fixtures that several test files share."""
+
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNPACK = Path(__file__).parent.parent.parent / "shared" / "data" / "unpack.sh"
+
+
+def _holds_mnist(root: Path) -> bool:
+    return (root / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file()
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real data sets: `$NNLAB_DATA` where it holds MNIST, else unpacked once for all workers."""
+    given = os.environ.get("NNLAB_DATA")
+    if given and _holds_mnist(Path(given)):
+        return Path(given)
+    if not UNPACK.is_file():
+        pytest.skip(f"no real data: NNLAB_DATA holds no MNIST, and there is no {UNPACK}")
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / "real-data.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "real-data").exists():
+            part = shared / "real-data.part"
+            subprocess.run(["bash", str(UNPACK), str(part)], check=True, capture_output=True)
+            part.rename(shared / "real-data")
+    return shared / "real-data"

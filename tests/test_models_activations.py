@@ -1,0 +1,130 @@
+"""Activations against scipy's special functions, finite differences, autograd and quadrature."""
+
+import math
+import typing
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, special, stats
+from torch import nn
+
+from nnlab.config import ActivationName
+from nnlab.errors import InputError
+from nnlab.models.activations import ACTIVATION_NAMES, ELEMENTWISE, Maxout, get_activation, maxout_gain
+
+# The slide's formulas once more, in NumPy.
+FORMULAS = {
+    "sigmoid": special.expit,
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(0, z),
+    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
+    "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+    "gelu": lambda z: z * stats.norm.cdf(z),
+}
+KINKED = {"relu": 0.0, "leaky_relu": 0.01}
+
+z_grid = torch.linspace(-8, 8, 1600, dtype=torch.float64)  # an even number: 0 is not on it
+
+
+def test_registry_and_config_know_the_same_names() -> None:
+    assert set(ACTIVATION_NAMES) == set(typing.get_args(ActivationName))
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_values_follow_the_formula(name: str) -> None:
+    values = get_activation(name).function(z_grid)
+    np.testing.assert_allclose(values.numpy(), FORMULAS[name](z_grid.numpy()), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_derivative_agrees_with_central_differences(name: str) -> None:
+    activation, h = get_activation(name), 1e-5
+    difference = (activation.function(z_grid + h) - activation.function(z_grid - h)) / (2 * h)
+    # truncation h²/6 · |φ'''| ≤ 1e-10 and cancellation eps · |φ|/h ≤ 2e-10; the grid is 0.005 from the kink
+    torch.testing.assert_close(activation.derivative(z_grid), difference, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_derivative_is_what_autograd_uses_also_at_zero(name: str, dtype: torch.dtype) -> None:
+    activation = get_activation(name)
+    z = torch.cat([z_grid, torch.zeros(1)]).to(dtype).requires_grad_()
+    (gradient,) = torch.autograd.grad(activation.function(z).sum(), z)
+    torch.testing.assert_close(activation.derivative(z.detach()), gradient, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "subgradient"), KINKED.items())
+def test_subgradient_at_the_kink(name: str, subgradient: float) -> None:
+    at_zero = get_activation(name).derivative(torch.zeros(1, dtype=torch.float64))
+    assert at_zero.item() == pytest.approx(subgradient, abs=1e-15)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_gain_keeps_the_second_moment(name: str) -> None:
+    second_moment, _ = integrate.quad(
+        lambda z: float(FORMULAS[name](np.float64(z))) ** 2 * stats.norm.pdf(z),
+        -12,
+        12,
+        points=[0],
+        epsabs=1e-13,
+    )
+    assert get_activation(name).gain ** 2 * second_moment == pytest.approx(1, abs=1e-10)
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3, 5, 20])
+def test_maxout_gain_against_the_expectation_of_the_largest(pieces: int) -> None:
+    # E[X²] = ∫₀^∞ 2x (P(X > x) + P(X < −x)) dx, a formula without the density
+    def tails(x: float) -> float:
+        return 1 - stats.norm.cdf(x) ** pieces + stats.norm.cdf(-x) ** pieces
+
+    second_moment, _ = integrate.quad(lambda x: 2 * x * tails(x), 0, 15, epsabs=1e-12)
+    assert maxout_gain(pieces) == pytest.approx(1 / math.sqrt(second_moment), rel=1e-9)
+
+
+def test_maxout_gain_in_closed_form() -> None:
+    assert maxout_gain(2) == pytest.approx(1, abs=1e-12)  # max² and min² have the same mean, and sum to 2
+    assert maxout_gain(3) == pytest.approx(1 / math.sqrt(1 + math.sqrt(3) / (2 * math.pi)), abs=1e-12)
+
+
+def test_maxout_of_two_pieces_is_the_slides_formula() -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear(4, 6, dtype=torch.float64)  # three units of two pieces
+    x = torch.randn(5, 4, dtype=torch.float64)
+    values = Maxout(2)(linear(x))
+    for unit in range(3):
+        w1, w2 = linear.weight[2 * unit], linear.weight[2 * unit + 1]
+        b1, b2 = linear.bias[2 * unit], linear.bias[2 * unit + 1]
+        torch.testing.assert_close(values[:, unit], torch.maximum(x @ w1 + b1, x @ w2 + b2))
+
+
+@given(pieces=st.integers(1, 4), units=st.integers(1, 3), image=st.lists(st.integers(1, 3), max_size=2))
+def test_maxout_takes_the_largest_of_neighbouring_maps(pieces: int, units: int, image: list[int]) -> None:
+    scores = torch.randn(2, units * pieces, *image, generator=torch.Generator().manual_seed(1))
+    expected = torch.stack(
+        [scores[:, u * pieces : (u + 1) * pieces].amax(dim=1) for u in range(units)], dim=1
+    )
+    assert torch.equal(Maxout(pieces)(scores), expected)
+
+
+@pytest.mark.parametrize("shape", [(3, 6), (3, 6, 2, 2)])
+def test_maxout_derivative_is_what_autograd_uses_also_for_equal_pieces(shape: tuple[int, ...]) -> None:
+    maxout = get_activation("maxout", 3)
+    scores = torch.randn(*shape, generator=torch.Generator().manual_seed(2))
+    scores[0] = 1.0
+    scores.requires_grad_()
+    (gradient,) = torch.autograd.grad(maxout.function(scores).sum(), scores)
+    assert torch.equal(maxout.derivative(scores.detach()), gradient)
+    assert gradient.sum() == maxout.function(scores).numel()
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"model\.activation: reluu is unknown; did you mean relu\?"):
+        get_activation("reluu")
+
+
+def test_maxout_needs_a_piece() -> None:
+    with pytest.raises(InputError, match=r"model\.pieces: 0"):
+        get_activation("maxout", 0)
