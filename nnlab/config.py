@@ -45,7 +45,7 @@ class Section(BaseModel):
 
 def _batch_size(value: object) -> int | str:
     if value == "full" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-        return value  # type: ignore[return-value]
+        return value
     raise ValueError("must be a whole number of at least 1, or full")
 
 
@@ -393,7 +393,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable):
                 if key in seen and key_node.tag != "tag:yaml.org,2002:merge":
                     raise yaml.constructor.ConstructorError(
@@ -596,18 +596,27 @@ def _explain(error: dict[str, Any], source: Source, cls: type[BaseModel]) -> str
     return f"{where}: {key}: {value} {problem}"
 
 
+_NOTHING = object()
+
+
+def _below(values: object, part: str | int) -> object:
+    """What stands under a key or at an index; _NOTHING where there is no such place."""
+    if isinstance(values, dict):
+        return values.get(part, _NOTHING)
+    if isinstance(values, list) and isinstance(part, int) and part < len(values):
+        return values[part]
+    return _NOTHING
+
+
 def _without_tags(loc: tuple[str | int, ...], values: object, *, missing: bool) -> tuple[str | int, ...]:
     """pydantic puts the chosen `name` of a section into the path; a reader does not want it there."""
     path: list[str | int] = []
     for position, part in enumerate(loc):
-        last = position == len(loc) - 1
-        if isinstance(values, dict) and part in values:
+        below = _below(values, part)
+        if below is not _NOTHING:
             path.append(part)
-            values = values[part]
-        elif isinstance(values, list) and isinstance(part, int) and part < len(values):
-            path.append(part)
-            values = values[part]
-        elif last and missing:
+            values = below
+        elif missing and position == len(loc) - 1:
             path.append(part)
     return tuple(path)
 

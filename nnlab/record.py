@@ -28,10 +28,8 @@ from nnlab.errors import RunFolderError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # pragma: no cover - Windows has no flock; there, nobody guards the folder
-    fcntl = None  # type: ignore[assignment]
 
 SCHEMA_VERSION = 1
 STATUSES = ("running", "finished", "diverged", "interrupted", "failed")
@@ -127,18 +125,18 @@ class MetricsLog:
 
 
 def _lock(file: io.FileIO) -> None:
-    if fcntl is None:
+    if sys.platform == "win32":  # no flock there: nothing guards the folder
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise
     except OSError:
-        pass  # a file system without locks: nothing guards the folder there
+        pass  # a file system without locks
 
 
 def _is_locked(path: Path) -> bool:
-    if fcntl is None or not path.exists():
+    if sys.platform == "win32" or not path.exists():
         return False
     try:
         with open(path, "rb") as file:
@@ -412,7 +410,7 @@ def _now() -> datetime:
 def _board(folder: Path, step: int) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder), purge_step=step)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=step)
 
 
 def stamp() -> str:

@@ -24,12 +24,11 @@ def coloured(count: int = 60, seed: int = 0) -> RawData:
     return RawData("classification", split(count, 1.0), split(12, 0.3), 3, names, full_scale=255)
 
 
-def table(task: str = "regression") -> RawData:
+def table() -> RawData:
     rng = np.random.default_rng(3)
     x = torch.from_numpy(rng.normal(5, [1, 20, 0.01], (50, 3)))
     x[:, 2] = 0.1
     y = torch.from_numpy(rng.normal(100, 30, (50, 1)))
-    assert task == "regression"
     return RawData("regression", Split(x[:40], y[:40]), Split(x[40:], y[40:]), 1, [])
 
 
@@ -171,7 +170,7 @@ def test_feature_statistics_are_numpys_and_constant_features_are_only_shifted() 
     x = raw.train.inputs.numpy()
     np.testing.assert_allclose(data.mean[:2], x.mean(0)[:2], rtol=1e-14)
     np.testing.assert_allclose(data.std[:2], x.std(0)[:2], rtol=1e-14)
-    assert (data.mean[2], data.std[2]) == (0.1, 1)
+    assert [data.mean[2].item(), data.std[2].item()] == [0.1, 1.0]
     assert data.train.inputs[:, 2].eq(0).all()
     np.testing.assert_allclose(
         data.test.inputs[:, :2], ((raw.test.inputs.numpy() - x.mean(0)) / x.std(0))[:, :2], rtol=1e-12
@@ -203,8 +202,8 @@ def test_one_example_per_class_without_validation() -> None:
 
 def with_targets(train: Tensor, test: Tensor, names: list[str]) -> RawData:
     images = torch.zeros(8, 1, 2, 2, dtype=torch.uint8)
-    splits = [Split(images[: len(t)], t) for t in (train, test)]
-    return RawData("classification", *splits, len(names), names, full_scale=255)
+    first, second = (Split(images[: len(t)], t) for t in (train, test))
+    return RawData("classification", first, second, len(names), names, full_scale=255)
 
 
 @pytest.mark.parametrize(

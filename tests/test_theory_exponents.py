@@ -86,9 +86,11 @@ def test_interval_agrees_with_welchs_for_normal_noise() -> None:
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_too_few_seeds_have_a_slope_but_no_interval(seeds: int) -> None:
-    fit = fit_exponent(SIZES, planted(seeds, np.random.default_rng(5)))
+    values = planted(seeds, np.random.default_rng(5))
+    fit = fit_exponent(SIZES, values)
     assert fit.interval == (None, None)
     assert fit.slope == pytest.approx(-0.5, abs=0.3)
+    assert fit_exponent(2.0 ** np.arange(10), np.tile(values, (2, 1))).interval == (None, None)
     assert exponent("s", fit, -0.5, {"none": 0.0}).verdict == "INCONCLUSIVE"
 
 

@@ -7,7 +7,9 @@ import sys
 
 import typer
 
-from nnlab.cli import bench, configs, runs, train
+from nnlab.cli import configs, runs
+from nnlab.cli.bench import bench
+from nnlab.cli.train import train
 from nnlab.errors import NnlabError
 
 app = typer.Typer(
@@ -19,10 +21,10 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train")(train.train)
+app.command("train")(train)
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")
-app.command("bench")(bench.bench)
+app.command("bench")(bench)
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
 """`nnlab bench`: speeds as ratios against another program, timed in the same run."""
 
 import json
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -12,6 +14,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON on stdout.")] = False,
 ) -> None:
     """Time nnlab beside another program, in interleaved pairs; print the other program's source."""
+    _bind_threads()
     from nnlab.bench import BENCHMARKS
     from nnlab.cli import terminal
     from nnlab.errors import InputError, suggest
@@ -27,3 +30,13 @@ def bench(
     columns = list(result.rows[0])
     rows = [[terminal.number(row[column]) for column in columns] for row in result.rows]
     console.print(terminal.table(result.title, columns, rows))
+
+
+def _bind_threads() -> None:
+    """Starts over with one thread bound to each core, as OpenMP reads its settings only once.
+
+    Unbound, two threads sometimes share a core, and a timing says more about the scheduler than the code.
+    """
+    if "OMP_PROC_BIND" not in os.environ:
+        bound = {**os.environ, "OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}
+        os.execve(sys.executable, [sys.executable, "-m", "nnlab", *sys.argv[1:]], bound)

@@ -14,12 +14,12 @@ app = typer.Typer(help="List, show, copy and check configs; print their JSON sch
 @app.command("list")
 def list_() -> None:
     """The shipped configs, and what each of them shows."""
+    from rich.markup import escape
+
     from nnlab.cli import terminal
     from nnlab.config import shipped_configs
 
-    rows = [
-        (terminal.escape(name), terminal.escape(_about(path))) for name, path in shipped_configs().items()
-    ]
+    rows = [(escape(name), escape(_about(path))) for name, path in shipped_configs().items()]
     made = terminal.table("nnlab train --config NAME", ("name", "what it shows"), rows)
     made.columns[1].justify = "left"
     terminal.out().print(made)

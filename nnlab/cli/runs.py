@@ -20,6 +20,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 @app.command("list")
 def list_(runs: RunsFolder = Path("runs"), as_json: AsJson = False) -> None:
     """Every run, oldest first."""
+    from rich.markup import escape
+
     from nnlab.cli import terminal
     from nnlab.record import find_runs
 
@@ -31,9 +33,9 @@ def list_(runs: RunsFolder = Path("runs"), as_json: AsJson = False) -> None:
         return
     rows = [
         (
-            terminal.escape(str(run.folder)),
+            escape(str(run.folder)),
             run.status,
-            terminal.escape(_seeds(run)),
+            escape(_seeds(run)),
             _headline(run),
             f"{run.summary.get('wall_seconds') or 0:.0f} s",
         )
@@ -93,13 +95,18 @@ def compare(
 
     Runs of one config that differ in the seed alone are joined: mean ± 95% interval.
     """
+    from rich.markup import escape
+
     from nnlab.cli import terminal
     from nnlab.record import open_run
+    from nnlab.theory.seeds import over_seeds
 
     sets = _by_config([member for run in runs for member in _members(open_run(run))])
     labels = _labels([_flat(members[0]) for members in sets])
     names = list(dict.fromkeys(n for ms in sets for m in ms for n in m.summary.get("metrics", {})))
-    joined = [{name: _join(members, name) for name in names} for members in sets]
+    joined = [
+        {n: over_seeds([m.summary["metrics"].get(n) for m in members]) for n in names} for members in sets
+    ]
     if as_json:
         rows = [
             {"label": label, "runs": [str(m.folder) for m in members], "metrics": metrics}
@@ -108,7 +115,7 @@ def compare(
         print(json.dumps(rows, ensure_ascii=False))
     else:
         rows_shown = [
-            [terminal.escape(label), str(len(members)), *(terminal.spread(m[n], n) for n in names)]
+            [escape(label), str(len(members)), *(terminal.spread(m[n], n) for n in names)]
             for label, members, m in zip(labels, sets, joined, strict=True)
         ]
         terminal.out().print(terminal.table("", ("config", "seeds", *names), rows_shown))
@@ -157,15 +164,6 @@ def _labels(configs: list[dict[str, str]]) -> list[str]:
         or "the same config"
         for config in configs
     ]
-
-
-def _join(members: "list[Run]", name: str) -> dict[str, Any]:
-    from nnlab.theory import mean_interval
-
-    values = [m.summary["metrics"][name] for m in members if m.summary["metrics"].get(name) is not None]
-    if not values:
-        return {"mean": None, "interval": [None, None], "values": []}
-    return {"mean": sum(values) / len(values), "interval": list(mean_interval(values)), "values": values}
 
 
 def _draw(labels: list[str], sets: "list[list[Run]]", png: Path) -> None:

@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nnlab.errors import InputError
+
+if TYPE_CHECKING:
+    from nnlab.config import Experiment
 
 
 def train(
@@ -42,7 +45,6 @@ def train(
         raise InputError(
             "--resume goes on with the run's own config: leave out --set, --seed, --seeds and --device"
         )
-    checked = _checked(config, sets or [], seed, device) if config is not None else None
     from nnlab.cli.terminal import Terminal
     from nnlab.experiments import runner
     from nnlab.experiments.session import Session, Silence
@@ -50,14 +52,17 @@ def train(
     session = Session(Silence() if quiet else Terminal(), allow_custom_code)
     if resume is not None:
         summary = runner.resume(resume, session)
-    elif seeds is not None:
-        summary = runner.run_seeds(checked, seeds, runs, session)
     else:
-        summary = runner.run(checked, runs, session)
+        assert config is not None
+        checked = _checked(config, sets or [], seed, device)
+        if seeds is None:
+            summary = runner.run(checked, runs, session)
+        else:
+            summary = runner.run_seeds(checked, seeds, runs, session)
     report(summary, as_json=as_json, quiet=quiet)
 
 
-def _checked(config: str, sets: list[str], seed: int | None, device: str | None) -> Any:
+def _checked(config: str, sets: list[str], seed: int | None, device: str | None) -> "Experiment":
     """The config of the command line: a flag beats --set, which beats the file."""
     from nnlab.config import apply_sets, check, read_source
     from nnlab.experiments import CONFIG_CLASSES
@@ -106,6 +111,8 @@ def _tables(summary: dict[str, Any]) -> None:
 
 def _metrics_table(summary: dict[str, Any]) -> Any:
     """Splits down, metrics across; what belongs to no split stands in a row of its own."""
+    from rich.markup import escape
+
     from nnlab.cli import terminal
 
     metrics: dict[str, Any] = summary["metrics"]
@@ -124,4 +131,4 @@ def _metrics_table(summary: dict[str, Any]) -> Any:
     if "seeds" in summary:
         title = f"{summary['name']}, mean ± 95% interval over {len(summary['seeds'])} seeds"
     rows = [[split, *(shown(split, metric) for metric in columns)] for split in splits]
-    return terminal.table(terminal.escape(title), ["", *columns], rows)
+    return terminal.table(escape(title), ["", *columns], rows)

@@ -182,7 +182,7 @@ def _moments(raw: RawData, kept: Tensor, standardize: bool) -> tuple[Tensor, Ten
     """Mean and standard deviation that the inputs are standardized with, in float64."""
     inputs = raw.train.inputs
     if standardize:
-        return statistics.pixels(inputs, kept) if raw.full_scale else statistics.features(inputs[kept])
+        return statistics.pixels(inputs, torch.arange(len(inputs))) if raw.full_scale else statistics.features(inputs[kept])
     shape = (inputs.shape[1], 1, 1) if raw.full_scale else tuple(inputs.shape[1:])
     return torch.zeros(shape, dtype=torch.float64), torch.full(
         shape, float(raw.full_scale or 1), dtype=torch.float64

@@ -64,7 +64,8 @@ def read(path: Path, content: str, shape: tuple[int, int]) -> CachedImages | Non
         shape: the number of images and of channels.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here, because np.load leaves the file open when it is no zip file.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             if str(stored["fingerprint"]) != content:
                 return None
             # The zip file carries a checksum of each array, which numpy's reading verifies.
@@ -90,7 +91,6 @@ def write(path: Path, content: str, cached: CachedImages) -> list[str]:
                 os.unlink(file.name)
                 raise
     except OSError as error:
-        return [
-            f"{path}: the decoded images could not be cached ({error.strerror or error}); next time is as slow"
-        ]
+        reason = error.strerror or error
+        return [f"{path}: the decoded images could not be cached ({reason}); next time is as slow"]
     return []

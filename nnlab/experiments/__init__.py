@@ -3,16 +3,14 @@
 from types import ModuleType
 
 from nnlab.config import Experiment
-from nnlab.experiments import (
-    activations,
-    classify,
-    convergence,
-    regress,
-    regularization,
-    separable,
-    sgd_vs_gd,
-    xor,
-)
+from nnlab.experiments import activations as activations
+from nnlab.experiments import classify as classify
+from nnlab.experiments import convergence as convergence
+from nnlab.experiments import regress as regress
+from nnlab.experiments import regularization as regularization
+from nnlab.experiments import separable as separable
+from nnlab.experiments import sgd_vs_gd as sgd_vs_gd
+from nnlab.experiments import xor as xor
 
 EXPERIMENTS: dict[str, ModuleType] = {
     "classify": classify,

@@ -1,6 +1,6 @@
 """All activation functions side by side: their slopes, and what a network learns with each."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -32,7 +32,8 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         raise InputError("experiment: activations needs model.name: mlp or cnn and at least one activation")
     build_parts(config, session)
     record.start()
-    results, curves = [], {}
+    results: list[dict[str, Any]] = []
+    curves: dict[str, dict[str, list[float]]] = {}
     for name in config.activations:
         varied = vary(config, {"model.activation": name})
         parts = build_parts(varied, session)
@@ -48,7 +49,7 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         })  # fmt: skip
         curves[name] = histories(record.history(), name)["train"]
     _draw(config, record, curves)
-    metrics = {f"{r['activation']}/test/accuracy": float(r["test_accuracy"]) for r in results}  # type: ignore[arg-type]
+    metrics = {f"{r['activation']}/test/accuracy": r["test_accuracy"] for r in results}
     return Outcome(metrics, results, [_sigmoid_slope(), _derivatives()])
 
 
@@ -65,7 +66,8 @@ def _gradient_norms(parts: Parts) -> tuple[float, float]:
 def _draw(config: Config, record: Record, curves: dict[str, dict[str, list[float]]]) -> None:
     z = torch.linspace(-4, 4, 401, dtype=torch.float64)
     pieces = getattr(config.model, "pieces", 2)
-    functions = {name: activation_curve(name, z, pieces) for name in config.activations}
+    names: list[str] = [*config.activations]
+    functions = {name: activation_curve(name, z, pieces) for name in names}
     record.save_arrays(
         z=z,
         **{f"{name}/value": value for name, (value, _) in functions.items()},

@@ -125,7 +125,7 @@ def descent_claim(record: Record, bound: StepBound, dtype: torch.dtype, part: st
 
 
 def smooth_gradients(parts: Parts) -> list[torch.Tensor]:
-    """Gradient of the loss plus the smooth part of the penalty, in each weight matrix, over the train split."""
+    """Gradient of loss plus smooth part of the penalty in each weight matrix, over the training split."""
     model, data, penalty = parts.model, parts.data, parts.penalty
     model.zero_grad(set_to_none=True)
     parts.loss(model(data.normalize(data.train.inputs)), data.train.targets).backward()  # type: ignore[no-untyped-call]

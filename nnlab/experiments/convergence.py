@@ -37,7 +37,7 @@ class Config(TrainingExperiment):
 
 
 def run(config: Config, record: Record, session: Session) -> Outcome:
-    """Finds the optimum by L-BFGS, checks it against scikit-learn, then measures how fast descent gets there."""
+    """Finds the optimum by L-BFGS, checks it against scikit-learn, and measures the way of descent to it."""
     _check(config)
     parts = build_parts(config, session)
     if parts.penalty is None or parts.penalty.absolute:
@@ -144,7 +144,8 @@ def _curvature(parts: Parts) -> Tensor:
     if len(list(parts.model.parameters())) == 2:
         regularized[:, -1] = 0
     hessian.diagonal().add_(2 * parts.penalty.strength * regularized.flatten())
-    return torch.linalg.eigvalsh(hessian)
+    eigenvalues: Tensor = torch.linalg.eigvalsh(hessian)
+    return eigenvalues
 
 
 def scikit_learn_claim(parts: Parts) -> Claim:

@@ -63,7 +63,7 @@ def draw_predictions(record: Record, data: DataSet, scores: Tensor) -> list[dict
     targets, predicted = data.test.targets, scores.argmax(1)
     pairs = targets * data.outputs + predicted
     matrix = numbers(torch.bincount(pairs, minlength=data.outputs**2).reshape(data.outputs, data.outputs))
-    record.save_arrays(**{"confusion": matrix})
+    record.save_arrays(confusion=matrix)
     record.save_figure(figures.confusion_matrix(matrix, data.class_names), "confusion")
     if len(data.input_shape) == 3:
         _draw_mistakes(record, data, scores, predicted)
@@ -91,7 +91,14 @@ def _draw_mistakes(record: Record, data: DataSet, scores: Tensor, predicted: Ten
     }
     record.save_arrays(**{f"mistakes/{key}": value for key, value in arrays.items()})
     scale = float(data.full_scale or 1)
-    figure = figures.worst_mistakes(*arrays.values(), data.class_names, full_scale=scale)
+    figure = figures.worst_mistakes(
+        arrays["images"],
+        arrays["true"].tolist(),
+        arrays["predicted"].tolist(),
+        arrays["probability"].tolist(),
+        data.class_names,
+        full_scale=scale,
+    )
     record.save_figure(figure, "mistakes")
 
 

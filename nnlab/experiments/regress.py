@@ -51,19 +51,20 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
 def _draw_fit(config: Config, record: Record, parts: Parts, outputs: torch.Tensor) -> None:
     """The target, the points and the learned function, by ascending input."""
     data = parts.data
-    x = data.raw(data.test.inputs)[:, 0]
-    order = x.argsort()
+    inputs = data.raw(data.test.inputs)[:, 0]
+    order = inputs.argsort()
     if isinstance(config.data, Regression1dData):
-        target = target_function(config.data.function)(x)
+        target = target_function(config.data.function)(inputs)
     else:
         target = data.test.targets[:, 0]
-    arrays = {
-        "x": x[order], "target": target[order], "prediction": outputs[order, 0],
-        "points_x": data.raw(data.train.inputs)[:, 0], "points_y": data.train.targets[:, 0],
-    }  # fmt: skip
-    columns = {key: drawing.numbers(value) for key, value in arrays.items()}
-    record.save_arrays(**{f"fit/{key}": value for key, value in columns.items()})
-    record.save_figure(figures.regression_fit(**columns), "fit")
+    x, truth, prediction = (drawing.numbers(v) for v in (inputs[order], target[order], outputs[order, 0]))
+    points_x = drawing.numbers(data.raw(data.train.inputs)[:, 0])
+    points_y = drawing.numbers(data.train.targets[:, 0])
+    record.save_arrays(**{
+        "fit/x": x, "fit/target": truth, "fit/prediction": prediction,
+        "fit/points_x": points_x, "fit/points_y": points_y,
+    })  # fmt: skip
+    record.save_figure(figures.regression_fit(x, truth, prediction, points_x, points_y), "fit")
 
 
 def _reductions_claim(outputs: torch.Tensor, targets: torch.Tensor) -> Claim:
@@ -72,7 +73,7 @@ def _reductions_claim(outputs: torch.Tensor, targets: torch.Tensor) -> Claim:
     ratio = float(squared_error(y, ȳ, "sum") / squared_error(y, ȳ, "mean")) / len(y)
     return exact_claim(
         "sum_is_n_times_mean",
-        sentence="The summed squared error is N times the mean one, so its step size must be N times smaller.",
+        sentence="The summed squared error is N times the mean one: its step size must be N times smaller.",
         formula="½ Σ‖y − ȳ‖² = N · (1/2N) Σ‖y − ȳ‖²",
         hypotheses=[f"N = {len(y)} test points"],
         predicted=1.0,

@@ -1,4 +1,4 @@
-"""L2, L1 and the elastic net over λ: accuracy, zeros and size of the weights, and the optimality conditions."""
+"""L2, L1 and the elastic net over λ: accuracy, zeros, size of the weights, optimality conditions."""
 
 from itertools import pairwise
 from typing import Any, Literal
@@ -82,9 +82,10 @@ def _stationarity(parts: Parts) -> float:
 
 def _draw(config: Config, record: Record, rows: list[dict[str, Any]]) -> None:
     columns = {"accuracy": "test_accuracy", "sparsity": "sparsity", "norm": "norm"}
+    names: list[str] = [*config.penalties]
     paths = {
         penalty: {key: [r[name] for r in rows if r["penalty"] == penalty] for key, name in columns.items()}
-        for penalty in config.penalties
+        for penalty in names
     }
     record.save_arrays(
         strengths=config.strengths,

@@ -1,5 +1,6 @@
 """Runs an experiment into a run folder: one seed, several seeds, or the rest of a run that was cut off."""
 
+import contextlib
 import errno
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ from nnlab.errors import Diverged, ExperimentError, InputError, Interrupted, Nnl
 from nnlab.experiments import CONFIG_CLASSES, EXPERIMENTS
 from nnlab.experiments.session import Session, select_device, stoppable
 from nnlab.record import Group, Record, Run, check_writable, open_run, slug, stamp
-from nnlab.theory import mean_interval
+from nnlab.theory.seeds import over_seeds
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -74,7 +75,7 @@ def _reopened(found: Run) -> Record:
         raise InputError(f"{found.folder}: another process is running this run right now")
     if found.status == "diverged":
         raise InputError(
-            f"{found.folder}: this run diverged and would do so again; start a new one with a smaller step size"
+            f"{found.folder}: this run diverged and would do so again; start one with a smaller step size"
         )
     return Record.reopen(found.folder)
 
@@ -92,7 +93,7 @@ def _run_members(config: Experiment, group: Group, session: Session) -> dict[str
         raise
     group.write_summary(
         status="finished",
-        metrics={name: _over_seeds(name, summaries) for name in summaries[0]["metrics"]},
+        metrics={n: over_seeds([s["metrics"].get(n) for s in summaries]) for n in summaries[0]["metrics"]},
         verdicts=_verdicts(summaries),
     )
     return group.summary
@@ -106,14 +107,6 @@ def _run_member(config: Experiment, group: Group, session: Session) -> dict[str,
     if found.status == "finished":
         return found.summary
     return _execute(read_config(found), _reopened(found), session)
-
-
-def _over_seeds(name: str, summaries: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean over seeds and its 95% interval (Student's t)."""
-    values = [s["metrics"][name] for s in summaries if s["metrics"].get(name) is not None]
-    if not values:
-        return {"mean": None, "interval": [None, None], "values": []}
-    return {"mean": sum(values) / len(values), "interval": list(mean_interval(values)), "values": values}
 
 
 def _verdicts(summaries: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
@@ -139,10 +132,8 @@ def _execute(config: Experiment, record: Record, session: Session) -> dict[str, 
         if not record.started:
             raise
         ending = _ending(error)
-        try:
+        with contextlib.suppress(OSError):  # on a full disk the last whole summary stays
             record.finish(**ending)
-        except OSError:
-            pass  # the disk is full: the last whole summary stays
         raise _explained(error, record.folder) from error
     return record.summary
 
@@ -165,7 +156,7 @@ def _explained(error: BaseException, folder: Path) -> BaseException:
         return Interrupted(f"{error or 'interrupted'}; {go_on}")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return ExperimentError(
-            f"{folder}: no space left on the disk; what was written so far is readable. Free some, then {go_on}"
+            f"{folder}: the disk is full. What was written is readable; free some space, then {go_on}"
         )
     if isinstance(error, ExperimentError):
         return type(error)(f"{error}\n{folder}")

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import torch
 
-from nnlab.config import DataSection, Training
+from nnlab.config import Data, Training
 from nnlab.data import DataSet, build_data
 from nnlab.errors import InputError
 
@@ -49,7 +49,7 @@ class Session:
     def stop(self) -> bool:
         return self.stop_requested
 
-    def data(self, section: DataSection, training: Training) -> DataSet:
+    def data(self, section: Data, training: Training) -> DataSet:
         """The data set on the training's device; built once for equal sections."""
         device, dtype = select_device(training), dtype_of(training)
         key = f"{section!r} {device} {dtype}"

@@ -38,12 +38,14 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     record.start()
     noise, claims = measure_noise(config, parts, session)
     _draw_noise(record, noise)
-    results, curves, metrics = [], {}, {}
+    results: list[dict[str, Any]] = []
+    curves: dict[str, dict[str, list[float]]] = {}
+    metrics: dict[str, float] = {}
     for batch_size in config.batch_sizes:
         varied = vary(config, {"data.batch_size": batch_size})
         parts = build_parts(varied, session)
         result = train(varied, parts, record, session, part=f"batch-{batch_size}")
-        measured = {
+        measured: dict[str, float] = {
             k: result.metrics[k] for k in ("train/loss", "test/loss", "test/accuracy") if k in result.metrics
         }
         results.append({"batch_size": batch_size, "steps": result.steps, **measured})
@@ -77,12 +79,12 @@ def measure_noise(config: Config, parts: Parts, session: Session) -> tuple[dict[
             if session.stop():
                 raise Interrupted("stopped while drawing mini-batches")
             predicted = predicted_noise(spread, n, batch)
-            interval = mean_interval(draws)
+            mean, low, high = mean_interval(draws)
             for key, value in zip(
-                columns, (batch, float(draws.mean()), predicted, spread / batch, interval), strict=True
+                columns, (batch, mean, predicted, spread / batch, (low, high)), strict=True
             ):
                 columns[key].append(value)
-            claims.append(_noise_claim(batch, n, float(draws.mean()), interval, predicted, len(draws)))
+            claims.append(_noise_claim(batch, n, mean, (low, high), predicted, len(draws)))
     return columns, claims
 
 
@@ -100,7 +102,7 @@ def _noise_claim(batch: int, n: int, measured: float, interval: Any, predicted: 
     low, high = interval
     return interval_claim(
         f"gradient_noise_batch_{batch}",
-        sentence=f"The variance of the gradient of {batch} examples is what drawing without replacement says.",
+        sentence=f"The gradient of {batch} examples varies as drawing without replacement says.",
         formula="E‖ḡ_B − ḡ‖² = S (N − B)/(B (N − 1)),  S = (1/N) Σ‖gᵢ − ḡ‖²",
         hypotheses=[f"N = {n}, B = {batch}, without replacement, at the start"],
         predicted=1.0,

@@ -208,7 +208,7 @@ def design_matrix(parts: Parts) -> Tensor:
 
 
 def step_bound(config: TrainingExperiment, parts: Parts) -> StepBound | None:
-    """The guarantee, for softmax regression under plain or proximal full-batch gradient descent; else None."""
+    """For softmax regression under plain or proximal full-batch gradient descent; else None."""
     optimizer, penalty = config.optimizer, parts.penalty
     applies = (
         isinstance(config.model, MLPModel)

@@ -3,11 +3,13 @@
 import math
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 
 from nnlab import figures
 from nnlab.config import TrainingExperiment
+from nnlab.data import DataSet
 from nnlab.errors import InputError, Interrupted
 from nnlab.experiments import drawing
 from nnlab.experiments.outcome import Outcome
@@ -38,7 +40,7 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         row, best = _starts(config, hidden, record, session)
         rows.append(row)
         regions[row["model"]] = drawing.plane_probabilities(best, data, grid)
-    _draw(record, rows, regions, (x1, x2), points, data)
+    _draw(record, rows, regions, x1, x2, data)
     metrics = {f"{row['model']}/success_rate": row["success_rate"] for row in rows}
     return Outcome(metrics, rows, _claims(rows, exact=config.data.noise == 0))
 
@@ -73,16 +75,17 @@ def _starts(
 
 
 def _draw(
-    record: Record, rows: list[dict[str, Any]], regions: dict[str, Any], axes: Any, points: Any, data: Any
+    record: Record,
+    rows: list[dict[str, Any]],
+    regions: dict[str, np.ndarray],
+    x1: np.ndarray,
+    x2: np.ndarray,
+    data: DataSet,
 ) -> None:
-    record.save_arrays(
-        x1=axes[0],
-        x2=axes[1],
-        points=drawing.numbers(points),
-        **{f"regions/{name}": region for name, region in regions.items()},
-    )
+    points = drawing.numbers(data.raw(data.train.inputs))
+    record.save_arrays(x1=x1, x2=x2, points=points, **{f"regions/{name}": r for name, r in regions.items()})
     figure = figures.decision_regions_grid(
-        *axes, regions, drawing.numbers(points), drawing.numbers(data.train.targets), data.class_names
+        x1, x2, regions, points, drawing.numbers(data.train.targets), data.class_names
     )
     record.save_figure(figure, "regions")
     names = [row["model"] for row in rows]

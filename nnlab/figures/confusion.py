@@ -51,6 +51,7 @@ def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], title: str |
             f"figure: the confusion matrix has the shape {counts.shape} for {len(class_names)} class names; "
             "it must be square with one row and one column per name"
         )
+    counts = np.where(np.isfinite(counts), counts, np.nan)
     figure = new_figure(title or _title(counts, class_names), _SIZE)
     axes = figure.subplots()
     dress(axes, "predicted class", "true class", grid=False)
@@ -111,7 +112,7 @@ def _name_classes(axes: Axes, class_names: Sequence[str]) -> None:
 def _print_counts(axes: Axes, counts: FloatArray, shares: FloatArray) -> None:
     """The count in every cell, as large as its cell allows; none where it could not be read."""
     cell = _SIDE * 72 / len(counts)  # points
-    texts = [[number(float(count), digits=6) for count in row] for row in counts]
+    texts = [["–" if np.isnan(count) else number(float(count), digits=6) for count in row] for row in counts]
     longest = max(len(text) for row in texts for text in row)
     size = min(15.0, 0.62 * cell, 0.9 * cell / (0.64 * longest))
     if size < _SMALLEST:
@@ -131,7 +132,7 @@ def _print_counts(axes: Axes, counts: FloatArray, shares: FloatArray) -> None:
 
 
 def _title(counts: FloatArray, class_names: Sequence[str]) -> str:
-    known = np.nan_to_num(counts, nan=0.0, posinf=0.0, neginf=0.0)
+    known = np.nan_to_num(counts, nan=0.0)
     total = known.sum()
     if total <= 0:
         return "No example was classified"

@@ -115,7 +115,7 @@ def convergence(
     known = {
         label: as_pair(t, values, f"the distance of {label!r}")[1] for label, values in distances.items()
     }
-    default = "Distance to the optimum over the steps, beside the linear rate that theory predicts"
+    default = "Distance to the optimum, beside the linear rate that theory predicts"
     figure = new_figure(title or default, WIDE)
     axes = figure.subplots()
     dress(axes, "", plain(y_label))

@@ -9,12 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nnlab.errors import InputError
-from nnlab.figures.scales import FloatArray
+from nnlab.figures.scales import FloatArray, as_numbers
 from nnlab.figures.style import (
-    FONT_NOTE,
     FONT_TICK,
     GRID,
     INK,
@@ -127,7 +126,7 @@ def worst_mistakes(
         return figure
     shown = min(count, _MOST_MISTAKES)
     columns, rows = _grid(shown)
-    figure = new_figure(figure_title, _grid_size(columns, rows, caption=0.68, bar=0.0))
+    figure = new_figure(figure_title, _grid_size(columns, rows, caption=0.72, bar=0.0))
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat[shown:]:
         axes.set_axis_off()
@@ -137,18 +136,15 @@ def worst_mistakes(
             _displayed(pixels[index], full_scale), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
         )
         names = [plain(class_names[label], limit=14) for label in (true[index], predicted[index])]
-        between = " → " if len(names[0]) + len(names[1]) <= 10 else "\n→ "
+        between = " → " if len(names[0]) + len(names[1]) <= 12 else "\n→ "
         caption = f"{names[0]}{between}{names[1]}\n{_chance(probability[index])}"
-        axes.set_xlabel(caption, fontsize=FONT_NOTE, family=list(families()), color=INK, labelpad=3)
+        axes.set_xlabel(caption, fontsize=FONT_TICK, family=list(families()), color=INK, labelpad=3)
     return figure
 
 
 def _as_images(values: ArrayLike, what: str) -> FloatArray:
     """(K, C, H, W) float64 from that or from (K, H, W)."""
-    try:
-        array: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"figure: {what} must be numbers of one shape ({error})") from error
+    array = as_numbers(values, what)
     if array.ndim == 3:
         array = array[:, None]
     if array.size == 0 and array.shape[:1] in ((), (0,)):

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from nnlab.errors import InputError
-from nnlab.figures.scales import FloatArray, as_array
+from nnlab.figures.scales import FloatArray, as_array, as_numbers
 from nnlab.figures.style import (
     FONT_TICK,
     INK,
@@ -101,6 +101,8 @@ def _figure(
     *,
     axis_labels: tuple[str, str],
 ) -> Figure:
+    if len(class_names) == 0:
+        raise InputError("figure: decision regions need at least one class name")
     edges = (_edges(as_array(x1, "x1"), "x1"), _edges(as_array(x2, "x2"), "x2"))
     data, classes = _data(points, labels, len(class_names))
     count = len(predicted)
@@ -127,13 +129,10 @@ def _edges(centres: FloatArray, what: str) -> FloatArray:
     if len(centres) == 0:
         raise InputError(f"figure: {what} is empty; the grid needs at least one value along each feature")
     steps = np.diff(centres)
-    if (
-        not np.all(np.isfinite(centres))
-        or np.any(steps <= 0)
-        or np.ptp(steps if len(steps) else [0]) > 1e-6 * max(abs(centres[-1] - centres[0]), 1e-300)
-    ):
+    uneven = len(steps) > 0 and (steps.min() <= 0 or np.ptp(steps) > 1e-6 * (centres[-1] - centres[0]))
+    if uneven or not np.all(np.isfinite(centres)):
         raise InputError(
-            f"figure: {what} must be finite, ascending and evenly spaced, as numpy.linspace gives it"
+            f"figure: {what} must be finite, ascending and evenly spaced, as from numpy.linspace"
         )
     half = steps[0] / 2 if len(steps) else 0.5
     return np.append(centres - half, centres[-1] + half)
@@ -141,46 +140,43 @@ def _edges(centres: FloatArray, what: str) -> FloatArray:
 
 def _data(points: ArrayLike, labels: ArrayLike, classes: int) -> tuple[FloatArray, IntArray]:
     places = as_array(points, "points", dimensions=2)
-    known = np.asarray(as_array(labels, "labels"), dtype=np.int64)
-    if len(places) and places.shape != (len(known), 2):
+    known = as_array(labels, "labels")
+    if places.size == 0:
+        places = np.zeros((0, 2))
+    if places.shape != (len(known), 2):
         raise InputError(
             f"figure: points of shape {places.shape} for {len(known)} labels; must be (N, 2) and (N,)"
         )
-    if known.size and not (known.min() >= 0 and known.max() < classes):
-        raise InputError(
-            f"figure: labels from {known.min()} to {known.max()} for {classes} class names from 0"
-        )
-    return places, known
+    if not np.all((known >= 0) & (known < classes)):
+        raise InputError(f"figure: a label is not one of the {classes} classes, which count from 0")
+    return places, known.astype(np.int64)
 
 
 def _prediction(values: ArrayLike, edges: tuple[FloatArray, FloatArray], classes: int) -> FloatArray:
-    """(G₁, G₂, C): probabilities, or one-hot rows scaled to the flat tint where only the class is known.
-
-    Not-a-number where the model's output was not finite.
-    """
-    array = np.asarray(values, dtype=np.float64)
+    """(G₁, G₂, C) probabilities; not-a-number where the model's output was not finite."""
+    array = as_numbers(values, "predictions")
     shape = (len(edges[0]) - 1, len(edges[1]) - 1)
-    if array.shape == (*shape, classes):
-        return np.where(np.isfinite(array).all(axis=2, keepdims=True), array, np.nan)
-    if array.shape != shape:
+    if array.shape == shape:
+        return _one_tint(array, classes)
+    if array.shape != (*shape, classes):
         raise InputError(
             f"figure: predictions of shape {array.shape}; must be {shape} class numbers or "
             f"{(*shape, classes)} probabilities"
         )
-    finite = array[np.isfinite(array)]
-    if finite.size and not (finite.min() >= 0 and finite.max() < classes):
-        raise InputError(
-            f"figure: predicted classes from {finite.min():g} to {finite.max():g} for {classes} class names; "
-            "the first is class 0"
-        )
-    one_hot = array[..., None] == np.arange(classes)
-    scores = _flat_confidence() * one_hot + (1 - _flat_confidence()) / classes
-    scores[~np.isfinite(array)] = np.nan
+    scores = array.copy()
+    scores[~np.isfinite(array).all(axis=2)] = np.nan
     return scores
 
 
-def _flat_confidence() -> float:
-    return (_FLAT_TINT - _TINT[0]) / (_TINT[1] - _TINT[0])
+def _one_tint(numbers: FloatArray, classes: int) -> FloatArray:
+    """(G₁, G₂) class numbers -> (G₁, G₂, C) probabilities that give every class the same medium tint."""
+    finite = np.isfinite(numbers)
+    if not np.all((numbers[finite] >= 0) & (numbers[finite] < classes)):
+        raise InputError(f"figure: a predicted class is not one of the {classes} classes, which count from 0")
+    sure = (_FLAT_TINT - _TINT[0]) / (_TINT[1] - _TINT[0])
+    scores: FloatArray = sure * (numbers[..., None] == np.arange(classes)) + (1 - sure) / classes
+    scores[~finite] = np.nan
+    return scores
 
 
 def region_colours(probabilities: FloatArray) -> FloatArray:
@@ -189,7 +185,7 @@ def region_colours(probabilities: FloatArray) -> FloatArray:
     Confidence is (max p − 1/C)/(1 − 1/C): 0 for a guess, 1 for certainty. What is not finite is white.
     """
     classes = probabilities.shape[-1]
-    known = np.isfinite(probabilities).all(axis=-1)
+    known = np.asarray(np.isfinite(probabilities).all(axis=-1))
     filled = np.where(known[..., None], probabilities, 0.0)
     guess = 1 / classes
     confidence = np.clip((filled.max(axis=-1) - guess) / max(1 - guess, guess), 0, 1)
@@ -209,14 +205,15 @@ def _draw_regions(axes: Axes, edges: tuple[FloatArray, FloatArray], scores: Floa
     centres = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
     for index in range(1 if scores.shape[2] == 2 else scores.shape[2]):
         lead = scores[..., index] - np.delete(scores, index, axis=2).max(axis=2)
-        if np.nanmin(lead, initial=0) < 0 < np.nanmax(lead, initial=0):
+        known = lead[np.isfinite(lead)]
+        if known.min(initial=0) < 0 < known.max(initial=0):
             axes.contour(*centres, np.ma.masked_invalid(lead.T), levels=[0], colors=INK, linewidths=THIN)
 
 
 def _draw_points(axes: Axes, points: FloatArray, labels: IntArray, classes: int) -> None:
     size = float(np.clip(13 - 3.2 * np.log10(max(len(points), 1) / 4), 3.5, 13))
     for index in range(classes):
-        chosen = points[labels == index] if len(points) else points.reshape(0, 2)
+        chosen = points[labels == index]
         axes.plot(
             chosen[:, 0],
             chosen[:, 1],

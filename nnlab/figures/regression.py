@@ -83,8 +83,8 @@ def regression_fit(
 
 
 def _title(truth: FloatArray, fit: FloatArray) -> str:
-    errors = np.abs(truth - fit)
-    known = errors[np.isfinite(errors)]
-    if not len(known):
+    known = np.isfinite(truth) & np.isfinite(fit)
+    if not known.any():
         return "Target and prediction"
-    return f"The prediction is nowhere further than {number(float(known.max()))} from the target"
+    furthest = float(np.abs(truth[known] - fit[known]).max())
+    return f"The prediction is nowhere further than {number(furthest)} from the target"

@@ -28,20 +28,36 @@ from nnlab.figures.text import number, power_of_ten
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+_LARGEST = 1e120
 ZERO_NOTE = "▼ zero: below a log scale"
 INFINITE_NOTE = "× no longer finite"
 
 
+def as_numbers(values: ArrayLike, what: str) -> FloatArray:
+    """The values as float64, of any shape; `None` becomes not-a-number.
+
+    What is beyond 10¹²⁰ counts as infinite and what is below 10⁻¹²⁰ as zero, because the limits and ticks of
+    an axis are computed from powers and ratios that would leave the range of float64.
+
+    Raises:
+        InputError: they are no numbers, or rows of different lengths.
+    """
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"figure: {what} must be numbers in an array of one shape ({error})") from error
+    array[np.abs(array) < 1 / _LARGEST] = 0.0
+    array[np.abs(array) > _LARGEST] *= np.inf
+    return array
+
+
 def as_array(values: ArrayLike, what: str, dimensions: int = 1) -> FloatArray:
-    """The values as float64 with the declared number of dimensions; `None` becomes not-a-number.
+    """The values as float64 with the declared number of dimensions; an empty list has any.
 
     Raises:
         InputError: they are no numbers, or have another number of dimensions.
     """
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"figure: {what} must be numbers ({error})") from error
+    array = as_numbers(values, what)
     if array.size == 0 and array.ndim < dimensions:
         return np.zeros((0,) * dimensions)
     if array.ndim != dimensions:
@@ -93,7 +109,7 @@ def log_axis(axis: Axis, values: FloatArray) -> None:
     shown = positive(values)
     low, high = (math.log10(shown.min()), math.log10(shown.max())) if shown.size else (-1.0, 0.0)
     margin = max(0.05 * (high - low), 0.05) if high > low else 0.5
-    low, high = max(low - margin, -320.0), min(high + margin, 307.0)
+    low, high = low - margin, high + margin
     axes = axis.axes
     if axis is axes.yaxis:
         axes.set_yscale("log", nonpositive="mask")
@@ -197,7 +213,9 @@ def _lost(y: FloatArray) -> BoolArray:
 
 def _starts(flags: BoolArray) -> BoolArray:
     """The first of every stretch of flagged values."""
-    return flags & ~np.concatenate([[False], flags[:-1]])
+    before = np.zeros_like(flags)
+    before[1:] = flags[:-1]
+    return flags & ~before
 
 
 def _mark(axes: Axes, x: FloatArray, height: float, marker: str, color: str) -> bool:

@@ -78,7 +78,7 @@ def gradient_noise(
     theory = as_pair(sizes, predicted, "the predicted variance")[1]
     other = None if rival is None else as_pair(sizes, rival, "the rival variance")[1]
     bounds = as_intervals(interval, len(sizes), "the intervals of the variance")
-    default = "Mini-batch gradient noise: drawn without replacement, it vanishes at the full batch"
+    default = "The noise of the mini-batch gradient vanishes at the full batch"
     figure = new_figure(title or default, (WIDE[0], 6.6))
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
     dress(top, "", "variance of the gradient")
@@ -242,8 +242,8 @@ def _ratio_panel(
     bounds: FloatArray,
     tolerance: float,
 ) -> None:
-    ratio = np.divide(values, theory, out=np.full_like(values, np.nan), where=theory > 0)
-    scaled = np.divide(bounds, theory[:, None], out=np.full_like(bounds, np.nan), where=theory[:, None] > 0)
+    scale = np.where(np.isfinite(theory) & (theory > 0), theory, np.nan)
+    ratio, scaled = values / scale, bounds / scale[:, None]
     axes.axhspan(1 - tolerance, 1 + tolerance, color=GRID, alpha=0.6, linewidth=0)
     axes.axhline(1, color=_PREDICTED.color, linewidth=LINE)
     _interval_bars(axes, sizes, scaled)

@@ -1,6 +1,5 @@
 """How fast gradient descent approaches the optimum of softmax regression, from its Hessian there."""
 
-import torch
 from torch import Tensor
 
 

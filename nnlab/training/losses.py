@@ -18,12 +18,12 @@ from torch import Tensor
 
 def entropy(p: Tensor) -> Tensor:
     """H(P) = −Σ p log p over the last axis, with 0 log 0 = 0. (…, C) → (…)."""
-    return -torch.special.xlogy(p, p).sum(-1)
+    return -_xlogy(p, p).sum(-1)
 
 
 def cross_entropy_of(p: Tensor, q: Tensor) -> Tensor:
     """H(P, Q) = −Σ p log q over the last axis; infinite where q = 0 < p. (…, C) → (…)."""
-    return -torch.special.xlogy(p, q).sum(-1)
+    return -_xlogy(p, q).sum(-1)
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
@@ -31,7 +31,13 @@ def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
 
     H(P, Q) = H(P) + D(P‖Q). Source: Kullback and Leibler, "On information and sufficiency" (1951).
     """
-    return (torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum(-1)
+    return (_xlogy(p, p) - _xlogy(p, q)).sum(-1)
+
+
+def _xlogy(x: Tensor, y: Tensor) -> Tensor:
+    """x log y with 0 log 0 = 0."""
+    product: Tensor = torch.special.xlogy(x, y)
+    return product
 
 
 # --- losses of scores -------------------------------------------------------------------------------
@@ -159,7 +165,7 @@ class Penalty:
 
     @torch.no_grad()
     def add_gradient_(self, weights: Sequence[Tensor]) -> None:
-        """Adds the (sub)gradient of λR to each weight's `grad`: 2λ · quadratic · W + λ · absolute · sign W."""
+        """Adds the (sub)gradient 2λ · quadratic · W + λ · absolute · sign W to each weight's `grad`."""
         for w in weights:
             assert w.grad is not None
             if self.quadratic:

@@ -25,7 +25,7 @@ class MuonWithSGD(Optimizer):
     def __init__(
         self, matrices: Iterable[Tensor], rest: Iterable[Tensor], lr: float, other_lr: float, momentum: float
     ) -> None:
-        muon = torch.optim.Muon(matrices, lr=lr, momentum=momentum, weight_decay=0.0)  # type: ignore[arg-type]
+        muon = torch.optim.Muon(matrices, lr=lr, momentum=momentum, weight_decay=0.0)
         sgd = torch.optim.SGD(rest, lr=other_lr, momentum=momentum, nesterov=momentum > 0)
         self._parts: tuple[Optimizer, ...] = (muon, sgd)
         self.param_groups = muon.param_groups + sgd.param_groups

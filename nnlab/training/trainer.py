@@ -239,7 +239,7 @@ class _Training:
         self.generator.set_state(self.order_state)
         train = self.data.train
         order = torch.randperm(len(train), generator=self.generator).to(train.inputs.device)
-        return order.split(int(self.batch_size))
+        return torch.split(order, int(self.batch_size))
 
     def _flush(self) -> None:
         """Reads the losses of the steps since the last time, and adds them up."""
@@ -414,12 +414,11 @@ class Step:
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | None]:
         self._inputs, self._targets = inputs, targets
-        self._measured: tuple[Tensor, Tensor | None] | None = None
+        self._measured: list[tuple[Tensor, Tensor | None]] = []
         self._optimizer.step(self._closure)
         if self._penalty is not None and self._penalty.proximal:
             self._penalty.shrink_(self._weights, self._optimizer.param_groups[0]["lr"])
-        assert self._measured is not None
-        return self._measured
+        return self._measured[0]
 
     def _closure(self) -> Any:
         for p in self._parameters:
@@ -437,9 +436,9 @@ class Step:
         if self._clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
         loss = loss.detach()
-        if self._measured is None:  # a line search asks again at other weights
+        if not self._measured:  # a line search asks again at other weights
             correct = outputs.detach().argmax(1).eq(self._targets).sum() if self._count_correct else None
-            self._measured = loss, correct
+            self._measured.append((loss, correct))
         if self._line_search and self._penalty is not None:
             with torch.no_grad():
                 return loss + self._penalty.value(self._weights)
@@ -461,7 +460,7 @@ def predict(
         model.eval()
     context = autocast(inputs.device, precision) or nullcontext()
     with context:
-        blocks = [model(data.normalize(block)) for block in inputs.split(EVALUATION_BATCH)]
+        blocks = [model(data.normalize(block)) for block in torch.split(inputs, EVALUATION_BATCH)]
     if isinstance(model, nn.Module):
         model.train(training)
     outputs = torch.cat(blocks)

@@ -1,0 +1,25 @@
+"""Benchmarks: nnlab beside another program that does the same, timed in interleaved pairs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nnlab.bench.train import bench_train
+from nnlab.experiments.session import Reporter
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """The other program's source and the table of ratios."""
+
+    title: str
+    source: str
+    rows: list[dict[str, Any]]
+
+
+def _train(pairs: int, reporter: Reporter) -> BenchResult:
+    source, rows = bench_train(pairs, reporter)
+    return BenchResult("time per training step: nnlab beside plain PyTorch", source, rows)
+
+
+BENCHMARKS: dict[str, Callable[[int, Reporter], BenchResult]] = {"train": _train}

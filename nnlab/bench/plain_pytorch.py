@@ -1,0 +1,90 @@
+"""What nnlab is timed against: the training loop that everyone writes. `nnlab bench train` prints this file.
+
+It computes per step what nnlab's loop computes: the loss, and how many of the batch were right.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+def build(inputs: int, hidden: int, outputs: int, lr: float, momentum: float, l2: float) -> tuple[Any, Any]:
+    """A 2-layer network and its optimizer. λΣW² on the weights has the gradient 2λW: a weight decay of 2λ."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim == 2], "weight_decay": 2 * l2},
+        {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    return model, torch.optim.SGD(groups, lr=lr, momentum=momentum, fused=True)
+
+
+def train(
+    model: nn.Module, optimizer: Any, epoch: Callable[[], Batches], epochs: int
+) -> list[tuple[float, float]]:
+    """Loss and accuracy of each epoch."""
+    history = []
+    for _ in range(epochs):
+        total_loss, correct, seen = 0.0, 0, 0
+        for x, y in epoch():
+            optimizer.zero_grad()
+            scores = model(x)
+            loss = F.cross_entropy(scores, y)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total_loss += loss.item() * len(y)
+            correct += int((scores.argmax(1) == y).sum())
+            seen += len(y)
+        history.append((total_loss / seen, correct / seen))
+    return history
+
+
+def tensor_batches(inputs: Tensor, targets: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Shuffled batches of tensors that are in memory."""
+    order = torch.randperm(len(inputs))
+    for start in range(0, len(inputs), batch_size):
+        batch = order[start : start + batch_size]
+        yield inputs[batch], targets[batch]
+
+
+def loader(dataset: "Dataset[Any]", batch_size: int, workers: int) -> "DataLoader[Any]":
+    """The DataLoader of the tutorials; its workers stay alive and may use every core."""
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=_use_every_core if workers else None,
+    )
+
+
+def _use_every_core(worker: int) -> None:
+    """The benchmark pins its threads; a worker would inherit the main thread's single core."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+
+
+class DigitImages(Dataset[Any]):
+    """scikit-learn's digits as torchvision would hold them: images and a transform."""
+
+    def __init__(self, transform: Callable[[Any], Tensor]) -> None:
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        self.images, self.labels = (digits.images * 15).astype("uint8"), digits.target.tolist()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        from PIL import Image
+
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]

@@ -1,0 +1,375 @@
+"""Image folders: decoding, the cache that notices changes, and what is said about unfit images."""
+
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nnlab import config
+from nnlab.data import RawData, build_data, cache_folder, folder, load_image_folder
+from nnlab.errors import DataError
+
+WIDTH, HEIGHT = 6, 4
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two classes of three training and two test images each, in colour, as PNG."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 3), ("test", 2)):
+        for name in ("dog", "cat"):
+            path = tmp_path / "images" / split / name
+            path.mkdir(parents=True)
+            for k in range(count):
+                save(path / f"{k}.png", rng.integers(0, 256, (HEIGHT, WIDTH, 3)))
+    return tmp_path / "images"
+
+
+def save(path: Path, pixels: np.ndarray, **options: object) -> None:
+    Image.fromarray(pixels.astype(np.uint8)).save(path, **options)  # type: ignore[arg-type]
+
+
+def grey_pixels(seed: int = 5) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH))
+
+
+class Calls(list[tuple[int, int]]):
+    """A progress callable that keeps what it is told; it stays empty where nothing is decoded."""
+
+    def __call__(self, done: int, total: int) -> None:
+        self.append((done, total))
+
+
+def read_all(root: Path, split: str) -> np.ndarray:
+    """Class by class in alphabetical order, one file after the other, (N, H, W, 3)."""
+    files = sorted((root / split).glob("*/*.png"))
+    return np.stack([np.asarray(Image.open(file)) for file in files])
+
+
+def test_classes_and_pixels(root: Path) -> None:
+    raw = load_image_folder(root)
+    assert (raw.class_names, raw.outputs, raw.full_scale, raw.notes) == (["cat", "dog"], 2, 255, ())
+    assert raw.train.inputs.shape == (6, 3, HEIGHT, WIDTH)
+    assert raw.train.inputs.dtype == torch.uint8
+    for split, name in ((raw.train, "train"), (raw.test, "test")):
+        np.testing.assert_array_equal(split.inputs.permute(0, 2, 3, 1), read_all(root, name))
+    assert raw.train.targets.tolist() == [0, 0, 0, 1, 1, 1]
+    assert raw.test.targets.tolist() == [0, 0, 1, 1]
+
+
+def test_build_data_standardizes_by_the_training_images(root: Path) -> None:
+    section = config.ImageFolderData(name="image_folder", root=str(root), validation=0.0)
+    calls = Calls()
+    data = build_data(section, device="cpu", dtype=torch.float32, progress=calls)
+    images = read_all(root, "train").astype(np.float64)
+    np.testing.assert_allclose(data.mean.flatten(), images.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(data.std.flatten(), images.std((0, 1, 2)), rtol=1e-6)
+    assert calls[-1] == (10, 10)
+
+
+def test_many_batches_and_threads(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = load_image_folder(root)
+    (cache,) = (cache_folder() / "image_folder").iterdir()
+    cache.unlink()
+    monkeypatch.setattr(folder, "BATCH", 3)
+    monkeypatch.setattr(folder, "PARALLEL_PIXELS", 1)
+    calls = Calls()
+    assert torch.equal(load_image_folder(root, progress=calls).train.inputs, expected.train.inputs)
+    assert len(calls) == 4
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+    assert calls[-1] == (10, 10)
+
+
+def test_jpeg_and_capital_suffixes(root: Path) -> None:
+    flat = np.full((HEIGHT, WIDTH, 3), (200, 100, 50))
+    for name in ("a.jpg", "b.JPEG", "c.JPG"):
+        save(root / "train/cat" / name, flat, format="JPEG", quality=100, subsampling=0)
+    raw = load_image_folder(root)
+    jpegs = raw.train.inputs[3:6].permute(0, 2, 3, 1).numpy().astype(int)
+    assert len(raw.train) == 9
+    # At the best quality JPEG rounds each coefficient of YCbCr to a whole number.
+    assert np.abs(jpegs - flat).max() <= 2
+
+
+# --- conversions --------------------------------------------------------------------------------------
+
+
+def test_grey_becomes_three_equal_channels_and_is_said_once(root: Path) -> None:
+    for k in (0, 1):
+        save(root / f"train/cat/{k}.png", grey_pixels(k))
+    for raw in (load_image_folder(root), load_image_folder(root)):  # decoded, then cached
+        for k in (0, 1):
+            np.testing.assert_array_equal(raw.train.inputs[k], np.stack([grey_pixels(k)] * 3))
+        (note,) = raw.notes
+        assert "grey, converted to three equal channels" in note
+        assert note.endswith(": 2")
+
+
+def test_colour_becomes_luma_and_is_said_once(root: Path) -> None:
+    raw = load_image_folder(root, channels=1)
+    luma = read_all(root, "train") @ np.array([0.299, 0.587, 0.114])
+    assert raw.train.inputs.shape == (6, 1, HEIGHT, WIDTH)
+    assert np.abs(raw.train.inputs[:, 0].numpy() - luma).max() < 1
+    (note,) = raw.notes
+    assert "in colour, converted to grey" in note
+    assert note.endswith(": 10")
+
+
+def test_both_channel_counts_are_cached_apart(root: Path) -> None:
+    assert load_image_folder(root, channels=3).train.inputs.shape[1] == 3
+    assert load_image_folder(root, channels=1).train.inputs.shape[1] == 1
+    calls = Calls()
+    load_image_folder(root, channels=3, progress=calls)
+    load_image_folder(root, channels=1, progress=calls)
+    assert not calls
+
+
+def test_sixteen_bits_are_reduced_to_the_upper_eight(root: Path) -> None:
+    values = np.random.default_rng(1).integers(0, 2**16, (HEIGHT, WIDTH)).astype(np.uint16)
+    Image.fromarray(values).save(root / "train/cat/0.png")
+    raw = load_image_folder(root, channels=1)
+    np.testing.assert_array_equal(raw.train.inputs[0, 0], values // 256)
+    assert any("16 bits" in note and note.endswith(": 1") for note in raw.notes)
+
+
+def test_transparency_is_passed_over_and_said(root: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 4))
+    save(root / "train/cat/0.png", pixels)
+    raw = load_image_folder(root)
+    np.testing.assert_array_equal(raw.train.inputs[0].permute(1, 2, 0), pixels[:, :, :3])
+    assert any("transparent" in note for note in raw.notes)
+
+
+# --- the cache ----------------------------------------------------------------------------------------
+
+
+def load_and_tell(root: Path) -> tuple[RawData, bool]:
+    """The raw data, and whether images were decoded for it."""
+    calls = Calls()
+    raw = load_image_folder(root, progress=calls)
+    return raw, bool(calls)
+
+
+def test_an_unchanged_folder_is_read_from_the_cache(root: Path) -> None:
+    first, decoded = load_and_tell(root)
+    again, decoded_again = load_and_tell(root)
+    assert (decoded, decoded_again) == (True, False)
+    assert torch.equal(first.train.inputs, again.train.inputs)
+    assert torch.equal(first.test.inputs, again.test.inputs)
+
+
+def rewrite(root: Path) -> None:
+    """Other pixels in a file of the same name and size in bytes."""
+    file = root / "train/cat/0.png"
+    size = file.stat().st_size
+    save(file, np.random.default_rng(9).integers(0, 256, (HEIGHT, WIDTH, 3)))
+    assert file.stat().st_size == size
+
+
+def touch(root: Path) -> None:
+    """A nanosecond is enough."""
+    file = root / "test/dog/1.png"
+    state = file.stat()
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+
+
+def add(root: Path) -> None:
+    save(root / "test/dog/9.png", np.zeros((HEIGHT, WIDTH, 3)))
+
+
+def remove(root: Path) -> None:
+    (root / "train/dog/1.png").unlink()
+
+
+def rename(root: Path) -> None:
+    (root / "train/dog/1.png").rename(root / "train/dog/9.png")
+
+
+def move_to_another_class(root: Path) -> None:
+    (root / "train/dog/1.png").rename(root / "train/cat/9.png")
+
+
+@pytest.mark.parametrize("change", [rewrite, touch, add, remove, rename, move_to_another_class])
+def test_the_cache_notices_changes(root: Path, change: Callable[[Path], None]) -> None:
+    load_image_folder(root)
+    change(root)
+    raw, decoded = load_and_tell(root)
+    assert decoded
+    for split, name in ((raw.train, "train"), (raw.test, "test")):
+        np.testing.assert_array_equal(split.inputs.permute(0, 2, 3, 1), read_all(root, name))
+    assert not load_and_tell(root)[1]
+    assert len(list((cache_folder() / "image_folder").iterdir())) == 1  # replaced, not piled up
+
+
+def truncate(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def flip_a_pixel(content: bytes) -> bytes:
+    middle = content.index(b"images.npy") + 300
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def replace_by_text(content: bytes) -> bytes:
+    return b"no zip file at all" * 40
+
+
+def empty(content: bytes) -> bytes:
+    return b""
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_a_pixel, replace_by_text, empty])
+def test_a_damaged_cache_is_rebuilt(root: Path, damage: Callable[[bytes], bytes]) -> None:
+    first = load_image_folder(root)
+    (cache,) = (cache_folder() / "image_folder").iterdir()
+    cache.write_bytes(damage(cache.read_bytes()))
+    raw, decoded = load_and_tell(root)
+    assert decoded
+    assert torch.equal(raw.train.inputs, first.train.inputs)
+    assert not load_and_tell(root)[1]
+
+
+def test_a_pickle_in_the_cache_is_not_opened(root: Path) -> None:
+    first = load_image_folder(root)
+    (cache,) = (cache_folder() / "image_folder").iterdir()
+    with np.load(cache) as stored:
+        content = dict(stored)
+    np.savez(cache, **{**content, "images": np.array([{"a": 1}], dtype=object)})
+    raw, decoded = load_and_tell(root)
+    assert decoded
+    assert torch.equal(raw.train.inputs, first.train.inputs)
+
+
+def test_a_cache_that_cannot_be_written_is_only_noted(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    for _ in range(2):
+        raw, decoded = load_and_tell(root)
+        assert decoded
+        (note,) = raw.notes
+        assert "could not be cached" in note
+
+
+def test_a_full_disk_leaves_no_half_written_cache(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", fail)
+    raw, _ = load_and_tell(root)
+    assert "No space left on device" in raw.notes[0]
+    assert not list((cache_folder() / "image_folder").iterdir())
+
+
+# --- what does not fit --------------------------------------------------------------------------------
+
+
+def test_hidden_files_other_files_and_loops_are_passed_over(root: Path) -> None:
+    expected = load_image_folder(root)
+    (root / "train/.DS_Store").write_text("x")
+    (root / "train/README.txt").write_text("x")
+    (root / "train/.hidden").mkdir()
+    (root / "train/cat/.0.png").write_bytes(b"not an image")
+    (root / "train/cat/notes.txt").write_text("x")
+    (root / "train/cat/deeper.png").mkdir()
+    (root / "train/up").symlink_to("..")
+    (root / "train/same").symlink_to(root / "train")
+    (root / "train/self").symlink_to("self")
+    (root / "train/cat/loop").symlink_to("../cat")
+    raw = load_image_folder(root)
+    assert raw.class_names == ["cat", "dog"]
+    assert torch.equal(raw.train.inputs, expected.train.inputs)
+    assert raw.notes == ()
+
+
+def test_links_to_images_count_and_links_to_nothing_are_noted(root: Path) -> None:
+    (root / "train/cat/8.png").symlink_to("0.png")
+    (root / "train/cat/9.png").symlink_to("gone.png")
+    (root / "train/dog/9.png").symlink_to("9.png")
+    raw = load_image_folder(root)
+    assert len(raw.train) == 7
+    assert torch.equal(raw.train.inputs[3], raw.train.inputs[0])
+    assert [note.split(":")[0].split("images/")[1] for note in raw.notes] == [
+        "train/cat/9.png",
+        "train/dog/9.png",
+    ]
+
+
+def test_a_linked_class_folder_counts(root: Path, tmp_path: Path) -> None:
+    (root / "train/cat").rename(tmp_path / "elsewhere")
+    (root / "train/cat").symlink_to(tmp_path / "elsewhere")
+    assert load_image_folder(root).class_names == ["cat", "dog"]
+
+
+def test_an_image_of_another_size_is_named_with_both_sizes(root: Path) -> None:
+    save(root / "test/dog/1.png", np.zeros((HEIGHT, WIDTH + 1, 3)))
+    message = r"test/dog/1\.png: 7 × 4 pixels, but .*train/cat/0\.png has 6 × 4"
+    with pytest.raises(DataError, match=message):
+        load_image_folder(root)
+
+
+def cut(content: bytes) -> bytes:
+    return content[:-30]
+
+
+def spoil(content: bytes) -> bytes:
+    middle = content.index(b"IDAT") + 12
+    return content[:middle] + b"\xff\xff\xff\xff" + content[middle + 4 :]
+
+
+def gigantic(content: bytes) -> bytes:
+    """A header that claims 60,000 × 60,000 pixels, with its own valid checksum."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return content[:12] + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:]
+
+
+@pytest.mark.parametrize("damage", [cut, spoil, gigantic, replace_by_text, empty])
+@pytest.mark.parametrize("file", ["train/cat/0.png", "test/dog/1.png"])
+def test_a_damaged_image_is_named(root: Path, damage: Callable[[bytes], bytes], file: str) -> None:
+    (root / file).write_bytes(damage((root / file).read_bytes()))
+    with pytest.raises(DataError, match=rf"{file}: cannot be read as a PNG or JPEG image: \S"):
+        load_image_folder(root)
+    assert not (cache_folder() / "image_folder").exists()
+
+
+def test_only_png_and_jpeg_decoders_are_used(root: Path) -> None:
+    save(root / "train/cat/0.png", np.zeros((HEIGHT, WIDTH, 3)), format="BMP")
+    with pytest.raises(DataError, match=r"train/cat/0\.png: cannot be read as a PNG or JPEG .* is neither"):
+        load_image_folder(root)
+
+
+def test_a_class_without_an_image_is_named(root: Path) -> None:
+    for file in (root / "test/dog").iterdir():
+        file.unlink()
+    with pytest.raises(
+        DataError, match=r"test/dog: this class folder holds no image \(\.png, \.jpg, \.jpeg\)"
+    ):
+        load_image_folder(root)
+
+
+@pytest.mark.parametrize(("here", "there"), [("train", "test"), ("test", "train")])
+def test_classes_must_be_the_same(root: Path, here: str, there: str) -> None:
+    (root / here / "bird").mkdir()
+    save(root / here / "bird/0.png", np.zeros((HEIGHT, WIDTH, 3)))
+    with pytest.raises(DataError, match=rf"images/{there}: there is no folder for the class bird"):
+        load_image_folder(root)
+
+
+def test_missing_folders_are_named(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.root: .*none/train is not a folder; .*NNLAB_DATA"):
+        load_image_folder(tmp_path / "none")
+    (tmp_path / "hollow/train").mkdir(parents=True)
+    with pytest.raises(DataError, match="hollow/train: holds no class folder"):
+        load_image_folder(tmp_path / "hollow")
+    (root / "test").rename(root / "tests")
+    with pytest.raises(DataError, match="images/test is not a folder"):
+        load_image_folder(root)
