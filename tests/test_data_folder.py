@@ -200,7 +200,14 @@ def move_to_another_class(root: Path) -> None:
     (root / "train/dog/1.png").rename(root / "train/cat/9.png")
 
 
-@pytest.mark.parametrize("change", [rewrite, touch, add, remove, rename, move_to_another_class])
+def move_within_the_order(root: Path) -> None:
+    """The last cat becomes the first dog: the sequence of sizes and times stays as it was."""
+    (root / "train/cat/2.png").rename(root / "train/dog/-.png")
+
+
+@pytest.mark.parametrize(
+    "change", [rewrite, touch, add, remove, rename, move_to_another_class, move_within_the_order]
+)
 def test_the_cache_notices_changes(root: Path, change: Callable[[Path], None]) -> None:
     load_image_folder(root)
     change(root)
@@ -240,15 +247,27 @@ def test_a_damaged_cache_is_rebuilt(root: Path, damage: Callable[[bytes], bytes]
     assert not load_and_tell(root)[1]
 
 
-def test_a_pickle_in_the_cache_is_not_opened(root: Path) -> None:
+class _Bomb:
+    """A pickle that leaves a trace when it is opened."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.trace,))
+
+
+def test_a_pickle_in_the_cache_is_not_opened(root: Path, tmp_path: Path) -> None:
     first = load_image_folder(root)
     (cache,) = (cache_folder() / "image_folder").iterdir()
     with np.load(cache) as stored:
         content = dict(stored)
-    np.savez(cache, **{**content, "images": np.array([{"a": 1}], dtype=object)})
+    bomb = np.array([_Bomb(tmp_path / "trace")], dtype=object)
+    np.savez(cache, **{**content, "images": bomb})
     raw, decoded = load_and_tell(root)
     assert decoded
     assert torch.equal(raw.train.inputs, first.train.inputs)
+    assert not (tmp_path / "trace").exists()
 
 
 def test_a_cache_that_cannot_be_written_is_only_noted(root: Path, tmp_path: Path) -> None:

@@ -336,8 +336,9 @@ def test_mnist_fits_in_memory(data_root: Path) -> None:
     assert data.validation is not None
     final = sum(s.inputs.nbytes + s.targets.nbytes for s in (data.train, data.validation, data.test))
     raw = 70_000 * 28 * 28
-    # One float copy of the training split would be 169 MB more.
-    assert final < peak() - before < final + raw + 50e6
+    # One float copy of the training split would be 169 MB more. Some of the final tensors may lie in
+    # memory that the allocator kept from before.
+    assert final / 2 < peak() - before < final + raw + 50e6
 
 
 def anonymous_memory() -> int:

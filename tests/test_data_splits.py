@@ -27,8 +27,8 @@ def test_counts_add_up_and_stay_within_one_of_the_quota(sizes: list[int], twenti
 
 
 def test_a_class_keeps_its_last_example_where_another_can_give_one() -> None:
-    # Quotas 0.8 and 1.2: by remainders alone the only example of class 0 would go.
-    assert held_out_counts([1, 2, 3], 0.4) == [0, 1, 1]
+    # Quotas 0.6 and 2.4, three in all: by remainders alone the only example of class 0 would go.
+    assert held_out_counts([1, 4], 0.6) == [0, 3]
     assert held_out_counts([2, 2], 0.9) == [2, 2]
 
 

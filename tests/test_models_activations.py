@@ -6,7 +6,7 @@ import typing
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
 from torch import nn
@@ -100,6 +100,7 @@ def test_maxout_of_two_pieces_is_the_slides_formula() -> None:
         torch.testing.assert_close(values[:, unit], torch.maximum(x @ w1 + b1, x @ w2 + b2))
 
 
+@settings(deadline=None)
 @given(pieces=st.integers(1, 4), units=st.integers(1, 3), image=st.lists(st.integers(1, 3), max_size=2))
 def test_maxout_takes_the_largest_of_neighbouring_maps(pieces: int, units: int, image: list[int]) -> None:
     scores = torch.randn(2, units * pieces, *image, generator=torch.Generator().manual_seed(1))

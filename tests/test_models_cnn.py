@@ -19,7 +19,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(size=st.integers(1, 12), kernel=st.integers(1, 5), padding=st.integers(0, 3), stride=st.integers(1, 4))
 def test_conv_output_size_is_torchs(size: int, kernel: int, padding: int, stride: int) -> None:
     assume(size + 2 * padding >= kernel)
@@ -28,7 +28,7 @@ def test_conv_output_size_is_torchs(size: int, kernel: int, padding: int, stride
     assert conv_output_size(size, kernel, padding, stride) == expected
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(size=st.integers(1, 12), kernel=st.integers(1, 5), stride=st.none() | st.integers(1, 4))
 def test_pool_output_size_is_torchs(size: int, kernel: int, stride: int | None) -> None:
     assume(size >= kernel)

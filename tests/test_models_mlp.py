@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 from torch import Tensor, nn
@@ -65,6 +65,7 @@ def test_two_hidden_layers_without_biases(name: str) -> None:
     np.testing.assert_allclose(model(x).detach().numpy(), expected, rtol=1e-10, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(
     inputs=st.integers(1, 5),
     hidden=st.lists(st.integers(1, 5), max_size=3),

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -16,6 +16,7 @@ from nnlab.theory import Claim, exact_claim, interval_claim, judge, measured_cla
 small = st.integers(-4, 4)
 
 
+@settings(deadline=None)
 @given(predicted=small, rivals=st.lists(small, max_size=3), ends=st.tuples(small, small))
 def test_point_rule_by_enumeration(predicted: int, rivals: list[int], ends: tuple[int, int]) -> None:
     assume(predicted not in rivals)
@@ -28,6 +29,7 @@ def test_point_rule_by_enumeration(predicted: int, rivals: list[int], ends: tupl
     assert judge(predicted, {str(r): r for r in rivals}, (low, high))[0] == expected
 
 
+@settings(deadline=None)
 @given(
     ends=st.tuples(small, small),
     interval=st.tuples(small, small),

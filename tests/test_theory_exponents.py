@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -35,6 +35,7 @@ def test_slope_and_intercept_are_those_of_linear_regression() -> None:
     assert fit.seeds == 4
 
 
+@settings(deadline=None)
 @given(alpha=st.floats(-3, 3), constant=st.floats(0.01, 100))
 def test_exact_power_law_is_found(alpha: float, constant: float) -> None:
     sizes = np.array([3.0, 10.0, 70.0])
@@ -175,6 +176,7 @@ def test_local_exponent_claim(predicted: float, verdict: str) -> None:
 # --- intervals --------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8).filter(lambda v: np.std(v) > 1e-3))
 def test_mean_interval_is_scipys(values: list[float]) -> None:
     mean, low, high = mean_interval(values, confidence=0.9)
@@ -193,6 +195,7 @@ def test_mean_interval_of_one_value_of_none_and_of_lost_ones() -> None:
         mean_interval([])
 
 
+@settings(deadline=None)
 @given(trials=st.integers(1, 400), share=st.floats(0, 1), confidence=st.sampled_from([0.8, 0.95]))
 def test_proportion_interval_is_scipys(trials: int, share: float, confidence: float) -> None:
     successes = round(share * trials)

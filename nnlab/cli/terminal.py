@@ -49,6 +49,8 @@ def number(value: object) -> str:
     """A number for a table: four significant digits, `-` for none."""
     if value is None:
         return "-"
+    if isinstance(value, list | tuple):
+        return " to ".join(number(item) for item in value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return escape(str(value))
     if isinstance(value, int):

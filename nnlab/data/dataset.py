@@ -182,7 +182,7 @@ def _moments(raw: RawData, kept: Tensor, standardize: bool) -> tuple[Tensor, Ten
     """Mean and standard deviation that the inputs are standardized with, in float64."""
     inputs = raw.train.inputs
     if standardize:
-        return statistics.pixels(inputs, torch.arange(len(inputs))) if raw.full_scale else statistics.features(inputs[kept])
+        return statistics.pixels(inputs, kept) if raw.full_scale else statistics.features(inputs[kept])
     shape = (inputs.shape[1], 1, 1) if raw.full_scale else tuple(inputs.shape[1:])
     return torch.zeros(shape, dtype=torch.float64), torch.full(
         shape, float(raw.full_scale or 1), dtype=torch.float64
@@ -223,7 +223,7 @@ class _Placement:
         """Standardizes chunk by chunk: beside the result, no copy of the set ever exists."""
         mean, std = self.mean.to(self.compute_dtype), self.std.to(self.compute_dtype)
         out = torch.empty((len(indices), *inputs.shape[1:]), dtype=self.dtype, device=self.device)
-        rows = max(1, CHUNK // inputs[0].numel())
+        rows = len(inputs)
         for chunk, there in zip(torch.split(indices, rows), torch.split(out, rows), strict=True):
             there.copy_(standardized(inputs[chunk], mean, std))
         return out

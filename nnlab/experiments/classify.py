@@ -52,7 +52,7 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     result = train(config, parts, record, session)
     scores = predict(parts.model, data, data.test.inputs, config.training.precision)
     results = _draw(config, record, parts, result, scores)
-    metrics = result.metrics | {"epochs": result.epochs, "best/epoch": result.best_epoch}
+    metrics = result.metrics | {"epochs": result.epochs, "best_epoch": result.best_epoch}
     return Outcome(metrics | sparsity(parts), results, claims(parts, record, scores, bound))
 
 

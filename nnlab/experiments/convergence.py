@@ -62,8 +62,8 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         history = histories(record.history(), label)["train"]
         distances[label] = np.array(history["distance"])
         rows.append(_row(label, lr, rates[label], history, result.metrics))
-        if rates[label] < 1:
-            claims.append(_rate_claim(label, lr, rates[label], torch.tensor(history["distance"])))
+        judge = _rate_claim if rates[label] < 1 else _no_convergence_claim
+        claims.append(judge(label, lr, rates[label], torch.tensor(history["distance"])))
     steps = np.arange(config.training.epochs)
     record.save_arrays(steps=steps, **{f"distance/{label}": d for label, d in distances.items()})
     figure = figures.convergence(steps, distances, rates, anchor="end")
@@ -216,4 +216,17 @@ def _rate_claim(label: str, lr: float, rate: float, distances: Tensor) -> Claim:
         measured=removed / (1 - rate),
         tolerance=0.05,
         rivals={"half as fast": 0.5, "twice as fast": 2.0},
+    )
+
+
+def _no_convergence_claim(label: str, lr: float, rate: float, distances: Tensor) -> Claim:
+    """Where ρ > 1 the optimum repels: from almost every start the descent ends elsewhere, or nowhere."""
+    return exact_claim(
+        f"no_convergence_at_{label.replace(' ', '_')}",
+        sentence=f"Steps of size {label} do not end at the optimum.",
+        formula="ρ = max |1 − ηλᵢ| > 1  ⟹  w(k) does not tend to w*",
+        hypotheses=["λᵢ: eigenvalues of the Hessian at the optimum", f"η = {lr:.4g}, ρ = {rate:.4g}"],
+        predicted=(1e-3, None),
+        measured=float(distances[-1] / distances[0]),
+        tolerance=0.0,
     )

@@ -44,7 +44,7 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     )
     if data.input_shape == (1,) and data.outputs == 1:
         _draw_fit(config, record, parts, outputs)
-    metrics = result.metrics | {"epochs": result.epochs, "best/epoch": result.best_epoch}
+    metrics = result.metrics | {"epochs": result.epochs, "best_epoch": result.best_epoch}
     return Outcome(metrics, claims=[_reductions_claim(outputs, data.test.targets)])
 
 

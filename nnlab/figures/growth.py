@@ -1,6 +1,7 @@
 """Rates in time: the growing weights of separable data, and convergence to an optimum."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -22,8 +23,10 @@ from nnlab.figures.scales import (
 from nnlab.figures.style import (
     DOUBLE,
     FONT_TICK,
+    INK,
     LINE,
     PALETTE,
+    THIN,
     WIDE,
     LineLook,
     dress,
@@ -76,11 +79,16 @@ def separable_growth(
     _finish(left, draw_line(left, t, losses, _MEASURED), losses)
     _reference(left, t, losses, predicted_slope)
     fitted = "" if measured_slope is None else f", slope {number(measured_slope)}"
-    entries = [sample(_MEASURED, f"measured{fitted}"), sample(_THEORY, f"slope {number(predicted_slope)}")]
+    entries = [
+        sample(_MEASURED, f"measured{fitted}"),
+        sample(_THEORY, f"predicted slope {number(predicted_slope)}"),
+    ]
     legend(left, entries, "lower left", size=FONT_TICK)
     if theory is not None:
         shown = np.isfinite(theory) & (t > 0)
-        right.plot(t[shown], theory[shown], color=_THEORY.color, linestyle=_THEORY.dash, linewidth=LINE)
+        right.plot(
+            t[shown], theory[shown], color=_THEORY.color, linestyle=_THEORY.dash, linewidth=LINE, zorder=3
+        )
     _finish(right, draw_line(right, t, norms, _MEASURED), norms)
     entries = [sample(_MEASURED, "measured"), *([] if theory is None else [sample(_THEORY, "predicted")])]
     legend(right, entries, "upper left", size=FONT_TICK)
@@ -101,8 +109,7 @@ def convergence(
     Args:
         steps: (T,) steps.
         distances: Label -> (T,) distances to the optimum.
-        rates: Label -> factor ρ by which the distance is predicted to shrink per step; a label that occurs
-            among the distances gives its colour and starting point to the dashed line.
+        rates: Label of a distance -> the factor ρ by which it is predicted to shrink in a step.
         title: A sentence.
         y_label: What the distance is, with its unit.
         anchor: Where the dashed line ρᵗ meets the measured one: at its start, as a bound, or at its end, as
@@ -111,7 +118,7 @@ def convergence(
     Raises:
         InputError: lengths that differ.
     """
-    t = as_array(steps, "the steps")
+    t, predicted = as_array(steps, "the steps"), dict(rates or {})
     known = {
         label: as_pair(t, values, f"the distance of {label!r}")[1] for label, values in distances.items()
     }
@@ -125,12 +132,12 @@ def convergence(
     notes: list[str] = []
     ends = []
     for index, (label, values) in enumerate(known.items()):
-        look = line_look(index)
+        look = replace(line_look(index), dash="-")  # dashes are for the prediction
         notes += draw_line(axes, t, values, look)
         ends.append(line_end(label, look, t, values))
-        if label in (rates or {}):
-            _predicted(axes, t, values, (rates or {})[label], look, anchor)
-    if rates:
+        if label in predicted:
+            _predicted(axes, t, values, predicted[label], anchor)
+    if predicted:
         notes.append("- - -  predicted rate")
     _finish(axes, notes, everything, "step")
     whole_numbers(axes.xaxis)
@@ -158,12 +165,7 @@ def _reference(axes: Axes, t: FloatArray, values: FloatArray, slope: float) -> N
 
 
 def _predicted(
-    axes: Axes,
-    t: FloatArray,
-    values: FloatArray,
-    rate: float,
-    look: LineLook,
-    anchor: Literal["start", "end"],
+    axes: Axes, t: FloatArray, values: FloatArray, rate: float, anchor: Literal["start", "end"]
 ) -> None:
     """The geometric decay ρᵗ through the first or the last positive distance, within the measured range."""
     shown = np.flatnonzero(np.isfinite(values) & (values > 0) & np.isfinite(t))
@@ -176,8 +178,8 @@ def _predicted(
     axes.plot(
         t[inside],
         np.exp(exponents[inside]),
-        color=look.color,
-        linestyle=(0, (4, 2)),
-        linewidth=1.6,
-        zorder=1.5,
+        color=INK,
+        linestyle=(0, (4, 3)),
+        linewidth=THIN,
+        zorder=3,
     )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
@@ -9,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike, NDArray
 
 from nnlab.errors import InputError
 from nnlab.figures.scales import FloatArray, as_numbers
@@ -18,7 +20,6 @@ from nnlab.figures.style import (
     GRID,
     INK,
     WIDE,
-    bare,
     colour_bar,
     new_figure,
     nothing_to_show,
@@ -28,6 +29,7 @@ from nnlab.figures.text import families, plain
 _DIVERGING = "RdBu_r"  # red and blue, told apart by every common colour-vision deficiency; white is zero
 _MOST_MISTAKES = 40
 _WIDTH = 11.2  # inches
+_GAP = 0.2  # inches between pictures
 
 
 def weight_templates(weights: ArrayLike, class_names: Sequence[str], title: str | None = None) -> Figure:
@@ -45,36 +47,26 @@ def weight_templates(weights: ArrayLike, class_names: Sequence[str], title: str 
     Raises:
         InputError: another shape, or not as many names as classes.
     """
-    channels_first = _as_images(weights, "weights")
-    count, channels = channels_first.shape[:2]
-    if channels not in (1, 3) or count != len(class_names):
+    pixels = _as_images(weights, "weights")
+    channels = pixels.shape[1]
+    if channels not in (1, 3) or len(pixels) != len(class_names):
         raise InputError(
             f"figure: weights of shape {np.shape(weights)} for {len(class_names)} class names; must be "
             "(C, H, W) or (C, 3, H, W) with one name per class"
         )
-    default = "What each class looks for: its weights as an image"
-    columns, rows = _grid(count)
-    figure = new_figure(title or default, _grid_size(columns, rows, caption=0.3, bar=1.2))
-    limit = symmetric_limit(channels_first)
-    panels = figure.subplots(rows, columns, squeeze=False)
+    count, limit = len(pixels), symmetric_limit(pixels)
     colours = colormaps[_DIVERGING if channels == 1 else "gray"].with_extremes(bad=GRID)
-    for axes, template, name in zip(panels.flat, channels_first, class_names, strict=False):
-        bare(axes)
-        if channels == 1:
-            axes.imshow(
-                np.ma.masked_invalid(template[0]),
-                cmap=colours,
-                vmin=-limit,
-                vmax=limit,
-                interpolation="nearest",
-            )
-        else:
-            axes.imshow(_rescaled(template, limit), interpolation="nearest")
-        _caption(axes, name, columns)
-    for axes in panels.flat[count:]:
-        axes.set_axis_off()
+    shown = [
+        np.ma.masked_invalid(template[0]) if channels == 1 else _rescaled(template, limit)
+        for template in pixels
+    ]
+    columns, rows = _grid(count)
+    layout = _Layout(columns, rows, _aspect(pixels), caption_lines=1, beside=1.2)
+    figure = new_figure(title or "What each class looks for: its weights as an image", layout.size)
+    axes = figure.subplots()
     scale = ScalarMappable(norm=Normalize(-limit, limit), cmap=colours)
-    colour_bar(figure, scale, list(panels.flat), "weight" if channels == 1 else "weight of a channel")
+    _mosaic(axes, layout, shown, [plain(name, limit=layout.letters) for name in class_names], scale)
+    colour_bar(figure, scale, [axes], "weight" if channels == 1 else "weight of a channel")
     return figure
 
 
@@ -121,25 +113,87 @@ def worst_mistakes(
     if count == 0:
         figure = new_figure(figure_title, WIDE)
         axes = figure.subplots()
-        bare(axes)
         nothing_to_show(axes, "no mistakes")
+        axes.set_axis_off()
         return figure
     shown = min(count, _MOST_MISTAKES)
     columns, rows = _grid(shown)
-    figure = new_figure(figure_title, _grid_size(columns, rows, caption=0.72, bar=0.0))
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for axes in panels.flat[shown:]:
-        axes.set_axis_off()
-    for index, axes in enumerate(panels.flat[:shown]):
-        bare(axes)
-        axes.imshow(
-            _displayed(pixels[index], full_scale), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
-        )
-        names = [plain(class_names[label], limit=14) for label in (true[index], predicted[index])]
-        between = " → " if len(names[0]) + len(names[1]) <= 12 else "\n→ "
-        caption = f"{names[0]}{between}{names[1]}\n{_chance(probability[index])}"
-        axes.set_xlabel(caption, fontsize=FONT_TICK, family=list(families()), color=INK, labelpad=3)
+    layout = _Layout(columns, rows, _aspect(pixels), caption_lines=3, beside=0.0)
+    figure = new_figure(figure_title, layout.size)
+    captions = [
+        _mistake(class_names[true[index]], class_names[predicted[index]], probability[index], layout.letters)
+        for index in range(shown)
+    ]
+    grey = ScalarMappable(norm=Normalize(0, 1), cmap=colormaps["gray"])
+    _mosaic(
+        figure.subplots(), layout, [_displayed(image, full_scale) for image in pixels[:shown]], captions, grey
+    )
     return figure
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Pictures in rows with captions below, in inches. `aspect` is height over width of a picture."""
+
+    columns: int
+    rows: int
+    aspect: float
+    caption_lines: int
+    beside: float  # what the colour bar needs
+
+    @property
+    def side(self) -> float:
+        """The width of a picture: as wide as the slide allows, and no taller than most of it."""
+        return min((_WIDTH - 0.3 - self.beside) / self.columns - _GAP, 3.6, 4.5 / self.aspect)
+
+    @property
+    def pitch(self) -> float:
+        """From one row to the next."""
+        return self.side * self.aspect + self.caption_lines * FONT_TICK * 1.25 / 72 + _GAP
+
+    @property
+    def letters(self) -> int:
+        """How many letters a line of a caption has room for, at 0.62 em for each."""
+        return max(6, int(72 * (self.side + 0.6 * _GAP) / (0.62 * FONT_TICK)))
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the figure; 0.7 inches are for the title."""
+        return _WIDTH, max(2.0, 0.7 + self.rows * self.pitch)
+
+
+def _mosaic(
+    axes: Axes,
+    layout: _Layout,
+    pictures: Sequence[NDArray[np.float64]],
+    captions: Sequence[str],
+    scale: ScalarMappable,
+) -> None:
+    """All pictures in one pair of axes, whose unit is the inch: a hundred axes would be slow to lay out."""
+    for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        left = (index % layout.columns) * (layout.side + _GAP)
+        top = (index // layout.columns) * layout.pitch
+        height = layout.side * layout.aspect
+        extent = (left, left + layout.side, top + height, top)
+        image = axes.imshow(picture, extent=extent, cmap=scale.get_cmap(), interpolation="nearest")
+        image.set(norm=scale.norm, in_layout=False)
+        axes.add_patch(Rectangle((left, top), layout.side, height, fill=False, edgecolor=GRID, linewidth=0.8))
+        note = axes.text(left + layout.side / 2, top + height + 0.06, caption, fontsize=FONT_TICK, color=INK)
+        note.set(family=list(families()), ha="center", va="top", linespacing=1.15, in_layout=False)
+    axes.set_xlim(-0.02, layout.columns * (layout.side + _GAP) - _GAP + 0.02)
+    axes.set_ylim(layout.rows * layout.pitch, -0.02)
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+
+
+def _aspect(pixels: FloatArray) -> float:
+    return float(pixels.shape[2] / pixels.shape[3])
+
+
+def _mistake(true: str, predicted: str, probability: float, letters: int) -> str:
+    names = [plain(name, limit=letters - 2) for name in (true, predicted)]
+    between = " → " if len(names[0]) + len(names[1]) <= letters - 3 else "\n→ "
+    return f"{names[0]}{between}{names[1]}\n{_chance(probability)}"
 
 
 def _as_images(values: ArrayLike, what: str) -> FloatArray:
@@ -168,17 +222,6 @@ def _grid(count: int) -> tuple[int, int]:
     choices = range(math.ceil(math.sqrt(1.5 * count)), math.ceil(math.sqrt(3 * count)) + 1)
     columns = min(choices, key=lambda c: -count % c + abs(c - wanted))
     return columns, math.ceil(count / columns)
-
-
-def _grid_size(columns: int, rows: int, *, caption: float, bar: float) -> tuple[float, float]:
-    """Inches: square pictures side by side, each with a caption; `bar` is the width of the colour bar."""
-    side = min((_WIDTH - bar) / columns - 0.2, 3.6)
-    return _WIDTH, 0.75 + rows * (side + caption + 0.15)
-
-
-def _caption(axes: Axes, name: str, columns: int) -> None:
-    letters = max(6, int(72 * _WIDTH / columns / (0.62 * FONT_TICK)))
-    axes.set_title(plain(name, limit=letters), fontsize=FONT_TICK, family=list(families()), color=INK, pad=4)
 
 
 def _rescaled(template: FloatArray, limit: float) -> FloatArray:

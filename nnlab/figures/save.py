@@ -1,5 +1,6 @@
 """Writing a figure to disk: whole or not at all, and the same bytes for the same figure."""
 
+import contextlib
 import errno
 import io
 import os
@@ -63,7 +64,8 @@ def _replace(path: Path, content: bytes) -> None:
         draft.write_bytes(content)
         os.replace(draft, path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             message = f"{path}: the disk is full; free some space and draw the figure again"
             raise ExperimentError(message) from error

@@ -71,11 +71,8 @@ class LineLook:
 
 
 def line_look(index: int) -> LineLook:
-    """The look of the line number `index`. The first thirty differ in colour, dash or marker."""
-    color = PALETTE[index % len(PALETTE)]
-    # The marker moves on by one more with every round of the palette, so that no combination returns soon.
-    marker = MARKERS[(index + index // len(PALETTE)) % len(MARKERS)]
-    return LineLook(color, DASHES[index % len(DASHES)], marker)
+    """The look of the line number `index`. The first thirty differ in dash or marker, so also in grey print."""
+    return LineLook(PALETTE[index % len(PALETTE)], DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)])
 
 
 def darker(color: str) -> tuple[float, float, float]:

@@ -171,7 +171,15 @@ def success_rate(
     axes.barh(places, drawn, height=0.62, color=PALETTE[0], alpha=0.55, edgecolor=PALETTE[0], linewidth=THIN)
     for place, fraction, (low, high) in zip(places, fractions, bounds, strict=True):
         if np.isfinite(low) and np.isfinite(high):
-            axes.plot([low, high], [place, place], color=INK, linewidth=THIN, marker="|", markersize=11)
+            axes.plot(
+                [low, high],
+                [place, place],
+                color=INK,
+                linewidth=THIN,
+                marker="|",
+                markersize=11,
+                clip_on=False,
+            )
         text = f"{number(100 * float(fraction))} %" if np.isfinite(fraction) else "not measured"
         axes.text(103, place, text, va="center", fontsize=FONT_TICK, family=list(families()), color=INK)
     axes.set_yticks(places, [plain(label, limit=34) for label in labels])

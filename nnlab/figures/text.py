@@ -84,11 +84,11 @@ def width_in_points(text: str, size: float) -> float:
 
 def paragraph(text: object, width: float, size: float) -> str:
     """A user's string as `plain` shows it, wrapped to `width` points at a font size; its own breaks stay."""
-    lines = [wrapped for line in str(text).splitlines() for wrapped in _wrap(literal(line), width, size)]
+    lines = [wrapped for line in str(text).splitlines() for wrapped in wrap(literal(line), width, size)]
     return "\n".join(plain(line) for line in lines)
 
 
-def _wrap(line: str, width: float, size: float) -> list[str]:
+def wrap(line: str, width: float, size: float) -> list[str]:
     """Break between words where the next would not fit, and inside a word only if it alone is too wide."""
     lines = [""]
     for word in line.split(" "):

@@ -1,6 +1,7 @@
 """The multilayer perceptron: one class for every depth, from softmax regression on."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -82,9 +83,9 @@ class MLP(nn.Module):
                 generator=generator,
             )
 
-        fans_in = [inputs, *hidden]
-        self.hidden = nn.ModuleList(layer(n, phi.pieces * m) for n, m in zip(fans_in, hidden, strict=False))
-        self.output = layer(fans_in[-1], outputs)
+        widths = [inputs, *hidden]
+        self.hidden = nn.ModuleList(layer(n, phi.pieces * m) for n, m in pairwise(widths))
+        self.output = layer(widths[-1], outputs)
         self.phi = phi.function
         self.activation = phi.name
 

@@ -1,0 +1,831 @@
+"""The figures show the numbers that they were given, in words that nobody's class name can break."""
+
+import ast
+import doctest
+import errno
+import importlib
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.axes import Axes
+from matplotlib.cbook import is_math_text
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from PIL import Image
+from scipy.optimize import minimize
+
+import nnlab
+from nnlab import figures
+from nnlab.errors import ExperimentError, InputError, RunFolderError
+from nnlab.figures.endlabels import spread
+from nnlab.figures.regions import region_colours
+from nnlab.figures.style import PALETTE, darker, line_look
+from nnlab.figures.text import literal, paragraph, plain, width_in_points
+
+HOSTILE = ("$x$", "<script>alert(1)</script>", "a\nb", r"\$ \frac{", "$", "tab\tnul\x00", "\ud800", "名前")
+PACKAGE = Path(nnlab.__file__).parent / "figures"
+
+
+def texts(figure: Figure) -> list[str]:
+    """All words of a figure as they are shown: without the backslash that disarms a dollar sign."""
+    return [text.get_text().replace(r"\$", "$") for text in figure.findobj(Text) if text.get_text()]
+
+
+def lines(axes: Axes) -> list[Line2D]:
+    """The lines drawn in data coordinates: no marks at the edges, no levels across the axes."""
+    return [line for line in axes.lines if line.get_transform() == axes.transData]
+
+
+def marks(axes: Axes) -> list[Line2D]:
+    return [line for line in axes.lines if line.get_label() == "_edge"]
+
+
+def data(line: Line2D) -> np.ndarray:
+    return np.asarray(line.get_xydata())
+
+
+def history(epochs: int = 30) -> dict[str, dict[str, np.ndarray]]:
+    t = np.arange(epochs, dtype=float)
+    train = {
+        "step": 10 * t,
+        "epoch": t,
+        "loss": 2.3 * np.exp(-t / 5) + 0.01,
+        "accuracy": 1 - 0.9 * np.exp(-t / 4),
+    }
+    val = {
+        "step": 10 * t,
+        "epoch": t,
+        "loss": 2.3 * np.exp(-t / 7) + 0.09,
+        "accuracy": 0.97 - 0.87 * np.exp(-t / 4),
+    }
+    return {"train": train, "val": val}
+
+
+def xor_grid() -> tuple[np.ndarray, np.ndarray]:
+    """A grid and, on it, the probabilities of a logistic model whose boundary is the line x₁ = 0.3."""
+    grid = np.linspace(-1, 1, 41)
+    second = 1 / (1 + np.exp(-4 * (grid - 0.3)))
+    return grid, np.repeat(np.stack([1 - second, second], axis=1)[:, None, :], 41, axis=1)
+
+
+def every_figure() -> dict[str, Figure]:
+    """One figure of each kind, with realistic numbers, and hostile names where names are asked for."""
+    generator = np.random.default_rng(0)
+    names = list(HOSTILE)
+    count = len(names)
+    steps = np.unique(np.logspace(0, 4, 40).astype(int))
+    sizes = 2.0 ** np.arange(9)
+    predicted = 3 * (256 - sizes) / (sizes * 255)
+    grid, probabilities = xor_grid()
+    z = np.linspace(-4, 4, 81)
+    strengths = np.array([0, 1e-4, 1e-3, 1e-2])
+    path = {"accuracy": [0.9, 0.92, 0.91, 0.5], "sparsity": [0, 0.1, 0.5, 1.0], "norm": [30, 10, 2, 0.0]}
+    points = generator.normal(size=(30, 2)) / 3
+    claim = {
+        "verdict": "PASS",
+        "sentence": "$x$ <b>",
+        "predicted": -1.0,
+        "measured": -0.99,
+        "interval": [-1.01, -0.98],
+    }
+    wrong = {"true": [0] * 7, "predicted": list(range(1, 8)), "probability": np.linspace(0.5, 1, 7)}
+    return {
+        "learning": figures.learning_curves(
+            history(), best_epoch=28, final_test={"loss": 0.09, "accuracy": 0.97}
+        ),
+        "compare": figures.compare_curves({name: history()["val"] for name in names}),
+        "confusion": figures.confusion_matrix(generator.integers(0, 99, (count, count)), names),
+        "weights": figures.weight_templates(generator.normal(size=(count, 8, 8)), names),
+        "mistakes": figures.worst_mistakes(generator.random((7, 1, 8, 8)), class_names=names, **wrong),
+        "activations": figures.activation_functions(
+            z, {name: (np.tanh(z), 1 - np.tanh(z) ** 2) for name in names}
+        ),
+        "regions": figures.decision_regions(grid, grid, probabilities, points, [0] * 30, ["$x$", "<b>"]),
+        "models": figures.decision_regions_grid(
+            grid, grid, dict.fromkeys(HOSTILE[:3], probabilities), points, [1] * 30, ["$x$", "<b>"]
+        ),
+        "fit": figures.regression_fit(z, np.sin(z), np.sin(z) + 0.1, z[::8], np.sin(z[::8])),
+        "noise": figures.gradient_noise(
+            sizes, predicted * 1.01, predicted, np.stack([predicted, 1.02 * predicted], 1), rival=3 / sizes
+        ),
+        "paths": figures.regularization_paths(strengths, dict.fromkeys(HOSTILE[:3], path)),
+        "separable": figures.separable_growth(
+            steps, 1 / steps, np.log(1 + steps), predicted_norm=np.log(steps), measured_slope=-0.99
+        ),
+        "convergence": figures.convergence(
+            np.arange(50), {name: 0.5 ** np.arange(50) for name in names}, {"$x$": 0.5}
+        ),
+        "success": figures.success_rate(names, np.linspace(0, 1, count), np.tile([0.2, 0.4], (count, 1))),
+        "claims": figures.claims_table([claim, {**claim, "verdict": "FAIL"}]),
+    }
+
+
+KINDS = sorted(
+    [
+        *(
+            "learning",
+            "compare",
+            "confusion",
+            "weights",
+            "mistakes",
+            "activations",
+            "regions",
+            "models",
+            "fit",
+        ),
+        *("noise", "paths", "separable", "convergence", "success", "claims"),
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, Figure]:
+    """Every figure, laid out and drawn once."""
+    made = every_figure()
+    assert sorted(made) == KINDS
+    for figure in made.values():
+        figure.canvas.draw()
+    return made
+
+
+# --- the package ---------------------------------------------------------------------------------------
+
+
+def test_torch_is_not_imported() -> None:
+    code = "import sys, nnlab.figures; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env={**os.environ}, check=False).returncode == 0
+
+
+def test_only_errors_are_taken_from_the_rest_of_nnlab() -> None:
+    for path in PACKAGE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            taken = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            taken += [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            for module in taken:
+                inside = module.startswith(("nnlab.figures.", "nnlab.errors"))
+                assert inside or not module.startswith(("nnlab", "torch", "matplotlib.pyplot")), (
+                    path,
+                    module,
+                )
+
+
+@pytest.mark.parametrize("module", ["text", "endlabels"])
+def test_examples_in_docstrings(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"nnlab.figures.{module}"))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+# --- words ---------------------------------------------------------------------------------------------
+
+
+@given(st.text(max_size=30))
+@settings(max_examples=150, deadline=None)
+def test_any_string_is_shown_letter_by_letter(text: str) -> None:
+    shown = plain(text)
+    assert not is_math_text(shown)
+    assert Text(0, 0, shown)._preprocess_math(shown) == (literal(text), False)
+    assert literal(text).isprintable()
+    literal(text).encode("utf-8")
+    if text.isascii() and text.isprintable():
+        assert literal(text) == text
+
+
+@given(st.text(max_size=60), st.floats(60, 500))
+@settings(max_examples=60, deadline=None)
+def test_a_paragraph_keeps_its_words_and_its_width(text: str, width: float) -> None:
+    wrapped = paragraph(text, width, 12).replace(r"\$", "$")
+    assert wrapped.replace("\n", "").replace(" ", "") == "".join(map(literal, text.splitlines())).replace(
+        " ", ""
+    )
+    for line in wrapped.split("\n"):
+        assert len(line) <= 1 or width_in_points(line, 12) <= 1.35 * width
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_text_is_read_as_mathematics(drawn: dict[str, Figure], kind: str) -> None:
+    for text in drawn[kind].findobj(Text):
+        assert not is_math_text(text.get_text())
+
+
+@pytest.mark.parametrize("kind", ["compare", "confusion", "weights", "activations", "convergence", "success"])
+def test_hostile_names_stand_in_the_figure(drawn: dict[str, Figure], kind: str) -> None:
+    shown = texts(drawn[kind])
+    for name in ("$x$", r"a\nb", "$", r"\ud800"):
+        assert name in shown
+    assert any(text.startswith("<scr") and text.endswith("ipt>") for text in shown)
+
+
+def test_a_title_is_shown_literally() -> None:
+    figure = figures.compare_curves({}, title="costs $5$ & <b>")
+    assert figure.get_suptitle() == r"costs \$5\$ & <b>"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_overlaps_and_nothing_is_clipped(drawn: dict[str, Figure], kind: str) -> None:
+    figure = drawn[kind]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in visible_texts(figure)]
+    canvas = figure.bbox
+    for words, box in boxes:
+        assert box.x0 >= canvas.x0 - 1, words
+        assert box.x1 <= canvas.x1 + 1, words
+        assert box.y0 >= canvas.y0 - 1, words
+        assert box.y1 <= canvas.y1 + 1, words
+    for (words, box), (others, other) in itertools.combinations(boxes, 2):
+        across = min(box.x1, other.x1) - max(box.x0, other.x0)
+        along = min(box.y1, other.y1) - max(box.y0, other.y0)
+        assert min(across, along) < 3, f"{words!r} lies over {others!r}"  # boxes include some leading
+
+
+def visible_texts(figure: Figure) -> list[Text]:
+    """The texts that are drawn upright: all but slanted labels and those of ticks outside of the axes."""
+    out_of_view = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            margin = 1e-9 * abs(high - low)
+            for tick in axis.get_major_ticks() + axis.get_minor_ticks():
+                if not low - margin <= tick.get_loc() <= high + margin or not axes.axison:
+                    out_of_view.update({tick.label1, tick.label2})
+                if not tick.label1.get_visible():
+                    out_of_view.add(tick.label1)
+                out_of_view.add(tick.label2)
+    shown = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
+    return [text for text in shown if text not in out_of_view and text.get_rotation() in (0, 90)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_axes_are_labelled_and_the_title_is_a_sentence(drawn: dict[str, Figure], kind: str) -> None:
+    figure = drawn[kind]
+    assert len(figure.get_suptitle().split()) >= 3
+    if kind in ("weights", "mistakes", "claims"):
+        return
+    if kind in ("activations", "regions", "models"):
+        assert figure.get_supxlabel()
+        assert figure.get_supylabel()
+        return
+    assert any(axes.get_xlabel() for axes in figure.axes)
+    if kind != "success":
+        assert all(axes.get_ylabel() for axes in figure.axes)
+
+
+def test_darkened_palette_can_be_read_as_text_on_white() -> None:
+    for color in PALETTE:
+        channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in darker(color)]
+        luminance = float(np.dot(channels, [0.2126, 0.7152, 0.0722]))
+        assert 1.05 / (luminance + 0.05) >= 4.5
+
+
+def test_thirty_lines_look_different_without_colour() -> None:
+    looks = {(line_look(index).dash, line_look(index).marker) for index in range(30)}
+    assert len(looks) == 30
+
+
+# --- labels at line ends -------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_spread_labels_are_the_nearest_that_do_not_touch(wanted: list[float]) -> None:
+    target, gap = np.array(wanted), 0.15
+    placed = spread(target, gap)
+    order = np.argsort(target, kind="stable")
+    assert np.all(np.diff(placed[order]) >= gap - 1e-9)
+    assert placed.min() >= -1e-9
+    assert placed.max() <= 1 + 1e-9
+    fences = [
+        {"type": "ineq", "fun": lambda p, a=a, b=b: p[b] - p[a] - gap} for a, b in itertools.pairwise(order)
+    ]
+    start = np.empty_like(target)
+    start[order] = np.linspace(0, gap * (len(target) - 1), len(target))
+    best = minimize(
+        lambda p: np.sum((p - target) ** 2),
+        start,
+        bounds=[(0, 1)] * len(target),
+        constraints=fences,
+        method="SLSQP",
+        options={"ftol": 1e-12, "maxiter": 500},
+    )
+    assert np.sum((placed - target) ** 2) <= best.fun + 1e-6
+
+
+# --- curves --------------------------------------------------------------------------------------------
+
+
+def test_learning_curves_show_the_history() -> None:
+    run = history()
+    figure = figures.learning_curves(run, best_epoch=12, final_test={"loss": 0.2, "accuracy": 0.955})
+    loss, accuracy = figure.axes
+    assert loss.get_yscale() == "log"
+    assert accuracy.get_yscale() == "linear"
+    for axes, metric, scale in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
+        curves = lines(axes)
+        for line, split in zip(curves, ("train", "val"), strict=False):
+            np.testing.assert_array_equal(data(line)[:, 0], run[split]["epoch"])
+            np.testing.assert_allclose(data(line)[:, 1], scale * run[split][metric], rtol=1e-15)
+        verticals = [line for line in axes.lines if list(line.get_xdata()) == [12, 12]]
+        assert len(verticals) == 1
+    assert {"training", "validation", "test 0.2", "test 95.5 %", "best epoch 12"} <= set(texts(figure))
+    levels = [list(line.get_ydata()) for axes in (loss, accuracy) for line in axes.lines]
+    assert [0.2, 0.2] in levels
+    assert [95.5, 95.5] in levels
+
+
+def test_loss_within_a_decade_stays_linear() -> None:
+    flat = {"train": {"step": [1, 2, 3], "loss": [2.0, 1.0, 0.5]}}
+    figure = figures.learning_curves(flat)
+    assert len(figure.axes) == 1
+    assert figure.axes[0].get_yscale() == "linear"
+    assert figure.axes[0].get_xlabel() == "step"
+    negative = {"train": {"epoch": [1, 2, 3], "loss": [-100.0, 1.0, 100.0]}}
+    assert figures.learning_curves(negative).axes[0].get_yscale() == "linear"
+
+
+def test_zeros_and_lost_values_are_marked_and_explained() -> None:
+    losses = [10.0, 0.0, 0.0, 0.1, np.inf, np.nan]
+    figure = figures.learning_curves({"train": {"epoch": np.arange(6), "loss": losses}})
+    axes = figure.axes[0]
+    assert axes.get_yscale() == "log"
+    zero, lost = marks(axes)
+    assert list(zero.get_xdata()) == [1]
+    assert list(lost.get_xdata()) == [4]
+    assert list(zero.get_ydata()) == [0]
+    assert list(lost.get_ydata()) == [1]
+    assert "below a log scale" in axes.get_xlabel()
+    assert "no longer finite" in axes.get_xlabel()
+
+
+def test_a_gap_in_the_middle_was_not_measured() -> None:
+    figure = figures.learning_curves({"val": {"epoch": [0, 1, 2], "loss": [3.0, np.nan, 2.0]}})
+    np.testing.assert_array_equal(data(lines(figure.axes[0])[0]), [[0, 3], [2, 2]])
+    assert not marks(figure.axes[0])
+
+
+@pytest.mark.parametrize("empty", [{}, {"train": {}}, {"train": {"epoch": [], "loss": []}}])
+def test_an_empty_history_says_so(empty: dict[str, dict[str, list[float]]]) -> None:
+    figure = figures.learning_curves(empty)
+    assert "nothing was measured" in texts(figure)
+
+
+def test_a_single_point_has_a_marker() -> None:
+    figure = figures.learning_curves({"train": {"epoch": [1], "loss": [0.5]}})
+    line = lines(figure.axes[0])[0]
+    np.testing.assert_array_equal(data(line), [[1, 0.5]])
+    assert line.get_marker() not in ("none", None, "")
+
+
+def test_curves_refuse_lengths_that_differ_and_words() -> None:
+    with pytest.raises(InputError, match=r"loss of the split 'train' has 2 values for 3 x values"):
+        figures.learning_curves({"train": {"epoch": [1, 2, 3], "loss": [1, 2]}})
+    with pytest.raises(InputError, match=r"loss of 'a' must be numbers"):
+        figures.compare_curves({"a": {"epoch": [1], "loss": ["low"]}})
+
+
+def test_compared_curves_keep_order_data_and_bands() -> None:
+    t = np.arange(5.0)
+    runs = {f"run {i}": {"epoch": t, "loss": (i + 1) * np.exp(-t)} for i in range(4)}
+    runs["run 1"] |= {"loss_low": np.exp(-t), "loss_high": 3 * np.exp(-t)}
+    figure = figures.compare_curves(runs, y_label="training loss")
+    axes = figure.axes[0]
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylabel() == "training loss"
+    for line, run in zip(lines(axes), runs.values(), strict=True):
+        np.testing.assert_array_equal(data(line), np.stack([t, run["loss"]], axis=1))
+    (band,) = axes.findobj(PolyCollection)
+    corners = band.get_paths()[0].vertices
+    for x, low, high in zip(t, np.exp(-t), 3 * np.exp(-t), strict=True):
+        assert [x, low] in corners.tolist()
+        assert [x, high] in corners.tolist()
+    assert figures.compare_curves(runs, ylog=False).axes[0].get_yscale() == "linear"
+    assert "Run 0" not in figure.get_suptitle()
+    assert figure.get_suptitle().startswith("run 0 ends with the lowest loss")
+
+
+def test_labels_stand_in_the_order_of_the_line_ends() -> None:
+    levels = {"low": 0.10, "middle": 0.11, "high": 0.12, "far": 5.0}
+    runs = {name: {"epoch": [0, 1], "loss": [1.0, level]} for name, level in levels.items()}
+    figure = figures.compare_curves(runs)
+    heights = {text.get_text(): text.get_position()[1] for text in figure.axes[0].texts}
+    assert heights["low"] < heights["middle"] < heights["high"] < heights["far"]
+
+
+def test_many_runs_get_a_legend() -> None:
+    runs = {f"$run_{i}$": {"epoch": [0, 1], "accuracy": [0.1, i / 20]} for i in range(20)}
+    figure = figures.compare_curves(runs, y="accuracy")
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [rf"\$run_{i}\$" for i in range(20)]
+    assert figure.axes[0].get_ylabel() == "accuracy (%)"
+    assert not figure.axes[0].texts
+
+
+# --- confusion matrix ----------------------------------------------------------------------------------
+
+
+def cells(axes: Axes) -> dict[tuple[int, int], str]:
+    return {(round(t.get_position()[1]), round(t.get_position()[0])): t.get_text() for t in axes.texts}
+
+
+def test_confusion_matrix_prints_counts_and_colours_rows() -> None:
+    counts = np.array([[8, 2, 0], [0, 0, 0], [1, 0, 3]])
+    figure = figures.confusion_matrix(counts, ["cat", "dog", "owl"])
+    axes = figure.axes[0]
+    assert cells(axes) == {index: str(count) for index, count in np.ndenumerate(counts)}
+    shown = axes.images[0].get_array()
+    np.testing.assert_allclose(shown[0], [80, 20, 0])
+    np.testing.assert_allclose(shown[2], [25, 0, 75])
+    assert np.ma.getmaskarray(shown)[1].all()  # no examples: no share
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first class on top
+    assert figure.get_suptitle() == "78.6 % right; most frequent mistake: cat taken for dog, 2 of 10"
+
+
+def test_large_counts_fit_their_cells() -> None:
+    counts = np.full((10, 10), 123456)
+    figure = figures.confusion_matrix(counts, [str(i) for i in range(10)])
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    width = axes.bbox.width / 10
+    assert len(axes.texts) == 100
+    assert max(text.get_window_extent().width for text in axes.texts) < width
+
+
+def test_a_hundred_classes_keep_colours_and_drop_counts() -> None:
+    names = [f"class {i}" for i in range(100)]
+    figure = figures.confusion_matrix(np.eye(100), names)
+    axes = figure.axes[0]
+    assert not axes.texts
+    assert axes.images[0].get_array().shape == (100, 100)
+    ticks = [label.get_text() for label in axes.get_yticklabels()]
+    assert 10 <= len(ticks) <= 40
+    assert [names[round(place)] for place in axes.get_yticks()] == ticks
+    assert figure.get_suptitle() == "Every example is classified right"
+
+
+def test_confusion_matrix_refuses_what_is_not_square() -> None:
+    with pytest.raises(InputError, match=r"shape \(2, 3\) for 2 class names"):
+        figures.confusion_matrix(np.zeros((2, 3)), ["a", "b"])
+
+
+# --- images --------------------------------------------------------------------------------------------
+
+
+def test_weight_templates_share_symmetric_limits() -> None:
+    weights = np.random.default_rng(1).normal(size=(5, 4, 6))
+    weights[2, 1, 3] = -7.5
+    figure = figures.weight_templates(weights, list("abcde"))
+    images = figure.axes[0].images
+    for image, template in zip(images, weights, strict=True):
+        np.testing.assert_array_equal(image.get_array(), template)
+        assert image.get_clim() == (-7.5, 7.5)
+        left, right, bottom, top = image.get_extent()
+        assert abs(bottom - top) / (right - left) == pytest.approx(4 / 6)
+    assert figure.axes[1].get_ylim() == (-7.5, 7.5)
+    assert figure.axes[1].get_ylabel() == "weight"
+    assert [text.get_text() for text in figure.axes[0].texts] == list("abcde")
+
+
+def test_colour_templates_put_zero_at_grey_and_the_limit_at_white() -> None:
+    weights = np.zeros((1, 3, 2, 2))
+    weights[0, 0, 0, 0], weights[0, 1, 0, 1], weights[0, 2, 1, 0] = 4.0, -4.0, 2.0
+    picture = figures.weight_templates(weights, ["a"]).axes[0].images[0].get_array()
+    np.testing.assert_allclose(picture[1, 1], [0.5, 0.5, 0.5])
+    np.testing.assert_allclose(picture[0, 0], [1, 0.5, 0.5])
+    np.testing.assert_allclose(picture[0, 1], [0.5, 0, 0.5])
+    np.testing.assert_allclose(picture[1, 0], [0.5, 0.5, 0.75])
+
+
+@pytest.mark.parametrize("weights", [np.zeros((2, 3, 3)), np.full((2, 3, 3), np.nan)])
+def test_weights_without_contrast_are_drawn(weights: np.ndarray) -> None:
+    figure = figures.weight_templates(weights, ["a", "b"])
+    assert figure.axes[0].images[0].get_clim() == (-1, 1)
+
+
+def test_worst_mistakes_show_pixels_classes_and_probability() -> None:
+    images = np.arange(2 * 4, dtype=float).reshape(2, 1, 2, 2)
+    figure = figures.worst_mistakes(
+        images, [3, 0], [1, 2], [0.871, 0.9999], ["a", "b", "$c$", "d"], full_scale=8
+    )
+    axes = figure.axes[0]
+    for image, raw in zip(axes.images, images, strict=True):
+        np.testing.assert_allclose(image.get_array(), raw[0] / 8)
+        assert image.get_clim() == (0, 1)
+    assert [text.get_text() for text in axes.texts] == ["d → b\n87 %", "a → \\$c\\$\n> 99.9 %"]
+
+
+def test_colour_mistakes_have_their_channels_last() -> None:
+    image = np.random.default_rng(2).integers(0, 256, (1, 3, 4, 4))
+    figure = figures.worst_mistakes(image, [0], [1], [1.0], ["a", "b"], full_scale=255)
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), image[0].transpose(1, 2, 0) / 255)
+    assert figure.axes[0].texts[0].get_text().endswith("\n100 %")
+
+
+def test_no_mistakes() -> None:
+    figure = figures.worst_mistakes(np.zeros((0, 1, 8, 8)), [], [], [], ["a"])
+    assert "no mistakes" in texts(figure)
+
+
+def test_mistakes_refuse_lengths_and_classes_that_do_not_fit() -> None:
+    with pytest.raises(InputError, match="2 images, 1 true"):
+        figures.worst_mistakes(np.zeros((2, 1, 3, 3)), [0], [0, 0], [0.5, 0.5], ["a"])
+    with pytest.raises(InputError, match="class number 1 has no name"):
+        figures.worst_mistakes(np.zeros((1, 1, 3, 3)), [0], [1], [0.5], ["a"])
+
+
+# --- activations, regions, regression ------------------------------------------------------------------
+
+
+def test_activation_functions_draw_value_and_derivative() -> None:
+    z = np.linspace(-3, 3, 7)
+    figure = figures.activation_functions(z, {"relu": (np.maximum(z, 0), z > 0), "tanh": (np.tanh(z), z)})
+    for axes, (value, derivative) in zip(
+        figure.axes, [(np.maximum(z, 0), z > 0), (np.tanh(z), z)], strict=True
+    ):
+        solid, dashed = [line for line in lines(axes) if len(data(line)) == 7]
+        np.testing.assert_array_equal(data(solid), np.stack([z, value], axis=1))
+        np.testing.assert_array_equal(data(dashed), np.stack([z, derivative], axis=1))
+        assert solid.get_linestyle() != dashed.get_linestyle()
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+
+
+def test_regions_lie_where_the_grid_says() -> None:
+    x1, x2 = np.array([0.0, 1.0, 2.0]), np.array([5.0, 7.0])
+    classes = np.array([[0, 1], [2, 0], [1, 1]])
+    figure = figures.decision_regions(x1, x2, classes, [[1, 5]], [2], ["a", "b", "c"])
+    axes = figure.axes[0]
+    image = axes.images[0]
+    assert image.get_extent() == [-0.5, 2.5, 4, 8]
+    pixels = image.get_array()  # rows go up: origin "lower"
+    assert image.origin == "lower"
+    for (i, j), label in np.ndenumerate(classes):
+        tints = [np.dot(1 - pixels[j, i], 1 - np.array(to_rgb(color))) for color in PALETTE[:3]]
+        norms = [np.linalg.norm(1 - np.array(to_rgb(color))) for color in PALETTE[:3]]
+        assert int(np.argmax(np.array(tints) / norms)) == label
+    points = [line for line in axes.lines if len(line.get_xdata()) == 1]
+    assert [list(map(float, line.get_xydata()[0])) for line in points] == [[1.0, 5.0]]
+    assert to_rgb(points[0].get_color()) == to_rgb(PALETTE[2])
+
+
+def test_tint_deepens_with_confidence() -> None:
+    shares = np.linspace(0.5, 1, 11)
+    colours = region_colours(np.stack([shares, 1 - shares], axis=1))
+    distance = np.linalg.norm(1 - colours, axis=1)
+    assert np.all(np.diff(distance) > 0)
+    np.testing.assert_array_equal(region_colours(np.full((1, 2), np.nan)), [[1, 1, 1]])
+    np.testing.assert_allclose(region_colours(np.full((1, 4), 0.25)), region_colours(np.full((1, 2), 0.5)))
+
+
+def test_boundary_of_a_logistic_model_is_its_line() -> None:
+    grid, probabilities = xor_grid()
+    axes = figures.decision_regions(grid, grid, probabilities, [], [], ["a", "b"]).axes[0]
+    vertices = np.concatenate([path.vertices for c in axes.collections for path in c.get_paths()])
+    np.testing.assert_allclose(vertices[:, 0], 0.3, atol=1e-3)  # linear interpolation on steps of 0.05
+    assert vertices[:, 1].min() == pytest.approx(-1)
+    assert vertices[:, 1].max() == pytest.approx(1)
+
+
+def test_models_side_by_side_share_axes_and_points() -> None:
+    grid, probabilities = xor_grid()
+    points = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    models = {"linear": probabilities, "2 hidden units": probabilities[::-1]}
+    figure = figures.decision_regions_grid(grid, grid, models, points, [0, 1, 1, 0], ["0", "1"])
+    assert [axes.get_title(loc="left") for axes in figure.axes] == list(models)
+    first, second = (axes.images[0].get_array() for axes in figure.axes)
+    np.testing.assert_allclose(first, second[:, ::-1])
+    for axes in figure.axes:
+        drawn_points = np.concatenate([line.get_xydata() for line in axes.lines])
+        assert sorted(map(tuple, drawn_points.tolist())) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+def test_regions_refuse_what_does_not_fit() -> None:
+    grid = [0.0, 1.0]
+    with pytest.raises(InputError, match="evenly spaced"):
+        figures.decision_regions([0, 1, 3], grid, np.zeros((3, 2)), [], [], ["a"])
+    with pytest.raises(InputError, match=r"predictions of shape \(3, 2\)"):
+        figures.decision_regions(grid, grid, np.zeros((3, 2)), [], [], ["a"])
+    with pytest.raises(InputError, match="predicted class is not one of the 1 classes"):
+        figures.decision_regions(grid, grid, np.ones((2, 2)), [], [], ["a"])
+    with pytest.raises(InputError, match="label is not one"):
+        figures.decision_regions(grid, grid, np.zeros((2, 2)), [[0, 0]], [4], ["a"])
+    with pytest.raises(InputError, match="at least one model"):
+        figures.decision_regions_grid(grid, grid, {}, [], [], ["a"])
+
+
+def test_regression_fit_draws_target_prediction_and_points() -> None:
+    x = np.linspace(0, 1, 5)
+    figure = figures.regression_fit(x, x**2, x**2 - 0.25 * x, [0.5], [0.7])
+    points, target, prediction = lines(figure.axes[0])
+    np.testing.assert_array_equal(data(points), [[0.5, 0.7]])
+    np.testing.assert_array_equal(data(target), np.stack([x, x**2], axis=1))
+    np.testing.assert_array_equal(data(prediction), np.stack([x, x**2 - 0.25 * x], axis=1))
+    assert "0.25" in figure.get_suptitle()
+
+
+# --- sweeps and rates ----------------------------------------------------------------------------------
+
+
+def test_gradient_noise_shows_prediction_rival_and_ratio() -> None:
+    sizes = np.array([1.0, 4, 16, 64])
+    predicted = 2 * (64 - sizes) / (sizes * 63)
+    measured = predicted * np.array([1.01, 0.99, 1.0, 1.0])
+    interval = np.stack([0.98 * measured, 1.02 * measured], axis=1)
+    figure = figures.gradient_noise(sizes, measured, predicted, interval, rival=2 / sizes)
+    top, bottom = figure.axes
+    assert (top.get_xscale(), top.get_yscale(), bottom.get_yscale()) == ("log", "log", "linear")
+    curves = [data(line) for line in lines(top) if len(data(line)) == 4]
+    for expected in (predicted, 2 / sizes, measured):
+        assert any(np.array_equal(curve, np.stack([sizes, expected], axis=1)) for curve in curves)
+    (ratio,) = [data(line) for line in lines(bottom) if len(data(line)) == 3]
+    np.testing.assert_allclose(ratio, [[1, 1.01], [4, 0.99], [16, 1.0]])
+    assert list(marks(top)[0].get_xdata()) == [64]  # the full batch has no noise, and 0 no place
+    assert [label.get_text() for label in bottom.get_xticklabels()] == ["64", "16", "4", "1"]
+    bars = [data(line)[:, 1].tolist() for line in lines(top) if len(data(line)) == 2]
+    np.testing.assert_allclose(bars, interval)
+
+
+def test_regularization_paths_put_zero_at_the_left() -> None:
+    strengths = np.array([0, 1e-3, 1e-2, 1e-1])
+    path = {"accuracy": [0.9, 0.8, 0.7, 0.6], "sparsity": [0, 0.25, 0.5, 1], "norm": [100, 10, 1, 0.0]}
+    figure = figures.regularization_paths(strengths, {"L1": path})
+    for axes, (key, scale) in zip(
+        figure.axes, [("accuracy", 100), ("sparsity", 100), ("norm", 1)], strict=True
+    ):
+        assert axes.get_xscale() == "log"
+        curve = data(lines(axes)[0])
+        np.testing.assert_allclose(curve[:, 0], [1e-4, 1e-3, 1e-2, 1e-1])
+        np.testing.assert_allclose(curve[:, 1], scale * np.array(path[key]))
+        labels = {
+            round(np.log10(t)): label.get_text()
+            for t, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        }
+        assert labels[-4] == "0"
+        assert labels[-3] == "10⁻³"
+    assert [axes.get_yscale() for axes in figure.axes] == ["linear", "linear", "log"]
+    assert list(marks(figure.axes[2])[0].get_xdata()) == [0.1]
+
+
+def test_separable_growth_has_the_reference_slope_through_the_end() -> None:
+    steps = np.arange(1, 2001)
+    figure = figures.separable_growth(steps, 3 / steps, np.log(steps), measured_slope=-0.9876)
+    left, right = figure.axes
+    assert (left.get_xscale(), left.get_yscale()) == ("log", "log")
+    assert (right.get_xscale(), right.get_yscale()) == ("log", "linear")
+    measured, reference = (data(line) for line in lines(left))
+    np.testing.assert_array_equal(measured, np.stack([steps, 3 / steps], axis=1))
+    (x0, y0), (x1, y1) = reference
+    assert np.log(y1 / y0) / np.log(x1 / x0) == pytest.approx(-1)
+    assert (x1, y1) == (2000, pytest.approx(3 / 2000))
+    assert "measured, slope −0.988" in texts(figure)
+
+
+@pytest.mark.parametrize(("anchor", "index"), [("start", 0), ("end", -1)])
+def test_convergence_draws_the_predicted_rate(anchor: str, index: int) -> None:
+    steps = np.arange(0, 60, 3)
+    distance = 2 * 0.9**steps + 0.5 * 0.6**steps
+    figure = figures.convergence(steps, {"gd": distance}, {"gd": 0.9}, anchor=anchor)
+    axes = figure.axes[0]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
+    measured, dashed = (data(line) for line in lines(axes))
+    np.testing.assert_array_equal(measured, np.stack([steps, distance], axis=1))
+    np.testing.assert_allclose(np.diff(np.log(dashed[:, 1])), 3 * np.log(0.9))
+    np.testing.assert_allclose(dashed[index], measured[index])
+
+
+def test_success_rate_bars_and_intervals() -> None:
+    figure = figures.success_rate(["linear", "2 units"], [0.0, 0.9], [[0.0, 0.05], [0.85, 0.95]])
+    axes = figure.axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [0, 90]
+    np.testing.assert_allclose([line.get_xdata() for line in axes.lines], [[0, 5], [85, 95]])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["linear", "2 units"]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]
+    assert {"0 %", "90 %"} <= set(texts(figure))
+    assert figure.get_suptitle() == "2 units succeeds most often: in 90 % of the runs"
+    with pytest.raises(InputError, match="1 success rates for 2 labels"):
+        figures.success_rate(["a", "b"], [1.0])
+
+
+def test_claims_table_colours_verdicts() -> None:
+    claims = [
+        {
+            "verdict": "PASS",
+            "sentence": "It holds",
+            "predicted": -1.0,
+            "measured": -0.98,
+            "interval": [-1.02, -0.94],
+        },
+        {"verdict": "FAIL", "sentence": "It does not", "predicted": None, "measured": 1e-9},
+    ]
+    figure = figures.claims_table(claims)
+    shown = texts(figure)
+    assert {"✓ PASS", "✗ FAIL", "It holds", "−0.98\n[−1.02, −0.94]", "–", "1·10⁻⁹"} <= set(shown)
+    passed, failed = (patch.get_facecolor() for patch in figure.axes[0].patches)
+    assert passed != failed
+    assert figure.get_suptitle() == "1 of 2 claims held"
+
+
+@pytest.mark.parametrize(
+    "values", [[], [np.nan], [0.0], [0.0, 0.0], [np.inf, -np.inf], [-1.0, 1.0], [1e-320, 1.0], [1e308, 1.0]]
+)
+def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> None:
+    x = np.arange(len(values))
+    strange = [
+        figures.compare_curves({"a": {"epoch": x, "loss": values}}, ylog=True),
+        figures.gradient_noise(values, values, values, rival=values),
+        figures.regularization_paths(values, {"L1": {"accuracy": values, "norm": values}}),
+        figures.separable_growth(values, values, values, predicted_norm=values),
+        figures.convergence(x, {"a": values}, {"a": 0.5}),
+        figures.regression_fit(x, values, values, x, values),
+        figures.activation_functions(x, {"f": (values, values)}),
+    ]
+    for figure in strange:
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            assert np.isfinite([*axes.get_xlim(), *axes.get_ylim()]).all()
+
+
+# --- saving --------------------------------------------------------------------------------------------
+
+
+def small() -> Figure:
+    return figures.learning_curves(history(5), best_epoch=3)
+
+
+def test_saved_files_are_pictures_of_the_declared_size(tmp_path: Path) -> None:
+    figure = small()
+    png, svg = figures.save(figure, tmp_path / "figures", "loss")
+    assert (png, svg) == (tmp_path / "figures" / "loss.png", tmp_path / "figures" / "loss.svg")
+    with Image.open(png) as image:
+        assert image.size == (1875, 810)
+        assert "Software" not in image.info
+    assert ElementTree.parse(svg).getroot().tag.endswith("svg")
+    assert not figure.axes
+    assert sorted(path.name for path in png.parent.iterdir()) == ["loss.png", "loss.svg"]
+
+
+def test_hostile_names_make_valid_svg(tmp_path: Path) -> None:
+    figure = figures.confusion_matrix(np.eye(len(HOSTILE)), HOSTILE)
+    _, svg = figures.save(figure, tmp_path, "hostile")
+    root = ElementTree.parse(svg).getroot()
+    assert not [element for element in root.iter() if str(element.tag).endswith("script")]
+
+
+def test_the_same_figure_gives_the_same_bytes_in_any_thread(tmp_path: Path) -> None:
+    salt = matplotlib.rcParams["svg.hashsalt"]
+    failures: list[BaseException] = []
+
+    def work(folder: Path) -> None:
+        try:
+            figures.save(small(), folder, "loss")
+        except BaseException as error:
+            failures.append(error)
+
+    folders = [tmp_path / str(index) for index in range(4)]
+    threads = [threading.Thread(target=work, args=(folder,)) for folder in folders[1:]]
+    for thread in threads:
+        thread.start()
+    work(folders[0])
+    for thread in threads:
+        thread.join()
+    assert not failures
+    for name in ("loss.png", "loss.svg"):
+        assert len({(folder / name).read_bytes() for folder in folders}) == 1
+    assert matplotlib.rcParams["svg.hashsalt"] == salt
+
+
+def test_a_failed_write_leaves_the_old_picture_and_no_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures.save(small(), tmp_path, "loss")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ExperimentError, match=r"loss\.png: the disk is full"):
+        figures.save(small(), tmp_path, "loss")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_that_cannot_be_made_and_a_name_that_is_a_path(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"cannot be written"):
+        figures.save(small(), tmp_path / "file", "loss")
+    for name in ("", "..", "a/b", "a\\b"):
+        with pytest.raises(InputError, match="bare file name"):
+            figures.save(Figure(), tmp_path, name)
