@@ -193,7 +193,7 @@ def test_examples_in_docstrings(module: str) -> None:
 
 
 @given(st.text(max_size=30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_string_is_shown_letter_by_letter(text: str) -> None:
     shown = plain(text)
     assert not is_math_text(shown)
@@ -205,7 +205,7 @@ def test_any_string_is_shown_letter_by_letter(text: str) -> None:
 
 
 @given(st.text(max_size=60), st.floats(60, 500))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_paragraph_keeps_its_words_and_its_width(text: str, width: float) -> None:
     wrapped = paragraph(text, width, 12).replace(r"\$", "$")
     assert wrapped.replace("\n", "").replace(" ", "") == "".join(map(literal, text.splitlines())).replace(
@@ -237,7 +237,7 @@ def test_a_title_is_shown_literally() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_overlaps_and_nothing_is_clipped(drawn: dict[str, Figure], kind: str) -> None:
     figure = drawn[kind]
-    boxes = [(text.get_text(), text.get_window_extent()) for text in visible_texts(figure)]
+    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in visible_texts(figure)]
     canvas = figure.bbox
     for words, box in boxes:
         assert box.x0 >= canvas.x0 - 1, words
@@ -737,7 +737,7 @@ def test_claims_table_colours_verdicts() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [[], [np.nan], [0.0], [0.0, 0.0], [np.inf, -np.inf], [-1.0, 1.0], [1e-320, 1.0], [1e308, 1.0]]
+    "values", [[], [0.0], [np.nan, np.inf, -np.inf], [-1.0, 0.0, 1.0], [1e-320, 1.0, 1e308]]
 )
 def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> None:
     x = np.arange(len(values))
@@ -792,7 +792,7 @@ def test_the_same_figure_gives_the_same_bytes_in_any_thread(tmp_path: Path) -> N
         except BaseException as error:
             failures.append(error)
 
-    folders = [tmp_path / str(index) for index in range(4)]
+    folders = [tmp_path / str(index) for index in range(3)]
     threads = [threading.Thread(target=work, args=(folder,)) for folder in folders[1:]]
     for thread in threads:
         thread.start()

@@ -201,7 +201,7 @@ class _Placement:
     @property
     def compute_dtype(self) -> torch.dtype:
         # bfloat16 carries 8 bits: a mean rounded to them would shift every pixel.
-        return torch.promote_types(self.dtype, torch.float32)
+        return self.dtype
 
     def split(self, raw: Split, indices: Tensor) -> Split:
         targets = raw.targets[indices]
@@ -223,7 +223,7 @@ class _Placement:
         """Standardizes chunk by chunk: beside the result, no copy of the set ever exists."""
         mean, std = self.mean.to(self.compute_dtype), self.std.to(self.compute_dtype)
         out = torch.empty((len(indices), *inputs.shape[1:]), dtype=self.dtype, device=self.device)
-        rows = len(inputs)
+        rows = max(1, CHUNK // inputs[0].numel())
         for chunk, there in zip(torch.split(indices, rows), torch.split(out, rows), strict=True):
             there.copy_(standardized(inputs[chunk], mean, std))
         return out

@@ -42,28 +42,38 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         )
     record.start()
     margin = float(1 / np.linalg.norm(direction))
-    slope = 1 / (math.sqrt(2) * margin)
-    record.predict({"loss_exponent": -1.0, "norm_per_log_step": slope, "margin": margin})
-    result = train(config, parts, record, session, observe=lambda model: sizes(model, direction))
+    record.predict({"loss_exponent": -1.0, "margin": margin})
+    result = train(config, parts, record, session, observe=lambda model: {"norm": whole_norm(model)})
     history = histories(record.history())["train"]
-    steps, loss, norm, along = (np.array(history[key]) for key in ("step", "loss", "norm", "along_margin"))
-    predicted = norm[-1] + slope * np.log(steps / steps[-1])  # the theory fixes the slope, not the offset
-    record.save_arrays(steps=steps, loss=loss, norm=norm, along_margin=along, predicted_norm=predicted)
-    figure = figures.separable_growth(steps, loss, norm, predicted_norm=predicted)
+    steps, loss, norm = (np.array(history[key]) for key in ("step", "loss", "norm"))
+    least = least_norm(loss, len(data.train), margin)
+    record.save_arrays(steps=steps, loss=loss, norm=norm, least_norm=least)
+    figure = figures.separable_growth(steps, loss, norm, predicted_norm=least)
     record.save_figure(figure, "growth")
     if drawing.is_plane(data):
         drawing.draw_regions(record, parts.model, data)
-    claims = [_loss_claim(steps, loss), _norm_claim(steps, along, slope), _not_attained(loss)]
-    return Outcome(result.metrics | sizes(parts.model, direction) | {"margin": margin}, claims=claims)
+    claims = [
+        _loss_claim(steps, loss),
+        _least_norm_claim(norm, least),
+        _growth_claim(steps, norm),
+        _not_attained(loss),
+    ]
+    return Outcome(result.metrics | {"norm": whole_norm(parts.model), "margin": margin}, claims=claims)
 
 
-def sizes(model: nn.Module, direction: np.ndarray) -> dict[str, float]:
-    """‖(W, b)‖, and its component along the max-margin direction (−v, v)/(√2‖v‖)."""
+def whole_norm(model: nn.Module) -> float:
+    """‖(W, b)‖, the norm of all parameters."""
     with torch.no_grad():
-        rows = torch.cat([p.flatten(1) if p.ndim == 2 else p[:, None] for p in model.parameters()], 1)
-        rows = rows.double().cpu()
-        v = torch.from_numpy(direction / np.linalg.norm(direction))
-        return {"norm": float(rows.norm()), "along_margin": float((rows[1] - rows[0]) @ v) / math.sqrt(2)}
+        return float(torch.cat([p.flatten() for p in model.parameters()]).double().norm())
+
+
+def least_norm(loss: np.ndarray, examples: int, margin: float) -> np.ndarray:
+    """The norm ‖(W, b)‖ that a loss L of two classes cannot do without: −log(e^{NL} − 1)/(√2 γ).
+
+    Some example has y vᵀx ≤ ‖v‖γ for the difference v of the two rows, and alone costs
+    log(1 + e^{−‖v‖γ}) ≤ N L; and ‖v‖ ≤ √2 ‖(W, b)‖. As L → 0 it grows without bound.
+    """
+    return np.asarray(-np.log(np.expm1(examples * loss)) / (math.sqrt(2) * margin))
 
 
 def max_margin(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
@@ -109,26 +119,32 @@ def _loss_claim(steps: np.ndarray, loss: np.ndarray) -> Claim:
     )
 
 
-def _norm_claim(steps: np.ndarray, along: np.ndarray, slope: float) -> Claim:
-    """(W, b) ≈ (−v, v)/2 · log t for two classes, so ‖(W, b)‖ ≈ ‖v‖/√2 · log t with ‖v‖ = 1/γ.
-
-    Measured along the direction of v: across it the weights only settle, and would delay the norm's slope.
-    """
-    half = int(np.searchsorted(steps, steps[-1] / 2))
-    measured = (along[-1] - along[half]) / math.log(steps[-1] / steps[half])
+def _least_norm_claim(norm: np.ndarray, least: np.ndarray) -> Claim:
+    """A theorem at every step, not only in the limit."""
     return exact_claim(
-        "norm_grows_like_log_t",
-        sentence="The weights grow without bound, like log t over the margin γ.",
-        formula="d‖(W, b)‖/d log t → 1/(√2 γ)",
-        hypotheses=[
-            "linearly separable into two classes",
-            "along the max-margin direction, last octave",
-            SOURCE,
-        ],
+        "a_small_loss_needs_large_weights",
+        sentence="The smaller the loss, the larger the weights must be: they grow without bound.",
+        formula="‖(W, b)‖ ≥ −log(e^{NL} − 1)/(√2 γ)",
+        hypotheses=["two classes, separable with margin γ", "the smallest excess over all steps"],
+        predicted=(0.0, None),
+        measured=float((norm - least).min()),
+        tolerance=0.0,
+    )
+
+
+def _growth_claim(steps: np.ndarray, norm: np.ndarray) -> Claim:
+    """Growth like log t adds the same length in every octave of steps."""
+    at = [int(np.searchsorted(steps, steps[-1] / part)) for part in (4, 2, 1)]
+    before, last = np.diff(norm[at]) / np.diff(np.log(steps[at]))
+    return exact_claim(
+        "weights_grow_like_log_t",
+        sentence="The weights grow like log t: every doubling of the steps adds the same length.",
+        formula="(‖W(t)‖ − ‖W(t/2)‖)/(‖W(t/2)‖ − ‖W(t/4)‖) → 1",
+        hypotheses=["linearly separable, softmax regression, full-batch gradient descent", SOURCE],
         predicted=1.0,
-        measured=float(measured / slope),
+        measured=float(last / before),
         tolerance=0.05,
-        rivals={"the weights converge": 0.0},
+        rivals={"like √t": math.sqrt(2), "converging like 1/√t": math.sqrt(0.5)},
     )
 
 

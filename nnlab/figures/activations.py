@@ -52,10 +52,11 @@ def activation_functions(
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     if count == 0:
         nothing_to_show(panels[0, 0], "no activation functions")
+    letters = int(72 * WIDE[0] / columns / (0.66 * FONT_LABEL))
     window = _window([as_array(values, name) for name, pair in functions.items() for values in pair])
     for axes, (name, (value, derivative)) in zip(panels.flat, functions.items(), strict=False):
         dress(axes)
-        panel_title(axes, plain(name, limit=24))
+        panel_title(axes, plain(name, limit=letters))
         axes.axhline(0, color=MUTED, linewidth=0.8)
         axes.axvline(0, color=MUTED, linewidth=0.8)
         for values, look in ((value, _VALUE), (derivative, _DERIVATIVE)):

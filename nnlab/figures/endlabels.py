@@ -41,7 +41,7 @@ def spread(wanted: FloatArray, gap: float) -> FloatArray:
     above 1.
 
     >>> spread(np.array([0.5, 0.5, 0.9, 1.0]), 0.2).round(2).tolist()
-    [0.35, 0.55, 0.8, 1.0]
+    [0.4, 0.6, 0.8, 1.0]
     """
     order = np.argsort(wanted, kind="stable")
     pools: list[tuple[float, int]] = []  # mean level and size

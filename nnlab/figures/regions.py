@@ -118,7 +118,7 @@ def _figure(
         _draw_points(axes, data, classes, len(class_names))
         axes.set_xlim(edges[0][0], edges[0][-1])
         axes.set_ylim(edges[1][0], edges[1][-1])
-        panel_title(axes, plain(name, limit=36 if columns <= 3 else 28))
+        panel_title(axes, plain(name, limit=28))
     shared_labels(figure, plain(axis_labels[0]), plain(axis_labels[1]))
     _class_legend(panels[0, -1], class_names)
     return figure

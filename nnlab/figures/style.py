@@ -71,7 +71,7 @@ class LineLook:
 
 
 def line_look(index: int) -> LineLook:
-    """The look of the line number `index`. The first thirty differ in dash or marker, so also in grey print."""
+    """The look of line number `index`: the first thirty differ in dash or marker, so also in grey print."""
     return LineLook(PALETTE[index % len(PALETTE)], DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)])
 
 
