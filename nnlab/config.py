@@ -7,23 +7,24 @@ torch, and nothing below the builders sees these objects.
 
 import copy
 import math
+import os
 import re
 import typing
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     NonNegativeFloat,
-    NonNegativeInt,
     PlainValidator,
     PositiveFloat,
-    PositiveInt,
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
@@ -56,12 +57,29 @@ BatchSize = Annotated[
 ]
 
 
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _path(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("holds a zero byte, which no path may")
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with the home folder of a user that this machine does not know") from None
+    return value
+
+
+PathText = Annotated[str, Field(min_length=1), AfterValidator(_path)]
+
+
 class DataSection(Section):
     """What every data set has. Fractions are of the examples; 0 holds nothing out for validation."""
 
     batch_size: BatchSize = 64
     validation: float = Field(0.1, ge=0, lt=1)
-    split_seed: NonNegativeInt = 0
+    split_seed: Seed = 0
     standardize: bool = True
 
 
@@ -76,7 +94,7 @@ class TorchvisionData(DataSection):
     """A published image set with its own test split, read through torchvision."""
 
     name: Literal["mnist", "fashion_mnist", "cifar10"]
-    root: str | None = None
+    root: PathText | None = None
     download: bool = False
 
 
@@ -84,7 +102,7 @@ class ImageFolderData(DataSection):
     """`root/train/CLASS/*.png|jpg` and `root/test/CLASS/*.png|jpg`, all of one size."""
 
     name: Literal["image_folder"]
-    root: str | None = None
+    root: PathText | None = None
     channels: Literal[1, 3] = 3
 
 
@@ -92,7 +110,7 @@ class CsvData(DataSection):
     """A table with a header line: `target` names one column, every other column is a number."""
 
     name: Literal["csv"]
-    path: str
+    path: PathText
     target: str
     task: Literal["classification", "regression"] = "classification"
     test: float = Field(0.2, gt=0, lt=1)
@@ -101,7 +119,7 @@ class CsvData(DataSection):
 class SyntheticData(DataSection):
     """Points drawn with `split_seed`: `examples` for training, as many again for the test."""
 
-    examples: PositiveInt = 400
+    examples: Count = 400
 
 
 class XorData(SyntheticData):
@@ -122,7 +140,7 @@ class SpiralsData(SyntheticData):
     """`classes` arms of a spiral, plus Gaussian noise."""
 
     name: Literal["spirals"]
-    classes: int = Field(2, ge=2)
+    classes: int = Field(2, ge=2, le=1000)
     turns: PositiveFloat = 1.5
     noise: NonNegativeFloat = 0.05
 
@@ -131,7 +149,7 @@ class BlobsData(SyntheticData):
     """`classes` Gaussian clouds of standard deviation `spread`, centres on a circle of radius `radius`."""
 
     name: Literal["blobs"]
-    classes: int = Field(3, ge=2)
+    classes: int = Field(3, ge=2, le=1000)
     radius: PositiveFloat = 3.0
     spread: PositiveFloat = 1.0
 
@@ -141,7 +159,7 @@ class Regression1dData(SyntheticData):
 
     name: Literal["regression_1d"]
     function: Literal["sine", "step", "abs", "cubic"] = "sine"
-    examples: PositiveInt = 40
+    examples: Count = 40
     noise: NonNegativeFloat = 0.1
 
 
@@ -165,9 +183,9 @@ class MLPModel(Section):
     """Fully connected layers: `hidden: []` is Wx + b, `[H]` two layers, `[H1, H2]` three."""
 
     name: Literal["mlp"]
-    hidden: list[PositiveInt] = []
+    hidden: list[Count] = []
     activation: ActivationName = "relu"
-    pieces: int = Field(2, ge=2, description="linear pieces of a maxout unit")
+    pieces: int = Field(2, ge=2, le=1000, description="linear pieces of a maxout unit")
     bias: bool = True
     parameterization: Literal["standard", "ntk"] = "standard"
     sigma_w: PositiveFloat | None = None
@@ -178,18 +196,24 @@ class CNNModel(Section):
     """Blocks of 3 × 3 convolution, activation and 2 × 2 max-pooling, then one linear layer."""
 
     name: Literal["cnn"]
-    channels: list[PositiveInt] = Field([16, 32], min_length=1)
+    channels: list[Count] = Field([16, 32], min_length=1)
     activation: ActivationName = "relu"
-    pieces: int = Field(2, ge=2, description="linear pieces of a maxout unit")
+    pieces: int = Field(2, ge=2, le=1000, description="linear pieces of a maxout unit")
     bias: bool = True
+
+
+def _factory(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+        raise ValueError("must be written as package.module:function")
+    return value
 
 
 class CustomModel(Section):
     """Your own: `factory(input_shape, outputs, **arguments)` returns a torch module."""
 
     name: Literal["custom"]
-    factory: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-    arguments: dict[str, Any] = {}
+    factory: Annotated[str, AfterValidator(_factory)]
+    arguments: dict[str, JsonValue] = {}
 
 
 Model = Annotated[MLPModel | CNNModel | CustomModel, Field(discriminator="name")]
@@ -251,7 +275,7 @@ class StepSchedule(Section):
 
     name: Literal["step"]
     warmup_epochs: NonNegativeFloat = 0.0
-    every_epochs: PositiveInt = 10
+    every_epochs: Count = 10
     factor: float = Field(0.1, gt=0, le=1)
 
 
@@ -306,8 +330,8 @@ class LBFGSOptimizer(OptimizerSection):
 
     name: Literal["lbfgs"]
     lr: PositiveFloat = 1.0
-    history: PositiveInt = 20
-    iterations: PositiveInt = 20
+    history: Count = 20
+    iterations: Count = 20
 
 
 Optimizer = Annotated[
@@ -317,12 +341,12 @@ Optimizer = Annotated[
 
 
 class Training(Section):
-    epochs: PositiveInt = 30
+    epochs: Count = 30
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     compile: bool = False
-    patience: PositiveInt | None = Field(None, description="early stopping: epochs without a better one")
-    evaluate_every: PositiveInt = Field(1, description="epochs between two looks at the validation set")
+    patience: Count | None = Field(None, description="early stopping: epochs without a better one")
+    evaluate_every: Count = Field(1, description="epochs between two looks at the validation set")
     checkpoint_seconds: NonNegativeFloat = 15.0
 
     @model_validator(mode="after")
@@ -337,7 +361,7 @@ class Experiment(Section):
 
     experiment: str
     name: str | None = Field(None, min_length=1, max_length=200)
-    seed: NonNegativeInt = Field(0, lt=2**63)
+    seed: Seed = 0
 
 
 class TrainingExperiment(Experiment):
@@ -387,20 +411,55 @@ class TrainingExperiment(Experiment):
 # --- reading YAML -----------------------------------------------------------------------------------
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-4 as a number and refuses a key that stands twice."""
+MAX_DEPTH = 50
+MAX_VALUES = 100_000
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable):
-                if key in seen and key_node.tag != "tag:yaml.org,2002:merge":
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key} stands twice", key_node.start_mark
-                    )
-                seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads 1e-4 as a number, and refuses what is an accident or an attack.
+
+    That is: a key that stands twice; an alias inside what it names; deep nesting; and aliases of aliases
+    that unfold to more values than a config could need.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._around: list[str | None] = []  # the anchors of the nodes around the one that is read
+        self._values = 0  # read so far, with every alias counted as what it stands for
+        self._values_below: dict[str, int] = {}  # each anchor
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        anchor: str | None = getattr(event, "anchor", None)
+        is_alias = isinstance(event, yaml.AliasEvent)
+        if is_alias and anchor in self._around:
+            raise _refused(f"*{anchor} stands inside &{anchor}", event.start_mark)
+        if len(self._around) >= MAX_DEPTH:
+            raise _refused(f"it is nested deeper than {MAX_DEPTH} levels", event.start_mark)
+        before = self._values
+        self._values += self._values_below.get(str(anchor), 1) if is_alias else 1
+        if self._values > MAX_VALUES:
+            raise _refused(f"it holds more than {MAX_VALUES:,} values", event.start_mark)
+        self._around.append(None if is_alias else anchor)
+        node = super().compose_node(parent, index)
+        self._around.pop()
+        if anchor is not None and not is_alias:
+            self._values_below[anchor] = self._values - before
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise _refused(f"the key {key.value} stands twice", key.start_mark)
+                seen.add((key.tag, key.value))
+        return node
+
+
+def _refused(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 def _register_floats() -> None:
@@ -427,8 +486,9 @@ def parse_yaml(text: str, where: str) -> Any:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{where}{line}: this is not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: this is not valid YAML: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{where}: this is not valid YAML: {reason}") from None
 
 
 @dataclass
@@ -446,6 +506,9 @@ class Source:
             key = tuple(str(part) for part in path[:length])
             if key in self.overrides:
                 return self.overrides[key]
+        below = [o for key, o in self.overrides.items() if key[: len(path)] == tuple(map(str, path))]
+        if below and _line_of(self.text, path[:1]) is None:
+            return below[0]  # the flag that made the mapping
         line = _line_of(self.text, path)
         return f"{self.where}, line {line}" if line else self.where
 
@@ -497,18 +560,19 @@ def shipped_configs() -> dict[str, Path]:
 def read_source(config: str) -> Source:
     """Reads a config by its file's path or by the name of a shipped one."""
     path = Path(config)
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, it takes a name that is too long
         shipped = shipped_configs()
-        if path.suffix in (".yaml", ".yml") or "/" in config or path.is_dir():
-            if not path.exists() and path.stem in shipped:
+        if path.suffix in (".yaml", ".yml") or "/" in config or os.path.isdir(path):
+            if not os.path.exists(path) and path.stem in shipped:
                 hint = f"; a config of that name is shipped: --config {path.stem}"
             else:
                 hint = "; `nnlab configs list` shows the shipped ones"
-            problem = "is a folder, not a config file" if path.is_dir() else "no such file"
-            raise ConfigError(f"--config {config}: {problem}{hint}")
+            problem = "is a folder, not a config file" if os.path.isdir(path) else "no such file"
+            raise ConfigError(f"--config {_short(config)}: {problem}{hint}")
         if config not in shipped:
             raise ConfigError(
-                f"--config {config}: no file and no shipped config of that name; {suggest(config, shipped)}"
+                f"--config {_short(config)}: no file and no shipped config of that name; "
+                f"{suggest(config, shipped)}"
             )
         path = shipped[config]
     return source_from_file(path)
@@ -533,9 +597,9 @@ def apply_sets(source: Source, sets: Sequence[str]) -> None:
     for item in sets:
         key, equals, value = item.partition("=")
         path = tuple(key.strip().split("."))
-        if not equals or not all(path):
-            raise ConfigError(f"--set {item}: write it as KEY=VALUE, such as --set optimizer.lr=0.05")
-        origin = f"--set {item}"
+        origin = f"--set {_short(item)}"
+        if not equals or not all(path) or len(path) > MAX_DEPTH:
+            raise ConfigError(f"{origin}: write it as KEY=VALUE, such as --set optimizer.lr=0.05")
         source.override(path, parse_yaml(value, origin), origin)
 
 
@@ -579,12 +643,15 @@ def _explain(error: dict[str, Any], source: Source, cls: type[BaseModel]) -> str
     if kind == "missing":
         return f"{where}: the key {key} is missing; it has no default"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        names, where = _tags_at(cls, source.values, path), source.origin((*path, "name"))
+        names = _tags_at(cls, source.values, path)
         if kind == "union_tag_not_found":
             return f"{where}: {key} must be a mapping with a key name. Names: {', '.join(names)}"
-        return f"{where}: {key}.name: {ctx['tag']} is unknown; {suggest(str(ctx['tag']), names)}"
+        tag, where = _shown(error["input"].get("name")), source.origin((*path, "name"))
+        return f"{where}: {key}.name: {tag} is unknown; {suggest(tag, names)}"
     if kind in ("model_attributes_type", "model_type"):
         return f"{where}: {key}: {value} must be a mapping (`key: value` lines)"
+    if kind == "invalid-json-value":
+        return f"{where}: {key}: {value} must be text, a number, true, false, a list or a mapping"
     if kind == "literal_error":
         allowed = [word.strip("' ") for word in ctx["expected"].replace(" or ", ", ").split(",")]
         return f"{where}: {key}: {value} is not allowed; {suggest(str(error['input']), allowed)}"
@@ -592,7 +659,9 @@ def _explain(error: dict[str, Any], source: Source, cls: type[BaseModel]) -> str
         problem = str(ctx["error"])
         shown = f"{key}: {value} " if key and not isinstance(error["input"], dict | BaseModel) else ""
         return f"{where}: {shown or (key + ': ' if key else '')}{problem}"
-    problem = error["msg"].removeprefix("Input ").replace("should", "must")
+    if kind == "invalid_key" or error["loc"][-1:] == ("[key]",):
+        return f"{where}: the key {value} is not a word; put it in quotes if it is meant as one"
+    problem = re.sub(r"^\w+ should", "must", error["msg"])
     return f"{where}: {key}: {value} {problem}"
 
 
@@ -665,9 +734,13 @@ def _shown(value: object) -> str:
         return "nothing"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6) if _plain(value) else repr(value)
-    text = text.replace("\n...\n", "").strip()
-    return text if len(text) <= 80 else text[:77] + "..."
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6) if _plain(value) else str(value)
+    return _short(text.replace("\n...\n", ""))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 80 else line[:77] + "..."
 
 
 def _plain(value: object) -> bool:

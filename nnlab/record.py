@@ -28,6 +28,8 @@ from nnlab.errors import RunFolderError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from nnlab.events import EventFile
+
 if sys.platform != "win32":
     import fcntl
 
@@ -208,16 +210,18 @@ class Record:
         self._folder: Path | None = None
         self._metrics: MetricsLog | None = None
         self._arrays: dict[str, np.ndarray] = {}
-        self._board: Any = None
+        self._board: EventFile | None = None
         self._board_steps: dict[str, int] = {}
         self._began = _now()
         self._seconds_before = 0.0
+        self._found: bytes | None = None  # the summary that a resume found
         self.summary: dict[str, Any] = {
             **facts,
             "status": "running",
             "started": self._began.isoformat(timespec="seconds"),
             "wall_seconds": 0.0,
             "run_dir": None,
+            "config_sha256": _sha256(config_yaml.encode()),
             "metrics": {},
             "results": [],
             "claims": [],
@@ -225,10 +229,22 @@ class Record:
 
     @classmethod
     def reopen(cls, folder: Path) -> "Record":
-        """The record of a run that was cut off, to go on in the same folder."""
+        """The record of a run that was cut off, to go on in the same folder.
+
+        Raises:
+            RunFolderError: another process runs it, or its config is no longer the one that it began with.
+        """
         run = open_run(folder)
-        record = cls(folder.parent, folder.name, (folder / "config.yaml").read_text("utf-8"), {})
-        record._folder = folder
+        record = cls(folder.parent, folder.name, run.config_text(), {})
+        if (
+            run.summary.get("config_sha256", record.summary["config_sha256"])
+            != record.summary["config_sha256"]
+        ):
+            raise RunFolderError(
+                f"{folder / 'config.yaml'}: was changed since the run began, so that its checkpoints do not "
+                f"fit it; start a new run: nnlab train --config {folder / 'config.yaml'}"
+            )
+        record._folder, record._found = folder, (folder / "summary.json").read_bytes()
         record._seconds_before = float(run.summary.get("wall_seconds") or 0.0)
         record._open_metrics()
         kept = ("predictions_sha256", "started")
@@ -284,10 +300,15 @@ class Record:
         if step < 200 or step >= 1.005 * self._board_steps.get(tag, 0):
             self._board_steps[tag] = step
             if self._board is None:
-                self._board = _board(self.folder / "tensorboard", step)
-            for key, value in row.items():
-                if key not in ("part", "split", "step", "epoch") and isinstance(value, int | float):
-                    self._board.add_scalar(f"{tag}/{key}", value, step)
+                from nnlab.events import EventFile
+
+                self._board = EventFile(self.folder / "tensorboard", step)
+            numbers = {
+                f"{tag}/{key}": value
+                for key, value in row.items()
+                if key not in ("part", "split", "step", "epoch") and isinstance(value, int | float)
+            }
+            self._board.scalars(numbers, step)
 
     def history(self) -> list[dict[str, Any]]:
         """Every row logged so far, those of before a resume among them."""
@@ -297,7 +318,7 @@ class Record:
         """Writes what the theory says before the run; its hash in the summary proves the order."""
         content = _json_bytes(predictions)
         replace_file(self.folder / "predictions.json", content)
-        self.summary["predictions_sha256"] = hashlib.sha256(content).hexdigest()
+        self.summary["predictions_sha256"] = _sha256(content)
         self.write_summary()
 
     def save_arrays(self, **arrays: Any) -> None:
@@ -329,6 +350,18 @@ class Record:
             self.write_summary(status=status, **fields)
         finally:
             self.close()
+
+    def back_out(self) -> None:
+        """Ends a resume that its input forbids: the summary is again what it was."""
+        try:
+            if self._found is not None:
+                replace_file(self.folder / "summary.json", self._found)
+        finally:
+            self.close()
+
+    @property
+    def resumed(self) -> bool:
+        return self._found is not None
 
     def close(self) -> None:
         if self._board is not None:
@@ -403,14 +436,12 @@ class Group:
         replace_file(self._folder / "summary.json", _json_bytes(self.summary))
 
 
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def _now() -> datetime:
     return datetime.now().astimezone()
-
-
-def _board(folder: Path, step: int) -> Any:
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder), purge_step=step)
 
 
 def stamp() -> str:
@@ -489,10 +520,9 @@ class Run:
     @property
     def status(self) -> str:
         """The summary's status; `killed` where it says running but no process holds the folder."""
-        status = str(self.summary.get("status"))
-        if status == "running" and not self.is_group and not _is_locked(self.folder / "metrics.jsonl"):
-            return "killed"
-        return status
+        status = str(self.summary["status"])
+        logs = self.folder.glob("*/metrics.jsonl") if self.is_group else [self.folder / "metrics.jsonl"]
+        return "killed" if status == "running" and not any(map(_is_locked, logs)) else status
 
     def metrics(self, split: str | None = None) -> list[dict[str, Any]]:
         """Rows of metrics.jsonl, of one split or all; a torn last line is left out."""
@@ -523,11 +553,27 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         raise RunFolderError(f"{path}: is not a run folder: it has no summary.json")
     try:
         summary = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunFolderError(f"{file}: cannot be read: {error}") from None
-    if not isinstance(summary, dict) or "status" not in summary:
+    if not _is_summary(summary):
         raise RunFolderError(f"{file}: is not the summary of a run")
     return Run(folder, summary)
+
+
+def _is_summary(content: Any) -> bool:
+    """Whether a JSON value has the form that readers of a summary count on."""
+    if not isinstance(content, dict) or content.get("status") not in STATUSES:
+        return False
+    forms = {"wall_seconds": int | float, "metrics": dict, "members": list, "seeds": list, "claims": list}
+    whole = all(isinstance(content[key], form) for key, form in forms.items() if key in content)
+    if not whole or not isinstance(content.get("name"), str) or not isinstance(content.get("seed"), int):
+        return False
+    members, seeds = content.get("members", []), content.get("seeds", [])
+    return (
+        ("members" in content) == ("seeds" in content)
+        and all(isinstance(name, str) for name in members)
+        and all(isinstance(seed, int) for seed in seeds)
+    )
 
 
 def find_runs(runs: Path) -> Iterable[Run]:

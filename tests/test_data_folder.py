@@ -151,6 +151,13 @@ def test_transparency_is_passed_over_and_said(root: Path) -> None:
     assert any("transparent" in note for note in raw.notes)
 
 
+def test_a_transparent_palette_colour_is_said(root: Path) -> None:
+    image = Image.open(root / "train/cat/0.png").convert("P")
+    image.save(root / "train/cat/0.png", transparency=0)
+    (note,) = load_image_folder(root).notes
+    assert "transparent" in note
+
+
 # --- the cache ----------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 Nothing here imports torch before a command needs it.
 """
 
+import os
 import sys
 
 import typer
@@ -11,6 +12,8 @@ from nnlab.cli import configs, runs
 from nnlab.cli.bench import bench
 from nnlab.cli.train import train
 from nnlab.errors import NnlabError
+
+UsageError = typer.BadParameter.__bases__[0]  # typer does not export it by name
 
 app = typer.Typer(
     name="nnlab",
@@ -32,18 +35,38 @@ def main() -> None:
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
-        app()
+        code = app(standalone_mode=False)
+        print(end="", flush=True)  # here, where a closed pipe can still be answered
+        sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `nnlab runs list | head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, NnlabError):
-            print(f"nnlab: {error}", file=sys.stderr)
-            sys.exit(error.exit_code)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"nnlab: {type(error).__name__}: {reason} (--debug shows where)", file=sys.stderr)
-        sys.exit(1)
+        _tell(error)
+        sys.exit(getattr(error, "exit_code", 1))
+
+
+def _tell(error: Exception) -> None:
+    """One message on stderr: our own errors and those of the line as they are, others with their type."""
+    if isinstance(error, UsageError):
+        message = _usage(error)
+    elif isinstance(error, NnlabError):
+        message = f"nnlab: {error}"
+    else:
+        reason = " ".join(str(error).split())
+        message = f"nnlab: {type(error).__name__}: {reason[:500]} (--debug shows where)"
+    if message:
+        print(message, file=sys.stderr)
+
+
+def _usage(error: Exception) -> str:
+    """What is wrong with the line, and where its options are explained."""
+    problem, context = error.format_message(), getattr(error, "ctx", None)  # type: ignore[attr-defined]
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return str(problem)  # the help itself, empty where it is printed already
+    command = getattr(context, "command_path", "nnlab")
+    return f"nnlab: {' '.join(str(problem).split())} (options: {command} --help)"

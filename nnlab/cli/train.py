@@ -25,7 +25,7 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The run's seed.")] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Run so many seeds; report mean and 95% interval.")
+        int | None, typer.Option(min=1, max=10_000, help="Run so many seeds; report mean and 95% interval.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     runs: Annotated[Path, typer.Option(help="The folder that run folders go to.")] = Path("runs"),
@@ -73,8 +73,13 @@ def _checked(config: str, sets: list[str], seed: int | None, device: str | None)
         source.override(("seed",), seed, f"--seed {seed}")
     if device is not None:
         source.override(("training", "device"), device, f"--device {device}")
-    source.values.setdefault("name", Path(source.where).stem)
+    source.values.setdefault("name", _name(source.where))
     return check(source, CONFIG_CLASSES)
+
+
+def _name(file: str) -> str:
+    """The run's name after its config file's: at most 200 characters, all of which UTF-8 can hold."""
+    return Path(file).stem.encode("utf-8", "replace").decode()[:200]
 
 
 def report(summary: dict[str, Any], *, as_json: bool, quiet: bool) -> None:

@@ -201,7 +201,7 @@ class _Placement:
     @property
     def compute_dtype(self) -> torch.dtype:
         # bfloat16 carries 8 bits: a mean rounded to them would shift every pixel.
-        return self.dtype
+        return torch.promote_types(self.dtype, torch.float32)
 
     def split(self, raw: Split, indices: Tensor) -> Split:
         targets = raw.targets[indices]

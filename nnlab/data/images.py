@@ -98,7 +98,7 @@ def _fetch(name: str, files: list[Path], fetch: Callable[[], object]) -> None:
         with _quiet_stdout(), _timeout(DOWNLOAD_TIMEOUT):
             fetch()
     except (OSError, RuntimeError, http.client.HTTPException) as error:
-        reason = "; ".join(line for line in str(error).split("\n") if line) or type(error).__name__
+        reason = " ".join(line for line in str(error).split("\n") if line) or type(error).__name__
         raise DataError(
             f"data.download: {name} could not be downloaded into {files[0].parent}: {reason}. "
             f"Try again with a network, {_by_hand(files)}"

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ def run(config: Experiment, runs: Path, session: Session) -> dict[str, Any]:
 def run_seeds(config: Experiment, seeds: int, runs: Path, session: Session) -> dict[str, Any]:
     """Runs one experiment with the seeds seed, seed + 1, …; returns the group's summary."""
     check_writable(runs)
+    if config.seed + seeds > 2**63:
+        raise InputError(f"seed: {config.seed} with --seeds {seeds}: the last seed must be less than {2**63}")
     group = Group(
         runs / config.experiment,
         f"{_stem(config)}x{seeds}",
@@ -89,7 +92,8 @@ def _run_members(config: Experiment, group: Group, session: Session) -> dict[str
             summaries.append(_run_member(member, group, session))
             group.add(Path(summaries[-1]["run_dir"]))
     except BaseException as error:
-        group.write_summary(**_ending(error))
+        if not isinstance(error, InputError):  # a resume that is refused leaves the folder as it was
+            group.write_summary(**_ending(error))
         raise
     group.write_summary(
         status="finished",
@@ -130,10 +134,15 @@ def _execute(config: Experiment, record: Record, session: Session) -> dict[str, 
         )
     except BaseException as error:
         if not record.started:
-            raise
-        ending = _ending(error)
+            memory = _out_of_memory(error)
+            if memory is None:
+                raise
+            raise memory from error
         with contextlib.suppress(OSError):  # on a full disk the last whole summary stays
-            record.finish(**ending)
+            if record.resumed and isinstance(error, InputError):
+                record.back_out()
+            else:
+                record.finish(**_ending(error))
         raise _explained(error, record.folder) from error
     return record.summary
 
@@ -162,6 +171,15 @@ def _explained(error: BaseException, folder: Path) -> BaseException:
         return type(error)(f"{error}\n{folder}")
     if isinstance(error, NnlabError):
         return error
-    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
-        return ExperimentError(f"out of memory: {error}. Try a smaller data.batch_size\n{folder}")
-    return error
+    memory = _out_of_memory(error)
+    return ExperimentError(f"{memory}\n{folder}") if memory else error
+
+
+def _out_of_memory(error: BaseException) -> ExperimentError | None:
+    """What to say where memory ran out; torch has an error of its own for CUDA alone."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or re.search(
+        "out of memory|can't allocate memory", text, re.IGNORECASE
+    ):
+        return ExperimentError(f"out of memory: {text[:300]}. Try a smaller model or data.batch_size")
+    return None

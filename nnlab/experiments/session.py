@@ -12,7 +12,7 @@ import torch
 
 from nnlab.config import Data, Training
 from nnlab.data import DataSet, build_data
-from nnlab.errors import InputError
+from nnlab.errors import DataError, InputError
 
 Advance = Callable[[int, int, str], None]
 
@@ -54,14 +54,20 @@ class Session:
         device, dtype = select_device(training), dtype_of(training)
         key = f"{section!r} {device} {dtype}"
         if key not in self._data:
-            with self.reporter.bar("reading images") as advance:
-                data = build_data(
-                    section, device=device, dtype=dtype, progress=lambda done, total: advance(done, total, "")
-                )
+            data = self._build(section, device, dtype)
             for note in data.notes:
                 self.reporter.say(note)
             self._data = {key: data}  # one set at a time: it may fill the memory
         return self._data[key]
+
+    def _build(self, section: Data, device: torch.device, dtype: torch.dtype) -> DataSet:
+        with self.reporter.bar("reading images") as advance:
+            try:
+                return build_data(
+                    section, device=device, dtype=dtype, progress=lambda done, total: advance(done, total, "")
+                )
+            except OSError as error:  # a disk that fails, a name that is too long
+                raise DataError(f"data.name: {section.name} cannot be read: {error}") from None
 
 
 def select_device(training: Training) -> torch.device:
