@@ -356,11 +356,17 @@ class Training(Section):
         return self
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must be text on one line, without control characters")
+    return value
+
+
 class Experiment(Section):
     """What every experiment has. `name` labels the run; left out, the config file's name does."""
 
     experiment: str
-    name: str | None = Field(None, min_length=1, max_length=200)
+    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)] | None = None
     seed: Seed = 0
 
 

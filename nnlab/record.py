@@ -564,9 +564,11 @@ def _is_summary(content: Any) -> bool:
     """Whether a JSON value has the form that readers of a summary count on."""
     if not isinstance(content, dict) or content.get("status") not in STATUSES:
         return False
-    forms = {"wall_seconds": int | float, "metrics": dict, "members": list, "seeds": list, "claims": list}
-    whole = all(isinstance(content[key], form) for key, form in forms.items() if key in content)
-    if not whole or not isinstance(content.get("name"), str) or not isinstance(content.get("seed"), int):
+    needed = {"name": str, "seed": int, "metrics": dict}
+    forms = {"wall_seconds": int | float, "members": list, "seeds": list, "claims": list, "results": list}
+    if not all(isinstance(content.get(key), form) for key, form in needed.items()):
+        return False
+    if not all(isinstance(content[key], form) for key, form in forms.items() if key in content):
         return False
     members, seeds = content.get("members", []), content.get("seeds", [])
     return (

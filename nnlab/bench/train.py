@@ -3,7 +3,8 @@
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from nnlab.experiments.session import Reporter, Session
 from nnlab.experiments.training_run import Parts, build_parts, train
 from nnlab.record import Record
 
-CASES = {"mlp2_digits": 40, "mlp2_mnist": 1}  # config: epochs of one timing
+CASES = {"mlp2_digits": 60, "mlp2_mnist": 2}  # config: epochs of one timing
+Splits = Sequence[tuple[torch.Tensor, torch.Tensor]]
+
 LOADER_ROUNDS = 3  # a DataLoader is several times slower: fewer timings tell as much
 
 
@@ -39,6 +42,7 @@ def bench_train(pairs: int, reporter: Reporter) -> tuple[str, list[dict[str, Any
         The source of the other program, and a row per comparison.
     """
     rows: list[dict[str, Any]] = []
+    warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
     with tempfile.TemporaryDirectory() as folder:
         for name, epochs in CASES.items():
             try:
@@ -73,7 +77,7 @@ def _config(name: str, epochs: int) -> TrainingExperiment:
 
 
 def _ours(config: TrainingExperiment, session: Session, folder: Path) -> Callable[[], float]:
-    """One training as `nnlab train` does it, metrics log, TensorBoard and checkpoints included."""
+    """One training as `nnlab train` does it: metrics log, TensorBoard, checkpoints, last evaluation."""
 
     def once() -> float:
         parts = build_parts(config, session)
@@ -93,12 +97,20 @@ def _rivals(
 ) -> list[tuple[str, Callable[[], float], int | None]]:
     """(label, one timed training, number of rounds or None for all) of each other program."""
     train, size = parts.data.train, int(config.data.batch_size)
+    test = parts.data.test
     inputs = parts.data.normalize(train.inputs)
+    splits = [(inputs, train.targets), (parts.data.normalize(test.inputs), test.targets)]
     dataset = _dataset(config, parts)
     rivals: list[tuple[str, Callable[[], float], int | None]] = [
         (
             "bare loop on tensors",
-            _theirs(config, parts, epochs, lambda: plain_pytorch.tensor_batches(inputs, train.targets, size)),
+            _theirs(
+                config,
+                parts,
+                epochs,
+                lambda: plain_pytorch.tensor_batches(inputs, train.targets, size),
+                splits,
+            ),
             None,
         )
     ]
@@ -114,8 +126,13 @@ def _rivals(
 
 
 def _theirs(
-    config: TrainingExperiment, parts: Parts, epochs: int, epoch: Callable[[], plain_pytorch.Batches]
+    config: TrainingExperiment,
+    parts: Parts,
+    epochs: int,
+    epoch: Callable[[], plain_pytorch.Batches],
+    splits: Splits = (),
 ) -> Callable[[], float]:
+    """One training of the other program, and its evaluation on `splits` where ours is to be matched."""
     model, optimizer, loss = config.model, config.optimizer, config.loss
     assert isinstance(model, MLPModel)
     assert isinstance(optimizer, SGDOptimizer)
@@ -126,6 +143,8 @@ def _theirs(
         made = plain_pytorch.build(*sizes, optimizer.lr, optimizer.momentum, loss.regularization.strength)
         began = time.perf_counter()
         plain_pytorch.train(*made, epoch, epochs)
+        for inputs, targets in splits:
+            plain_pytorch.evaluate(made[0], inputs, targets)
         return time.perf_counter() - began
 
     return once

@@ -1,6 +1,7 @@
 """`nnlab runs`: what was run, what came out, and many runs side by side."""
 
 import json
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,7 +56,7 @@ def _headline(run: "Run") -> str:
     """The one number that a list has room for."""
     from nnlab.cli import terminal
 
-    metrics = run.summary.get("metrics", {})
+    metrics = run.summary["metrics"]
     for name in ("test/accuracy", "test/loss", "train/loss"):
         if name in metrics:
             value = metrics[name]
@@ -93,7 +94,8 @@ def compare(
 ) -> None:
     """Many runs side by side: where their configs differ, and what came out.
 
-    Runs of one config that differ in the seed alone are joined: mean ± 95% interval.
+    Runs of one config that differ in the seed alone are joined: mean ± 95% interval. Of runs with the same
+    seed too, which are no news, only the last counts.
     """
     from rich.markup import escape
 
@@ -101,9 +103,11 @@ def compare(
     from nnlab.record import open_run
     from nnlab.theory.seeds import over_seeds
 
+    if png is not None:
+        _check_new(png)
     sets = _by_config([member for run in runs for member in _members(open_run(run))])
     labels = _labels([_flat(members[0]) for members in sets])
-    names = list(dict.fromkeys(n for ms in sets for m in ms for n in m.summary.get("metrics", {})))
+    names = list(dict.fromkeys(n for ms in sets for m in ms for n in m.summary["metrics"]))
     joined = [
         {n: over_seeds([m.summary["metrics"].get(n) for m in members]) for n in names} for members in sets
     ]
@@ -120,7 +124,8 @@ def compare(
         ]
         terminal.out().print(terminal.table("", ("config", "seeds", *names), rows_shown))
     if png is not None:
-        _draw(labels, sets, png)
+        for path in _draw(labels, sets, png):
+            print(path, file=sys.stderr if as_json else sys.stdout)
 
 
 def _members(run: "Run") -> "list[Run]":
@@ -133,26 +138,25 @@ def _members(run: "Run") -> "list[Run]":
 
 def _flat(run: "Run") -> dict[str, str]:
     """The config as dotted keys, without the seed and the name."""
-    from nnlab.config import parse_yaml
+    from nnlab.config import source_from_file
 
     def walk(prefix: str, value: Any) -> dict[str, str]:
         if isinstance(value, dict) and value:
             return {k: v for key, item in value.items() for k, v in walk(f"{prefix}.{key}", item).items()}
         return {prefix.removeprefix("."): json.dumps(value)}
 
-    try:
-        values = parse_yaml(run.config_text(), str(run.folder / "config.yaml"))
-    except OSError:
-        raise InputError(f"{run.folder}: has no config.yaml") from None
+    values = source_from_file(run.folder / "config.yaml").values
     return walk("", {key: value for key, value in values.items() if key not in ("seed", "name")})
 
 
 def _by_config(runs: "list[Run]") -> "list[list[Run]]":
-    """Runs with equal configs together, in the order of their first."""
-    sets: dict[str, list[Run]] = defaultdict(list)
+    """Runs with equal configs together, one of each seed, in the order of their first."""
+    sets: dict[str, dict[int, Run]] = defaultdict(dict)
     for run in runs:
-        sets[json.dumps(_flat(run), sort_keys=True)].append(run)
-    return list(sets.values())
+        of_config, seed = sets[json.dumps(_flat(run), sort_keys=True)], run.summary["seed"]
+        if seed not in of_config or run.summary["metrics"]:
+            of_config[seed] = run
+    return [list(of_config.values()) for of_config in sets.values()]
 
 
 def _labels(configs: list[dict[str, str]]) -> list[str]:
@@ -166,14 +170,19 @@ def _labels(configs: list[dict[str, str]]) -> list[str]:
     ]
 
 
-def _draw(labels: list[str], sets: "list[list[Run]]", png: Path) -> None:
+def _check_new(png: Path) -> None:
+    if png.is_dir():
+        raise InputError(f"--png {png}: is a folder; name a new file")
+    for file in (png.with_suffix(".png"), png.with_suffix(".svg")):
+        if file.exists():
+            raise InputError(f"--png {png}: {file} exists already; name another file")
+
+
+def _draw(labels: list[str], sets: "list[list[Run]]", png: Path) -> list[Path]:
     import numpy as np
 
     from nnlab import figures
 
-    for file in (png.with_suffix(".png"), png.with_suffix(".svg")):
-        if file.exists():
-            raise InputError(f"{file}: exists already; name another file")
     histories = {}
     for label, members in zip(labels, sets, strict=True):
         curves = [{row["epoch"]: row["loss"] for row in m.metrics("val")} for m in members]
@@ -184,5 +193,4 @@ def _draw(labels: list[str], sets: "list[list[Run]]", png: Path) -> None:
     if not histories:
         raise InputError("none of these runs has a validation curve to draw")
     figure = figures.compare_curves(histories, x="epoch", y="loss", title="Validation loss")
-    for path in figures.save(figure, png.parent, png.stem):
-        print(path)
+    return figures.save(figure, png.parent, png.stem)

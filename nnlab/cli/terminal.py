@@ -19,7 +19,7 @@ class Terminal:
     """The reporter of the command line. Where stderr is no terminal, bars and colours stay away."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
     def say(self, message: str) -> None:
         self._console.print(message, markup=False)
@@ -41,8 +41,8 @@ class Terminal:
 
 def out() -> Console:
     """The console of results; where stdout is no terminal, tables keep their full width."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=160)
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=160)
 
 
 def number(value: object) -> str:

@@ -78,8 +78,8 @@ def _checked(config: str, sets: list[str], seed: int | None, device: str | None)
 
 
 def _name(file: str) -> str:
-    """The run's name after its config file's: at most 200 characters, all of which UTF-8 can hold."""
-    return Path(file).stem.encode("utf-8", "replace").decode()[:200]
+    """The run's name after its config file's: at most 200 characters, all of which can be printed."""
+    return "".join(character if character.isprintable() else "?" for character in Path(file).stem)[:200]
 
 
 def report(summary: dict[str, Any], *, as_json: bool, quiet: bool) -> None:

@@ -163,7 +163,10 @@ def _explained(error: BaseException, folder: Path) -> BaseException:
     go_on = f"go on with: nnlab train --resume {folder}"
     if isinstance(error, Interrupted | KeyboardInterrupt):
         return Interrupted(f"{error or 'interrupted'}; {go_on}")
-    if isinstance(error, OSError) and error.errno in DISK_FULL:
+    cause = error.__cause__ if isinstance(error, NnlabError) else error
+    if isinstance(cause, OSError) and cause.errno in DISK_FULL:
+        if not (folder / "summary.json").exists():
+            return ExperimentError(f"{folder}: the disk is full; free some space, and start the run again")
         return ExperimentError(
             f"{folder}: the disk is full. What was written is readable; free some space, then {go_on}"
         )
