@@ -484,6 +484,17 @@ def _register_floats() -> None:
 _register_floats()
 
 
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that puts text in quotes where _Loader would read a number: 1e5."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
+def _dumped(value: object, **options: Any) -> str:
+    text: str = yaml.dump(value, Dumper=_Dumper, **options)
+    return text
+
+
 def parse_yaml(text: str, where: str) -> Any:
     """The value of a YAML text, by the safe loader. Raises ConfigError with file and line."""
     try:
@@ -740,7 +751,7 @@ def _shown(value: object) -> str:
         return "nothing"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6) if _plain(value) else str(value)
+    text = _dumped(value, default_flow_style=True, width=10**6) if _plain(value) else str(value)
     return _short(text.replace("\n...\n", ""))
 
 
@@ -758,7 +769,7 @@ def _plain(value: object) -> bool:
 
 def to_yaml(config: Experiment) -> str:
     """The config with every default written out: loading it again gives an equal one."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return _dumped(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def json_schema(experiments: Mapping[str, type[Experiment]]) -> dict[str, Any]:

@@ -236,14 +236,7 @@ class Record:
         """
         run = open_run(folder)
         record = cls(folder.parent, folder.name, run.config_text(), {})
-        if (
-            run.summary.get("config_sha256", record.summary["config_sha256"])
-            != record.summary["config_sha256"]
-        ):
-            raise RunFolderError(
-                f"{folder / 'config.yaml'}: was changed since the run began, so that its checkpoints do not "
-                f"fit it; start a new run: nnlab train --config {folder / 'config.yaml'}"
-            )
+        _check_unchanged(run)
         record._folder, record._found = folder, (folder / "summary.json").read_bytes()
         record._seconds_before = float(run.summary.get("wall_seconds") or 0.0)
         record._open_metrics()
@@ -392,6 +385,7 @@ class Group:
             "started": self._began.isoformat(timespec="seconds"),
             "wall_seconds": 0.0,
             "run_dir": None,
+            "config_sha256": _sha256(config_yaml.encode()),
             "seeds": self.seeds,
             "members": [],
             "metrics": {},
@@ -400,7 +394,8 @@ class Group:
 
     @classmethod
     def reopen(cls, run: "Run") -> "Group":
-        """The group of a command that was cut off, to go on in the same folder."""
+        """The group of a command that was cut off, to go on in the same folder. Raises as Record.reopen."""
+        _check_unchanged(run)
         group = cls(run.folder.parent, run.folder.name, run.config_text(), {}, run.summary["seeds"])
         group._folder = run.folder
         group._seconds_before = float(run.summary.get("wall_seconds") or 0.0)
@@ -438,6 +433,16 @@ class Group:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _check_unchanged(run: "Run") -> None:
+    now = _sha256(run.config_text().encode())
+    if run.summary.get("config_sha256", now) != now:
+        file = run.folder / "config.yaml"
+        raise RunFolderError(
+            f"{file}: was changed since the run began, so that its checkpoints do not fit it; "
+            f"start a new run: nnlab train --config {file}"
+        )
 
 
 def _now() -> datetime:

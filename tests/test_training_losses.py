@@ -195,7 +195,7 @@ def test_step_bound_bounds_the_curvature(strength: float) -> None:
 
 
 def test_step_bound_is_attained() -> None:
-    """With two classes and W = 0, p = ½ and the Hessian is exactly ½ λmax: η = 4/λmax is the edge of descent."""
+    """With two classes and W = 0 the Hessian is exactly ½ λmax: η = 4/λmax is the edge of descent."""
     x = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
     y = torch.tensor([0, 0])
 

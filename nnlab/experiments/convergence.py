@@ -71,7 +71,8 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         claims.append(judge(label, lr, rates[label], torch.tensor(history["distance"])))
     steps = np.arange(config.training.epochs)
     record.save_arrays(steps=steps, **{f"distance/{label}": d for label, d in distances.items()})
-    figure = figures.convergence(steps, distances, rates, anchor="end")
+    converging = {label: rate for label, rate in rates.items() if rate < 1}
+    figure = figures.convergence(steps, distances, converging, anchor="end")
     record.save_figure(figure, "convergence")
     return Outcome(optimum_metrics(optimum), rows, claims)
 

@@ -123,9 +123,13 @@ def plane(data: DataSet, points: Tensor) -> tuple[np.ndarray, np.ndarray, Tensor
 
 
 def plane_probabilities(model: nn.Module, data: DataSet, inputs: Tensor) -> np.ndarray:
-    """Class probabilities on the grid, (GRID, GRID, C), first feature first."""
+    """Class probabilities on the grid, (GRID, GRID, C), first feature first.
+
+    To four digits: where a model says one half everywhere, rounding must not draw a boundary.
+    """
     dtype = next(model.parameters()).dtype
-    return numbers(predict(model, data, inputs.to(dtype)).softmax(1)).reshape(GRID, GRID, -1)
+    probabilities = predict(model, data, inputs.to(dtype)).double().softmax(1)
+    return numbers(probabilities.round(decimals=4)).reshape(GRID, GRID, -1)
 
 
 def draw_regions(record: Record, model: nn.Module, data: DataSet) -> None:

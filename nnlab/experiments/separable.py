@@ -48,7 +48,9 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     steps, loss, norm = (np.array(history[key]) for key in ("step", "loss", "norm"))
     least = least_norm(loss, len(data.train), margin)
     record.save_arrays(steps=steps, loss=loss, norm=norm, least_norm=least)
-    figure = figures.separable_growth(steps, loss, norm, predicted_norm=least)
+    figure = figures.separable_growth(
+        steps, loss, norm, predicted_norm=least, predicted_label="least that this loss needs"
+    )
     record.save_figure(figure, "growth")
     if drawing.is_plane(data):
         drawing.draw_regions(record, parts.model, data)

@@ -134,8 +134,3 @@ def _draw_curves(record: Record, curves: dict[str, dict[str, list[float]]]) -> N
         title="At equal epochs, smaller batches take more steps and get further",
     )  # fmt: skip
     record.save_figure(by_epoch, "loss_by_epoch")
-    by_step = figures.compare_curves(
-        curves, x="step", y="loss", ylog=True, x_label="steps", y_label="training loss",
-        title="At equal steps, larger batches get further, with less noise",
-    )  # fmt: skip
-    record.save_figure(by_step, "loss_by_step")

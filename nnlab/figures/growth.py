@@ -49,6 +49,7 @@ def separable_growth(
     title: str | None = None,
     *,
     predicted_norm: ArrayLike | None = None,
+    predicted_label: str = "predicted",
     measured_slope: float | None = None,
     predicted_slope: float = -1.0,
 ) -> Figure:
@@ -60,6 +61,7 @@ def separable_growth(
         norm: (T,) Frobenius norm of the weights.
         title: A sentence.
         predicted_norm: (T,) predicted norm.
+        predicted_label: What the predicted norm is, for the legend.
         measured_slope: Exponent fitted to the loss, for the legend.
         predicted_slope: Exponent of the reference line through the last point of the loss.
 
@@ -90,7 +92,10 @@ def separable_growth(
             t[shown], theory[shown], color=_THEORY.color, linestyle=_THEORY.dash, linewidth=LINE, zorder=3
         )
     _finish(right, draw_line(right, t, norms, _MEASURED), norms)
-    entries = [sample(_MEASURED, "measured"), *([] if theory is None else [sample(_THEORY, "predicted")])]
+    entries = [
+        sample(_MEASURED, "measured"),
+        *([] if theory is None else [sample(_THEORY, plain(predicted_label))]),
+    ]
     legend(right, entries, "upper left", size=FONT_TICK)
     return figure
 

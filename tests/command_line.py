@@ -1,0 +1,59 @@
+"""The command line under test: in this process, as starting torch anew costs seconds, or in one of its own."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+from nnlab import cli
+
+RUNS = "the-runs"
+"""A folder that is not there; every test that wants a run names another."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last_line(self) -> str:
+        return self.out.splitlines()[-1]
+
+
+def nnlab(*arguments: str | Path) -> Result:
+    """Runs one command in this process, by the function that the installed program calls."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["nnlab", *map(str, arguments)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as ending:
+            code = ending.code if isinstance(ending.code, int) else 0 if ending.code is None else 1
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def start(*arguments: str | Path, **options: object) -> "subprocess.Popen[str]":
+    """Starts one command in a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "nnlab", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
+    )  # type: ignore[call-overload, no-any-return]  # fmt: skip
+
+
+def finish(process: "subprocess.Popen[str]", timeout: float = 120) -> Result:
+    """Waits for a started command."""
+    out, err = process.communicate(timeout=timeout)
+    return Result(process.returncode, out, err)
