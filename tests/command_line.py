@@ -1,4 +1,4 @@
-"""The command line under test: in this process, as starting torch anew costs seconds, or in one of its own."""
+"""The command line under test: in this process, as starting torch costs seconds, or in one of its own."""
 
 import contextlib
 import io

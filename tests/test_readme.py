@@ -1,0 +1,65 @@
+"""Every command of the README runs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nnlab.config import shipped_configs
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def shell_lines() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    return [line for block in blocks for line in block.strip().splitlines()]
+
+
+def test_set_up_comes_first() -> None:
+    """The two commands that do all the set-up; this test suite is the end of the second one."""
+    assert shell_lines()[:2] == [
+        "pip install -e . && nnlab train --config configs/softmax_digits.yaml",
+        'pip install -e ".[dev]" && pytest',
+    ]
+
+
+def test_commands_run_in_order(tmp_path: Path) -> None:
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "nnlab"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m nnlab "$@"\n')
+    command.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    lines = [line.removeprefix("pip install -e . && ") for line in shell_lines()]
+    lines = [line for line in lines if line.startswith("nnlab")]
+    assert len(lines) == 6
+    for line in lines:
+        done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    assert len(list((tmp_path / "runs").glob("*/*/summary.json"))) == 3
+    assert (tmp_path / "mine.yaml").exists()
+
+
+def test_table_names_shipped_configs() -> None:
+    named = set(re.findall(r"nnlab train --config (\w+)`", README))
+    assert len(named) >= 11
+    assert named <= set(shipped_configs())
+
+
+def test_notebook_names_exist() -> None:
+    import importlib
+
+    names = re.findall(r"`(nnlab(?:\.\w+)+)`", README)
+    assert names
+    for name in names:
+        module, attribute = name.rsplit(".", 1)
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
+@pytest.mark.parametrize("picture", re.findall(r"\]\(([\w./]+\.png)\)", README))
+def test_pictures_exist(picture: str) -> None:
+    assert (ROOT / picture).stat().st_size > 10_000
