@@ -51,9 +51,9 @@ TYPES: dict[str, Any] = {
     "null": type(None),
 }  # fmt: skip
 READ = {
-    "$defs", "$ref", "$schema", "additionalProperties", "anyOf", "const", "default", "description", "discriminator",
-    "enum", "exclusiveMaximum", "exclusiveMinimum", "items", "maxLength", "maximum", "minItems", "minLength",
-    "minimum", "oneOf", "properties", "required", "title", "type",
+    "$defs", "$ref", "$schema", "additionalProperties", "anyOf", "const", "default", "description",
+    "discriminator", "enum", "exclusiveMaximum", "exclusiveMinimum", "items", "maxLength", "maximum",
+    "minItems", "minLength", "minimum", "oneOf", "properties", "required", "title", "type",
 }  # fmt: skip
 
 
@@ -62,9 +62,9 @@ def faults(value: Any, schema: dict[str, Any]) -> Iterator[str]:
     assert set(schema) <= READ, f"this validator does not know {set(schema) - READ}"
     if "$ref" in schema:
         yield from faults(value, SCHEMA["$defs"][schema["$ref"].removeprefix("#/$defs/")])
-    for word, exactly in (("anyOf", False), ("oneOf", True)):
-        fitting = [part for part in schema.get(word, [{}]) if not any(faults(value, part))]
-        if not fitting or (exactly and len(fitting) > 1):
+    for word in {"anyOf", "oneOf"} & set(schema):
+        fitting = [part for part in schema[word] if not any(faults(value, part))]
+        if not fitting or (word == "oneOf" and len(fitting) > 1):
             yield f"{word}: {len(fitting)} fit {value}"
     kind = schema.get("type")
     if kind is not None and not (

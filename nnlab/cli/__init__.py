@@ -35,7 +35,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="nnlab", standalone_mode=False)
         print(end="", flush=True)  # here, where a closed pipe can still be answered
         sys.exit(code)
     except KeyboardInterrupt:

@@ -62,9 +62,11 @@ def _headline(run: "Run") -> str:
             value = metrics[name]
             shown = terminal.spread(value, name) if isinstance(value, dict) else terminal.percent(name, value)
             return f"{name} {shown}"
-    claims = run.summary.get("claims", [])
-    passed = sum(claim["verdict"] == "PASS" for claim in claims)
-    return f"{passed} of {len(claims)} claims pass" if claims else ""
+    counts = run.summary.get("verdicts") or {
+        c["name"]: {c["verdict"]: 1} for c in run.summary.get("claims", [])
+    }
+    passed = sum(set(verdicts) == {"PASS"} for verdicts in counts.values())
+    return f"{passed} of {len(counts)} claims pass" if counts else ""
 
 
 @app.command()

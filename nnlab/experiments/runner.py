@@ -165,7 +165,7 @@ def _explained(error: BaseException, folder: Path) -> BaseException:
         return Interrupted(f"{error or 'interrupted'}; {go_on}")
     cause = error.__cause__ if isinstance(error, NnlabError) else error
     if isinstance(cause, OSError) and cause.errno in DISK_FULL:
-        if not (folder / "summary.json").exists():
+        if not ((folder / "config.yaml").exists() and (folder / "summary.json").exists()):
             return ExperimentError(f"{folder}: the disk is full; free some space, and start the run again")
         return ExperimentError(
             f"{folder}: the disk is full. What was written is readable; free some space, then {go_on}"
