@@ -340,6 +340,8 @@ class Record:
         try:
             if status == "finished":
                 self.metrics.finish()
+                if self._board is not None:
+                    self._board.close()  # a full disk must show before the run says that it is finished
             self.write_summary(status=status, **fields)
         finally:
             self.close()

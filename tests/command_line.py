@@ -3,13 +3,17 @@
 import contextlib
 import io
 import os
+import resource
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
 from nnlab import cli
+from nnlab.record import Record
 
 RUNS = "the-runs"
 """A folder that is not there; every test that wants a run names another."""
@@ -28,10 +32,15 @@ class Result:
         return self.out.splitlines()[-1]
 
 
-def nnlab(*arguments: str | Path) -> Result:
-    """Runs one command in this process, by the function that the installed program calls."""
+def nnlab(*arguments: str | Path, draw: bool = False) -> Result:
+    """Runs one command in this process, by the function that the installed program calls.
+
+    Drawing takes most of a short run's time: figures are written only where a test asks for them.
+    """
     out, err = io.StringIO(), io.StringIO()
+    undrawn = mock.patch.object(Record, "save_figure", return_value=None)
     with (
+        contextlib.nullcontext() if draw else undrawn,
         mock.patch.object(sys, "argv", ["nnlab", *map(str, arguments)]),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
@@ -57,3 +66,16 @@ def finish(process: "subprocess.Popen[str]", timeout: float = 120) -> Result:
     """Waits for a started command."""
     out, err = process.communicate(timeout=timeout)
     return Result(process.returncode, out, err)
+
+
+@contextlib.contextmanager
+def files_no_longer_than(size: int) -> Iterator[None]:
+    """Lets every write beyond so many bytes fail, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import files_no_longer_than
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -362,6 +363,17 @@ def test_tensorboard_reads_what_was_logged(tmp_path: Path) -> None:
     assert len(steps) < 199 + math.log(1000 / 200, 1.005)
     for step, value in events["train/loss"]:
         assert value == pytest.approx(1 / step, rel=1e-6)
+
+
+def test_a_disk_that_fills_at_the_last_event(tmp_path: Path) -> None:
+    """Events wait in memory: the run must not say that it is finished where they cannot be written."""
+    record = started(tmp_path)
+    for step in range(1, 40):
+        record.log({"step": step, "split": "train", "loss": 0.5})
+    with files_no_longer_than(record.metrics.tell()), pytest.raises(OSError, match="File too large"):
+        record.finish("finished")
+    assert open_run(record.folder).status == "killed"
+    assert len(open_run(record.folder).metrics()) == 39
 
 
 def test_tensorboard_forgets_what_a_resume_repeats(tmp_path: Path) -> None:
