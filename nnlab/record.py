@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -82,12 +82,7 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
-        try:
-            _lock(self._file)
-        except BlockingIOError:
-            self._file.close()
-            raise RunFolderError(f"{path.parent}: another process is running this run right now") from None
+        self._file = _locked(path, "ab")
         self._accepted = 0
         self._doubtful = self._file.tell() > 0
 
@@ -124,6 +119,17 @@ class MetricsLog:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _locked(path: Path, mode: Literal["ab", "rb"]) -> io.FileIO:
+    """The open file, which no other process can get in this way before it is closed."""
+    file = open(path, mode, buffering=0)  # noqa: SIM115 - closed by who asked for it
+    try:
+        _lock(file)
+    except BlockingIOError:
+        file.close()
+        raise RunFolderError(f"{path.parent}: another process is running this run right now") from None
+    return file
 
 
 def _lock(file: io.FileIO) -> None:
@@ -371,7 +377,8 @@ class Record:
 class Group:
     """The folder around the runs of one config over several seeds, with a summary of its own.
 
-    Like a Record it makes nothing before its first member starts.
+    Like a Record it makes nothing before its first member starts. Its config.yaml is locked as a run's
+    metrics.jsonl is, so that two commands never go on with one group.
     """
 
     def __init__(
@@ -379,6 +386,8 @@ class Group:
     ) -> None:
         self._runs, self._stem, self._config_yaml = runs, stem, config_yaml
         self._folder: Path | None = None
+        self._lock: io.FileIO | None = None
+        self._found: bytes | None = None  # the summary that a resume found
         self._began, self._seconds_before = _now(), 0.0
         self.seeds = list(seeds)
         self.summary: dict[str, Any] = {
@@ -399,9 +408,12 @@ class Group:
         """The group of a command that was cut off, to go on in the same folder. Raises as Record.reopen."""
         _check_unchanged(run)
         group = cls(run.folder.parent, run.folder.name, run.config_text(), {}, run.summary["seeds"])
-        group._folder = run.folder
+        group._folder, group._found = run.folder, (run.folder / "summary.json").read_bytes()
         group._seconds_before = float(run.summary.get("wall_seconds") or 0.0)
-        group.summary |= {**run.summary, "status": "running"}
+        group.summary |= {**run.summary, "status": "running", "run_dir": str(run.folder)}
+        group.summary.pop("message", None)
+        group._hold()
+        group.write_summary()
         return group
 
     def folder(self) -> Path:
@@ -410,8 +422,12 @@ class Group:
             self._folder = new_folder(self._runs, self._stem)
             self.summary["run_dir"] = str(self._folder)
             replace_file(self._folder / "config.yaml", self._config_yaml.encode())
+            self._hold()
             self.write_summary()
         return self._folder
+
+    def _hold(self) -> None:
+        self._lock = _locked(self.folder() / "config.yaml", "rb")
 
     def member(self, seed: int) -> Path | None:
         """The folder of the run with that seed, if it has started."""
@@ -424,6 +440,30 @@ class Group:
         if member.name not in self.summary["members"]:
             self.summary["members"].append(member.name)
         self.write_summary()
+
+    def finish(self, status: str, **fields: object) -> None:
+        """Writes the last summary. `status` is one of STATUSES."""
+        try:
+            self.write_summary(status=status, **fields)
+        finally:
+            self.close()
+
+    @property
+    def resumed(self) -> bool:
+        return self._found is not None
+
+    def back_out(self) -> None:
+        """Ends a resume that its input forbids: the summary is again what it was."""
+        try:
+            if self._found is not None:
+                replace_file(self.folder() / "summary.json", self._found)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def write_summary(self, **fields: object) -> None:
         if self._folder is None:
@@ -528,8 +568,8 @@ class Run:
     def status(self) -> str:
         """The summary's status; `killed` where it says running but no process holds the folder."""
         status = str(self.summary["status"])
-        logs = self.folder.glob("*/metrics.jsonl") if self.is_group else [self.folder / "metrics.jsonl"]
-        return "killed" if status == "running" and not any(map(_is_locked, logs)) else status
+        held = self.folder / ("config.yaml" if self.is_group else "metrics.jsonl")
+        return "killed" if status == "running" and not _is_locked(held) else status
 
     def metrics(self, split: str | None = None) -> list[dict[str, Any]]:
         """Rows of metrics.jsonl, of one split or all; a torn last line is left out."""

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import torch
+
 from nnlab import cli
 from nnlab.record import Record
+
+torch.set_num_threads(1)  # as in the processes that `start` starts; two workers share the cores
 
 RUNS = "the-runs"
 """A folder that is not there; every test that wants a run names another."""

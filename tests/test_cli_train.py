@@ -1,7 +1,10 @@
 # ruff: noqa: E501 - commands stand on one line
 """`nnlab train`: what it prints, how it ends, what it leaves when it is stopped or the disk is full."""
 
+import contextlib
 import json
+import os
+import pty
 import re
 import shutil
 import signal
@@ -18,7 +21,7 @@ from scipy import stats
 
 from nnlab.config import Experiment
 from nnlab.experiments import runner
-from nnlab.record import open_run
+from nnlab.record import Group, open_run
 
 CONFIG = """\
 experiment: classify
@@ -47,6 +50,13 @@ def summary(run: str | Path) -> dict[str, Any]:
 
 def metrics(run: str | Path) -> bytes:
     return (Path(run) / "metrics.jsonl").read_bytes()
+
+
+def wait_for(condition: Any, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
 
 
 # --- what it prints ---------------------------------------------------------------------------------
@@ -91,6 +101,31 @@ def test_no_terminal_no_colours_and_no_bars(trained: tuple[Path, Result]) -> Non
     assert "\x1b" not in result.out + result.err
     assert "\r" not in result.out + result.err
     assert result.err == ""
+
+
+def test_a_terminal_gets_colours_and_bars(tmp_path: Path) -> None:
+    """With both streams on a terminal of its own. (Whether anything shows depends on it: bars crashed there once.)"""
+    master, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nnlab", "train", "--config", write(tmp_path), "--runs", tmp_path / "runs"],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "200"},
+    )
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while chunk := os.read(master, 65536):
+            shown += chunk
+    os.close(master)
+    assert process.wait(timeout=60) == 0, shown
+    text = shown.decode()
+    (run,) = (tmp_path / "runs").glob("classify/*")
+    assert text.splitlines()[-1] == str(run)
+    assert "\x1b[" in text
+    assert "training" in text
+    assert "PASS" in text
 
 
 def test_the_config_in_the_folder_gives_the_same_metrics(trained: tuple[Path, Result]) -> None:
@@ -221,24 +256,62 @@ def test_a_member_is_the_run_of_its_seed(group: tuple[Path, Result], tmp_path: P
     assert metrics(alone.last_line) == metrics(Path(group[1].last_line) / "s6")
 
 
-def test_a_group_is_resumed_as_one(group: tuple[Path, Result], tmp_path: Path) -> None:
-    """What was cut off in its second member runs that one to its end, and the third."""
+@pytest.fixture
+def cut_group(group: tuple[Path, Result], tmp_path: Path) -> Path:
+    """A copy of the group as kill −9 would leave it in its second member."""
     path = Path(shutil.copytree(group[1].last_line, tmp_path / "g"))
     shutil.rmtree(path / "s7")
     cut = path / "s6"
     (cut / "metrics.jsonl").write_bytes(metrics(cut)[:-20])
     shutil.rmtree(cut / "checkpoints")
-    for folder, status in ((cut, "running"), (path, "running")):
-        content = summary(folder)
-        (folder / "summary.json").write_text(json.dumps(content | {"status": status}))
-    assert open_run(path).status == "killed"
-    untouched = (path / "s5" / "summary.json").read_bytes()
-    result = nnlab("train", "--resume", path, "--json")
+    for folder in (cut, path):
+        (folder / "summary.json").write_text(json.dumps(summary(folder) | {"status": "running"}))
+    return path
+
+
+def test_a_group_is_resumed_as_one(group: tuple[Path, Result], cut_group: Path) -> None:
+    """The finished member stays as it is; the second runs to its end, and the third as a whole."""
+    assert open_run(cut_group).status == "killed"
+    untouched = (cut_group / "s5" / "summary.json").read_bytes()
+    result = nnlab("train", "--resume", cut_group, "--json")
     assert result.code == 0, result.err
     assert json.loads(result.out)["metrics"] == summary(group[1].last_line)["metrics"]
-    assert (path / "s5" / "summary.json").read_bytes() == untouched
+    assert (cut_group / "s5" / "summary.json").read_bytes() == untouched
     for seed in (6, 7):
-        assert metrics(path / f"s{seed}") == metrics(Path(group[1].last_line) / f"s{seed}")
+        assert metrics(cut_group / f"s{seed}") == metrics(Path(group[1].last_line) / f"s{seed}")
+
+
+def test_a_group_that_another_process_runs(cut_group: Path) -> None:
+    running = Group.reopen(open_run(cut_group))
+    before = (cut_group / "summary.json").read_bytes()
+    result = nnlab("train", "--resume", cut_group)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"nnlab: {cut_group}: another process is running this run right now\n"
+    assert (cut_group / "summary.json").read_bytes() == before
+    running.close()
+
+
+def test_a_group_with_a_member_that_is_damaged(cut_group: Path) -> None:
+    before = (cut_group / "summary.json").read_bytes()
+    (cut_group / "s6" / "config.yaml").write_text("a: [")
+    result = nnlab("train", "--resume", cut_group)
+    assert result.code == 2
+    assert f"nnlab: {cut_group / 's6' / 'config.yaml'}, line 1: this is not valid YAML" in result.err
+    assert (cut_group / "summary.json").read_bytes() == before
+    assert not (cut_group / "s7").exists()
+
+
+def test_a_group_that_is_interrupted(tmp_path: Path) -> None:
+    """The message names the group, which is what to go on with."""
+    process = start("train", "--config", write(tmp_path, LONG), "--runs", tmp_path / "runs", "--seeds", "2")
+    wait_for(lambda: any(p.stat().st_size for p in tmp_path.glob("runs/*/*/s0/metrics.jsonl")))
+    process.send_signal(signal.SIGINT)
+    result = finish(process)
+    (path,) = (tmp_path / "runs").glob("classify/*")
+    assert (result.code, result.out) == (130, "")
+    assert result.err.endswith(f"go on with: nnlab train --resume {path}\n")
+    assert summary(path)["status"] == summary(path / "s0")["status"] == "interrupted"
+    assert [p.name for p in path.iterdir() if p.is_dir()] == ["s0"]
 
 
 # --- how it ends ------------------------------------------------------------------------------------
@@ -273,13 +346,6 @@ def test_a_diverging_run(tmp_path: Path) -> None:
     assert float(said[3]) > 1
     assert "--set optimizer.lr=" in found["message"]
     assert all(row["loss"] is not None for row in open_run(run).metrics("train"))
-
-
-def wait_for(condition: Any, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def stopped_in_the_middle(folder: Path, number: signal.Signals) -> tuple[Path, Result]:

@@ -544,9 +544,3 @@ def test_check_raises_nothing_but_config_errors(
 def test_parsing_raises_nothing_but_config_errors(text: str) -> None:
     with contextlib.suppress(ConfigError):
         parse_yaml(text, "c.yaml")
-
-
-def test_checking_leaves_the_values_alone() -> None:
-    source = Source("c.yaml", TEXT, parse_yaml(TEXT, ""))
-    check(source, CONFIG_CLASSES)
-    assert source.values == BASE

@@ -456,15 +456,33 @@ def test_a_group_makes_nothing_before_its_first_member(tmp_path: Path) -> None:
     assert group.member(1) is None
     assert open_run(group.folder()).status == "running"
     record.finish("finished")
-    assert open_run(group.folder()).status == "killed"  # no member is being written
     group.add(record.folder)
+    with pytest.raises(RunFolderError, match="another process is running this run right now"):
+        Group.reopen(open_run(group.folder()))
+    group.close()
+    assert open_run(group.folder()).status == "killed"
     again = Group.reopen(open_run(group.folder()))
+    assert open_run(group.folder()).status == "running"
     assert again.summary["members"] == ["s0"]
     assert again.seeds == [0, 1, 2]
+    again.finish("finished", metrics={})
+    assert open_run(group.folder()).status == "finished"
+
+
+def test_backing_out_of_the_resume_of_a_group(tmp_path: Path) -> None:
+    group = Group(tmp_path, "g", "experiment: classify\n", FACTS, range(2))
+    group.folder()
+    group.finish("interrupted", message="stopped")
+    before = (group.folder() / "summary.json").read_bytes()
+    again = Group.reopen(open_run(group.folder()))
+    assert open_run(group.folder()).status == "running"
+    again.back_out()
+    assert (group.folder() / "summary.json").read_bytes() == before
 
 
 def test_a_group_whose_config_was_changed(tmp_path: Path) -> None:
     group = Group(tmp_path, "g", "experiment: classify\n", FACTS, range(2))
     (group.folder() / "config.yaml").write_text("experiment: xor\n")
+    group.close()
     with pytest.raises(RunFolderError, match="was changed since the run began"):
         Group.reopen(open_run(group.folder()))

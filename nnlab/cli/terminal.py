@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Terminal:
             return
         columns = (
             TextColumn("{task.description}", markup=False), BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"), TimeRemainingColumn(),
+            MofNCompleteColumn(), TimeRemainingColumn(),
             TextColumn("{task.fields[text]}", markup=False),
         )  # fmt: skip
         with Progress(*columns, console=self._console, transient=True, refresh_per_second=4) as progress:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,26 +92,27 @@ def _run_members(config: Experiment, group: Group, session: Session) -> dict[str
             member = config.model_copy(update={"seed": seed})
             summaries.append(_run_member(member, group, session))
             group.add(Path(summaries[-1]["run_dir"]))
+        metrics = {
+            name: over_seeds([s["metrics"].get(name) for s in summaries]) for name in summaries[0]["metrics"]
+        }
+        group.finish("finished", metrics=metrics, verdicts=_verdicts(summaries))
     except BaseException as error:
-        if not isinstance(error, InputError):  # a resume that is refused leaves the folder as it was
-            group.write_summary(**_ending(error))
+        _end(group, error)
+        if isinstance(error, OSError):  # of the group's own files; a member's errors are explained by now
+            raise _explained(error, group.folder(), group.folder()) from error
         raise
-    group.write_summary(
-        status="finished",
-        metrics={n: over_seeds([s["metrics"].get(n) for s in summaries]) for n in summaries[0]["metrics"]},
-        verdicts=_verdicts(summaries),
-    )
     return group.summary
 
 
 def _run_member(config: Experiment, group: Group, session: Session) -> dict[str, Any]:
     folder = group.member(config.seed)
     if folder is None:
-        return _execute(config, _new_record(config, group.folder, f"s{config.seed}"), session)
+        record = _new_record(config, group.folder, f"s{config.seed}")
+        return _execute(config, record, session, group.folder)
     found = open_run(folder)
     if found.status == "finished":
         return found.summary
-    return _execute(read_config(found), _reopened(found), session)
+    return _execute(read_config(found), _reopened(found), session, group.folder)
 
 
 def _verdicts(summaries: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
@@ -122,8 +124,14 @@ def _verdicts(summaries: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
     return {name: dict(count) for name, count in counts.items()}
 
 
-def _execute(config: Experiment, record: Record, session: Session) -> dict[str, Any]:
-    """Runs the experiment and sees to it that the summary tells how it ended."""
+def _execute(
+    config: Experiment, record: Record, session: Session, group: Callable[[], Path] | None = None
+) -> dict[str, Any]:
+    """Runs the experiment and sees to it that the summary tells how it ended.
+
+    Args:
+        group: the folder to go on with, where the run is one of several.
+    """
     try:
         outcome = EXPERIMENTS[config.experiment].run(config, record, session)
         record.finish(
@@ -138,13 +146,18 @@ def _execute(config: Experiment, record: Record, session: Session) -> dict[str, 
             if memory is None:
                 raise
             raise memory from error
-        with contextlib.suppress(OSError):  # on a full disk the last whole summary stays
-            if record.resumed and isinstance(error, InputError):
-                record.back_out()
-            else:
-                record.finish(**_ending(error))
-        raise _explained(error, record.folder) from error
+        _end(record, error)
+        raise _explained(error, record.folder, group() if group else record.folder) from error
     return record.summary
+
+
+def _end(written: Record | Group, error: BaseException) -> None:
+    """Writes how it ended; on a full disk the last whole summary stays."""
+    with contextlib.suppress(OSError):
+        if written.resumed and isinstance(error, InputError):
+            written.back_out()
+        else:
+            written.finish(**_ending(error))
 
 
 def _ending(error: BaseException) -> dict[str, Any]:
@@ -158,9 +171,14 @@ def _ending(error: BaseException) -> dict[str, Any]:
     return {"status": status, "message": str(error) or type(error).__name__}
 
 
-def _explained(error: BaseException, folder: Path) -> BaseException:
-    """What to raise: our own errors gain the folder, a full disk and a Ctrl-C become errors of ours."""
-    go_on = f"go on with: nnlab train --resume {folder}"
+def _explained(error: BaseException, folder: Path, whole: Path) -> BaseException:
+    """What to raise: our own errors gain the folder, a full disk and a Ctrl-C become errors of ours.
+
+    Args:
+        folder: where it happened.
+        whole: what to resume: the same, or the group around it.
+    """
+    go_on = f"go on with: nnlab train --resume {whole}"
     if isinstance(error, Interrupted | KeyboardInterrupt):
         return Interrupted(f"{error or 'interrupted'}; {go_on}")
     cause = error.__cause__ if isinstance(error, NnlabError) else error
