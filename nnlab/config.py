@@ -59,6 +59,7 @@ BatchSize = Annotated[
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+StepSize = Annotated[float, Field(gt=0, le=1e30)]  # float32 ends at 3.4e38, and a step may multiply it
 
 
 def _path(value: str) -> str:
@@ -223,7 +224,7 @@ class Regularization(Section):
     """λ R(W) on weight matrices, never on biases: ΣW², Σ|W|, or Σ βW² + |W|."""
 
     name: Literal["none", "l2", "l1", "elastic_net"] = "none"
-    strength: NonNegativeFloat = 0.0
+    strength: float = Field(0.0, ge=0, le=1e30)
     beta: NonNegativeFloat = 1.0
     proximal: bool = False
 
@@ -283,7 +284,7 @@ Schedule = Annotated[ConstantSchedule | DecaySchedule | StepSchedule, Field(disc
 
 
 class OptimizerSection(Section):
-    lr: PositiveFloat
+    lr: StepSize
     clip_norm: PositiveFloat | None = None
     schedule: Schedule = ConstantSchedule(name="constant")
 
@@ -304,7 +305,7 @@ class SGDOptimizer(OptimizerSection):
 
 class AdamOptimizer(OptimizerSection):
     name: Literal["adam"]
-    lr: PositiveFloat = 1e-3
+    lr: StepSize = 1e-3
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
 
@@ -320,16 +321,16 @@ class MuonOptimizer(OptimizerSection):
     """Muon for weight matrices, SGD with Nesterov momentum and step size `other_lr` for the rest."""
 
     name: Literal["muon"]
-    lr: PositiveFloat = 0.02
+    lr: StepSize = 0.02
     momentum: float = Field(0.95, ge=0, lt=1)
-    other_lr: PositiveFloat = 0.01
+    other_lr: StepSize = 0.01
 
 
 class LBFGSOptimizer(OptimizerSection):
     """Full-batch quasi-Newton with strong Wolfe line search; an epoch is `iterations` inner steps."""
 
     name: Literal["lbfgs"]
-    lr: PositiveFloat = 1.0
+    lr: StepSize = 1.0
     history: Count = 20
     iterations: Count = 20
 
@@ -386,6 +387,11 @@ class TrainingExperiment(Experiment):
             if self.data.batch_size != "full":
                 raise ValueError(
                     f"optimizer.name: lbfgs needs data.batch_size: full, not {self.data.batch_size}"
+                )
+            if optimizer.schedule != ConstantSchedule(name="constant"):
+                raise ValueError(
+                    f"optimizer.schedule.name: {optimizer.schedule.name}: the line search of lbfgs chooses "
+                    "each step size; leave the schedule out"
                 )
             if optimizer.clip_norm is not None:
                 raise ValueError("optimizer.clip_norm: a line search needs the whole gradient; leave it out")

@@ -243,7 +243,7 @@ PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, a
         st.sampled_from(LOOKS_LIKE_SOMETHING_ELSE),
         st.text(min_size=1, max_size=30).filter(str.isprintable),
     ),
-    lr=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+    lr=st.floats(0, 1e30, exclude_min=True),
     seed=st.integers(0, 2**63 - 1),
     arguments=st.dictionaries(WORD, st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(WORD, inner), max_leaves=6), max_size=3),
 )  # fmt: skip
@@ -283,6 +283,7 @@ def test_text_stays_text(text: str) -> None:
         ("1e999", "inf must be a finite number"),
         ("1e-999", "0.0 must be greater than 0"),
         ("-0.1", "-0.1 must be greater than 0"),
+        ("1e31", f"1.0e+31 must be less than or equal to 1{'0' * 30}"),
         ("fast", "fast must be a valid number"),
         ("true", "true must be a valid number"),
         ("'0.1'", "'0.1' must be a valid number"),
@@ -386,6 +387,17 @@ def test_a_mistake_is_explained(lines: str, said: list[str]) -> None:
 )  # fmt: skip
 def test_a_mistake_in_the_first_keys(text: str, said: str) -> None:
     assert said in refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "said"),
+    [
+        ("{name: lbfgs, schedule: {name: cosine}}", "optimizer.schedule.name: cosine: the line search of lbfgs chooses"),
+        ("{name: lbfgs, clip_norm: 1.0}", "optimizer.clip_norm: a line search needs the whole gradient"),
+    ],
+)  # fmt: skip
+def test_lbfgs_does_without_schedule_and_clipping(optimizer: str, said: str) -> None:
+    assert said in refusal(TEXT, "data.batch_size=full", f"optimizer={optimizer}")
 
 
 def test_several_mistakes_are_told_at_once() -> None:
