@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from nnlab.config import (
@@ -160,7 +161,11 @@ def vary(config: C, changes: Mapping[str, Any]) -> C:
         for name in path:
             here = here[name]
         here[last] = value
-    return type(config).model_validate(values)
+    try:
+        return type(config).model_validate(values)
+    except ValidationError as error:
+        reasons = "; ".join(str(e["msg"]) for e in error.errors())
+        raise InputError(f"this config cannot be varied to {dict(changes)}: {reasons}") from None
 
 
 def histories(rows: list[dict[str, Any]], part: str | None = None) -> dict[str, dict[str, list[float]]]:

@@ -257,9 +257,13 @@ class _Training:
 
     def _diverged(self, step: int, value: float) -> Diverged:
         lr = max(group["lr"] for group in self.optimizer.param_groups)
-        last = "there was none" if self.at.last_loss is None else f"{self.at.last_loss:.6g}"
+        last = (
+            "no loss was finite"
+            if self.at.last_loss is None
+            else f"the last finite loss was {self.at.last_loss:.6g}"
+        )
         return Diverged(
-            f"the loss is {value} at step {step} with step size {lr:g}; the last finite loss was {last}. "
+            f"the loss is {value} at step {step} with step size {lr:g}; {last}. "
             "Try a smaller step size: --set optimizer.lr=..., or optimizer.clip_norm"
         )
 
