@@ -1,0 +1,372 @@
+"""Which layers a model has, and what each needs: found by watching it compute two examples."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from nnlab.models.parameterization import ScaledLinear, layer_multipliers
+from nnlab.ntk.errors import ModelError
+
+# The nodes that torch's autograd records for functions of one number each.
+ELEMENTWISE = {
+    f"{name}Backward{version}"
+    for name in (
+        "Clone Relu LeakyRelu Elu Selu Celu Gelu Silu Mish Sigmoid LogSigmoid Tanh Softplus Hardtanh "
+        "Hardsigmoid Hardswish Erf Exp Sin Cos Neg Mul Div Add Sub Pow Abs Clamp Square"
+    ).split()
+    for version in (0, 1)
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of a layer in a forward pass.
+
+    Attributes:
+        inputs: what the layer was given.
+        version: the counter of in-place changes of `inputs` at that moment.
+        edge: where in the graph the layer's result stands.
+        result: what was handed on.
+    """
+
+    inputs: Tensor
+    version: int
+    edge: GradientEdge
+    result: Tensor
+
+
+@dataclass(frozen=True)
+class Network:
+    """A module as a pure function of examples, at fixed parameters.
+
+    Attributes:
+        module: the module.
+        parameters: all of its parameters and floating-point buffers, detached, of one type.
+        trained: names of the parameters that the kernel is over.
+        outputs: indices of the scores to look at, or None for all.
+    """
+
+    module: nn.Module
+    parameters: Mapping[str, Tensor]
+    trained: Sequence[str]
+    outputs: Sequence[int] | None
+
+    def raw(self, x: Tensor) -> Tensor:
+        """What the module returns."""
+        result = functional_call(self.module, dict(self.parameters), (x,))
+        if not isinstance(result, Tensor):
+            raise ModelError(
+                f"the model returns {type(result).__name__}; a tangent kernel needs one tensor of scores (n, C)"
+            )
+        return result
+
+    def scores(self, raw: Tensor) -> Tensor:
+        """(n, C) of what the module returned, restricted to the outputs that are asked for."""
+        scores = raw.reshape(len(raw), -1)
+        return scores if self.outputs is None else scores[:, list(self.outputs)]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A group of parameters, and the sizes that say what it costs.
+
+    Attributes:
+        name: the name of the module that holds them; empty for the model itself.
+        parameters: their names, those that are trained.
+        module: the linear layer or convolution; None where torch.func has to differentiate.
+        inputs: d, numbers that a unit sees.
+        units: m.
+        positions: T, how often an example uses the weights.
+        size: number of trained parameters p.
+        is_output: the layer's result is the network's output.
+        feeds_output: its result reaches the output layer through a function of one number each.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    module: nn.Module | None
+    inputs: int = 0
+    units: int = 0
+    positions: int = 1
+    size: int = 0
+    is_output: bool = False
+    feeds_output: bool = False
+
+    @property
+    def multipliers(self) -> tuple[float, float]:
+        """(a, c) of z = a·W h + c·b."""
+        return layer_multipliers(self.module) if isinstance(self.module, nn.Linear) else (1.0, 1.0)
+
+    @property
+    def scale(self) -> float:
+        """a², or 0 where the weight is not trained."""
+        return self.multipliers[0] ** 2 if self._trains("weight") else 0.0
+
+    @property
+    def constant(self) -> float:
+        """c², or 0 where there is no bias, or it is not trained."""
+        return self.multipliers[1] ** 2 if self._trains("bias") else 0.0
+
+    def _trains(self, name: str) -> bool:
+        return any(parameter.rpartition(".")[2] == name for parameter in self.parameters)
+
+
+# --- watching a forward pass ------------------------------------------------------------------------
+
+
+@contextmanager
+def watched(modules: Sequence[nn.Module], calls: dict[nn.Module, list[Call]]) -> Iterator[None]:
+    """While open, every use of the modules is noted, and gradients can be taken at their results."""
+
+    def note(module: nn.Module, arguments: tuple[Tensor, ...], result: Tensor) -> Tensor:
+        if not result.requires_grad:
+            result.requires_grad_()
+        edge = get_gradient_edge(result)
+        passed = result.clone()  # an in-place activation changes the copy, not the place of the edge
+        inputs = arguments[0]
+        call = Call(inputs, inputs._version, edge, passed)
+        calls.setdefault(module, []).append(call)
+        return passed
+
+    hooks = [module.register_forward_hook(note) for module in modules]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def forward(
+    network: Network, x: Tensor, modules: Sequence[nn.Module]
+) -> tuple[Tensor, dict[nn.Module, list[Call]]]:
+    """The module's output on x, in a graph, and each use of the modules."""
+    calls: dict[nn.Module, list[Call]] = {}
+    with torch.enable_grad(), watched(modules, calls):
+        raw = network.raw(x)
+    for uses in calls.values():
+        for call in uses:
+            if call.inputs._version != call.version:
+                raise ModelError(
+                    "the model changes the input of a linear layer or convolution in place after use; "
+                    "write x = x + y in place of x += y, or choose method='jacobian'"
+                )
+    return raw, calls
+
+
+def saved_bytes(network: Network, x: Tensor) -> int:
+    """Bytes that a forward pass keeps for the backward pass, per example of x, parameters apart."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters.values()}
+    sizes: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        _, calls = forward(network, x, list(_linear_maps(network)))
+    for uses in calls.values():
+        for call in uses:
+            note(call.inputs)
+            note(call.result)
+    return sum(sizes.values()) // len(x)
+
+
+def check_independent(network: Network, x: Tensor) -> None:
+    """Raises ModelError where the scores of an example change with the company that it is in."""
+    with torch.no_grad():
+        together, alone = network.scores(network.raw(x)), network.scores(network.raw(x[:1]))
+    difference = (together[0] - alone[0]).abs().max()
+    if difference > 1e-3 * together.abs().max():
+        raise ModelError(
+            "the model mixes examples: the scores of one change with what else is in its batch; "
+            "a tangent kernel is defined between single examples"
+        )
+
+
+def check_mode(model: nn.Module) -> None:
+    """Raises ModelError where dropout or batch norm would act as in training."""
+    for name, module in model.named_modules():
+        where = f"{name or 'the model'} ({type(module).__name__})"
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+            raise ModelError(
+                f"{where} normalizes by the batch that it sees, so its outputs are no function of one example; "
+                "use track_running_stats=True and model.eval()"
+            )
+        random = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
+        if module.training and (random or isinstance(module, nn.modules.batchnorm._BatchNorm | nn.RReLU)):
+            raise ModelError(
+                f"{where} is in training mode, where the outputs "
+                f"{'depend on the batch' if not random else 'are random'}; call model.eval() first"
+            )
+
+
+# --- finding the layers -----------------------------------------------------------------------------
+
+
+def find_layers(network: Network, x: Tensor) -> list[Layer]:
+    """The layers in the order of the module; x holds a few examples to watch."""
+    modules = _linear_maps(network)
+    raw, calls = forward(network, x, list(modules))
+    found, rest = [], dict.fromkeys(network.trained)
+    for module, name in modules.items():
+        layer = _layer(network, name, module, calls.get(module, []), raw, len(x))
+        if layer is not None:
+            found.append(layer)
+            for parameter in layer.parameters:
+                del rest[parameter]
+    if (output := next((layer for layer in found if layer.is_output), None)) is not None:
+        assert output.module is not None
+        before = calls[output.module][0]
+        found = [_with_chain(layer, calls, before, output) for layer in found]
+    return found + group(network, rest)
+
+
+def group(network: Network, names: Sequence[str] | Mapping[str, None]) -> list[Layer]:
+    """Parameters by the module that holds them, for torch.func to differentiate."""
+    by_module: dict[str, list[str]] = {}
+    for name in names:
+        by_module.setdefault(name.rpartition(".")[0], []).append(name)
+    return [
+        Layer(module, tuple(held), None, size=sum(network.parameters[name].numel() for name in held))
+        for module, held in by_module.items()
+    ]
+
+
+def merged(layers: Sequence[Layer]) -> Layer:
+    """All parameters as one group."""
+    names = tuple(name for layer in layers for name in layer.parameters)
+    return Layer("", names, None, size=sum(layer.size for layer in layers))
+
+
+def _linear_maps(network: Network) -> dict[nn.Module, str]:
+    """The plain linear layers and convolutions whose own parameters are trained, with their names."""
+    holders: dict[int, int] = {}
+    for module in network.module.modules():
+        for parameter in module.parameters(recurse=False):
+            holders[id(parameter)] = holders.get(id(parameter), 0) + 1
+    found = {}
+    for name, module in network.module.named_modules():
+        own = list(module.parameters(recurse=False))
+        if not _is_linear_map(module) or any(holders[id(p)] > 1 for p in own):
+            continue  # a weight that two layers share has cross terms between them
+        if any(
+            f"{name}.{key}".lstrip(".") in network.trained
+            for key, _ in module.named_parameters(recurse=False)
+        ):
+            found[module] = name
+    return found
+
+
+def _is_linear_map(module: nn.Module) -> bool:
+    """Whether the module computes W h + b as its class does, with both as plain parameters."""
+    known = {nn.Linear: nn.Linear.forward, ScaledLinear: ScaledLinear.forward,
+             nn.Conv1d: nn.Conv1d.forward, nn.Conv2d: nn.Conv2d.forward}  # fmt: skip
+    if (
+        known.get(type(module)) is not type(module).forward or "weight" not in module._parameters
+    ):  # parametrized
+        return False
+    if isinstance(module, nn.Conv1d | nn.Conv2d):
+        return module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    return True
+
+
+def _layer(
+    network: Network, name: str, module: nn.Module, calls: Sequence[Call], raw: Tensor, examples: int
+) -> Layer | None:
+    """None where the layer is not used, or not example by example: then torch.func takes its parameters."""
+    if not calls or any(len(call.inputs) != examples or call.inputs.ndim < 2 for call in calls):
+        return None
+    prefix = f"{name}." if name else ""
+    parameters = tuple(
+        prefix + key for key, _ in module.named_parameters(recurse=False) if prefix + key in network.trained
+    )
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return Layer(
+        name=name,
+        parameters=parameters,
+        module=module,
+        inputs=math.prod(weight.shape[1:]),
+        units=weight.shape[0],
+        positions=sum(_positions(module, call) for call in calls),
+        size=sum(network.parameters[key].numel() for key in parameters),
+        is_output=len(calls) == 1 and calls[0].result is raw and raw.ndim == 2,
+    )
+
+
+def _positions(module: nn.Module, call: Call) -> int:
+    return call.result[0].numel() // int(module.weight.shape[0])  # type: ignore[union-attr, arg-type]
+
+
+def _with_chain(layer: Layer, calls: Mapping[nn.Module, list[Call]], before: Call, output: Layer) -> Layer:
+    """Marks the layer whose result becomes the output layer's input number by number."""
+    if layer is output or layer.module is None or layer.positions != 1 or len(calls[layer.module]) != 1:
+        return layer
+    call = calls[layer.module][0]
+    elementwise = before.inputs.shape == call.result.shape and is_elementwise(
+        before.inputs.grad_fn, call.edge.node
+    )
+    return replace(layer, feeds_output=elementwise)
+
+
+def is_elementwise(end: torch.autograd.graph.Node | None, start: torch.autograd.graph.Node) -> bool:
+    """Whether every path of the graph leads from `end` to `start` through functions of one number each.
+
+    The tensors at both ends must have one shape: broadcasting only ever enlarges, so that nothing can have
+    been broadcast on the way.
+    """
+    reached, waiting, seen = False, [end], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node is start:
+            reached = True
+        elif node.name() in ELEMENTWISE:
+            waiting += [following for following, _ in node.next_functions]
+        else:
+            return False
+    return reached
+
+
+# --- a layer's inputs and gradients as matrices -----------------------------------------------------
+
+
+def input_rows(module: nn.Module, h: Tensor) -> Tensor:
+    """What the units see at each position: (n, T, d); of a convolution the patches of the image."""
+    if isinstance(module, nn.Linear):
+        return h.reshape(len(h), -1, h.shape[-1])
+    if isinstance(module, nn.Conv1d):
+        h = h[:, :, None]  # an image of height 1
+    assert isinstance(module, nn.Conv1d | nn.Conv2d)
+    patches = F.unfold(
+        h,
+        _pair(module.kernel_size, 1),
+        dilation=_pair(module.dilation, 1),
+        padding=_pair(module.padding, 0),
+        stride=_pair(module.stride, 1),
+    )  # (n, C_in·k², T)
+    return patches.transpose(1, 2)
+
+
+def _pair(sizes: Sequence[int] | str, of_height: int) -> tuple[int, int]:
+    """(height, width) of a convolution's setting; one-dimensional ones get the height given."""
+    height, width = sizes if len(sizes) == 2 else (of_height, sizes[0])
+    return int(height), int(width)
+
+
+def gradient_rows(module: nn.Module, g: Tensor) -> Tensor:
+    """The gradient at each position: (n, T, m)."""
+    if isinstance(module, nn.Linear):
+        return g.reshape(len(g), -1, g.shape[-1])
+    return g.flatten(2).transpose(1, 2)

@@ -1,0 +1,124 @@
+"""The kernel by vector products: no Jacobian and no layers, one column after the other."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from nnlab.ntk.blocks import Progress, check_finite, pairs_of, slices
+from nnlab.ntk.errors import MemoryLimitError
+from nnlab.ntk.factors import Output, public
+from nnlab.ntk.layers import Layer, Network
+from nnlab.ntk.memory import in_words
+
+
+def fill_by_products(
+    kernels: Mapping[str | None, Tensor],
+    network: Network,
+    groups: Sequence[Layer],
+    x1: Tensor,
+    x2: Tensor | None,
+    output: Output,
+    block: int,
+    progress: Progress | None,
+) -> None:
+    """Writes the kernel: column (x', c') is J(x) v with v = J(x')ᵀ e_c'.
+
+    J v comes from two backward passes: u ↦ J ᵀu is linear, and the transposed derivative of it at v is J v
+    (the "double backward" form of a forward product).
+
+    Args:
+        kernels: where it goes, as tiles lie in memory: one per group, or one under None for the sum.
+        network: the model at its parameters.
+        groups: the parameters, by layer.
+        x1: (n₁, …).
+        x2: (n₂, …), or None for x1.
+        output: which kernel.
+        block: examples of x1 that go through the network together.
+        progress: told pairs done and pairs in all.
+    """
+    kernels = {name: public(kernel, output) for name, kernel in kernels.items()}
+    symmetric, others = x2 is None, x1 if x2 is None else x2
+    done, total = 0, pairs_of(len(x1), None if symmetric else len(x2))  # type: ignore[arg-type]
+    for rows in slices(0, len(x1), block):
+        products = _Products(network, groups, x1[rows])
+        for j in range(rows.start if symmetric else 0, len(others)):
+            for name, column in products.columns(others[j : j + 1], by_group=None not in kernels).items():
+                _write(kernels[name], column, rows, j, output)
+                if symmetric and j >= rows.stop:
+                    _write_mirrored(kernels[name], column, rows, j, output)
+            done += min(j + 1, rows.stop) - rows.start if symmetric else rows.stop - rows.start
+            if progress is not None:
+                progress(done, total)
+        for kernel in kernels.values():
+            check_finite(kernel[rows], rows, slice(0, len(others)))
+            if symmetric:
+                square = kernel[rows, rows]
+                square.copy_(
+                    (square + (square.permute(1, 0, 3, 2) if output == "full" else square.transpose(0, 1)))
+                    / 2
+                )
+
+
+class _Products:
+    """J(x) v for the examples of a block and any v."""
+
+    def __init__(self, network: Network, groups: Sequence[Layer], x: Tensor) -> None:
+        self._network, self._groups = network, groups
+        self._values = {
+            name: network.parameters[name].detach().requires_grad_()
+            for layer in groups for name in layer.parameters
+        }  # fmt: skip
+        scores = self._scores(x)
+        self._u = torch.zeros_like(scores, requires_grad=True)
+        gradients = torch.autograd.grad(
+            scores, list(self._values.values()), self._u, create_graph=True, materialize_grads=True
+        )
+        self._gradients = dict(zip(self._values, gradients, strict=True))
+
+    def _scores(self, x: Tensor) -> Tensor:
+        raw = functional_call(self._network.module, {**self._network.parameters, **self._values}, (x,))
+        return self._network.scores(raw)
+
+    def columns(self, example: Tensor, by_group: bool) -> dict[str | None, Tensor]:
+        """(b, C, C'): H between the block and one example, in all or by group."""
+        scores = self._scores(example)[0]
+        found: dict[str | None, list[Tensor]] = {}
+        for score in scores:
+            v = torch.autograd.grad(
+                score, list(self._values.values()), retain_graph=True, materialize_grads=True
+            )
+            directions = dict(zip(self._values, v, strict=True))
+            names = [layer.name for layer in self._groups] if by_group else [None]
+            for name in names:
+                found.setdefault(name, []).append(self._product(directions, name))
+        return {name: torch.stack(columns, -1) for name, columns in found.items()}
+
+    def _product(self, directions: Mapping[str, Tensor], group: str | None) -> Tensor:
+        """J v (b, C), over the parameters of one group or of all."""
+        names = [
+            name
+            for layer in self._groups
+            if group is None or layer.name == group
+            for name in layer.parameters
+        ]
+        pairs = [(self._gradients[n], directions[n]) for n in names if self._gradients[n].requires_grad]
+        if not pairs:
+            return torch.zeros_like(self._u)
+        outer, v = zip(*pairs, strict=True)
+        (product,) = torch.autograd.grad(outer, [self._u], v, retain_graph=True, materialize_grads=True)
+        return product
+
+
+def _write(kernel: Tensor, column: Tensor, rows: slice, j: int, output: Output) -> None:
+    """Puts H (b, C, C') between a block and example j where it belongs."""
+    if output == "full":
+        kernel[rows, j] = column
+    else:
+        equal = column.diagonal(dim1=1, dim2=2)  # (b, C)
+        kernel[rows, j] = equal.sum(1) if output == "trace" else equal
+
+
+def _write_mirrored(kernel: Tensor, column: Tensor, rows: slice, j: int, output: Output) -> None:
+    kernel[j, rows] = kernel[rows, j].transpose(1, 2) if output == "full" else kernel[rows, j]
