@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nnlab.bench.ntk import bench_ntk
+from nnlab.bench.ntk_mnist import bench_ntk_mnist
 from nnlab.bench.train import bench_train
 from nnlab.experiments.session import Reporter
 
@@ -22,4 +24,18 @@ def _train(pairs: int, reporter: Reporter) -> BenchResult:
     return BenchResult("time per training step: nnlab beside plain PyTorch", source, rows)
 
 
-BENCHMARKS: dict[str, Callable[[int, Reporter], BenchResult]] = {"train": _train}
+def _ntk(pairs: int, reporter: Reporter) -> BenchResult:
+    source, rows = bench_ntk(pairs, reporter)
+    return BenchResult("tangent kernels: nnlab beside the contraction of Jacobians", source, rows)
+
+
+def _ntk_mnist(pairs: int, reporter: Reporter) -> BenchResult:
+    source, rows = bench_ntk_mnist(pairs, reporter)
+    return BenchResult("the trace kernel of MNIST: nnlab beside the matrix products it needs", source, rows)
+
+
+BENCHMARKS: dict[str, Callable[[int, Reporter], BenchResult]] = {
+    "train": _train,
+    "ntk": _ntk,
+    "ntk_mnist": _ntk_mnist,
+}

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from nnlab.bench import plain_pytorch
+from nnlab.bench.pairs import interleaved
 from nnlab.config import (
     CrossEntropyLoss,
     MLPModel,
@@ -62,7 +63,7 @@ def _case(name: str, epochs: int, pairs: int, folder: Path, reporter: Reporter) 
     for label, theirs, rounds in _rivals(config, parts, epochs):
         theirs()  # warm up: caches, worker processes, lazily imported code
         ours()
-        times = _interleaved(ours, theirs, rounds or pairs, reporter, f"{name} against {label}")
+        times = interleaved(ours, theirs, rounds or pairs, reporter, f"{name} against {label}")
         rows.append({"config": name, "against": label, **_row(times, steps)})
     return rows
 
@@ -162,20 +163,6 @@ def _dataset(config: TrainingExperiment, parts: Parts) -> Any:
     if config.data.name == "digits":
         return plain_pytorch.DigitImages(transform)
     return datasets.MNIST(str(data_root(None)), train=True, transform=transform)
-
-
-def _interleaved(
-    ours: Callable[[], float], theirs: Callable[[], float], rounds: int, reporter: Reporter, title: str
-) -> list[tuple[float, float]]:
-    """(our seconds, their seconds) of each round; who goes first alternates."""
-    times = []
-    with reporter.bar(title) as advance:
-        for round_ in range(rounds):
-            first, second = (ours, theirs) if round_ % 2 == 0 else (theirs, ours)
-            pair = first(), second()
-            times.append(pair if round_ % 2 == 0 else (pair[1], pair[0]))
-            advance(round_ + 1, rounds, f"ratio {times[-1][0] / times[-1][1]:.3f}")
-    return times
 
 
 def _row(times: list[tuple[float, float]], steps: int) -> dict[str, Any]:

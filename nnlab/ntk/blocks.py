@@ -1,5 +1,6 @@
 """The kernel in blocks of examples, within a memory limit, each symmetric half once."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,16 +8,15 @@ import torch
 from torch import Tensor
 
 from nnlab.ntk.errors import MemoryLimitError, NonFiniteError
-from nnlab.ntk.factors import Output, mirrored, part
+from nnlab.ntk.factors import Output, Workspace, mirrored, part
 from nnlab.ntk.layerwise import AnyFactor
 from nnlab.ntk.memory import in_words
 
 Progress = Callable[[int, int], None]
 
-# Rows of a tile: fewer and the matrix products slow down, more and the half below the diagonal of the
-# kernel, which is computed for nothing inside the tiles on the diagonal, grows.
 TILE_ROWS = 256
-TILE_BYTES = 64 * 2**20  # of each of a tile's temporary matrices
+DIAGONAL = 64  # rows of a tile on the diagonal
+TILE_BYTES = 3 * 2**20  # of a tile and its temporary matrices: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,16 @@ def choose_blocks(costs: Costs, n1: int, n2: int, symmetric: bool, limit: int) -
     Raises:
         MemoryLimitError: the limit does not hold blocks of one example.
     """
+    usable = limit * 19 // 20  # the allocator keeps some of what is freed
     least = 2 * costs.factors + costs.pass_ + costs.pair
-    if least > limit:
+    if least > usable:
         raise MemoryLimitError(
-            f"memory_limit: {in_words(limit)} do not hold one pair of examples, which needs {in_words(least)}: "
-            f"factors {in_words(2 * costs.factors)}, a forward and backward pass {in_words(costs.pass_)}, "
-            f"a tile {in_words(costs.pair)}; raise the limit, or ask for output='trace'"
+            f"memory_limit: {in_words(limit)} do not hold one pair of examples, which needs "
+            f"{in_words(least * 20 / 19)}: factors {in_words(2 * costs.factors)}, a forward and backward pass "
+            f"{in_words(costs.pass_)}, a tile {in_words(costs.pair)}; raise the limit, or ask for output='trace'"
         )
-    tile = _tile(costs, n1, n2, min(TILE_BYTES, limit // 8))
-    spare = limit - tile[0] * tile[1] * costs.pair
+    tile = _tile(costs, n1, n2, min(TILE_BYTES, usable // 8))
+    spare = usable - tile[0] * tile[1] * costs.pair
     passes = max(1, min(max(n1, n2), spare // 8 // max(1, costs.pass_)))
     spare -= passes * costs.pass_
     examples = n1 if symmetric else n1 + n2
@@ -107,43 +108,71 @@ def fill(
     Raises:
         NonFiniteError: a number of the kernel is NaN or infinite.
     """
-    done, total = 0, pairs_of(len(x1), None if x2 is None else len(x2))
-    for rows, left, columns, right in _block_pairs(factors, x1, x2, blocks):
-        for i, j, on_diagonal in _tiles(rows, columns, x2 is None, blocks.tile):
-            for name, kernel in kernels.items():
-                place = part(kernel, output, i, j)
-                tile = (
-                    place.zero_() if place.device == x1.device else torch.zeros_like(place, device=x1.device)
-                )
-                for layer, mine, theirs in zip(names, left, right, strict=True):
-                    if name is None or name == layer:
-                        mine = mine.take(_shifted(i, rows))
-                        mine.add_to(tile, theirs.take(_shifted(j, columns)), output)  # type: ignore[arg-type]
-                check_finite(tile, i, j)
-                if tile is not place:
-                    place.copy_(tile)
-                if x2 is None:
-                    _mirror(kernel, output, i, j, on_diagonal)
-            done += _count(i, j, x2 is None, on_diagonal)
-            if progress is not None:
-                progress(done, total)
-
-
-def _block_pairs(
-    factors: Callable[[Tensor], list[AnyFactor]], x1: Tensor, x2: Tensor | None, blocks: Blocks
-) -> Iterator[tuple[slice, list[AnyFactor], slice, list[AnyFactor]]]:
-    """(rows, their factors, columns, their factors) of every pair of blocks that is needed."""
+    outputs = next(iter(kernels.values())).shape[1] if output == "full" else 1
+    filling = _Filling(
+        kernels=kernels,
+        names=names,
+        output=output,
+        tile=blocks.tile,
+        workspace=Workspace(math.prod(blocks.tile) * outputs**2, x1),
+        progress=progress,
+        total=pairs_of(len(x1), None if x2 is None else len(x2)),
+    )
     everything = factors(x2) if x2 is not None and blocks.streamed >= len(x2) else None
     for rows in slices(0, len(x1), blocks.held):
         left = factors(x1[rows])
         if x2 is None:
-            yield rows, left, rows, left
+            filling.add(rows, left, rows, left, symmetric=True)
+            for columns in slices(rows.stop, len(x1), blocks.streamed):
+                filling.add(rows, left, columns, factors(x1[columns]), symmetric=True)
         elif everything is not None:
-            yield rows, left, slice(0, len(x2)), everything
-            continue
-        others, first = (x1, rows.stop) if x2 is None else (x2, 0)
-        for columns in slices(first, len(others), blocks.streamed):
-            yield rows, left, columns, factors(others[columns])
+            filling.add(rows, left, slice(0, len(x2)), everything, symmetric=False)
+        else:
+            for columns in slices(0, len(x2), blocks.streamed):
+                filling.add(rows, left, columns, factors(x2[columns]), symmetric=False)
+        del left  # before the next ones are made
+
+
+@dataclass
+class _Filling:
+    """What stays the same from one pair of blocks to the next."""
+
+    kernels: Mapping[str | None, Tensor]
+    names: Sequence[str]
+    output: Output
+    tile: tuple[int, int]
+    workspace: Workspace
+    progress: Progress | None
+    total: int
+    done: int = 0
+
+    def add(
+        self, rows: slice, left: list[AnyFactor], columns: slice, right: list[AnyFactor], symmetric: bool
+    ) -> None:
+        """Writes the kernel between two blocks of examples, and its mirror image."""
+        for i, j, on_diagonal in _tiles(rows, columns, symmetric, self.tile):
+            mine = [factor.take(_shifted(i, rows)) for factor in left]
+            theirs = [factor.take(_shifted(j, columns)) for factor in right]
+            for name, kernel in self.kernels.items():
+                self._write(part(kernel, self.output, i, j), name, mine, theirs)
+                check_finite(part(kernel, self.output, i, j), i, j)
+                if symmetric:
+                    _mirror(kernel, self.output, i, j, on_diagonal)
+            self.done += _count(i, j, on_diagonal)
+            if self.progress is not None:
+                self.progress(self.done, self.total)
+
+    def _write(
+        self, place: Tensor, name: str | None, mine: list[AnyFactor], theirs: list[AnyFactor]
+    ) -> None:
+        """The sum over all layers, or the contribution of one."""
+        device = self.workspace.device
+        tile = place.zero_() if place.device == device else torch.zeros_like(place, device=device)
+        for layer, ours, others in zip(self.names, mine, theirs, strict=True):
+            if name is None or name == layer:
+                ours.add_to(tile, others, self.output, self.workspace)  # type: ignore[arg-type]
+        if tile is not place:
+            place.copy_(tile)
 
 
 def _tiles(
@@ -153,9 +182,17 @@ def _tiles(
     on_diagonal = symmetric and rows == columns
     for i in slices(rows.start, rows.stop, tile[0]):
         if on_diagonal:
-            yield i, i, True
+            yield from _triangle(i)
         for j in slices(i.stop if on_diagonal else columns.start, columns.stop, tile[1]):
             yield i, j, False
+
+
+def _triangle(i: slice) -> Iterator[tuple[slice, slice, bool]]:
+    """The tiles on and above the diagonal of a square: small ones, as half of each on it is for nothing."""
+    for k in slices(i.start, i.stop, DIAGONAL):
+        yield k, k, True
+        if k.stop < i.stop:
+            yield k, slice(k.stop, i.stop), False
 
 
 def slices(start: int, stop: int, size: int) -> Iterator[slice]:
@@ -191,6 +228,6 @@ def pairs_of(n1: int, n2: int | None) -> int:
     return n1 * (n1 + 1) // 2 if n2 is None else n1 * n2
 
 
-def _count(i: slice, j: slice, symmetric: bool, on_diagonal: bool) -> int:
+def _count(i: slice, j: slice, on_diagonal: bool) -> int:
     rows, columns = i.stop - i.start, j.stop - j.start
-    return rows * (rows + 1) // 2 if symmetric and on_diagonal else rows * columns
+    return rows * (rows + 1) // 2 if on_diagonal else rows * columns

@@ -131,7 +131,7 @@ class _Task:
         self, network: Network, x1: Tensor, x2: Tensor | None, output: Output, per_layer: bool
     ) -> None:
         self.network, self.x1, self.x2, self.output = network, x1, x2, output
-        sample = x1[:2] if len(x1) > 1 else torch.cat([x1, x1])
+        sample = x1[:2].clone() if len(x1) > 1 else torch.cat([x1, x1])
         with torch.no_grad():
             raw = network.raw(sample)
         if raw.ndim == 0 or len(raw) != len(sample):

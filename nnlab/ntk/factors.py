@@ -60,6 +60,22 @@ def mirrored(tile: Tensor, output: Output) -> Tensor:
     return tile.permute(2, 3, 0, 1) if output == "full" else tile.transpose(-1, -2)
 
 
+class Workspace:
+    """Memory for the temporary matrices of a tile, taken once: each fresh page costs as much as filling it."""
+
+    def __init__(self, numbers: int, like: Tensor) -> None:
+        self._matrices = [like.new_empty(numbers, dtype=like.dtype) for _ in range(2)]
+
+    @property
+    def device(self) -> torch.device:
+        """Where tiles are computed."""
+        return self._matrices[0].device
+
+    def matrix(self, number: int, rows: int, columns: int) -> Tensor:
+        """Matrix 0 or 1, its entries left over from the last use."""
+        return self._matrices[number][: rows * columns].view(rows, columns)
+
+
 # --- factors ----------------------------------------------------------------------------------------
 
 
@@ -96,38 +112,40 @@ class Factor:
             if mine is not None and theirs is not None:
                 mine.copy_(theirs)
 
-    def add_to(self, tile: Tensor, other: "Factor", output: Output) -> None:
+    def add_to(self, tile: Tensor, other: "Factor", output: Output, workspace: Workspace) -> None:
         """Adds the contribution of this one's examples and the other's to a tile."""
         if self.gradients is None or other.gradients is None:
-            self._add_identity(tile, other, output)
+            self._add_identity(tile, other, output, workspace)
             return
-        left, right = self.gradients, other.gradients
+        left, right, pairs = self.gradients, other.gradients, self._pairs(other, workspace)
         if output == "trace":
-            _add_hadamard(tile, self._pairs(other), left.flatten(1), right.flatten(1))
+            _add_hadamard(tile, pairs, left.flatten(1), right.flatten(1), workspace)
         elif output == "diagonal":
-            pairs = self._pairs(other)
             for c in range(left.shape[1]):
-                _add_hadamard(tile[c], pairs, left[:, c], right[:, c])
+                _add_hadamard(tile[c], pairs, left[:, c], right[:, c], workspace)
         else:
-            grams = (left.flatten(0, 1) @ right.flatten(0, 1).T).view(tile.shape)  # (n₁, C, n₂, C)
-            pairs = self._pairs(other)
+            left, right = left.flatten(0, 1), right.flatten(0, 1)
+            grams = torch.mm(left, right.T, out=workspace.matrix(1, len(left), len(right)))
+            grams = grams.view(tile.shape)  # (n₁, C, n₂, C)
             tile.add_(grams if pairs is None else grams.mul_(pairs[:, None, :, None]))
 
-    def _pairs(self, other: "Factor") -> Tensor | None:
+    def _pairs(self, other: "Factor", workspace: Workspace) -> Tensor | None:
         """scale · A Aᵀ + constant, (n₁, n₂); None where that is 1 everywhere."""
         if self.inputs is None or other.inputs is None:
             return None
-        shape = len(self.inputs), len(other.inputs)
-        if self.constant == 0:
-            pairs = self.inputs.new_empty(shape)
-            return torch.addmm(pairs, self.inputs, other.inputs.T, alpha=self.scale, beta=0, out=pairs)
-        return self.inputs.new_full(shape, self.constant).addmm_(
-            self.inputs, other.inputs.T, alpha=self.scale
-        )
+        pairs = workspace.matrix(0, len(self.inputs), len(other.inputs)).fill_(self.constant)
+        return pairs.addmm_(self.inputs, other.inputs.T, alpha=self.scale)
 
-    def _add_identity(self, tile: Tensor, other: "Factor", output: Output) -> None:
-        """With G Gᵀ = δ_cc': C of them in the trace, one on each diagonal."""
-        pairs = self._pairs(other)
+    def _add_identity(self, tile: Tensor, other: "Factor", output: Output, workspace: Workspace) -> None:
+        """With G Gᵀ = δ_cc': C of them in the trace, which the scale counts; one on each diagonal."""
+        assert self.inputs is not None
+        assert other.inputs is not None
+        if output == "trace":
+            tile.addmm_(self.inputs, other.inputs.T, alpha=self.scale)
+            if self.constant:
+                tile.add_(self.constant)
+            return
+        pairs = self._pairs(other, workspace)
         assert pairs is not None
         if output == "full":
             tile.diagonal(dim1=1, dim2=3).add_(pairs[..., None])
@@ -167,7 +185,7 @@ class PositionFactor:
         self.inputs.copy_(other.inputs)
         self.gradients.copy_(other.gradients)
 
-    def add_to(self, tile: Tensor, other: "PositionFactor", output: Output) -> None:
+    def add_to(self, tile: Tensor, other: "PositionFactor", output: Output, workspace: Workspace) -> None:
         """Adds the contribution of this one's examples and the other's to a tile."""
         positions = self.inputs.shape[1]
         side = max(1, int(PAIR_NUMBERS**0.5) // positions)
@@ -206,12 +224,14 @@ def _room(tensor: T, examples: int) -> T:
     return None if tensor is None else tensor.new_empty(examples, *tensor.shape[1:])
 
 
-def _add_hadamard(tile: Tensor, pairs: Tensor | None, left: Tensor, right: Tensor) -> None:
+def _add_hadamard(
+    tile: Tensor, pairs: Tensor | None, left: Tensor, right: Tensor, workspace: Workspace
+) -> None:
     """tile += pairs ∘ (left rightᵀ), all (n₁, n₂)."""
     if pairs is None:
         tile.addmm_(left, right.T)
     else:
-        tile.addcmul_(pairs, left @ right.T)
+        tile.addcmul_(pairs, torch.mm(left, right.T, out=workspace.matrix(1, len(left), len(right))))
 
 
 def _summed(pairs: Tensor, left: Tensor, right: Tensor) -> Tensor:

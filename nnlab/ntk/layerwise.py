@@ -1,5 +1,6 @@
 """The factors of every layer: one forward pass, and one backward pass for each output."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -180,5 +181,8 @@ def jacobian_rows(network: Network, names: Sequence[str], x: Tensor) -> Tensor:
         return network.scores(raw)[0]
 
     values = {name: network.parameters[name] for name in names}
-    jacobians = vmap(jacrev(scores), in_dims=(None, 0))(values, x)
+    with warnings.catch_warnings():
+        # torch takes some operations one by one under vmap, and warns that this is slower
+        warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)
+        jacobians = vmap(jacrev(scores), in_dims=(None, 0))(values, x)
     return torch.cat([jacobians[name].flatten(2) for name in names], 2)
