@@ -53,7 +53,9 @@ def _against_jacobians(width: int, pairs: int, reporter: Reporter) -> Row:
 
     difference = (ours() - theirs()).norm() / theirs().norm()  # also warms both up
     assert difference < 1e-4, f"the two programs disagree by {difference}"
-    times = interleaved(lambda: seconds_of(ours), lambda: seconds_of(theirs), pairs, reporter, f"width {width}")
+    times = interleaved(
+        lambda: seconds_of(ours), lambda: seconds_of(theirs), pairs, reporter, f"width {width}"
+    )
     ratios = [other / own for own, other in times]
     return {
         "width": width,
@@ -79,5 +81,5 @@ def _huge(width: int) -> Row:
         seconds = time.perf_counter() - began
 
     peak = megabytes(build_and_compute)
-    return {"width": width, "nnlab_ms": 1e3 * seconds, "jacobians_ms": None, "speedup": None, "speedup_low": None,
-            "speedup_high": None, "nnlab_mb": peak, "jacobians_mb": None}  # fmt: skip
+    absent = dict.fromkeys(("jacobians_ms", "speedup", "speedup_low", "speedup_high"))
+    return {"width": width, "nnlab_ms": 1e3 * seconds, **absent, "nnlab_mb": peak, "jacobians_mb": None}

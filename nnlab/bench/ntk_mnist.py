@@ -3,6 +3,7 @@
 import inspect
 import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def half_products(n: int, block: int) -> float:
     for start in range(0, n, block):
         for factor in factors:
             rows = factor[start : start + block]
-            seconds += seconds_of(lambda rows=rows, factor=factor: torch.mm(rows, factor.T, out=result[: len(rows)]))  # type: ignore[misc]
+            seconds += seconds_of(partial(torch.mm, rows, factor.T, out=result[: len(rows)]))
     return seconds / 2
 
 
@@ -73,7 +74,7 @@ def _in_memory(model: MLP, images: Tensor, pairs: int, reporter: Reporter) -> Ro
 
 
 def _in_file(model: MLP, images: Tensor, reporter: Reporter) -> Row:
-    n, times = len(images), []
+    n = len(images)
     with tempfile.TemporaryDirectory(dir=".") as folder, reporter.bar(f"{n} images") as advance:
         path = Path(folder) / "kernel.npy"
 
@@ -83,7 +84,9 @@ def _in_file(model: MLP, images: Tensor, reporter: Reporter) -> Row:
                 progress=lambda done, total: advance(done, total, ""),
             )  # fmt: skip
 
-        peak = megabytes(lambda: times.append((seconds_of(kernel), half_products(n, 2000))))
+        seconds: list[float] = []
+        peak = megabytes(lambda: seconds.append(seconds_of(kernel)))
+        times = [(seconds[0], half_products(n, 2000))]
         return _row(n, times, peak, np.load(path, mmap_mode="r"))
 
 

@@ -15,7 +15,8 @@ def jacobian_contraction(model: nn.Module, params: Mapping[str, Tensor], x1: Ten
     """The full tangent kernel (n₁, n₂, C, C)."""
 
     def scores(params: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return functional_call(model, dict(params), (x[None],))[0]
+        found: Tensor = functional_call(model, dict(params), (x[None],))[0]
+        return found
 
     jacobian = vmap(jacrev(scores), in_dims=(None, 0))
     left = [part.flatten(2) for part in jacobian(params, x1).values()]  # (n₁, C, p_layer) each

@@ -62,8 +62,9 @@ def choose_blocks(costs: Costs, n1: int, n2: int, symmetric: bool, limit: int) -
     if least > usable:
         raise MemoryLimitError(
             f"memory_limit: {in_words(limit)} do not hold one pair of examples, which needs "
-            f"{in_words(least * 20 / 19)}: factors {in_words(2 * costs.factors)}, a forward and backward pass "
-            f"{in_words(costs.pass_)}, a tile {in_words(costs.pair)}; raise the limit, or ask for output='trace'"
+            f"{in_words(least * 20 / 19)}: factors {in_words(2 * costs.factors)}, a forward and backward "
+            f"pass {in_words(costs.pass_)}, a tile {in_words(costs.pair)}; raise the limit, or ask for "
+            "output='trace'"
         )
     tile = _tile(costs, n1, n2, min(TILE_BYTES, usable // 8))
     spare = usable - tile[0] * tile[1] * costs.pair
@@ -162,9 +163,7 @@ class _Filling:
             if self.progress is not None:
                 self.progress(self.done, self.total)
 
-    def _write(
-        self, place: Tensor, name: str | None, mine: list[AnyFactor], theirs: list[AnyFactor]
-    ) -> None:
+    def _write(self, place: Tensor, name: str | None, mine: list[AnyFactor], theirs: list[AnyFactor]) -> None:
         """The sum over all layers, or the contribution of one."""
         device = self.workspace.device
         tile = place.zero_() if place.device == device else torch.zeros_like(place, device=device)
@@ -229,5 +228,5 @@ def pairs_of(n1: int, n2: int | None) -> int:
 
 
 def _count(i: slice, j: slice, on_diagonal: bool) -> int:
-    rows, columns = i.stop - i.start, j.stop - j.start
-    return rows * (rows + 1) // 2 if on_diagonal else rows * columns
+    rows: int = i.stop - i.start
+    return rows * (rows + 1) // 2 if on_diagonal else rows * int(j.stop - j.start)

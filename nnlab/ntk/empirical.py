@@ -21,10 +21,9 @@ from nnlab.ntk.layers import (
     Network,
     check_independent,
     check_mode,
-    find_layers,
     group,
     merged,
-    saved_bytes,
+    probe,
 )
 from nnlab.ntk.layerwise import Plan, factors, plan_layer
 from nnlab.ntk.memory import default_limit, in_words
@@ -132,21 +131,19 @@ class _Task:
     ) -> None:
         self.network, self.x1, self.x2, self.output = network, x1, x2, output
         sample = x1[:2].clone() if len(x1) > 1 else torch.cat([x1, x1])
-        with torch.no_grad():
-            raw = network.raw(sample)
-        if raw.ndim == 0 or len(raw) != len(sample):
+        seen = probe(network, sample)
+        if seen.raw.ndim == 0 or len(seen.raw) != len(sample):
             raise ModelError(
-                f"the model maps {tuple(sample.shape)} to {tuple(raw.shape)}; scores (n, C) are needed, "
+                f"the model maps {tuple(sample.shape)} to {tuple(seen.raw.shape)}; scores (n, C) are needed, "
                 "a row for each example"
             )
-        _check_outputs(network.outputs, raw[0].numel())
-        check_independent(network, sample)
+        _check_outputs(network.outputs, seen.raw[0].numel())
+        check_independent(network, sample, seen.raw)
         self.groups = group(network, network.trained)
         self.names: list[str | None] = [layer.name for layer in self.groups] if per_layer else [None]
-        self.outputs = network.scores(raw).shape[1]
-        self.itemsize = raw.dtype.itemsize
-        self.saved = saved_bytes(network, sample)
-        self.layers = find_layers(network, sample)
+        self.outputs = network.scores(seen.raw).shape[1]
+        self.itemsize = seen.raw.dtype.itemsize
+        self.saved, self.layers = seen.saved, seen.layers
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -231,7 +228,7 @@ def _way(task: _Task, method: Method, limit: int) -> _Way:
 
 
 def _costs(task: _Task, plans: Sequence[Plan]) -> Costs:
-    """Bytes: a pass keeps what autograd saves, and makes gradients and patches of the largest layer beside."""
+    """Bytes: a pass keeps what autograd saves, and makes gradients and patches of one layer beside."""
     numbers = sum(plan.numbers for plan in plans)
     layer = max(plan.layer.positions * (plan.layer.inputs + 2 * plan.layer.units) for plan in plans)
     by_torch = max((plan.numbers for plan in plans if plan.treatment == "jacobian"), default=0)
@@ -313,7 +310,7 @@ class _Destination:
         dtype = torch.empty(0, dtype=_dtype(task)).numpy().dtype
         assert self._partial is not None
         try:
-            self._map = np.lib.format.open_memmap(self._partial, "w+", dtype, tuple(public_shape))  # type: ignore[no-untyped-call]
+            self._map = np.lib.format.open_memmap(self._partial, "w+", dtype, tuple(public_shape))
             _reserve(self._partial)
         except OSError as error:
             self._partial.unlink(missing_ok=True)

@@ -61,7 +61,7 @@ def mirrored(tile: Tensor, output: Output) -> Tensor:
 
 
 class Workspace:
-    """Memory for the temporary matrices of a tile, taken once: each fresh page costs as much as filling it."""
+    """Memory for the temporary matrices of a tile, taken once: a fresh page costs as much as filling it."""
 
     def __init__(self, numbers: int, like: Tensor) -> None:
         self._matrices = [like.new_empty(numbers, dtype=like.dtype) for _ in range(2)]

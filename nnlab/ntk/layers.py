@@ -1,7 +1,7 @@
 """Which layers a model has, and what each needs: found by watching it compute two examples."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -17,12 +17,13 @@ from nnlab.ntk.errors import ModelError
 # The nodes that torch's autograd records for functions of one number each.
 ELEMENTWISE = {
     f"{name}Backward{version}"
-    for name in (
-        "Clone Relu LeakyRelu Elu Selu Celu Gelu Silu Mish Sigmoid LogSigmoid Tanh Softplus Hardtanh "
-        "Hardsigmoid Hardswish Erf Exp Sin Cos Neg Mul Div Add Sub Pow Abs Clamp Square"
-    ).split()
+    for name in [
+        "Clone", "Relu", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu", "Mish", "Sigmoid", "LogSigmoid",
+        "Tanh", "Softplus", "Hardtanh", "Hardsigmoid", "Hardswish", "Erf", "Exp", "Sin", "Cos", "Neg", "Mul",
+        "Div", "Add", "Sub", "Pow", "Abs", "Clamp", "Square",
+    ]
     for version in (0, 1)
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Network:
         result = functional_call(self.module, dict(self.parameters), (x,))
         if not isinstance(result, Tensor):
             raise ModelError(
-                f"the model returns {type(result).__name__}; a tangent kernel needs one tensor of scores (n, C)"
+                f"the model returns {type(result).__name__}; a tangent kernel needs one tensor of scores, "
+                "(n, C)"
             )
         return result
 
@@ -160,30 +162,16 @@ def forward(
     return raw, calls
 
 
-def saved_bytes(network: Network, x: Tensor) -> int:
-    """Bytes that a forward pass keeps for the backward pass, per example of x, parameters apart."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters.values()}
-    sizes: dict[int, int] = {}
+def check_independent(network: Network, x: Tensor, raw: Tensor) -> None:
+    """Raises ModelError where the scores of an example change with the company that it is in.
 
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            sizes[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        _, calls = forward(network, x, list(_linear_maps(network)))
-    for uses in calls.values():
-        for call in uses:
-            note(call.inputs)
-            note(call.result)
-    return sum(sizes.values()) // len(x)
-
-
-def check_independent(network: Network, x: Tensor) -> None:
-    """Raises ModelError where the scores of an example change with the company that it is in."""
+    Args:
+        network: the model.
+        x: a few examples.
+        raw: what the model returns for them.
+    """
     with torch.no_grad():
-        together, alone = network.scores(network.raw(x)), network.scores(network.raw(x[:1]))
+        together, alone = network.scores(raw), network.scores(network.raw(x[:1]))
     difference = (together[0] - alone[0]).abs().max()
     if difference > 1e-3 * together.abs().max():
         raise ModelError(
@@ -198,8 +186,8 @@ def check_mode(model: nn.Module) -> None:
         where = f"{name or 'the model'} ({type(module).__name__})"
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
             raise ModelError(
-                f"{where} normalizes by the batch that it sees, so its outputs are no function of one example; "
-                "use track_running_stats=True and model.eval()"
+                f"{where} normalizes by the batch that it sees, so its outputs are no function of one "
+                "example; use track_running_stats=True and model.eval()"
             )
         random = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
         if module.training and (random or isinstance(module, nn.modules.batchnorm._BatchNorm | nn.RReLU)):
@@ -212,14 +200,87 @@ def check_mode(model: nn.Module) -> None:
 # --- finding the layers -----------------------------------------------------------------------------
 
 
-def find_layers(network: Network, x: Tensor) -> list[Layer]:
-    """The layers in the order of the module; x holds a few examples to watch."""
+@dataclass(frozen=True)
+class Probe:
+    """What a forward pass of a few examples tells.
+
+    Attributes:
+        raw: what the module returned.
+        layers: the groups of parameters, in the order of the module.
+        saved: bytes that the pass keeps for the backward pass, per example, parameters apart.
+    """
+
+    raw: Tensor
+    layers: list[Layer]
+    saved: int
+
+
+def probe(network: Network, x: Tensor) -> Probe:
+    """Watches a forward pass of the examples x; two are enough."""
     modules = _linear_maps(network)
-    raw, calls = forward(network, x, list(modules))
+    # with parameters that require gradients, the graph shows every use of them
+    parameters = {
+        name: value.detach().requires_grad_() if name in network.trained else value
+        for name, value in network.parameters.items()
+    }
+    kept = _Kept(parameters.values())
+    with torch.autograd.graph.saved_tensors_hooks(kept.note, lambda tensor: tensor):
+        raw, calls = forward(replace(network, parameters=parameters), x, list(modules))
+    for call in (call for uses in calls.values() for call in uses):
+        kept.note(call.inputs)
+        kept.note(call.result)
+    layers = _find_layers(network, modules, raw, calls, _uses(raw, parameters))
+    return Probe(raw.detach(), layers, kept.bytes // len(x))
+
+
+class _Kept:
+    """Bytes of the storages that a graph keeps, each counted once."""
+
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
+        self._own = {parameter.untyped_storage().data_ptr() for parameter in parameters}
+        self._sizes: dict[int, int] = {}
+
+    def note(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self._own:
+            self._sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    @property
+    def bytes(self) -> int:
+        return sum(self._sizes.values())
+
+
+def _uses(raw: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, int]:
+    """How often each parameter enters the graph of what the module returned."""
+    names = {id(parameter): name for name, parameter in parameters.items()}
+    uses = dict.fromkeys(parameters, 0)
+    waiting, seen = [raw.grad_fn], {raw.grad_fn}
+    while waiting:
+        node = waiting.pop()
+        for following, _ in [] if node is None else node.next_functions:
+            name = names.get(id(getattr(following, "variable", None)))
+            if name is not None:
+                uses[name] += 1
+            elif following not in seen:
+                seen.add(following)
+                waiting.append(following)
+    return uses
+
+
+def _find_layers(
+    network: Network,
+    modules: Mapping[nn.Module, str],
+    raw: Tensor,
+    calls: Mapping[nn.Module, list[Call]],
+    uses: Mapping[str, int],
+) -> list[Layer]:
+    """The layers that are understood, and the other parameters for torch.func."""
     found, rest = [], dict.fromkeys(network.trained)
     for module, name in modules.items():
-        layer = _layer(network, name, module, calls.get(module, []), raw, len(x))
-        if layer is not None:
+        layer = _layer(network, name, module, calls.get(module, []), raw)
+        # a weight that enters elsewhere too, say transposed in a decoder, has cross terms between its uses
+        if layer is not None and all(uses[key] == len(calls[module]) for key in layer.parameters):
             found.append(layer)
             for parameter in layer.parameters:
                 del rest[parameter]
@@ -248,31 +309,26 @@ def merged(layers: Sequence[Layer]) -> Layer:
 
 
 def _linear_maps(network: Network) -> dict[nn.Module, str]:
-    """The plain linear layers and convolutions whose own parameters are trained, with their names."""
-    holders: dict[int, int] = {}
-    for module in network.module.modules():
-        for parameter in module.parameters(recurse=False):
-            holders[id(parameter)] = holders.get(id(parameter), 0) + 1
-    found = {}
-    for name, module in network.module.named_modules():
-        own = list(module.parameters(recurse=False))
-        if not _is_linear_map(module) or any(holders[id(p)] > 1 for p in own):
-            continue  # a weight that two layers share has cross terms between them
-        if any(
-            f"{name}.{key}".lstrip(".") in network.trained
-            for key, _ in module.named_parameters(recurse=False)
-        ):
-            found[module] = name
-    return found
+    """The plain linear layers and convolutions that hold parameters which are trained, with their names."""
+    trained = set(network.trained)
+    return {
+        module: name
+        for name, module in network.module.named_modules()
+        if _is_linear_map(module) and any(key in trained for key in _own(name, module))
+    }
+
+
+def _own(name: str, module: nn.Module) -> list[str]:
+    """Full names of a module's own parameters."""
+    prefix = f"{name}." if name else ""
+    return [prefix + key for key, _ in module.named_parameters(recurse=False)]
 
 
 def _is_linear_map(module: nn.Module) -> bool:
     """Whether the module computes W h + b as its class does, with both as plain parameters."""
     known = {nn.Linear: nn.Linear.forward, ScaledLinear: ScaledLinear.forward,
              nn.Conv1d: nn.Conv1d.forward, nn.Conv2d: nn.Conv2d.forward}  # fmt: skip
-    if (
-        known.get(type(module)) is not type(module).forward or "weight" not in module._parameters
-    ):  # parametrized
+    if known.get(type(module)) is not type(module).forward or set(module._parameters) != {"weight", "bias"}:
         return False
     if isinstance(module, nn.Conv1d | nn.Conv2d):
         return module.padding_mode == "zeros" and not isinstance(module.padding, str)
@@ -280,15 +336,13 @@ def _is_linear_map(module: nn.Module) -> bool:
 
 
 def _layer(
-    network: Network, name: str, module: nn.Module, calls: Sequence[Call], raw: Tensor, examples: int
+    network: Network, name: str, module: nn.Module, calls: Sequence[Call], raw: Tensor
 ) -> Layer | None:
     """None where the layer is not used, or not example by example: then torch.func takes its parameters."""
-    if not calls or any(len(call.inputs) != examples or call.inputs.ndim < 2 for call in calls):
+    if not calls or any(len(call.inputs) != len(raw) or call.inputs.ndim < 2 for call in calls):
         return None
-    prefix = f"{name}." if name else ""
-    parameters = tuple(
-        prefix + key for key, _ in module.named_parameters(recurse=False) if prefix + key in network.trained
-    )
+    trained = set(network.trained)
+    parameters = tuple(key for key in _own(name, module) if key in trained)
     weight = module.weight
     assert isinstance(weight, Tensor)
     return Layer(
@@ -297,14 +351,10 @@ def _layer(
         module=module,
         inputs=math.prod(weight.shape[1:]),
         units=weight.shape[0],
-        positions=sum(_positions(module, call) for call in calls),
+        positions=sum(call.result[0].numel() // weight.shape[0] for call in calls),
         size=sum(network.parameters[key].numel() for key in parameters),
         is_output=len(calls) == 1 and calls[0].result is raw and raw.ndim == 2,
     )
-
-
-def _positions(module: nn.Module, call: Call) -> int:
-    return call.result[0].numel() // int(module.weight.shape[0])  # type: ignore[union-attr, arg-type]
 
 
 def _with_chain(layer: Layer, calls: Mapping[nn.Module, list[Call]], before: Call, output: Layer) -> Layer:
@@ -361,8 +411,8 @@ def input_rows(module: nn.Module, h: Tensor) -> Tensor:
 
 def _pair(sizes: Sequence[int] | str, of_height: int) -> tuple[int, int]:
     """(height, width) of a convolution's setting; one-dimensional ones get the height given."""
-    height, width = sizes if len(sizes) == 2 else (of_height, sizes[0])
-    return int(height), int(width)
+    height, width = (int(size) for size in ((of_height, *sizes) if len(sizes) == 1 else sizes))
+    return height, width
 
 
 def gradient_rows(module: nn.Module, g: Tensor) -> Tensor:

@@ -113,7 +113,8 @@ def _chain(
 ) -> Factor:
     """Before the output layer V: G_cj = V_cj sⱼ, and Σ_c G_cj G'_cj = sⱼ s'ⱼ Σ_c V_cj²; s = φ'(z)."""
     last = next(plan.layer for plan in plans if plan.treatment == "identity")
-    assert last.module is not None and layer.module is not None
+    assert last.module is not None
+    assert layer.module is not None
     call, after = calls[layer.module][0], calls[last.module][0].inputs
     (slopes,) = torch.autograd.grad(after, [call.edge], torch.ones_like(after), retain_graph=True)
     prefix = f"{last.name}." if last.name else ""

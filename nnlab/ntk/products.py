@@ -7,10 +7,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from nnlab.ntk.blocks import Progress, check_finite, pairs_of, slices
-from nnlab.ntk.errors import MemoryLimitError
 from nnlab.ntk.factors import Output, public
 from nnlab.ntk.layers import Layer, Network
-from nnlab.ntk.memory import in_words
 
 
 def fill_by_products(
