@@ -177,7 +177,7 @@ Data = Annotated[
     Field(discriminator="name"),
 ]
 
-ActivationName = Literal["sigmoid", "tanh", "relu", "leaky_relu", "maxout", "elu", "gelu"]
+ActivationName = Literal["sigmoid", "tanh", "relu", "leaky_relu", "maxout", "elu", "gelu", "erf"]
 
 
 class MLPModel(Section):

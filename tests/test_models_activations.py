@@ -23,6 +23,7 @@ FORMULAS = {
     "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
     "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
     "gelu": lambda z: z * stats.norm.cdf(z),
+    "erf": special.erf,
 }
 KINKED = {"relu": 0.0, "leaky_relu": 0.01}
 

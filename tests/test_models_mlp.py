@@ -22,6 +22,7 @@ PHI = {
     "leaky_relu": lambda z: np.maximum(0.01 * z, z),
     "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
     "gelu": lambda z: z * stats.norm.cdf(z),
+    "erf": special.erf,
     "maxout": lambda z: np.maximum(z[:, 0::2], z[:, 1::2]),
 }
 

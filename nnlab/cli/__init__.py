@@ -10,6 +10,7 @@ import typer
 
 from nnlab.cli import configs, runs
 from nnlab.cli.bench import bench
+from nnlab.cli.ntk import ntk
 from nnlab.cli.train import train
 from nnlab.errors import NnlabError
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(train)
+app.command("ntk")(ntk)
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")
 app.command("bench")(bench)

@@ -1,15 +1,11 @@
 """`nnlab train`: any experiment's YAML, run into a folder of its own."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from nnlab.errors import InputError
-
-if TYPE_CHECKING:
-    from nnlab.config import Experiment
 
 
 def train(
@@ -45,6 +41,7 @@ def train(
         raise InputError(
             "--resume goes on with the run's own config: leave out --set, --seed, --seeds and --device"
         )
+    from nnlab.cli.run import Flag, checked_config, report
     from nnlab.cli.terminal import Terminal
     from nnlab.experiments import runner
     from nnlab.experiments.session import Session, Silence
@@ -54,86 +51,10 @@ def train(
         summary = runner.resume(resume, session)
     else:
         assert config is not None
-        checked = _checked(config, sets or [], seed, device)
+        flags = [Flag("--seed", ("seed",), seed), Flag("--device", ("training", "device"), device)]
+        checked = checked_config(config, sets or [], flags)
         if seeds is None:
             summary = runner.run(checked, runs, session)
         else:
             summary = runner.run_seeds(checked, seeds, runs, session)
     report(summary, as_json=as_json, quiet=quiet)
-
-
-def _checked(config: str, sets: list[str], seed: int | None, device: str | None) -> "Experiment":
-    """The config of the command line: a flag beats --set, which beats the file."""
-    from nnlab.config import apply_sets, check, read_source
-    from nnlab.experiments import CONFIG_CLASSES
-
-    source = read_source(config)
-    apply_sets(source, sets)
-    if seed is not None:
-        source.override(("seed",), seed, f"--seed {seed}")
-    if device is not None:
-        source.override(("training", "device"), device, f"--device {device}")
-    source.values.setdefault("name", _name(source.where))
-    return check(source, CONFIG_CLASSES)
-
-
-def _name(file: str) -> str:
-    """The run's name after its config file's: at most 200 characters, all of which can be printed."""
-    return "".join(character if character.isprintable() else "?" for character in Path(file).stem)[:200]
-
-
-def report(summary: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
-    """The closing tables and, last, the run's folder; or the summary as one JSON object."""
-    from nnlab.record import plain
-
-    if as_json:
-        print(json.dumps(plain({"schema_version": 1, **summary}), ensure_ascii=False))
-        return
-    if not quiet:
-        _tables(summary)
-    print(summary["run_dir"])
-
-
-def _tables(summary: dict[str, Any]) -> None:
-    from nnlab.cli import terminal
-
-    console = terminal.out()
-    if summary["metrics"]:
-        console.print(_metrics_table(summary))
-    rows = summary.get("results", [])
-    if rows:
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        console.print(
-            terminal.table(
-                "results", columns, [[terminal.percent(c, row.get(c)) for c in columns] for row in rows]
-            )
-        )
-    if summary.get("claims"):
-        console.print(terminal.claims_table(summary["claims"]))
-    for name, counts in summary.get("verdicts", {}).items():
-        console.print(f"claim {name}: " + ", ".join(f"{n} {v}" for v, n in counts.items()), markup=False)
-
-
-def _metrics_table(summary: dict[str, Any]) -> Any:
-    """Splits down, metrics across; what belongs to no split stands in a row of its own."""
-    from rich.markup import escape
-
-    from nnlab.cli import terminal
-
-    metrics: dict[str, Any] = summary["metrics"]
-    pairs = [(name.rpartition("/")[0] or "run", name.rpartition("/")[2]) for name in metrics]
-    columns = list(dict.fromkeys(metric for _, metric in pairs))
-    splits = list(dict.fromkeys(split for split, _ in pairs))
-    cells = dict(zip(pairs, metrics.values(), strict=True))
-
-    def shown(split: str, metric: str) -> str:
-        value = cells.get((split, metric))
-        if isinstance(value, dict):
-            return terminal.spread(value, metric)
-        return "" if value is None else terminal.percent(metric, value)
-
-    title = f"{summary['name']}, seed {summary['seed']}"
-    if "seeds" in summary:
-        title = f"{summary['name']}, mean ± 95% interval over {len(summary['seeds'])} seeds"
-    rows = [[split, *(shown(split, metric) for metric in columns)] for split in splits]
-    return terminal.table(escape(title), ["", *columns], rows)

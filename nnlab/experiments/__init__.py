@@ -6,10 +6,12 @@ from nnlab.config import Experiment
 from nnlab.experiments import activations as activations
 from nnlab.experiments import classify as classify
 from nnlab.experiments import convergence as convergence
+from nnlab.experiments import ntk as ntk
 from nnlab.experiments import regress as regress
 from nnlab.experiments import regularization as regularization
 from nnlab.experiments import separable as separable
 from nnlab.experiments import sgd_vs_gd as sgd_vs_gd
+from nnlab.experiments import weight_change as weight_change
 from nnlab.experiments import xor as xor
 
 EXPERIMENTS: dict[str, ModuleType] = {
@@ -21,6 +23,8 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "regularization": regularization,
     "separable": separable,
     "xor": xor,
+    "weight_change": weight_change,
+    "ntk": ntk,
 }
 
 CONFIG_CLASSES: dict[str, type[Experiment]] = {name: module.Config for name, module in EXPERIMENTS.items()}

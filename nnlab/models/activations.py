@@ -8,10 +8,11 @@
 | leaky_relu | max(0.01z, z) | 1 where z > 0, else 0.01 | φ'(0) = 0.01 |
 | elu | z where z > 0, else e^z − 1 | 1 where z > 0, else e^z | φ'(0) = 1, no kink |
 | gelu | z Φ(z), Φ the standard normal's distribution function | Φ(z) + z e^{−z²/2}/√(2π) | |
+| erf | (2/√π) ∫₀^z e^{−t²} dt | (2/√π) e^{−z²} | |
 | maxout | max(z₁, …, z_k), zⱼ = wⱼᵀx + bⱼ | 1 for the largest zⱼ, else 0 | the first of equal ones |
 
 Sources: Nair & Hinton 2010 (ReLU), Maas et al. 2013 (leaky ReLU), Clevert et al. 2016 (ELU, α = 1),
-Hendrycks & Gimpel 2016 (GELU, the exact form), Goodfellow et al. 2013 (maxout).
+Hendrycks & Gimpel 2016 (GELU, the exact form), Williams 1998 (erf, whose kernels have closed forms), Goodfellow et al. 2013 (maxout).
 
 Gain: with weights of variance σ_w²/fan_in and no biases, pre-activations of second moment 1 in one layer
 give pre-activations of second moment σ_w² E[φ(z)²], z ~ N(0, 1), in the next (Poole et al. 2016, eq. 3; for
@@ -114,6 +115,11 @@ def gelu_derivative(z: Tensor) -> Tensor:
     return distribution + z * density
 
 
+def erf_derivative(z: Tensor) -> Tensor:
+    """(2/√π) e^{−z²}."""
+    return 2 / math.sqrt(math.pi) * torch.exp(-z.square())
+
+
 def _phi(z: float) -> float:
     """The density of N(0, 1)."""
     return math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
@@ -206,6 +212,14 @@ ELEMENTWISE: dict[str, Activation] = {
             1 / math.sqrt(_gelu_second_moment()),
             "z Φ(z)",
             "Φ(z) + z φ(z)",
+        ),
+        Activation(
+            "erf",
+            torch.erf,
+            erf_derivative,
+            1 / math.sqrt(2 / math.pi * math.asin(2 / 3)),  # E[erf(z)²]: Williams 1998, eq. 11
+            "erf z",
+            "(2/√π) e^{−z²}",
         ),
     )
 }

@@ -1,14 +1,49 @@
 """The neural tangent kernel: pure functions of models, parameters and inputs."""
 
-from nnlab.ntk.empirical import as_matrix, empirical_ntk
+from nnlab.ntk.dynamics import (
+    FlowGap,
+    KernelRegression,
+    LogitFlow,
+    Modes,
+    decompose,
+    flow_gap,
+    gradient_descent,
+    gradient_flow,
+    half_lives,
+    kernel_regression,
+    logit_flow,
+    max_step,
+)
+from nnlab.ntk.empirical import as_matrix, empirical_ntk, feature_map
 from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFiniteError, SingularKernelError
+from nnlab.ntk.infinite import infinite_ntk
+from nnlab.ntk.linearize import Linearization, linearize
+from nnlab.ntk.spectrum import Spectrum, spectrum
 
 __all__ = [
+    "FlowGap",
     "KernelError",
+    "KernelRegression",
+    "Linearization",
+    "LogitFlow",
     "MemoryLimitError",
     "ModelError",
+    "Modes",
     "NonFiniteError",
     "SingularKernelError",
+    "Spectrum",
     "as_matrix",
+    "decompose",
     "empirical_ntk",
+    "feature_map",
+    "flow_gap",
+    "gradient_descent",
+    "gradient_flow",
+    "half_lives",
+    "infinite_ntk",
+    "kernel_regression",
+    "linearize",
+    "logit_flow",
+    "max_step",
+    "spectrum",
 ]

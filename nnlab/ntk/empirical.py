@@ -25,7 +25,7 @@ from nnlab.ntk.layers import (
     merged,
     probe,
 )
-from nnlab.ntk.layerwise import Plan, factors, plan_layer
+from nnlab.ntk.layerwise import Plan, factors, jacobian_rows, plan_layer
 from nnlab.ntk.memory import default_limit, in_words
 from nnlab.ntk.products import fill_by_products
 
@@ -113,6 +113,44 @@ def empirical_ntk(
         destination.finish()
     kernels = {name: public(kernel, output) for name, kernel in destination.kernels.items()}
     return kernels if per_layer else kernels[None]  # type: ignore[return-value]
+
+
+def feature_map(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    params: Mapping[str, Tensor] | None = None,
+    memory_limit: int | None = None,
+) -> Tensor:
+    """φ(x) = ∇_w f(x, w): the features whose inner products are the kernel, H(x, x') = φ(x)·φ(x').
+
+    This is the Jacobian that `empirical_ntk` avoids: to look at, for small networks.
+
+    Args:
+        model: as for `empirical_ntk`.
+        x: (n, …) examples.
+        params: values to take instead of the model's own, by name.
+        memory_limit: bytes; a quarter of the free memory if None.
+
+    Returns:
+        (n, C, p), the parameters that require gradients in the order of the model.
+
+    Raises:
+        MemoryLimitError: the limit does not hold it twice.
+        KernelError, ModelError, NonFiniteError: as for `empirical_ntk`.
+    """
+    check_mode(model)
+    network = _network(model, params, None, None)
+    x = _examples("x", x, network)
+    task = _Task(network, x, None, "full", per_layer=False)
+    limit = default_limit(x.device) if memory_limit is None else memory_limit
+    size = 2 * len(x) * task.outputs * merged(task.groups).size * task.itemsize
+    if size > limit:
+        raise MemoryLimitError(
+            f"memory_limit: the features take {in_words(size)}, the limit is {in_words(limit)}; "
+            "take fewer examples or a smaller model"
+        )
+    return jacobian_rows(network, network.trained, x)
 
 
 # --- what is computed, and which way ----------------------------------------------------------------

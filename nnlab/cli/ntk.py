@@ -1,0 +1,71 @@
+"""`nnlab ntk`: the kernel experiments, with their settings as flags."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nnlab.errors import InputError
+
+
+def ntk(
+    widths: Annotated[str | None, typer.Option(help="Widths of the networks, such as 64,256,1024.")] = None,
+    config: Annotated[
+        str, typer.Option(help="A YAML file or shipped config of an experiment over widths.")
+    ] = "ntk",
+    data: Annotated[
+        str | None, typer.Option(help="line, circle, digits, mnist or cifar10.")
+    ] = None,
+    examples: Annotated[int | None, typer.Option(help="How many points.")] = None,
+    model: Annotated[str | None, typer.Option(help="mlp or cnn.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Hidden layers, or blocks of a cnn.")] = None,
+    activation: Annotated[str | None, typer.Option(help="Such as relu, erf or tanh.")] = None,
+    parameterization: Annotated[str | None, typer.Option(help="ntk or standard.")] = None,
+    loss: Annotated[str | None, typer.Option(help="squared_error or cross_entropy.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Gradient steps of every network.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Networks of each width.")] = None,
+    outputs: Annotated[str | None, typer.Option(help="Scores that the spectra are of, such as 0,3.")] = None,
+    memory: Annotated[float | None, typer.Option(help="Limit for one kernel in GiB.")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any other value.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The first seed.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
+    runs: Annotated[Path, typer.Option(help="The folder that run folders go to.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress and no tables: only the run folder.")] = False,
+) -> None:
+    """Compute tangent kernels over widths, predict training from them, train, and compare.
+
+    The last line printed is the run's folder.
+    """
+    from nnlab.cli.run import Flag, run_config
+
+    flags = [
+        Flag("--widths", ("widths",), _integers("--widths", widths)),
+        # a name chooses which other keys a section has, so it replaces the file's section
+        Flag("--data", ("data",), None if data is None else {"name": data}),
+        Flag("--examples", ("data", "examples"), examples),
+        Flag("--model", ("model",), None if model is None else {"name": model}),
+        Flag("--depth", ("model", "depth"), depth),
+        Flag("--activation", ("model", "activation"), activation),
+        Flag("--parameterization", ("model", "parameterization"), parameterization),
+        Flag("--loss", ("loss",), None if loss is None else {"name": loss}),
+        Flag("--steps", ("training", "steps"), steps),
+        Flag("--seeds", ("seeds",), seeds),
+        Flag("--outputs", ("outputs",), _integers("--outputs", outputs)),
+        Flag("--memory", ("memory_gib",), memory),
+        Flag("--seed", ("seed",), seed),
+        Flag("--device", ("training", "device"), device),
+    ]
+    run_config(config, sets or [], flags, runs=runs, as_json=as_json, quiet=quiet)
+
+
+def _integers(flag: str, text: str | None) -> list[Any] | None:
+    """64,256 as [64, 256]."""
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{flag} {text}: must be whole numbers with commas between, such as 64,256") from None

@@ -1,0 +1,185 @@
+"""What the kernel experiments are about: the points, and the networks of each width."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, FiniteFloat, NonNegativeFloat, PositiveFloat
+from torch import Tensor, nn
+
+from nnlab.config import ActivationName, Count, DigitsData, PathText, Section, TorchvisionData, Training
+from nnlab.data import target_function
+from nnlab.errors import InputError
+from nnlab.experiments.session import Session, dtype_of, generator, select_device
+from nnlab.models import CNN, MLP
+
+# --- config -----------------------------------------------------------------------------------------
+
+
+class LinePoints(Section):
+    """A function at points of [−1, 1]: equally spaced ones, or your own."""
+
+    name: Literal["line"]
+    examples: Count = 20
+    function: Literal["sine", "step", "abs", "cubic"] = "sine"
+    points: list[FiniteFloat] | None = Field(None, min_length=1)
+
+
+class CirclePoints(Section):
+    """Equally spaced points on the unit circle, with the target Σ cos(kθ) over `harmonics`."""
+
+    name: Literal["circle"]
+    examples: Count = 32
+    harmonics: list[Annotated[int, Field(ge=0, le=1000)]] = Field([1, 2, 4], min_length=1)
+
+
+class ImagePoints(Section):
+    """The first training images of a set, standardized; classes become one-hot targets."""
+
+    name: Literal["digits", "mnist", "cifar10"]
+    examples: Count = 64
+    root: PathText | None = None
+    download: bool = False
+
+
+class KernelMLP(Section):
+    """`depth` hidden layers of one width each."""
+
+    name: Literal["mlp"]
+    depth: int = Field(2, ge=1, le=20)
+    activation: ActivationName = "relu"
+    bias: bool = True
+    parameterization: Literal["standard", "ntk"] = "ntk"
+    sigma_w: PositiveFloat | None = None
+    sigma_b: NonNegativeFloat | None = None
+
+
+class KernelCNN(Section):
+    """`depth` blocks of convolution, activation and pooling with so many maps; standard parameterization."""
+
+    name: Literal["cnn"]
+    depth: int = Field(2, ge=1, le=10)
+    activation: ActivationName = "relu"
+    bias: bool = True
+
+
+Points = Annotated[LinePoints | CirclePoints | ImagePoints, Field(discriminator="name")]
+KernelModel = Annotated[KernelMLP | KernelCNN, Field(discriminator="name")]
+
+
+# --- points -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Task:
+    """Examples and what is to be learned of them.
+
+    Attributes:
+        x: (n, …) inputs.
+        y: (n, C) targets ȳ; of classes one-hot.
+        labels: (n,) classes, or None.
+        grid: (g, 1) further inputs to show the function at, on the line only.
+        truth: (g, 1) the function there.
+    """
+
+    x: Tensor
+    y: Tensor
+    labels: Tensor | None = None
+    grid: Tensor | None = None
+    truth: Tensor | None = None
+
+    @property
+    def n(self) -> int:
+        return len(self.x)
+
+    @property
+    def outputs(self) -> int:
+        return self.y.shape[1]
+
+
+GRID = 200
+
+
+def build_task(points: LinePoints | CirclePoints | ImagePoints, training: Training, session: Session) -> Task:
+    """The points on the device and in the precision of the training section.
+
+    Raises:
+        InputError: more examples than the set has, or a set that is missing.
+    """
+    device, dtype = select_device(training), dtype_of(training)
+    if isinstance(points, ImagePoints):
+        return _images(points, training, session)
+    task = _line(points) if isinstance(points, LinePoints) else _circle(points)
+    moved = {
+        name: None if value is None else value.to(device, dtype)
+        for name, value in vars(task).items()
+        if name != "labels"
+    }
+    return Task(**moved)  # type: ignore[arg-type]
+
+
+def _line(points: LinePoints) -> Task:
+    if points.points is not None:
+        x = torch.tensor(points.points, dtype=torch.float64)[:, None]
+    elif points.examples == 1:
+        x = torch.zeros(1, 1, dtype=torch.float64)
+    else:
+        x = torch.linspace(-1, 1, points.examples, dtype=torch.float64)[:, None]
+    function = target_function(points.function)
+    reach = max(1.0, float(x.abs().max()))
+    grid = torch.linspace(-1.25 * reach, 1.25 * reach, GRID, dtype=torch.float64)[:, None]
+    return Task(x, function(x), None, grid, function(grid))
+
+
+def _circle(points: CirclePoints) -> Task:
+    θ = torch.arange(points.examples, dtype=torch.float64) * (2 * math.pi / points.examples)
+    y = torch.stack([torch.cos(k * θ) for k in points.harmonics]).sum(0)
+    return Task(torch.stack([θ.cos(), θ.sin()], 1), y[:, None])
+
+
+def _images(points: ImagePoints, training: Training, session: Session) -> Task:
+    if points.name == "digits":
+        section: DigitsData | TorchvisionData = DigitsData(name="digits", batch_size="full", validation=0.0)
+    else:
+        section = TorchvisionData(
+            name=points.name,
+            root=points.root,
+            download=points.download,
+            batch_size="full",
+            validation=0.0,
+        )
+    data = session.data(section, training)
+    if points.examples > len(data.train):
+        raise InputError(
+            f"data.examples: {points.examples}: {points.name} has {len(data.train)} training images"
+        )
+    x = data.normalize(data.train.inputs[: points.examples]).to(dtype_of(training))
+    labels = data.train.targets[: points.examples]
+    y = torch.nn.functional.one_hot(labels, data.outputs).to(x.dtype)
+    return Task(x, y, labels)
+
+
+# --- networks ---------------------------------------------------------------------------------------
+
+
+def build_network(model: KernelMLP | KernelCNN, width: int, task: Task, seed: int) -> nn.Module:
+    """The network of a width at its random start, on the device and in the type of the points.
+
+    Raises:
+        InputError: a convolutional network for what is no image.
+    """
+    random = generator(seed, "weights")
+    if isinstance(model, KernelMLP):
+        network: nn.Module = MLP(
+            task.x[0].numel(), [width] * model.depth, task.outputs, model.activation, bias=model.bias,
+            parameterization=model.parameterization, sigma_w=model.sigma_w, sigma_b=model.sigma_b,
+            generator=random,
+        )  # fmt: skip
+    elif task.x.ndim != 4:
+        raise InputError("model.name: cnn needs images: data.name: digits, mnist or cifar10")
+    else:
+        shape = task.x.shape[1], task.x.shape[2], task.x.shape[3]
+        channels = [width] * model.depth
+        network = CNN(shape, channels, task.outputs, model.activation, bias=model.bias, generator=random)
+    return network.to(task.x.device, task.x.dtype)

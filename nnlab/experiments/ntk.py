@@ -1,0 +1,193 @@
+"""The tangent kernel over widths: what it predicts is written down, then networks train and are compared."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import AfterValidator, Field, PositiveFloat
+
+from nnlab.config import Count, Experiment, Section, Training
+from nnlab.errors import ExperimentError, InputError, Interrupted
+from nnlab.experiments import ntk_circle, ntk_drawing, ntk_edge
+from nnlab.experiments.kernel_setup import (
+    KernelMLP,
+    KernelModel,
+    LinePoints,
+    Points,
+    Task,
+    build_network,
+    build_task,
+)
+from nnlab.experiments.ntk_claims import claims_about
+from nnlab.experiments.ntk_members import Comparison, Member, Plan, compare, prepare, recorded_steps
+from nnlab.experiments.outcome import Outcome
+from nnlab.experiments.session import Session
+from nnlab.record import Record
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value} stands there twice; name each once")
+    return values
+
+
+class SquaredError(Section):
+    """`sum` is ½Σ‖y−ȳ‖², `mean` is (1/2N)Σ‖y−ȳ‖²."""
+
+    name: Literal["squared_error"]
+    reduction: Literal["sum", "mean"] = "sum"
+
+
+class CrossEntropy(Section):
+    """−log softmax of the right class, summed over the examples or their mean; for images."""
+
+    name: Literal["cross_entropy"]
+    reduction: Literal["sum", "mean"] = "mean"
+
+
+class Descent(Section):
+    """Full-batch gradient descent."""
+
+    steps: int = Field(300, ge=1, le=10**7)
+    lr_fraction: float = Field(0.5, gt=0, le=100, description="step size in units of η_max = 2/λmax(H₀)")
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["float32", "float64"] = "float64"
+
+
+class Edge(Section):
+    """Further trainings with step sizes of so many η_max."""
+
+    multiples: Annotated[list[PositiveFloat], AfterValidator(_distinct)] = [0.95, 1.05, 1.5]
+    steps: int = Field(200, ge=2, le=10**6)
+
+
+class Config(Experiment):
+    """Predicts training from the tangent kernel at the start, then trains and compares, width by width."""
+
+    experiment: Literal["ntk"]
+    widths: Annotated[list[Count], Field(min_length=1), AfterValidator(_distinct)] = [64, 256, 1024]
+    seeds: int = Field(3, ge=1, le=1000, description="networks of each width")
+    data: Points = LinePoints(name="line")
+    model: KernelModel = KernelMLP(name="mlp")
+    loss: Annotated[SquaredError | CrossEntropy, Field(discriminator="name")] = SquaredError(
+        name="squared_error"
+    )
+    training: Descent = Descent()
+    edge: Edge = Edge()
+    outputs: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)] | None = Field(
+        None, description="indices of the scores that the spectra are of; all of them if left out"
+    )
+    memory_gib: PositiveFloat | None = Field(
+        None, le=10**6, description="limit for one kernel; a quarter of the free memory if left out"
+    )
+
+    @property
+    def memory_limit(self) -> int | None:
+        """In bytes."""
+        return None if self.memory_gib is None else int(self.memory_gib * 2**30)
+
+
+def run(config: Config, record: Record, session: Session) -> Outcome:
+    """Computes every kernel at the start, writes the predictions, trains, compares, and judges."""
+    task = build_task(config.data, _training(config), session)
+    _check(config, task)
+    plan = Plan(
+        loss=config.loss.name, reduction=config.loss.reduction, lr_fraction=config.training.lr_fraction,
+        steps=config.training.steps, memory_limit=config.memory_limit, outputs=config.outputs,
+    )  # fmt: skip
+    members = list(_members(config, task, plan, session))
+    edge = ntk_edge.prepare(_edge_member(members), config.edge.multiples, config.edge.steps, plan, task)
+    record.start()
+    record.predict({
+        "steps": recorded_steps(config.training.steps),
+        "members": [member.predictions(task, plan) for member in members],
+        "step_sizes": edge.predictions(),
+    })  # fmt: skip
+    comparisons = _compared(config, task, plan, members, record, session)
+    claims = claims_about(config.model, task, plan, comparisons, config.training.precision)
+    claims += ntk_edge.run(edge, config.model, task, plan, record, session)
+    if config.data.name == "circle":
+        claims += ntk_circle.run(config.model, task, record)
+    ntk_drawing.draw(config.model, task, plan, comparisons, record)
+    rows = [comparison.row() for comparison in comparisons]
+    return Outcome(_metrics(comparisons), rows, claims)
+
+
+def _training(config: Config) -> Training:
+    """What selects device and type."""
+    return Training(device=config.training.device, precision=config.training.precision)
+
+
+def _check(config: Config, task: Task) -> None:
+    if config.loss.name == "cross_entropy" and task.labels is None:
+        raise InputError(
+            f"loss.name: cross_entropy needs classes, but data.name: {config.data.name} has numbers; "
+            "use data.name: digits, mnist or cifar10, or loss.name: squared_error"
+        )
+    for index in config.outputs or ():
+        if index >= task.outputs:
+            raise InputError(f"outputs: {index}: these data have the outputs 0 to {task.outputs - 1}")
+    if config.seed + config.seeds > 2**63:
+        raise InputError(f"seed: {config.seed}: the last of {config.seeds} seeds must be less than {2**63}")
+
+
+def _members(config: Config, task: Task, plan: Plan, session: Session) -> Iterator[Member]:
+    """Every network at its start, with its kernel."""
+    seeds = range(config.seed, config.seed + config.seeds)
+    pairs = [(width, seed) for width in sorted(config.widths) for seed in seeds]
+    with session.reporter.bar("kernels at the start") as advance:
+        for done, (width, seed) in enumerate(pairs):
+            if session.stop():
+                raise Interrupted("interrupted before the predictions were complete: nothing was written")
+            advance(done, len(pairs), f"width {width}")
+            network = build_network(config.model, width, task, seed)
+            yield prepare(network, width, seed, config.model, task, plan)
+
+
+def _edge_member(members: Sequence[Member]) -> Member:
+    """The widest network that is small enough to train many times."""
+    affordable = [member for member in members if member.parameters <= 3_000_000] or members[:1]
+    widest = max(member.width for member in affordable)
+    return next(member for member in affordable if member.width == widest)
+
+
+def _compared(
+    config: Config, task: Task, plan: Plan, members: Sequence[Member], record: Record, session: Session
+) -> list[Comparison]:
+    found = []
+    with session.reporter.bar("training") as advance:
+        for done, member in enumerate(members):
+            advance(done, len(members), f"width {member.width}")
+            network = build_network(config.model, member.width, task, member.seed)
+            found.append(
+                compare(member, network, task, plan, linear=member.seed == config.seed, stop=session.stop)
+            )
+            for row in found[-1].log_rows():
+                record.log(row)
+        advance(len(members), len(members), "")
+    if all(comparison.trajectory.diverged is not None for comparison in found):
+        raise ExperimentError(
+            f"every network diverged; training.lr_fraction: {config.training.lr_fraction:g} of η_max is too much: try 0.5"
+        )
+    return found
+
+
+def _metrics(comparisons: Sequence[Comparison]) -> dict[str, float]:
+    """Means over the seeds of the widest network that trained."""
+    done = [c for c in comparisons if c.trajectory.diverged is None]
+    widest = [c.row() for c in done if c.member.width == done[-1].member.width]
+    names = [
+        "train_loss",
+        "lambda_min",
+        "lambda_max",
+        "kernel_drift",
+        "distance_to_infinite",
+        "residual_error",
+    ]
+    means: dict[str, float] = {}
+    for name in names:
+        values = [row[name] for row in widest if row[name] is not None]
+        if values:
+            means[name.replace("train_loss", "train/loss")] = float(torch.tensor(values).double().mean())
+    return means

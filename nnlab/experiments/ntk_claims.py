@@ -1,0 +1,221 @@
+"""What the kernel experiment claims, and how each claim is judged."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task, build_network
+from nnlab.experiments.ntk_members import Comparison, Plan, linear_residuals
+from nnlab.models.parameterization import DEFAULT_SIGMA_B
+from nnlab.ntk import MemoryLimitError, as_matrix, empirical_ntk, feature_map, spectrum
+from nnlab.theory import Claim, exact_claim, exponent_claim, fit_exponent
+
+PLENTY = 10  # units per example, from which on a network counts as wide: p ≫ n
+PARALLEL = 1e-12  # of 1 − |cos|, below which two inputs count as parallel
+
+Model = KernelMLP | KernelCNN
+
+
+def claims_about(
+    model: Model, task: Task, plan: Plan, comparisons: Sequence[Comparison], precision: str
+) -> list[Claim]:
+    """Everything but the step sizes and the circle."""
+    setting = [describe(model), f"n = {task.n}", precision]
+    claims = _gram_claim(model, task, comparisons, setting)
+    claims += _definiteness_claim(model, task, comparisons, setting)
+    claims += _rank_claim(model, task, setting)
+    claims += _linearization_claim(comparisons, task, plan, precision, setting)
+    trained = [
+        *setting, f"η = {plan.lr_fraction:g} η_max of each network, {plan.steps} steps",
+        f"{plan.loss}, {plan.reduction}",
+    ]  # fmt: skip
+    return claims + _exponent_claims(comparisons, setting, trained)
+
+
+def describe(model: Model) -> str:
+    """The network in words."""
+    if isinstance(model, KernelCNN):
+        return f"CNN of {model.depth} blocks, {model.activation}, standard parameterization"
+    layers = "1 hidden layer" if model.depth == 1 else f"{model.depth} hidden layers"
+    bias = "bias" if model.bias else "no bias"
+    return f"MLP, {layers}, {model.activation}, {bias}, {model.parameterization} parameterization"
+
+
+# --- the kernel -------------------------------------------------------------------------------------
+
+
+def _gram_claim(
+    model: Model, task: Task, comparisons: Sequence[Comparison], setting: list[str]
+) -> list[Claim]:
+    """Of the smallest network, where the features fit into memory."""
+    member = comparisons[0].member
+    network = build_network(model, member.width, task, member.seed)
+    try:
+        features = feature_map(network, task.x).double().cpu().flatten(0, 1)  # (nC, p)
+    except MemoryLimitError:
+        return []
+    kernel = as_matrix(member.kernel).double()
+    return [
+        exact_claim(
+            "kernel_is_gram_matrix",
+            sentence="The kernel is the matrix of inner products of the feature map.",
+            formula="H(x, x') = φ(x)·φ(x'), φ = ∇_w f(·, w₀); ‖φφᵀ − H‖/‖H‖",
+            hypotheses=[*setting, f"m = {member.width}", "φ by torch.func, H layer by layer"],
+            predicted=0.0,
+            measured=float((features @ features.T - kernel).norm() / kernel.norm()),
+            tolerance=1e-10 if task.x.dtype == torch.float64 else 1e-4,
+        )
+    ]
+
+
+def parallel_pairs(model: Model, task: Task) -> int:
+    """Pairs of inputs that are parallel as the first layer sees them: with a bias, next to its constant."""
+    x = task.x.double().cpu().flatten(1)
+    if isinstance(model, KernelMLP) and model.bias:
+        sigma_b = DEFAULT_SIGMA_B[model.parameterization] if model.sigma_b is None else model.sigma_b
+        constant = 1.0 if model.parameterization == "standard" else sigma_b
+        x = torch.cat([x / math.sqrt(x.shape[1]), torch.full((len(x), 1), constant)], 1)
+    norms = x.norm(dim=1, keepdim=True)
+    unit = x / norms.clamp(min=1e-300)
+    # |x/‖x‖ ∓ x'/‖x'‖|² = 2(1 ∓ cos): its root is exact where 1 − cos would be rounding
+    apart = torch.minimum(torch.cdist(unit, unit), torch.cdist(unit, -unit))
+    close = (apart < math.sqrt(2 * PARALLEL)) | (norms == 0) | (norms.T == 0)
+    return int(close.triu(1).sum())
+
+
+def _definiteness_claim(
+    model: Model, task: Task, comparisons: Sequence[Comparison], setting: list[str]
+) -> list[Claim]:
+    """λmin > 0, for what the theory promises it."""
+    wide = [c.member for c in comparisons if c.member.width >= PLENTY * task.n]
+    if not wide or wide[0].spectrum.lambda_min is None or parallel_pairs(model, task):
+        return []
+    ratios = [float(member.spectrum.lambda_min or 0) / member.spectrum.threshold for member in wide]
+    where = f"m ≥ {PLENTY} n: widths {', '.join(str(w) for w in dict.fromkeys(m.width for m in wide))}"
+    return [
+        exact_claim(
+            "kernel_is_positive_definite",
+            sentence="The kernel of every wide network is positive definite: all targets can be fitted.",
+            formula="λmin(H₀) > nC·ε·λmax(H₀), ε the rounding of the numbers",
+            hypotheses=[*setting, where, "no two inputs are parallel as the first layer sees them"],
+            predicted=(1.0, None),
+            measured=min(ratios),
+            tolerance=0.0,
+        )
+    ]
+
+
+def _rank_claim(model: Model, task: Task, setting: list[str]) -> list[Claim]:
+    """Numbers on a line, no bias: f(x) = |x| f(sign x), so the kernel has one dimension for each sign."""
+    if not isinstance(model, KernelMLP) or model.activation != "relu" or task.x[0].numel() != 1:
+        return []
+    signs = len({float(s) for s in task.x.sign().flatten() if s != 0})
+    bare = model.model_copy(update={"bias": False})
+    kernel = empirical_ntk(build_network(bare, 64, task, 0), task.x)
+    assert isinstance(kernel, Tensor)
+    found = spectrum(kernel)
+    return [
+        exact_claim(
+            "without_bias_the_rank_is_two" if signs == 2 else "without_bias_the_rank_is_one",
+            sentence="Without bias, numbers on a line are all parallel, and the kernel is singular.",
+            formula="f(x) = |x| f(sign x)  ⟹  rank H = number of signs among the inputs",
+            hypotheses=[describe(bare), "m = 64", f"n = {task.n}"],
+            predicted=float(signs),
+            measured=float((found.eigenvalues > found.threshold).sum()),
+            tolerance=0.0,
+            rivals={"full rank": float(task.n)} if task.n > 2 else None,
+        )
+    ]
+
+
+# --- training ---------------------------------------------------------------------------------------
+
+
+def _linearization_claim(
+    comparisons: Sequence[Comparison], task: Task, plan: Plan, precision: str, setting: list[str]
+) -> list[Claim]:
+    """The linearization, trained in its parameters, follows the formula to rounding."""
+    if plan.loss != "squared_error":
+        return []
+    distances = []
+    for comparison in comparisons:
+        measured = linear_residuals(comparison, task)
+        if measured is not None:
+            predicted = comparison.member.residuals(task, plan, range(len(measured)))
+            distances.append(
+                float((measured - predicted).norm(dim=1).max() / comparison.member.u0(task).norm())
+            )
+    return [
+        exact_claim(
+            "linearization_follows_descent",
+            sentence="The linearized network, trained in its weights, follows (I − ηH₀)ᵏu₀.",
+            formula="max_k ‖u_k − (I − ηH₀)ᵏu₀‖/‖u₀‖",
+            hypotheses=[*setting, "forward products, every width", f"η = {plan.lr_fraction:g} η_max"],
+            predicted=0.0,
+            measured=max(distances),
+            tolerance=1e-8 if precision == "float64" else 1e-2,
+        )
+    ]
+
+
+def _exponent_claims(
+    comparisons: Sequence[Comparison], setting: list[str], trained: list[str]
+) -> list[Claim]:
+    claims = []
+    distance = over_widths(comparisons, lambda c: c.member.distance_to_infinite)
+    if distance is not None:
+        widths, values = distance
+        claims.append(
+            exponent_claim(
+                "kernel_converges_with_width",
+                sentence="The kernel at the start approaches its limit like 1/√m.",
+                formula="‖H₀ − H∞‖/‖H∞‖ ~ m^−½: an average over m independent units",
+                hypotheses=[*setting, _widths(widths)],
+                fit=fit_exponent(widths, values),
+                predicted=-0.5,
+                rivals={"no limit": 0.0, "like 1/m": -1.0},
+            )
+        )
+    for name, sentence, formula, measure in (
+        (
+            "kernel_drift_falls_with_width",
+            "The kernel moves the less, the wider the network: at least like 1/√m.",
+            "‖H(w) − H₀‖/‖H₀‖ = O(m^−½) (Lee et al. 2019, theorem 2.1)",
+            lambda c: c.drift,
+        ),
+        (
+            "residuals_follow_the_kernel_at_the_start",
+            "What H₀ predicts becomes exact with width, at least like 1/√m.",
+            "sup_k ‖u_k − (I − ηH₀)ᵏu₀‖/‖u₀‖ = O(m^−½) (Lee et al. 2019, theorem 2.1)",
+            lambda c: c.residual_error,
+        ),
+    ):
+        found = over_widths(comparisons, measure)
+        if found is not None and "ntk" in setting[0]:
+            widths, values = found
+            claims.append(
+                exponent_claim(
+                    name, sentence, formula, [*trained, _widths(widths)],
+                    fit=fit_exponent(widths, values), predicted=(None, -0.5),
+                )
+            )  # fmt: skip
+    return claims
+
+
+def over_widths(
+    comparisons: Sequence[Comparison], measure: Callable[[Comparison], float | None]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Widths (K,) and values (K, S); None where there is one width alone, or a value is missing."""
+    widths = sorted({c.member.width for c in comparisons})
+    rows = [[measure(c) for c in comparisons if c.member.width == width] for width in widths]
+    usable = all(value is not None and math.isfinite(value) and value > 0 for row in rows for value in row)
+    if len(widths) < 2 or not usable:
+        return None
+    return np.array(widths), np.array(rows, dtype=np.float64)
+
+
+def _widths(widths: np.ndarray) -> str:
+    return f"widths {', '.join(str(int(width)) for width in widths)}"

@@ -1,0 +1,204 @@
+"""The figures of the kernel experiment, and the arrays behind them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnlab import figures
+from nnlab.experiments.drawing import numbers
+from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task, build_network
+from nnlab.experiments.ntk_claims import describe, over_widths
+from nnlab.experiments.ntk_members import (
+    Comparison,
+    Plan,
+    kernel_matrix,
+    linear_residuals,
+    loss_of,
+    measured_residuals,
+)
+from nnlab.experiments.session import generator
+from nnlab.ntk import MemoryLimitError, feature_map
+from nnlab.record import Record
+from nnlab.theory import fit_exponent
+
+FEATURES = 24  # coordinates of φ that are drawn
+EXAMPLES = 6  # whose class probabilities are drawn
+
+
+def draw(
+    model: KernelMLP | KernelCNN, task: Task, plan: Plan, comparisons: Sequence[Comparison], record: Record
+) -> None:
+    """Everything but the step sizes and the circle."""
+    done = [c for c in comparisons if c.trajectory.diverged is None]
+    widest = [c for c in done if c.member.width == done[-1].member.width]
+    _spectra(task, comparisons, record)
+    _images(widest[0], task, record)
+    _laws(model, comparisons, record)
+    _errors(comparisons, plan, record)
+    if plan.loss == "squared_error":
+        _trajectories(widest, task, plan, record)
+    else:
+        _logits(widest[0], task, plan, record)
+    if task.grid is not None:
+        _functions(task, plan, done, record)
+        _features(model, task, comparisons[0], record)
+
+
+def _by_width(comparisons: Sequence[Comparison]) -> dict[int, list[Comparison]]:
+    found: dict[int, list[Comparison]] = {}
+    for comparison in comparisons:
+        found.setdefault(comparison.member.width, []).append(comparison)
+    return found
+
+
+def _spectra(task: Task, comparisons: Sequence[Comparison], record: Record) -> None:
+    """Of the outputs that were asked for; the limit has every eigenvalue once for each of them."""
+    spectra = {
+        width: np.stack([c.member.spectrum.eigenvalues for c in group])
+        for width, group in _by_width(comparisons).items()
+    }
+    limit = comparisons[0].member.limit
+    eigenvalues = None
+    if limit is not None:
+        copies = comparisons[0].member.spectrum.size // task.n
+        each = torch.linalg.eigvalsh(limit).flip(0).repeat_interleave(copies)
+        eigenvalues = numbers(each)
+        record.save_arrays(**{"spectrum/limit": eigenvalues})
+    record.save_arrays(**{f"spectrum/{width}": values for width, values in spectra.items()})
+    threshold = max(c.member.spectrum.threshold for c in comparisons)
+    record.save_figure(figures.kernel_spectra(spectra, eigenvalues, threshold=threshold), "spectra")
+
+
+def _images(comparison: Comparison, task: Task, record: Record) -> None:
+    """H at the start and the end; with several outputs their mean, H summed over equal outputs over C."""
+    assert comparison.kernel is not None
+    start, end = (_mean_over_outputs(k) for k in (comparison.member.kernel, comparison.kernel))
+    limit = comparison.member.limit
+    arrays = {"kernel/start": start, "kernel/end": end}
+    if limit is not None:
+        arrays["kernel/limit"] = numbers(limit)
+    record.save_arrays(**arrays)
+    record.save_figure(figures.kernel_images(start, end, arrays.get("kernel/limit")), "kernel")
+
+
+def _mean_over_outputs(kernel: Tensor) -> np.ndarray:
+    return numbers(kernel.double().diagonal(dim1=2, dim2=3).mean(-1))
+
+
+def _laws(model: KernelMLP | KernelCNN, comparisons: Sequence[Comparison], record: Record) -> None:
+    """Distance to the limit, drift and error of the prediction over the width."""
+    laws = {}
+    for name, measure in (
+        ("‖H₀ − H∞‖/‖H∞‖", lambda c: c.member.distance_to_infinite),
+        ("drift ‖H − H₀‖/‖H₀‖", lambda c: c.drift),
+        ("error of the predicted residuals", lambda c: c.residual_error),
+    ):
+        found = over_widths(comparisons, measure)
+        if found is not None:
+            fit = fit_exponent(*found)
+            laws[name] = (*found, fit.slope, fit.interval)
+            record.save_arrays(**{f"widths/{name.split()[0]}": found[1]})
+    if laws:
+        record.save_figure(figures.width_scaling({describe(model): laws}, "relative distance"), "widths")
+
+
+def _errors(comparisons: Sequence[Comparison], plan: Plan, record: Record) -> None:
+    """The distance from the prediction over training."""
+    at = comparisons[0].at
+    every = plan.loss == "squared_error"
+    errors = {
+        width: np.stack([numbers(c.errors[at] if every else c.errors) for c in group])
+        for width, group in _by_width(comparisons).items()
+    }
+    record.save_arrays(steps=np.array(at), **{f"error/{width}": rows for width, rows in errors.items()})
+    record.save_figure(figures.residual_error(np.array(at), errors), "residual_error")
+
+
+def _trajectories(widest: Sequence[Comparison], task: Task, plan: Plan, record: Record) -> None:
+    """Loss of the widest networks, and the modes of the first of them."""
+    first, at = widest[0], np.array(widest[0].at)
+    member = first.member
+    linear = linear_residuals(first, task)
+    assert linear is not None
+    curves = {
+        "flow": member.flow(task, plan, first.at),
+        "descent": member.residuals(task, plan, first.at),
+        "network": measured_residuals(first, task)[first.at],
+        "linearized": linear[first.at],
+    }
+    modes = {name: numbers(values @ member.modes.vectors).T for name, values in curves.items()}  # (nC, K)
+    losses = {name: numbers(loss_of(values, plan, task)) for name, values in curves.items()}
+    network = np.stack([numbers(c.losses) for c in widest])
+    record.save_arrays(**{f"modes/{name}": values for name, values in modes.items()})
+    losses_shown = losses | {"network": network}
+    record.save_arrays(**{f"loss/{name}": values for name, values in losses_shown.items()})
+    scale = task.n if plan.reduction == "mean" else 1
+    eigenvalues = numbers(member.modes.eigenvalues) / scale
+    figure = figures.mode_trajectories(at, eigenvalues, **modes, lr=member.lr)
+    record.save_figure(figure, "modes")
+    figure = figures.loss_prediction(
+        at, losses["descent"], network, losses["linearized"][None], losses["flow"]
+    )
+    record.save_figure(figure, "loss")
+
+
+def _logits(comparison: Comparison, task: Task, plan: Plan, record: Record) -> None:
+    """Class probabilities of a few examples."""
+    member, targets = comparison.member, task.y.double().cpu().reshape(-1)
+
+    def probabilities(residuals: Tensor) -> np.ndarray:
+        scores = (residuals + targets).view(len(residuals), task.n, task.outputs)[:, :EXAMPLES]
+        return numbers(scores.softmax(-1).permute(1, 2, 0))
+
+    predicted = probabilities(member.residuals(task, plan, comparison.at))
+    measured = probabilities(measured_residuals(comparison, task)[comparison.at])
+    t = member.lr * np.array(comparison.at)
+    record.save_arrays(**{"logits/t": t, "logits/predicted": predicted, "logits/measured": measured})
+    record.save_figure(figures.logit_dynamics(t, predicted, measured), "probabilities")
+
+
+def _functions(task: Task, plan: Plan, done: Sequence[Comparison], record: Record) -> None:
+    """Network, linearization and kernel regression on the line, with a band over seeds."""
+    assert task.grid is not None
+    assert task.truth is not None
+    panels: dict[str, Any] = {}
+    for width, group in _by_width(done).items():
+        kinds = {"network": _stack([c.grid for c in group])}
+        kinds["linearization"] = _stack([c.linear_grid for c in group])
+        if plan.loss == "squared_error":
+            regressions = [c.member.regression(task) for c in group]
+            kinds["kernel regression"] = _stack([None if r is None else r.predictions for r in regressions])
+        panels[f"m = {width}"] = {name: values for name, values in kinds.items() if len(values)}
+        record.save_arrays(**{f"functions/{width}/{k}": v for k, v in panels[f"m = {width}"].items()})
+    x, truth, points, values = (
+        numbers(v.double().cpu()[:, 0]) for v in (task.grid, task.truth, task.x, task.y)
+    )
+    record.save_arrays(**{"functions/x": x, "functions/target": truth})
+    record.save_figure(figures.functions_on_line(x, truth, points, values, panels), "functions")
+
+
+def _stack(functions: Sequence[Tensor | None]) -> np.ndarray:
+    """(S, g) of those that there are."""
+    return np.array([numbers(f.double().cpu().reshape(-1)) for f in functions if f is not None])
+
+
+def _features(model: KernelMLP | KernelCNN, task: Task, comparison: Comparison, record: Record) -> None:
+    """Some coordinates of φ for the narrowest network, and its Gram matrix beside the kernel."""
+    member = comparison.member
+    network = build_network(model, member.width, task, member.seed)
+    assert task.grid is not None
+    try:
+        over_grid = feature_map(network, task.grid)[:, 0].double().cpu()
+        features = feature_map(network, task.x).double().cpu().flatten(0, 1)
+    except MemoryLimitError:
+        return  # the narrowest network is too wide to look at its features
+    # features that are 0 everywhere, of units that no input reaches, say nothing
+    alive = (over_grid.abs().amax(0) > 0).nonzero()[:, 0]
+    chosen = alive[torch.randperm(len(alive), generator=generator(member.seed, "features"))[:FEATURES]]
+    lines, gram = numbers(over_grid[:, chosen]), numbers(features @ features.T)
+    x, kernel = numbers(task.grid.double().cpu()[:, 0]), kernel_matrix(member.kernel)
+    record.save_arrays(**{"features/x": x, "features/lines": lines, "features/gram": gram})
+    record.save_figure(figures.feature_map(x, lines, gram, kernel), "features")

@@ -1,0 +1,238 @@
+"""Step sizes around η_max = 2/λmax: where the linearized network diverges, and what the network does."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from nnlab import figures
+from nnlab.experiments.drawing import numbers
+from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task, build_network
+from nnlab.experiments.ntk_members import Member, Plan, loss_of
+from nnlab.experiments.session import Session
+from nnlab.ntk import as_matrix, empirical_ntk, flow_gap, gradient_descent, gradient_flow, linearize
+from nnlab.record import Record
+from nnlab.theory import Claim, exact_claim, local_exponent_claim
+from nnlab.training.descent import Trajectory, follow
+
+CLIMB = 1.01  # of the loss, that counts as one
+LOOKS = 40  # kernels that are computed along a training
+GAPS = [2.0**-k for k in range(1, 8)]  # ηλ of the mode whose descent is held against its flow
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What is about to be tried.
+
+    Attributes:
+        member: the network.
+        multiples: step sizes in units of η_max.
+        steps: of each training.
+        plan: how the other trainings go; its loss and reduction hold here too.
+        task: the examples.
+    """
+
+    member: Member
+    multiples: Sequence[float]
+    steps: int
+    plan: Plan
+    task: Task
+
+    @property
+    def applies(self) -> bool:
+        """η_max is that of the squared error, and of a kernel that is not 0."""
+        return self.plan.loss == "squared_error" and math.isfinite(self.member.max_lr)
+
+    def factor(self, multiple: float) -> float:
+        """|1 − ηλmax|: what a step does to the leading mode of the linearized network."""
+        return abs(1 - 2 * multiple)
+
+    def predictions(self) -> dict[str, Any]:
+        """Growth of the leading mode per step, and whether the linearized network converges."""
+        if not self.applies:
+            return {}
+        return {
+            "width": self.member.width,
+            "seed": self.member.seed,
+            "eta_max": self.member.max_lr,
+            "multiples": [
+                {"multiple": m, "factor_per_step": self.factor(m), "linearization_converges": m < 1}
+                for m in self.multiples
+            ],
+        }
+
+
+def prepare(member: Member, multiples: Sequence[float], steps: int, plan: Plan, task: Task) -> Edge:
+    """The network that is to be trained with step sizes around its η_max."""
+    return Edge(member, sorted(multiples), steps, plan, task)
+
+
+def run(
+    edge: Edge, model: KernelMLP | KernelCNN, task: Task, plan: Plan, record: Record, session: Session
+) -> list[Claim]:
+    """Trains with every multiple, follows ηλmax of the kernel, and draws both figures."""
+    if not edge.applies:
+        return []
+    claims: list[Claim] = []
+    losses, sharpness = {}, {}
+    with session.reporter.bar("step sizes around η_max") as advance:
+        for done, multiple in enumerate(edge.multiples):
+            advance(done, len(edge.multiples), f"{multiple:g} η_max")
+            label = f"{multiple:g} η_max"
+            linear, network, looks = _train(edge, multiple, model, session)
+            losses[label] = (_losses(linear, edge), _losses(network, edge))
+            sharpness[label] = (np.array([k for k, _ in looks]), np.array([v for _, v in looks]))
+            claims.append(_linear_claim(edge, multiple, linear))
+            claims += _network_claims(edge, multiple, losses[label][1], sharpness[label][1])
+    arrays = {"edge/steps": np.arange(edge.steps + 1)}
+    for label, (linear_loss, network_loss) in losses.items():
+        arrays |= {f"edge/{label}/linearized": linear_loss, f"edge/{label}/network": network_loss}
+        arrays |= {f"edge/{label}/look": sharpness[label][0], f"edge/{label}/sharpness": sharpness[label][1]}
+    record.save_arrays(**arrays)
+    record.save_figure(figures.step_sizes(np.arange(edge.steps + 1), losses, sharpness), "step_sizes")
+    return claims + _flow_claims(edge, record)
+
+
+def _train(
+    edge: Edge, multiple: float, model: KernelMLP | KernelCNN, session: Session
+) -> tuple[Trajectory, Trajectory, list[tuple[int, float]]]:
+    """The linearization, the network, and (step, ηλmax) of the network's kernel."""
+    member, task = edge.member, edge.task
+    network = build_network(model, member.width, task, member.seed)
+    start = {name: value.detach() for name, value in network.named_parameters()}
+    lr = multiple * member.max_lr
+    scale = task.n if edge.plan.reduction == "mean" else 1
+    looks: list[tuple[int, float]] = []
+    every = max(1, edge.steps // LOOKS)
+
+    def observe(step: int, w: Any) -> None:
+        if step % every == 0:
+            kernel = empirical_ntk(network, task.x, params=w, memory_limit=edge.plan.memory_limit)
+            assert isinstance(kernel, Tensor)
+            largest = float(torch.linalg.eigvalsh(as_matrix(kernel).double())[-1])
+            looks.append((step, lr * largest / scale))
+
+    settings: dict[str, Any] = {"lr": lr, "steps": edge.steps, "stop": session.stop}
+    objective = edge.plan.objective(task)
+    linear = follow(linearize(network), start, task.x, objective, **settings)
+    trained = follow(
+        lambda w, x: functional_call(network, dict(w), (x,)), start, task.x, objective,
+        observe=observe, **settings,
+    )  # fmt: skip
+    return linear, trained, looks
+
+
+def _residuals(trajectory: Trajectory, edge: Edge) -> Tensor:
+    outputs = (trajectory.outputs - edge.task.y).double().cpu()
+    return outputs.reshape(len(outputs), -1)
+
+
+def _losses(trajectory: Trajectory, edge: Edge) -> np.ndarray:
+    return numbers(loss_of(_residuals(trajectory, edge), edge.plan, edge.task))
+
+
+def _setting(edge: Edge, multiple: float) -> list[str]:
+    return [
+        f"m = {edge.member.width}, seed {edge.member.seed}",
+        f"η = {multiple:g} η_max = {multiple * edge.member.max_lr:.4g}",
+        f"{edge.steps} steps, squared error ({edge.plan.reduction})",
+    ]
+
+
+def _linear_claim(edge: Edge, multiple: float, linear: Trajectory) -> Claim:
+    """Its leading mode changes by |1 − ηλmax| a step: below 1 it dies out, above it grows without end."""
+    leading = _residuals(linear, edge) @ edge.member.modes.vectors[:, 0]
+    size = leading.abs()
+    kept = size[(size > 1e-9 * size[0]) & torch.isfinite(size)]
+    measured = float((kept[-1] / kept[0]) ** (1 / max(1, len(kept) - 1)))
+    ends = "dies out" if multiple < 1 else "grows without end"
+    return exact_claim(
+        f"linearization_at_{multiple:g}_eta_max",
+        sentence=f"At {multiple:g} η_max the leading mode of the linearized network {ends}.",
+        formula="|u·v₁| changes by the factor |1 − ηλmax| a step",
+        hypotheses=_setting(edge, multiple),
+        predicted=edge.factor(multiple),
+        measured=measured,
+        tolerance=1e-6 if edge.task.x.dtype == torch.float64 else 1e-2,
+        rivals={"stays": 1.0},
+    )
+
+
+def _network_claims(edge: Edge, multiple: float, losses: np.ndarray, sharpness: np.ndarray) -> list[Claim]:
+    """Above η_max: the loss climbs first; if it comes down again, the kernel has become flatter."""
+    if multiple <= 1:
+        return []
+    known = losses[np.isfinite(losses)]
+    climb = float((np.maximum.accumulate(known[::-1])[::-1] / np.minimum.accumulate(known)).max())
+    climbs = exact_claim(
+        f"network_climbs_at_{multiple:g}_eta_max",
+        sentence=f"At {multiple:g} η_max the network's loss climbs above where it was.",
+        formula="L(w_j)/L(w_k) for k < j, the largest",
+        hypotheses=_setting(edge, multiple),
+        predicted=(CLIMB, None),
+        measured=climb,
+        tolerance=0.0,
+    )
+    if len(known) < len(losses) or climb < CLIMB or known[-1] > known[0]:
+        return [climbs]  # it diverged, or has not climbed, or not come down yet
+    settles = exact_claim(
+        f"network_settles_flatter_at_{multiple:g}_eta_max",
+        sentence=f"At {multiple:g} η_max the network settles where the kernel is flat enough for its step.",
+        formula="ηλmax(H(w_k)) ≤ 2 at the end, from ηλmax(H₀) > 2 (Lewkowycz et al. 2020)",
+        hypotheses=_setting(edge, multiple),
+        predicted=(None, 2.0),
+        measured=float(sharpness[-1]),
+        tolerance=0.0,
+        rivals={"the kernel stays": 2 * multiple},
+    )
+    return [climbs, settles]
+
+
+def _flow_claims(edge: Edge, record: Record) -> list[Claim]:
+    """The leading mode alone: descent against flow over ηλ, on the linearized network."""
+    member = edge.member
+    largest = float(member.modes.eigenvalues[0])
+    scale = edge.task.n if edge.plan.reduction == "mean" else 1
+    u0 = member.modes.vectors[:, 0]
+    steps = list(range(0, 4 * round(1 / min(GAPS)) + 1))
+    measured = []
+    for x in GAPS:
+        lr = x * scale / largest
+        settings: dict[str, Any] = {"reduction": edge.plan.reduction, "n": edge.task.n}
+        descent = gradient_descent(member.modes, u0, lr, steps, **settings)
+        flow = gradient_flow(member.modes, u0, [lr * k for k in steps], **settings)
+        measured.append(float((descent - flow).norm(dim=1).max()))
+    predicted = [flow_gap(x, 1.0).first_order for x in GAPS]
+    record.save_arrays(**{"gap/lr_lambda": np.array(GAPS), "gap/measured": np.array(measured),
+                          "gap/predicted": np.array(predicted)})  # fmt: skip
+    exact = [flow_gap(x, 1.0).exact for x in GAPS]
+    record.save_figure(figures.flow_gap(np.array(GAPS), np.array(measured), np.array(exact)), "flow_gap")
+    hypotheses = [f"the leading mode of H₀, m = {member.width}", f"ηλ from {min(GAPS):g} to {max(GAPS):g}"]
+    return [
+        local_exponent_claim(
+            "descent_is_flow_to_first_order",
+            sentence="The gap between gradient descent and gradient flow falls like the step size.",
+            formula="sup_k |(1 − ηλ)ᵏ − e^{−ηλk}| ~ η",
+            hypotheses=hypotheses,
+            sizes=[1 / x for x in GAPS],
+            values=measured,
+            predicted=-1.0,
+            tolerance=0.05,
+            rivals={"like η²": -2.0, "like √η": -0.5},
+        ),
+        exact_claim(
+            "gap_of_descent_and_flow",
+            sentence="For small steps the gap is ηλ/(2e).",
+            formula="sup_k |(1 − ηλ)ᵏ − e^{−ηλk}| → ηλ/(2e), here in units of it",
+            hypotheses=[*hypotheses, "at the smallest step"],
+            predicted=1.0,
+            measured=measured[-1] / predicted[-1],
+            tolerance=0.02,
+            rivals={"half": 0.5, "twice": 2.0},
+        ),
+    ]
