@@ -1,0 +1,79 @@
+"""What tests ask of a matplotlib figure: its words, its lines, and that nothing lies over anything else."""
+
+import itertools
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cbook import is_math_text
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+
+HOSTILE = ("$x$", "<script>alert(1)</script>", "a\nb", r"\$ \frac{", "$", "tab\tnul\x00", "\ud800", "名前")
+
+
+def texts(figure: Figure) -> list[str]:
+    """All words of a figure as they are shown: without the backslash that disarms a dollar sign."""
+    return [text.get_text().replace(r"\$", "$") for text in figure.findobj(Text) if text.get_text()]
+
+
+def lines(axes: Axes) -> list[Line2D]:
+    """The lines drawn in data coordinates: no marks at the edges, no levels across the axes."""
+    return [line for line in axes.lines if line.get_transform() == axes.transData]
+
+
+def marks(axes: Axes) -> list[Line2D]:
+    """The marks on the edges of the axes."""
+    return [line for line in axes.lines if line.get_label() == "_edge"]
+
+
+def data(line: Line2D) -> np.ndarray:
+    return np.asarray(line.get_xydata())
+
+
+def drawn_in(axes: Axes, color: str, dash: bool | None = None) -> list[np.ndarray]:
+    """The points (T, 2) of every line of one colour; only dashed or only undashed ones if asked."""
+    chosen = [line for line in lines(axes) if line.get_color() == color]
+    return [data(line) for line in chosen if dash is None or (line.get_linestyle() == "--") == dash]
+
+
+def visible_texts(figure: Figure) -> list[Text]:
+    """The texts that are drawn upright: all but slanted labels and those of ticks outside of the axes."""
+    out_of_view = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            margin = 1e-9 * (abs(high - low) if axis.get_scale() == "linear" else low)
+            for tick in axis.get_major_ticks() + axis.get_minor_ticks():
+                if not low - margin <= tick.get_loc() <= high + margin or not axes.axison:
+                    out_of_view.update({tick.label1, tick.label2})
+                if not tick.label1.get_visible():
+                    out_of_view.add(tick.label1)
+                out_of_view.add(tick.label2)
+    shown = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
+    return [text for text in shown if text not in out_of_view and text.get_rotation() in (0, 90)]
+
+
+def assert_readable(figure: Figure) -> None:
+    """Draws the figure: no text is mathematics, none leaves the canvas, and none lies over another."""
+    figure.canvas.draw()
+    for text in figure.findobj(Text):
+        assert not is_math_text(text.get_text()), text.get_text()
+    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in visible_texts(figure)]
+    canvas = figure.bbox
+    for words, box in boxes:
+        assert box.x0 >= canvas.x0 - 1, words
+        assert box.x1 <= canvas.x1 + 1, words
+        assert box.y0 >= canvas.y0 - 1, words
+        assert box.y1 <= canvas.y1 + 1, words
+    for (words, box), (others, other) in itertools.combinations(boxes, 2):
+        across = min(box.x1, other.x1) - max(box.x0, other.x0)
+        along = min(box.y1, other.y1) - max(box.y0, other.y0)
+        assert min(across, along) < 3, f"{words!r} lies over {others!r}"  # boxes include some leading
+
+
+def assert_finite_limits(figure: Figure) -> None:
+    """Lays the figure out; every axis has finite limits."""
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        assert np.isfinite([*axes.get_xlim(), *axes.get_ylim()]).all()

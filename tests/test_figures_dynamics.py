@@ -1,0 +1,329 @@
+"""Figures of training beside its prediction show both as they were given."""
+
+import numpy as np
+import pytest
+from figure_checks import HOSTILE, assert_finite_limits, assert_readable, data, drawn_in, lines, marks, texts
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from nnlab import figures
+from nnlab.errors import InputError
+from nnlab.figures.style import INK, MUTED, PALETTE
+
+Array = NDArray[np.float64]
+BLUE, VERMILLION = PALETTE[:2]
+STEPS = np.array([0.0, 1, 2, 4, 8, 16, 32])
+
+
+def title(figure: Figure) -> str:
+    return figure.get_suptitle().replace("\n", " ")
+
+
+def modes(eigenvalues: Array, lr: float, start: Array) -> tuple[Array, Array]:
+    """(r, K) coefficients of gradient flow and of gradient descent at STEPS."""
+    rate = lr * eigenvalues[:, None]
+    return start[:, None] * np.exp(-rate * STEPS), start[:, None] * (1 - rate) ** STEPS
+
+
+def verticals(axes: Axes) -> list[float]:
+    return [float(line.get_xdata()[0]) for line in axes.lines if len(set(line.get_xdata())) == 1]
+
+
+# --- modes ----------------------------------------------------------------------------------------------
+
+
+def test_modes_show_both_predictions_and_both_measurements() -> None:
+    eigenvalues, start = np.array([2.0, 0.5]), np.array([3.0, -4.0])
+    flow, descent = modes(eigenvalues, 0.1, start)
+    network, linearized = descent + 0.5, descent + 0.25
+    figure = figures.mode_trajectories(STEPS, eigenvalues, flow, descent, network, linearized, lr=0.1)
+    for axes, row in zip(figure.axes, range(2), strict=True):
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
+        for color, values in ((INK, descent), (MUTED, flow), (BLUE, linearized), (VERMILLION, network)):
+            shown = max(drawn_in(axes, color), key=len)
+            np.testing.assert_allclose(shown, np.stack([STEPS, values[row] / start[row]], axis=1)[1:])
+        half = np.log(2) / (0.1 * eigenvalues[row])
+        assert half == pytest.approx(min(verticals(axes), key=lambda x: abs(x - half)))
+        assert axes.get_title(loc="left") == (
+            f"mode {row + 1}, λ = {eigenvalues[row]:g}\nhalf-life {half:.3g} steps"
+        )
+    assert title(figure) == (  # 0.5 of ‖u₀‖ = 5
+        "In every mode the network's residual stays within 10.0 % of ‖u₀‖ of the predicted one"
+    )
+
+
+def test_of_many_modes_the_strongest_are_shown_in_their_order() -> None:
+    eigenvalues, start = 2.0 ** -np.arange(9), np.array([1, 9, 2, 8, 0.0, 7, 3, 6, -5.0])
+    flow, descent = modes(eigenvalues, 0.5, start)
+    figure = figures.mode_trajectories(STEPS, eigenvalues, flow, descent, descent, descent)
+    headings = [axes.get_title(loc="left").split(",")[0] for axes in figure.axes]
+    assert headings == [f"mode {index}" for index in (2, 4, 6, 7, 8, 9)]
+    assert (
+        figure.axes[0].get_title(loc="left").endswith(f"half-life {np.log(2) / 0.5:.3g}")
+    )  # in units of time
+    assert_readable(figure)
+
+
+def test_a_mode_that_leaves_its_panel_says_so() -> None:
+    eigenvalues = np.array([1.0])
+    flow, descent = modes(eigenvalues, 0.5, np.array([1.0]))
+    network = descent.copy()
+    network[0, 3] = 40.0
+    figure = figures.mode_trajectories(STEPS, eigenvalues, flow, descent, network, descent)
+    assert "network leaves the panel" in texts(figure)
+    assert figure.axes[0].get_ylim()[1] < 3
+    steady = figures.mode_trajectories(STEPS, eigenvalues, flow, descent, descent, descent)
+    assert "network leaves the panel" not in texts(steady)
+
+
+def test_long_trajectories_keep_a_few_marks_that_are_measured() -> None:
+    steps = np.arange(3000.0)
+    descent = 0.999 ** steps[None]
+    figure = figures.mode_trajectories(steps, [1.0], descent, descent, descent, descent)
+    for color in (BLUE, VERMILLION):
+        (points,) = drawn_in(figure.axes[0], color)
+        assert 8 <= len(points) <= 12
+        np.testing.assert_allclose(points[:, 1], 0.999 ** points[:, 0])
+        gaps = np.diff(np.log(points[4:, 0]))
+        assert gaps.max() < 1.5 * gaps.min()
+
+
+def test_modes_refuse_shapes_that_do_not_fit() -> None:
+    good = np.ones((2, 7))
+    with pytest.raises(InputError, match=r"modes \(network\) must have the shape \(2, 7\), not \(2, 6\)"):
+        figures.mode_trajectories(STEPS, [1, 2], good, good, good[:, 1:], good)
+
+
+# --- losses and residuals -------------------------------------------------------------------------------
+
+
+def test_the_loss_lies_beside_its_prediction() -> None:
+    predicted = np.exp(-STEPS / 8)
+    network, linearized = np.outer([1.0, 2.0, 4.0], predicted), np.outer([0.5, 1.0, 1.5], predicted)
+    figure = figures.loss_prediction(STEPS, predicted, network, linearized, 0.9 * predicted)
+    (axes,) = figure.axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    expected = {INK: predicted, MUTED: 0.9 * predicted, VERMILLION: 2 * predicted, BLUE: predicted}
+    for color, values in expected.items():
+        (line,) = drawn_in(axes, color)
+        np.testing.assert_allclose(line, np.stack([STEPS, values], axis=1)[1:])
+    corners = np.concatenate([band.get_paths()[0].vertices for band in axes.findobj(PolyCollection)])
+    for scale in (0.5, 1.5, 1.0, 4.0):
+        assert np.isclose(corners, [1, scale * predicted[1]]).all(axis=1).any()
+    assert title(figure) == "The network's loss stays within a factor of 2 of the predicted one"
+    faster = figures.loss_prediction(STEPS, predicted, 0.2 * network, linearized)
+    assert "within a factor of 2.5 of" in title(faster)
+    assert_readable(figure)
+
+
+def test_losses_at_the_level_of_rounding_are_not_compared() -> None:
+    predicted = 10.0 ** -(np.arange(7)[None] ** 1.5)
+    network = np.maximum(1.5 * predicted, 1e-7)
+    words = title(figures.loss_prediction(STEPS, predicted[0], network, network))
+    assert "within a factor of 1.5 of the predicted one, until it has fallen to 10⁻⁸ of its start" in words
+
+
+def test_networks_that_diverge_are_counted() -> None:
+    predicted = np.exp(-STEPS)
+    network = np.stack([predicted, predicted, np.where(STEPS > 4, np.nan, 100 * predicted)])
+    figure = figures.loss_prediction(STEPS, predicted, network, predicted[None])
+    assert "1 of 3 networks diverged" in figure.axes[0].get_xlabel()
+    all_lost = figures.loss_prediction(STEPS, predicted, network[2:], predicted[None])
+    assert "diverges" in title(all_lost)
+    assert [list(mark.get_xdata()) for mark in marks(all_lost.axes[0])] == [[8]]
+
+
+def test_residual_errors_fall_with_the_width() -> None:
+    shape = STEPS / (1 + STEPS)
+    errors = {256: np.outer([0.01, 0.02, 0.03], shape), 64: np.outer([0.1, 0.2, 0.3], shape)}
+    figure = figures.residual_error(STEPS, errors)
+    (axes,) = figure.axes
+    narrow, wide = (data(line) for line in lines(axes))
+    np.testing.assert_allclose(narrow, np.stack([STEPS, 0.2 * shape], axis=1)[1:])
+    np.testing.assert_allclose(wide, np.stack([STEPS, 0.02 * shape], axis=1)[1:])
+    assert {"m = 64", "m = 256"} <= set(texts(figure))
+    assert title(figure) == (
+        "Wide networks train as predicted: "
+        "the residual is off by at most 19.4 % at m = 64, by 1.9 % at m = 256"
+    )
+    assert_readable(figure)
+    same = figures.residual_error(STEPS, {64: errors[256], 256: errors[64]})
+    assert title(same).startswith("Width does not help here")
+
+
+# --- functions ------------------------------------------------------------------------------------------
+
+
+def test_functions_are_means_with_bands_under_the_points() -> None:
+    x = np.linspace(-1, 1, 11)
+    network = np.stack([x**2, x**2 + 0.2, x**2 + 0.4])
+    panels = {"$m$ = 64": {"network": network, "kernel": network - 0.1}, "m = 256": {"network": network}}
+    figure = figures.functions_on_line(x, x**2, [-0.5, 0.5], [0.25, 0.3], panels)
+    first, second = figure.axes
+    (mean,) = drawn_in(first, VERMILLION)
+    np.testing.assert_allclose(mean, np.stack([x, x**2 + 0.2], axis=1))
+    corners = first.findobj(PolyCollection)[0].get_paths()[0].vertices
+    for end in (network[0], network[2]):
+        assert np.isclose(corners, [x[3], end[3]]).all(axis=1).any()
+    target, points = drawn_in(first, INK)
+    np.testing.assert_allclose(target, np.stack([x, x**2], axis=1))
+    np.testing.assert_array_equal(points, [[-0.5, 0.25], [0.5, 0.3]])
+    assert first.get_ylim() == second.get_ylim()
+    assert title(figure) == "Network and kernel are up to 0.1 apart at $m$ = 64".replace("$", r"\$")
+    assert_readable(figure)
+
+
+def test_functions_that_run_away_do_not_flatten_the_others() -> None:
+    x = np.linspace(-1, 1, 5)
+    wild = np.stack([x, 1000 * x**3, np.full(5, np.nan)])
+    figure = figures.functions_on_line(x, x, x, x, {"m = 4": {"network": wild}})
+    low, high = figure.axes[0].get_ylim()
+    assert -4 < low < -2 < 2 < high < 4
+    assert figure.axes[0].get_title(loc="left") == "m = 4 (1 seed not finite)"
+
+
+def test_functions_at_eight_widths_stay_readable() -> None:
+    x = np.linspace(-1, 1, 7)
+    kinds = dict.fromkeys(["network", "linearization", "kernel regression", *HOSTILE[:2]], np.tile(x, (2, 1)))
+    figure = figures.functions_on_line(x, x, x, x, {f"m = {2**k}": kinds for k in range(4, 12)})
+    assert_readable(figure)
+    with pytest.raises(InputError, match=r"'network' at 'm = 4' must have the shape \(seeds, 7\)"):
+        figures.functions_on_line(x, x, x, x, {"m = 4": {"network": np.ones((2, 6))}})
+
+
+# --- step sizes -----------------------------------------------------------------------------------------
+
+
+def test_step_sizes_show_losses_and_sharpness_around_the_edge() -> None:
+    down, up = np.exp(-STEPS / 9), np.exp(STEPS)
+    losses = {"0.9 η_max": (down, 0.9 * down), "1.1 η_max": (up, np.where(STEPS < 3, 1 + STEPS, 0.5))}
+    sharpness = {"0.9 η_max": ([0, 16], [1.8, 1.7]), "1.1 η_max": ([0, 16, 32], [2.2, 2.4, 1.9])}
+    figure = figures.step_sizes(STEPS, losses, sharpness)
+    grid = np.reshape(figure.axes, (2, 2))
+    for column, name in enumerate(losses):
+        upper, lower = grid[:, column]
+        assert upper.get_title(loc="left") == name
+        for color, values in zip((BLUE, VERMILLION), losses[name], strict=True):
+            (line,) = drawn_in(upper, color)
+            np.testing.assert_allclose(line, np.stack([STEPS, values], axis=1)[1:])
+        (line,) = drawn_in(lower, VERMILLION)
+        np.testing.assert_allclose(line, np.transpose(sharpness[name])[1:])
+        assert [2, 2] in [list(level.get_ydata()) for level in lower.lines]
+        assert lower.get_xlabel() == "step k"
+    assert grid[0, 0].get_ylim()[1] < 1e6  # e³² leaves the panel
+    assert title(figure) == (
+        "The loss ends below its start: for the linearization at 0.9 η_max, "
+        "for the network at 0.9 and 1.1 η_max"
+    )
+    assert_readable(figure)
+
+
+def test_a_step_size_without_sharpness_leaves_the_others_theirs() -> None:
+    losses = {name: (STEPS, np.where(STEPS > 4, np.nan, STEPS)) for name in ("a", "$b$")}
+    figure = figures.step_sizes(STEPS, losses, {"a": (STEPS, STEPS)})
+    assert "not measured" in texts(figure)
+    assert len(figure.axes[2].get_yticks()) > 1
+    assert "× no longer finite" in figure.axes[3].get_xlabel()
+    assert title(figure).endswith("for the linearization at no step size, for the network at no step size")
+    with pytest.raises(InputError, match="network's loss at 'a' has 2 values for 7 x values"):
+        figures.step_sizes(STEPS, {"a": (STEPS, [1, 2])}, {})
+
+
+def test_many_step_sizes_stay_readable() -> None:
+    names = [
+        HOSTILE[0],
+        HOSTILE[1],
+        "0.95 η_max",
+        "1.05 η_max",
+        "a step size with a name too long for one line",
+    ]
+    loss = (1 / (1 + STEPS), np.zeros(7))
+    assert_readable(
+        figures.step_sizes(STEPS, dict.fromkeys(names, loss), dict.fromkeys(names, (STEPS, STEPS)))
+    )
+
+
+def test_the_gap_to_the_flow_lies_beside_both_laws() -> None:
+    x = np.array([1.0, 0.01, 0.1])
+    k = np.arange(2000)
+    exact = np.array([np.abs((1 - a) ** k - np.exp(-a * k)).max() for a in x])
+    figure = figures.flow_gap(x, 1.1 * exact, exact)
+    (axes,) = figure.axes
+    ascending = [1, 2, 0]
+    for color, values in ((VERMILLION, 1.1 * exact), (BLUE, exact), (INK, x / (2 * np.e))):
+        (line,) = drawn_in(axes, color)
+        np.testing.assert_allclose(line, np.stack([x, values], axis=1)[ascending])
+    ratio = 1.1 * exact[1] / (0.01 / (2 * np.e))
+    assert ratio == pytest.approx(1.1, rel=0.01)  # first order holds at ηλ = 0.01
+    assert title(figure) == (
+        f"Small steps follow the flow: at ηλ = 0.01 the gap is {ratio:.3g} times ηλ/(2e)"
+    )
+    assert_readable(figure)
+
+
+# --- logits ---------------------------------------------------------------------------------------------
+
+
+def test_outputs_are_lines_and_marks_of_one_colour_per_class() -> None:
+    t = np.linspace(0, 3, 7)
+    predicted = np.random.default_rng(0).random((8, 3, 7))
+    measured = predicted + 0.25
+    figure = figures.logit_dynamics(t, predicted, measured, class_names=HOSTILE[:3])
+    assert len(figure.axes) == 6
+    for index, axes in enumerate(figure.axes):
+        assert axes.get_title(loc="left") == f"example {index + 1}"
+        for label in range(3):
+            line, points = drawn_in(axes, PALETTE[label])
+            np.testing.assert_allclose(line, np.stack([t, predicted[index, label]], axis=1))
+            np.testing.assert_allclose(points, np.stack([t, measured[index, label]], axis=1))
+    assert title(figure).endswith("differ by at most 0.25")
+    assert {"$x$", r"a\nb"} <= set(texts(figure))
+    assert_readable(figure)
+
+
+def test_logits_refuse_shapes_and_names_that_do_not_fit() -> None:
+    with pytest.raises(
+        InputError, match=r"\(1, 2, 3\) predicted and \(1, 2, 4\) measured outputs for 3 times"
+    ):
+        figures.logit_dynamics([0, 1, 2], np.ones((1, 2, 3)), np.ones((1, 2, 4)))
+    with pytest.raises(InputError, match="1 class names for 2 classes"):
+        figures.logit_dynamics([0, 1, 2], np.ones((1, 2, 3)), np.ones((1, 2, 3)), class_names=["a"])
+
+
+# --- strange numbers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values", [[], [np.nan], [0.0], [np.nan, np.inf, -np.inf], [-1.0, 0.0, 1.0], [1e-320, 1.0, 1e308]]
+)
+def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> None:
+    x, steps = np.array(values), np.arange(len(values))
+    rows = np.tile(x, (2, 1))
+    square = np.outer(x, np.ones(len(x))) if len(x) else np.zeros((0, 0))
+    strange = [
+        figures.mode_trajectories(steps, x, square, square, square, square, lr=0.1),
+        figures.mode_trajectories(x, x, square, square, square, square),
+        figures.loss_prediction(steps, x, rows, rows, x),
+        figures.residual_error(steps, {16: rows, 64: np.zeros((0, 0))}),
+        figures.functions_on_line(steps, x, x, x, {"a": {"b": rows, "c": rows}}),
+        figures.step_sizes(x, {"a": (x, x)}, {"a": (x, x)}),
+        figures.step_sizes(steps, dict.fromkeys("abcd", (x, x)), dict.fromkeys("abc", (steps, x))),
+        figures.flow_gap(x, x, x),
+        figures.logit_dynamics(x, np.tile(x, (2, 3, 1)), np.tile(x, (2, 3, 1))),
+    ]
+    for figure in strange:
+        assert_finite_limits(figure)
+
+
+def test_nothing_at_all_is_drawn_without_a_warning() -> None:
+    empty = [
+        figures.residual_error([], {}),
+        figures.step_sizes([], {}, {}),
+        figures.functions_on_line([], [], [], [], {}),
+        figures.logit_dynamics([], [], []),
+        figures.mode_trajectories([], [], [], [], [], []),
+    ]
+    for figure in empty:
+        assert_finite_limits(figure)
