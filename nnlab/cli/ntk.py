@@ -14,7 +14,7 @@ def ntk(
         str, typer.Option(help="A YAML file or shipped config of an experiment over widths.")
     ] = "ntk",
     data: Annotated[
-        str | None, typer.Option(help="line, circle, digits, mnist or cifar10.")
+        str | None, typer.Option(help="line, circle, digits, mnist, fashion_mnist, cifar10 or image_folder.")
     ] = None,
     examples: Annotated[int | None, typer.Option(help="How many points.")] = None,
     model: Annotated[str | None, typer.Option(help="mlp or cnn.")] = None,

@@ -39,15 +39,19 @@ def run_config(
 def checked_config(config: str, sets: list[str], flags: Iterable[Flag]) -> "Experiment":
     """The config of the command line: a flag beats --set, which beats the file.
 
-    A flag for a whole section, such as --data, comes before those for keys inside it.
+    A flag that names a whole section, such as --data, starts it anew; --set and other flags then fill it.
     """
     from nnlab.config import apply_sets, check, read_source
     from nnlab.experiments import CONFIG_CLASSES
 
     source = read_source(config)
+    given = [flag for flag in flags if flag.value is not None]
+    for flag in given:
+        if isinstance(flag.value, dict):
+            source.override(flag.path, flag.value, f"{flag.name} {_typed(flag.value)}")
     apply_sets(source, sets)
-    for flag in flags:
-        if flag.value is not None:
+    for flag in given:
+        if not isinstance(flag.value, dict):
             source.override(flag.path, flag.value, f"{flag.name} {_typed(flag.value)}")
     source.values.setdefault("name", _name(source.where))
     return check(source, CONFIG_CLASSES)

@@ -8,7 +8,16 @@ import torch
 from pydantic import Field, FiniteFloat, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
-from nnlab.config import ActivationName, Count, DigitsData, PathText, Section, TorchvisionData, Training
+from nnlab.config import (
+    ActivationName,
+    Count,
+    DigitsData,
+    ImageFolderData,
+    PathText,
+    Section,
+    TorchvisionData,
+    Training,
+)
 from nnlab.data import target_function
 from nnlab.errors import InputError
 from nnlab.experiments.session import Session, dtype_of, generator, select_device
@@ -37,7 +46,7 @@ class CirclePoints(Section):
 class ImagePoints(Section):
     """The first training images of a set, standardized; classes become one-hot targets."""
 
-    name: Literal["digits", "mnist", "cifar10"]
+    name: Literal["digits", "mnist", "fashion_mnist", "cifar10", "image_folder"]
     examples: Count = 64
     root: PathText | None = None
     download: bool = False
@@ -139,17 +148,7 @@ def _circle(points: CirclePoints) -> Task:
 
 
 def _images(points: ImagePoints, training: Training, session: Session) -> Task:
-    if points.name == "digits":
-        section: DigitsData | TorchvisionData = DigitsData(name="digits", batch_size="full", validation=0.0)
-    else:
-        section = TorchvisionData(
-            name=points.name,
-            root=points.root,
-            download=points.download,
-            batch_size="full",
-            validation=0.0,
-        )
-    data = session.data(section, training)
+    data = session.data(_image_set(points), training)
     if points.examples > len(data.train):
         raise InputError(
             f"data.examples: {points.examples}: {points.name} has {len(data.train)} training images"
@@ -158,6 +157,17 @@ def _images(points: ImagePoints, training: Training, session: Session) -> Task:
     labels = data.train.targets[: points.examples]
     y = torch.nn.functional.one_hot(labels, data.outputs).to(x.dtype)
     return Task(x, y, labels)
+
+
+def _image_set(points: ImagePoints) -> DigitsData | TorchvisionData | ImageFolderData:
+    """All of the training images, none held out."""
+    if points.name == "digits":
+        return DigitsData(name="digits", batch_size="full", validation=0.0)
+    if points.name == "image_folder":
+        return ImageFolderData(name="image_folder", root=points.root, batch_size="full", validation=0.0)
+    return TorchvisionData(
+        name=points.name, root=points.root, download=points.download, batch_size="full", validation=0.0
+    )
 
 
 # --- networks ---------------------------------------------------------------------------------------
@@ -177,7 +187,7 @@ def build_network(model: KernelMLP | KernelCNN, width: int, task: Task, seed: in
             generator=random,
         )  # fmt: skip
     elif task.x.ndim != 4:
-        raise InputError("model.name: cnn needs images: data.name: digits, mnist or cifar10")
+        raise InputError("model.name: cnn needs images: data.name: digits, mnist, fashion_mnist, cifar10 or image_folder")
     else:
         shape = task.x.shape[1], task.x.shape[2], task.x.shape[3]
         channels = [width] * model.depth

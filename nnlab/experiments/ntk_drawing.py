@@ -10,7 +10,7 @@ from torch import Tensor
 from nnlab import figures
 from nnlab.experiments.drawing import numbers
 from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task, build_network
-from nnlab.experiments.ntk_claims import describe, over_widths
+from nnlab.experiments.ntk_claims import over_widths
 from nnlab.experiments.ntk_members import (
     Comparison,
     Plan,
@@ -94,7 +94,7 @@ def _laws(model: KernelMLP | KernelCNN, comparisons: Sequence[Comparison], recor
     for name, measure in (
         ("‖H₀ − H∞‖/‖H∞‖", lambda c: c.member.distance_to_infinite),
         ("drift ‖H − H₀‖/‖H₀‖", lambda c: c.drift),
-        ("error of the predicted residuals", lambda c: c.residual_error),
+        ("prediction error", lambda c: c.residual_error),
     ):
         found = over_widths(comparisons, measure)
         if found is not None:
@@ -102,7 +102,14 @@ def _laws(model: KernelMLP | KernelCNN, comparisons: Sequence[Comparison], recor
             laws[name] = (*found, fit.slope, fit.interval)
             record.save_arrays(**{f"widths/{name.split()[0]}": found[1]})
     if laws:
-        record.save_figure(figures.width_scaling({describe(model): laws}, "relative distance"), "widths")
+        record.save_figure(figures.width_scaling({_short(model): laws}, "relative distance"), "widths")
+
+
+def _short(model: KernelMLP | KernelCNN) -> str:
+    """The network in a few words, for a panel."""
+    if isinstance(model, KernelCNN):
+        return f"CNN, {model.depth} blocks"
+    return f"{model.parameterization}, {model.depth} hidden layer{'s' * (model.depth > 1)}"
 
 
 def _errors(comparisons: Sequence[Comparison], plan: Plan, record: Record) -> None:

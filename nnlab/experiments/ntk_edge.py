@@ -21,7 +21,9 @@ from nnlab.theory import Claim, exact_claim, local_exponent_claim
 from nnlab.training.descent import Trajectory, follow
 
 CLIMB = 1.01  # of the loss, that counts as one
-LOOKS = 40  # kernels that are computed along a training
+LOOKS = 40  # kernels that are computed along a training; of large ones a few
+LARGE = 300  # rows of a kernel
+FEW_LOOKS = 10
 GAPS = [2.0**-k for k in range(1, 8)]  # ηλ of the mode whose descent is held against its flow
 
 
@@ -88,7 +90,8 @@ def run(
             losses[label] = (_losses(linear, edge), _losses(network, edge))
             sharpness[label] = (np.array([k for k, _ in looks]), np.array([v for _, v in looks]))
             claims.append(_linear_claim(edge, multiple, linear))
-            claims += _network_claims(edge, multiple, losses[label][1], sharpness[label][1])
+            if isinstance(model, KernelMLP) and model.parameterization == "ntk":
+                claims += _network_claims(edge, multiple, losses[label][1], sharpness[label][1])
     arrays = {"edge/steps": np.arange(edge.steps + 1)}
     for label, (linear_loss, network_loss) in losses.items():
         arrays |= {f"edge/{label}/linearized": linear_loss, f"edge/{label}/network": network_loss}
@@ -108,7 +111,7 @@ def _train(
     lr = multiple * member.max_lr
     scale = task.n if edge.plan.reduction == "mean" else 1
     looks: list[tuple[int, float]] = []
-    every = max(1, edge.steps // LOOKS)
+    every = max(1, edge.steps // (FEW_LOOKS if member.spectrum.size > LARGE else LOOKS))
 
     def observe(step: int, w: Any) -> None:
         if step % every == 0:
@@ -164,7 +167,11 @@ def _linear_claim(edge: Edge, multiple: float, linear: Trajectory) -> Claim:
 
 
 def _network_claims(edge: Edge, multiple: float, losses: np.ndarray, sharpness: np.ndarray) -> list[Claim]:
-    """Above η_max: the loss climbs first; if it comes down again, the kernel has become flatter."""
+    """Above η_max: the loss climbs first; if it comes down again, the kernel has become flatter.
+
+    For the ntk parameterization alone: in the standard one a narrow network leaves the steep region within a
+    step or two, before its loss could climb.
+    """
     if multiple <= 1:
         return []
     known = losses[np.isfinite(losses)]

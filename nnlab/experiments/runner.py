@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nnlab.config import Experiment, TrainingExperiment, check, source_from_file, to_yaml
+from nnlab.config import Experiment, check, source_from_file, to_yaml
 from nnlab.errors import Diverged, ExperimentError, InputError, Interrupted, NnlabError
 from nnlab.experiments import CONFIG_CLASSES, EXPERIMENTS
 from nnlab.experiments.session import Session, select_device, stoppable
@@ -68,9 +68,8 @@ def _facts(config: Experiment) -> dict[str, Any]:
 
 
 def _new_record(config: Experiment, parent: Any, stem: str) -> Record:
-    device = "cpu"
-    if isinstance(config, TrainingExperiment):
-        device = str(select_device(config.training))
+    training = getattr(config, "training", None)
+    device = "cpu" if training is None else str(select_device(training))
     return Record(parent, stem, to_yaml(config), _facts(config), device)
 
 

@@ -268,13 +268,16 @@ def _way(task: _Task, method: Method, limit: int) -> _Way:
 def _costs(task: _Task, plans: Sequence[Plan]) -> Costs:
     """Bytes: a pass keeps what autograd saves, and makes gradients and patches of one layer beside."""
     numbers = sum(plan.numbers for plan in plans)
-    layer = max(plan.layer.positions * (plan.layer.inputs + 2 * plan.layer.units) for plan in plans)
+    rows = [plan.layer for plan in plans if plan.treatment == "rows"]
+    patches = sum(layer.positions * layer.inputs for layer in rows)
+    weights = max((3 * layer.size for layer in rows), default=0)
+    gradients = max(3 * plan.layer.positions * plan.layer.units for plan in plans)
     by_torch = max((plan.numbers for plan in plans if plan.treatment == "jacobian"), default=0)
     vectorized = task.outputs * task.saved if by_torch else 0  # vmap takes all outputs through at once
     pair = task.outputs**2 if task.output == "full" else 1
     return Costs(
         factors=numbers * task.itemsize,
-        pass_=2 * task.saved + 2 * vectorized + (2 * layer + 2 * by_torch) * task.itemsize,
+        pass_=2 * task.saved + 2 * vectorized + (patches + weights + gradients + 2 * by_torch) * task.itemsize,
         pair=3 * pair * task.itemsize,
     )
 

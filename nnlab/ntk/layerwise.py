@@ -97,7 +97,7 @@ def _factors(network: Network, plans: Sequence[Plan], output: Output, x: Tensor)
         elif plan.treatment == "rows":
             found.append(Factor(None, gradients[number]))
         else:
-            found.append(_outer(layer, calls[layer.module], gradients[number]))
+            found.append(_outer(layer, calls, gradients[number]))
     return found
 
 
@@ -124,9 +124,9 @@ def _chain(
     return Factor(call.inputs.detach(), slopes[:, None], layer.scale, layer.constant)
 
 
-def _outer(layer: Layer, calls: Sequence[Call], gradients: Tensor) -> AnyFactor:
+def _outer(layer: Layer, calls: dict[nn.Module, list[Call]], gradients: Tensor) -> AnyFactor:
     assert layer.module is not None
-    inputs = torch.cat([input_rows(layer.module, call.inputs.detach()) for call in calls], 1)  # (n, T, d)
+    inputs = _all_inputs(layer.module, calls)  # (n, T, d)
     if layer.positions == 1:
         return Factor(inputs[:, 0], gradients[:, :, 0], layer.scale, layer.constant)
     return PositionFactor(inputs, gradients, layer.scale, layer.constant)
@@ -139,6 +139,7 @@ def _backward(scores: Tensor, plans: Sequence[Plan], calls: dict[nn.Module, list
     found: dict[int, Tensor] = {}
     if not wanted:
         return found
+    seen = {i: _all_inputs(_module(plan), calls) for i, plan in wanted if plan.treatment == "rows"}
     n, outputs = scores.shape
     for c in range(outputs):
         taken = iter(
@@ -147,7 +148,7 @@ def _backward(scores: Tensor, plans: Sequence[Plan], calls: dict[nn.Module, list
         for i, plan in wanted:
             module, uses = _module(plan), calls[_module(plan)]
             g = torch.cat([gradient_rows(module, next(taken)) for _ in uses], 1)  # (n, T, m)
-            value = _weight_rows(plan.layer, uses, g) if plan.treatment == "rows" else g
+            value = _weight_rows(plan.layer, seen[i], g) if plan.treatment == "rows" else g
             if i not in found:
                 found[i] = value.new_empty(n, outputs, *value.shape[1:])
             found[i][:, c] = value
@@ -159,10 +160,13 @@ def _module(plan: Plan) -> nn.Module:
     return plan.layer.module
 
 
-def _weight_rows(layer: Layer, calls: Sequence[Call], g: Tensor) -> Tensor:
+def _all_inputs(module: nn.Module, calls: dict[nn.Module, list[Call]]) -> Tensor:
+    """What the units see, at the positions of all uses: (n, T, groups·d)."""
+    return torch.cat([input_rows(module, call.inputs.detach()) for call in calls[module]], 1)
+
+
+def _weight_rows(layer: Layer, h: Tensor, g: Tensor) -> Tensor:
     """∂f_c/∂(W, b) = Σₜ gₜ hₜᵀ, Σₜ gₜ of every example: (n, p). Channels of a group see their own inputs."""
-    assert layer.module is not None
-    h = torch.cat([input_rows(layer.module, call.inputs.detach()) for call in calls], 1)  # (n, T, groups·d)
     rows = []
     if layer.scale:
         groups = h.shape[-1] // layer.inputs
