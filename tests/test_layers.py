@@ -1,6 +1,6 @@
 """Imports run one way: a file may import its own layer and those below it, and nothing back up.
 
-cli -> bench -> experiments -> models, data, training, theory -> record -> events, figures -> errors
+cli -> bench -> experiments -> models, data, training, ntk, theory -> record -> events, figures -> errors
 """
 
 import ast
@@ -23,6 +23,7 @@ ALLOWED = {
     "theory": LEAVES,
     "models": LEAVES,
     "data": LEAVES,
+    "ntk": LEAVES | {"models"},
     "training": LEAVES | BELOW_RECORD | {"record", "models", "data"},
 }
 ALLOWED["experiments"] = {*ALLOWED}

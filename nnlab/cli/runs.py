@@ -72,7 +72,7 @@ def _headline(run: "Run") -> str:
 @app.command()
 def show(run: Path, as_json: AsJson = False) -> None:
     """One run: metrics, results, claims and files."""
-    from nnlab.cli.train import report
+    from nnlab.cli.run import report
     from nnlab.record import open_run
 
     found = open_run(run)

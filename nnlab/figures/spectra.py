@@ -18,7 +18,16 @@ from nnlab.figures.bands import (
     width_looks,
     write_at,
 )
-from nnlab.figures.scales import ZERO_NOTE, FloatArray, as_array, log_axis, positive, ticks_at, with_notes
+from nnlab.figures.scales import (
+    ZERO_NOTE,
+    FloatArray,
+    as_array,
+    log_axis,
+    positive,
+    ticks_at,
+    whole_numbers,
+    with_notes,
+)
 from nnlab.figures.style import (
     DOUBLE,
     FONT_TICK,
@@ -137,6 +146,7 @@ def _spectra_panel(
         log_axis(axes.xaxis, np.array([1.0, most]))
     else:
         axes.set_xlim(0.5, max(most, 1) + 0.5)
+        whole_numbers(axes.xaxis)
     _rounding_zone(axes, known)
     notes: list[str] = []
     for width, spectrum in known.items():

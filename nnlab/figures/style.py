@@ -138,7 +138,7 @@ def bare(axes: Axes) -> None:
 
 def panel_title(axes: Axes, text: str) -> None:
     """The heading of one panel among several; `text` already plain."""
-    axes.set_title(text, fontsize=FONT_LABEL, family=list(families()), color=INK, loc="left")
+    axes.set_title(text, fontsize=FONT_LABEL, family=list(families()), color=INK, loc="left", pad=9)
 
 
 def write(

@@ -102,7 +102,10 @@ def wrap(line: str, width: float, size: float) -> list[str]:
 
 
 def _pieces(word: str, width: float, size: float) -> list[str]:
-    fitting = max(1, int(len(word) * width / max(width_in_points(word, size), width)))
+    needed = width_in_points(word, size)
+    if needed <= width:
+        return [word]
+    fitting = max(1, int(len(word) * width / needed))
     return [word[start : start + fitting] for start in range(0, len(word), fitting)]
 
 
