@@ -57,6 +57,15 @@ BatchSize = Annotated[
 ]
 
 
+def _distinct(values: list[Any]) -> list[Any]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"names {value} twice; give each value once")
+    return values
+
+
+Distinct = AfterValidator(_distinct)  # for lists whose values each become a training of their own
+
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 StepSize = Annotated[float, Field(gt=0, le=1e30)]  # float32 ends at 3.4e38, and a step may multiply it

@@ -1,11 +1,11 @@
 """All activation functions side by side: their slopes, and what a network learns with each."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 
 from nnlab import figures
-from nnlab.config import ActivationName, CustomModel, TrainingExperiment
+from nnlab.config import ActivationName, CustomModel, Distinct, TrainingExperiment
 from nnlab.errors import InputError
 from nnlab.experiments.drawing import activation_curve
 from nnlab.experiments.outcome import Outcome
@@ -23,7 +23,7 @@ class Config(TrainingExperiment):
     """Trains one architecture with each activation, everything else equal."""
 
     experiment: Literal["activations"]
-    activations: list[ActivationName] = ALL
+    activations: Annotated[list[ActivationName], Distinct] = ALL
 
 
 def run(config: Config, record: Record, session: Session) -> Outcome:

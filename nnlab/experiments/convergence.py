@@ -1,6 +1,6 @@
 """Gradient descent against the optimum: the distance over steps, and the linear rate predicted for it."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from nnlab import figures
-from nnlab.config import MLPModel, SGDOptimizer, TrainingExperiment
+from nnlab.config import Distinct, MLPModel, SGDOptimizer, TrainingExperiment
 from nnlab.errors import InputError
 from nnlab.experiments.drawing import numbers
 from nnlab.experiments.outcome import Outcome
@@ -36,7 +36,7 @@ class Config(TrainingExperiment):
     """Softmax regression with L2, by gradient descent at multiples of the step size that is guaranteed."""
 
     experiment: Literal["convergence"]
-    multiples: list[PositiveFloat] = Field([0.1, 0.5, 1.0, 10.0], min_length=1)
+    multiples: Annotated[list[PositiveFloat], Distinct] = Field([0.1, 0.5, 1.0, 10.0], min_length=1)
 
 
 def run(config: Config, record: Record, session: Session) -> Outcome:

@@ -1,13 +1,13 @@
 """L2, L1 and the elastic net over λ: accuracy, zeros, size of the weights, optimality conditions."""
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, PositiveFloat
 
 from nnlab import figures
-from nnlab.config import SGDOptimizer, TrainingExperiment
+from nnlab.config import Distinct, SGDOptimizer, TrainingExperiment
 from nnlab.errors import InputError
 from nnlab.experiments.classify import largest_kkt_violation, smooth_gradients
 from nnlab.experiments.outcome import Outcome
@@ -25,8 +25,8 @@ class Config(TrainingExperiment):
     """Trains the same model with every penalty and every strength to its optimum."""
 
     experiment: Literal["regularization"]
-    penalties: list[PenaltyName] = Field(["l2", "l1", "elastic_net"], min_length=1)
-    strengths: list[PositiveFloat] = Field([0.001, 0.003, 0.01, 0.03, 0.1], min_length=1)
+    penalties: Annotated[list[PenaltyName], Distinct] = Field(["l2", "l1", "elastic_net"], min_length=1)
+    strengths: Annotated[list[PositiveFloat], Distinct] = Field([0.001, 0.003, 0.01, 0.03, 0.1], min_length=1)
 
 
 def run(config: Config, record: Record, session: Session) -> Outcome:

@@ -19,6 +19,9 @@ from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim, local_exponent_claim
 
 
+LEAST_EPOCHS = 64  # six octaves, over which growth can be told
+
+
 class Config(TrainingExperiment):
     """Softmax regression of two classes by full-batch gradient descent, for many steps."""
 
@@ -39,6 +42,11 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         raise InputError(
             "experiment: separable: no line separates the classes of these data; for data.name: blobs "
             "a larger data.radius or a smaller data.spread does"
+        )
+    if config.training.epochs < LEAST_EPOCHS * config.training.evaluate_every:
+        raise InputError(
+            f"training.epochs: {config.training.epochs}: experiment: separable is about growth over many steps; "
+            f"allowed: at least {LEAST_EPOCHS} times training.evaluate_every"
         )
     record.start()
     margin = float(1 / np.linalg.norm(direction))

@@ -1,12 +1,12 @@
 """Full batch against mini-batches: the noise of the gradient, and what an epoch buys with each."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from nnlab import figures
-from nnlab.config import BatchSize, TrainingExperiment
+from nnlab.config import BatchSize, Count, Distinct, TrainingExperiment
 from nnlab.errors import InputError, Interrupted
 from nnlab.experiments.outcome import Outcome
 from nnlab.experiments.session import Session, generator
@@ -22,8 +22,8 @@ class Config(TrainingExperiment):
     """Trains with each batch size for the same number of epochs; measures gradient noise at the start."""
 
     experiment: Literal["sgd_vs_gd"]
-    batch_sizes: list[BatchSize] = Field(["full", 512, 64, 8], min_length=1)
-    draws: PositiveInt = 20_000
+    batch_sizes: Annotated[list[BatchSize], Distinct] = Field(["full", 512, 64, 8], min_length=1)
+    draws: Count = 20_000
 
 
 def run(config: Config, record: Record, session: Session) -> Outcome:

@@ -1,14 +1,14 @@
 """XOR: no linear classifier, two hidden units."""
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from nnlab import figures
-from nnlab.config import TrainingExperiment
+from nnlab.config import Count, Distinct, TrainingExperiment
 from nnlab.data import DataSet
 from nnlab.errors import InputError, Interrupted
 from nnlab.experiments import drawing
@@ -25,8 +25,8 @@ class Config(TrainingExperiment):
     """Trains networks with each list of hidden layers on XOR, from many starts."""
 
     experiment: Literal["xor"]
-    hidden: list[list[PositiveInt]] = Field([[], [2], [8]], min_length=1)
-    starts: PositiveInt = 20
+    hidden: Annotated[list[list[Count]], Distinct] = Field([[], [2], [8]], min_length=1)
+    starts: Count = 20
 
 
 def run(config: Config, record: Record, session: Session) -> Outcome:

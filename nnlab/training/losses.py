@@ -77,7 +77,8 @@ def squared_error(outputs: Tensor, targets: Tensor, reduction: Literal["sum", "m
         targets: ȳ, (N, C), or (N,) int64 labels, which stand for one-hot targets.
     """
     if not targets.is_floating_point():
-        targets = F.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
+        classes = torch.arange(outputs.shape[1], device=outputs.device)
+        targets = (targets[:, None] == classes).to(outputs.dtype)  # F.one_hot is not for vmap
     total = 0.5 * (outputs - targets).square().sum()
     return total if reduction == "sum" else total / len(outputs)
 
