@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nnlab.bench.ensemble import bench_ensemble
 from nnlab.bench.ntk import bench_ntk
 from nnlab.bench.ntk_mnist import bench_ntk_mnist
 from nnlab.bench.train import bench_train
@@ -34,8 +35,14 @@ def _ntk_mnist(pairs: int, reporter: Reporter) -> BenchResult:
     return BenchResult("the trace kernel of MNIST: nnlab beside the matrix products it needs", source, rows)
 
 
+def _ensemble(pairs: int, reporter: Reporter) -> BenchResult:
+    source, rows = bench_ensemble(pairs, reporter)
+    return BenchResult("16 seeds trained together: nnlab beside one seed at a time", source, rows)
+
+
 BENCHMARKS: dict[str, Callable[[int, Reporter], BenchResult]] = {
     "train": _train,
     "ntk": _ntk,
     "ntk_mnist": _ntk_mnist,
+    "ensemble": _ensemble,
 }

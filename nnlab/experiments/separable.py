@@ -18,7 +18,6 @@ from nnlab.experiments.training_run import build_parts, design_matrix, histories
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim, local_exponent_claim
 
-
 LEAST_EPOCHS = 64  # six octaves, over which growth can be told
 
 
@@ -45,8 +44,9 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         )
     if config.training.epochs < LEAST_EPOCHS * config.training.evaluate_every:
         raise InputError(
-            f"training.epochs: {config.training.epochs}: experiment: separable is about growth over many steps; "
-            f"allowed: at least {LEAST_EPOCHS} times training.evaluate_every"
+            f"training.epochs: {config.training.epochs}: experiment: separable is about growth over many "
+            f"steps; allowed: at least {LEAST_EPOCHS} times training.evaluate_every, "
+            f"{LEAST_EPOCHS * config.training.evaluate_every}"
         )
     record.start()
     margin = float(1 / np.linalg.norm(direction))

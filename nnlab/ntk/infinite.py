@@ -36,6 +36,7 @@ from torch import Tensor
 from nnlab.errors import suggest
 from nnlab.models.activations import get_activation
 from nnlab.models.parameterization import DEFAULT_SIGMA_B
+from nnlab.ntk.blocks import slices
 from nnlab.ntk.errors import KernelError, NonFiniteError
 
 # Entries of the kernel that are worked on at a time: a dozen temporaries of this size, 100 MB.
@@ -97,7 +98,7 @@ def infinite_ntk(
         KernelError: shapes that do not fit, a depth below 0, another activation, σ_w ≤ 0 or σ_b < 0.
         NonFiniteError: NaN or infinity in the inputs, or inputs whose squared norm is none in float64.
     """
-    layer, sigma_w, sigma_b = _checked_network(depth, activation, sigma_w, sigma_b)
+    layer, sigma_w, sigma_b = checked_network(depth, activation, sigma_w, sigma_b)
     points1 = _augmented(x1, "x1", sigma_w, sigma_b)
     points2 = points1 if x2 is None else _augmented(x2, "x2", sigma_w, sigma_b)
     if points1[0].shape[1] != points2[0].shape[1]:
@@ -110,8 +111,6 @@ def infinite_ntk(
         first = start if x2 is None else 0  # of a symmetric kernel only what is right of the diagonal
         rows = slice(start, start + max(1, BLOCK // (n2 - first)))
         block = _first_pairs(points1, points2, rows, slice(first, n2))
-        if x2 is None:
-            block.angle.fill_diagonal_(0.0)
         nngp[rows, first:], ntk[rows, first:] = _kernels(block, layer, depth, sigma_w, sigma_b)
         start = rows.stop
     if x2 is None:
@@ -155,8 +154,8 @@ def _relu_norms(norms: Tensor, sigma_w: float, sigma_b: float) -> tuple[Tensor, 
 
 def _erf_layer(pairs: Pairs, sigma_w: float, sigma_b: float) -> tuple[Pairs, Tensor]:
     """One erf layer: with D = (1 + 2a)(1 + 2b) − 4c² = 1 + 2a + 2b + 4ab sin²θ, a sum of positive terms,
-    arcsin(2c/√((1 + 2a)(1 + 2b))) = arctan(2c/√D). The next angle is exact at 0, where the quotients below are
-    1; elsewhere its error may be √ε, of which these formulas feel only the square.
+    arcsin(2c/√((1 + 2a)(1 + 2b))) = arctan(2c/√D). The next angle is exact at 0, where the quotients below
+    are 1; elsewhere its error may be √ε, of which these formulas feel only the square.
     """
     a, b = pairs.left.square(), pairs.right.square()
     spread = torch.sin(pairs.angle).mul_(2 * pairs.left * pairs.right)
@@ -199,8 +198,8 @@ def _augmented(x: Tensor, name: str, sigma_w: float, sigma_b: float) -> Points:
     if not bool(torch.isfinite(lengths.square()).all()):
         worst = int((~torch.isfinite(lengths.square())).nonzero()[0, 0])
         raise NonFiniteError(
-            f"infinite_ntk: example {worst} of {name} holds NaN or infinity, or its squared norm is too large "
-            "for float64; remove or rescale it"
+            f"infinite_ntk: example {worst} of {name} holds NaN or infinity, or its squared norm is too "
+            "large for float64; remove or rescale it"
         )
     return scaled / torch.where(norms == 0, 1.0, norms), lengths
 
@@ -212,8 +211,8 @@ def _first_pairs(points1: Points, points2: Points, rows: slice, columns: slice) 
     cosine = (left @ right.T).clamp_(-1.0, 1.0)
     near = (cosine.abs() > NEARLY_PARALLEL).nonzero()
     angle = cosine.acos_()
-    for some in near.split(max(1, BLOCK // left.shape[1])):
-        i, j = some.unbind(dim=1)
+    for some in slices(0, len(near), max(1, BLOCK // left.shape[1])):
+        i, j = near[some].unbind(dim=1)
         opposite = angle[i, j] > math.pi / 2
         sign = torch.where(opposite, -1.0, 1.0).to(left.dtype)[:, None]
         between = 2 * ((left[i] - sign * right[j]).norm(dim=1) / 2).asin_()  # of a chord of the unit circle
@@ -232,7 +231,7 @@ def _mirror(kernel: Tensor) -> None:
         square.copy_(square.triu() + square.triu(1).T)
 
 
-def _checked_network(
+def checked_network(
     depth: int, activation: str, sigma_w: float | None, sigma_b: float | None
 ) -> tuple[Layer, float, float]:
     """The layer's rule, σ_w and σ_b, with the defaults of `MLP`."""

@@ -25,11 +25,11 @@ from nnlab.ntk.tiles import Inspection, Tiles
 
 EPSILON = torch.finfo(torch.float64).eps
 OVERSAMPLING = 20  # vectors of a block beyond those wanted
-RELATIVE_RESIDUAL = 1e-6  # ‖Hv − λv‖/λ at which an eigenvalue is done; its own error is about the square of it
+RELATIVE_RESIDUAL = 1e-6  # ‖Hv − λv‖/λ of an eigenvalue that is done; its own error is about the square
 MAX_READINGS = 100
 LIKELY_READINGS = 8  # what a progress bar expects before it is known
 COLUMNS_AT_ONCE = 4096  # of the basis, in a restart
-TILE_SIDE = 1024
+TILE_SIDE = 2048
 TILES_HELD = 4  # a tile, its mirror image, their difference, and what a product with them needs
 
 
@@ -187,7 +187,8 @@ def _residuals(q: Tensor, hq: Tensor, values: Tensor, vectors: Tensor) -> Tensor
     """‖Hv − λv‖ for v = Qs."""
     rest = vectors.T @ hq
     rest -= (vectors * values).T @ q
-    return torch.linalg.vector_norm(rest, dim=1)
+    norms: Tensor = torch.linalg.vector_norm(rest, dim=1)
+    return norms
 
 
 def _compress(stored: Tensor, vectors: Tensor) -> None:

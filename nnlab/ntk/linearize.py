@@ -22,9 +22,9 @@ class Linearization:
     """f_lin(w, x) = f(x, w₀) + ∇f(x, w₀)ᵀ(w − w₀), to be called as `f_lin(params, x)`.
 
     In w it is linear regression with the features φ(x) = ∇_w f(x, w₀), so that gradient descent on a squared
-    error follows the kernel H(x, x') = φ(x)ᵀφ(x') exactly (Lee et al. 2019, "Wide neural networks of any depth
-    evolve as linear models under gradient descent", section 2.2). The Jacobian is never formed: one forward
-    product gives the value and the derivative along w − w₀ in about the time of two evaluations.
+    error follows the kernel H(x, x') = φ(x)ᵀφ(x') exactly (Lee et al. 2019, "Wide neural networks of any
+    depth evolve as linear models under gradient descent", section 2.2). The Jacobian is never formed: one
+    forward product gives the value and the derivative along w − w₀ in about the time of two evaluations.
 
     Attributes:
         model: the network; its own parameters are not read any more.
@@ -51,8 +51,8 @@ class Linearization:
         self._check(params)
         _load_forward_mode()
         tangents = {name: params[name] - start for name, start in self.params0.items()}  # w − w₀
-        value, change = jvp(lambda w: self._scores(w, x), (self.params0,), (tangents,))
-        scores: Tensor = value + change
+        value_and_change = jvp(lambda w: self._scores(w, x), (self.params0,), (tangents,))
+        scores: Tensor = value_and_change[0] + value_and_change[1]
         return scores
 
     def start(self) -> Parameters:
@@ -120,4 +120,4 @@ def _load_forward_mode() -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
         with forward_ad.dual_level():
-            forward_ad.make_dual(torch.zeros(()), torch.zeros(()))
+            forward_ad.make_dual(torch.zeros(()), torch.zeros(()))  # type: ignore[no-untyped-call]

@@ -27,16 +27,16 @@ class Spectrum:
 
     Attributes:
         eigenvalues: (k,) in float64, in descending order; all of them if `complete`, else the largest.
-        error_bounds: (k,), the distance within which the kernel as given has an eigenvalue: Nε₆₄|λ|max for the
-            full decomposition (its backward error), the computed residual ‖Hv − λv‖, or Nε₆₄|λ|max where that
-            is larger, for a partial one.
+        error_bounds: (k,), the distance within which the kernel as given has an eigenvalue: Nε₆₄|λ|max for
+            the full decomposition (its backward error), the computed residual ‖Hv − λv‖, or Nε₆₄|λ|max where
+            that is larger, for a partial one.
         complete: whether these are all eigenvalues.
         size: N, rows of the kernel as a matrix: n or nC.
         trace: Σ H(i, i), known in either case.
         threshold: N·ε·|λ|max with the ε of the numbers that the kernel was computed in. Rounding moves
             eigenvalues that far (the bound behind numpy.linalg.matrix_rank); what is nearer to 0 may be 0.
-        definiteness: `positive definite` if the smallest eigenvalue is above the threshold, `indefinite` if it
-            is below minus the threshold, `semidefinite` between: then the kernel cannot be told from a
+        definiteness: `positive definite` if the smallest eigenvalue is above the threshold, `indefinite` if
+            it is below minus the threshold, `semidefinite` between: then the kernel cannot be told from a
             singular one. `unknown` for a partial spectrum, unless it has seen a direction of negative
             curvature, which says indefinite.
         readings: how often the kernel was read.
@@ -104,7 +104,7 @@ def spectrum(
             index outermost.
         memory_limit: bytes to hold beside H; by default a quarter of what is free on the device of H.
         k: eigenvalues of a partial spectrum.
-        computed_in: type of the numbers that the kernel was computed in, for the threshold; by default its own.
+        computed_in: type of the numbers that the kernel was computed in, for the threshold; its own if None.
         progress: told steps done and in all.
 
     Raises:

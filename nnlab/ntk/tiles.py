@@ -16,11 +16,14 @@ Kernel = Tensor | NDArray[np.floating]
 # another order differ by less, and what is no symmetric matrix differs by more.
 ASYMMETRY = 1000
 
+STRIP = 128  # rows that are compared at a time, within the processor's cache
+
 
 class Tiles:
     """The upper half of a kernel as an (N, N) matrix, the example index outermost.
 
     Attributes:
+        examples: n.
         size: N, which is n or n·C.
         epsilon: relative spacing of the numbers that the kernel holds.
         device: where the tiles are.
@@ -44,7 +47,7 @@ class Tiles:
             )
         self._kernel = kernel.detach() if isinstance(kernel, Tensor) else kernel
         self._outputs = shape[2] if len(shape) == 4 else 1
-        self._examples = shape[0]
+        self.examples = shape[0]
         self.size = shape[0] * self._outputs
         self.epsilon = epsilon(kernel)
         self.device = kernel.device if isinstance(kernel, Tensor) else torch.device("cpu")
@@ -73,8 +76,8 @@ class Tiles:
     def pairs(self, side: int) -> Iterator[tuple[slice, slice]]:
         """Tiles of about `side` rows and columns on and above the diagonal, as slices of examples."""
         step = max(1, side // self._outputs)
-        for rows in slices(0, self._examples, step):
-            for columns in slices(rows.start, self._examples, step):
+        for rows in slices(0, self.examples, step):
+            for columns in slices(rows.start, self.examples, step):
                 yield rows, columns
 
     def place(self, examples: slice) -> slice:
@@ -110,9 +113,11 @@ class Inspection:
             lower = self._tiles.read(columns, rows, mirror=True)
             self._measure(lower, columns, rows)
         self._measure(upper, rows, columns)
-        asymmetry = float((upper - lower.T).abs_().max())
-        if asymmetry > self._asymmetry:
-            self._asymmetry, self._where = asymmetry, (rows, columns)
+        for strip in slices(0, len(upper), STRIP):
+            low, high = torch.aminmax(upper[strip] - lower[:, strip].T)
+            asymmetry = float(torch.maximum(-low, high))
+            if asymmetry > self._asymmetry:
+                self._asymmetry, self._where = asymmetry, (rows, columns)
 
     def check_symmetry(self) -> None:
         """Raises KernelError where H(i, j) and H(j, i) differ by more than 1000 ε max |H|."""
