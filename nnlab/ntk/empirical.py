@@ -167,9 +167,10 @@ class _Task:
     def __init__(
         self, network: Network, x1: Tensor, x2: Tensor | None, output: Output, per_layer: bool
     ) -> None:
-        self.network, self.x1, self.x2, self.output = network, x1, x2, output
+        self.x1, self.x2, self.output = x1, x2, output
         sample = x1[:2].clone() if len(x1) > 1 else torch.cat([x1, x1])
         seen = probe(network, sample)
+        self.network = seen.network
         if seen.raw.ndim == 0 or len(seen.raw) != len(sample):
             raise ModelError(
                 f"the model maps {tuple(sample.shape)} to {tuple(seen.raw.shape)}; scores (n, C) are needed, "
@@ -277,7 +278,9 @@ def _costs(task: _Task, plans: Sequence[Plan]) -> Costs:
     pair = task.outputs**2 if task.output == "full" else 1
     return Costs(
         factors=numbers * task.itemsize,
-        pass_=2 * task.saved + 2 * vectorized + (patches + weights + gradients + 2 * by_torch) * task.itemsize,
+        pass_=2 * task.saved
+        + 2 * vectorized
+        + (patches + weights + gradients + 2 * by_torch) * task.itemsize,
         pair=3 * pair * task.itemsize,
     )
 

@@ -32,15 +32,15 @@ class Call:
 
     Attributes:
         inputs: what the layer was given.
-        version: the counter of in-place changes of `inputs` at that moment.
         edge: where in the graph the layer's result stands.
         result: what was handed on.
+        versions: the counters of in-place changes of both at that moment.
     """
 
     inputs: Tensor
-    version: int
     edge: GradientEdge
     result: Tensor
+    versions: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,15 @@ class Network:
         parameters: all of its parameters and floating-point buffers, detached, of one type.
         trained: names of the parameters that the kernel is over.
         outputs: indices of the scores to look at, or None for all.
+        copies: whether the results of layers are handed on as copies, since the module changes them in
+            place: else the graph would have no place left where the layer's own result stands.
     """
 
     module: nn.Module
     parameters: Mapping[str, Tensor]
     trained: Sequence[str]
     outputs: Sequence[int] | None
+    copies: bool = False
 
     def raw(self, x: Tensor) -> Tensor:
         """What the module returns."""
@@ -124,16 +127,16 @@ class Layer:
 
 
 @contextmanager
-def watched(modules: Sequence[nn.Module], calls: dict[nn.Module, list[Call]]) -> Iterator[None]:
+def watched(modules: Sequence[nn.Module], calls: dict[nn.Module, list[Call]], copies: bool) -> Iterator[None]:
     """While open, every use of the modules is noted, and gradients can be taken at their results."""
 
     def note(module: nn.Module, arguments: tuple[Tensor, ...], result: Tensor) -> Tensor:
         if not result.requires_grad:
             result.requires_grad_()
         edge = get_gradient_edge(result)
-        passed = result.clone()  # an in-place activation changes the copy, not the place of the edge
+        passed = result.clone() if copies else result
         inputs = arguments[0]
-        call = Call(inputs, inputs._version, edge, passed)
+        call = Call(inputs, edge, passed, (inputs._version, passed._version))
         calls.setdefault(module, []).append(call)
         return passed
 
@@ -150,11 +153,11 @@ def forward(
 ) -> tuple[Tensor, dict[nn.Module, list[Call]]]:
     """The module's output on x, in a graph, and each use of the modules."""
     calls: dict[nn.Module, list[Call]] = {}
-    with torch.enable_grad(), watched(modules, calls):
+    with torch.enable_grad(), watched(modules, calls, network.copies):
         raw = network.raw(x)
     for uses in calls.values():
         for call in uses:
-            if call.inputs._version != call.version:
+            if call.inputs._version != call.versions[0]:
                 raise ModelError(
                     "the model changes the input of a linear layer or convolution in place after use; "
                     "write x = x + y in place of x += y, or choose method='jacobian'"
@@ -205,11 +208,13 @@ class Probe:
     """What a forward pass of a few examples tells.
 
     Attributes:
+        network: the model, as it is to be watched from now on.
         raw: what the module returned.
         layers: the groups of parameters, in the order of the module.
         saved: bytes that the pass keeps for the backward pass, per example, parameters apart.
     """
 
+    network: Network
     raw: Tensor
     layers: list[Layer]
     saved: int
@@ -217,6 +222,12 @@ class Probe:
 
 def probe(network: Network, x: Tensor) -> Probe:
     """Watches a forward pass of the examples x; two are enough."""
+    seen, in_place = _probe(network, x)
+    return _probe(replace(network, copies=True), x)[0] if in_place else seen
+
+
+def _probe(network: Network, x: Tensor) -> tuple[Probe, bool]:
+    """And whether a layer's result was changed in place."""
     modules = _linear_maps(network)
     # with parameters that require gradients, the graph shows every use of them
     parameters = {
@@ -226,11 +237,13 @@ def probe(network: Network, x: Tensor) -> Probe:
     kept = _Kept(parameters.values())
     with torch.autograd.graph.saved_tensors_hooks(kept.note, lambda tensor: tensor):
         raw, calls = forward(replace(network, parameters=parameters), x, list(modules))
-    for call in (call for uses in calls.values() for call in uses):
+    every = [call for uses in calls.values() for call in uses]
+    for call in every:
         kept.note(call.inputs)
         kept.note(call.result)
     layers = _find_layers(network, modules, raw, calls, _uses(raw, parameters))
-    return Probe(raw.detach(), layers, kept.bytes // len(x))
+    in_place = any(call.result._version != call.versions[1] for call in every)
+    return Probe(network, raw.detach(), layers, kept.bytes // len(x)), in_place
 
 
 class _Kept:

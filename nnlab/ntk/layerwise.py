@@ -116,11 +116,11 @@ def _chain(
     assert last.module is not None
     assert layer.module is not None
     call, after = calls[layer.module][0], calls[last.module][0].inputs
-    (slopes,) = torch.autograd.grad(after, [call.edge], torch.ones_like(after), retain_graph=True)
     prefix = f"{last.name}." if last.name else ""
     v = network.parameters[f"{prefix}weight"]
     v = v if network.outputs is None else v[list(network.outputs)]
-    slopes = slopes * (last.multipliers[0] * torch.linalg.vector_norm(v, dim=0))
+    root = last.multipliers[0] * torch.linalg.vector_norm(v, dim=0)  # √Σ_c V_cj²
+    (slopes,) = torch.autograd.grad(after, [call.edge], root.expand_as(after), retain_graph=True)
     return Factor(call.inputs.detach(), slopes[:, None], layer.scale, layer.constant)
 
 
