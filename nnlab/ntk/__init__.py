@@ -15,7 +15,7 @@ from nnlab.ntk.dynamics import (
     max_step,
 )
 from nnlab.ntk.empirical import as_matrix, empirical_ntk, feature_map
-from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFiniteError, SingularKernelError
+from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFiniteError
 from nnlab.ntk.infinite import infinite_ntk
 from nnlab.ntk.linearize import Linearization, linearize
 from nnlab.ntk.spectrum import Spectrum, spectrum
@@ -30,7 +30,6 @@ __all__ = [
     "ModelError",
     "Modes",
     "NonFiniteError",
-    "SingularKernelError",
     "Spectrum",
     "as_matrix",
     "decompose",

@@ -15,9 +15,5 @@ class MemoryLimitError(KernelError):
     """The memory limit does not hold even the smallest block."""
 
 
-class SingularKernelError(KernelError):
-    """A kernel that has no inverse, where one is needed."""
-
-
 class NonFiniteError(KernelError):
     """NaN or infinity in a kernel, or in what one would be computed from."""

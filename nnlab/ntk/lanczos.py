@@ -1,11 +1,11 @@
 """The largest eigenvalues of a kernel that is too large to decompose, by few readings of all of it.
 
 What costs is to read the kernel once more, not to multiply with it: 60,000² numbers in float32 are 14 GB. So
-block Lanczos with full orthogonalization (Golub & Underwood 1977; Golub & Van Loan, "Matrix computations",
-section 10.3.6), whose every reading multiplies a whole block: after q readings the space holds every product
-of H's powers up to q with b random vectors, and the error of the leading eigenvalues falls like a Chebyshev
-polynomial of degree q in the gap to eigenvalue b + 1, not to the next one (Musco & Musco 2015, "Randomized
-block Krylov methods for stronger and faster approximate singular value decomposition", theorem 1).
+this is block Lanczos with full orthogonalization (Golub & Underwood 1977, "The block Lanczos method for
+computing eigenvalues"), which multiplies a whole block at each reading: after q of them the space holds every
+product of a power of H below q with b random vectors, and the error of the leading eigenvalues falls like a
+Chebyshev polynomial of degree q in the gap to eigenvalue b + 1, not to the next one (Musco & Musco 2015,
+"Randomized block Krylov methods for stronger and faster approximate singular value decomposition").
 
 Both the basis Q and HQ are kept, so that the eigenvalues are those of QᵀHQ, and their residuals ‖Hv − λv‖
 are computed, not estimated: H has an eigenvalue within that distance of λ (Parlett, "The symmetric eigenvalue

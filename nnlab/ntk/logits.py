@@ -1,0 +1,149 @@
+"""Gradient flow on the cross-entropy with a constant kernel, where no closed form is known."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.integrate
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nnlab.ntk.errors import KernelError
+from nnlab.ntk.modes import Numbers, Reduction, cross_matrix, divisor, numbers, square_matrix, vector
+from nnlab.ntk.tiles import Kernel
+
+
+class LogitFlow(NamedTuple):
+    """Scores along the gradient flow of a cross-entropy.
+
+    Attributes:
+        train: (nC,), or (K, nC) for K times.
+        new: likewise (n_xC,) or (K, n_xC) at the new points; None without any.
+    """
+
+    train: Tensor
+    new: Tensor | None
+
+
+def logit_flow(
+    H: Kernel,
+    f0: Tensor,
+    y: Tensor,
+    t: Numbers,
+    *,
+    reduction: Reduction = "sum",
+    H_xt: Kernel | None = None,
+    f0_x: Tensor | None = None,
+    tolerance: float = 1e-10,
+) -> LogitFlow:
+    """Scores f(t) of ḟ = −H (softmax f − y), the gradient flow of Σ cross-entropies; no closed form is known.
+
+    Integrated in a(t) = ∫ (y − softmax f) dt, with f = f₀ + H a and f_x = f_x(0) + H_x a, so that new points
+    cost nothing, by LSODA, which changes between Adams and the implicit BDF formulas as the modes' speeds,
+    which lie decades apart, require (Petzold 1983).
+
+    Args:
+        H: (n, n, C, C), or (nC, nC).
+        f0: (nC,) scores at time 0.
+        y: labels (n,) as integers, or probabilities (n, C).
+        t: a time, or (K,) times from 0 on, in any order.
+        reduction: of the loss; `mean` is the mean over examples.
+        H_xt: (n_x, n, C, C) or (n_xC, nC).
+        f0_x: (n_xC,), with `H_xt`.
+        tolerance: of the error per step in a, relative, and absolute in units of 1/λmax.
+
+    Raises:
+        KernelError: shapes that do not fit, labels out of range, times below 0, or the integration failed.
+        NonFiniteError: NaN or infinity.
+    """
+    matrix = square_matrix(H)
+    size = len(matrix)
+    start = vector("f0", f0, size, matrix)
+    target = _targets(y, size)
+    n = len(target)
+    times = numbers("t", t)
+    if bool((times < 0).any()):
+        raise KernelError(f"logit_flow: t {t}: times start at 0")
+    if (H_xt is None) != (f0_x is None):
+        raise KernelError("logit_flow: H_xt and f0_x go together: predictions at new points need both")
+    moved = _integrate(
+        matrix.cpu().numpy() / divisor(reduction, n),
+        start.cpu().numpy(),
+        target,
+        times.reshape(-1).numpy(),
+        tolerance,
+    )
+    change = torch.from_numpy(moved).to(matrix.device) / divisor(reduction, n)  # (K, nC)
+    train = (start + change @ matrix).reshape(*times.shape, -1)
+    if H_xt is None or f0_x is None:
+        return LogitFlow(train, None)
+    cross = cross_matrix(H_xt, matrix)
+    new = vector("f0_x", f0_x, len(cross), cross) + change @ cross.T
+    return LogitFlow(train, new.reshape(*times.shape, -1))
+
+
+def _integrate(
+    kernel: NDArray[np.float64],
+    start: NDArray[np.float64],
+    target: NDArray[np.float64],
+    times: NDArray[np.float64],
+    tolerance: float,
+) -> NDArray[np.float64]:
+    """a (K, nC) at the times, for ȧ = y − softmax(f₀ + H a), a(0) = 0."""
+
+    def probabilities(a: NDArray[np.float64]) -> NDArray[np.float64]:
+        scores = (start + kernel @ a).reshape(target.shape)
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+        return shares
+
+    def slope(_: float, a: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray((target - probabilities(a)).reshape(-1))
+
+    def jacobian(_: float, a: NDArray[np.float64]) -> NDArray[np.float64]:
+        """−S H with the blocks diag(p) − p pᵀ of S."""
+        p = probabilities(a)
+        rows = kernel.reshape(*p.shape, -1)
+        mean = np.einsum("nc,ncj->nj", p, rows)
+        return np.asarray(-(p[:, :, None] * (rows - mean[:, None])).reshape(kernel.shape))
+
+    moments, back = np.unique(times, return_inverse=True)
+    if moments[-1] == 0:
+        return np.zeros((len(times), len(start)))
+    scale = float(np.linalg.norm(kernel, 2)) or 1.0
+    solution = scipy.integrate.solve_ivp(
+        slope,
+        (0.0, float(moments[-1])),
+        np.zeros(len(start)),
+        method="LSODA",
+        t_eval=moments,
+        jac=jacobian,
+        rtol=tolerance,
+        atol=tolerance / scale,
+    )
+    if not solution.success:
+        raise KernelError(f"logit_flow: the integration stopped: {solution.message}")
+    found: NDArray[np.float64] = solution.y.T[back.reshape(-1)]
+    return found
+
+
+def _targets(y: Tensor, size: int) -> NDArray[np.float64]:
+    """Labels or probabilities as (n, C)."""
+    if y.ndim == 2 and y.numel() == size and y.is_floating_point():
+        target = y.detach().to("cpu", torch.float64)
+        if bool((target < 0).any()) or not torch.allclose(target.sum(1), torch.ones(len(y)).double()):
+            raise KernelError("logit_flow: y: every row of probabilities must be at least 0 and sum to 1")
+    elif y.ndim == 1 and len(y) and size % len(y) == 0 and not (y.is_floating_point() or y.is_complex()):
+        classes = size // len(y)
+        if int(y.min()) < 0 or int(y.max()) >= classes:
+            raise KernelError(
+                f"logit_flow: y: labels are 0 … {classes - 1}; found {int(y.min())} … {int(y.max())}"
+            )
+        target = torch.nn.functional.one_hot(y.detach().cpu().long(), classes).to(torch.float64)
+    else:
+        raise KernelError(
+            f"logit_flow: y has the shape {tuple(y.shape)} and the type {y.dtype}; it must be integer labels "
+            f"(n,) or probabilities (n, C), with nC = {size}"
+        )
+    found: NDArray[np.float64] = target.numpy()
+    return found
