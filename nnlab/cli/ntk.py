@@ -68,4 +68,6 @@ def _integers(flag: str, text: str | None) -> list[Any] | None:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"{flag} {text}: must be whole numbers with commas between, such as 64,256") from None
+        raise InputError(
+            f"{flag} {text}: must be whole numbers with commas between, such as 64,256"
+        ) from None

@@ -187,7 +187,9 @@ def build_network(model: KernelMLP | KernelCNN, width: int, task: Task, seed: in
             generator=random,
         )  # fmt: skip
     elif task.x.ndim != 4:
-        raise InputError("model.name: cnn needs images: data.name: digits, mnist, fashion_mnist, cifar10 or image_folder")
+        raise InputError(
+            "model.name: cnn needs images: data.name: digits, mnist, fashion_mnist, cifar10 or image_folder"
+        )
     else:
         shape = task.x.shape[1], task.x.shape[2], task.x.shape[3]
         channels = [width] * model.depth

@@ -1,13 +1,13 @@
 """The tangent kernel over widths: what it predicts is written down, then networks train and are compared."""
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import torch
-from pydantic import AfterValidator, Field, PositiveFloat
+from pydantic import Field, PositiveFloat, model_validator
 
-from nnlab.config import Count, Experiment, Section, Training
-from nnlab.errors import ExperimentError, InputError, Interrupted
+from nnlab.config import Count, Distinct, Experiment, Section, Training
+from nnlab.errors import Diverged, InputError, Interrupted
 from nnlab.experiments import ntk_circle, ntk_drawing, ntk_edge
 from nnlab.experiments.kernel_setup import (
     KernelMLP,
@@ -18,18 +18,11 @@ from nnlab.experiments.kernel_setup import (
     build_network,
     build_task,
 )
-from nnlab.experiments.ntk_claims import claims_about
+from nnlab.experiments.ntk_claims import claims_about, kernel_notes
 from nnlab.experiments.ntk_members import Comparison, Member, Plan, compare, prepare, recorded_steps
 from nnlab.experiments.outcome import Outcome
 from nnlab.experiments.session import Session
 from nnlab.record import Record
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{value} stands there twice; name each once")
-    return values
 
 
 class SquaredError(Section):
@@ -54,11 +47,17 @@ class Descent(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["float32", "float64"] = "float64"
 
+    @model_validator(mode="after")
+    def _mps_has_no_float64(self) -> "Descent":
+        if self.device == "mps" and self.precision == "float64":
+            raise ValueError("precision: float64 does not exist on device: mps; use float32 there, or cpu")
+        return self
+
 
 class Edge(Section):
     """Further trainings with step sizes of so many η_max."""
 
-    multiples: Annotated[list[PositiveFloat], AfterValidator(_distinct)] = [0.95, 1.05, 1.5]
+    multiples: Annotated[list[PositiveFloat], Distinct] = Field([0.95, 1.05, 1.5], min_length=1)
     steps: int = Field(200, ge=2, le=10**6)
 
 
@@ -66,7 +65,7 @@ class Config(Experiment):
     """Predicts training from the tangent kernel at the start, then trains and compares, width by width."""
 
     experiment: Literal["ntk"]
-    widths: Annotated[list[Count], Field(min_length=1), AfterValidator(_distinct)] = [64, 256, 1024]
+    widths: Annotated[list[Count], Distinct] = Field([64, 256, 1024], min_length=1)
     seeds: int = Field(3, ge=1, le=1000, description="networks of each width")
     data: Points = LinePoints(name="line")
     model: KernelModel = KernelMLP(name="mlp")
@@ -75,8 +74,10 @@ class Config(Experiment):
     )
     training: Descent = Descent()
     edge: Edge = Edge()
-    outputs: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)] | None = Field(
-        None, description="indices of the scores that the spectra are of; all of them if left out"
+    outputs: Annotated[list[Annotated[int, Field(ge=0)]], Distinct] | None = Field(
+        None,
+        min_length=1,
+        description="indices of the scores that the spectra are of; all of them if left out",
     )
     memory_gib: PositiveFloat | None = Field(
         None, le=10**6, description="limit for one kernel; a quarter of the free memory if left out"
@@ -98,17 +99,23 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     )  # fmt: skip
     members = list(_members(config, task, plan, session))
     edge = ntk_edge.prepare(_edge_member(members), config.edge.multiples, config.edge.steps, plan, task)
-    record.start()
-    record.predict({
+    predictions = {
         "steps": recorded_steps(config.training.steps),
         "members": [member.predictions(task, plan) for member in members],
         "step_sizes": edge.predictions(),
-    })  # fmt: skip
+    }
+    notes = kernel_notes(config.model, task, members)
+    for note in notes:
+        session.reporter.say(note)
+    record.start()
+    record.write_summary(notes=notes)
+    record.predict(predictions)
     comparisons = _compared(config, task, plan, members, record, session)
     claims = claims_about(config.model, task, plan, comparisons, config.training.precision)
-    claims += ntk_edge.run(edge, config.model, task, plan, record, session)
+    drift = next(c.drift for c in comparisons if c.member is edge.member)
+    claims += ntk_edge.run(edge, config.model, drift, record, session)
     if config.data.name == "circle":
-        claims += ntk_circle.run(config.model, task, record)
+        claims += ntk_circle.run(config.model, record, session)
     ntk_drawing.draw(config.model, task, plan, comparisons, record)
     rows = [comparison.row() for comparison in comparisons]
     return Outcome(_metrics(comparisons), rows, claims)
@@ -166,16 +173,17 @@ def _compared(
             for row in found[-1].log_rows():
                 record.log(row)
         advance(len(members), len(members), "")
-    if all(comparison.trajectory.diverged is not None for comparison in found):
-        raise ExperimentError(
-            f"every network diverged; training.lr_fraction: {config.training.lr_fraction:g} of η_max is too much: try 0.5"
+    if all(comparison.diverged for comparison in found):
+        raise Diverged(
+            f"every network diverged; training.lr_fraction: {config.training.lr_fraction:g} of η_max is too "
+            "much: try 0.5"
         )
     return found
 
 
 def _metrics(comparisons: Sequence[Comparison]) -> dict[str, float]:
     """Means over the seeds of the widest network that trained."""
-    done = [c for c in comparisons if c.trajectory.diverged is None]
+    done = [c for c in comparisons if not c.diverged]
     widest = [c.row() for c in done if c.member.width == done[-1].member.width]
     names = [
         "train_loss",
@@ -189,5 +197,5 @@ def _metrics(comparisons: Sequence[Comparison]) -> dict[str, float]:
     for name in names:
         values = [row[name] for row in widest if row[name] is not None]
         if values:
-            means[name.replace("train_loss", "train/loss")] = float(torch.tensor(values).double().mean())
+            means[name.replace("train_loss", "train/loss")] = math.fsum(values) / len(values)
     return means

@@ -1,9 +1,10 @@
-"""The infinite kernel on the circle: which frequencies a ReLU network of one hidden layer can learn at all."""
+"""The infinite kernel on the circle: which frequencies a ReLU network of one hidden layer can learn."""
 
 import numpy as np
 
 from nnlab import figures
-from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task
+from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP
+from nnlab.experiments.session import Session
 from nnlab.ntk.harmonics import circle_eigenvalues, circle_tail
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim
@@ -14,9 +15,12 @@ TAIL = (32, 64)  # frequencies over which k²λ_k is compared with its limit
 BIAS = 1.0  # σ_b of the kernel with bias: as large as the inputs, so that the tail is soon reached
 
 
-def run(model: KernelMLP | KernelCNN, task: Task, record: Record) -> list[Claim]:
+def run(model: KernelMLP | KernelCNN, record: Record, session: Session) -> list[Claim]:
     """The eigenvalues of H∞ by frequency, without bias and with it; for one hidden ReLU layer."""
     if not isinstance(model, KernelMLP) or model.activation != "relu" or model.depth != 1:
+        session.reporter.say(
+            "the frequencies of the circle are those of one hidden ReLU layer: model.depth: 1 shows them"
+        )
         return []
     sigma_w = model.sigma_w
     k, without = circle_eigenvalues(POINTS, sigma_w=sigma_w, sigma_b=0.0)

@@ -7,14 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnlab.experiments.drawing import numbers
 from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task, build_network
-from nnlab.experiments.ntk_members import Comparison, Plan, linear_residuals
+from nnlab.experiments.ntk_members import TINY, Comparison, Member, Plan, linear_residuals
 from nnlab.models.parameterization import DEFAULT_SIGMA_B
 from nnlab.ntk import MemoryLimitError, as_matrix, empirical_ntk, feature_map, spectrum
 from nnlab.theory import Claim, exact_claim, exponent_claim, fit_exponent
 
 PLENTY = 10  # units per example, from which on a network counts as wide: p ≫ n
 PARALLEL = 1e-12  # of 1 − |cos|, below which two inputs count as parallel
+KINKED = ("relu", "leaky_relu", "maxout", "elu")  # the eigenvalues of smooth ones sink into rounding
 
 Model = KernelMLP | KernelCNN
 
@@ -24,15 +26,15 @@ def claims_about(
 ) -> list[Claim]:
     """Everything but the step sizes and the circle."""
     setting = [describe(model), f"n = {task.n}", precision]
-    claims = _gram_claim(model, task, comparisons, setting)
+    claims = _gram_claim(model, task, plan, comparisons, setting)
     claims += _definiteness_claim(model, task, comparisons, setting)
-    claims += _rank_claim(model, task, setting)
+    claims += _rank_claim(model, task)
     claims += _linearization_claim(comparisons, task, plan, precision, setting)
     trained = [
         *setting, f"η = {plan.lr_fraction:g} η_max of each network, {plan.steps} steps",
         f"{plan.loss}, {plan.reduction}",
     ]  # fmt: skip
-    return claims + _exponent_claims(comparisons, setting, trained)
+    return claims + _exponent_claims(comparisons, plan, setting, trained)
 
 
 def describe(model: Model) -> str:
@@ -48,15 +50,16 @@ def describe(model: Model) -> str:
 
 
 def _gram_claim(
-    model: Model, task: Task, comparisons: Sequence[Comparison], setting: list[str]
+    model: Model, task: Task, plan: Plan, comparisons: Sequence[Comparison], setting: list[str]
 ) -> list[Claim]:
     """Of the smallest network, where the features fit into memory."""
     member = comparisons[0].member
     network = build_network(model, member.width, task, member.seed)
     try:
-        features = feature_map(network, task.x).double().cpu().flatten(0, 1)  # (nC, p)
+        features = feature_map(network, task.x, memory_limit=plan.memory_limit)
     except MemoryLimitError:
         return []
+    features = features.double().cpu().flatten(0, 1)  # (nC, p)
     kernel = as_matrix(member.kernel).double()
     return [
         exact_claim(
@@ -72,12 +75,15 @@ def _gram_claim(
 
 
 def parallel_pairs(model: Model, task: Task) -> int:
-    """Pairs of inputs that are parallel as the first layer sees them: with a bias, next to its constant."""
+    """Pairs of inputs that are parallel as the first layer's units see them: next to what multiplies a bias.
+
+    Biases that start at 0 let no unit tell x from 2x, also where they are trained: the gradients then differ
+    in few directions.
+    """
     x = task.x.double().cpu().flatten(1)
     if isinstance(model, KernelMLP) and model.bias:
         sigma_b = DEFAULT_SIGMA_B[model.parameterization] if model.sigma_b is None else model.sigma_b
-        constant = 1.0 if model.parameterization == "standard" else sigma_b
-        x = torch.cat([x / math.sqrt(x.shape[1]), torch.full((len(x), 1), constant)], 1)
+        x = torch.cat([x / math.sqrt(x.shape[1]), torch.full((len(x), 1), sigma_b, dtype=x.dtype)], 1)
     norms = x.norm(dim=1, keepdim=True)
     unit = x / norms.clamp(min=1e-300)
     # |x/‖x‖ ∓ x'/‖x'‖|² = 2(1 ∓ cos): its root is exact where 1 − cos would be rounding
@@ -86,11 +92,37 @@ def parallel_pairs(model: Model, task: Task) -> int:
     return int(close.triu(1).sum())
 
 
+def kernel_notes(model: Model, task: Task, members: Sequence[Member]) -> list[str]:
+    """What a user should know about kernels that are singular, and why they are."""
+    singular: dict[int, list[int]] = {}
+    for member in members:
+        if member.spectrum.rank is not None and member.spectrum.rank < member.spectrum.size:
+            singular.setdefault(member.width, []).append(member.spectrum.rank)
+    if not singular:
+        return []
+    size, seeds = members[0].spectrum.size, sum(member.width == members[0].width for member in members)
+    found = [
+        f"at width {width} in {len(ranks)} of {seeds} networks, rank {min(ranks)} of {size}"
+        for width, ranks in singular.items()
+    ]
+    reasons = []
+    if repeated := task.n - len(np.unique(numbers(task.x.flatten(1)), axis=0)):
+        reasons.append(f"{repeated} of the {task.n} points repeat{'s' * (repeated == 1)} another")
+    elif parallel := parallel_pairs(model, task):
+        reasons.append(f"{parallel} pairs of points are parallel as the first layer sees them")
+    return [
+        f"the kernel is singular, as far as rounding lets one tell: {'; '.join([*found, *reasons])}. "
+        "Its modes of eigenvalue 0 are not learned"
+    ]
+
+
 def _definiteness_claim(
     model: Model, task: Task, comparisons: Sequence[Comparison], setting: list[str]
 ) -> list[Claim]:
-    """λmin > 0, for what the theory promises it."""
+    """λmin > 0, for what the theory promises it, and where float64 can tell."""
     wide = [c.member for c in comparisons if c.member.width >= PLENTY * task.n]
+    if task.x.dtype != torch.float64 or model.activation not in KINKED:
+        return []
     if not wide or wide[0].spectrum.lambda_min is None or parallel_pairs(model, task):
         return []
     ratios = [float(member.spectrum.lambda_min or 0) / member.spectrum.threshold for member in wide]
@@ -108,11 +140,13 @@ def _definiteness_claim(
     ]
 
 
-def _rank_claim(model: Model, task: Task, setting: list[str]) -> list[Claim]:
+def _rank_claim(model: Model, task: Task) -> list[Claim]:
     """Numbers on a line, no bias: f(x) = |x| f(sign x), so the kernel has one dimension for each sign."""
     if not isinstance(model, KernelMLP) or model.activation != "relu" or task.x[0].numel() != 1:
         return []
     signs = len({float(s) for s in task.x.sign().flatten() if s != 0})
+    if signs == 0:
+        return []
     bare = model.model_copy(update={"bias": False})
     kernel = empirical_ntk(build_network(bare, 64, task, 0), task.x)
     assert isinstance(kernel, Tensor)
@@ -138,21 +172,19 @@ def _linearization_claim(
     comparisons: Sequence[Comparison], task: Task, plan: Plan, precision: str, setting: list[str]
 ) -> list[Claim]:
     """The linearization, trained in its parameters, follows the formula to rounding."""
-    if plan.loss != "squared_error":
-        return []
     distances = []
     for comparison in comparisons:
         measured = linear_residuals(comparison, task)
         if measured is not None:
             predicted = comparison.member.residuals(task, plan, range(len(measured)))
-            distances.append(
-                float((measured - predicted).norm(dim=1).max() / comparison.member.u0(task).norm())
-            )
+            distances.append(_apart(measured, predicted))
+    squared = plan.loss == "squared_error"
+    law = "u_k = (I − ηH₀)ᵏu₀" if squared else "f_{k+1} = f_k − ηH₀(softmax f_k − ȳ)"
     return [
         exact_claim(
             "linearization_follows_descent",
-            sentence="The linearized network, trained in its weights, follows (I − ηH₀)ᵏu₀.",
-            formula="max_k ‖u_k − (I − ηH₀)ᵏu₀‖/‖u₀‖",
+            sentence=f"The linearized network, trained in its weights, follows {law}.",
+            formula="max_k ‖u_k − predicted‖/‖u_j‖, the largest for j ≤ k",
             hypotheses=[*setting, "forward products, every width", f"η = {plan.lr_fraction:g} η_max"],
             predicted=0.0,
             measured=max(distances),
@@ -161,9 +193,18 @@ def _linearization_claim(
     ]
 
 
+def _apart(measured: Tensor, predicted: Tensor) -> float:
+    """Over the largest residual so far, as long as none is infinite: above η_max rounding grows with them."""
+    finite = (torch.isfinite(measured) & torch.isfinite(predicted)).all(1)
+    steps = len(finite) if bool(finite.all()) else int(finite.int().argmin())
+    so_far = predicted[:steps].norm(dim=1).cummax(0).values
+    return float(((measured - predicted)[:steps].norm(dim=1) / so_far.clamp(min=TINY)).max())
+
+
 def _exponent_claims(
-    comparisons: Sequence[Comparison], setting: list[str], trained: list[str]
+    comparisons: Sequence[Comparison], plan: Plan, setting: list[str], trained: list[str]
 ) -> list[Claim]:
+    """Over widths; of training for step sizes at which the linearization converges."""
     claims = []
     distance = over_widths(comparisons, lambda c: c.member.distance_to_infinite)
     if distance is not None:
@@ -189,12 +230,12 @@ def _exponent_claims(
         (
             "residuals_follow_the_kernel_at_the_start",
             "What H₀ predicts becomes exact with width, at least like 1/√m.",
-            "sup_k ‖u_k − (I − ηH₀)ᵏu₀‖/‖u₀‖ = O(m^−½) (Lee et al. 2019, theorem 2.1)",
+            "sup_k ‖u_k − the prediction of H₀‖ = O(m^−½) (Lee et al. 2019, theorem 2.1)",
             lambda c: c.residual_error,
         ),
     ):
         found = over_widths(comparisons, measure)
-        if found is not None and "ntk" in setting[0]:
+        if found is not None and "ntk" in setting[0] and plan.lr_fraction < 1:
             widths, values = found
             claims.append(
                 exponent_claim(

@@ -32,19 +32,24 @@ def draw(
     model: KernelMLP | KernelCNN, task: Task, plan: Plan, comparisons: Sequence[Comparison], record: Record
 ) -> None:
     """Everything but the step sizes and the circle."""
-    done = [c for c in comparisons if c.trajectory.diverged is None]
+    done = [c for c in comparisons if not c.diverged]
     widest = [c for c in done if c.member.width == done[-1].member.width]
     _spectra(task, comparisons, record)
     _images(widest[0], task, record)
     _laws(model, comparisons, record)
-    _errors(comparisons, plan, record)
+    _errors(comparisons, record)
     if plan.loss == "squared_error":
-        _trajectories(widest, task, plan, record)
+        _trajectories(_first_of_width(comparisons, widest[0].member.width), task, plan, record)
     else:
         _logits(widest[0], task, plan, record)
     if task.grid is not None:
         _functions(task, plan, done, record)
-        _features(model, task, comparisons[0], record)
+        _features(model, task, plan, comparisons[0], record)
+
+
+def _first_of_width(comparisons: Sequence[Comparison], width: int) -> Comparison:
+    """The one whose linearization was trained too, whether it diverged or not."""
+    return next(c for c in comparisons if c.member.width == width)
 
 
 def _by_width(comparisons: Sequence[Comparison]) -> dict[int, list[Comparison]]:
@@ -112,22 +117,20 @@ def _short(model: KernelMLP | KernelCNN) -> str:
     return f"{model.parameterization}, {model.depth} hidden layer{'s' * (model.depth > 1)}"
 
 
-def _errors(comparisons: Sequence[Comparison], plan: Plan, record: Record) -> None:
+def _errors(comparisons: Sequence[Comparison], record: Record) -> None:
     """The distance from the prediction over training."""
     at = comparisons[0].at
-    every = plan.loss == "squared_error"
     errors = {
-        width: np.stack([numbers(c.errors[at] if every else c.errors) for c in group])
+        width: np.stack([numbers(c.errors[at]) for c in group])
         for width, group in _by_width(comparisons).items()
     }
     record.save_arrays(steps=np.array(at), **{f"error/{width}": rows for width, rows in errors.items()})
     record.save_figure(figures.residual_error(np.array(at), errors), "residual_error")
 
 
-def _trajectories(widest: Sequence[Comparison], task: Task, plan: Plan, record: Record) -> None:
-    """Loss of the widest networks, and the modes of the first of them."""
-    first, at = widest[0], np.array(widest[0].at)
-    member = first.member
+def _trajectories(first: Comparison, task: Task, plan: Plan, record: Record) -> None:
+    """Loss and modes of one network: each has a prediction of its own."""
+    member, at = first.member, np.array(first.at)
     linear = linear_residuals(first, task)
     assert linear is not None
     curves = {
@@ -138,16 +141,16 @@ def _trajectories(widest: Sequence[Comparison], task: Task, plan: Plan, record: 
     }
     modes = {name: numbers(values @ member.modes.vectors).T for name, values in curves.items()}  # (nC, K)
     losses = {name: numbers(loss_of(values, plan, task)) for name, values in curves.items()}
-    network = np.stack([numbers(c.losses) for c in widest])
     record.save_arrays(**{f"modes/{name}": values for name, values in modes.items()})
-    losses_shown = losses | {"network": network}
-    record.save_arrays(**{f"loss/{name}": values for name, values in losses_shown.items()})
+    record.save_arrays(**{f"loss/{name}": values for name, values in losses.items()})
     scale = task.n if plan.reduction == "mean" else 1
     eigenvalues = numbers(member.modes.eigenvalues) / scale
-    figure = figures.mode_trajectories(at, eigenvalues, **modes, lr=member.lr)
+    figure = figures.mode_trajectories(
+        at, eigenvalues, modes["flow"], modes["descent"], modes["network"], modes["linearized"], lr=member.lr
+    )
     record.save_figure(figure, "modes")
     figure = figures.loss_prediction(
-        at, losses["descent"], network, losses["linearized"][None], losses["flow"]
+        at, losses["descent"], losses["network"][None], losses["linearized"][None], losses["flow"]
     )
     record.save_figure(figure, "loss")
 
@@ -160,7 +163,7 @@ def _logits(comparison: Comparison, task: Task, plan: Plan, record: Record) -> N
         scores = (residuals + targets).view(len(residuals), task.n, task.outputs)[:, :EXAMPLES]
         return numbers(scores.softmax(-1).permute(1, 2, 0))
 
-    predicted = probabilities(member.residuals(task, plan, comparison.at))
+    predicted = probabilities(member.flow(task, plan, comparison.at))
     measured = probabilities(measured_residuals(comparison, task)[comparison.at])
     t = member.lr * np.array(comparison.at)
     record.save_arrays(**{"logits/t": t, "logits/predicted": predicted, "logits/measured": measured})
@@ -192,14 +195,16 @@ def _stack(functions: Sequence[Tensor | None]) -> np.ndarray:
     return np.array([numbers(f.double().cpu().reshape(-1)) for f in functions if f is not None])
 
 
-def _features(model: KernelMLP | KernelCNN, task: Task, comparison: Comparison, record: Record) -> None:
+def _features(
+    model: KernelMLP | KernelCNN, task: Task, plan: Plan, comparison: Comparison, record: Record
+) -> None:
     """Some coordinates of φ for the narrowest network, and its Gram matrix beside the kernel."""
     member = comparison.member
     network = build_network(model, member.width, task, member.seed)
     assert task.grid is not None
     try:
-        over_grid = feature_map(network, task.grid)[:, 0].double().cpu()
-        features = feature_map(network, task.x).double().cpu().flatten(0, 1)
+        over_grid = feature_map(network, task.grid, memory_limit=plan.memory_limit)[:, 0].double().cpu()
+        features = feature_map(network, task.x, memory_limit=plan.memory_limit).double().cpu().flatten(0, 1)
     except MemoryLimitError:
         return  # the narrowest network is too wide to look at its features
     # features that are 0 everywhere, of units that no input reaches, say nothing

@@ -13,14 +13,24 @@ from torch.func import functional_call
 from nnlab import figures
 from nnlab.experiments.drawing import numbers
 from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task, build_network
-from nnlab.experiments.ntk_members import Member, Plan, loss_of
+from nnlab.experiments.ntk_members import TINY, Member, Plan, loss_of
 from nnlab.experiments.session import Session
-from nnlab.ntk import as_matrix, empirical_ntk, flow_gap, gradient_descent, gradient_flow, linearize
+from nnlab.ntk import (
+    NonFiniteError,
+    as_matrix,
+    empirical_ntk,
+    flow_gap,
+    gradient_descent,
+    gradient_flow,
+    linearize,
+)
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim, local_exponent_claim
 from nnlab.training.descent import Trajectory, follow
 
 CLIMB = 1.01  # of the loss, that counts as one
+SURE_CLIMB = 2.0  # of the linearization's loss: then there are enough steps for the network to climb in
+MARGIN = 2.0  # times the drift of the kernel in stable training: so far must a step size be above η_max
 LOOKS = 40  # kernels that are computed along a training; of large ones a few
 LARGE = 300  # rows of a kernel
 FEW_LOOKS = 10
@@ -75,9 +85,21 @@ def prepare(member: Member, multiples: Sequence[float], steps: int, plan: Plan, 
 
 
 def run(
-    edge: Edge, model: KernelMLP | KernelCNN, task: Task, plan: Plan, record: Record, session: Session
+    edge: Edge,
+    model: KernelMLP | KernelCNN,
+    drift: float | None,
+    record: Record,
+    session: Session,
 ) -> list[Claim]:
-    """Trains with every multiple, follows ηλmax of the kernel, and draws both figures."""
+    """Trains with every multiple, follows ηλmax of the kernel, and draws both figures.
+
+    Args:
+        edge: what is tried.
+        model: of the network.
+        drift: of the kernel of this network in the run's own training, or None where that diverged.
+        record: where curves and figures go.
+        session: for progress, and asked whether to stop.
+    """
     if not edge.applies:
         return []
     claims: list[Claim] = []
@@ -90,8 +112,9 @@ def run(
             losses[label] = (_losses(linear, edge), _losses(network, edge))
             sharpness[label] = (np.array([k for k, _ in looks]), np.array([v for _, v in looks]))
             claims.append(_linear_claim(edge, multiple, linear))
-            if isinstance(model, KernelMLP) and model.parameterization == "ntk":
-                claims += _network_claims(edge, multiple, losses[label][1], sharpness[label][1])
+            is_ntk = isinstance(model, KernelMLP) and model.parameterization == "ntk"
+            if is_ntk and drift is not None and multiple - 1 > MARGIN * drift:
+                claims += _network_claims(edge, multiple, *losses[label], sharpness[label][1])
     arrays = {"edge/steps": np.arange(edge.steps + 1)}
     for label, (linear_loss, network_loss) in losses.items():
         arrays |= {f"edge/{label}/linearized": linear_loss, f"edge/{label}/network": network_loss}
@@ -111,14 +134,18 @@ def _train(
     lr = multiple * member.max_lr
     scale = task.n if edge.plan.reduction == "mean" else 1
     looks: list[tuple[int, float]] = []
-    every = max(1, edge.steps // (FEW_LOOKS if member.spectrum.size > LARGE else LOOKS))
+    every = max(1, edge.steps // (FEW_LOOKS if len(member.modes.eigenvalues) > LARGE else LOOKS))
 
     def observe(step: int, w: Any) -> None:
-        if step % every == 0:
+        if step % every and step != edge.steps:
+            return
+        try:
             kernel = empirical_ntk(network, task.x, params=w, memory_limit=edge.plan.memory_limit)
-            assert isinstance(kernel, Tensor)
-            largest = float(torch.linalg.eigvalsh(as_matrix(kernel).double())[-1])
-            looks.append((step, lr * largest / scale))
+        except NonFiniteError:  # of a network that is about to diverge
+            return
+        assert isinstance(kernel, Tensor)
+        largest = float(torch.linalg.eigvalsh(as_matrix(kernel).double())[-1])
+        looks.append((step, lr * largest / scale))
 
     settings: dict[str, Any] = {"lr": lr, "steps": edge.steps, "stop": session.stop}
     objective = edge.plan.objective(task)
@@ -149,33 +176,53 @@ def _setting(edge: Edge, multiple: float) -> list[str]:
 
 def _linear_claim(edge: Edge, multiple: float, linear: Trajectory) -> Claim:
     """Its leading mode changes by |1 − ηλmax| a step: below 1 it dies out, above it grows without end."""
-    leading = _residuals(linear, edge) @ edge.member.modes.vectors[:, 0]
-    size = leading.abs()
-    kept = size[(size > 1e-9 * size[0]) & torch.isfinite(size)]
-    measured = float((kept[-1] / kept[0]) ** (1 / max(1, len(kept) - 1)))
-    ends = "dies out" if multiple < 1 else "grows without end"
+    residuals, factor = _residuals(linear, edge), edge.factor(multiple)
+    floor = torch.finfo(edge.task.x.dtype).eps ** 0.5 * float(residuals[0].norm())
+    if multiple == 1:
+        ends = "stays"
+    else:
+        ends = "dies out" if multiple < 1 else "grows without end"
     return exact_claim(
         f"linearization_at_{multiple:g}_eta_max",
         sentence=f"At {multiple:g} η_max the leading mode of the linearized network {ends}.",
         formula="|u·v₁| changes by the factor |1 − ηλmax| a step",
         hypotheses=_setting(edge, multiple),
-        predicted=edge.factor(multiple),
-        measured=measured,
+        predicted=factor,
+        measured=_factor_per_step((residuals @ edge.member.modes.vectors[:, 0]).abs(), floor),
         tolerance=1e-6 if edge.task.x.dtype == torch.float64 else 1e-2,
-        rivals={"stays": 1.0},
+        rivals=None if factor == 1 else {"stays": 1.0},
     )
 
 
-def _network_claims(edge: Edge, multiple: float, losses: np.ndarray, sharpness: np.ndarray) -> list[Claim]:
+def _factor_per_step(sizes: Tensor, floor: float) -> float:
+    """The geometric mean over the steps until rounding or infinity takes over; NaN from a start of 0."""
+    if sizes[0] <= floor:
+        return math.nan
+    known = (sizes > floor) & torch.isfinite(sizes)
+    steps = len(sizes) if bool(known.all()) else int(known.int().argmin())
+    last = max(1, steps - 1)  # what one step wipes out was multiplied by 0
+    return float((sizes[last] / sizes[0]) ** (1 / last))
+
+
+def _climb(losses: np.ndarray) -> tuple[float, int]:
+    """The largest L(w_j)/L(w_k) for k < j, and j; (1, 0) where the loss only falls."""
+    ratios = losses / np.minimum.accumulate(losses).clip(min=TINY)
+    return float(ratios.max()), int(ratios.argmax())
+
+
+def _network_claims(
+    edge: Edge, multiple: float, linear: np.ndarray, losses: np.ndarray, sharpness: np.ndarray
+) -> list[Claim]:
     """Above η_max: the loss climbs first; if it comes down again, the kernel has become flatter.
 
     For the ntk parameterization alone: in the standard one a narrow network leaves the steep region within a
-    step or two, before its loss could climb.
+    step or two, before its loss could climb. Also in the ntk one the step size must be farther above η_max
+    than the kernel moves anyway, and the linearization must have had the steps to climb in.
     """
-    if multiple <= 1:
+    if _climb(linear[np.isfinite(linear)])[0] < SURE_CLIMB:
         return []
     known = losses[np.isfinite(losses)]
-    climb = float((np.maximum.accumulate(known[::-1])[::-1] / np.minimum.accumulate(known)).max())
+    climb, top = _climb(known)
     climbs = exact_claim(
         f"network_climbs_at_{multiple:g}_eta_max",
         sentence=f"At {multiple:g} η_max the network's loss climbs above where it was.",
@@ -185,7 +232,7 @@ def _network_claims(edge: Edge, multiple: float, losses: np.ndarray, sharpness: 
         measured=climb,
         tolerance=0.0,
     )
-    if len(known) < len(losses) or climb < CLIMB or known[-1] > known[0]:
+    if len(known) < len(losses) or climb < CLIMB or known[-1] >= known[: top + 1].min():
         return [climbs]  # it diverged, or has not climbed, or not come down yet
     settles = exact_claim(
         f"network_settles_flatter_at_{multiple:g}_eta_max",
@@ -206,7 +253,7 @@ def _flow_claims(edge: Edge, record: Record) -> list[Claim]:
     largest = float(member.modes.eigenvalues[0])
     scale = edge.task.n if edge.plan.reduction == "mean" else 1
     u0 = member.modes.vectors[:, 0]
-    steps = list(range(0, 4 * round(1 / min(GAPS)) + 1))
+    steps = list(range(4 * round(1 / min(GAPS)) + 1))
     measured = []
     for x in GAPS:
         lr = x * scale / largest

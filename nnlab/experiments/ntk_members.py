@@ -15,6 +15,7 @@ from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task
 from nnlab.ntk import (
     KernelRegression,
     Modes,
+    NonFiniteError,
     Spectrum,
     as_matrix,
     decompose,
@@ -29,10 +30,11 @@ from nnlab.ntk import (
     max_step,
     spectrum,
 )
-from nnlab.training.descent import Trajectory, follow
+from nnlab.training.descent import Function, Trajectory, follow
 from nnlab.training.losses import cross_entropy, squared_error
 
 RECORDED = 60  # steps at which curves are kept, about equally spaced on a logarithmic axis
+TINY = 1e-300  # in place of a norm that is 0, where everything that it would divide is 0 too
 
 
 @dataclass(frozen=True)
@@ -97,26 +99,22 @@ class Member:
     max_lr: float
 
     def residuals(self, task: Task, plan: Plan, steps: Sequence[int]) -> Tensor:
-        """u_k = (I − ηH₀)ᵏ u₀ (K, nC); with cross-entropy f − ȳ along the integrated flow."""
+        """u_k = (I − ηH₀)ᵏ u₀ (K, nC); with cross-entropy f − ȳ along the same steps, softmax f for f."""
         if plan.loss == "squared_error":
             return gradient_descent(
                 self.modes, self.u0(task), self.lr, steps, reduction=plan.reduction, n=task.n
             )
-        return self._logits(task, plan, steps) - _flat(task.y)
+        lr = self.lr / (task.n if plan.reduction == "mean" else 1)
+        return _logit_descent(self.kernel, self.start, task.y, lr, steps) - _flat(task.y)
 
     def flow(self, task: Task, plan: Plan, steps: Sequence[int]) -> Tensor:
-        """u(ηk) = e^{−H₀ηk} u₀, (K, nC)."""
-        if plan.loss == "squared_error":
-            times = [self.lr * step for step in steps]
-            return gradient_flow(self.modes, self.u0(task), times, reduction=plan.reduction, n=task.n)
-        return self._logits(task, plan, steps) - _flat(task.y)
-
-    def _logits(self, task: Task, plan: Plan, steps: Sequence[int]) -> Tensor:
-        assert task.labels is not None
+        """u(ηk) = e^{−H₀ηk} u₀ (K, nC); with cross-entropy f − ȳ along the integrated flow."""
         times = [self.lr * step for step in steps]
-        return logit_flow(
-            self.kernel, _flat(self.start), task.labels.cpu(), times, reduction=plan.reduction
-        ).train
+        if plan.loss == "squared_error":
+            return gradient_flow(self.modes, self.u0(task), times, reduction=plan.reduction, n=task.n)
+        assert task.labels is not None
+        found = logit_flow(self.kernel, _flat(self.start), task.labels.cpu(), times, reduction=plan.reduction)
+        return found.train - _flat(task.y)
 
     def u0(self, task: Task) -> Tensor:
         """u₀ = f₀ − ȳ, (nC,)."""
@@ -149,15 +147,25 @@ class Member:
             "eigenvalues": eigenvalues.tolist(),
             "half_lives": half_lives(eigenvalues, plan.reduction, task.n).tolist(),
             "residuals": residuals.tolist(),
+            "residuals_in_flow": self.flow(task, plan, at).tolist(),
+            "loss": loss_of(residuals, plan, task).tolist(),
         }  # fmt: skip
-        if plan.loss == "squared_error":
-            found["residuals_in_flow"] = self.flow(task, plan, at).tolist()
-            found["loss"] = loss_of(residuals, plan, task).tolist()
         if regression is not None:
             assert task.grid is not None
             found["grid"] = task.grid[:, 0].tolist()
             found["kernel_regression"] = regression.predictions.tolist()
         return found
+
+
+def _logit_descent(kernel: Tensor, start: Tensor, y: Tensor, lr: float, steps: Sequence[int]) -> Tensor:
+    """(K, nC) scores of f ← f − ηH(softmax f − ȳ) from f₀, after so many steps."""
+    matrix, target = as_matrix(kernel).double(), y.double().cpu()
+    scores, kept, wanted = start.double(), {}, set(steps)
+    for step in range(max(wanted) + 1):
+        if step in wanted:
+            kept[step] = scores.reshape(-1)
+        scores = scores - lr * (matrix @ (scores.softmax(1) - target).reshape(-1)).view_as(scores)
+    return torch.stack([kept[step] for step in steps])
 
 
 def _flat(values: Tensor) -> Tensor:
@@ -241,11 +249,11 @@ class Comparison:
         member: the network at its start.
         trajectory: its outputs at every step.
         linearized: those of its linearization, where that was trained too.
-        kernel: H at the end, or None where it diverged.
+        kernel: H at the end, or None where training diverged, or came so far that H overflows.
         grid: (g, C) the function it learned, on the grid.
         linear_grid: the same of the linearization.
         errors: (steps + 1,) distance of the measured from the predicted residuals over ‖u₀‖; with
-            cross-entropy at the recorded steps, and over the way of the predicted scores.
+            cross-entropy over the way of the predicted scores.
         losses: (K,) at the recorded steps.
         predicted_losses: (K,) likewise.
         at: the K recorded steps.
@@ -261,6 +269,11 @@ class Comparison:
     losses: Tensor
     predicted_losses: Tensor
     at: list[int]
+
+    @property
+    def diverged(self) -> bool:
+        """Whether there is no end to look at."""
+        return self.kernel is None
 
     @property
     def residual_error(self) -> float:
@@ -280,7 +293,7 @@ class Comparison:
         return {
             "width": member.width, "seed": member.seed, "parameters": member.parameters,
             "lambda_min": member.spectrum.lambda_min, "lambda_max": member.spectrum.lambda_max,
-            "eta_max": member.max_lr,
+            "rank": member.spectrum.rank, "eta_max": member.max_lr,
             "distance_to_infinite": member.distance_to_infinite, "kernel_drift": self.drift,
             "residual_error": self.residual_error, "train_loss": float(self.losses[-1]),
             "predicted_loss": float(self.predicted_losses[-1]),
@@ -314,24 +327,35 @@ def compare(
     linearized = None if tangent is None else follow(tangent, start, task.x, objective, **settings)
     at = recorded_steps(plan.steps)
     measured = _residuals(trajectory, task)  # (steps + 1, nC)
-    ended = trajectory.diverged is None
-    grid = linear_grid = None
-    if task.grid is not None:
-        with torch.no_grad():
-            grid = function(trajectory.parameters, task.grid).cpu() if ended else None
-            linear_grid = None if linearized is None else tangent(linearized.parameters, task.grid).cpu()  # type: ignore[misc]
     return Comparison(
         member=member,
         trajectory=trajectory,
         linearized=linearized,
-        kernel=_kernel(network, task.x, None, plan, trajectory.parameters) if ended else None,
-        grid=grid,
-        linear_grid=linear_grid,
-        errors=_errors(member, measured, task, plan, at),
+        kernel=_kernel_at_the_end(network, task, plan, trajectory),
+        grid=_on_grid(function, trajectory, task),
+        linear_grid=_on_grid(tangent, linearized, task),
+        errors=_errors(member, measured, task, plan),
         losses=loss_of(measured[at], plan, task),
         predicted_losses=loss_of(member.residuals(task, plan, at), plan, task),
         at=at,
     )
+
+
+def _kernel_at_the_end(network: nn.Module, task: Task, plan: Plan, trajectory: Trajectory) -> Tensor | None:
+    if trajectory.diverged is not None:
+        return None
+    try:
+        return _kernel(network, task.x, None, plan, trajectory.parameters)
+    except NonFiniteError:  # on its way to infinity: outputs that are squared in H
+        return None
+
+
+def _on_grid(function: Function | None, trajectory: Trajectory | None, task: Task) -> Tensor | None:
+    """(g, C) what was learned, where there is a grid and training did not diverge."""
+    if function is None or trajectory is None or task.grid is None or trajectory.diverged is not None:
+        return None
+    with torch.no_grad():
+        return function(trajectory.parameters, task.grid).cpu()
 
 
 def _residuals(trajectory: Trajectory, task: Task) -> Tensor:
@@ -339,17 +363,12 @@ def _residuals(trajectory: Trajectory, task: Task) -> Tensor:
     return outputs.reshape(len(outputs), -1) - _flat(task.y)
 
 
-def _errors(member: Member, measured: Tensor, task: Task, plan: Plan, at: Sequence[int]) -> Tensor:
+def _errors(member: Member, measured: Tensor, task: Task, plan: Plan) -> Tensor:
     """NaN, from a network that diverged, counts as infinitely far."""
-    u0 = member.u0(task)
-    if plan.loss == "squared_error":
-        predicted = member.residuals(task, plan, range(len(measured)))
-        errors = (measured - predicted).norm(dim=1) / u0.norm()
-    else:
-        predicted = member.residuals(task, plan, at)
-        way = (predicted - u0).norm(dim=1).max()
-        errors = (measured[list(at)] - predicted).norm(dim=1) / way
-    return torch.nan_to_num(errors, nan=math.inf)
+    predicted, u0 = member.residuals(task, plan, range(len(measured))), member.u0(task)
+    scale = u0.norm() if plan.loss == "squared_error" else (predicted - u0).norm(dim=1).max()
+    errors = (measured - predicted).norm(dim=1) / scale.clamp(min=TINY)
+    return torch.nan_to_num(errors, nan=math.inf, posinf=math.inf)
 
 
 def linear_residuals(comparison: Comparison, task: Task) -> Tensor | None:

@@ -12,7 +12,8 @@
 | maxout | max(z₁, …, z_k), zⱼ = wⱼᵀx + bⱼ | 1 for the largest zⱼ, else 0 | the first of equal ones |
 
 Sources: Nair & Hinton 2010 (ReLU), Maas et al. 2013 (leaky ReLU), Clevert et al. 2016 (ELU, α = 1),
-Hendrycks & Gimpel 2016 (GELU, the exact form), Williams 1998 (erf, whose kernels have closed forms), Goodfellow et al. 2013 (maxout).
+Hendrycks & Gimpel 2016 (GELU, the exact form), Williams 1998 (erf, whose kernels have closed forms),
+Goodfellow et al. 2013 (maxout).
 
 Gain: with weights of variance σ_w²/fan_in and no biases, pre-activations of second moment 1 in one layer
 give pre-activations of second moment σ_w² E[φ(z)²], z ~ N(0, 1), in the next (Poole et al. 2016, eq. 3; for

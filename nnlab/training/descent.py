@@ -18,7 +18,7 @@ class Trajectory:
     Attributes:
         outputs: (steps + 1, n, C) at every step, the start first; NaN after the step that diverged.
         parameters: w where it ended.
-        diverged: the step at which an output was no longer finite, or None.
+        diverged: the step at which an output or the loss was no longer finite, or None.
     """
 
     outputs: Tensor
@@ -59,13 +59,14 @@ def follow(
             raise Interrupted(f"interrupted at step {step} of {steps}")
         outputs = function(w, x)
         kept.append(outputs.detach().clone())
-        if not torch.isfinite(outputs).all():
+        loss = objective(outputs)  # may overflow where no output does
+        if not (torch.isfinite(loss) and torch.isfinite(outputs).all()):
             missing = torch.full_like(kept[0], torch.nan)
             return Trajectory(torch.stack(kept + [missing] * (steps - step)), _ended(w), step)
         if observe is not None:
             observe(step, w)
         if step < steps:
-            gradients = torch.autograd.grad(objective(outputs), list(w.values()), materialize_grads=True)
+            gradients = torch.autograd.grad(loss, list(w.values()), materialize_grads=True)
             with torch.no_grad():
                 for value, gradient in zip(w.values(), gradients, strict=True):
                     value.sub_(gradient, alpha=lr)
