@@ -14,9 +14,10 @@ from nnlab.ntk.memory import in_words
 
 Progress = Callable[[int, int], None]
 
-TILE_ROWS = 256
+TILE_ROWS = 512
+PASS = 1024  # examples of a pass: the memory of the last one is used again, not given back and asked for
 DIAGONAL = 64  # rows of a tile on the diagonal
-TILE_BYTES = 3 * 2**20  # of a tile and its temporary matrices: they stay in the processor's cache
+TILE_BYTES = 6 * 2**20  # of a tile and its temporary matrices: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def choose_blocks(costs: Costs, n1: int, n2: int, symmetric: bool, limit: int) -
         )
     tile = _tile(costs, n1, n2, min(TILE_BYTES, usable // 8))
     spare = usable - tile[0] * tile[1] * costs.pair
-    passes = max(1, min(max(n1, n2), spare // 8 // max(1, costs.pass_)))
+    passes = max(1, min(max(n1, n2), PASS, spare // 8 // max(1, costs.pass_)))
     spare -= passes * costs.pass_
     examples = n1 if symmetric else n1 + n2
     if examples * costs.factors <= spare:
