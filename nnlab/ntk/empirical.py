@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -320,7 +320,6 @@ class _Destination:
         self._task, self._limit = task, limit
         self._path = None if out is None else Path(out)
         self._partial = None if self._path is None else self._path.with_name(f"{self._path.name}.partial")
-        self._map: np.memmap[Any, Any] | None = None
         self.kernels: dict[str | None, Tensor] = {}
         self.bytes_held = 0
 
@@ -354,17 +353,16 @@ class _Destination:
         dtype = torch.empty(0, dtype=_dtype(task)).numpy().dtype
         assert self._partial is not None
         try:
-            self._map = np.lib.format.open_memmap(self._partial, "w+", dtype, tuple(public_shape))
+            mapped = np.lib.format.open_memmap(self._partial, "w+", dtype, tuple(public_shape))
             _reserve(self._partial)
         except OSError as error:
             self._partial.unlink(missing_ok=True)
             raise KernelError(f"out: {path}: {in_words(size)} cannot be written there: {error}") from error
-        return from_public(torch.from_numpy(self._map), task.output)
+        return from_public(torch.from_numpy(mapped), task.output)
 
     def finish(self) -> None:
-        """The kernel is whole: its file gets its name."""
-        if self._map is not None and self._partial is not None and self._path is not None:
-            self._map.flush()
+        """The kernel is whole: its file gets its name. The system writes it to disk when it has time."""
+        if self._partial is not None and self._path is not None:
             self._partial.rename(self._path)
 
     def __exit__(self, *_: object) -> None:
