@@ -22,6 +22,7 @@ from nnlab.experiments.ntk_claims import claims_about, kernel_notes
 from nnlab.experiments.ntk_members import Comparison, Member, Plan, compare, prepare, recorded_steps
 from nnlab.experiments.outcome import Outcome
 from nnlab.experiments.session import Session
+from nnlab.ntk import MemoryLimitError
 from nnlab.record import Record
 
 
@@ -149,7 +150,14 @@ def _members(config: Config, task: Task, plan: Plan, session: Session) -> Iterat
                 raise Interrupted("interrupted before the predictions were complete: nothing was written")
             advance(done, len(pairs), f"width {width}")
             network = build_network(config.model, width, task, seed)
-            yield prepare(network, width, seed, config.model, task, plan)
+            try:
+                yield prepare(network, width, seed, config.model, task, plan)
+            except MemoryLimitError as error:
+                reason = str(error).replace("memory_limit: ", "").partition(";")[0]
+                raise InputError(
+                    f"memory_gib: at width {width} {reason}; raise it (--memory), or take a smaller width "
+                    "or fewer data.examples"
+                ) from error
 
 
 def _edge_member(members: Sequence[Member]) -> Member:

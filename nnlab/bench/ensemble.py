@@ -1,0 +1,164 @@
+"""`nnlab bench ensemble`: many seeds of a small network as one batched computation, beside one at a time."""
+
+import inspect
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nnlab.bench.pairs import interleaved, seconds_of
+from nnlab.errors import ExperimentError
+from nnlab.experiments.session import Reporter
+from nnlab.models import MLP
+from nnlab.training.ensemble import Ensemble, descend, weight_change
+
+WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
+SEEDS = 16
+POINTS = 10
+STEPS = {512: 40, 1024: 20, 2048: 10}  # of one timing; 100 of the narrower ones
+PAIRS = {512: 7, 1024: 5, 2048: 3}  # at most: a pair takes many seconds
+PRECISIONS = (torch.float64, torch.float32)
+
+
+# --- the other program ------------------------------------------------------------------------------
+
+
+def network(width: int) -> nn.Sequential:
+    """Two hidden ReLU layers on the line."""
+    return nn.Sequential(
+        nn.Linear(1, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)
+    )
+
+
+def train_alone(
+    model: nn.Module, x: Tensor, y: Tensor, lr: float, steps: int, record: Sequence[int]
+) -> list[list[float]]:
+    """Gradient descent on ½Σ(y − ȳ)² of one network; loss and relative weight changes at some steps.
+
+    Without torch.optim and .backward(), which take longer for so small a network.
+    """
+    parameters = list(model.parameters())
+    start = [p.detach().clone() for p in parameters]
+    rows = []
+    for step in range(steps + 1):
+        loss = 0.5 * (model(x) - y).square().sum()
+        if step in record:
+            rows.append([loss.item(), *relative_changes(parameters, start)])
+        if step < steps:
+            gradients = torch.autograd.grad(loss, parameters)
+            with torch.no_grad():
+                for p, gradient in zip(parameters, gradients, strict=True):
+                    p.sub_(gradient, alpha=lr)
+    return rows
+
+
+@torch.no_grad()
+def relative_changes(parameters: Sequence[Tensor], start: Sequence[Tensor]) -> list[float]:
+    """‖w − w₀‖/‖w₀‖ of all parameters, then of each weight matrix."""
+    moved = torch.stack([(p - q).norm() for p, q in zip(parameters, start, strict=True)])
+    lengths = torch.stack([q.norm() for q in start])
+    weights = [i for i, p in enumerate(parameters) if p.ndim == 2]
+    values: list[float] = [float(moved.norm() / lengths.norm()), *(moved / lengths)[weights].tolist()]
+    return values
+
+
+def train_one_after_the_other(
+    models: Sequence[nn.Module], x: Tensor, y: Tensor, lr: float, steps: int, record: Sequence[int]
+) -> Tensor:
+    """(S, K, 1 + 1 + layers): what was recorded of each network."""
+    rows = [train_alone(model, x, y, lr, steps, record) for model in models]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+OTHER = (network, train_alone, relative_changes, train_one_after_the_other)
+
+
+# --- the comparison ---------------------------------------------------------------------------------
+
+
+def bench_ensemble(pairs: int, reporter: Reporter) -> tuple[str, list[dict[str, Any]]]:
+    """The training of the experiment weight_change at every width, both ways, from the same starts.
+
+    Args:
+        pairs: interleaved timings of each.
+
+    Returns:
+        The source of the other program, and a row per precision and width.
+
+    Raises:
+        ExperimentError: the two do not find the same numbers.
+    """
+    source = "\n\n".join(inspect.getsource(function) for function in OTHER)
+    return source, [_case(width, dtype, pairs, reporter) for dtype in PRECISIONS for width in WIDTHS]
+
+
+def _case(width: int, dtype: torch.dtype, pairs: int, reporter: Reporter) -> dict[str, Any]:
+    steps = STEPS.get(width, 100)
+    record = sorted({0, *np.rint(np.geomspace(1, steps, max(2, steps // 8))).astype(int).tolist()})
+    x = torch.linspace(-1, 1, POINTS, dtype=torch.float64)[:, None]
+    y = torch.sin(torch.pi * x).to(dtype)
+    x = (x / x.std(correction=0)).to(dtype)
+    nets = [_start(width, seed).to(dtype) for seed in range(SEEDS)]
+    lr = 0.01 / width  # a third of the largest stable one: λmax grows with the width
+
+    def ours() -> Tensor:
+        found = descend(
+            Ensemble.from_models(nets), x, y, lr=lr, steps=steps, record=record, observe=weight_change
+        )
+        columns = (found.loss[..., None], found.observed["change"][..., None], found.observed["layer_change"])
+        return torch.cat(columns, 2)
+
+    def copies() -> list[nn.Sequential]:
+        return [_copied(net, width, dtype) for net in nets]
+
+    def theirs(models: list[nn.Sequential]) -> Tensor:
+        return train_one_after_the_other(models, x, y, lr, steps, record)
+
+    def their_seconds() -> float:
+        models = copies()  # a training changes them; making them is not timed
+        return seconds_of(lambda: theirs(models))
+
+    _check_same(ours(), theirs(copies()), width, dtype)  # also warms both up
+    precision = str(dtype).removeprefix("torch.")
+    title = f"width {width}, {precision}"
+    rounds = min(pairs, PAIRS.get(width, pairs))
+    times = interleaved(lambda: seconds_of(ours), their_seconds, rounds, reporter, title)
+    return {"precision": precision, "width": width, "seeds": SEEDS, **_row(times, steps)}
+
+
+def _start(width: int, seed: int) -> MLP:
+    return MLP(1, [width, width], 1, "relu", sigma_b=1.0, generator=torch.Generator().manual_seed(seed))
+
+
+def _copied(net: MLP, width: int, dtype: torch.dtype) -> nn.Sequential:
+    """The same network as plain PyTorch."""
+    model = network(width).to(dtype)
+    with torch.no_grad():
+        for p, q in zip(model.parameters(), net.parameters(), strict=True):
+            p.copy_(q)
+    return model
+
+
+def _check_same(ours: Tensor, theirs: Tensor, width: int, dtype: torch.dtype) -> None:
+    tolerance = 1e-8 if dtype == torch.float64 else 1e-2
+    if not torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance * 1e-3):
+        raise ExperimentError(
+            f"nnlab bench ensemble: width {width}, {dtype}: the two programs differ by up to "
+            f"{float((ours - theirs).abs().max()):.3g}"
+        )
+
+
+def _row(times: list[tuple[float, float]], steps: int) -> dict[str, Any]:
+    """Medians: microseconds of one step of all seeds, and the speedup of each pair."""
+    speedups = [theirs / ours for ours, theirs in times]
+    return {
+        "nnlab_us_per_step": 1e6 * statistics.median(ours for ours, _ in times) / steps,
+        "other_us_per_step": 1e6 * statistics.median(theirs for _, theirs in times) / steps,
+        "speedup": statistics.median(speedups),
+        "speedup_low": min(speedups),
+        "speedup_high": max(speedups),
+        "pairs": len(times),
+    }
