@@ -339,7 +339,10 @@ def test_a_wrong_threshold_of_stability_is_caught() -> None:
     right, wrong = (crossing_claim(setting, widths, products, products > limit, []) for limit in (2, 1))
     assert right is not None
     assert wrong is not None
-    assert (right.predicted, right.verdict, wrong.verdict) == (256.0, "PASS", "FAIL")
+    assert (right.predicted, right.verdict, wrong.verdict) == ((256.0, 256.0), "PASS", "FAIL")
+    unsure = crossing_claim(setting, widths, products / 1.2, products > 2, [])
+    assert unsure is not None
+    assert (unsure.predicted, unsure.verdict) == ((256.0, 512.0), "PASS")
     never = crossing_claim(setting, widths, products, products > 100, [])
     assert never is not None
     assert never.verdict == "FAIL"

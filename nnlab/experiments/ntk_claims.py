@@ -220,30 +220,38 @@ def _exponent_claims(
                 rivals={"no limit": 0.0, "like 1/m": -1.0},
             )
         )
-    for name, sentence, formula, measure in (
-        (
-            "kernel_drift_falls_with_width",
-            "The kernel moves the less, the wider the network: at least like 1/√m.",
-            "‖H(w) − H₀‖/‖H₀‖ = O(m^−½) (Lee et al. 2019, theorem 2.1)",
-            lambda c: c.drift,
-        ),
-        (
-            "residuals_follow_the_kernel_at_the_start",
-            "What H₀ predicts becomes exact with width, at least like 1/√m.",
-            "sup_k ‖u_k − the prediction of H₀‖ = O(m^−½) (Lee et al. 2019, theorem 2.1)",
-            lambda c: c.residual_error,
-        ),
-    ):
-        found = over_widths(comparisons, measure)
-        if found is not None and "ntk" in setting[0] and plan.lr_fraction < 1:
-            widths, values = found
-            claims.append(
-                exponent_claim(
-                    name, sentence, formula, [*trained, _widths(widths)],
-                    fit=fit_exponent(widths, values), predicted=(None, -0.5),
-                )
-            )  # fmt: skip
+    if "ntk" not in setting[0] or plan.lr_fraction >= 1:
+        return claims
+    drift = over_widths(comparisons, lambda c: c.drift)
+    if drift is not None:
+        claims.append(
+            exponent_claim(
+                "kernel_drift_falls_with_width",
+                sentence="The kernel moves the less, the wider the network: at least like 1/√m.",
+                formula="‖H(w) − H₀‖/‖H₀‖ = O(m^−½) (Lee et al. 2019, theorem 2.1)",
+                hypotheses=[*trained, _widths(drift[0])],
+                fit=fit_exponent(*drift),
+                predicted=(None, -0.5),
+            )
+        )
+    error = over_widths(comparisons, lambda c: c.residual_error)
+    if error is not None:
+        claims.append(_residual_claim(*error, [*trained, _widths(error[0])]))
     return claims
+
+
+def _residual_claim(widths: np.ndarray, errors: np.ndarray, hypotheses: list[str]) -> Claim:
+    """With kinks the bound is reached; for smooth activations it is known to be only a bound."""
+    kinked = any(f", {name}," in hypotheses[0] for name in ("relu", "leaky_relu", "maxout"))
+    return exponent_claim(
+        "residuals_follow_the_kernel_at_the_start",
+        sentence=f"What H₀ predicts becomes exact with width, {'' if kinked else 'at least '}like 1/√m.",
+        formula="sup_k ‖u_k − the prediction of H₀‖ = O(m^−½) (Lee et al. 2019, theorem 2.1)",
+        hypotheses=hypotheses,
+        fit=fit_exponent(widths, errors),
+        predicted=-0.5 if kinked else (None, -0.5),
+        rivals={"no limit": 0.0, "like 1/m": -1.0} if kinked else None,
+    )
 
 
 def over_widths(
