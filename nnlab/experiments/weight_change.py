@@ -1,17 +1,17 @@
 """How far the weights of a network move in training, by its width."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from scipy.sparse.linalg import svds
 from torch import Tensor
 
 from nnlab import figures
-from nnlab.config import ActivationName, Count, Experiment, MLPModel, Section, StepSize, Training
+from nnlab.config import ActivationName, Count, Distinct, Experiment, MLPModel, Section, StepSize, Training
 from nnlab.data import target_function
 from nnlab.errors import InputError, Interrupted
 from nnlab.experiments.outcome import Outcome
@@ -36,7 +36,6 @@ from nnlab.training.ensemble import Ensemble, descend, weight_change
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 Starts = dict[tuple[Family, int], Arrays]
-T = TypeVar("T")
 
 LEAST_WIDTH = 64  # narrower networks do not follow the power laws yet
 CLIMBED = 1.001  # the highest loss over the first, from which the loss counts as having climbed
@@ -46,13 +45,6 @@ MOST = 2**32  # and that a single network may take
 
 
 # --- config -----------------------------------------------------------------------------------------
-
-
-def _unique(values: list[T]) -> list[T]:
-    twice = [value for index, value in enumerate(values) if value in values[:index]]
-    if twice:
-        raise ValueError(f"names {twice[0]} twice; give each value once")
-    return values
 
 
 class Points(Section):
@@ -94,15 +86,13 @@ class Config(Experiment):
     """Trains networks of every width from many seeds; fits how the relative weight change falls with it."""
 
     experiment: Literal["weight_change"]
-    widths: Annotated[list[Count], AfterValidator(_unique)] = Field([64, 128, 256, 512, 1024], min_length=1)
+    widths: Annotated[list[Count], Distinct] = Field([64, 128, 256, 512, 1024], min_length=1)
     seeds: int = Field(16, ge=1, le=10_000)
-    depths: Annotated[list[Annotated[int, Field(ge=1, le=20)]], AfterValidator(_unique)] = Field(
-        [1, 2], min_length=1
-    )
-    parameterizations: Annotated[list[Literal["ntk", "standard"]], AfterValidator(_unique)] = Field(
+    depths: Annotated[list[Annotated[int, Field(ge=1, le=20)]], Distinct] = Field([1, 2], min_length=1)
+    parameterizations: Annotated[list[Literal["ntk", "standard"]], Distinct] = Field(
         ["ntk", "standard"], min_length=1
     )
-    protocols: Annotated[list[Literal["constant", "stable"]], AfterValidator(_unique)] = Field(
+    protocols: Annotated[list[Literal["constant", "stable"]], Distinct] = Field(
         ["constant", "stable"], min_length=1
     )
     data: Points = Points()
