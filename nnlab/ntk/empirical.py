@@ -33,6 +33,10 @@ Method = Literal["auto", "layerwise", "jacobian", "products"]
 METHODS: tuple[Method, ...] = ("layerwise", "jacobian", "products")
 OUTPUTS = ("full", "trace", "diagonal")
 
+# So few numbers, where memory is ample, go through the network at once, and no second time for the layers.
+SMALL = 2**12
+ENOUGH = 2**28
+
 log = logging.getLogger("nnlab.ntk")
 
 
@@ -105,11 +109,16 @@ def empirical_ntk(
     x1 = _examples("x1", x1, network)
     x2 = None if x2 is None else _examples("x2", x2, network)
     limit = default_limit(x1.device) if memory_limit is None else memory_limit
-    task = _Task(network, x1, x2, output, per_layer)
+    task = _Task(network, x1, x2, output, per_layer, limit)
     with _Destination(task, limit, out) as destination:
         way = _choose(task, method, limit - destination.bytes_held)
         log.info("%s, within %s: %s", way.method, in_words(limit), way.why)
-        way.fill(task, destination.kernels, progress)
+        try:
+            way.fill(task, destination.kernels, progress)
+        except NonFiniteError:
+            for name, x in (("x1", x1), ("x2", x2)):
+                _check_finite(name, x)
+            raise
         destination.finish()
     kernels = {name: public(kernel, output) for name, kernel in destination.kernels.items()}
     return kernels if per_layer else kernels[None]  # type: ignore[return-value]
@@ -142,8 +151,8 @@ def feature_map(
     check_mode(model)
     network = _network(model, params, None, None)
     x = _examples("x", x, network)
-    task = _Task(network, x, None, "full", per_layer=False)
     limit = default_limit(x.device) if memory_limit is None else memory_limit
+    task = _Task(network, x, None, "full", per_layer=False, limit=limit)
     size = 2 * len(x) * task.outputs * merged(task.groups).size * task.itemsize
     if size > limit:
         raise MemoryLimitError(
@@ -165,11 +174,18 @@ class _Task:
     """
 
     def __init__(
-        self, network: Network, x1: Tensor, x2: Tensor | None, output: Output, per_layer: bool
+        self,
+        network: Network,
+        x1: Tensor,
+        x2: Tensor | None,
+        output: Output,
+        per_layer: bool,
+        limit: int,
     ) -> None:
         self.x1, self.x2, self.output = x1, x2, output
-        sample = x1[:2].clone() if len(x1) > 1 else torch.cat([x1, x1])
-        seen = probe(network, sample)
+        small = len(x1) > 1 and x1.numel() <= SMALL and limit >= ENOUGH
+        sample = x1 if small else x1[:2].clone() if len(x1) > 1 else torch.cat([x1, x1])
+        self.seen = seen = probe(network, sample)
         self.network = seen.network
         if seen.raw.ndim == 0 or len(seen.raw) != len(sample):
             raise ModelError(
@@ -232,7 +248,7 @@ class _Way:
         fill(
             kernels,
             [plan.layer.name for plan in self.plans],
-            lambda x: factors(network, self.plans, output, x, self.blocks.pass_),
+            lambda x: factors(network, self.plans, output, x, self.blocks.pass_, task.seen),
             x1,
             x2,
             output,
@@ -440,7 +456,7 @@ def _given(own: Mapping[str, Tensor], params: Mapping[str, Tensor]) -> Mapping[s
 
 
 def _examples(name: str, x: Tensor, network: Network) -> Tensor:
-    """The examples in the kernel's type; raises where there are none, or some are not finite."""
+    """The examples in the kernel's type; raises where there are none."""
     if x.ndim < 2 or len(x) == 0:
         raise KernelError(f"{name}: shape {tuple(x.shape)}; at least one example is needed, as (n, …)")
     value = network.parameters[network.trained[0]]
@@ -448,8 +464,11 @@ def _examples(name: str, x: Tensor, network: Network) -> Tensor:
         raise KernelError(f"{name}: is on {x.device}, the model on {value.device}; move one of them")
     if not x.is_floating_point():
         return x.detach()
-    x = x.detach().to(value.dtype)
-    if not torch.isfinite(x.sum()) and not torch.isfinite(x).all():
+    return x.detach().to(value.dtype)
+
+
+def _check_finite(name: str, x: Tensor | None) -> None:
+    """Says which example is not finite."""
+    if x is not None and not torch.isfinite(x).all():
         wrong = (~torch.isfinite(x.flatten(1)).all(1)).nonzero()[0, 0]
         raise NonFiniteError(f"{name}: example {int(wrong)} holds NaN or infinity")
-    return x

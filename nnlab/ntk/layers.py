@@ -11,7 +11,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from nnlab.models.parameterization import ScaledLinear, layer_multipliers
+from nnlab.models import CNN, MLP, Maxout, ScaledLinear, layer_multipliers
 from nnlab.ntk.errors import ModelError
 
 # The nodes that torch's autograd records for functions of one number each.
@@ -24,6 +24,14 @@ ELEMENTWISE = {
     ]
     for version in (0, 1)
 }  # fmt: skip
+
+
+BY_EXAMPLE = {
+    MLP, CNN, Maxout, ScaledLinear, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Sequential, nn.ModuleList,
+    nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.Sigmoid, nn.Tanh, nn.MaxPool2d, nn.AvgPool2d,
+    nn.LayerNorm, nn.GroupNorm,
+}  # fmt: skip
+"""Modules whose results for an example depend on that example alone."""
 
 
 @dataclass(frozen=True)
@@ -168,11 +176,15 @@ def forward(
 def check_independent(network: Network, x: Tensor, raw: Tensor) -> None:
     """Raises ModelError where the scores of an example change with the company that it is in.
 
+    Modules that are known to treat examples one by one are not tried.
+
     Args:
         network: the model.
         x: a few examples.
         raw: what the model returns for them.
     """
+    if all(type(module) in BY_EXAMPLE for module in network.module.modules()):
+        return
     with torch.no_grad():
         together, alone = network.scores(raw), network.scores(network.raw(x[:1]))
     difference = (together[0] - alone[0]).abs().max()
@@ -209,15 +221,23 @@ class Probe:
 
     Attributes:
         network: the model, as it is to be watched from now on.
+        x: the examples.
         raw: what the module returned.
+        calls: each use of the layers; with `raw` it holds the graph.
         layers: the groups of parameters, in the order of the module.
         saved: bytes that the pass keeps for the backward pass, per example, parameters apart.
     """
 
     network: Network
+    x: Tensor
     raw: Tensor
+    calls: dict[nn.Module, list[Call]]
     layers: list[Layer]
     saved: int
+
+    def is_of(self, x: Tensor) -> bool:
+        """Whether the pass was of these very examples."""
+        return x.data_ptr() == self.x.data_ptr() and x.shape == self.x.shape
 
 
 def probe(network: Network, x: Tensor) -> Probe:
@@ -243,7 +263,7 @@ def _probe(network: Network, x: Tensor) -> tuple[Probe, bool]:
         kept.note(call.result)
     layers = _find_layers(network, modules, raw, calls, _uses(raw, parameters))
     in_place = any(call.result._version != call.versions[1] for call in every)
-    return Probe(network, raw.detach(), layers, kept.bytes // len(x)), in_place
+    return Probe(network, x, raw, calls, layers, kept.bytes // len(x)), in_place
 
 
 class _Kept:

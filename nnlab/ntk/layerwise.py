@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
 from nnlab.ntk.factors import Factor, Output, PositionFactor
-from nnlab.ntk.layers import Call, Layer, Network, forward, gradient_rows, input_rows
+from nnlab.ntk.layers import Call, Layer, Network, Probe, forward, gradient_rows, input_rows
 
 Treatment = Literal["identity", "chain", "outer", "rows", "pairs", "jacobian"]
 AnyFactor = Factor | PositionFactor
@@ -63,27 +63,32 @@ def plan_layer(layer: Layer, output: Output, outputs: int, examples: int) -> Pla
 
 
 def factors(
-    network: Network, plans: Sequence[Plan], output: Output, x: Tensor, chunk: int
+    network: Network, plans: Sequence[Plan], output: Output, x: Tensor, chunk: int, seen: Probe
 ) -> list[AnyFactor]:
-    """The factors of every layer for the examples x, computed `chunk` examples at a time."""
+    """The factors of every layer for the examples x, computed `chunk` examples at a time.
+
+    Where the examples are those that the probe has seen, its pass is used.
+    """
     if len(x) <= chunk:
-        return _factors(network, plans, output, x)
+        return _factors(network, plans, output, x, seen)
     whole: list[AnyFactor] = []
     for start in range(0, len(x), chunk):
         examples = slice(start, min(start + chunk, len(x)))
-        block = _factors(network, plans, output, x[examples])
+        block = _factors(network, plans, output, x[examples], seen)
         whole = whole or [factor.room_for(len(x)) for factor in block]
         for place, factor in zip(whole, block, strict=True):
             place.take(examples).copy_(factor)  # type: ignore[arg-type]
     return whole
 
 
-def _factors(network: Network, plans: Sequence[Plan], output: Output, x: Tensor) -> list[AnyFactor]:
+def _factors(
+    network: Network, plans: Sequence[Plan], output: Output, x: Tensor, seen: Probe
+) -> list[AnyFactor]:
     modules = [plan.layer.module for plan in plans if plan.layer.module is not None]
     calls: dict[nn.Module, list[Call]] = {}
     gradients: dict[int, Tensor] = {}
     if modules:
-        raw, calls = forward(network, x, modules)
+        raw, calls = (seen.raw, seen.calls) if seen.is_of(x) else forward(network, x, modules)
         gradients = _backward(network.scores(raw), plans, calls)
     found: list[AnyFactor] = []
     for number, plan in enumerate(plans):
