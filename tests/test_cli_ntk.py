@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from command_line import finish, nnlab, start
 
+from nnlab.cli.run import Flag, checked_config
 from nnlab.config import Experiment
 from nnlab.experiments import ntk_drawing, runner
 from nnlab.record import Record
@@ -232,7 +233,7 @@ def test_interrupted_and_resumed(runs: Path) -> None:
         "--widths",
         "8",
         "--seeds",
-        "6",
+        "10",
         "--steps",
         "150",
         "--set",
@@ -256,8 +257,15 @@ def test_interrupted_and_resumed(runs: Path) -> None:
     found = json.loads(resumed.out)
     assert (found["run_dir"], found["status"]) == (str(folder), "finished")
     assert found["predictions_sha256"] == stopped["predictions_sha256"]
-    assert [row["seed"] for row in found["results"]] == [0, 1, 2, 3, 4, 5]
+    assert [row["seed"] for row in found["results"]] == list(range(10))
     steps = len(json.loads((folder / "predictions.json").read_text())["steps"])
     after = (folder / "metrics.jsonl").read_bytes()
     assert after.startswith(before)
-    assert after.count(b"\n") == 6 * steps
+    assert after.count(b"\n") == 10 * steps
+
+
+def test_a_flag_for_a_section_beats_set_for_its_name() -> None:
+    flags = [Flag("--data", ("data",), {"name": "circle"}), Flag("--examples", ("data", "examples"), 7)]
+    config = checked_config("ntk", ["data.name=digits"], flags)
+    assert config.data.name == "circle"  # type: ignore[attr-defined]
+    assert config.data.examples == 7  # type: ignore[attr-defined]

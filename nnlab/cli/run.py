@@ -48,11 +48,13 @@ def checked_config(config: str, sets: list[str], flags: Iterable[Flag]) -> "Expe
     given = [flag for flag in flags if flag.value is not None]
     for flag in given:
         if isinstance(flag.value, dict):
-            source.override(flag.path, flag.value, f"{flag.name} {_typed(flag.value)}")
+            source.override(flag.path, dict(flag.value), f"{flag.name} {_typed(flag.value)}")
     apply_sets(source, sets)
     for flag in given:
-        if not isinstance(flag.value, dict):
-            source.override(flag.path, flag.value, f"{flag.name} {_typed(flag.value)}")
+        path, value = flag.path, flag.value
+        if isinstance(value, dict):
+            path, value = (*path, "name"), value["name"]
+        source.override(path, value, f"{flag.name} {_typed(flag.value)}")
     source.values.setdefault("name", _name(source.where))
     return check(source, CONFIG_CLASSES)
 
