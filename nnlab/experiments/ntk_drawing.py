@@ -86,7 +86,10 @@ def _images(comparison: Comparison, task: Task, record: Record) -> None:
     if limit is not None:
         arrays["kernel/limit"] = numbers(limit)
     record.save_arrays(**arrays)
-    record.save_figure(figures.kernel_images(start, end, arrays.get("kernel/limit")), "kernel")
+    assert comparison.drift is not None
+    verb = "hardly moves" if comparison.drift < 0.05 else "moves"
+    title = f"At width {comparison.member.width} the kernel {verb}: ‖H − H₀‖ / ‖H₀‖ = {comparison.drift:.2g}"
+    record.save_figure(figures.kernel_images(start, end, arrays.get("kernel/limit"), title), "kernel")
 
 
 def _mean_over_outputs(kernel: Tensor) -> np.ndarray:

@@ -210,7 +210,7 @@ def _title(network: FloatArray, descent: FloatArray) -> str:
     gaps = np.abs(_finite(network) - _finite(descent))
     scale = float(np.linalg.norm(_finite(descent)[:, 0])) if descent.size else 0.0
     known = gaps[np.isfinite(gaps)]
-    if not (known.size and np.isfinite(scale) and scale > 0):
+    if not (known.size and np.isfinite(scale) and scale > 0) or known.max() > scale:
         return "The residual, mode by mode: predicted and measured"
     furthest = percent(float(known.max()) / scale)
     return f"In every mode the network's residual stays within {furthest} of ‖u₀‖ of the predicted one"
