@@ -1,6 +1,7 @@
 """Every command of the README runs."""
 
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -51,13 +52,18 @@ def test_table_names_shipped_configs() -> None:
 
 
 def test_notebook_names_exist() -> None:
-    import importlib
-
     names = re.findall(r"`(nnlab(?:\.\w+)+)`", README)
     assert names
     for name in names:
-        module, attribute = name.rsplit(".", 1)
-        assert hasattr(importlib.import_module(module), attribute), name
+        pkgutil.resolve_name(name)  # imports modules on the way, and fails for what is not there
+
+
+def test_notebook_imports_exist() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("from nnlab")]
+    assert len(lines) == 2
+    for line in lines:
+        exec(line, {})
 
 
 @pytest.mark.parametrize("picture", re.findall(r"\]\(([\w./]+\.png)\)", README))
