@@ -350,20 +350,25 @@ Optimizer = Annotated[
 ]
 
 
-class Training(Section):
-    epochs: Count = 30
+class Hardware(Section):
+    """Where something runs, and in what numbers."""
+
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
+
+    @model_validator(mode="after")
+    def _mps_has_no_float64(self) -> "Hardware":
+        if self.device == "mps" and self.precision == "float64":
+            raise ValueError("precision: float64 does not exist on device: mps; use device: cpu")
+        return self
+
+
+class Training(Hardware):
+    epochs: Count = 30
     compile: bool = False
     patience: Count | None = Field(None, description="early stopping: epochs without a better one")
     evaluate_every: Count = Field(1, description="epochs between two looks at the validation set")
     checkpoint_seconds: NonNegativeFloat = 15.0
-
-    @model_validator(mode="after")
-    def _mps_has_no_float64(self) -> "Training":
-        if self.device == "mps" and self.precision == "float64":
-            raise ValueError("precision: float64 does not exist on device: mps; use device: cpu")
-        return self
 
 
 def _printable(value: str) -> str:

@@ -25,10 +25,10 @@ from nnlab.experiments import CONFIG_CLASSES, ntk, ntk_drawing, ntk_edge, ntk_me
 from nnlab.experiments.kernel_setup import CirclePoints, KernelMLP, LinePoints, build_network, build_task
 from nnlab.experiments.ntk_claims import parallel_pairs
 from nnlab.experiments.ntk_edge import _climb, _factor_per_step
-from nnlab.experiments.ntk_members import recorded_steps
+from nnlab.experiments.ntk_members import kernel_of, recorded_steps
 from nnlab.experiments.session import Session, generator
 from nnlab.models import CNN, MLP
-from nnlab.ntk import NonFiniteError, empirical_ntk, infinite_ntk
+from nnlab.ntk import NonFiniteError, infinite_ntk
 from nnlab.record import Record
 from nnlab.training.descent import Trajectory
 
@@ -252,7 +252,7 @@ def test_metrics_are_means_over_the_seeds_of_the_widest_network(line: Done) -> N
 def test_cross_entropy_by_a_loop_and_another_integrator(digits: Done) -> None:
     """f ← f − ηH(softmax f − ȳ)/n by hand, and ḟ = −H(softmax f − ȳ)/n by an explicit Runge-Kutta method."""
     config = config_of(*SMALL, "data={name: digits, examples: 6}", "loss={name: cross_entropy}")
-    task = build_task(config.data, ntk._training(config), Session())
+    task = build_task(config.data, config.training, Session())
     target = task.y.numpy()
     assert target.shape == (6, 10)
     member = digits.predictions()["members"][-1]
@@ -283,7 +283,7 @@ def test_cross_entropy_by_a_loop_and_another_integrator(digits: Done) -> None:
 
 def test_outputs_select_the_scores_of_the_spectra(digits: Done) -> None:
     config = config_of(*SMALL, "data={name: digits, examples: 6}")
-    task = build_task(config.data, ntk._training(config), Session())
+    task = build_task(config.data, config.training, Session())
     kernel = tangent_kernel(network_of(32, 1, 64, 10), task.x).reshape(6, 10, 6, 10)
     chosen = kernel[:, [3, 0]][:, :, :, [3, 0]].reshape(12, 12)
     eigenvalues = np.linalg.eigvalsh(chosen)
@@ -429,7 +429,7 @@ def test_convolutional_network(tmp_path: Path) -> None:
     done = run(tmp_path, "widths=[2, 3]", "seeds=1", "training.steps=2", "edge.steps=2",
                "data={name: digits, examples: 5}", "model={name: cnn, depth: 1}", draw=True)  # fmt: skip
     config = config_of("data={name: digits, examples: 5}")
-    task = build_task(config.data, ntk._training(config), Session())
+    task = build_task(config.data, config.training, Session())
     for row in done.rows:
         network = CNN((1, 8, 8), [row["width"]], 10, "relu", generator=generator(0, "weights")).double()
         eigenvalues = np.linalg.eigvalsh(tangent_kernel(network, task.x))
@@ -546,7 +546,7 @@ def test_some_networks_diverge(tmp_path: Path) -> None:
 
 def test_a_kernel_that_overflows_though_no_output_does() -> None:
     """Weights of 1e100 in three layers: derivatives of 1e200, whose squares are none in float64."""
-    task = build_task(LinePoints(name="line", examples=3), ntk._training(config_of()), Session())
+    task = build_task(LinePoints(name="line", examples=3), config_of().training, Session())
     network = network_of(8, 0)
     start = {name: value.detach() for name, value in network.named_parameters()}
     plan = ntk_members.Plan("squared_error", "sum", 0.5, 1, None, None)
@@ -571,9 +571,9 @@ def test_a_network_that_leaves_every_bound_is_looked_at_as_long_as_possible(
         looks.append(1)
         if len(looks) > 2:
             raise NonFiniteError("too steep")
-        return empirical_ntk(*arguments, **settings)
+        return kernel_of(*arguments, **settings)
 
-    monkeypatch.setattr(ntk_edge, "empirical_ntk", kernel)
+    monkeypatch.setattr(ntk_edge, "kernel_of", kernel)
     done = run(tmp_path, *TINY, "edge.multiples=[1.5]", "edge.steps=4")
     assert len(looks) == 5
     with np.load(done.folder / "arrays.npz") as arrays:
@@ -609,13 +609,13 @@ def test_every_network_diverges(tmp_path: Path) -> None:
     ],
 )
 def test_parallel_pairs(model: KernelMLP, points: LinePoints | CirclePoints, pairs: int) -> None:
-    task = build_task(points, ntk._training(config_of()), Session())
+    task = build_task(points, config_of().training, Session())
     assert parallel_pairs(model, task) == pairs
 
 
 def test_standard_networks_on_a_line_are_singular_as_parallel_pairs_say() -> None:
     """However wide: f and its gradients are combinations of 1 and x on each side of 0."""
-    task = build_task(LinePoints(name="line", examples=12), ntk._training(config_of()), Session())
+    task = build_task(LinePoints(name="line", examples=12), config_of().training, Session())
     kernel = tangent_kernel(
         build_network(KernelMLP(name="mlp", parameterization="standard"), 200, task, 0), task.x
     )

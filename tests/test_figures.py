@@ -15,6 +15,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from figure_checks import HOSTILE, data, lines, marks, texts, visible_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
@@ -22,7 +23,6 @@ from matplotlib.cbook import is_math_text
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from PIL import Image
 from scipy.optimize import minimize
@@ -35,26 +35,7 @@ from nnlab.figures.regions import region_colours
 from nnlab.figures.style import PALETTE, darker, line_look
 from nnlab.figures.text import literal, paragraph, plain, width_in_points
 
-HOSTILE = ("$x$", "<script>alert(1)</script>", "a\nb", r"\$ \frac{", "$", "tab\tnul\x00", "\ud800", "名前")
 PACKAGE = Path(nnlab.__file__).parent / "figures"
-
-
-def texts(figure: Figure) -> list[str]:
-    """All words of a figure as they are shown: without the backslash that disarms a dollar sign."""
-    return [text.get_text().replace(r"\$", "$") for text in figure.findobj(Text) if text.get_text()]
-
-
-def lines(axes: Axes) -> list[Line2D]:
-    """The lines drawn in data coordinates: no marks at the edges, no levels across the axes."""
-    return [line for line in axes.lines if line.get_transform() == axes.transData]
-
-
-def marks(axes: Axes) -> list[Line2D]:
-    return [line for line in axes.lines if line.get_label() == "_edge"]
-
-
-def data(line: Line2D) -> np.ndarray:
-    return np.asarray(line.get_xydata())
 
 
 def history(epochs: int = 30) -> dict[str, dict[str, np.ndarray]]:
@@ -248,23 +229,6 @@ def test_nothing_overlaps_and_nothing_is_clipped(drawn: dict[str, Figure], kind:
         across = min(box.x1, other.x1) - max(box.x0, other.x0)
         along = min(box.y1, other.y1) - max(box.y0, other.y0)
         assert min(across, along) < 3, f"{words!r} lies over {others!r}"  # boxes include some leading
-
-
-def visible_texts(figure: Figure) -> list[Text]:
-    """The texts that are drawn upright: all but slanted labels and those of ticks outside of the axes."""
-    out_of_view = set()
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            low, high = sorted(axis.get_view_interval())
-            margin = 1e-9 * abs(high - low)
-            for tick in axis.get_major_ticks() + axis.get_minor_ticks():
-                if not low - margin <= tick.get_loc() <= high + margin or not axes.axison:
-                    out_of_view.update({tick.label1, tick.label2})
-                if not tick.label1.get_visible():
-                    out_of_view.add(tick.label1)
-                out_of_view.add(tick.label2)
-    shown = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
-    return [text for text in shown if text not in out_of_view and text.get_rotation() in (0, 90)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

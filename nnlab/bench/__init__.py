@@ -12,37 +12,23 @@ from nnlab.experiments.session import Reporter
 
 
 @dataclass(frozen=True)
-class BenchResult:
-    """The other program's source and the table of ratios."""
+class Benchmark:
+    """What is compared.
+
+    Attributes:
+        title: of the table.
+        run: from the number of pairs to the other program's source and the rows of the table.
+    """
 
     title: str
-    source: str
-    rows: list[dict[str, Any]]
+    run: Callable[[int, Reporter], tuple[str, list[dict[str, Any]]]]
 
 
-def _train(pairs: int, reporter: Reporter) -> BenchResult:
-    source, rows = bench_train(pairs, reporter)
-    return BenchResult("time per training step: nnlab beside plain PyTorch", source, rows)
-
-
-def _ntk(pairs: int, reporter: Reporter) -> BenchResult:
-    source, rows = bench_ntk(pairs, reporter)
-    return BenchResult("tangent kernels: nnlab beside the contraction of Jacobians", source, rows)
-
-
-def _ntk_mnist(pairs: int, reporter: Reporter) -> BenchResult:
-    source, rows = bench_ntk_mnist(pairs, reporter)
-    return BenchResult("the trace kernel of MNIST: nnlab beside the matrix products it needs", source, rows)
-
-
-def _ensemble(pairs: int, reporter: Reporter) -> BenchResult:
-    source, rows = bench_ensemble(pairs, reporter)
-    return BenchResult("16 seeds trained together: nnlab beside one seed at a time", source, rows)
-
-
-BENCHMARKS: dict[str, Callable[[int, Reporter], BenchResult]] = {
-    "train": _train,
-    "ntk": _ntk,
-    "ntk_mnist": _ntk_mnist,
-    "ensemble": _ensemble,
+BENCHMARKS = {
+    "train": Benchmark("time per training step: nnlab beside plain PyTorch", bench_train),
+    "ensemble": Benchmark("many seeds of a small network: nnlab beside one seed at a time", bench_ensemble),
+    "ntk": Benchmark("tangent kernels: nnlab beside the contraction of Jacobians", bench_ntk),
+    "ntk_mnist": Benchmark(
+        "the trace kernel of MNIST: nnlab beside the matrix products it needs", bench_ntk_mnist
+    ),
 }

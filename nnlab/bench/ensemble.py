@@ -1,7 +1,6 @@
 """`nnlab bench ensemble`: many seeds of a small network as one batched computation, beside one at a time."""
 
 import inspect
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnlab.bench.pairs import interleaved, seconds_of
+from nnlab.bench.pairs import interleaved, per_step, seconds_of, spread
 from nnlab.errors import ExperimentError
 from nnlab.experiments.session import Reporter
 from nnlab.models import MLP
@@ -154,11 +153,4 @@ def _check_same(ours: Tensor, theirs: Tensor, width: int, dtype: torch.dtype) ->
 def _row(times: list[tuple[float, float]], steps: int) -> dict[str, Any]:
     """Medians: microseconds of one step of all seeds, and the speedup of each pair."""
     speedups = [theirs / ours for ours, theirs in times]
-    return {
-        "nnlab_us_per_step": 1e6 * statistics.median(ours for ours, _ in times) / steps,
-        "other_us_per_step": 1e6 * statistics.median(theirs for _, theirs in times) / steps,
-        "speedup": statistics.median(speedups),
-        "speedup_low": min(speedups),
-        "speedup_high": max(speedups),
-        "pairs": len(times),
-    }
+    return per_step(times, steps) | spread("speedup", speedups) | {"pairs": len(times)}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nnlab.bench import plain_ntk
 from nnlab.bench.memory import megabytes
-from nnlab.bench.pairs import interleaved, seconds_of
+from nnlab.bench.pairs import interleaved, seconds_of, spread
 from nnlab.experiments.session import Reporter
 from nnlab.models import MLP
 from nnlab.ntk import empirical_ntk
@@ -61,9 +61,7 @@ def _against_jacobians(width: int, pairs: int, reporter: Reporter) -> Row:
         "width": width,
         "nnlab_ms": 1e3 * statistics.median(own for own, _ in times),
         "jacobians_ms": 1e3 * statistics.median(other for _, other in times),
-        "speedup": statistics.median(ratios),
-        "speedup_low": min(ratios),
-        "speedup_high": max(ratios),
+        **spread("speedup", ratios),
         "nnlab_mb": megabytes(ours),
         "jacobians_mb": megabytes(theirs),
     }

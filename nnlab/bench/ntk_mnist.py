@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nnlab.bench.memory import megabytes
-from nnlab.bench.pairs import interleaved, seconds_of
+from nnlab.bench.pairs import interleaved, seconds_of, spread
 from nnlab.config import TorchvisionData, Training
 from nnlab.experiments.session import Reporter, Session
 from nnlab.models import MLP
@@ -97,9 +97,7 @@ def _row(n: int, times: list[tuple[float, float]], peak: float | None, kernel: T
         "images": n,
         "nnlab_s": statistics.median(ours for ours, _ in times),
         "products_s": statistics.median(theirs for _, theirs in times),
-        "ratio": statistics.median(ours / theirs for ours, theirs in times),
-        "ratio_low": min(ours / theirs for ours, theirs in times),
-        "ratio_high": max(ours / theirs for ours, theirs in times),
+        **spread("ratio", [ours / theirs for ours, theirs in times]),
         "peak_mb": peak,
         "eigenvalues": len(found[0].eigenvalues),
         "spectrum_s": seconds,

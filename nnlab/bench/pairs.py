@@ -1,7 +1,8 @@
 """Timings of two programs in turns, so that what slows the machine down slows both."""
 
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nnlab.experiments.session import Reporter
 
@@ -25,3 +26,14 @@ def seconds_of(call: Callable[[], object]) -> float:
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
+
+
+def spread(name: str, values: Sequence[float]) -> dict[str, float]:
+    """Median and extremes, as columns of a table: `name`, `name_low`, `name_high`."""
+    return {name: statistics.median(values), f"{name}_low": min(values), f"{name}_high": max(values)}
+
+
+def per_step(times: Sequence[tuple[float, float]], steps: int) -> dict[str, float]:
+    """Median microseconds of one of `steps`, of either program."""
+    ours, theirs = (1e6 * statistics.median(column) / steps for column in zip(*times, strict=True))
+    return {"nnlab_us_per_step": ours, "other_us_per_step": theirs}

@@ -1,6 +1,5 @@
 """`nnlab bench train`: the training loop's time per step, as a ratio."""
 
-import statistics
 import tempfile
 import time
 import warnings
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from nnlab.bench import plain_pytorch
-from nnlab.bench.pairs import interleaved
+from nnlab.bench.pairs import interleaved, per_step, spread
 from nnlab.config import (
     CrossEntropyLoss,
     MLPModel,
@@ -168,12 +167,5 @@ def _dataset(config: TrainingExperiment, parts: Parts) -> Any:
 def _row(times: list[tuple[float, float]], steps: int) -> dict[str, Any]:
     """Medians: microseconds a step of each, and the ratio of each pair."""
     ratios = [ours / theirs for ours, theirs in times]
-    return {
-        "nnlab_us_per_step": 1e6 * statistics.median(ours for ours, _ in times) / steps,
-        "other_us_per_step": 1e6 * statistics.median(theirs for _, theirs in times) / steps,
-        "ratio": statistics.median(ratios),
-        "ratio_low": min(ratios),
-        "ratio_high": max(ratios),
-        "speedup": 1 / statistics.median(ratios),
-        "pairs": len(times),
-    }
+    columns = per_step(times, steps) | spread("ratio", ratios)
+    return columns | {"speedup": 1 / columns["ratio"], "pairs": len(times)}

@@ -21,15 +21,15 @@ def bench(
 
     if name not in BENCHMARKS:
         raise InputError(f"nnlab bench {name}: unknown; {suggest(name, BENCHMARKS)}")
-    result = BENCHMARKS[name](pairs, terminal.Terminal())
+    source, results = BENCHMARKS[name].run(pairs, terminal.Terminal())
     if as_json:
-        print(json.dumps({"schema_version": 1, "source": result.source, "rows": result.rows}))
+        print(json.dumps({"schema_version": 1, "source": source, "rows": results}))
         return
     console = terminal.out()
-    console.print(result.source, markup=False)
-    columns = list(result.rows[0])
-    rows = [[terminal.number(row[column]) for column in columns] for row in result.rows]
-    console.print(terminal.table(result.title, columns, rows))
+    console.print(source, markup=False)
+    columns = list(results[0])
+    rows = [[terminal.number(row[column]) for column in columns] for row in results]
+    console.print(terminal.table(BENCHMARKS[name].title, columns, rows))
 
 
 def _bind_threads() -> None:

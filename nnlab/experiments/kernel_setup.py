@@ -1,6 +1,5 @@
 """What the kernel experiments are about: the points, and the networks of each width."""
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -12,16 +11,17 @@ from nnlab.config import (
     ActivationName,
     Count,
     DigitsData,
+    Hardware,
     ImageFolderData,
     PathText,
     Section,
     TorchvisionData,
-    Training,
 )
 from nnlab.data import target_function
 from nnlab.errors import InputError
 from nnlab.experiments.session import Session, dtype_of, generator, select_device
 from nnlab.models import CNN, MLP
+from nnlab.ntk.harmonics import circle_points
 
 # --- config -----------------------------------------------------------------------------------------
 
@@ -110,15 +110,15 @@ class Task:
 GRID = 200
 
 
-def build_task(points: LinePoints | CirclePoints | ImagePoints, training: Training, session: Session) -> Task:
-    """The points on the device and in the precision of the training section.
+def build_task(points: LinePoints | CirclePoints | ImagePoints, hardware: Hardware, session: Session) -> Task:
+    """The points on the device and in the precision that the config asks for.
 
     Raises:
         InputError: more examples than the set has, or a set that is missing.
     """
-    device, dtype = select_device(training), dtype_of(training)
+    device, dtype = select_device(hardware), dtype_of(hardware)
     if isinstance(points, ImagePoints):
-        return _images(points, training, session)
+        return _images(points, hardware, session)
     task = _line(points) if isinstance(points, LinePoints) else _circle(points)
     moved = {
         name: None if value is None else value.to(device, dtype)
@@ -142,18 +142,19 @@ def _line(points: LinePoints) -> Task:
 
 
 def _circle(points: CirclePoints) -> Task:
-    θ = torch.arange(points.examples, dtype=torch.float64) * (2 * math.pi / points.examples)
+    x = circle_points(points.examples)
+    θ = torch.atan2(x[:, 1], x[:, 0])
     y = torch.stack([torch.cos(k * θ) for k in points.harmonics]).sum(0)
-    return Task(torch.stack([θ.cos(), θ.sin()], 1), y[:, None])
+    return Task(x, y[:, None])
 
 
-def _images(points: ImagePoints, training: Training, session: Session) -> Task:
-    data = session.data(_image_set(points), training)
+def _images(points: ImagePoints, hardware: Hardware, session: Session) -> Task:
+    data = session.data(_image_set(points), hardware)
     if points.examples > len(data.train):
         raise InputError(
             f"data.examples: {points.examples}: {points.name} has {len(data.train)} training images"
         )
-    x = data.normalize(data.train.inputs[: points.examples]).to(dtype_of(training))
+    x = data.normalize(data.train.inputs[: points.examples]).to(dtype_of(hardware))
     labels = data.train.targets[: points.examples]
     y = torch.nn.functional.one_hot(labels, data.outputs).to(x.dtype)
     return Task(x, y, labels)

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat
 
-from nnlab.config import Count, Distinct, Experiment, Section, Training
+from nnlab.config import Count, Distinct, Experiment, Hardware, Section
 from nnlab.errors import Diverged, InputError, Interrupted
 from nnlab.experiments import ntk_circle, ntk_drawing, ntk_edge
 from nnlab.experiments.kernel_setup import (
@@ -19,7 +20,15 @@ from nnlab.experiments.kernel_setup import (
     build_task,
 )
 from nnlab.experiments.ntk_claims import claims_about, kernel_notes
-from nnlab.experiments.ntk_members import Comparison, Member, Plan, compare, prepare, recorded_steps
+from nnlab.experiments.ntk_members import (
+    Comparison,
+    Member,
+    Plan,
+    compare,
+    limit_kernel,
+    prepare,
+    recorded_steps,
+)
 from nnlab.experiments.outcome import Outcome
 from nnlab.experiments.session import Session
 from nnlab.ntk import MemoryLimitError
@@ -40,19 +49,12 @@ class CrossEntropy(Section):
     reduction: Literal["sum", "mean"] = "mean"
 
 
-class Descent(Section):
+class Descent(Hardware):
     """Full-batch gradient descent."""
 
     steps: int = Field(300, ge=1, le=10**7)
     lr_fraction: float = Field(0.5, gt=0, le=100, description="step size in units of η_max = 2/λmax(H₀)")
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["float32", "float64"] = "float64"
-
-    @model_validator(mode="after")
-    def _mps_has_no_float64(self) -> "Descent":
-        if self.device == "mps" and self.precision == "float64":
-            raise ValueError("precision: float64 does not exist on device: mps; use float32 there, or cpu")
-        return self
 
 
 class Edge(Section):
@@ -92,7 +94,7 @@ class Config(Experiment):
 
 def run(config: Config, record: Record, session: Session) -> Outcome:
     """Computes every kernel at the start, writes the predictions, trains, compares, and judges."""
-    task = build_task(config.data, _training(config), session)
+    task = build_task(config.data, config.training, session)
     _check(config, task)
     plan = Plan(
         loss=config.loss.name, reduction=config.loss.reduction, lr_fraction=config.training.lr_fraction,
@@ -122,11 +124,6 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     return Outcome(_metrics(comparisons), rows, claims)
 
 
-def _training(config: Config) -> Training:
-    """What selects device and type."""
-    return Training(device=config.training.device, precision=config.training.precision)
-
-
 def _check(config: Config, task: Task) -> None:
     if config.loss.name == "cross_entropy" and task.labels is None:
         raise InputError(
@@ -144,6 +141,7 @@ def _members(config: Config, task: Task, plan: Plan, session: Session) -> Iterat
     """Every network at its start, with its kernel."""
     seeds = range(config.seed, config.seed + config.seeds)
     pairs = [(width, seed) for width in sorted(config.widths) for seed in seeds]
+    limit = cache(lambda: limit_kernel(config.model, task))  # one for all, asked for after a network's own
     with session.reporter.bar("kernels at the start") as advance:
         for done, (width, seed) in enumerate(pairs):
             if session.stop():
@@ -151,7 +149,7 @@ def _members(config: Config, task: Task, plan: Plan, session: Session) -> Iterat
             advance(done, len(pairs), f"width {width}")
             network = build_network(config.model, width, task, seed)
             try:
-                yield prepare(network, width, seed, config.model, task, plan)
+                yield prepare(network, width, seed, limit, task, plan)
             except MemoryLimitError as error:
                 reason = str(error).replace("memory_limit: ", "").partition(";")[0]
                 raise InputError(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nnlab.experiments.drawing import numbers
 from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task, build_network
-from nnlab.experiments.ntk_members import TINY, Comparison, Member, Plan, linear_residuals
+from nnlab.experiments.ntk_members import TINY, Comparison, Member, Plan, residuals_of
 from nnlab.models.parameterization import DEFAULT_SIGMA_B
 from nnlab.ntk import MemoryLimitError, as_matrix, empirical_ntk, feature_map, spectrum
 from nnlab.theory import Claim, exact_claim, exponent_claim, fit_exponent
@@ -34,7 +34,7 @@ def claims_about(
         *setting, f"η = {plan.lr_fraction:g} η_max of each network, {plan.steps} steps",
         f"{plan.loss}, {plan.reduction}",
     ]  # fmt: skip
-    return claims + _exponent_claims(comparisons, plan, setting, trained)
+    return claims + _exponent_claims(model, comparisons, plan, setting, trained)
 
 
 def describe(model: Model) -> str:
@@ -158,7 +158,7 @@ def _rank_claim(model: Model, task: Task) -> list[Claim]:
             formula="f(x) = |x| f(sign x)  ⟹  rank H = number of signs among the inputs",
             hypotheses=[describe(bare), "m = 64", f"n = {task.n}"],
             predicted=float(signs),
-            measured=float((found.eigenvalues > found.threshold).sum()),
+            measured=float(found.rank or 0),
             tolerance=0.0,
             rivals={"full rank": float(task.n)} if task.n > 2 else None,
         )
@@ -174,10 +174,8 @@ def _linearization_claim(
     """The linearization, trained in its parameters, follows the formula to rounding."""
     distances = []
     for comparison in comparisons:
-        measured = linear_residuals(comparison, task)
-        if measured is not None:
-            predicted = comparison.member.residuals(task, plan, range(len(measured)))
-            distances.append(_apart(measured, predicted))
+        if comparison.linearized is not None:
+            distances.append(_apart(residuals_of(comparison.linearized, task), comparison.predicted))
     squared = plan.loss == "squared_error"
     law = "u_k = (I − ηH₀)ᵏu₀" if squared else "f_{k+1} = f_k − ηH₀(softmax f_k − ȳ)"
     return [
@@ -202,7 +200,7 @@ def _apart(measured: Tensor, predicted: Tensor) -> float:
 
 
 def _exponent_claims(
-    comparisons: Sequence[Comparison], plan: Plan, setting: list[str], trained: list[str]
+    model: Model, comparisons: Sequence[Comparison], plan: Plan, setting: list[str], trained: list[str]
 ) -> list[Claim]:
     """Over widths; of training for step sizes at which the linearization converges."""
     claims = []
@@ -220,7 +218,7 @@ def _exponent_claims(
                 predicted=(-0.7, -0.3),
             )
         )
-    if "ntk" not in setting[0] or plan.lr_fraction >= 1:
+    if isinstance(model, KernelCNN) or model.parameterization != "ntk" or plan.lr_fraction >= 1:
         return claims
     drift = over_widths(comparisons, lambda c: c.drift)
     if drift is not None:
@@ -236,13 +234,13 @@ def _exponent_claims(
         )
     error = over_widths(comparisons, lambda c: c.residual_error)
     if error is not None:
-        claims.append(_residual_claim(*error, [*trained, _widths(error[0])]))
+        claims.append(_residual_claim(model, *error, [*trained, _widths(error[0])]))
     return claims
 
 
-def _residual_claim(widths: np.ndarray, errors: np.ndarray, hypotheses: list[str]) -> Claim:
+def _residual_claim(model: KernelMLP, widths: np.ndarray, errors: np.ndarray, hypotheses: list[str]) -> Claim:
     """With kinks the bound is reached; for smooth activations it is known to be only a bound."""
-    kinked = any(f", {name}," in hypotheses[0] for name in ("relu", "leaky_relu", "maxout"))
+    kinked = model.activation in ("relu", "leaky_relu", "maxout")
     return exponent_claim(
         "residuals_follow_the_kernel_at_the_start",
         sentence=f"What H₀ predicts becomes exact with width, {'' if kinked else 'at least '}like 1/√m.",

@@ -14,13 +14,11 @@ from nnlab.experiments.ntk_claims import over_widths
 from nnlab.experiments.ntk_members import (
     Comparison,
     Plan,
-    kernel_matrix,
-    linear_residuals,
     loss_of,
-    measured_residuals,
+    residuals_of,
 )
 from nnlab.experiments.session import generator
-from nnlab.ntk import MemoryLimitError, feature_map
+from nnlab.ntk import MemoryLimitError, as_matrix, feature_map
 from nnlab.record import Record
 from nnlab.theory import fit_exponent
 
@@ -134,20 +132,18 @@ def _errors(comparisons: Sequence[Comparison], record: Record) -> None:
 def _trajectories(first: Comparison, task: Task, plan: Plan, record: Record) -> None:
     """Loss and modes of one network: each has a prediction of its own."""
     member, at = first.member, np.array(first.at)
-    linear = linear_residuals(first, task)
-    assert linear is not None
+    assert first.linearized is not None
     curves = {
         "flow": member.flow(task, plan, first.at),
-        "descent": member.residuals(task, plan, first.at),
-        "network": measured_residuals(first, task)[first.at],
-        "linearized": linear[first.at],
+        "descent": first.predicted[first.at],
+        "network": residuals_of(first.trajectory, task)[first.at],
+        "linearized": residuals_of(first.linearized, task)[first.at],
     }
     modes = {name: numbers(values @ member.modes.vectors).T for name, values in curves.items()}  # (nC, K)
     losses = {name: numbers(loss_of(values, plan, task)) for name, values in curves.items()}
     record.save_arrays(**{f"modes/{name}": values for name, values in modes.items()})
     record.save_arrays(**{f"loss/{name}": values for name, values in losses.items()})
-    scale = task.n if plan.reduction == "mean" else 1
-    eigenvalues = numbers(member.modes.eigenvalues) / scale
+    eigenvalues = numbers(member.modes.eigenvalues) / plan.divisor(task)
     figure = figures.mode_trajectories(
         at, eigenvalues, modes["flow"], modes["descent"], modes["network"], modes["linearized"], lr=member.lr
     )
@@ -167,7 +163,7 @@ def _logits(comparison: Comparison, task: Task, plan: Plan, record: Record) -> N
         return numbers(scores.softmax(-1).permute(1, 2, 0))
 
     predicted = probabilities(member.flow(task, plan, comparison.at))
-    measured = probabilities(measured_residuals(comparison, task)[comparison.at])
+    measured = probabilities(residuals_of(comparison.trajectory, task)[comparison.at])
     t = member.lr * np.array(comparison.at)
     record.save_arrays(**{"logits/t": t, "logits/predicted": predicted, "logits/measured": measured})
     record.save_figure(figures.logit_dynamics(t, predicted, measured), "probabilities")
@@ -214,6 +210,6 @@ def _features(
     alive = (over_grid.abs().amax(0) > 0).nonzero()[:, 0]
     chosen = alive[torch.randperm(len(alive), generator=generator(member.seed, "features"))[:FEATURES]]
     lines, gram = numbers(over_grid[:, chosen]), numbers(features @ features.T)
-    x, kernel = numbers(task.grid.double().cpu()[:, 0]), kernel_matrix(member.kernel)
+    x, kernel = numbers(task.grid.double().cpu()[:, 0]), numbers(as_matrix(member.kernel).double())
     record.save_arrays(**{"features/x": x, "features/lines": lines, "features/gram": gram})
     record.save_figure(figures.feature_map(x, lines, gram, kernel), "features")

@@ -8,17 +8,23 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from nnlab import figures
 from nnlab.experiments.drawing import numbers
 from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task, build_network
-from nnlab.experiments.ntk_members import TINY, Member, Plan, loss_of
+from nnlab.experiments.ntk_members import (
+    TINY,
+    Member,
+    Plan,
+    as_function,
+    kernel_of,
+    loss_of,
+    residuals_of,
+)
 from nnlab.experiments.session import Session
 from nnlab.ntk import (
     NonFiniteError,
     as_matrix,
-    empirical_ntk,
     flow_gap,
     gradient_descent,
     gradient_flow,
@@ -130,9 +136,8 @@ def _train(
     """The linearization, the network, and (step, ηλmax) of the network's kernel."""
     member, task = edge.member, edge.task
     network = build_network(model, member.width, task, member.seed)
-    start = {name: value.detach() for name, value in network.named_parameters()}
+    function, start = as_function(network)
     lr = multiple * member.max_lr
-    scale = task.n if edge.plan.reduction == "mean" else 1
     looks: list[tuple[int, float]] = []
     every = max(1, edge.steps // (FEW_LOOKS if len(member.modes.eigenvalues) > LARGE else LOOKS))
 
@@ -140,30 +145,21 @@ def _train(
         if step % every and step != edge.steps:
             return
         try:
-            kernel = empirical_ntk(network, task.x, params=w, memory_limit=edge.plan.memory_limit)
+            kernel = kernel_of(network, task.x, None, edge.plan, w)
         except NonFiniteError:  # of a network that is about to diverge
             return
-        assert isinstance(kernel, Tensor)
         largest = float(torch.linalg.eigvalsh(as_matrix(kernel).double())[-1])
-        looks.append((step, lr * largest / scale))
+        looks.append((step, lr * largest / edge.plan.divisor(task)))
 
     settings: dict[str, Any] = {"lr": lr, "steps": edge.steps, "stop": session.stop}
     objective = edge.plan.objective(task)
     linear = follow(linearize(network), start, task.x, objective, **settings)
-    trained = follow(
-        lambda w, x: functional_call(network, dict(w), (x,)), start, task.x, objective,
-        observe=observe, **settings,
-    )  # fmt: skip
+    trained = follow(function, start, task.x, objective, observe=observe, **settings)
     return linear, trained, looks
 
 
-def _residuals(trajectory: Trajectory, edge: Edge) -> Tensor:
-    outputs = (trajectory.outputs - edge.task.y).double().cpu()
-    return outputs.reshape(len(outputs), -1)
-
-
 def _losses(trajectory: Trajectory, edge: Edge) -> np.ndarray:
-    return numbers(loss_of(_residuals(trajectory, edge), edge.plan, edge.task))
+    return numbers(loss_of(residuals_of(trajectory, edge.task), edge.plan, edge.task))
 
 
 def _setting(edge: Edge, multiple: float) -> list[str]:
@@ -176,7 +172,7 @@ def _setting(edge: Edge, multiple: float) -> list[str]:
 
 def _linear_claim(edge: Edge, multiple: float, linear: Trajectory) -> Claim:
     """Its leading mode changes by |1 − ηλmax| a step: below 1 it dies out, above it grows without end."""
-    residuals, factor = _residuals(linear, edge), edge.factor(multiple)
+    residuals, factor = residuals_of(linear, edge.task), edge.factor(multiple)
     floor = torch.finfo(edge.task.x.dtype).eps ** 0.5 * float(residuals[0].norm())
     if multiple == 1:
         ends = "stays"
@@ -251,12 +247,11 @@ def _flow_claims(edge: Edge, record: Record) -> list[Claim]:
     """The leading mode alone: descent against flow over ηλ, on the linearized network."""
     member = edge.member
     largest = float(member.modes.eigenvalues[0])
-    scale = edge.task.n if edge.plan.reduction == "mean" else 1
     u0 = member.modes.vectors[:, 0]
     steps = list(range(4 * round(1 / min(GAPS)) + 1))
     measured = []
     for x in GAPS:
-        lr = x * scale / largest
+        lr = x * edge.plan.divisor(edge.task) / largest
         settings: dict[str, Any] = {"reduction": edge.plan.reduction, "n": edge.task.n}
         descent = gradient_descent(member.modes, u0, lr, steps, **settings)
         flow = gradient_flow(member.modes, u0, [lr * k for k in steps], **settings)

@@ -1,7 +1,7 @@
 """One network: its kernel at the start, what that predicts, and what training then does."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -10,14 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nnlab.experiments.drawing import numbers
 from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task
 from nnlab.ntk import (
     KernelRegression,
     Modes,
     NonFiniteError,
     Spectrum,
-    as_matrix,
     decompose,
     empirical_ntk,
     gradient_descent,
@@ -26,11 +24,12 @@ from nnlab.ntk import (
     infinite_ntk,
     kernel_regression,
     linearize,
+    logit_descent,
     logit_flow,
     max_step,
     spectrum,
 )
-from nnlab.training.descent import Function, Trajectory, follow
+from nnlab.training.descent import Function, Trajectory, follow, spaced_steps
 from nnlab.training.losses import cross_entropy, squared_error
 
 RECORDED = 60  # steps at which curves are kept, about equally spaced on a logarithmic axis
@@ -54,14 +53,17 @@ class Plan:
             return lambda scores: squared_error(scores, task.y, self.reduction)
         labels = task.labels
         assert labels is not None
-        times = task.n if self.reduction == "sum" else 1
+        times = task.n / self.divisor(task)
         return lambda scores: times * cross_entropy(scores, labels)
+
+    def divisor(self, task: Task) -> int:
+        """Of the sum over the examples, and so of the kernel: 1, or n for the mean."""
+        return task.n if self.reduction == "mean" else 1
 
 
 def recorded_steps(steps: int) -> list[int]:
     """0, 1, … `steps`, ever more rarely."""
-    spaced = torch.logspace(0, math.log10(max(1, steps)), RECORDED, dtype=torch.float64)
-    return sorted({0, steps, *(min(steps, round(float(step))) for step in spaced)})
+    return spaced_steps(steps, RECORDED)
 
 
 # --- before training --------------------------------------------------------------------------------
@@ -104,8 +106,11 @@ class Member:
             return gradient_descent(
                 self.modes, self.u0(task), self.lr, steps, reduction=plan.reduction, n=task.n
             )
-        lr = self.lr / (task.n if plan.reduction == "mean" else 1)
-        return _logit_descent(self.kernel, self.start, task.y, lr, steps) - _flat(task.y)
+        assert task.labels is not None
+        scores = logit_descent(
+            self.kernel, _flat(self.start), task.labels.cpu(), self.lr, steps, reduction=plan.reduction
+        )
+        return scores - _flat(task.y)
 
     def flow(self, task: Task, plan: Plan, steps: Sequence[int]) -> Tensor:
         """u(ηk) = e^{−H₀ηk} u₀ (K, nC); with cross-entropy f − ȳ along the integrated flow."""
@@ -157,17 +162,6 @@ class Member:
         return found
 
 
-def _logit_descent(kernel: Tensor, start: Tensor, y: Tensor, lr: float, steps: Sequence[int]) -> Tensor:
-    """(K, nC) scores of f ← f − ηH(softmax f − ȳ) from f₀, after so many steps."""
-    matrix, target = as_matrix(kernel).double(), y.double().cpu()
-    scores, kept, wanted = start.double(), {}, set(steps)
-    for step in range(max(wanted) + 1):
-        if step in wanted:
-            kept[step] = scores.reshape(-1)
-        scores = scores - lr * (matrix @ (scores.softmax(1) - target).reshape(-1)).view_as(scores)
-    return torch.stack([kept[step] for step in steps])
-
-
 def _flat(values: Tensor) -> Tensor:
     """(n, C) as (nC,) in float64 on the CPU."""
     return values.double().cpu().reshape(-1)
@@ -176,20 +170,24 @@ def _flat(values: Tensor) -> Tensor:
 def loss_of(residuals: Tensor, plan: Plan, task: Task) -> Tensor:
     """(K,) losses of residuals (K, nC) f − ȳ."""
     if plan.loss == "squared_error":
-        halves = residuals.square().sum(1) / 2
-        return halves if plan.reduction == "sum" else halves / task.n
+        return residuals.square().sum(1) / 2 / plan.divisor(task)
     labels = task.labels
     assert labels is not None
     scores = (residuals + _flat(task.y)).view(len(residuals), task.n, -1)
     each = [cross_entropy(step, labels.cpu()) for step in scores]
-    return torch.stack(each) * (task.n if plan.reduction == "sum" else 1)
+    return torch.stack(each) * (task.n / plan.divisor(task))
 
 
 def prepare(
-    network: nn.Module, width: int, seed: int, model: KernelMLP | KernelCNN, task: Task, plan: Plan
+    network: nn.Module,
+    width: int,
+    seed: int,
+    limit: Callable[[], Tensor | None],
+    task: Task,
+    plan: Plan,
 ) -> Member:
     """The kernel of a network at its start, and everything that follows from it alone."""
-    kernel = _kernel(network, task.x, None, plan)
+    kernel = kernel_of(network, task.x, None, plan)
     modes = decompose(kernel, computed_in=task.x.dtype)
     of_interest = kernel
     if plan.outputs is not None:
@@ -203,10 +201,10 @@ def prepare(
         seed=seed,
         parameters=sum(p.numel() for p in network.parameters()),
         kernel=kernel,
-        grid_kernel=None if task.grid is None else _kernel(network, task.grid, task.x, plan),
+        grid_kernel=None if task.grid is None else kernel_of(network, task.grid, task.x, plan),
         modes=modes,
         spectrum=spectrum(of_interest, computed_in=task.x.dtype),
-        limit=limit_kernel(model, task),
+        limit=limit(),
         start=start.cpu(),
         grid_start=grid_start,
         lr=plan.lr_fraction * largest if math.isfinite(largest) else plan.lr_fraction,
@@ -214,9 +212,10 @@ def prepare(
     )
 
 
-def _kernel(
-    network: nn.Module, x1: Tensor, x2: Tensor | None, plan: Plan, params: dict[str, Tensor] | None = None
+def kernel_of(
+    network: nn.Module, x1: Tensor, x2: Tensor | None, plan: Plan, params: Mapping[str, Tensor] | None = None
 ) -> Tensor:
+    """The full kernel on the CPU, within the plan's memory limit."""
     found = empirical_ntk(network, x1, x2, params=params, memory_limit=plan.memory_limit)
     assert isinstance(found, Tensor)
     return found.cpu()
@@ -252,6 +251,7 @@ class Comparison:
         kernel: H at the end, or None where training diverged, or came so far that H overflows.
         grid: (g, C) the function it learned, on the grid.
         linear_grid: the same of the linearization.
+        predicted: (steps + 1, nC) residuals at every step.
         errors: (steps + 1,) distance of the measured from the predicted residuals over ‖u₀‖; with
             cross-entropy over the way of the predicted scores.
         losses: (K,) at the recorded steps.
@@ -265,6 +265,7 @@ class Comparison:
     kernel: Tensor | None
     grid: Tensor | None
     linear_grid: Tensor | None
+    predicted: Tensor
     errors: Tensor
     losses: Tensor
     predicted_losses: Tensor
@@ -314,19 +315,15 @@ def compare(
     member: Member, network: nn.Module, task: Task, plan: Plan, *, linear: bool, stop: Callable[[], bool]
 ) -> Comparison:
     """Trains the network, and with `linear` its linearization too, at the member's step size."""
-    start = {name: value.detach() for name, value in network.named_parameters()}
-
-    def function(w: Any, x: Tensor) -> Tensor:
-        scores: Tensor = functional_call(network, dict(w), (x,))
-        return scores
-
+    function, start = as_function(network)
     settings: dict[str, Any] = {"lr": member.lr, "steps": plan.steps, "stop": stop}
     objective = plan.objective(task)
     trajectory = follow(function, start, task.x, objective, **settings)
     tangent = linearize(network) if linear else None
     linearized = None if tangent is None else follow(tangent, start, task.x, objective, **settings)
     at = recorded_steps(plan.steps)
-    measured = _residuals(trajectory, task)  # (steps + 1, nC)
+    measured = residuals_of(trajectory, task)
+    predicted = member.residuals(task, plan, range(plan.steps + 1))
     return Comparison(
         member=member,
         trajectory=trajectory,
@@ -334,9 +331,10 @@ def compare(
         kernel=_kernel_at_the_end(network, task, plan, trajectory),
         grid=_on_grid(function, trajectory, task),
         linear_grid=_on_grid(tangent, linearized, task),
-        errors=_errors(member, measured, task, plan),
+        predicted=predicted,
+        errors=_errors(member.u0(task), measured, predicted, plan),
         losses=loss_of(measured[at], plan, task),
-        predicted_losses=loss_of(member.residuals(task, plan, at), plan, task),
+        predicted_losses=loss_of(predicted[at], plan, task),
         at=at,
     )
 
@@ -345,7 +343,7 @@ def _kernel_at_the_end(network: nn.Module, task: Task, plan: Plan, trajectory: T
     if trajectory.diverged is not None:
         return None
     try:
-        return _kernel(network, task.x, None, plan, trajectory.parameters)
+        return kernel_of(network, task.x, None, plan, trajectory.parameters)
     except NonFiniteError:  # on its way to infinity: outputs that are squared in H
         return None
 
@@ -358,29 +356,24 @@ def _on_grid(function: Function | None, trajectory: Trajectory | None, task: Tas
         return function(trajectory.parameters, task.grid).cpu()
 
 
-def _residuals(trajectory: Trajectory, task: Task) -> Tensor:
+def as_function(network: nn.Module) -> tuple[Function, dict[str, Tensor]]:
+    """The network as a function of its parameters and of examples, and the parameters at the start."""
+
+    def function(w: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        scores: Tensor = functional_call(network, dict(w), (x,))
+        return scores
+
+    return function, {name: value.detach() for name, value in network.named_parameters()}
+
+
+def residuals_of(trajectory: Trajectory, task: Task) -> Tensor:
+    """f − ȳ at every step, (steps + 1, nC) in float64 on the CPU."""
     outputs = trajectory.outputs.double().cpu()
     return outputs.reshape(len(outputs), -1) - _flat(task.y)
 
 
-def _errors(member: Member, measured: Tensor, task: Task, plan: Plan) -> Tensor:
+def _errors(u0: Tensor, measured: Tensor, predicted: Tensor, plan: Plan) -> Tensor:
     """NaN, from a network that diverged, counts as infinitely far."""
-    predicted, u0 = member.residuals(task, plan, range(len(measured))), member.u0(task)
     scale = u0.norm() if plan.loss == "squared_error" else (predicted - u0).norm(dim=1).max()
     errors = (measured - predicted).norm(dim=1) / scale.clamp(min=TINY)
     return torch.nan_to_num(errors, nan=math.inf, posinf=math.inf)
-
-
-def linear_residuals(comparison: Comparison, task: Task) -> Tensor | None:
-    """(steps + 1, nC) of the linearization."""
-    return None if comparison.linearized is None else _residuals(comparison.linearized, task)
-
-
-def measured_residuals(comparison: Comparison, task: Task) -> Tensor:
-    """(steps + 1, nC) of the network."""
-    return _residuals(comparison.trajectory, task)
-
-
-def kernel_matrix(kernel: Tensor) -> Any:
-    """(nC, nC), for a figure."""
-    return numbers(as_matrix(kernel).double())

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import torch
 
-from nnlab.config import Data, Training
+from nnlab.config import Data, Hardware
 from nnlab.data import DataSet, build_data
 from nnlab.errors import DataError, InputError
 
@@ -49,9 +49,9 @@ class Session:
     def stop(self) -> bool:
         return self.stop_requested
 
-    def data(self, section: Data, training: Training) -> DataSet:
-        """The data set on the training's device; built once for equal sections."""
-        device, dtype = select_device(training), dtype_of(training)
+    def data(self, section: Data, hardware: Hardware) -> DataSet:
+        """The data set on the device asked for; built once for equal sections."""
+        device, dtype = select_device(hardware), dtype_of(hardware)
         key = f"{section!r} {device} {dtype}"
         if key not in self._data:
             data = self._build(section, device, dtype)
@@ -70,29 +70,29 @@ class Session:
                 raise DataError(f"data.name: {section.name} cannot be read: {error}") from None
 
 
-def select_device(training: Training) -> torch.device:
+def select_device(hardware: Hardware) -> torch.device:
     """`auto` is CUDA, else MPS, else the CPU. Raises InputError where the one asked for is absent."""
     has_mps = torch.backends.mps.is_available()
-    if training.device == "auto":
+    if hardware.device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
-        return torch.device("mps" if has_mps and training.precision != "float64" else "cpu")
-    if training.device == "cuda" and not torch.cuda.is_available():
+        return torch.device("mps" if has_mps and hardware.precision != "float64" else "cpu")
+    if hardware.device == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "training.device: cuda: this machine has no CUDA device that torch can use; "
             "allowed here: auto, cpu" + (", mps" if has_mps else "")
         )
-    if training.device == "mps" and not has_mps:
+    if hardware.device == "mps" and not has_mps:
         raise InputError(
             "training.device: mps: this machine has no Apple GPU; allowed here: auto, cpu"
             + (", cuda" if torch.cuda.is_available() else "")
         )
-    return torch.device(training.device)
+    return torch.device(hardware.device)
 
 
-def dtype_of(training: Training) -> torch.dtype:
+def dtype_of(hardware: Hardware) -> torch.dtype:
     """The type of weights and data: mixed precision keeps both in float32."""
-    return torch.float64 if training.precision == "float64" else torch.float32
+    return torch.float64 if hardware.precision == "float64" else torch.float32
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:

@@ -11,11 +11,11 @@ from scipy.sparse.linalg import svds
 from torch import Tensor
 
 from nnlab import figures
-from nnlab.config import ActivationName, Count, Distinct, Experiment, MLPModel, Section, StepSize, Training
+from nnlab.config import ActivationName, Count, Distinct, Experiment, Hardware, MLPModel, Section, StepSize
 from nnlab.data import target_function
 from nnlab.errors import InputError, Interrupted
 from nnlab.experiments.outcome import Outcome
-from nnlab.experiments.session import Advance, Session, generator, select_device
+from nnlab.experiments.session import Advance, Session, dtype_of, generator, select_device
 from nnlab.experiments.width_laws import (
     Family,
     Law,
@@ -31,6 +31,7 @@ from nnlab.models import MLP, build_model
 from nnlab.record import Record
 from nnlab.theory import Claim, ExponentFit, fit_exponent
 from nnlab.training import Checkpoints
+from nnlab.training.descent import spaced_steps
 from nnlab.training.ensemble import Ensemble, descend, weight_change
 
 Array = NDArray[Any]
@@ -71,7 +72,7 @@ class StepSizes(Section):
     standard: StepSize = 0.00075
 
 
-class Descent(Section):
+class Descent(Hardware):
     """Full-batch gradient descent on ½Σ(y − ȳ)². `fraction` is η λmax(H₀) of the protocol `stable`."""
 
     steps: int = Field(200, ge=1, le=10**7)
@@ -136,10 +137,9 @@ class Study:
 
     def __init__(self, config: Config) -> None:
         self.config, self.widths = config, sorted(config.widths)
-        training = Training(device=config.training.device, precision=config.training.precision)
-        device = select_device(training)
+        device = select_device(config.training)
         self.device = torch.device("cpu") if device.type == "mps" else device  # which has no float64
-        self.dtype = torch.float64 if training.precision == "float64" else torch.float32
+        self.dtype = dtype_of(config.training)
         x = torch.linspace(-1, 1, config.data.points, dtype=torch.float64)[:, None]
         self.y = target_function(config.data.function)(x).to(self.device, self.dtype)
         self.x = (x / x.std(correction=0)).to(self.device, self.dtype)  # their mean is 0
@@ -339,7 +339,7 @@ def _steps(progress: Callable[[float], None], before: float, mine: float) -> Cal
 
 def curve_steps(steps: int) -> list[int]:
     """The recorded steps: the start, and up to CURVE_POINTS more, evenly spaced in their logarithm."""
-    return sorted({0, *np.rint(np.geomspace(1, steps, CURVE_POINTS)).astype(int).tolist()})
+    return spaced_steps(steps, CURVE_POINTS)
 
 
 def layer_norms(now: Ensemble, start: Ensemble | None) -> Tensor:

@@ -3,7 +3,6 @@
 from nnlab.ntk.dynamics import (
     FlowGap,
     KernelRegression,
-    LogitFlow,
     Modes,
     decompose,
     flow_gap,
@@ -11,13 +10,13 @@ from nnlab.ntk.dynamics import (
     gradient_flow,
     half_lives,
     kernel_regression,
-    logit_flow,
     max_step,
 )
 from nnlab.ntk.empirical import as_matrix, empirical_ntk, feature_map
 from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFiniteError
 from nnlab.ntk.infinite import infinite_ntk
 from nnlab.ntk.linearize import Linearization, linearize
+from nnlab.ntk.logits import LogitFlow, logit_descent, logit_flow
 from nnlab.ntk.spectrum import Spectrum, spectrum
 
 __all__ = [
@@ -42,6 +41,7 @@ __all__ = [
     "infinite_ntk",
     "kernel_regression",
     "linearize",
+    "logit_descent",
     "logit_flow",
     "max_step",
     "spectrum",

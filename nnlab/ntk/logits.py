@@ -1,5 +1,6 @@
-"""Gradient flow on the cross-entropy with a constant kernel, where no closed form is known."""
+"""Gradient flow and descent on the cross-entropy with a constant kernel, where no closed form is known."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,6 +81,36 @@ def logit_flow(
     cross = cross_matrix(H_xt, matrix)
     new = vector("f0_x", f0_x, len(cross), cross) + change @ cross.T
     return LogitFlow(train, new.reshape(*times.shape, -1))
+
+
+def logit_descent(
+    H: Kernel, f0: Tensor, y: Tensor, lr: float, steps: Sequence[int], *, reduction: Reduction = "sum"
+) -> Tensor:
+    """Scores of f ← f − ηH (softmax f − y), gradient descent on Σ cross-entropies, one step after the other.
+
+    Args:
+        H, f0, y, reduction: as for `logit_flow`.
+        lr: η.
+        steps: K numbers of steps from 0 on, in any order.
+
+    Returns:
+        (K, nC) scores.
+
+    Raises:
+        KernelError: shapes that do not fit, or labels out of range.
+        NonFiniteError: NaN or infinity in H or f₀.
+    """
+    matrix = square_matrix(H)
+    scores = vector("f0", f0, len(matrix), matrix)
+    target = torch.from_numpy(_targets(y, len(matrix))).to(matrix.device)
+    rate = lr / divisor(reduction, len(target))
+    kept, wanted = {}, set(steps)
+    for step in range(max(wanted) + 1):
+        if step in wanted:
+            kept[step] = scores
+        probabilities = scores.view_as(target).softmax(1)
+        scores = scores - rate * (matrix @ (probabilities - target).reshape(-1))
+    return torch.stack([kept[step] for step in steps])
 
 
 def _integrate(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,6 +72,11 @@ def follow(
                 for value, gradient in zip(w.values(), gradients, strict=True):
                     value.sub_(gradient, alpha=lr)
     return Trajectory(torch.stack(kept), _ended(w), None)
+
+
+def spaced_steps(steps: int, points: int) -> list[int]:
+    """0, and up to `points` numbers from 1 to `steps`, evenly spaced in their logarithm."""
+    return sorted({0, *np.rint(np.geomspace(1, steps, points)).astype(int).tolist()})
 
 
 def _ended(w: Mapping[str, Tensor]) -> dict[str, Tensor]:
