@@ -186,7 +186,7 @@ Data = Annotated[
     Field(discriminator="name"),
 ]
 
-ActivationName = Literal["sigmoid", "tanh", "relu", "leaky_relu", "maxout", "elu", "gelu", "erf"]
+ActivationName = Literal["sigmoid", "tanh", "relu", "leaky_relu", "maxout", "elu", "gelu", "erf", "ripple"]
 
 
 class MLPModel(Section):

@@ -52,8 +52,8 @@ TYPES: dict[str, Any] = {
 }  # fmt: skip
 READ = {
     "$defs", "$ref", "$schema", "additionalProperties", "anyOf", "const", "default", "description",
-    "discriminator", "enum", "exclusiveMaximum", "exclusiveMinimum", "items", "maxLength", "maximum",
-    "minItems", "minLength", "minimum", "oneOf", "properties", "required", "title", "type",
+    "discriminator", "enum", "exclusiveMaximum", "exclusiveMinimum", "items", "maxItems", "maxLength",
+    "maximum", "minItems", "minLength", "minimum", "oneOf", "properties", "required", "title", "type",
 }  # fmt: skip
 
 
@@ -79,8 +79,8 @@ def faults(value: Any, schema: dict[str, Any]) -> Iterator[str]:
     if isinstance(value, int | float):
         yield from _range_faults(value, schema)
     if isinstance(value, str | list):
-        least = schema.get("minLength" if isinstance(value, str) else "minItems", 0)
-        if not least <= len(value) <= schema.get("maxLength", len(value)):
+        unit = "Length" if isinstance(value, str) else "Items"
+        if not schema.get(f"min{unit}", 0) <= len(value) <= schema.get(f"max{unit}", len(value)):
             yield f"{value} is too short or too long"
     if isinstance(value, list):
         yield from (fault for item in value for fault in faults(item, schema.get("items", {})))

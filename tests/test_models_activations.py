@@ -24,6 +24,7 @@ FORMULAS = {
     "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
     "gelu": lambda z: z * stats.norm.cdf(z),
     "erf": special.erf,
+    "ripple": lambda z: special.expit(z) + z * np.exp(-(z**2)),
 }
 KINKED = {"relu": 0.0, "leaky_relu": 0.01}
 
@@ -73,6 +74,21 @@ def test_gain_keeps_the_second_moment(name: str) -> None:
         epsabs=1e-13,
     )
     assert get_activation(name).gain ** 2 * second_moment == pytest.approx(1, abs=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_ripple_is_sigmoidal_but_not_monotone(dtype: torch.dtype) -> None:
+    phi = get_activation("ripple")
+    z = torch.linspace(-6, 6, 1201, dtype=dtype)
+    torch.testing.assert_close(phi.function(-z), 1 - phi.function(z), rtol=0, atol=8 * torch.finfo(dtype).eps)
+    assert (phi.derivative(torch.tensor([-1.0, 1.0], dtype=dtype)) < 0).all()
+    assert phi.function(z).min() < -0.1
+    assert phi.function(z).max() > 1.1
+    far = torch.tensor([-math.inf, -1e30, 1e30, math.inf], dtype=dtype, requires_grad=True)
+    assert phi.function(far).tolist() == [0, 0, 1, 1]
+    assert phi.derivative(far.detach()).tolist() == [0, 0, 0, 0]
+    (gradient,) = torch.autograd.grad(phi.function(far).sum(), far)
+    assert gradient.tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 3, 5, 20])

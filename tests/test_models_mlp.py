@@ -23,6 +23,7 @@ PHI = {
     "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
     "gelu": lambda z: z * stats.norm.cdf(z),
     "erf": special.erf,
+    "ripple": lambda z: special.expit(z) + z * np.exp(-(z**2)),
     "maxout": lambda z: np.maximum(z[:, 0::2], z[:, 1::2]),
 }
 

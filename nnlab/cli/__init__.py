@@ -9,6 +9,7 @@ import sys
 import typer
 
 from nnlab.cli import configs, runs
+from nnlab.cli.approx import approx
 from nnlab.cli.bench import bench
 from nnlab.cli.ntk import ntk
 from nnlab.cli.train import train
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command("train")(train)
 app.command("ntk")(ntk)
+app.command("approx")(approx)
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")
 app.command("bench")(bench)

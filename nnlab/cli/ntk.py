@@ -1,11 +1,9 @@
 """`nnlab ntk`: the kernel experiments, with their settings as flags."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-
-from nnlab.errors import InputError
 
 
 def ntk(
@@ -39,10 +37,10 @@ def ntk(
 
     The last line printed is the run's folder.
     """
-    from nnlab.cli.run import Flag, run_config
+    from nnlab.cli.run import Flag, numbers, run_config
 
     flags = [
-        Flag("--widths", ("widths",), _integers("--widths", widths)),
+        Flag("--widths", ("widths",), numbers("--widths", widths, int, "64,256")),
         # a name chooses which other keys a section has, so it replaces the file's section
         Flag("--data", ("data",), None if data is None else {"name": data}),
         Flag("--examples", ("data", "examples"), examples),
@@ -53,21 +51,9 @@ def ntk(
         Flag("--loss", ("loss",), None if loss is None else {"name": loss}),
         Flag("--steps", ("training", "steps"), steps),
         Flag("--seeds", ("seeds",), seeds),
-        Flag("--outputs", ("outputs",), _integers("--outputs", outputs)),
+        Flag("--outputs", ("outputs",), numbers("--outputs", outputs, int, "0,3")),
         Flag("--memory", ("memory_gib",), memory),
         Flag("--seed", ("seed",), seed),
         Flag("--device", ("training", "device"), device),
     ]
     run_config(config, sets or [], flags, runs=runs, as_json=as_json, quiet=quiet)
-
-
-def _integers(flag: str, text: str | None) -> list[Any] | None:
-    """64,256 as [64, 256]."""
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(
-            f"{flag} {text}: must be whole numbers with commas between, such as 64,256"
-        ) from None

@@ -23,6 +23,23 @@ class Flag(NamedTuple):
     value: Any
 
 
+def numbers(flag: str, text: str | None, kind: type[int] | type[float], example: str) -> list[Any] | None:
+    """What a flag lists with commas between: 64,256 as [64, 256]; None where it was not given.
+
+    Raises:
+        InputError: a part is not a number of that kind.
+    """
+    from nnlab.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        wanted = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"{flag} {text}: must be {wanted} with commas between, such as {example}") from None
+
+
 def run_config(
     config: str, sets: list[str], flags: Iterable[Flag], *, runs: Path, as_json: bool, quiet: bool
 ) -> None:

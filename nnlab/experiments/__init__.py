@@ -4,6 +4,7 @@ from types import ModuleType
 
 from nnlab.config import Experiment
 from nnlab.experiments import activations as activations
+from nnlab.experiments import approx as approx
 from nnlab.experiments import classify as classify
 from nnlab.experiments import convergence as convergence
 from nnlab.experiments import ntk as ntk
@@ -25,6 +26,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "xor": xor,
     "weight_change": weight_change,
     "ntk": ntk,
+    "approx": approx,
 }
 
 CONFIG_CLASSES: dict[str, type[Experiment]] = {name: module.Config for name, module in EXPERIMENTS.items()}

@@ -5,23 +5,34 @@ Every function takes arrays, plain numbers and strings and returns a `matplotlib
 """
 
 from nnlab.figures.activations import activation_functions
+from nnlab.figures.bins import single_bin
+from nnlab.figures.certified import error_over_bins
 from nnlab.figures.circle import circle_harmonics
 from nnlab.figures.claims import claims_table
 from nnlab.figures.confusion import confusion_matrix
 from nnlab.figures.curves import compare_curves, learning_curves
 from nnlab.figures.dynamics import loss_prediction, residual_error
+from nnlab.figures.ends import towers_end_error
+from nnlab.figures.errorcurves import error_curves
 from nnlab.figures.exponents import width_scaling
 from nnlab.figures.functions import functions_on_line
 from nnlab.figures.growth import convergence, separable_growth
+from nnlab.figures.histograms import histogram_fit, histogram_grid
 from nnlab.figures.images import weight_templates, worst_mistakes
 from nnlab.figures.kernels import feature_map, kernel_images
 from nnlab.figures.logits import logit_dynamics
+from nnlab.figures.mistakes import perceptron_mistakes
 from nnlab.figures.modes import mode_trajectories
 from nnlab.figures.regions import decision_regions, decision_regions_grid
 from nnlab.figures.regression import regression_fit
 from nnlab.figures.save import save
+from nnlab.figures.separation import separating_lines
+from nnlab.figures.sigmoidoutput import sigmoid_output
 from nnlab.figures.spectra import kernel_spectra
+from nnlab.figures.steps import step_distance, steps_over_steepness
 from nnlab.figures.stepsizes import flow_gap, step_sizes
+from nnlab.figures.sums import constructed_and_trained, terms_scaling
+from nnlab.figures.surfaces import surface
 from nnlab.figures.sweeps import gradient_noise, regularization_paths, success_rate
 from nnlab.figures.widths import training_over_widths
 
@@ -31,26 +42,40 @@ __all__ = [
     "claims_table",
     "compare_curves",
     "confusion_matrix",
+    "constructed_and_trained",
     "convergence",
     "decision_regions",
     "decision_regions_grid",
+    "error_curves",
+    "error_over_bins",
     "feature_map",
     "flow_gap",
     "functions_on_line",
     "gradient_noise",
+    "histogram_fit",
+    "histogram_grid",
     "kernel_images",
     "kernel_spectra",
     "learning_curves",
     "logit_dynamics",
     "loss_prediction",
     "mode_trajectories",
+    "perceptron_mistakes",
     "regression_fit",
     "regularization_paths",
     "residual_error",
     "save",
     "separable_growth",
+    "separating_lines",
+    "sigmoid_output",
+    "single_bin",
+    "step_distance",
     "step_sizes",
+    "steps_over_steepness",
     "success_rate",
+    "surface",
+    "terms_scaling",
+    "towers_end_error",
     "training_over_widths",
     "weight_templates",
     "width_scaling",

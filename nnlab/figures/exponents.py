@@ -2,25 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import ArrayLike
 
 from nnlab.errors import InputError
-from nnlab.figures.bands import beneath, draw_spread, over_seeds, solid
-from nnlab.figures.endlabels import LineEnd, label_ends
-from nnlab.figures.scales import FloatArray, as_array, log_axis, ticks_at, with_notes
+from nnlab.figures.bands import beneath, solid
+from nnlab.figures.endlabels import label_ends
+from nnlab.figures.powerlaws import Law, PowerLaw, draw_power_law, exponent_words, power_law, power_words
+from nnlab.figures.scales import log_axis, ticks_at, with_notes
 from nnlab.figures.style import (
     FONT_TICK,
-    INK,
-    LINE,
     MUTED,
-    THIN,
-    Dash,
     LineLook,
     dress,
     legend,
@@ -34,27 +29,8 @@ from nnlab.figures.style import (
 )
 from nnlab.figures.text import literal, plain
 
-_DASHED: Dash = (0, (4, 3))
 _ACROSS = {1: 10.0, 2: 14.0, 3: 17.0}  # inches, by the number of panels side by side
 _TICK_GAPS = {1: 0.06, 2: 0.1, 3: 0.2}  # what a width with four digits needs of the x axis
-
-Law = tuple[ArrayLike, ArrayLike, float, tuple[float | None, float | None]]
-
-
-@dataclass(frozen=True)
-class _Series:
-    """One power law: widths (K,), geometric means and spread (K,), and the fitted exponent."""
-
-    name: str
-    look: LineLook
-    widths: FloatArray
-    means: FloatArray
-    low: FloatArray
-    high: FloatArray
-    slope: float
-    interval: tuple[float | None, float | None]
-    omitted: int  # values without a logarithm
-    seeds: int
 
 
 def width_scaling(
@@ -83,7 +59,10 @@ def width_scaling(
     names = list(dict.fromkeys(name for laws in panels.values() for name in laws))
     looks = {name: solid(line_look(index)) for index, name in enumerate(names)}
     settings = {
-        setting: [_series(setting, name, looks[name], *law) for name, law in laws.items()]
+        setting: [
+            power_law(f"{name!r} in {setting!r}", name, looks[name], law, "widths")
+            for name, law in laws.items()
+        ]
         for setting, laws in panels.items()
     }
     expected = dict(predicted or {})
@@ -108,104 +87,29 @@ def width_scaling(
     return figure
 
 
-def _series(
-    setting: str,
-    name: str,
-    look: LineLook,
-    widths: ArrayLike,
-    values: ArrayLike,
-    slope: float,
-    interval: tuple[float | None, float | None],
-) -> _Series:
-    what = f"of {name!r} in {setting!r}"
-    sizes = as_array(widths, f"the widths {what}")
-    samples = as_array(values, f"the values {what}", dimensions=2)
-    if samples.size == 0:
-        samples = np.full((len(sizes), 1), np.nan)
-    if len(samples) != len(sizes):
-        raise InputError(f"figure: the values {what} have {len(samples)} rows for {len(sizes)} widths")
-    usable = np.isfinite(samples) & (samples > 0)
-    logs = np.log(np.where(usable, samples, 1.0))
-    counts = usable.sum(axis=1)
-    means = np.where(counts > 0, np.exp(logs.sum(axis=1) / np.maximum(counts, 1)), np.nan)
-    band = over_seeds(np.where(usable, samples, np.nan).T)
-    return _Series(
-        name,
-        look,
-        sizes,
-        means,
-        band.low,
-        band.high,
-        float(slope),
-        interval,
-        int((~usable).sum()),
-        samples.shape[1],
-    )
-
-
 def _law_panel(
     figure: Figure,
     axes: Axes,
     setting: str,
-    laws: Sequence[_Series],
+    laws: Sequence[PowerLaw],
     slopes: Mapping[str, float | None],
     columns: int,
 ) -> None:
     dress(axes)
-    widths = np.concatenate([np.zeros(0), *(s.widths for s in laws)])
+    widths = np.concatenate([np.zeros(0), *(s.sizes for s in laws)])
     log_axis(axes.xaxis, widths)
     ticks_at(axes.xaxis, widths, gap=_TICK_GAPS[columns])
-    ends = [_draw_law(axes, s, slopes[s.name]) for s in laws]
+    ends = [draw_power_law(axes, s, predicted=slopes[s.name]) for s in laws]
     if not any(ends):
         write(axes, 0.5, 0.5, "nothing was measured", color=MUTED, ha="center")
     drawn = [slope for slope in slopes.values() if slope is not None and np.isfinite(slope)]
-    powers = ", ".join(dict.fromkeys(_power(slope) for slope in drawn))
+    powers = ", ".join(dict.fromkeys(power_words(slope) for slope in drawn))
     label = with_notes("width m", [f"- - -  predicted {powers}"] if powers else [])
     omitted = sum(s.omitted for s in laws)
     notes = [f"left out: {omitted} values ≤ 0 or not finite"] if omitted else []
     axes.set_xlabel(beneath(label, notes, 72 * _ACROSS[columns] / columns))
     panel_title(axes, plain(setting, limit=34))
     label_ends(figure, axes, ends)
-
-
-def _draw_law(axes: Axes, series: _Series, predicted: float | None) -> LineEnd | None:
-    """Points, spread, the fitted line and the predicted one; the end that bears the exponent."""
-    known = np.isfinite(series.means) & np.isfinite(series.widths) & (series.widths > 0)
-    if not known.any():
-        return None
-    m, q = series.widths[known], series.means[known]
-    if series.seeds > 1:
-        draw_spread(axes, m, series.low[known], series.high[known], series.look)
-    color, marker = series.look.color, series.look.marker
-    axes.plot(m, q, color=color, linestyle="none", marker=marker, markersize=8, markeredgecolor="white")
-    reach = np.array([m.min(), m.max()])
-    if predicted is not None and np.isfinite(predicted):
-        axes.plot(reach, _law(m, q, predicted, reach), color=INK, linestyle=_DASHED, linewidth=THIN)
-    if not np.isfinite(series.slope):
-        return LineEnd("no exponent fitted", series.look, float(m.max()), float(q[m.argmax()]))
-    fitted = _law(m, q, series.slope, reach)
-    axes.plot(reach, fitted, color=color, linestyle="-", linewidth=LINE)
-    return LineEnd(_exponent(series), series.look, float(reach[1]), float(fitted[1]))
-
-
-def _law(widths: FloatArray, means: FloatArray, slope: float, at: FloatArray) -> FloatArray:
-    """The power law of a given exponent through the mean of the logarithms, which least squares passes."""
-    centre, level = np.log(widths).mean(), np.log(means).mean()
-    exponents = np.clip(level + slope * (np.log(at) - centre), -270, 270)  # within the range of an axis
-    values: FloatArray = np.exp(exponents)
-    return values
-
-
-def _power(slope: float) -> str:
-    """m^−0.52, with at least two digits after the point that a verdict rests on."""
-    return f"m^{slope:.2f}".replace("-", "−")
-
-
-def _exponent(series: _Series) -> str:
-    low, high = series.interval
-    if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
-        return _power(series.slope)
-    return f"{_power(series.slope)} ({low:.2f}, {high:.2f})".replace("-", "−")
 
 
 def _law_legend(figure: Figure, looks: Mapping[str, LineLook]) -> None:
@@ -215,18 +119,18 @@ def _law_legend(figure: Figure, looks: Mapping[str, LineLook]) -> None:
         legend(figure, handles, "outside lower center", columns=columns, size=FONT_TICK)
 
 
-def _scaling_title(settings: Mapping[str, Sequence[_Series]], y_label: str) -> str:
+def _scaling_title(settings: Mapping[str, Sequence[PowerLaw]], y_label: str) -> str:
     fits = [(s, setting) for setting, laws in settings.items() for s in laws if np.isfinite(s.slope)]
     subject = literal(y_label, 60)
     subject = subject[:1].upper() + subject[1:]
     if not fits:
         return f"{subject} over the width"
     if len(fits) == 1:
-        return f"{subject} scales with the width like {_exponent(fits[0][0])}"
+        return f"{subject} scales with the width like {exponent_words(fits[0][0])}"
     (least, here), (most, there) = (pick(fits, key=lambda fit: fit[0].slope) for pick in (min, max))
     several = len(settings) > 1
     words = [
-        f"{_power(s.slope)} ({literal(s.name, 30)}{', ' + literal(where, 40) if several else ''})"
+        f"{power_words(s.slope)} ({literal(s.name, 30)}{', ' + literal(where, 40) if several else ''})"
         for s, where in ((most, there), (least, here))
     ]
     return f"{subject}: from {words[0]} to {words[1]}"

@@ -9,11 +9,13 @@
 | elu | z where z > 0, else e^z − 1 | 1 where z > 0, else e^z | φ'(0) = 1, no kink |
 | gelu | z Φ(z), Φ the standard normal's distribution function | Φ(z) + z e^{−z²/2}/√(2π) | |
 | erf | (2/√π) ∫₀^z e^{−t²} dt | (2/√π) e^{−z²} | |
+| ripple | σ(z) + z e^{−z²} | σ(z)(1 − σ(z)) + (1 − 2z²) e^{−z²} | |
 | maxout | max(z₁, …, z_k), zⱼ = wⱼᵀx + bⱼ | 1 for the largest zⱼ, else 0 | the first of equal ones |
 
 Sources: Nair & Hinton 2010 (ReLU), Maas et al. 2013 (leaky ReLU), Clevert et al. 2016 (ELU, α = 1),
 Hendrycks & Gimpel 2016 (GELU, the exact form), Williams 1998 (erf, whose kernels have closed forms),
-Goodfellow et al. 2013 (maxout).
+Goodfellow et al. 2013 (maxout). The ripple is ours: sigmoidal in the sense of Cybenko 1989, with limits 0
+and 1, but not monotone, as φ'(±1) < 0; φ(−z) = 1 − φ(z).
 
 Gain: with weights of variance σ_w²/fan_in and no biases, pre-activations of second moment 1 in one layer
 give pre-activations of second moment σ_w² E[φ(z)²], z ~ N(0, 1), in the next (Poole et al. 2016, eq. 3; for
@@ -32,6 +34,7 @@ from torch.nn import functional as F
 from nnlab.errors import InputError, suggest
 
 LEAKY_SLOPE = 0.01
+RIPPLE_REACH = 30.0  # e^{−z²} is 0 in float64 from |z| = 27.3 on
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,18 @@ def erf_derivative(z: Tensor) -> Tensor:
     return 2 / math.sqrt(math.pi) * torch.exp(-z.square())
 
 
+def ripple(z: Tensor) -> Tensor:
+    """σ(z) + z e^{−z²}: a sigmoid that dips below 0, overshoots 1 and comes back."""
+    near = z.clamp(-RIPPLE_REACH, RIPPLE_REACH)  # ∞ · 0 is no number
+    return torch.sigmoid(z) + near * torch.exp(-near.square())
+
+
+def ripple_derivative(z: Tensor) -> Tensor:
+    """σ(z)(1 − σ(z)) + (1 − 2z²) e^{−z²}."""
+    square = z.clamp(-RIPPLE_REACH, RIPPLE_REACH).square()
+    return sigmoid_derivative(z) + (1 - 2 * square) * torch.exp(-square)
+
+
 def _phi(z: float) -> float:
     """The density of N(0, 1)."""
     return math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
@@ -155,6 +170,11 @@ def _elu_second_moment() -> float:
 def _gelu_second_moment() -> float:
     """E[z² Φ(z)²] = E[Φ²] + 2 E[z Φ φ] = 1/3 + E[φ²], by Stein's identity used twice; E[φ²] = 1/(2π√3)."""
     return 1 / 3 + 1 / (2 * math.pi * math.sqrt(3))
+
+
+def _ripple_second_moment() -> float:
+    """E[φ(z)²] for φ(z) = σ(z) + z e^{−z²}; there is no closed form."""
+    return _integral(lambda z: _phi(z) * (1 / (1 + math.exp(-z)) + z * math.exp(-(z**2))) ** 2)
 
 
 def maxout_gain(pieces: int) -> float:
@@ -221,6 +241,14 @@ ELEMENTWISE: dict[str, Activation] = {
             1 / math.sqrt(2 / math.pi * math.asin(2 / 3)),  # E[erf(z)²]: Williams 1998, eq. 11
             "erf z",
             "(2/√π) e^{−z²}",
+        ),
+        Activation(
+            "ripple",
+            ripple,
+            ripple_derivative,
+            1 / math.sqrt(_ripple_second_moment()),
+            "σ(z) + z e^{−z²}",
+            "σ(z)(1 − σ(z)) + (1 − 2z²) e^{−z²}",
         ),
     )
 }

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nnlab.memory import in_words
 from nnlab.ntk.errors import MemoryLimitError, NonFiniteError
 from nnlab.ntk.factors import Output, Workspace, mirrored, part
 from nnlab.ntk.layerwise import AnyFactor
-from nnlab.ntk.memory import in_words
 
 Progress = Callable[[int, int], None]
 

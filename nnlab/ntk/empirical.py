@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nnlab.errors import suggest
+from nnlab.memory import default_limit, in_words
 from nnlab.ntk.blocks import Blocks, Costs, Progress, choose_blocks, fill, pairs_of
 from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFiniteError
 from nnlab.ntk.factors import Output, from_public, public, tile_shape
@@ -26,7 +27,6 @@ from nnlab.ntk.layers import (
     probe,
 )
 from nnlab.ntk.layerwise import Plan, factors, jacobian_rows, plan_layer
-from nnlab.ntk.memory import default_limit, in_words
 from nnlab.ntk.products import fill_by_products
 
 Method = Literal["auto", "layerwise", "jacobian", "products"]

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nnlab.memory import in_words
 from nnlab.ntk.blocks import Progress, slices
 from nnlab.ntk.errors import MemoryLimitError
-from nnlab.ntk.memory import in_words
 from nnlab.ntk.tiles import Inspection, Tiles
 
 EPSILON = torch.finfo(torch.float64).eps

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nnlab.memory import default_limit
 from nnlab.ntk.blocks import Progress
 from nnlab.ntk.errors import KernelError
 from nnlab.ntk.lanczos import EPSILON, leading_eigenvalues, tile_side
-from nnlab.ntk.memory import default_limit
 from nnlab.ntk.tiles import Inspection, Kernel, Tiles
 
 Definiteness = Literal["positive definite", "semidefinite", "indefinite", "unknown"]

@@ -1,4 +1,4 @@
-"""How much memory is free, and how much of it a kernel may take where nobody says."""
+"""How much memory is free, and how much of it one result may take where nobody says."""
 
 from pathlib import Path
 

@@ -1,0 +1,195 @@
+"""How far a network is from its target, everywhere: an upper and a lower bound that are proofs.
+
+sup |network − f| over an interval or a box, by branch and bound: on each cell the error is enclosed by
+straight lines or intervals whose rounding is accounted for; cells that could hold more than what is reached
+somewhere are halved. Nothing here is sampled: the lower bound is the enclosed error at a point, the upper one
+covers every point. Both are about the network with its float64 weights in exact arithmetic; how far values
+may be from that when torch computes them is bounded beside them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlab.approximation.line import LineNetwork, Lines, strayed
+from nnlab.approximation.network import Network
+from nnlab.approximation.targets import Target
+from nnlab.errors import InputError
+from nnlab.graph import Interval
+from nnlab.graph.supremum import MAX_BOXES, supremum
+
+Array = NDArray[np.float64]
+
+U = 2.0**-53
+PROMISING = 64  # cells of a block in which the error is looked at closely for a lower bound
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is proved about sup |network − f|.
+
+    Attributes:
+        lower: the error is at least this, at `at`.
+        upper: the error is nowhere larger.
+        at: (d,) a point where it is at least `lower`.
+        evaluation: |network as torch computes it − network| is nowhere larger.
+        boxes: cells that were bounded.
+        complete: whether the gap asked for was reached; the bounds hold in any case.
+    """
+
+    lower: float
+    upper: float
+    at: tuple[float, ...]
+    evaluation: float
+    boxes: int
+    complete: bool
+
+
+def certify(
+    network: Network,
+    target: Target,
+    interval: tuple[float, float] = (0.0, 1.0),
+    *,
+    absolute: float = 0.0,
+    relative: float = 1e-9,
+    max_boxes: int = MAX_BOXES,
+) -> Certificate:
+    """Bounds on sup |network − f| over an interval, for networks with one input.
+
+    Args:
+        network: any activation; with one hidden layer the cost grows with the number of units, not with its
+            product with the number of cells.
+        target: f.
+        interval: (a, b), or a cube (a, b)^d for targets of more variables.
+        absolute: the gap between both bounds that is good enough,
+        relative: or as a part of the lower one; what rounding leaves open is always good enough.
+        max_boxes: the search ends after so many.
+
+    Raises:
+        InputError: the interval is reversed, or network and target have different dimensions.
+    """
+    low, high = interval
+    if not low < high:
+        raise InputError(f"interval: ({low:g}, {high:g}) is empty or reversed; the first end must be smaller")
+    if network.inputs != target.dimension:
+        raise InputError(
+            f"the network has {network.inputs} inputs, but {target.text} has {target.dimension} variables"
+        )
+    largest = float(abs(network.weights()[-1][0]).max())
+    largest = float(abs(network.weights()[-1][0]).max())
+    line = LineNetwork(network, tails=0.01 * max(absolute, relative * largest))
+    error = LineError(line, target)
+    borders = error.borders(low, high)
+    found = supremum(
+        error.bound, borders[:-1, None], borders[1:, None],
+        absolute=max(absolute, 4 * error.rounding(low, high)), relative=relative, max_boxes=max_boxes,
+    )  # fmt: skip
+    return Certificate(
+        lower=max(0.0, found.lower),
+        upper=found.upper,
+        at=tuple(float(x) for x in found.at),
+        evaluation=line.evaluation_error(max(abs(low), abs(high))),
+        boxes=found.boxes,
+        complete=found.complete,
+    )
+
+
+class LineError:
+    """The error of a network with one hidden layer on the line, over cells."""
+
+    def __init__(self, network: LineNetwork, target: Target) -> None:
+        self.network, self.target = network, target
+
+    def borders(self, low: float, high: float) -> Array:
+        """The cells to begin with: cut where a unit steps, halfway between, and at the target's knots."""
+        inside = [self.network.borders(low, high), self.target.knots(low, high)]
+        ends = np.concatenate([np.array([low, high]), *inside])
+        ends = np.unique(np.clip(ends, low, high))
+        cells = np.empty(2 * len(ends) - 1)
+        cells[::2], cells[1::2] = ends, ends[:-1] + np.diff(ends) / 2
+        return cells
+
+    def rounding(self, low: float, high: float) -> float:
+        """The width that the enclosure of the error keeps at a point; of jumps, at most others."""
+        points = np.linspace(low, high, 257)
+        net, f = self.network.lines(points, points), self.target.enclose(points[:, None], points[:, None])
+        width = (net.above_a - net.below_a) + (f.hi - f.lo)
+        return float(np.median(width))
+
+    def bound(self, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
+        """For `supremum`: what |network − f| reaches in each cell, what it does not exceed, and where."""
+        a, b = lo[:, 0], hi[:, 0]
+        f, slope = self._target_lines(a, b)
+        net = self.network.lines(a, b, slope)
+        with np.errstate(invalid="ignore"):  # ∞ − ∞ where nothing is known
+            upper = np.maximum(
+                np.maximum(net.above_a - f.below_a, net.above_b - f.below_b),
+                np.maximum(f.above_a - net.below_a, f.above_b - net.below_b),
+            )
+        upper = np.where(np.isnan(upper), np.inf, upper * (1 + 2 * U))
+        lower, at = np.full(len(a), -np.inf), lo.copy()
+        top = np.argpartition(upper, -PROMISING)[-PROMISING:] if len(a) > PROMISING else np.arange(len(a))
+        lower[top], at[top, 0] = self._reached(a[top], b[top], slope[top])
+        return lower, upper, at
+
+    def _target_lines(self, a: Array, b: Array) -> tuple[Lines, Array]:
+        """Straight lines around f over each cell, and the slope between them."""
+        f_a, f_b = self._at_ends(a, b)
+        values, (steep,) = self.target.slopes(a[:, None], b[:, None])
+        h = b - a
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = np.nan_to_num((f_b.lo - f_a.lo) / h, nan=0.0, posinf=0.0, neginf=0.0)
+        stray = strayed(f_a.lo, f_b.lo, h, steep)
+        # the ends are known to within their own width, and the chord between them too
+        stray = (
+            stray * (1 + 16 * U)
+            + 2 * np.maximum(f_a.hi - f_a.lo, f_b.hi - f_b.lo)
+            + 4 * U * h * steep.magnitude
+        )
+        known = np.isfinite(stray) & np.isfinite(f_a.lo) & np.isfinite(f_b.lo)
+        lines = Lines(
+            np.where(known, np.maximum(f_a.lo - stray, -np.inf), values.lo),
+            np.where(known, f_b.lo - stray, values.lo),
+            np.where(known, f_a.hi + stray, values.hi),
+            np.where(known, f_b.hi + stray, values.hi),
+        )
+        return lines, slope
+
+    def _at_ends(self, a: Array, b: Array) -> tuple[Interval, Interval]:
+        """f at both ends of each cell; ends that neighbours share are evaluated once."""
+        if np.array_equal(a[1:], b[:-1]):
+            f = self.target.enclose(*[np.append(a, b[-1])[:, None]] * 2)
+            return Interval(f.lo[:-1], f.hi[:-1]), Interval(f.lo[1:], f.hi[1:])
+        return self.target.enclose(a[:, None], a[:, None]), self.target.enclose(b[:, None], b[:, None])
+
+    def _reached(self, a: Array, b: Array, slope: Array) -> tuple[Array, Array]:
+        """The largest error that is certainly reached at one of some points of each cell, and where."""
+        points = self.network.candidates(a, b, slope)  # (k, j)
+        x = points.ravel()
+        net, f = self.network.lines(x, x), self.target.enclose(x[:, None], x[:, None])
+        error = np.maximum(net.below_a - f.hi, f.lo - net.above_a) * (1 - 2 * U)
+        error = np.where(np.isnan(error), -np.inf, error).reshape(points.shape)
+        best = error.argmax(axis=1)
+        rows = np.arange(len(a))
+        return error[rows, best], points[rows, best]
+
+
+def histogram_lower_bound(target: Target, borders: Sequence[float] | Array) -> float:
+    """No histogram with these bins is closer to f than this: half of what f varies within one of them.
+
+    Args:
+        target: f of one variable, continuous.
+        borders: (N + 1,) ends of the bins, ascending.
+
+    Returns:
+        A rigorous lower bound on min over heights of sup |h − f|, from f at the ends and middles of the bins.
+    """
+    ends = np.asarray(borders, np.float64)
+    f = target.enclose(ends[:, None], ends[:, None])
+    middle = ends[:-1] + np.diff(ends) / 2
+    m = target.enclose(middle[:, None], middle[:, None])
+    highest = np.maximum(np.maximum(f.lo[:-1], f.lo[1:]), m.lo)
+    lowest = np.minimum(np.minimum(f.hi[:-1], f.hi[1:]), m.hi)
+    return max(0.0, float(np.nextafter((highest - lowest).max() / 2, -np.inf)))

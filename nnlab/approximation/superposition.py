@@ -1,0 +1,439 @@
+"""Cybenko's sums, f(x) ≈ α₀ + Σᵢ αᵢ φ(wᵢᵀx + bᵢ): by least squares on random features, and trained.
+
+Cybenko 1989 ("Approximation by superpositions of a sigmoidal function", Math. Control Signals Systems 2): for
+every continuous sigmoidal φ they are dense in C([0,1]^d). How near N terms come is measured here.
+
+Random features: wᵢ ~ N(0, β²/side²) in every coordinate and bᵢ = −wᵢᵀpᵢ with pᵢ uniform over the box: each
+unit's step passes through the box, and is about 1/(β√d) of it wide. The αᵢ are then a linear problem, solved
+in float64 in the norm of L2 over the box.
+
+Trained: all parameters by Adam on the full batch, then by L-BFGS, the αᵢ being solved for anew in between.
+Without that networks of 32 terms end a thousand times further from a smooth function of one variable than
+random features of the same number: gradients hardly see the directions in which sigmoids nearly cancel.
+
+Coordinates are scaled to the unit cube, and f to a root mean square of 1, while training.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import lstsq
+from scipy.optimize import minimize
+from torch import Tensor
+
+from nnlab.approximation.network import Network
+from nnlab.approximation.quadrature import Errors, box_of, measure, quadrature
+from nnlab.approximation.targets import Target
+from nnlab.errors import InputError, suggest
+from nnlab.models import Activation, get_activation
+from nnlab.theory.exponents import ExponentFit, fit_exponent
+
+Array = NDArray[np.float64]
+
+SIGMOIDAL = ("sigmoid", "tanh", "ripple")
+BANDWIDTH = 10.0  # β√d: how many times steeper than the box is wide a unit is
+CONDITION = 1e-10  # singular values below this part of the largest count as zero
+START_CONDITION = 1e-3  # the same before training: large weights that cancel would not survive the first step
+LEARNING_RATE = 0.02  # Adam's, falling to 0 like a cosine
+BATCH_NUMBERS = 2**21  # hidden values of all networks that are trained together
+
+
+# --- random features -----------------------------------------------------------------------------------
+
+
+def random_features(
+    target: Target,
+    terms: int,
+    generator: np.random.Generator,
+    *,
+    lo: ArrayLike = 0.0,
+    hi: ArrayLike = 1.0,
+    activation: str = "sigmoid",
+    bandwidth: float | None = None,
+    condition: float = CONDITION,
+) -> Network:
+    """N random sigmoidal units, their output weights by least squares.
+
+    Args:
+        target: f of d ≤ 4 variables.
+        terms: N.
+        generator: draws w, then p.
+        lo, hi: corners of the box (d,), or numbers.
+        activation: sigmoid, tanh or ripple.
+        bandwidth: β; 10/√d by default, whatever N.
+        condition: singular values below this part of the largest count as zero.
+
+    Raises:
+        InputError: N < 1, an activation that is not sigmoidal, a box that is empty, f not finite in it.
+    """
+    low, high = box_of(target.dimension, lo, hi)
+    if terms < 1:
+        raise InputError(f"terms: {terms} is not allowed: must be at least 1")
+    if activation not in SIGMOIDAL:
+        raise InputError(f"activation: {activation} is not sigmoidal; {suggest(activation, SIGMOIDAL)}")
+    d = len(low)
+    beta = BANDWIDTH / math.sqrt(d) if bandwidth is None else bandwidth
+    w = beta * generator.standard_normal((terms, d)) / (high - low)
+    b = -(w * (low + (high - low) * generator.random((terms, d)))).sum(axis=1)
+    problem = _Problem(target, low, high, activation)
+    return problem.network(problem.solved(problem.units([(w, b)]), condition), 0)
+
+
+# --- training ------------------------------------------------------------------------------------------
+
+
+def train(
+    starts: Sequence[Network],
+    target: Target,
+    *,
+    lo: ArrayLike = 0.0,
+    hi: ArrayLike = 1.0,
+    adam_steps: int = 300,
+    lbfgs_steps: int = 300,
+    condition: float = CONDITION,
+) -> list[Network]:
+    """Networks with one hidden layer, trained in all parameters towards f in L2 over a box.
+
+    Adam goes through all of them as one batch; L-BFGS has a line search for each. Where random features with
+    outer weights by least squares beat what two thirds of the steps of L-BFGS made of them, the last third
+    starts from those: no network is worse than its start.
+
+    Args:
+        starts: networks of the same width and activation; of their weights the hidden ones count.
+        target: f.
+        lo, hi: corners of the box (d,), or numbers.
+        adam_steps: of Adam with 0.02 · (1 + cos πt/T)/2 on the full batch.
+        lbfgs_steps: of L-BFGS, at most.
+        condition: of the least-squares problems between, as in `random_features`.
+
+    Raises:
+        InputError: networks of different shapes, more than one hidden layer, an activation without slopes.
+    """
+    low, high = box_of(target.dimension, lo, hi)
+    shapes = {
+        (n.activation, *(layer.out_features for layer in n.layers), n.output_activation) for n in starts
+    }
+    if len(shapes) != 1 or len(starts[0].layers) != 2 or starts[0].output_activation != "identity":
+        raise InputError(
+            "training is for networks of one shape, with one hidden layer and no output function"
+        )
+    problem = _Problem(target, low, high, starts[0].activation)
+    size = max(1, BATCH_NUMBERS // (len(problem.points) * starts[0].hidden_units))
+    trained = []
+    for first in range(0, len(starts), size):
+        part = starts[first : first + size]
+        units = problem.units([network.weights()[0] for network in part])
+        found = problem.adam(problem.solved(units, max(START_CONDITION, condition)), adam_steps)
+        found = problem.polish(found, 2 * lbfgs_steps // 3)
+        for other in (problem.solved(found, condition), problem.solved(units, condition)):
+            found = problem.better(found, other)
+        found = problem.polish(found, lbfgs_steps - 2 * lbfgs_steps // 3)
+        trained += [problem.network(found, member) for member in range(len(part))]
+    return trained
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """S sums of N terms, in the coordinates of the unit cube.
+
+    Attributes:
+        w: (S, N, d).
+        b, alpha: (S, N).
+        alpha0: (S,).
+    """
+
+    w: Tensor
+    b: Tensor
+    alpha: Tensor
+    alpha0: Tensor
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.w, self.b, self.alpha, self.alpha0
+
+    def flat(self, member: int) -> Array:
+        """The parameters of one of them as a vector."""
+        vector: Array = torch.cat([tensor[member].flatten() for tensor in self.tensors()]).numpy()
+        return vector
+
+    def like(self, vector: Array) -> "_Sums":
+        """One sum with the parameters of a vector."""
+        _, n, d = self.w.shape
+        whole = torch.from_numpy(vector)
+        w, b, alpha = whole[: n * d], whole[n * d : n * d + n], whole[n * d + n : -1]
+        return _Sums(w.view(1, n, d), b[None], alpha[None], whole[-1:])
+
+
+class _Problem:
+    """Least squares over a box: the mean of (Σ − f)², f scaled to a root mean square of 1."""
+
+    def __init__(self, target: Target, low: Array, high: Array, activation: str) -> None:
+        rule = quadrature(low, high, coarse=True)
+        y = target.values(rule.points)
+        if not np.isfinite(y).all():
+            at = rule.points[~np.isfinite(y)][0].tolist()
+            raise InputError(f"target: {target.text}: is not finite at {at}, inside the box")
+        self.low, self.side, self.name = low, high - low, activation
+        self.phi: Activation = get_activation(activation)
+        self.scale = math.sqrt(rule.mean(y**2)) or 1.0
+        self.points = torch.from_numpy((rule.points - low) / self.side)  # (M, d)
+        self.y, self.weights = torch.from_numpy(y / self.scale), torch.from_numpy(rule.weights)  # (M,)
+
+    def units(self, hidden: Sequence[tuple[Array, Array]]) -> _Sums:
+        """From the hidden weights of each network; no output yet."""
+        w = torch.from_numpy(np.stack([w * self.side for w, _ in hidden]))
+        b = torch.from_numpy(np.stack([b + w @ self.low for w, b in hidden]))
+        return _Sums(w, b, torch.zeros_like(b), torch.zeros(len(b), dtype=torch.float64))
+
+    def network(self, sums: _Sums, member: int) -> Network:
+        w, b, alpha, alpha0 = (tensor[member].numpy() for tensor in sums.tensors())
+        w = w / self.side
+        return Network.build(
+            [(w, b - w @ self.low), (self.scale * alpha[None], self.scale * alpha0[None])], self.name
+        )
+
+    def hidden(self, sums: _Sums) -> tuple[Tensor, Tensor]:
+        """Scores and values of the hidden units, (S, M, N)."""
+        points = self.points.expand(len(sums.w), -1, -1)
+        z = torch.baddbmm(sums.b[:, None], points, sums.w.transpose(1, 2))
+        return z, self.phi.function(z)
+
+    def slope(self, z: Tensor, h: Tensor) -> Tensor:
+        """φ'(z) of hidden units with values h; from those, where that saves exponentials."""
+        if self.name == "sigmoid":
+            return h - h.square()
+        return 1 - h.square() if self.name == "tanh" else self.phi.derivative(z)
+
+    def loss(self, sums: _Sums) -> Tensor:
+        """(S,) weighted means of the squared error."""
+        _, h = self.hidden(sums)
+        return self.residual(sums, h).square() @ self.weights
+
+    def residual(self, sums: _Sums, h: Tensor) -> Tensor:
+        """(S, M)."""
+        return (h @ sums.alpha[:, :, None])[:, :, 0] + sums.alpha0[:, None] - self.y
+
+    def gradient(self, sums: _Sums) -> tuple[Tensor, _Sums]:
+        """(S,) losses, and their gradients in all parameters, by the chain rule."""
+        z, h = self.hidden(sums)
+        residual = self.residual(sums, h)
+        u = 2 * self.weights * residual  # ∂loss/∂output
+        slope = self.slope(z, h).mul_(u[:, :, None]).mul_(sums.alpha[:, None])  # ∂loss/∂z
+        return residual.square() @ self.weights, _Sums(
+            slope.transpose(1, 2) @ self.points, slope.sum(dim=1), (u[:, None] @ h)[:, 0], u.sum(dim=1)
+        )
+
+    def solved(self, sums: _Sums, condition: float) -> _Sums:
+        """With the outer weights that minimize the loss: QR with column pivoting, small pivots cut off."""
+        _, h = self.hidden(sums)
+        root = self.weights.sqrt()
+        columns = torch.cat([h, torch.ones_like(h[:, :, :1])], dim=2) * root[:, None]
+        right = (self.y * root).numpy()
+        found = [
+            torch.from_numpy(lstsq(matrix.numpy(), right, cond=condition, lapack_driver="gelsy")[0])
+            for matrix in columns
+        ]
+        outer = torch.stack(found)
+        return _Sums(sums.w, sums.b, outer[:, :-1].contiguous(), outer[:, -1].contiguous())
+
+    def adam(self, sums: _Sums, steps: int) -> _Sums:
+        """Adam (Kingma & Ba 2015, algorithm 1) on all sums at once: it works on each parameter by itself."""
+        parameters = [tensor.clone() for tensor in sums.tensors()]
+        first, second = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
+        for t in range(1, steps + 1):
+            _, gradient = self.gradient(_Sums(*parameters))
+            rate = LEARNING_RATE * (1 + math.cos(math.pi * t / steps)) / 2
+            for p, g, m, v in zip(parameters, gradient.tensors(), first, second, strict=True):
+                m.lerp_(g, 1 - 0.9)
+                v.lerp_(g.square(), 1 - 0.999)
+                p.sub_(rate / (1 - 0.9**t) * m / ((v / (1 - 0.999**t)).sqrt() + 1e-8))
+        return _Sums(*parameters)
+
+    def polish(self, sums: _Sums, steps: int) -> _Sums:
+        """L-BFGS (Byrd, Lu, Nocedal & Zhu 1995) on each sum, until no step lowers its loss any more."""
+
+        def loss_and_gradient(vector: Array) -> tuple[float, Array]:
+            loss, gradient = self.gradient(sums.like(vector))
+            return float(loss[0]), gradient.flat(0)
+
+        if steps < 1:
+            return sums
+        options = {
+            "maxiter": steps,
+            "maxcor": 20,
+            "maxls": 40,
+            "maxfun": 10 * steps,
+            "ftol": 0.0,
+            "gtol": 0.0,
+        }
+        found = [
+            sums.like(
+                minimize(loss_and_gradient, sums.flat(s), jac=True, method="L-BFGS-B", options=options).x
+            )
+            for s in range(len(sums.w))
+        ]
+        return _Sums(*(torch.cat(parts) for parts in zip(*(one.tensors() for one in found), strict=True)))
+
+    def better(self, first: _Sums, second: _Sums) -> _Sums:
+        """Of each pair the one with the smaller loss."""
+        use = self.loss(second) < self.loss(first)
+        pairs = zip(first.tensors(), second.tensors(), strict=True)
+        return _Sums(*(torch.where(use.view(-1, *[1] * (a.dim() - 1)), b, a) for a, b in pairs))
+
+
+# --- errors over the number of terms -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Errors over the number of terms.
+
+    Attributes:
+        terms: (K,) N.
+        l2: (K, S) root mean square errors, one per seed.
+        sup_sampled: (K, S) largest errors at sampled points.
+        sup_lower, sup_upper: (K, S) certified bounds on the largest errors; NaN where not asked for.
+        l2_fit, sup_fit: the exponents over N of `l2` and `sup_sampled`; None for a single number of terms.
+        networks: [k][s] the networks.
+    """
+
+    terms: tuple[int, ...]
+    l2: Array
+    sup_sampled: Array
+    sup_lower: Array
+    sup_upper: Array
+    l2_fit: ExponentFit | None
+    sup_fit: ExponentFit | None
+    networks: list[list[Network]]
+
+
+def sweep(
+    target: Target,
+    terms: Sequence[int],
+    seeds: int,
+    *,
+    seed: int = 0,
+    lo: ArrayLike = 0.0,
+    hi: ArrayLike = 1.0,
+    activation: str = "sigmoid",
+    adam_steps: int = 300,
+    lbfgs_steps: int = 300,
+    certify: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Sweep]:
+    """Random features and, from their hidden weights, trained networks, over the number of terms and seeds.
+
+    Args:
+        target: f.
+        terms: numbers of terms.
+        seeds: S independent networks of each number.
+        seed: what they are drawn from.
+        lo, hi: corners of the box (d,), or numbers.
+        activation: sigmoid, tanh or ripple.
+        adam_steps, lbfgs_steps: see `train`.
+        certify: whether to bound the largest errors.
+        progress: called with how many numbers of terms are done.
+
+    Returns:
+        "random features" and "trained".
+
+    Raises:
+        InputError: what `random_features` and `train` refuse.
+    """
+    counts = tuple(sorted(set(terms)))
+    drawn: list[list[Network]] = []
+    trained: list[list[Network]] = []
+    for done, n in enumerate(counts):
+        generators = [np.random.default_rng([seed, target.dimension, n, s]) for s in range(seeds)]
+        drawn.append([random_features(target, n, g, lo=lo, hi=hi, activation=activation) for g in generators])
+        trained.append(train(drawn[-1], target, lo=lo, hi=hi, adam_steps=adam_steps, lbfgs_steps=lbfgs_steps))
+        if progress is not None:
+            progress(done + 1)
+    return {
+        "random features": _measured(counts, drawn, target, lo, hi, certify),
+        "trained": _measured(counts, trained, target, lo, hi, certify),
+    }
+
+
+def _measured(
+    counts: tuple[int, ...],
+    networks: list[list[Network]],
+    target: Target,
+    lo: ArrayLike,
+    hi: ArrayLike,
+    certify: bool,
+) -> Sweep:
+    errors = [[measure(network, target, lo, hi, certify=certify) for network in row] for row in networks]
+
+    def table(read: Callable[[Errors], float]) -> Array:
+        return np.array([[read(error) for error in row] for row in errors])
+
+    l2, sup = table(lambda e: e.l2), table(lambda e: e.sup_sampled)
+    return Sweep(
+        terms=counts,
+        l2=l2,
+        sup_sampled=sup,
+        sup_lower=table(lambda e: math.nan if e.sup is None else e.sup.lower),
+        sup_upper=table(lambda e: math.nan if e.sup is None else e.sup.upper),
+        l2_fit=_fit(counts, l2),
+        sup_fit=_fit(counts, sup),
+        networks=networks,
+    )
+
+
+def _fit(counts: tuple[int, ...], errors: Array) -> ExponentFit | None:
+    """None for a single number of terms, or where an error is 0: then there is no power law."""
+    return fit_exponent(counts, errors) if len(counts) > 1 and (errors > 0).all() else None
+
+
+# --- constructed and trained side by side --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A network and its errors.
+
+    Attributes:
+        network: it.
+        hidden_units: how many.
+        errors: as measured over the box.
+    """
+
+    network: Network
+    hidden_units: int
+    errors: Errors
+
+
+def side_by_side(
+    target: Target,
+    hidden_units: int,
+    generator: np.random.Generator,
+    constructed: Mapping[str, Network],
+    *,
+    lo: ArrayLike = 0.0,
+    hi: ArrayLike = 1.0,
+    activation: str = "sigmoid",
+) -> dict[str, Contender]:
+    """Networks that were built by formula beside random features and a trained network of the same size.
+
+    Args:
+        target: f.
+        hidden_units: H of the two that are made here.
+        generator: draws the random features, from which training starts.
+        constructed: networks by name, such as a staircase and hats of H units.
+        lo, hi: corners of the box (d,), or numbers.
+        activation: of the two that are made here.
+
+    Returns:
+        By name, the constructed ones first, then "random features" and "trained".
+    """
+    features = random_features(target, hidden_units, generator, lo=lo, hi=hi, activation=activation)
+    (trained,) = train([features], target, lo=lo, hi=hi)
+    networks = {**constructed, "random features": features, "trained": trained}
+    return {
+        name: Contender(network, network.hidden_units, measure(network, target, lo, hi))
+        for name, network in networks.items()
+    }

@@ -1,0 +1,240 @@
+"""What is to be approximated: an expression, or a table of points with straight lines between them."""
+
+import csv
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlab.errors import InputError
+from nnlab.graph import Graph, Interval, enclose, evaluate, parse, slopes
+
+Array = NDArray[np.float64]
+
+NAMED = {
+    "lecture": "0.5 + 0.25*sin(2*pi*x) + 0.1*sin(7*pi*x + 1)",
+    "line": "x",
+    "sine": "sin(2*pi*x)",
+    "tent": "1 - abs(2*x - 1)",
+    "runge": "1/(1 + 25*(2*x - 1)^2)",
+    "parabola": "4*x*(1 - x)",
+    "bump": "exp(-50*(x - 0.5)^2)",
+    "weierstrass": " + ".join(f"{0.5**k}*cos({3**k}*pi*x)" for k in range(8)),
+    "step": "where(x < 0.5, 0, 1)",
+    "root": "sqrt(x)",
+    "hill": "sin(pi*x1)*sin(pi*x2)",
+    "ripples": "0.5 + 0.5*cos(2*pi*(x1 + x2^2))",
+}
+"""The targets that have a name; all of them on [0, 1], the last two on [0, 1]²."""
+
+
+class Target(Protocol):
+    """A function on R^d that can be evaluated and enclosed."""
+
+    @property
+    def text(self) -> str:
+        """As the user wrote it."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+        ...
+
+    def values(self, x: Array) -> Array:
+        """(n, d) points to (n,) values in float64."""
+        ...
+
+    def enclose(self, lo: Array, hi: Array) -> Interval:
+        """(k, d) corners of boxes to (k,) intervals that hold every value in them."""
+        ...
+
+    def slopes(self, lo: Array, hi: Array) -> tuple[Interval, tuple[Interval, ...]]:
+        """(k, d) corners of boxes to (k,) intervals of the values, and of each partial derivative."""
+        ...
+
+    def knots(self, low: float, high: float) -> Array:
+        """(j,) places of R¹ strictly between low and high where the function is glued together."""
+        ...
+
+
+@dataclass(frozen=True)
+class ExpressionTarget:
+    """A target written as an expression in x, or in x1, …, xd."""
+
+    text: str
+    graph: Graph
+    variables: tuple[str, ...]
+
+    @property
+    def dimension(self) -> int:
+        return len(self.variables)
+
+    def values(self, x: Array) -> Array:
+        found = evaluate(self.graph, dict(zip(self.variables, x.T, strict=True)))
+        return np.broadcast_to(found, len(x)).astype(np.float64)
+
+    def enclose(self, lo: Array, hi: Array) -> Interval:
+        return _along(enclose(self.graph, self._box(lo, hi)), len(lo))
+
+    def slopes(self, lo: Array, hi: Array) -> tuple[Interval, tuple[Interval, ...]]:
+        value, partials = slopes(self.graph, self._box(lo, hi), self.variables)
+        return _along(value, len(lo)), tuple(_along(partials[name], len(lo)) for name in self.variables)
+
+    def knots(self, low: float, high: float) -> Array:
+        return np.zeros(0)
+
+    def _box(self, lo: Array, hi: Array) -> dict[str, Interval]:
+        return {name: Interval(lo[:, i], hi[:, i]) for i, name in enumerate(self.variables)}
+
+
+@dataclass(frozen=True)
+class PointsTarget:
+    """Points (xᵢ, yᵢ) with straight lines between them.
+
+    Attributes:
+        text: the file that they came from.
+        x: (n,) ascending.
+        y: (n,).
+    """
+
+    text: str
+    x: Array
+    y: Array
+
+    dimension = 1
+
+    def values(self, x: Array) -> Array:
+        return np.asarray(np.interp(x[:, 0], self.x, self.y))
+
+    def enclose(self, lo: Array, hi: Array) -> Interval:
+        return self.slopes(lo, hi)[0]
+
+    def slopes(self, lo: Array, hi: Array) -> tuple[Interval, tuple[Interval, ...]]:
+        """Of cells in one piece by its line; of wider ones by all pieces that they touch."""
+        a, b = lo[:, 0], hi[:, 0]
+        first = np.clip(np.searchsorted(self.x, a, "right") - 1, 0, len(self.x) - 2)
+        last = np.maximum(np.clip(np.searchsorted(self.x, b, "left") - 1, 0, len(self.x) - 2), first)
+        pieces = self._pieces()
+        steep = Interval(_over(np.minimum, pieces.lo, first, last), _over(np.maximum, pieces.hi, first, last))
+        left, right = self._line(a, first, pieces), self._line(b, last, pieces)
+        inner = last > first
+        low, high = np.minimum(left.lo, right.lo), np.maximum(left.hi, right.hi)
+        middle = np.minimum(first + 1, len(self.y) - 1)
+        low = np.where(
+            inner, np.minimum(low, _over(np.minimum, self.y, middle, np.maximum(last, middle))), low
+        )
+        high = np.where(
+            inner, np.maximum(high, _over(np.maximum, self.y, middle, np.maximum(last, middle))), high
+        )
+        return Interval(low, high), (steep,)
+
+    def knots(self, low: float, high: float) -> Array:
+        return self.x[(low < self.x) & (self.x < high)]
+
+    def _pieces(self) -> Interval:
+        """(n − 1,) the slope of each piece."""
+        x, y = Interval.point(self.x), Interval.point(self.y)
+        return (_part(y, slice(1, None)) - _part(y, slice(-1))) / (
+            _part(x, slice(1, None)) - _part(x, slice(-1))
+        )
+
+    def _line(self, at: Array, piece: NDArray[np.int64], pieces: Interval) -> Interval:
+        """The piece's line from its nearer end, so that it is exact at both."""
+        near = np.where(at - self.x[piece] <= self.x[piece + 1] - at, piece, piece + 1)
+        away = Interval.point(at) - Interval.point(self.x[near])
+        return Interval.point(self.y[near]) + _part(pieces, piece) * away
+
+
+def _part(interval: Interval, where: slice | NDArray[np.int64]) -> Interval:
+    return Interval(interval.lo[where], interval.hi[where])
+
+
+def _over(ufunc: np.ufunc, values: Array, first: NDArray[np.int64], last: NDArray[np.int64]) -> Array:
+    """(k,) the least or largest of values[first..last], ends included."""
+    padded = np.append(values, values[-1])  # reduceat wants ends that exist
+    pairs = np.stack([first, last + 1], axis=1).ravel()
+    found: Array = ufunc.reduceat(padded, pairs)[::2]
+    return found
+
+
+def _along(interval: Interval, count: int) -> Interval:
+    """A constant has no array shape of its own."""
+    if np.shape(interval.lo) == (count,):
+        return interval
+    return Interval(np.broadcast_to(interval.lo, count), np.broadcast_to(interval.hi, count))
+
+
+def make_target(text: str, dimension: int | None = None) -> Target:
+    """The target of that name, expression or CSV file.
+
+    Args:
+        text: a name of NAMED, an expression in x or x1 … x4, or a path that ends in .csv.
+        dimension: d; by default the highest index that occurs.
+
+    Raises:
+        InputError: what does not parse (an ExpressionError that points at the character), a dimension that
+            does not fit, a file that cannot be read.
+    """
+    if text.strip().lower().endswith(".csv"):
+        if dimension not in (None, 1):
+            raise InputError(
+                f"target: {text}: a table of points is a function of one variable, not {dimension}"
+            )
+        return read_points(text.strip())
+    indices = [int(i) for i in re.findall(r"\bx([1-4])\b", NAMED.get(text.strip(), text))]
+    d = max(indices, default=1) if dimension is None else dimension
+    if max(indices, default=1) > d:
+        raise InputError(f"target: {text}: has the variable x{max(indices)}, but the dimension is {d}")
+    names = tuple(f"x{i}" for i in range(1, d + 1)) if indices or d > 1 else ("x",)
+    return ExpressionTarget(text, parse(text, names, NAMED), names)
+
+
+def read_points(path: str) -> PointsTarget:
+    """A CSV file of points: two columns x, y, with or without a header line.
+
+    Raises:
+        InputError: the file cannot be read, a line has not two finite numbers, an x stands twice, fewer than
+            two points.
+    """
+    try:
+        with open(Path(path).expanduser(), encoding="utf-8-sig", newline="") as file:
+            rows = [
+                (number, row) for number, row in enumerate(csv.reader(file), 1) if any(map(str.strip, row))
+            ]
+    except FileNotFoundError:
+        raise InputError(f"target: {path}: no such file") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"target: {path}: cannot be read: {error}") from None
+    if rows and all(_number(cell) is None for cell in rows[0][1]):
+        rows = rows[1:]  # a header
+    points = sorted(_point(path, number, row) for number, row in rows)
+    if len(points) < 2:
+        raise InputError(f"target: {path}: has {len(points)} points; a curve needs at least 2")
+    x, y = (np.array(column, np.float64) for column in zip(*points, strict=True))
+    twice = np.flatnonzero(np.diff(x) <= 0)
+    if len(twice):
+        raise InputError(f"target: {path}: x = {x[twice[0]]:g} stands twice; a function has one value there")
+    return PointsTarget(path, x, y)
+
+
+def _point(path: str, line: int, row: Sequence[str]) -> tuple[float, float]:
+    numbers = [_number(cell) for cell in row]
+    if len(numbers) != 2 or None in numbers:
+        raise InputError(
+            f"target: {path}, line {line}: {','.join(row)[:80]}: must be two finite numbers, x,y"
+        )
+    return numbers[0], numbers[1]  # type: ignore[return-value]
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,33 @@
+"""Expressions as computational graphs: parsed, evaluated, differentiated and enclosed rigorously.
+
+graph = parse("sin(2*pi*x)", ("x",))
+evaluate(graph, {"x": np.linspace(0, 1, 5)})                # values in float64
+enclose(graph, {"x": Interval(lo, hi)})                     # every value in each cell
+slopes(graph, {"x": Interval(lo, hi)}, ("x",))              # and every slope
+"""
+
+from nnlab.graph.domain import check_domain
+from nnlab.graph.errors import DomainError, ExpressionError, UnboundedSlopeError
+from nnlab.graph.evaluation import curvature, enclose, evaluate, second_derivatives, slopes, tangent
+from nnlab.graph.intervals import Interval
+from nnlab.graph.lipschitz import lipschitz
+from nnlab.graph.nodes import Graph, Node
+from nnlab.graph.parser import parse
+
+__all__ = [
+    "DomainError",
+    "ExpressionError",
+    "Graph",
+    "Interval",
+    "Node",
+    "UnboundedSlopeError",
+    "check_domain",
+    "curvature",
+    "enclose",
+    "evaluate",
+    "lipschitz",
+    "parse",
+    "second_derivatives",
+    "slopes",
+    "tangent",
+]

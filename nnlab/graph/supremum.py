@@ -1,0 +1,132 @@
+"""The supremum of a function over boxes, enclosed by branch and bound.
+
+Whoever asks supplies a bound on each box; here the boxes whose bound lies clearly above what the function is
+known to reach are split until none is left. Moore, Kearfott & Cloud 2009, "Introduction to interval
+analysis", ch. 5, has the method; here thousands of boxes are bounded by one call.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+BLOCK = 32_768  # boxes that are bounded at once: their numbers stay in the second-level cache
+MAX_BOXES = 50_000_000
+
+Bound = Callable[[Array, Array], tuple[Array, Array, Array]]
+"""(k, d) lower and (k, d) upper corners of boxes -> per box (k,) a value that the function reaches or exceeds
+in it, (k,) a value that it nowhere exceeds in it, and (k, d) where the former is reached."""
+
+
+@dataclass(frozen=True)
+class Supremum:
+    """What is known about sup f.
+
+    Attributes:
+        lower: f reaches at least this.
+        upper: f nowhere exceeds this.
+        at: (d,) where `lower` is reached.
+        boxes: how many boxes were bounded.
+        complete: whether the gap asked for was reached.
+    """
+
+    lower: float
+    upper: float
+    at: Array
+    boxes: int
+    complete: bool
+
+
+def supremum(
+    bound: Bound,
+    lo: Array,
+    hi: Array,
+    *,
+    absolute: float = 0.0,
+    relative: float = 0.0,
+    max_boxes: int = MAX_BOXES,
+) -> Supremum:
+    """Encloses the supremum of a function over a union of boxes.
+
+    Args:
+        bound: see `Bound`; called with at most BLOCK boxes, in several threads at once. Its values must be
+            rigorous, and infinite rather than NaN where nothing is known.
+        lo: (k, d) lower corners of boxes that cover the domain.
+        hi: (k, d) upper corners; equal to the lower ones where a box is a point.
+        absolute: the gap upper − lower that is good enough,
+        relative: or as a part of |lower|; the larger one of both counts.
+        max_boxes: when so many were bounded, the search ends with the gap that is left.
+
+    Returns:
+        Bounds that hold in any case; `complete` says whether they are as close as was asked.
+    """
+    best, at, settled, boxes = -np.inf, lo[0], -np.inf, 0
+    ceiling = np.full(len(lo), np.inf)  # what is known from the box that a box was split from
+    complete = True
+    while len(lo):
+        lower, upper, where = _bounded(bound, lo, hi)
+        upper = np.minimum(upper, ceiling)
+        boxes += len(lo)
+        found = int(np.argmax(lower))
+        if lower[found] > best:
+            best, at = float(lower[found]), where[found]
+        enough = best + max(absolute, relative * abs(best)) if np.isfinite(best) else best
+        is_open = ~(upper <= enough)
+        settled = max(settled, float(upper[~is_open].max(initial=-np.inf)))
+        lo, hi, ceiling = lo[is_open], hi[is_open], upper[is_open]
+        splits = _splits(lo, hi)
+        stuck = ~splits.possible
+        over = boxes + 2 * len(lo) > max_boxes
+        if stuck.any() or (over and len(lo)):
+            complete = False
+            left = ceiling if over else ceiling[stuck]
+            settled = max(settled, float(left.max()))
+            if over:
+                break
+        lo, hi = splits.apply(lo, hi)
+        ceiling = np.tile(ceiling[splits.possible], 2)
+    return Supremum(best, max(settled, best), at, boxes, complete)
+
+
+def _bounded(bound: Bound, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
+    def part(first: int) -> tuple[Array, Array, Array]:
+        with np.errstate(all="ignore"):  # which a thread does not inherit: bounds may be infinite
+            return bound(lo[first : first + BLOCK], hi[first : first + BLOCK])
+
+    if len(lo) <= BLOCK:
+        return part(0)
+    starts = range(0, len(lo), BLOCK)
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:  # numpy lets go of the lock
+        parts = threads.map(part, starts)
+    lower, upper, at = zip(*parts, strict=True)
+    return np.concatenate(lower), np.concatenate(upper), np.concatenate(at)
+
+
+@dataclass(frozen=True)
+class _Splits:
+    """Where boxes are cut in two: across the longest side, in its middle."""
+
+    axis: NDArray[np.int64]
+    middle: Array
+    possible: NDArray[np.bool_]
+
+    def apply(self, lo: Array, hi: Array) -> tuple[Array, Array]:
+        rows = np.flatnonzero(self.possible)
+        axis, middle = self.axis[rows], self.middle[rows]
+        below, above = hi[rows].copy(), lo[rows].copy()
+        below[np.arange(len(rows)), axis] = middle
+        above[np.arange(len(rows)), axis] = middle
+        return np.concatenate([lo[rows], above]), np.concatenate([below, hi[rows]])
+
+
+def _splits(lo: Array, hi: Array) -> _Splits:
+    axis = np.argmax(hi - lo, axis=1) if len(lo) else np.zeros(0, np.int64)
+    rows = np.arange(len(lo))
+    low, high = lo[rows, axis], hi[rows, axis]
+    middle = low + (high - low) / 2
+    return _Splits(axis, middle, (low < middle) & (middle < high))
