@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from nnlab.errors import Interrupted
+from nnlab.errors import InputError, Interrupted
 from nnlab.experiments import approx_bins, approx_perceptron, approx_steps, approx_sums, approx_surface
 from nnlab.experiments.approx_setup import Config, build_line
 from nnlab.experiments.outcome import Outcome
@@ -18,8 +18,6 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     """Runs the parts that the config names; each draws its figures and makes its claims."""
     line = build_line(config, session)
     plane, sums = approx_surface.build(config), approx_sums.build(config)
-    if line is None and "bins" in config.parts:
-        session.reporter.say("the target has more than one variable: there are no bins on the line")
     work: dict[str, Callable[[], Outcome]] = {
         "perceptron": lambda: approx_perceptron.run(config.seed, record, session),
         "steps": lambda: approx_steps.run(record),
@@ -28,13 +26,17 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     }
     if line is not None:
         work["bins"] = lambda: approx_bins.run(config, line, record, session)
+    parts = [part for part in ORDER if part in config.parts and part in work]
+    if not parts:
+        raise InputError(
+            f"target: {config.target}: has more than one variable, and bins are on the line; use parts: surface "
+            "(two variables) or sums"
+        )
     record.start()
     record.predict({"bins": approx_bins.predictions(config, line)} if line is not None else {})
     metrics: dict[str, float] = {}
     rows, claims = [], []
-    for part in ORDER:
-        if part not in config.parts or part not in work:
-            continue
+    for part in parts:
         if session.stop():
             raise Interrupted(f"interrupted before the part {part}")
         outcome = work[part]()

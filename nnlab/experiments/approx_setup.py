@@ -1,30 +1,64 @@
 """What is approximated, where, and with which constructions: the config, and what follows from it."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, PlainValidator, PositiveFloat, WithJsonSchema, model_validator
 
 from nnlab.approximation.bins import Heights, bins_for, check_memory
 from nnlab.approximation.targets import NAMED, ExpressionTarget, PointsTarget, Target, make_target
 from nnlab.config import Count, Distinct, Experiment, Section
 from nnlab.errors import InputError
 from nnlab.experiments.session import Session
-from nnlab.graph import Interval, UnboundedSlopeError, check_domain, lipschitz
+from nnlab.graph import (
+    DomainError,
+    ExpressionError,
+    Interval,
+    UnboundedSlopeError,
+    check_domain,
+    lipschitz,
+)
 from nnlab.graph.supremum import supremum
 
 Array = NDArray[np.float64]
 Part = Literal["perceptron", "steps", "bins", "surface", "sums"]
 
 
+def _steepness(value: object) -> float | str:
+    if value == "hard":
+        return "hard"
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if number and 0 < float(value) < math.inf:  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]
+    raise ValueError("must be a number above 0, or hard")
+
+
+Steepness = Annotated[
+    float | Literal["hard"],
+    PlainValidator(_steepness),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "hard"}]}),
+]
+
+
+@contextmanager
+def naming(key: str) -> Iterator[None]:
+    """What is wrong with an expression is told with the key that it stands under."""
+    try:
+        yield
+    except (ExpressionError, DomainError) as error:
+        raise InputError(f"{key}: {error}") from None
+
+
 class Surface(Section):
     """Two dimensions: n × n cells, isolated towers beside quadrant thresholds."""
 
     target: Annotated[str, Field(min_length=1)] = "hill"
-    cells: int = Field(8, ge=1, le=32)
+    cells: int = Field(8, ge=2, le=32)
 
 
 class Sums(Section):
@@ -57,7 +91,7 @@ class Config(Experiment):
     epsilon: PositiveFloat | None = Field(None, description="the largest error that is allowed")
     construction: Literal["staircase", "towers", "hats"] = "staircase"
     heights: Literal["midpoint", "left"] = "midpoint"
-    steepness: PositiveFloat | Literal["hard"] | None = Field(
+    steepness: Steepness | None = Field(
         None, description="w of each step; if left out, what adds 5·10⁻¹⁰ of the error"
     )
     activation: Literal["sigmoid", "tanh", "ripple", "step"] = "sigmoid"
@@ -129,12 +163,13 @@ def build_line(config: Config, session: Session) -> Line | None:
         InputError: what cannot be approximated as asked: outside its domain, not Lipschitz where ε is given,
             outside (0, 1) where the output is a sigmoid, more units than memory.
     """
-    target = make_target(config.target)
-    if target.dimension > 1:
-        return None
-    interval = _interval(config, target)
-    if isinstance(target, ExpressionTarget):
-        check_domain(target.graph, {target.variables[0]: interval})
+    with naming("target"):
+        target = make_target(config.target)
+        if target.dimension > 1:
+            return None
+        interval = _interval(config, target)
+        if isinstance(target, ExpressionTarget):
+            check_domain(target.graph, {target.variables[0]: interval})
     slope = _slope(target, interval, config.lipschitz)
     delta = logit_slope = None
     if config.output == "sigmoid":

@@ -14,7 +14,7 @@ from nnlab.approximation.bins import build_bins
 from nnlab.approximation.superposition import Sweep, side_by_side, sweep
 from nnlab.approximation.targets import ExpressionTarget, Target, make_target
 from nnlab.errors import Interrupted
-from nnlab.experiments.approx_setup import Config, Line
+from nnlab.experiments.approx_setup import Config, Line, naming
 from nnlab.experiments.approx_steps import values_of
 from nnlab.experiments.outcome import Outcome
 from nnlab.experiments.session import Advance, Session
@@ -51,7 +51,8 @@ def build(config: Config) -> list[Task]:
     own = make_target(config.target)
     low, high = config.interval if config.interval and own.dimension > 1 else (0.0, 1.0)
     if isinstance(own, ExpressionTarget) and own.dimension > 1:
-        check_domain(own.graph, dict.fromkeys(own.variables, (low, high)))
+        with naming("target"):
+            check_domain(own.graph, dict.fromkeys(own.variables, (low, high)))
         return [Task(own, low, high, None)]
     return [_gaussian(d) for d in config.sums.dimensions]
 

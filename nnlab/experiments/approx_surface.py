@@ -23,8 +23,8 @@ from nnlab.approximation.surfaces import (
     tower_bound,
 )
 from nnlab.approximation.targets import ExpressionTarget, Target, make_target
-from nnlab.errors import InputError, Interrupted
-from nnlab.experiments.approx_setup import Config
+from nnlab.errors import Interrupted
+from nnlab.experiments.approx_setup import Config, naming
 from nnlab.experiments.outcome import Outcome
 from nnlab.experiments.session import Session
 from nnlab.graph import UnboundedSlopeError, check_domain, lipschitz
@@ -61,13 +61,14 @@ def build(config: Config) -> Plane:
         InputError: it has not two variables, or is not defined everywhere on the square.
     """
     own = make_target(config.target)
-    target = own if own.dimension == 2 else make_target(config.surface.target, 2)
+    key = "target" if own.dimension == 2 else "surface.target"
+    with naming(key):
+        target = own if own.dimension == 2 else make_target(config.surface.target, 2)
     low, high = config.interval if config.interval and own.dimension == 2 else (0.0, 1.0)
-    assert isinstance(target, ExpressionTarget)
-    if target.dimension != 2:
-        raise InputError(f"surface.target: {target.text}: must have two variables, x1 and x2")
+    assert isinstance(target, ExpressionTarget)  # a table of points has one variable
     box = dict.fromkeys(target.variables, (low, high))
-    check_domain(target.graph, box)
+    with naming(key):
+        check_domain(target.graph, box)
     grid = Grid((low, low), (high, high), (config.surface.cells, config.surface.cells))
     try:
         slope = lipschitz(target.graph, box, tolerance=1e-2)[1]
