@@ -1,4 +1,4 @@
-"""A second evaluator of expressions, in mpmath on Python's own syntax tree, and hypothesis-made expressions."""
+"""A second evaluator of expressions, mpmath on Python's own syntax tree; and hypothesis-made expressions."""
 
 import ast
 from collections.abc import Mapping
@@ -112,7 +112,9 @@ def expressions(variables: tuple[str, ...] = ("x",), smooth: bool = False) -> st
         return st.one_of(
             st.builds("({0[0]} {1} {0[1]})".format, pairs, st.sampled_from(["+", "-", "*", "/"])),
             st.builds("{0}({1})".format, st.sampled_from(unary), part),
-            st.builds("({0})^{1}".format, part, st.sampled_from(["2", "3", "-1", "0.5", "1.5", "(1/3)", "-2"])),
+            st.builds(
+                "({0})^{1}".format, part, st.sampled_from(["2", "3", "-1", "0.5", "1.5", "(1/3)", "-2"])
+            ),
             st.builds("-{0}".format, part),
             *([] if smooth else kinked),
         )

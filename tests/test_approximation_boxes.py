@@ -9,8 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from nnlab.approximation.boxes import BoxNetwork, certify_boxes, evaluation_error, remainder
-from nnlab.approximation.network import ACTIVATIONS, Network
+from nnlab.approximation.boxes import certify_boxes, remainder
+from nnlab.approximation.enclosures import BoxNetwork, evaluation_error
+from nnlab.approximation.network import ACTIVATIONS, Network, Output
 from nnlab.approximation.targets import make_target
 from nnlab.errors import InputError
 
@@ -21,7 +22,7 @@ SHAPES = ([2, 7, 1], [2, 6, 5, 1], [2, 4, 5, 3, 1], [1, 9, 1], [3, 8, 1])
 
 
 def random_network(
-    shape: list[int], activation: str, output: str = "identity", scale: float = 3.0
+    shape: list[int], activation: str, output: Output = "identity", scale: float = 3.0
 ) -> Network:
     rng = np.random.default_rng(len(shape) + shape[1])
     layers = [
@@ -54,14 +55,14 @@ def exact_value(network: Network, x: Array) -> mpmath.mpf:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_boxes_hold_the_values_and_slopes_of_their_points(
-    shape: list[int], activation: str, output: str
+    shape: list[int], activation: str, output: Output
 ) -> None:
     network = random_network(shape, activation, output)
     d = shape[0]
     rng = np.random.default_rng(1)
     lo = rng.uniform(-1, 1, (60, d))
     hi = lo + 10 ** rng.uniform(-6, 0, (60, 1)) * rng.random((60, d))
-    value, slopes = BoxNetwork(network).slopes(lo, hi)
+    value, slopes = BoxNetwork.of(network).slopes(lo, hi)
     inside = lo + (hi - lo) * rng.choice([0, 1, 0.5, 0.3, 0.9], (200, 60, d))
     x = torch.from_numpy(inside.reshape(-1, d)).requires_grad_()
     y = network(x)
@@ -82,7 +83,7 @@ def test_one_unit_is_enclosed_around_its_turning_points(activation: str) -> None
     network = Network.build([([[1.0]], [0.0]), ([[1.0]], [0.0])], activation)
     ends = np.arange(-60, 61) / 20 + 0.0125  # no end at a jump or a kink
     lo, hi = (np.array(pair)[:, None] for pair in zip(*combinations(ends, 2), strict=True))
-    value, (slope,) = BoxNetwork(network).slopes(lo, hi)
+    value, (slope,) = BoxNetwork.of(network).slopes(lo, hi)
     x = torch.from_numpy(lo + (hi - lo) * np.linspace(0, 1, 100)).requires_grad_()
     y = network(x.reshape(-1, 1))
     (gradient,) = torch.autograd.grad(y.sum(), x, allow_unused=True, materialize_grads=True)
@@ -99,7 +100,7 @@ def test_one_unit_is_enclosed_around_its_turning_points(activation: str) -> None
 
 @pytest.mark.parametrize("activation", SMOOTH)
 def test_enclosures_shrink_with_the_box(activation: str) -> None:
-    network = BoxNetwork(random_network([2, 6, 5, 1], activation))
+    network = BoxNetwork.of(random_network([2, 6, 5, 1], activation))
     lo = np.random.default_rng(2).uniform(-1, 1, (100, 2))
     widths = []
     for size in (1e-2, 1e-4):
@@ -115,7 +116,7 @@ def test_enclosures_shrink_with_the_box(activation: str) -> None:
 def test_points_hold_the_exact_value_and_the_computed_one(activation: str) -> None:
     network = random_network([2, 30, 20, 1], activation, scale=30.0)
     x = np.random.default_rng(3).uniform(-1, 1, (40, 2))
-    found = BoxNetwork(network).values(x, x)
+    found = BoxNetwork.of(network).values(x, x)
     with torch.no_grad():
         computed = network(torch.from_numpy(x))[:, 0].numpy()
     with mpmath.workdps(60):
@@ -135,6 +136,45 @@ def test_evaluation_error_is_above_what_float64_loses_and_not_far(activation: st
         lost = max(abs(y - exact_value(network, p)) for y, p in zip(computed, x, strict=True))
     bound = evaluation_error(network, [-1, -1], [1, 1])
     assert lost <= bound < 1e4 * lost
+
+
+@pytest.mark.parametrize("output", ["identity", "sigmoid"])
+@pytest.mark.parametrize("activation", SMOOTH)
+@pytest.mark.parametrize("shape", [[2, 30, 1], [2, 30, 20, 1], [1, 30, 20, 10, 1]], ids=str)
+def test_a_restricted_network_stands_for_the_whole_one(
+    shape: list[int], activation: str, output: Output
+) -> None:
+    """Steep and with units that become the same: values and slopes of the whole one lie inside."""
+    rng = np.random.default_rng(6)
+    steps = 3000 * rng.choice([-1, 1], 30)
+    first = np.zeros((30, shape[0]))
+    first[np.arange(30), rng.integers(shape[0], size=30)] = steps
+    whole = random_network([30, *shape[2:]], activation) if len(shape) > 3 else None
+    later = whole.weights() if whole else [(rng.standard_normal((1, 30)), np.zeros(1))]
+    if whole:  # units that differ only by what they read of saturated ones
+        later[0][0][1] = later[0][0][0]
+        later[0][0][1, 5:] += 1.0
+        later[0][0][1, :5] = later[0][0][0, :5]
+    bias = -steps * np.concatenate([[0.5] * 5, rng.uniform(0, 0.4, 25)])
+    network = Network.build([(first, bias), *later], activation, output)
+    lo, hi = np.full(shape[0], 0.48), np.full(shape[0], 0.5005)
+    small = BoxNetwork.of(network).restricted(lo, hi)
+    assert len(small.weights[0][1]) == len(np.unique(first[:5], axis=0))  # the same step twice is one unit
+    x = lo + (hi - lo) * rng.random((50, shape[0]))
+    leaf = torch.from_numpy(x).requires_grad_()
+    y = network(leaf)
+    (gradient,) = torch.autograd.grad(y.sum(), leaf)
+    value, slopes = small.slopes(x, x)
+    assert (value.lo <= y.detach().numpy()[:, 0]).all()
+    assert (y.detach().numpy()[:, 0] <= value.hi).all()
+    assert (value.hi - value.lo).max() < 1e-8
+    with mpmath.workdps(60):
+        for k, point in enumerate(x):
+            assert float(value.lo[k]) <= exact_value(network, point) <= float(value.hi[k])
+    for i, slope in enumerate(slopes):
+        assert (slope.lo <= gradient[:, i].numpy() + 1e-9).all()
+        assert (gradient[:, i].numpy() - 1e-9 <= slope.hi).all()
+        assert (slope.hi - slope.lo).max() < 1e-2 * max(1.0, np.abs(gradient.numpy()).max())
 
 
 def test_evaluation_error_sees_what_a_steep_unit_loses() -> None:

@@ -233,6 +233,20 @@ def test_an_answer_that_proves_nothing_says_so(monkeypatch: pytest.MonkeyPatch) 
     assert found.residual > 0.1
 
 
+def test_a_solution_with_a_negative_weight_is_no_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The points 0, 1 against 2: Σ λᵢ zᵢ = 0 has the one solution (−½, 1, ½)."""
+    monkeypatch.setattr(perceptron, "_hyperplane", lambda z: (np.array([1.0]), 0.0))
+    monkeypatch.setattr(perceptron, "_common_weights", lambda z: np.array([0.3, 0.4, 0.3]))
+    assert separate([[0.0], [1.0], [2.0]], [1, 1, -1]).separable is None
+
+
+@pytest.mark.parametrize("wrong", [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1], [1, 1, 1, 1]])
+def test_a_wrong_support_is_no_margin(monkeypatch: pytest.MonkeyPatch, wrong: list[float]) -> None:
+    monkeypatch.setattr(perceptron, "nnls", lambda *_, **__: (np.array(wrong, float), 0.0))
+    with pytest.raises(InputError, match="too small against the points"):
+        best_margin(CORNERS, GATES["and"])
+
+
 def test_one_class_alone_is_separable() -> None:
     found = separate([[0.0, 1.0], [2.0, 3.0]], [1, 1])
     assert found.separable

@@ -113,7 +113,7 @@ def test_the_ripples_critical_points() -> None:
 
 
 def test_the_ripples_slope_changes_its_sign_twice() -> None:
-    """By interval arithmetic: in [0, 30] no critical point but within 1e-3 of the two, and none beyond by hand.
+    """By interval arithmetic: in [0, 30] no critical point but within 1e-3 of the two; none beyond by hand.
 
     From u = 30 on φ' ≥ e^{−u}/4 − 2u² e^{−u²} > 0.
     """

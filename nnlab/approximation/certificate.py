@@ -101,6 +101,7 @@ class LineError:
 
     def __init__(self, network: LineNetwork, target: Target) -> None:
         self.network, self.target = network, target
+        self._best = -np.inf
 
     def borders(self, low: float, high: float) -> Array:
         """The cells to begin with: cut where a unit steps, halfway between, and at the target's knots."""
@@ -130,8 +131,11 @@ class LineError:
             )
         upper = np.where(np.isnan(upper), np.inf, upper * (1 + 2 * U))
         lower, at = np.full(len(a), -np.inf), lo.copy()
+        if upper.max() <= self._best:  # nothing here is larger than what is reached elsewhere
+            return lower, upper, at
         top = np.argpartition(upper, -PROMISING)[-PROMISING:] if len(a) > PROMISING else np.arange(len(a))
         lower[top], at[top, 0] = self._reached(a[top], b[top], slope[top])
+        self._best = max(self._best, float(lower.max()))
         return lower, upper, at
 
     def _target_lines(self, a: Array, b: Array) -> tuple[Lines, Array]:

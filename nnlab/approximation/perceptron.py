@@ -44,6 +44,7 @@ GATES: dict[str, tuple[float, ...]] = {
 WEIGHT = 1e-9  # a smaller λ is what a solver says for 0
 EPS = 2.0**-52
 LEAST = 1e-300  # what products near the end of float64's range may lose
+SMALLEST = 1e-100  # a coordinate that varies by less counts as constant in the linear programs
 LARGEST = 1e100  # of a coordinate: its square is a float64, and so is every sum of them
 
 
@@ -234,9 +235,10 @@ class Separation:
 def separate(points: ArrayLike, labels: ArrayLike) -> Separation:
     """Decides by linear programs whether a hyperplane separates the classes, and proves what it says.
 
-    First the hyperplane with the largest t ≤ y(w·x + b), |wᵢ| ≤ 1. Its signs are checked exactly. If one is
-    wrong, λ ≥ 0 with Σ λᵢ zᵢ = 0 and Σ λᵢ = 1; the solver's answer is a vertex, so that the zᵢ with λᵢ > 0
-    determine λ, and λ is solved for once more in rational numbers. λ ≥ 0 then proves that there is none.
+    First, with coordinates scaled to [−1, 1], the hyperplane with the largest t ≤ y(w·x + b), |wᵢ| ≤ 1; its
+    signs are checked exactly. If one is wrong, λ ≥ 0 with Σ λᵢ zᵢ = 0 and Σ λᵢ = 1; the solver's answer is a
+    vertex, so that the zᵢ with λᵢ > 0 determine λ, and λ is solved for once more in rational numbers. λ ≥ 0
+    then proves that there is none.
 
     Args:
         points: (n, d).
@@ -279,22 +281,31 @@ def is_certificate(points: ArrayLike, labels: ArrayLike, certificate: Sequence[F
     return min(certificate) >= 0 and sum(certificate) == 1 and not any(_combine(certificate, rows))
 
 
-def _hyperplane(z: Array) -> tuple[Array, float]:
-    """(w, b) with the largest t, found for points that are moved and scaled to the size of 1."""
+def _normalized(z: Array) -> tuple[Array, Array, Array]:
+    """z of the points (x − c)/s, coordinate by coordinate in [−1, 1], with c and s, (d,) both.
+
+    It changes neither whether a hyperplane separates nor the λ, since Σ λᵢ yᵢ = 0.
+    """
     x = z[:, :-1] * z[:, -1:]
     centre = x.min(axis=0) / 2 + x.max(axis=0) / 2
-    scale = np.abs(x / 2 - centre / 2).max() * 2 or 1.0
-    scaled = z[:, -1:] * np.column_stack([x / scale - centre / scale, np.ones(len(x))])
-    d = x.shape[1]
+    scale = np.abs(x - centre).max(axis=0)
+    scale = np.where(scale > SMALLEST, scale, 1.0)
+    return z[:, -1:] * np.column_stack([(x - centre) / scale, np.ones(len(x))]), centre, scale
+
+
+def _hyperplane(z: Array) -> tuple[Array, float]:
+    """(w, b) with the largest t, found for points in [−1, 1]ᵈ."""
+    scaled, centre, scale = _normalized(z)
+    d = len(scale)
     answer = linprog(
         np.append(np.zeros(d + 1), -1.0),
-        A_ub=np.column_stack([-scaled, np.ones(len(x))]),
-        b_ub=np.zeros(len(x)),
+        A_ub=np.column_stack([-scaled, np.ones(len(z))]),
+        b_ub=np.zeros(len(z)),
         bounds=[(-1, 1)] * d + [(None, None), (None, 1)],
         method="highs",
     )
-    weights = np.asarray(answer.x[:d])
-    return weights, float(answer.x[d] * scale - weights @ centre)
+    weights = np.asarray(answer.x[:d] / scale)
+    return weights, float(answer.x[d] - weights @ centre)
 
 
 def _nearest(z: Array, weights: Array, bias: float) -> float:
@@ -312,8 +323,7 @@ def _all_positive(z: Array, rows: Sequence[Rationals], weights: Array) -> bool:
 
 def _common_weights(z: Array) -> Array:
     """A vertex of λ ≥ 0, Σ λᵢ zᵢ = 0, Σ λᵢ = 1, as well as a solver can; where there is none, its nearest."""
-    size = np.abs(z).max(axis=0)
-    scaled = z / np.where(size > 0, size, 1.0)
+    scaled, _, _ = _normalized(z)
     # slack in every equation, at a cost: there is a solution always
     equations = np.vstack([scaled.T, np.ones(len(z))])
     slack = np.vstack([np.eye(z.shape[1]), np.zeros(z.shape[1])])

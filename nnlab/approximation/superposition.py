@@ -15,7 +15,8 @@ Coordinates are scaled to the unit cube, and f to a root mean square of 1, while
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,17 +124,22 @@ def train(
         )
     problem = _Problem(target, low, high, starts[0].activation)
     size = max(1, BATCH_NUMBERS // (len(problem.points) * starts[0].hidden_units))
-    trained = []
-    for first in range(0, len(starts), size):
-        part = starts[first : first + size]
-        units = problem.units([network.weights()[0] for network in part])
-        found = problem.adam(problem.solved(units, max(START_CONDITION, condition)), adam_steps)
-        found = problem.polish(found, 2 * lbfgs_steps // 3)
-        for other in (problem.solved(found, condition), problem.solved(units, condition)):
-            found = problem.better(found, other)
-        found = problem.polish(found, lbfgs_steps - 2 * lbfgs_steps // 3)
-        trained += [problem.network(found, member) for member in range(len(part))]
+    trained: list[Network] = []
+    with _one_thread():
+        for first in range(0, len(starts), size):
+            trained += problem.trained(starts[first : first + size], adam_steps, lbfgs_steps, condition)
     return trained
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Thousands of operations of a millisecond: more threads wait for each other longer than they work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
@@ -194,6 +200,18 @@ class _Problem:
         return Network.build(
             [(w, b - w @ self.low), (self.scale * alpha[None], self.scale * alpha0[None])], self.name
         )
+
+    def trained(
+        self, starts: Sequence[Network], adam_steps: int, lbfgs_steps: int, condition: float
+    ) -> list[Network]:
+        """See `train`."""
+        units = self.units([network.weights()[0] for network in starts])
+        found = self.adam(self.solved(units, max(START_CONDITION, condition)), adam_steps)
+        found = self.polish(found, 2 * lbfgs_steps // 3)
+        for other in (self.solved(found, condition), self.solved(units, condition)):
+            found = self.better(found, other)
+        found = self.polish(found, lbfgs_steps - 2 * lbfgs_steps // 3)
+        return [self.network(found, member) for member in range(len(starts))]
 
     def hidden(self, sums: _Sums) -> tuple[Tensor, Tensor]:
         """Scores and values of the hidden units, (S, M, N)."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nnlab.bench.approx import bench_approx
 from nnlab.bench.ensemble import bench_ensemble
 from nnlab.bench.ntk import bench_ntk
 from nnlab.bench.ntk_mnist import bench_ntk_mnist
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "train": Benchmark("time per training step: nnlab beside plain PyTorch", bench_train),
     "ensemble": Benchmark("many seeds of a small network: nnlab beside one seed at a time", bench_ensemble),
     "ntk": Benchmark("tangent kernels: nnlab beside the contraction of Jacobians", bench_ntk),
+    "approx": Benchmark("a million bins, certified; values beside the dense network", bench_approx),
     "ntk_mnist": Benchmark(
         "the trace kernel of MNIST: nnlab beside the matrix products it needs", bench_ntk_mnist
     ),

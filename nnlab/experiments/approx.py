@@ -29,8 +29,8 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     parts = [part for part in ORDER if part in config.parts and part in work]
     if not parts:
         raise InputError(
-            f"target: {config.target}: has more than one variable, and bins are on the line; use parts: surface "
-            "(two variables) or sums"
+            f"target: {config.target}: has more than one variable, and bins are on the line; use parts: "
+            "surface (two variables) or sums"
         )
     record.start()
     record.predict({"bins": approx_bins.predictions(config, line)} if line is not None else {})

@@ -37,19 +37,19 @@ SIDE = 121  # points a side of the decision regions
 def run(seed: int, record: Record, session: Session) -> Outcome:
     """Runs the rule, proves that XOR has no line, and solves it by formula and by training."""
     points = np.array(CORNERS)
-    mistakes, bounds = _mistakes(seed)
+    mistakes, bounds, worst = _mistakes(seed)
     _draw(record, points)
     record.save_arrays(**{f"mistakes/{name}": np.array(m) for name, m in mistakes.items()})
     record.save_figure(figures.perceptron_mistakes(mistakes, bounds), "perceptron_mistakes")
-    claims = [_bound_claim(mistakes, bounds), _no_line_claim(points), _formula_claim()]
+    claims = [_bound_claim(mistakes, bounds, worst), _no_line_claim(points), _formula_claim()]
     return Outcome({}, [], [*claims, *_training(seed, record, session)])
 
 
 # --- the learning rule ----------------------------------------------------------------------------------
 
 
-def _mistakes(seed: int) -> tuple[dict[str, list[int]], dict[str, float]]:
-    """Mistakes until all points are right, and the bound (R/γ)², by problem."""
+def _mistakes(seed: int) -> tuple[dict[str, list[int]], dict[str, float], float]:
+    """Mistakes until all points are right and the largest bound (R/γ)², by problem; the worst ratio."""
     draw = generator(seed, "planted")
     problems = {
         "AND": [(np.array(CORNERS), np.array(GATES["and"]))],
@@ -57,11 +57,10 @@ def _mistakes(seed: int) -> tuple[dict[str, list[int]], dict[str, float]]:
         f"{2**DOUBLINGS} orthogonal points": [tight(DOUBLINGS)],
         "200 random points, margin known": [planted(100, 10, MARGIN, 0.3, draw) for _ in range(ORDERS)],
     }
-    mistakes, bounds = {}, {}
-    for name, sets in problems.items():
-        mistakes[name] = [learn(*one).mistakes for one in sets]
-        bounds[name] = float(max(_bound(*one) for one in sets))
-    return mistakes, bounds
+    found = {name: [(learn(*one).mistakes, _bound(*one)) for one in sets] for name, sets in problems.items()}
+    mistakes = {name: [m for m, _ in pairs] for name, pairs in found.items()}
+    bounds = {name: max(bound for _, bound in pairs) for name, pairs in found.items()}
+    return mistakes, bounds, max(m / bound for pairs in found.values() for m, bound in pairs)
 
 
 def _bound(points: Array, labels: Array) -> float:
@@ -71,15 +70,16 @@ def _bound(points: Array, labels: Array) -> float:
     return float(((points**2).sum(axis=1) + 1).max()) / MARGIN**2
 
 
-def _bound_claim(mistakes: dict[str, list[int]], bounds: dict[str, float]) -> Claim:
+def _bound_claim(mistakes: dict[str, list[int]], bounds: dict[str, float], worst: float) -> Claim:
     return exact_claim(
         "perceptron_mistake_bound",
         sentence="The perceptron makes at most (R/γ)² mistakes, and on some points exactly as many.",
-        formula="mistakes / (R/γ)² ≤ 1 (Novikoff 1962); the largest",
+        formula="max over all sets of points of mistakes / (R/γ)² = 1 (Novikoff 1962)",
         hypotheses=[f"{name}: at most {max(m)} of {bounds[name]:.0f}" for name, m in mistakes.items()],
-        predicted=(None, 1.0),
-        measured=max(max(m) / bounds[name] for name, m in mistakes.items()),
+        predicted=1.0,  # which the orthogonal points attain
+        measured=worst,
         tolerance=0.0,
+        rivals={"half of it": 0.5, "twice": 2.0},
         seeds=ORDERS,
     )
 
@@ -148,12 +148,43 @@ def _training(seed: int, record: Record, session: Session) -> list[Claim]:
                 )
             )
         advance(len(work), len(work), "")
+    claims += _one_unit(seed)
     record.save_arrays(**{"xor/success_rate": rates, "xor/interval": np.array(intervals, np.float64)})
     figure = figures.success_rate(
         names, rates, np.array(intervals, np.float64), x_label="starts that solve XOR (%)"
     )
     record.save_figure(figure, "xor_training")
     return claims
+
+
+def _one_unit(seed: int) -> list[Claim]:
+    """A monotone unit has one line as its boundary and cannot solve XOR; one that is not monotone can."""
+    monotone = train_xor("tanh", 1, STARTS // 5, steps=2000, generator=generator(seed, "xor tanh 1"))
+    ripple = train_xor("ripple", 1, STARTS // 5, generator=generator(seed, "xor ripple 1"))
+    low, high = ripple.interval
+    return [
+        exact_claim(
+            "one_monotone_unit_never_solves_xor",
+            sentence="One hidden unit with a monotone activation is a line, and never solves XOR.",
+            formula="share of the starts that solve it = 0",
+            hypotheses=[f"1 tanh unit, {STARTS // 5} starts"],
+            predicted=0.0,
+            measured=monotone.rate,
+            tolerance=0.0,
+            seeds=STARTS // 5,
+        ),
+        interval_claim(
+            "one_unit_that_is_not_monotone_can",
+            sentence="One hidden unit whose activation is not monotone can solve XOR.",
+            formula="P(all four corners right) > 0",
+            hypotheses=[f"1 ripple unit, φ(z) = σ(z) + z e^(−z²), {STARTS // 5} starts"],
+            predicted=(0.01, None),
+            measured=ripple.rate,
+            interval=(low, high),
+            seeds=STARTS // 5,
+            how=f"95% Wilson interval over {STARTS // 5} starts",
+        ),
+    ]
 
 
 # --- figure ---------------------------------------------------------------------------------------------

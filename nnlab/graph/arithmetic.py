@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, wraps
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -130,11 +130,17 @@ class Interval:
         inside: NDArray[np.bool_] = (self.lo <= given) & (given <= self.hi)
         return inside
 
-    @cached_property
+    @property
     @np.errstate(all="ignore")
     def circle(self) -> Circle:
-        """The sine and the cosine, kept for whoever needs the other one too."""
-        return Circle(self.lo, self.hi)
+        """The sine and the cosine, kept for whoever needs the other one too.
+
+        Not a functools.cached_property, which lets only one thread at a time compute any before Python 3.12.
+        """
+        found = self.__dict__.get("_circle")
+        if not isinstance(found, Circle):
+            found = self.__dict__["_circle"] = Circle(self.lo, self.hi)
+        return found
 
     def __neg__(self) -> "Interval":
         return interval(-self.hi, -self.lo)

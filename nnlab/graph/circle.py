@@ -16,8 +16,6 @@ absolute, in 6,000 points each up to 10³, 10⁶, 10¹⁰, 10¹⁶ and beside mu
 2⁻⁵².
 """
 
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,13 +56,11 @@ class Circle:
         self._bend += GUARD
         self._is_wide = not np.maximum.reduce(radius, axis=None, initial=0.0) <= NARROW
 
-    @cached_property
     def sine(self) -> tuple[Array, Array]:
         """Lower and upper ends of sin x."""
         ends = self._around(self._sine, self._cosine)
         return self._with_wide(ends, np.sin, 0.25) if self._is_wide else ends
 
-    @cached_property
     def cosine(self) -> tuple[Array, Array]:
         """Lower and upper ends of cos x."""
         ends = self._around(self._cosine, self._sine)

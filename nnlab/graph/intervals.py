@@ -55,13 +55,13 @@ GUARD = 2.0**-49
 @np.errstate(all="ignore")
 def sin(x: Interval) -> Interval:
     """The range, and up to r² more on each side of cells of radius r ≤ 1/16."""
-    return interval(*x.circle.sine)
+    return interval(*x.circle.sine())
 
 
 @np.errstate(all="ignore")
 def cos(x: Interval) -> Interval:
     """The range, and up to r² more on each side of cells of radius r ≤ 1/16."""
-    return interval(*x.circle.cosine)
+    return interval(*x.circle.cosine())
 
 
 @np.errstate(all="ignore")

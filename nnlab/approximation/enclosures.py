@@ -1,0 +1,363 @@
+"""Networks of any depth over boxes of R^d: every value and slope in intervals that are proofs.
+
+Intervals go through the layers as midpoint and radius, so that every layer is two matrix products:
+|W x − W m| ≤ |W| r for |x − m| ≤ r (Rump 1999, "Fast and parallel interval arithmetic", BIT 39). Rounding is
+bounded beforehand: a product of n terms is off by at most γ|W||x|, γ = nu/(1 − nu), in whatever order it is
+summed (Higham 2002, "Accuracy and stability of numerical algorithms", ch. 3). Twice that radius holds both
+the exact network and the one that torch evaluates in float64, whose elementary functions are within ULPS.
+
+Partial derivatives go forward with the values.
+
+In a small part of the domain most units of a steep network are saturated: `BoxNetwork.restricted` makes
+constants of them, and one of several units that have become the same.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nnlab.approximation.network import Network
+from nnlab.graph import Interval
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+U = 2.0**-53  # the unit roundoff of float64
+ULPS = 16 * U  # how far φ as computed may be from φ, where |φ| ≤ 1.5; both numpy's and torch's
+TINY = 1e-300  # more than what underflow loses
+CHUNK = 2**16  # values of hidden units that are enclosed at once: they stay in the cache
+PRODUCTS = 2**17  # multiplications in one matrix product: with more, threads would wait for each other
+FIXED = 2.0**-46  # a unit that varies by less in a part of the domain is a constant there
+
+
+@dataclass(frozen=True)
+class Ball:
+    """Intervals as midpoint and radius, of any shape."""
+
+    mid: Array
+    rad: Array
+
+    @property
+    def lo(self) -> Array:
+        return self.mid - self.rad * (1 + 4 * U) - 2 * U * np.abs(self.mid)
+
+    @property
+    def hi(self) -> Array:
+        return self.mid + self.rad * (1 + 4 * U) + 2 * U * np.abs(self.mid)
+
+    def __mul__(self, other: "Ball") -> "Ball":
+        size = np.abs(self.mid) + self.rad
+        mid = self.mid * other.mid
+        return Ball(
+            mid, (size * other.rad + self.rad * np.abs(other.mid)) * (1 + 8 * U) + 2 * U * np.abs(mid) + TINY
+        )
+
+    @classmethod
+    def between(cls, lo: Array, hi: Array) -> "Ball":
+        mid = lo + (hi - lo) / 2
+        return cls(mid, np.maximum(hi - mid, mid - lo) * (1 + 2 * U) + TINY)
+
+
+class _Layer:
+    """x ↦ W x + b for intervals."""
+
+    def __init__(self, weight: Array, bias: Array) -> None:
+        self.weight, self.size, self.bias = weight.T.copy(), np.abs(weight).T.copy(), bias
+        self.gamma = 1.01 * (weight.shape[1] + 8) * U
+
+    def __call__(self, x: Ball, bias: bool = True) -> Ball:
+        """(k, n) to (k, m): holds W x + b, and what float64 makes of it."""
+        gamma = self.gamma
+        mid = _product(x.mid, self.weight)
+        rad = np.abs(x.mid)
+        rad += x.rad
+        rad *= 2 * gamma
+        rad += x.rad
+        rad = _product(rad, self.size)
+        if bias:
+            mid += self.bias
+            rad += 2 * gamma * np.abs(self.bias)
+        rad *= 1 + 2 * gamma
+        rad += TINY
+        return Ball(mid, rad)
+
+
+def _product(x: Array, weight: Array) -> Array:
+    """x W; a single column without BLAS, whose matrix-vector products wake threads for very little."""
+    if weight.shape[1] == 1:
+        column: Array = np.einsum("kn,n->k", x, weight[:, 0])[:, None]
+        return column
+    return x @ weight
+
+
+class BoxNetwork:
+    """A network whose values and slopes are enclosed over many boxes at once, chunk by chunk.
+
+    Attributes:
+        weights: (W, b) of every layer.
+        error: how far its values may be from those of the network that it stands for,
+        slope_error: (d,) and its partial derivatives; 0 but for a restricted one.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[tuple[Array, Array]],
+        activation: str,
+        output: str,
+        error: float = 0.0,
+        slope_error: Array | None = None,
+    ) -> None:
+        self.weights, self.activation, self.output = weights, activation, output
+        self.layers = [_Layer(w, b) for w, b in weights]
+        (first, _), (second, _) = weights[:2]
+        inputs = first.shape[1]
+        # the slopes in xᵢ enter the second layer as W₂ diag(column i of W₁) φ'(z₁)
+        self.entries = [_Layer(second * first[:, i], np.zeros(len(second))) for i in range(inputs)]
+        self.error, self.slope_error = error, np.zeros(inputs) if slope_error is None else slope_error
+        sizes = [layer.weight.shape for layer in self.layers]
+        products = PRODUCTS // max(max(n * m for n, m in sizes), 1)
+        self.rows = max(32, min(CHUNK // max(max(n, m) for n, m in sizes), products))
+
+    @classmethod
+    def of(cls, network: Network) -> "BoxNetwork":
+        return cls(network.weights(), network.activation, network.output_activation)
+
+    def values(self, lo: Array, hi: Array) -> Interval:
+        """(k, d) corners of boxes to (k,) intervals that hold the values, exact and as computed."""
+        return self._in_chunks(lo, hi, False)[0]
+
+    def slopes(self, lo: Array, hi: Array) -> tuple[Interval, tuple[Interval, ...]]:
+        """(k, d) corners of boxes to the values, and to (k,) intervals of each partial derivative.
+
+        The derivatives are those of the exact network: infinite where a hard step may lie in the box.
+        """
+        value, *slopes = self._in_chunks(lo, hi, True)
+        return value, tuple(slopes)
+
+    def _in_chunks(self, lo: Array, hi: Array, slopes: bool) -> list[Interval]:
+        starts = range(0, max(1, len(lo)), self.rows)
+        parts = [self._chunk(lo[i : i + self.rows], hi[i : i + self.rows], slopes) for i in starts]
+        return [joined(column) for column in zip(*parts, strict=True)]
+
+    def _chunk(self, lo: Array, hi: Array, slopes: bool) -> list[Interval]:
+        activate = ACTIVATE[self.activation]
+        h, slope, jumps = activate(self.layers[0](Ball.between(lo, hi)), slopes)
+        tangents = [entry(slope, bias=False) for entry in self.entries] if slope is not None else []
+        z = self.layers[1](h)
+        for layer in self.layers[2:]:
+            h, slope, more = activate(z, slopes)
+            jumps = jumps | more
+            z = layer(h)
+            if slope is not None:
+                tangents = [layer(slope * tangent, bias=False) for tangent in tangents]
+        z.rad[:] += self.error
+        for i, tangent in enumerate(tangents):
+            tangent.rad[:] += self.slope_error[i]
+        if self.output == "sigmoid":
+            z, slope, _ = _sigmoid(z, slopes)
+            if slope is not None:
+                tangents = [slope * tangent for tangent in tangents]
+        unknown = np.where(jumps, np.inf, 0.0)
+        return [_interval(z), *(_interval(tangent, unknown) for tangent in tangents)]
+
+    def restricted(self, lo: Array, hi: Array) -> "BoxNetwork":
+        """A smaller network that stands for this one in a box.
+
+        Units that hardly vary there become constants, and units that then read the same become one. Both
+        change the scores of the next layer: by |W| times the changes of its inputs and by the rounding of the
+        new weights; that of this network's own evaluation counts as a change as well. φ passes a change δ of
+        its score on as sup|φ'| δ, and δ with a change η of the slope as sup|φ'| η + sup|φ''| δ |∂z|. What
+        arrives at the output is `error` and `slope_error`.
+
+        Args:
+            lo, hi: (d,) corners of the box.
+        """
+        if self.activation not in CURVED:
+            return self  # where units jump or bend, a change of the score may change everything
+        first, second = LIPSCHITZ[self.activation], CURVED[self.activation]
+        weight, bias = self.weights[0]  # of the smaller network
+        box, steep, slopes_off = Ball.between(lo[None], hi[None]), np.abs(weight), np.zeros_like(weight)
+        z = self.layers[0](box)
+        off = 2 * self.layers[0].gamma * (steep @ _size(box)[0] + np.abs(bias))
+        smaller = []
+        for layer, (full, full_bias) in zip(self.layers[1:], self.weights[1:], strict=True):
+            h, slope, _ = ACTIVATE[self.activation](z, True)
+            assert slope is not None
+            size, turn = _size(h)[0], _size(slope)[0]
+            fixed = (h.rad[0] <= FIXED) & (turn <= 4 * FIXED)
+            kept = np.flatnonzero(~fixed)
+            rows, group = np.unique(np.column_stack([weight[kept], bias[kept]]), axis=0, return_inverse=True)
+            smaller.append((rows[:, :-1], rows[:, -1]))
+            h_off = np.where(fixed, h.rad[0], first * off + ULPS)
+            moved = first * slopes_off + second * off[:, None] * steep
+            h_slopes_off = np.where(fixed[:, None], turn[:, None] * steep, moved)
+            gamma, through = 4 * layer.gamma, turn[:, None] * steep
+            absolute = np.abs(full)
+            off = absolute @ (h_off + gamma * size) + gamma * np.abs(full_bias)
+            slopes_off = absolute @ (h_slopes_off + gamma * through)
+            steep = absolute @ through * (1 + gamma)
+            bias = full_bias + full[:, fixed] @ h.mid[0, fixed]
+            weight = np.zeros((len(full), len(rows)))
+            np.add.at(weight.T, group.ravel(), full[:, kept].T)
+            z = layer(h)
+        smaller.append((weight, bias))
+        error, slope_error = float(off[0] * (1 + 1e-9)), slopes_off[0] * (1 + 1e-9)
+        return BoxNetwork(smaller, self.activation, self.output, error, slope_error)
+
+
+def _size(ball: Ball) -> Array:
+    """The largest absolute value in it."""
+    return (np.abs(ball.mid) + ball.rad) * (1 + 4 * U)
+
+
+def _interval(ball: Ball, more: Array | float = 0.0) -> Interval:
+    """(k, 1) balls to (k,) intervals, widened."""
+    return Interval(ball.lo[:, 0] - more, ball.hi[:, 0] + more)
+
+
+def joined(parts: Sequence[Interval]) -> Interval:
+    return Interval(np.concatenate([part.lo for part in parts]), np.concatenate([part.hi for part in parts]))
+
+
+# --- activations ---------------------------------------------------------------------------------------
+
+Activated = tuple[Ball, Ball | None, Bools]
+"""φ(z), φ'(z) where it was asked for, and (k,) whether a row may hold a jump."""
+
+
+def _around(lo: Array, hi: Array, error: float) -> Ball:
+    """The ball from lo to hi, which are off by at most the error; for |lo|, |hi| ≤ 1.5."""
+    mid = lo + hi
+    mid *= 0.5
+    rad = hi - lo
+    rad *= 0.5
+    rad += error + 4 * U
+    return Ball(mid, rad)
+
+
+def _no_jumps(z: Ball) -> Bools:
+    return np.zeros(len(z.mid), np.bool_)
+
+
+def _range(at_lo: Array, at_hi: Array, inside: Sequence[tuple[Bools, float]]) -> tuple[Array, Array]:
+    """Least and largest value of a function over [lo, hi], monotone but for extrema that may be inside."""
+    low, high = np.minimum(at_lo, at_hi), np.maximum(at_lo, at_hi)
+    for where, extremum in inside:
+        np.minimum(low, extremum, out=low, where=where)
+        np.maximum(high, extremum, out=high, where=where)
+    return low, high
+
+
+def sigmoid(z: Array) -> Array:
+    """σ(z) = 1/(1 + e^{−z})."""
+    s = np.negative(z)
+    with np.errstate(over="ignore"):
+        np.exp(s, out=s)
+    s += 1
+    return np.divide(1.0, s, out=s)
+
+
+def _sigmoid(z: Ball, slopes: bool) -> Activated:
+    lo, hi = sigmoid(z.lo), sigmoid(z.hi)
+    value = _around(lo, hi, ULPS)
+    if not slopes:
+        return value, None, _no_jumps(z)
+    top = (lo < 0.5 + ULPS) & (hi > 0.5 - ULPS)
+    return value, _around(*_range(lo - lo * lo, hi - hi * hi, [(top, 0.25)]), 2 * ULPS), _no_jumps(z)
+
+
+def _tanh(z: Ball, slopes: bool) -> Activated:
+    lo, hi = np.tanh(z.lo), np.tanh(z.hi)
+    value = _around(lo, hi, ULPS)
+    if not slopes:
+        return value, None, _no_jumps(z)
+    top = (lo < ULPS) & (hi > -ULPS)
+    return value, _around(*_range(1 - lo * lo, 1 - hi * hi, [(top, 1.0)]), 4 * ULPS), _no_jumps(z)
+
+
+def _ripple(z: Ball, slopes: bool) -> Activated:
+    """σ(z) + z e^{−z²}, whose wave has its extrema ±√(1/2e) at ±√½; the wave's slope at 0 and ±√(3/2)."""
+    s_lo, s_hi = sigmoid(z.lo), sigmoid(z.hi)
+    z_lo, z_hi = np.clip(z.lo, -30, 30), np.clip(z.hi, -30, 30)  # the wave is below 1e-389 beyond
+    g_lo, g_hi = np.exp(-z_lo * z_lo), np.exp(-z_hi * z_hi)
+    crest = math.sqrt(0.5 / math.e)
+    wave = _range(
+        z_lo * g_lo, z_hi * g_hi,
+        [(_holds(z_lo, z_hi, math.sqrt(0.5)), crest), (_holds(z_lo, z_hi, -math.sqrt(0.5)), -crest)],
+    )  # fmt: skip
+    value = _around(s_lo + wave[0], s_hi + wave[1], 4 * ULPS)
+    if not slopes:
+        return value, None, _no_jumps(z)
+    turn, middle = math.sqrt(1.5), _holds(z_lo, z_hi, 0.0)
+    steep = _range(s_lo - s_lo * s_lo, s_hi - s_hi * s_hi, [(middle, 0.25)])
+    dips = _holds(z_lo, z_hi, turn) | _holds(z_lo, z_hi, -turn)
+    wave = _range(
+        (1 - 2 * z_lo * z_lo) * g_lo, (1 - 2 * z_hi * z_hi) * g_hi,
+        [(middle, 1.0), (dips, -2 * math.exp(-1.5))],
+    )  # fmt: skip
+    return value, _around(steep[0] + wave[0], steep[1] + wave[1], 16 * ULPS), _no_jumps(z)
+
+
+def _holds(lo: Array, hi: Array, point: float) -> Bools:
+    slack = 8 * U
+    return (lo <= point + slack) & (hi >= point - slack)
+
+
+def _relu(z: Ball, slopes: bool) -> Activated:
+    lo, hi = np.maximum(z.lo, 0.0), np.maximum(z.hi, 0.0)
+    slope = Ball.between((z.lo > 0).astype(np.float64), (z.hi > 0).astype(np.float64)) if slopes else None
+    return Ball.between(lo, hi), slope, _no_jumps(z)
+
+
+def _step(z: Ball, slopes: bool) -> Activated:
+    lo, hi = (z.lo >= 0).astype(np.float64), (z.hi >= 0).astype(np.float64)
+    jumps: Bools = np.any(lo < hi, axis=1)
+    return Ball((lo + hi) / 2, (hi - lo) / 2), Ball(0 * lo, 0 * lo) if slopes else None, jumps
+
+
+ACTIVATE: dict[str, Callable[[Ball, bool], Activated]] = {
+    "sigmoid": _sigmoid,
+    "tanh": _tanh,
+    "ripple": _ripple,
+    "relu": _relu,
+    "step": _step,
+}
+
+
+# --- the error of a computed network -------------------------------------------------------------------
+
+
+def evaluation_error(network: Network, lo: ArrayLike, hi: ArrayLike) -> float:
+    """How far the network as torch evaluates it in float64 may be from the exact one, anywhere in a box.
+
+    With e the error of a layer's inputs: |W| e + γ(|W|(|h| + e) + |b|) after W h + b, times the Lipschitz
+    constant of φ after φ, whose own error is ULPS. Where a hard step may come out on the wrong side, the
+    error of its unit is not counted: `boxes.certify_boxes` allows both sides there.
+
+    Args:
+        network: with d inputs.
+        lo, hi: (d,) corners of the box.
+    """
+    low, high = np.atleast_2d(np.asarray(lo, np.float64)), np.atleast_2d(np.asarray(hi, np.float64))
+    activate, lipschitz = ACTIVATE[network.activation], LIPSCHITZ[network.activation]
+    h, error = Ball.between(low, high), np.zeros_like(low)
+    layers = [_Layer(w, b) for w, b in network.weights()]
+    for number, layer in enumerate(layers):
+        size = np.abs(h.mid) + h.rad + error
+        error = (error @ layer.size + layer.gamma * (size @ layer.size + np.abs(layer.bias))) * (1 + 1e-6)
+        z = layer(h)
+        if number < len(layers) - 1:
+            h, _, _ = activate(z, False)
+            error = lipschitz * error + ULPS * np.maximum(1.0, np.abs(h.mid) + h.rad)
+    if network.output_activation == "sigmoid":
+        error = error / 4 + ULPS
+    return float(error[0, 0] * (1 + 1e-6))
+
+
+LIPSCHITZ = {"sigmoid": 0.25, "tanh": 1.0, "ripple": 1.25, "relu": 1.0, "step": 0.0}
+"""sup |φ'|; of the step away from its jump."""
+CURVED = {"sigmoid": 0.1, "tanh": 0.8, "ripple": 2.2}
+"""Above sup |φ''|: 1/(6√3), 4/(3√3), and at most that of σ plus that of the wave, 1.95."""
