@@ -37,16 +37,16 @@ def test_commands_run_in_order(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
     lines = [line.removeprefix("pip install -e . && ") for line in shell_lines()]
     lines = [line for line in lines if line.startswith("nnlab")]
-    assert len(lines) == 7
+    assert len(lines) == 8
     for line in lines:
         done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
-    assert len(list((tmp_path / "runs").glob("*/*/summary.json"))) == 4
+    assert len(list((tmp_path / "runs").glob("*/*/summary.json"))) == 5
     assert (tmp_path / "mine.yaml").exists()
 
 
 def test_table_names_shipped_configs() -> None:
-    named = set(re.findall(r"nnlab (?:train|ntk) --config (\w+)`", README))
+    named = set(re.findall(r"nnlab (?:train|ntk|approx) --config (\w+)`", README))
     assert len(named) >= 12
     assert named <= set(shipped_configs())
 
@@ -61,7 +61,7 @@ def test_notebook_names_exist() -> None:
 def test_notebook_imports_exist() -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("from nnlab")]
-    assert len(lines) == 2
+    assert len(lines) == 3
     for line in lines:
         exec(line, {})
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab.approximation.boxes import certify_boxes
 from nnlab.approximation.line import LineNetwork, Lines, strayed
 from nnlab.approximation.network import Network
 from nnlab.approximation.targets import Target
@@ -53,18 +54,19 @@ def certify(
     interval: tuple[float, float] = (0.0, 1.0),
     *,
     absolute: float = 0.0,
-    relative: float = 1e-9,
+    relative: float | None = None,
     max_boxes: int = MAX_BOXES,
 ) -> Certificate:
-    """Bounds on sup |network − f| over an interval, for networks with one input.
+    """Bounds on sup |network − f| over an interval, or over a cube.
 
     Args:
-        network: any activation; with one hidden layer the cost grows with the number of units, not with its
-            product with the number of cells.
+        network: any activation. With one input and one hidden layer the cost grows with the number of units,
+            not with its product with the number of cells; others are enclosed by `boxes`.
         target: f.
-        interval: (a, b), or a cube (a, b)^d for targets of more variables.
+        interval: (a, b), and the cube (a, b)^d for targets of d variables.
         absolute: the gap between both bounds that is good enough,
-        relative: or as a part of the lower one; what rounding leaves open is always good enough.
+        relative: or as a part of the lower one, 10⁻⁹ by default, 10⁻² over boxes; what rounding leaves open
+            is always good enough.
         max_boxes: the search ends after so many.
 
     Raises:
@@ -77,7 +79,13 @@ def certify(
         raise InputError(
             f"the network has {network.inputs} inputs, but {target.text} has {target.dimension} variables"
         )
+    if network.inputs > 1 or len(network.layers) > 2:
+        return _over_boxes(network, target, interval, absolute, relative or 1e-2, max_boxes)
+    relative = 1e-9 if relative is None else relative
     largest = float(abs(network.weights()[-1][0]).max())
+    if network.inputs > 1 or len(network.layers) > 2:
+        return _over_boxes(network, target, interval, absolute, relative or 1e-2, max_boxes)
+    relative = 1e-9 if relative is None else relative
     largest = float(abs(network.weights()[-1][0]).max())
     line = LineNetwork(network, tails=0.01 * max(absolute, relative * largest))
     error = LineError(line, target)
@@ -94,6 +102,21 @@ def certify(
         boxes=found.boxes,
         complete=found.complete,
     )
+
+
+def _over_boxes(
+    network: Network,
+    target: Target,
+    interval: tuple[float, float],
+    absolute: float,
+    relative: float,
+    max_boxes: int,
+) -> Certificate:
+    """By `certify_boxes`, whose bounds hold for the values that torch computes as well."""
+    lo, hi = (np.full(network.inputs, end) for end in interval)
+    found = certify_boxes(network, target, lo, hi, absolute=absolute, relative=relative, max_boxes=max_boxes)
+    at = tuple(float(x) for x in found.at)
+    return Certificate(max(0.0, found.lower), found.upper, at, 0.0, found.boxes, found.complete)
 
 
 class LineError:

@@ -15,8 +15,7 @@ Coordinates are scaled to the unit cube, and f to a root mean square of 1, while
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +23,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import lstsq
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from nnlab.approximation.network import Network
@@ -125,21 +125,12 @@ def train(
     problem = _Problem(target, low, high, starts[0].activation)
     size = max(1, BATCH_NUMBERS // (len(problem.points) * starts[0].hidden_units))
     trained: list[Network] = []
-    with _one_thread():
+    # thousands of operations of less than a millisecond: threads would wait for each other far longer than
+    # they work (150 times as long in L-BFGS, on a machine that others use as well)
+    with threadpool_limits(1):
         for first in range(0, len(starts), size):
             trained += problem.trained(starts[first : first + size], adam_steps, lbfgs_steps, condition)
     return trained
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Thousands of operations of a millisecond: more threads wait for each other longer than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
@@ -361,15 +352,33 @@ def sweep(
     Raises:
         InputError: what `random_features` and `train` refuse.
     """
-    counts = tuple(sorted(set(terms)))
+    with threadpool_limits(1):  # see `train`
+        return _swept(
+            target, tuple(sorted(set(terms))), seeds, seed, lo, hi, activation, adam_steps, lbfgs_steps,
+            certify, progress or (lambda done: None),
+        )  # fmt: skip
+
+
+def _swept(
+    target: Target,
+    counts: tuple[int, ...],
+    seeds: int,
+    seed: int,
+    lo: ArrayLike,
+    hi: ArrayLike,
+    activation: str,
+    adam_steps: int,
+    lbfgs_steps: int,
+    certify: bool,
+    progress: Callable[[int], None],
+) -> dict[str, Sweep]:
     drawn: list[list[Network]] = []
     trained: list[list[Network]] = []
     for done, n in enumerate(counts):
         generators = [np.random.default_rng([seed, target.dimension, n, s]) for s in range(seeds)]
         drawn.append([random_features(target, n, g, lo=lo, hi=hi, activation=activation) for g in generators])
         trained.append(train(drawn[-1], target, lo=lo, hi=hi, adam_steps=adam_steps, lbfgs_steps=lbfgs_steps))
-        if progress is not None:
-            progress(done + 1)
+        progress(done + 1)
     return {
         "random features": _measured(counts, drawn, target, lo, hi, certify),
         "trained": _measured(counts, trained, target, lo, hi, certify),

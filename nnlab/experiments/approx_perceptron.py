@@ -55,7 +55,7 @@ def _mistakes(seed: int) -> tuple[dict[str, list[int]], dict[str, float], float]
         "AND": [(np.array(CORNERS), np.array(GATES["and"]))],
         "OR": [(np.array(CORNERS), np.array(GATES["or"]))],
         f"{2**DOUBLINGS} orthogonal points": [tight(DOUBLINGS)],
-        "200 random points, margin known": [planted(100, 10, MARGIN, 0.3, draw) for _ in range(ORDERS)],
+        "200 random points": [planted(100, 10, MARGIN, 0.3, draw) for _ in range(ORDERS)],
     }
     found = {name: [(learn(*one).mistakes, _bound(*one)) for one in sets] for name, sets in problems.items()}
     mistakes = {name: [m for m, _ in pairs] for name, pairs in found.items()}
@@ -151,7 +151,11 @@ def _training(seed: int, record: Record, session: Session) -> list[Claim]:
     claims += _one_unit(seed)
     record.save_arrays(**{"xor/success_rate": rates, "xor/interval": np.array(intervals, np.float64)})
     figure = figures.success_rate(
-        names, rates, np.array(intervals, np.float64), x_label="starts that solve XOR (%)"
+        names,
+        rates,
+        np.array(intervals, np.float64),
+        f"XOR from {STARTS} random starts",
+        x_label="starts that solve XOR (%)",
     )
     record.save_figure(figure, "xor_training")
     return claims
