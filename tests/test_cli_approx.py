@@ -87,7 +87,7 @@ REFUSED = {
     "reversed interval": (["--interval", "1,0"], "interval: [1, 0] is empty or reversed"),
     "empty interval": (["--interval", "1,1"], "interval: [1, 1] is empty or reversed"),
     "half an interval": (["--interval", "0"], "interval: [0.0] must have at least 2 items"),
-    "relu steps": (["--activation", "relu"], "relu is not allowed"),
+    "relu steps": (["--activation", "relu"], "activation: relu: σ(wx + b) must become a step, and max(0, wx + b) grows without end"),
     "outside (0, 1)": (["--target", "sine", "--output", "sigmoid"], "output: sigmoid: has values in (0, 1), but sine comes to"),
     "more than memory": (["--bins", "1000000000"], "1,000,000,000 hidden units take 96,000,000,000 bytes"),
     "small lipschitz": (["--target", "sine", "--lipschitz", "0.1"], "lipschitz: 0.1 is too small: the slope of sine reaches 6.28318531"),

@@ -56,6 +56,10 @@ Heights = Literal["midpoint", "left"]
 
 EXCESS = 5e-10  # what finite steepness may add to the error, as a part of it: rounding has room up to 1e-9
 OUTSIDE = 2  # bins between the interval and the outer edges of the towers at its ends
+NO_STEP = (
+    "σ(wx + b) must become a step, and max(0, wx + b) grows without end, however large w is; use sigmoid, "
+    "tanh, ripple or step, or construction: hats, which interpolates with ReLUs"
+)
 SIGMOIDAL = ("sigmoid", "tanh", "ripple", "step")
 
 
@@ -148,10 +152,7 @@ def build_bins(
         values = _read(target, borders, output)
         return Histogram(_hats(borders, values, output), construction, bins, math.inf, borders, values)
     if activation not in SIGMOIDAL:
-        raise InputError(
-            f"activation: {activation}: σ(wx + b) must become a step, and max(0, wx + b) grows without end; "
-            f"use {', '.join(SIGMOIDAL)}, or construction: hats, which interpolates with ReLUs"
-        )
+        raise InputError(f"activation: {activation}: {NO_STEP}")
     w = steepness_for(bins, high - low) if steepness is None else steepness
     if not w > 0:
         raise InputError(f"steepness: {w:g} must be greater than 0")

@@ -352,37 +352,21 @@ def sweep(
     Raises:
         InputError: what `random_features` and `train` refuse.
     """
-    with threadpool_limits(1):  # see `train`
-        return _swept(
-            target, tuple(sorted(set(terms))), seeds, seed, lo, hi, activation, adam_steps, lbfgs_steps,
-            certify, progress or (lambda done: None),
-        )  # fmt: skip
-
-
-def _swept(
-    target: Target,
-    counts: tuple[int, ...],
-    seeds: int,
-    seed: int,
-    lo: ArrayLike,
-    hi: ArrayLike,
-    activation: str,
-    adam_steps: int,
-    lbfgs_steps: int,
-    certify: bool,
-    progress: Callable[[int], None],
-) -> dict[str, Sweep]:
+    counts = tuple(sorted(set(terms)))
     drawn: list[list[Network]] = []
     trained: list[list[Network]] = []
-    for done, n in enumerate(counts):
-        generators = [np.random.default_rng([seed, target.dimension, n, s]) for s in range(seeds)]
-        drawn.append([random_features(target, n, g, lo=lo, hi=hi, activation=activation) for g in generators])
-        trained.append(train(drawn[-1], target, lo=lo, hi=hi, adam_steps=adam_steps, lbfgs_steps=lbfgs_steps))
-        progress(done + 1)
-    return {
-        "random features": _measured(counts, drawn, target, lo, hi, certify),
-        "trained": _measured(counts, trained, target, lo, hi, certify),
-    }
+    with threadpool_limits(1):  # see `train`
+        for done, n in enumerate(counts):
+            draws = [np.random.default_rng([seed, target.dimension, n, s]) for s in range(seeds)]
+            row = [random_features(target, n, draw, lo=lo, hi=hi, activation=activation) for draw in draws]
+            drawn.append(row)
+            trained.append(train(row, target, lo=lo, hi=hi, adam_steps=adam_steps, lbfgs_steps=lbfgs_steps))
+            if progress is not None:
+                progress(done + 1)
+        return {
+            "random features": _measured(counts, drawn, target, lo, hi, certify),
+            "trained": _measured(counts, trained, target, lo, hi, certify),
+        }
 
 
 def _measured(

@@ -67,7 +67,7 @@ def run(config: Config, line: Line, record: Record, session: Session) -> Outcome
     claims = _bound_claims(config, line, found) + _tight_claims(config, line) + _rate_claims(line, rates)
     claims += [_sharp_claim(), *_ends(line, record)]
     if line.delta is not None:
-        _draw_sigmoid_output(line, found, record)
+        claims += _sigmoid_output(line, record)
     last = found[-1].certificate
     metrics = {"error_upper": last.upper, "error_lower": last.lower}
     return Outcome(metrics, [_row(config, line, f) for f in found], claims)
@@ -131,10 +131,11 @@ def _certify(histogram: Histogram, line: Line, scale: float) -> Certificate:
 
 def _bound(config: Config, line: Line, bins: int) -> float | None:
     """What the error cannot exceed by the lecture's question and its theorem; None where neither says."""
-    slope = (line.logit_slope or line.slope).upper
+    behind_sigmoid = config.output == "sigmoid" and line.logit_slope is not None
+    slope = line.logit_slope.upper if behind_sigmoid and line.logit_slope else line.slope.upper
     if not math.isfinite(slope):
         return None
-    passed_on = 0.25 if config.output == "sigmoid" else 1.0  # |σ(a) − σ(b)| ≤ |a − b|/4
+    passed_on = 0.25 if behind_sigmoid else 1.0  # |σ(a) − σ(b)| ≤ |a − b|/4
     half = slope * line.length / (2 * bins)
     if config.construction == "hats":
         return half * passed_on
@@ -276,17 +277,36 @@ def _draw_errors(line: Line, side_by_side: dict[str, Certified], record: Record)
     record.save_figure(figures.error_curves(panels, title), "error_curves")
 
 
-def _draw_sigmoid_output(line: Line, found: Sequence[Certified], record: Record) -> None:
-    """Of the fewest bins: before the sigmoid and after it."""
-    h = found[0].histogram
+def _sigmoid_output(line: Line, record: Record) -> list[Claim]:
+    """A network with a sigmoid on its output: before it σ⁻¹∘f is approximated, after it f."""
+    h = build_bins(line.target, SIDE_BY_SIDE, line.interval, output="sigmoid")
+    certificate = _certify(h, line, 0.0)
     x, target, output = _curves(h, line.target, points_of(h, line.interval))
     logit = np.log(target) - np.log1p(-target)
     inner = np.log(output) - np.log1p(-output)
-    record.save_arrays(
-        **{"sigmoid_output/x": x, "sigmoid_output/logit": logit, "sigmoid_output/inner": inner}
-    )
+    record.save_arrays(**{
+        "sigmoid_output/x": x, "sigmoid_output/target": target, "sigmoid_output/output": output,
+        "sigmoid_output/logit": logit, "sigmoid_output/inner": inner,
+    })  # fmt: skip
     figure = figures.sigmoid_output(x, (logit, inner), (target, output), delta=line.delta)
     record.save_figure(figure, "sigmoid_output")
+    if line.logit_slope is None or not 0 < line.logit_slope.upper < math.inf:
+        return []
+    slope = line.logit_slope.upper
+    return [
+        exact_claim(
+            "sigmoid_output_within_the_bound",
+            sentence="With a sigmoid on the output, approximating σ⁻¹∘f approximates f.",
+            formula="sup |σ(g) − f| ≤ ¼ · L(b − a)/2N, L of σ⁻¹∘f; the part of it that is used",
+            hypotheses=[
+                f"f = {line.target.text[:80]} in [{line.delta:.3g}, 1 − {line.delta:.3g}]",
+                f"L = {slope:.6g} of the logit, at most {line.slope.upper:.4g}/(δ(1 − δ))", f"N = {h.bins}",
+            ],
+            predicted=(None, 1 + ATTAINED),
+            measured=certificate.upper / (slope * line.length / (8 * h.bins)),
+            tolerance=0.0,
+        )
+    ]  # fmt: skip
 
 
 # --- rates ----------------------------------------------------------------------------------------------

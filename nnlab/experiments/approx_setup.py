@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PlainValidator, PositiveFloat, WithJsonSchema, model_validator
 
-from nnlab.approximation.bins import Heights, bins_for, check_memory
+from nnlab.approximation.bins import NO_STEP, Heights, bins_for, check_memory
 from nnlab.approximation.targets import NAMED, ExpressionTarget, PointsTarget, Target, make_target
 from nnlab.config import Count, Distinct, Experiment, Section
 from nnlab.errors import InputError
@@ -94,11 +94,19 @@ class Config(Experiment):
     steepness: Steepness | None = Field(
         None, description="w of each step; if left out, what adds 5·10⁻¹⁰ of the error"
     )
-    activation: Literal["sigmoid", "tanh", "ripple", "step"] = "sigmoid"
+    activation: Literal["sigmoid", "tanh", "ripple", "step", "relu"] = Field(
+        "sigmoid", description="of the steps; hats are made of relu"
+    )
     output: Literal["identity", "sigmoid"] = "identity"
     lipschitz: PositiveFloat | None = Field(None, description="L; certified from the expression if left out")
     surface: Surface = Surface()
     sums: Sums = Sums()
+
+    @model_validator(mode="after")
+    def _steps_are_steps(self) -> "Config":
+        if self.activation == "relu" and self.construction != "hats":
+            raise ValueError(f"activation: relu: {NO_STEP}")
+        return self
 
     @model_validator(mode="after")
     def _interval_is_in_order(self) -> "Config":
@@ -138,8 +146,8 @@ class Line:
         target: f.
         interval: (a, b).
         slope: its Lipschitz constant.
-        logit_slope: that of σ⁻¹∘f where the output is a sigmoid, else None.
-        delta: δ, with f in [δ, 1 − δ]; None unless the output is a sigmoid.
+        logit_slope: that of σ⁻¹∘f; None where f leaves (0, 1).
+        delta: δ, with f in [δ, 1 − δ]; None where f leaves (0, 1).
         bins: the numbers of bins that are asked for.
     """
 
@@ -172,10 +180,13 @@ def build_line(config: Config, session: Session) -> Line | None:
             check_domain(target.graph, {target.variables[0]: interval})
     slope = _slope(target, interval, config.lipschitz)
     delta = logit_slope = None
-    if config.output == "sigmoid":
+    try:
         delta = _delta(target, interval)
         logit_slope = _logit_slope(target, interval, slope, delta)
-    bins = _bins(config, target, interval, logit_slope or slope)
+    except InputError:
+        if config.output == "sigmoid":
+            raise
+    bins = _bins(config, target, interval, logit_slope if config.output == "sigmoid" else slope)
     for n in bins:
         check_memory(2 * n if config.construction == "towers" else n)
     if not math.isfinite(slope.upper):
@@ -275,11 +286,14 @@ def _logit_slope(target: Target, interval: tuple[float, float], slope: Slope, de
     return Slope(min(upper, general), lower, "certified", place)
 
 
-def _bins(config: Config, target: Target, interval: tuple[float, float], slope: Slope) -> tuple[int, ...]:
+def _bins(
+    config: Config, target: Target, interval: tuple[float, float], slope: Slope | None
+) -> tuple[int, ...]:
     """What the config asks for: given numbers, or the one that ε needs and one more."""
     if config.epsilon is None:
         return tuple(config.bins or DEFAULT_BINS)
     low, high = interval
+    assert slope is not None
     if not math.isfinite(slope.upper):
         raise InputError(
             f"epsilon: {config.epsilon:g}: {target.text} has no bounded slope on [{low:g}, {high:g}]"
