@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from nnlab.approximation import enclosures
 from nnlab.approximation.boxes import certify_boxes, remainder
 from nnlab.approximation.enclosures import BoxNetwork, evaluation_error
 from nnlab.approximation.network import ACTIVATIONS, Network, Output
@@ -175,6 +176,35 @@ def test_a_restricted_network_stands_for_the_whole_one(
         assert (slope.lo <= gradient[:, i].numpy() + 1e-9).all()
         assert (gradient[:, i].numpy() - 1e-9 <= slope.hi).all()
         assert (slope.hi - slope.lo).max() < 1e-2 * max(1.0, np.abs(gradient.numpy()).max())
+
+
+@pytest.mark.parametrize("activation", SMOOTH)
+@pytest.mark.parametrize("shape", [[2, 12, 1], [2, 12, 8, 1], [2, 12, 8, 6, 1]], ids=str)
+def test_what_a_restricted_network_leaves_out_is_in_its_error(
+    shape: list[int], activation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Units count as constants that vary by a hundredth: the errors are large, and they are needed."""
+    monkeypatch.setattr(enclosures, "FIXED", 0.02)
+    network = random_network(shape, activation, scale=2.0)
+    rng, needed = np.random.default_rng(7), False
+    for _ in range(40):
+        lo = rng.uniform(-1, 1, 2)
+        hi = lo + 0.01
+        small = BoxNetwork.of(network).restricted(lo, hi)
+        x = lo + (hi - lo) * rng.random((40, 2))
+        leaf = torch.from_numpy(x).requires_grad_()
+        y = network(leaf)
+        (gradient,) = torch.autograd.grad(y.sum(), leaf)
+        found = np.column_stack([y.detach().numpy(), gradient.numpy()])
+        value, slopes = small.slopes(x, x)
+        low, high = (
+            np.column_stack([getattr(interval, end) for interval in (value, *slopes)]) for end in ("lo", "hi")
+        )
+        assert (low <= found).all()
+        assert (found <= high).all()
+        away = np.abs(found - (low + high) / 2).max(axis=0)
+        needed |= bool((away > 1e-4).all())
+    assert needed
 
 
 def test_evaluation_error_sees_what_a_steep_unit_loses() -> None:

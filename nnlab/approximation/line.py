@@ -28,7 +28,7 @@ Indices = NDArray[np.int64]
 
 U = 2.0**-53  # the unit roundoff of float64
 SATURATED = 38.0  # σ(−38) < 3.2e-17: beyond, σ is 0 or 1 to the last digit
-CELLS = 16_384  # looked at together: their numbers stay in the cache
+CELLS = 32_768  # looked at together: their numbers stay in the cache
 LIPSCHITZ = {"sigmoid": 0.25, "ripple": 1.25, "relu": 1.0, "step": 0.0}
 
 
@@ -177,6 +177,7 @@ class LineNetwork:
         if self._prefix_slope is not None:
             largest += float(np.abs(self._prefix_slope).max())
         self._steepest = float(self.w.max(initial=0.0))
+        self._alike = len(self.w) > 0 and self._steepest == float(self.w.min())
         self._farthest = float(np.abs(self.b).max(initial=0.0))
         self.error = (len(c) + 4) * eps * total * 1.01 + 8 * U * largest
         self.error += self._flat_error + self._merge_error * (
@@ -264,7 +265,9 @@ class LineNetwork:
             steep = self.slope + self._prefix_slope[first]
             for line, at in ((below_a, a), (above_a, a), (below_b, b), (above_b, b)):
                 line += steep * at
-        largest, z_error = 0.0, self._z_error(a, b)
+        z_error, largest = self._z_error(a, b), 0.0
+        if self._alike:  # a near unit steps within reach of its cell
+            largest = 1.01 * self._steepest * (self.reach + float((b - a).max(initial=0.0))) + 1.0
         count = int((last - first).max(initial=0))
         for column in range(count):
             unit = first + column
@@ -272,9 +275,9 @@ class LineNetwork:
             unit = np.minimum(unit, len(self.c) - 1)
             c, w = np.where(near, self.c[unit], 0.0), self.w[unit]
             z_a, z_b = w * a + self.b[unit], w * b + self.b[unit]
-            largest = max(
-                largest, float(np.abs(z_a[near]).max(initial=0)), float(np.abs(z_b[near]).max(initial=0))
-            )
+            if not self._alike:
+                ends = np.maximum(np.abs(z_a), np.abs(z_b))
+                largest = max(largest, float(ends.max(initial=0.0, where=near)))
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 wanted = slope / (c * w)
             unit_lines = _RELAX[self.kind](z_a, z_b, wanted, z_error)
@@ -350,7 +353,7 @@ def _relax_sigmoid(z_a: Array, z_b: Array, derivative: Array, z_error: float) ->
     """Chord and tangent; where a cell straddles the inflection at 0, the values at its ends."""
     s_a, s_b = sigmoid(z_a), sigmoid(z_b)
     right, left = z_a >= -z_error, z_b <= z_error  # beyond 0 by that much costs less than its square
-    root = np.sqrt(1 - 4 * np.clip(np.nan_to_num(derivative), 0.0, 0.25))
+    root = np.sqrt(1 - 4 * np.fmax(np.fmin(derivative, 0.25), 0.0))  # any number will do in place of NaN
     touch = np.clip((1 + np.where(right, root, -root)) / 2, s_a, s_b)
     touch = np.clip(touch, 1e-300, 1 - U)
     steep = touch * (1 - touch)
@@ -404,7 +407,8 @@ def strayed(f_a: Array, f_b: Array, h: Array, steep: Interval) -> Array:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         chord = np.clip((f_b - f_a) / h, steep.lo, steep.hi)
         reach = (steep.hi - chord) * (chord - steep.lo) / (steep.hi - steep.lo) * h
-    return np.where((h > 0) & (steep.hi > steep.lo), np.maximum(np.nan_to_num(reach, nan=np.inf), 0.0), 0.0)
+    reach[np.isnan(reach)] = np.inf  # a slope without bound
+    return np.where((h > 0) & (steep.hi > steep.lo), reach, 0.0)
 
 
 Relaxation = Callable[[Array, Array, Array, float], Lines]

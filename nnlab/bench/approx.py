@@ -1,6 +1,7 @@
 """`nnlab bench approx`: a million bins built, certified and drawn; values beside the dense network."""
 
 import inspect
+import os
 import statistics
 import tempfile
 from pathlib import Path
@@ -61,8 +62,15 @@ def bench_approx(pairs: int, reporter: Reporter) -> tuple[str, list[Row]]:
     Returns:
         The source of the other program, and a row per target, then one for the comparison.
     """
+    _free_to_move()
     rows = [_million(name, min(pairs, 7), reporter) for name in TARGETS]
     return inspect.getsource(dense), [*rows, _against_dense(min(pairs, 7), reporter)]
+
+
+def _free_to_move() -> None:
+    """OpenMP has bound this thread to one core, and the threads that it starts would stay there too."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
 def _million(name: str, repetitions: int, reporter: Reporter) -> Row:
