@@ -50,16 +50,17 @@ def long_values(network: Network, x: ArrayLike) -> tuple[Long, float]:
     points = np.asarray(x, np.longdouble)
     z = points[:, None] * w[:, 0].astype(np.longdouble) + b.astype(np.longdouble)
     with np.errstate(over="ignore", under="ignore"):
-        h = {
+        phi: dict[str, Callable[[], Long]] = {
             "sigmoid": lambda: 1 / (1 + np.exp(-z)),
             "tanh": lambda: np.tanh(z),
             "ripple": lambda: 1 / (1 + np.exp(-z)) + z * np.exp(-z * z),
             "relu": lambda: np.maximum(z, 0),
             "step": lambda: (z >= 0).astype(np.longdouble),
-        }[network.activation]()
-        y: Long = h @ c[0].astype(np.longdouble) + np.longdouble(c0[0])
+        }
+        h = phi[network.activation]()
+        y = np.asarray(h @ c[0].astype(np.longdouble) + np.longdouble(c0[0]), np.longdouble)
         if network.output_activation == "sigmoid":
-            y = 1 / (1 + np.exp(-y))
+            y = np.reciprocal(1 + np.exp(-y))
     size = float(np.abs(w).max() * np.abs(points).max() + np.abs(b).max()) + len(b) + 8
     return y, 8 * EPS * (size * float(np.abs(c).sum()) + abs(float(c0[0])) + 1)
 

@@ -77,6 +77,10 @@ def bins_for(lipschitz: float, epsilon: float, length: float = 1.0, heights: Hei
     if not (lipschitz >= 0 and math.isfinite(lipschitz)):
         raise InputError(f"lipschitz: {lipschitz:g} must be a number of at least 0")
     quotient = lipschitz * length / ((2 if heights == "midpoint" else 1) * epsilon)
+    if not math.isfinite(quotient):
+        raise InputError(
+            f"epsilon: {epsilon:g} is too small for lipschitz: {lipschitz:g}: no float64 counts the bins"
+        )
     return max(1, math.ceil(quotient * (1 - 1e-12)))
 
 
@@ -144,7 +148,7 @@ def build_bins(
     low, high = interval
     if bins < 1:
         raise InputError(f"bins: {bins} must be at least 1")
-    if not low < high:
+    if not (low < high and math.isfinite(high - low)):
         raise InputError(f"interval: ({low:g}, {high:g}) is empty or reversed; the first end must be smaller")
     check_memory(2 * bins if construction == "towers" else bins)
     borders = _borders(low, high, bins)
@@ -156,6 +160,8 @@ def build_bins(
     w = steepness_for(bins, high - low) if steepness is None else steepness
     if not w > 0:
         raise InputError(f"steepness: {w:g} must be greater than 0")
+    if math.isfinite(w) and not math.isfinite(4 * w * max(abs(low), abs(high), high - low)):
+        raise InputError(f"steepness: {w:g} overflows float64 on ({low:g}, {high:g}); use hard steps")
     if math.isinf(w) or activation == "step":
         activation, w = "step", 1.0
     at = borders[:-1] if heights == "left" else borders[:-1] + np.diff(borders) / 2

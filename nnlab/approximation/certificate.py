@@ -74,14 +74,18 @@ def certify(
         InputError: the interval is reversed, or network and target have different dimensions.
     """
     low, high = interval
-    if not low < high:
+    if not (low < high and np.isfinite(low) and np.isfinite(high)):
         raise InputError(f"interval: ({low:g}, {high:g}) is empty or reversed; the first end must be smaller")
     if network.inputs != target.dimension:
         raise InputError(
             f"the network has {network.inputs} inputs, but {target.text} has {target.dimension} variables"
         )
+    if not all(np.isfinite(part).all() for pair in network.weights() for part in pair):
+        return Certificate(0.0, np.inf, (low,) * network.inputs, np.inf, 0, False)  # nothing is known
     if network.inputs > 1 or len(network.layers) > 2:
-        return _over_boxes(network, target, interval, absolute, relative or 1e-2, max_boxes)
+        return _over_boxes(
+            network, target, interval, absolute, 1e-2 if relative is None else relative, max_boxes
+        )
     relative = 1e-9 if relative is None else relative
     if network.inputs > 1 or len(network.layers) > 2:
         return _over_boxes(network, target, interval, absolute, relative or 1e-2, max_boxes)
@@ -91,7 +95,7 @@ def certify(
     borders = error.borders(low, high)
     found = supremum(
         error.bound, borders[:-1, None], borders[1:, None],
-        absolute=max(absolute, 4 * error.rounding(low, high)), relative=relative, max_boxes=max_boxes,
+        absolute=max(absolute, 2 * error.rounding(low, high)), relative=relative, max_boxes=max_boxes,
     )  # fmt: skip
     return Certificate(
         lower=max(0.0, found.lower),

@@ -54,12 +54,13 @@ class Lines:
 
 @dataclass(frozen=True)
 class _Dense:
-    """Of the network as it stands: units, output bias, Σ|c|, and Σ|c| of units that are near at once."""
+    """Of the network as it stands: units, output bias, Σ|c|, Σ|c| of units near at once, the largest |b|."""
 
     units: int
     bias: float
     weight: float
     near: float
+    farthest: float
 
 
 class LineNetwork:
@@ -109,15 +110,20 @@ class LineNetwork:
             c, w, b = c[~flat], w[~flat], b[~flat]
         self.constant, self.slope = float(sum(constants)), float(sum(lines))
         self._sigmoid_output = network.output_activation == "sigmoid"
-        order = np.lexsort((w, -b / w))
+        turned = turned[~flat] if flat.any() else turned
+        order = np.lexsort((turned, w, -b / w))
         self.c, self.w, self.b = c[order], w[order], b[order]
         self.s = -self.b / self.w
         total = float(np.abs(self.c).sum())
         self._saturated = (
             SATURATED if tails <= 0 else min(SATURATED, max(1.0, math.log(max(total / tails, 1.0))))
         )
-        self._dense = _Dense(len(network.layers[0].bias), c0, np.abs(self.c).sum(), self._most_near())
-        self._merge()
+        idle = float(np.abs(network.weights()[-1][0][0][flat]).sum()) * (
+            2 if network.activation == "tanh" else 1
+        )
+        farthest = float(np.abs(bias).max()) * (2 if network.activation == "tanh" else 1)
+        self._dense = _Dense(len(bias), c0, total + idle, self._most_near() + idle, farthest)
+        self._merge(turned[order])
         self._prefixes()
 
     def _turn(
@@ -150,9 +156,14 @@ class LineNetwork:
         count = np.searchsorted(self.s, self.s + 2.01 * self.reach, "right") - np.arange(len(self.s))
         return min(float(np.abs(self.c).sum()), float(count.max(initial=0) * np.abs(self.c).max(initial=0)))
 
-    def _merge(self) -> None:
-        """Units with equal steps are one: where a tower ends the next begins."""
+    def _merge(self, turned: NDArray[np.bool_]) -> None:
+        """Units with equal steps are one: where a tower ends the next begins.
+
+        Hard steps that were turned round differ from others at the step itself.
+        """
         fresh = (np.diff(self.w, prepend=-1.0) != 0) | (np.diff(self.b, prepend=np.nan) != 0)
+        if self.kind == "step":
+            fresh |= np.diff(turned, prepend=turned[:1]) != 0
         first = np.flatnonzero(fresh)
         self._merge_error = 0.0
         if len(first) == len(self.c):
@@ -181,7 +192,7 @@ class LineNetwork:
         self._farthest = float(np.abs(self.b).max(initial=0.0))
         self.error = (len(c) + 4) * eps * total * 1.01 + 8 * U * largest
         self.error += self._flat_error + self._merge_error * (
-            1 + self._farthest if self.kind == "relu" else 1
+            self._steepest + self._farthest if self.kind == "relu" else 1
         )
         self._sums = largest
         self._weight = float(np.abs(self.c).sum())
@@ -201,7 +212,7 @@ class LineNetwork:
         is saturated; a sum of H products by at most (H + 3)u Σ|cᵢφᵢ|, in whatever order (Higham 2002,
         "Accuracy and stability of numerical algorithms", ch. 3).
         """
-        z = self._steepest * x + self._farthest
+        z = self._steepest * x + self._dense.farthest
         size = z if self.kind == "relu" else 1.25
         of_units = self._dense.near * (LIPSCHITZ[self.kind] * 2 * U * z + 8 * U * size)
         of_sum = (self._dense.units + 3) * U * (self._dense.weight * size + abs(self._dense.bias))
@@ -247,6 +258,8 @@ class LineNetwork:
 
     def values(self, x: Array) -> Array:
         """(n,) points to (n,) values of the network, to within its own rounding; local, so fast."""
+        if self.kind == "step" and not self._sigmoid_output:  # at a step, the value on its right
+            return np.asarray(self.constant + self._prefix[np.searchsorted(self.s, x, "right")])
         lines = self.lines(x, x)
         middle: Array = (lines.below_a + lines.above_a) / 2
         return middle
@@ -301,6 +314,8 @@ class LineNetwork:
             largest: |z| of one of them, at most.
         """
         x = max(1.0, float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
+        if self.kind != "relu":
+            x = 1.0  # only lines grow with x
         near = min(self._weight, count * self._largest)
         z_error = self._z_error(a, b)
         tails = 0.0 if self.kind in ("relu", "step") else self._weight * _tail(self.kind, self._saturated)

@@ -1,5 +1,6 @@
 """The networks of this chapter: real modules in float64, with weights set by formula or by training."""
 
+import hashlib
 import io
 from collections.abc import Sequence
 from itertools import pairwise
@@ -146,10 +147,19 @@ def network_bytes(network: Network) -> bytes:
             "activation": network.activation,
             "output": network.output_activation,
             "model": network.state_dict(),
+            "sha256": _digest(network),
         },
         buffer,
     )
     return buffer.getvalue()
+
+
+def _digest(network: Network) -> str:
+    """Of all weights: torch does not notice a flipped bit in them."""
+    content = hashlib.sha256()
+    for w, b in network.weights():
+        content.update(np.ascontiguousarray(w).tobytes() + b.tobytes())
+    return content.hexdigest()
 
 
 def load_network(path: str | Path) -> Network:
@@ -162,9 +172,12 @@ def load_network(path: str | Path) -> Network:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         network = Network(content["inputs"], content["hidden"], content["activation"], content["output"])
         network.load_state_dict(content["model"])
+        if _digest(network) != content["sha256"]:
+            raise ValueError("the weights are not those that were saved")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = "".join(character for character in reason if character.isprintable())
         raise InputError(f"{path}: is damaged or no network of nnlab approx ({reason[:200]})") from None
     return network

@@ -117,11 +117,16 @@ class PointsTarget:
 
     def slopes(self, lo: Array, hi: Array) -> tuple[Interval, tuple[Interval, ...]]:
         """Of cells in one piece by its line; of wider ones by all pieces that they touch."""
-        a, b = lo[:, 0], hi[:, 0]
+        a, b = np.clip(lo[:, 0], self.x[0], self.x[-1]), np.clip(hi[:, 0], self.x[0], self.x[-1])
         first = np.clip(np.searchsorted(self.x, a, "right") - 1, 0, len(self.x) - 2)
         last = np.maximum(np.clip(np.searchsorted(self.x, b, "left") - 1, 0, len(self.x) - 2), first)
         pieces = self._pieces()
         steep = Interval(_over(np.minimum, pieces.lo, first, last), _over(np.maximum, pieces.hi, first, last))
+        beyond = (lo[:, 0] < self.x[0]) | (hi[:, 0] > self.x[-1])  # where the curve goes on level
+        steep = Interval(
+            np.where(beyond, np.minimum(steep.lo, 0.0), steep.lo),
+            np.where(beyond, np.maximum(steep.hi, 0.0), steep.hi),
+        )
         left, right = self._line(a, first, pieces), self._line(b, last, pieces)
         inner = last > first
         low, high = np.minimum(left.lo, right.lo), np.maximum(left.hi, right.hi)
@@ -209,9 +214,9 @@ def read_points(path: str) -> PointsTarget:
             ]
     except FileNotFoundError:
         raise InputError(f"target: {path}: no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, RuntimeError, ValueError, csv.Error) as error:  # RuntimeError: ~ of an unknown user
         raise InputError(f"target: {path}: cannot be read: {error}") from None
-    if rows and all(_number(cell) is None for cell in rows[0][1]):
+    if rows and not any(_is_number(cell) for cell in rows[0][1]):
         rows = rows[1:]  # a header
     points = sorted(_point(path, number, row) for number, row in rows)
     if len(points) < 2:
@@ -230,6 +235,14 @@ def _point(path: str, line: int, row: Sequence[str]) -> tuple[float, float]:
             f"target: {path}, line {line}: {','.join(row)[:80]}: must be two finite numbers, x,y"
         )
     return numbers[0], numbers[1]  # type: ignore[return-value]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(text: str) -> float | None:

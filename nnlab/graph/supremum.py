@@ -67,7 +67,6 @@ def supremum(
     """
     best, at, settled, boxes = -np.inf, lo[0], -np.inf, 0
     ceiling = np.full(len(lo), np.inf)  # what is known from the box that a box was split from
-    complete = True
     while len(lo):
         lower, upper, where = _bounded(bound, lo, hi)
         upper = np.minimum(upper, ceiling)
@@ -75,22 +74,25 @@ def supremum(
         found = int(np.argmax(lower))
         if lower[found] > best:
             best, at = float(lower[found]), where[found]
-        enough = best + max(absolute, relative * abs(best)) if np.isfinite(best) else best
-        is_open = ~(upper <= enough)
+        is_open = ~((upper <= _enough(best, absolute, relative)) & np.isfinite(upper))
         settled = max(settled, float(upper[~is_open].max(initial=-np.inf)))
         lo, hi, ceiling = lo[is_open], hi[is_open], upper[is_open]
         splits = _splits(lo, hi)
-        stuck = ~splits.possible
         over = boxes + 2 * len(lo) > max_boxes
-        if stuck.any() or (over and len(lo)):
-            complete = False
-            left = ceiling if over else ceiling[stuck]
-            settled = max(settled, float(left.max()))
-            if over:
-                break
+        left = ceiling if over else ceiling[~splits.possible]
+        settled = max(settled, float(left.max(initial=-np.inf)))
+        if over:
+            break
         lo, hi = splits.apply(lo, hi)
         ceiling = np.tile(ceiling[splits.possible], 2)
-    return Supremum(best, max(settled, best), at, boxes, complete)
+    upper_bound = max(settled, best)
+    complete = bool(np.isfinite(upper_bound) and upper_bound <= _enough(best, absolute, relative))
+    return Supremum(best, upper_bound, at, boxes, complete)
+
+
+def _enough(best: float, absolute: float, relative: float) -> float:
+    """The upper bound that is good enough where `best` is reached."""
+    return best + max(absolute, relative * abs(best)) if np.isfinite(best) else best
 
 
 def _bounded(bound: Bound, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
