@@ -50,7 +50,7 @@ def long_values(network: Network, x: ArrayLike) -> tuple[Long, float]:
     points = np.asarray(x, np.longdouble)
     z = points[:, None] * w[:, 0].astype(np.longdouble) + b.astype(np.longdouble)
     with np.errstate(over="ignore", under="ignore"):
-        phi: dict[str, Callable[[], Long]] = {
+        phi: dict[str, Callable[[], Any]] = {
             "sigmoid": lambda: 1 / (1 + np.exp(-z)),
             "tanh": lambda: np.tanh(z),
             "ripple": lambda: 1 / (1 + np.exp(-z)) + z * np.exp(-z * z),
@@ -103,7 +103,7 @@ UNARY: dict[str, Function] = {
     "cos({})": np.cos,
     "tanh({})": np.tanh,
     "abs({})": np.abs,
-    "sigmoid({})": lambda u: np.reciprocal(1 + np.exp(-u)),
+    "sigmoid({})": lambda u: np.longdouble(0.5) * (1 + np.tanh(np.longdouble(0.5) * u)),
     "exp(-abs({}))": lambda u: np.exp(-np.abs(u)),
     "exp(sin({}))": lambda u: np.exp(np.sin(u)),
     "(0.5*{})^2": lambda u: np.square(np.longdouble(0.5) * u),
@@ -306,6 +306,23 @@ def test_lines_bracket_any_network(
                 value = exact_value(network, mp.mpf(a[i]) * (1 - t) + mp.mpf(b[i]) * t)
                 assert mp.mpf(found.below_a[i]) * (1 - t) + mp.mpf(found.below_b[i]) * t <= value
                 assert value <= mp.mpf(found.above_a[i]) * (1 - t) + mp.mpf(found.above_b[i]) * t
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "ripple"])
+@pytest.mark.parametrize("tails", [1e-9, 1e-4, 1e-1])
+def test_lines_account_for_the_tails_that_they_leave_out(activation: str, tails: float) -> None:
+    """Units that count as saturated early, one to fifteen steps away: off by more than rounding, by less
+    than the room that is left for them.
+    """
+    histogram = build_bins(make_target("x"), 16, steepness=160.0, activation=activation)
+    x = np.linspace(0, 1, 4001)
+    values, _ = long_values(histogram.network, x)
+    exact = LineNetwork(histogram.network).lines(x, x)
+    found = LineNetwork(histogram.network, tails).lines(x, x)
+    assert np.all((found.below_a <= values) & (values <= found.above_a))
+    middle = (found.below_a + found.above_a) / 2
+    assert np.abs(middle - values).max() > 100 * (exact.above_a - exact.below_a).max()
+    assert (found.above_a - found.below_a).max() <= 2.5 * tails  # the ripple has its wave beside
 
 
 def largest_error(network: Network, f: Function, interval: tuple[float, float]) -> float:
