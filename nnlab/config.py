@@ -93,14 +93,31 @@ class DataSection(Section):
     standardize: bool = True
 
 
-class DigitsData(DataSection):
+class AugmentationSection(Section):
+    """Random changes of the training images, drawn anew every epoch. Other images are never changed."""
+
+    flip: Literal["none", "random", "alternating"] = Field(
+        "none", description="left to right: a coin each epoch, or one coin and then every other epoch"
+    )
+    crop: int = Field(0, ge=0, le=64, description="a window moved by at most so many pixels, reflected")
+    cutout: int = Field(0, ge=0, le=1024, description="side of a square that is set to the mean colour")
+
+
+class ImageSection(DataSection):
+    """Images. `shuffle_pixels` applies one permutation, drawn from `split_seed`, to the places of all."""
+
+    shuffle_pixels: bool = False
+    augmentation: AugmentationSection = AugmentationSection()
+
+
+class DigitsData(ImageSection):
     """scikit-learn's 1,797 handwritten digits, 8 × 8 grey pixels, 10 classes."""
 
     name: Literal["digits"]
     test: float = Field(0.2, gt=0, lt=1)
 
 
-class TorchvisionData(DataSection):
+class TorchvisionData(ImageSection):
     """A published image set with its own test split, read through torchvision."""
 
     name: Literal["mnist", "fashion_mnist", "cifar10"]
@@ -108,12 +125,13 @@ class TorchvisionData(DataSection):
     download: bool = False
 
 
-class ImageFolderData(DataSection):
+class ImageFolderData(ImageSection):
     """`root/train/CLASS/*.png|jpg` and `root/test/CLASS/*.png|jpg`, all of one size."""
 
     name: Literal["image_folder"]
     root: PathText | None = None
     channels: Literal[1, 3] = 3
+    skip_unreadable: bool = Field(False, description="count files that cannot be read, and go on")
 
 
 class CsvData(DataSection):
@@ -203,13 +221,32 @@ class MLPModel(Section):
 
 
 class CNNModel(Section):
-    """Blocks of 3 × 3 convolution, activation and 2 × 2 max-pooling, then one linear layer."""
+    """Blocks of convolution, activation and 2 × 2 max-pooling, then one linear layer."""
 
     name: Literal["cnn"]
     channels: list[Count] = Field([16, 32], min_length=1)
+    kernel: int = Field(3, ge=1, le=64, description="side of a filter, in pixels")
+    padding: int | None = Field(None, ge=0, le=64, description="zeros around a map; left out, (kernel − 1)/2")
     activation: ActivationName = "relu"
     pieces: int = Field(2, ge=2, le=1000, description="linear pieces of a maxout unit")
     bias: bool = True
+    batch_norm: bool = False
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of the last maps' values that is set to 0")
+
+    @model_validator(mode="after")
+    def _padding_keeps_the_size_of_odd_kernels_only(self) -> "CNNModel":
+        if self.padding is None and self.kernel % 2 == 0:
+            raise ValueError(
+                f"model.padding: give one: no padding keeps a map's size for kernel: {self.kernel}"
+            )
+        return self
+
+
+class SpeedCNNModel(Section):
+    """A network made to be trained fast: whitened patches, three blocks of two convolutions, a scaled head."""
+
+    name: Literal["speed_cnn"]
+    channels: list[Count] = Field([64, 256, 256], min_length=3, max_length=3)
 
 
 def _factory(value: str) -> str:
@@ -226,7 +263,7 @@ class CustomModel(Section):
     arguments: dict[str, JsonValue] = {}
 
 
-Model = Annotated[MLPModel | CNNModel | CustomModel, Field(discriminator="name")]
+Model = Annotated[MLPModel | CNNModel | SpeedCNNModel | CustomModel, Field(discriminator="name")]
 
 
 class Regularization(Section):
@@ -327,12 +364,16 @@ class AdamWOptimizer(AdamOptimizer):
 
 
 class MuonOptimizer(OptimizerSection):
-    """Muon for weight matrices, SGD with Nesterov momentum and step size `other_lr` for the rest."""
+    """Muon for weight matrices and filters, SGD with Nesterov momentum for the rest."""
 
     name: Literal["muon"]
     lr: StepSize = 0.02
     momentum: float = Field(0.95, ge=0, lt=1)
-    other_lr: StepSize = 0.01
+    newton_schulz_steps: int = Field(5, ge=1, le=99)
+    unit_filters: bool = Field(False, description="filters keep the norm √maps, for those before batch norm")
+    other_lr: StepSize = Field(0.01, description="step size of what is no matrix")
+    other_momentum: float | None = Field(None, ge=0, lt=1, description="left out, momentum")
+    head_lr: StepSize | None = Field(None, description="the last layer by SGD with this step size")
 
 
 class LBFGSOptimizer(OptimizerSection):
@@ -366,6 +407,12 @@ class Hardware(Section):
 class Training(Hardware):
     epochs: Count = 30
     compile: bool = False
+    micro_batch: Count | None = Field(
+        None, description="examples at a time within a step; batch norm counts these alone"
+    )
+    test_time_augmentation: Literal["none", "mirror", "mirror_and_shift"] = Field(
+        "none", description="a second column of accuracies, from scores averaged over changed images"
+    )
     patience: Count | None = Field(None, description="early stopping: epochs without a better one")
     evaluate_every: Count = Field(1, description="epochs between two looks at the validation set")
     checkpoint_seconds: NonNegativeFloat = 15.0

@@ -1,5 +1,6 @@
 """Networks of bins and hats against their formulas, the theorem on steepness, and files of networks."""
 
+import io
 import math
 import os
 import pickle
@@ -413,13 +414,14 @@ def test_several_hidden_layers_come_back_as_well(tmp_path: Path) -> None:
 
 
 def content(**changes: Any) -> dict[str, Any]:
-    network = build_bins(make_target("sine"), 4).network
-    whole = {"inputs": 1, "hidden": [3], "activation": "sigmoid", "output": "identity"}
-    return {
-        key: value
-        for key, value in {**whole, "model": network.state_dict(), **changes}.items()
-        if value is not None
-    }
+    """What a file of three units holds, with changes; None leaves a part out."""
+    raw = network_bytes(build_bins(make_target("sine"), 4).network)
+    whole = torch.load(io.BytesIO(raw), weights_only=True)
+    return {key: value for key, value in {**whole, **changes}.items() if value is not None}
+
+
+def test_the_content_that_is_changed_below_is_right_as_it_is(tmp_path: Path) -> None:
+    assert load_network(saved(tmp_path, content())).hidden_units == 3
 
 
 WRONG = {

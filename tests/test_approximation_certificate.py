@@ -308,6 +308,31 @@ def test_lines_bracket_any_network(
                 assert value <= mp.mpf(found.above_a[i]) * (1 - t) + mp.mpf(found.above_b[i]) * t
 
 
+@pytest.mark.parametrize("output", ["identity", "sigmoid"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_lines_bracket_a_single_unit_over_cells_of_every_length(activation: str, output: Output) -> None:
+    """Cells left and right of the step and across it, long ones and short ones, and many points in each."""
+    lengths, starts = np.array([1e-6, 1e-3, 0.05, 0.4, 1.0, 3.0, 9.0]), np.linspace(-7, 5, 97)
+    a, length = (grid.ravel() for grid in np.meshgrid(starts, lengths))
+    t = np.linspace(0, 1, 25)
+    b = a + length
+    x = a.astype(np.longdouble)[:, None] + (b.astype(np.longdouble) - a)[:, None] * t
+    for w, bias, c in ((1.0, 0.0, 1.0), (1.0, 0.3, -2.0), (-1.5, 0.2, 1.0), (-1.0, -0.1, -1.0)):
+        network = line_network([w], [bias], [c], 0.25, activation, output)
+        values, room = long_values(network, x.ravel())
+        y = values.reshape(x.shape)
+        for slope in (0.0, 0.1, -0.1, 0.22, -0.22, 1.0, -1.0):
+            found = LineNetwork(network).lines(a, b, np.full(len(a), slope))
+            below = found.below_a[:, None] * (1 - t) + found.below_b[:, None] * t
+            above = found.above_a[:, None] * (1 - t) + found.above_b[:, None] * t
+            assert np.all(below - room <= y)
+            assert np.all(y <= above + room)
+            if activation in ("sigmoid", "tanh", "ripple"):
+                # one order better than constants, away from the inflection: |φ''|w² ≤ 5
+                short = (length < 0.01) & (np.abs(a * w + bias) > 0.02)
+                assert np.all((above - below)[short] <= 12 * length[short, None] ** 2 + 1e-11)
+
+
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "ripple"])
 @pytest.mark.parametrize("tails", [1e-9, 1e-4, 1e-1])
 def test_lines_account_for_the_tails_that_they_leave_out(activation: str, tails: float) -> None:
@@ -408,6 +433,27 @@ def test_evaluation_counts_units_without_a_step() -> None:
             mp.mpf(float(network(torch.zeros(1, 1, dtype=torch.float64)))) - exact_value(network, mp.mpf(0))
         )
         assert off <= LineNetwork(network).evaluation_error(0.0)
+
+
+def test_lines_allow_for_the_enclosure_of_units_without_a_step() -> None:
+    """Far out, the sigmoid's tangent is less than the room that other units leave."""
+    network = line_network([0.0, 1.0], [140.0, 0.0], [1.0, 1e-3], -1.0, "sigmoid")
+    x = np.linspace(-1, 1, 9)
+    with mp.workdps(60):
+        found = LineNetwork(network).lines(x, x)
+        for i, point in enumerate(x):
+            assert found.below_a[i] <= exact_value(network, mp.mpf(point)) <= found.above_a[i]
+
+
+def test_evaluation_counts_the_rounding_of_a_long_sum() -> None:
+    """Thousands of hard steps that are all 1: what is left is the sum of their weights."""
+    rng = np.random.default_rng(0)
+    c = rng.uniform(0.05, 0.15, 20_000)
+    network = line_network(np.ones(len(c)), rng.uniform(1, 2, len(c)), c, 0.0, "step")
+    with torch.no_grad():
+        computed = float(network(torch.zeros(1, 1, dtype=torch.float64)))
+    off = abs(float(Fraction(computed) - sum(map(Fraction, c.tolist()))))
+    assert 0 < off <= LineNetwork(network).evaluation_error(0.0) < 1e-7
 
 
 def test_local_values_equal_the_dense_network_at_ten_thousand_bins() -> None:
@@ -594,6 +640,11 @@ def test_no_histogram_is_below_the_bound_that_is_said_to_hold_for_all(text: str)
         found = histogram_lower_bound(target, borders)
         assert found <= best
         assert bins < 20 or found >= 0.5 * best
+
+
+def test_the_bound_for_all_histograms_looks_into_the_middle_of_a_bin() -> None:
+    """|x − ½| is ½ at both ends of a single bin and 0 between: no height is closer than ¼."""
+    assert histogram_lower_bound(make_target("abs(x - 0.5)"), [0.0, 1.0]) == pytest.approx(0.25, rel=1e-12)
 
 
 def test_a_million_bins_in_less_than_a_gigabyte() -> None:

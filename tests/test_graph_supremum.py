@@ -88,6 +88,9 @@ def test_a_negative_supremum() -> None:
     found = supremum(bound_of(lambda x: bell(x) - 3, 1.0), *box([0.0], [1.0]), absolute=1e-6)
     assert found.complete
     assert -2 - 1e-6 <= found.lower <= -2 <= found.upper <= -2 + 1e-6
+    rough = supremum(bound_of(lambda x: bell(x) - 3, 1.0), *box([0.0], [1.0]), relative=0.01)
+    assert rough.complete
+    assert rough.boxes < found.boxes
 
 
 @given(
