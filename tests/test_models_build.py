@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnlab.config import CNNModel, CustomModel, MLPModel
+from nnlab.config import CNNModel, CustomModel, MLPModel, SpeedCNNModel
 from nnlab.errors import InputError
-from nnlab.models import CNN, MLP, ScaledLinear, build_model
+from nnlab.models import CNN, MLP, ScaledLinear, SpeedCNN, build_model
 from nnlab.models.custom import load_factory
 
 MODULE = """
@@ -85,9 +85,33 @@ def test_cnn_section() -> None:
     assert torch.equal(model(x), twin(x))
 
 
-def test_cnn_needs_images() -> None:
-    section = CNNModel.model_validate({"name": "cnn"})
-    with pytest.raises(InputError, match=r"cnn needs images of shape \(channels, height, width\).*\(2,\)"):
+def test_cnn_section_with_every_option() -> None:
+    options = {"kernel": 5, "padding": 1, "bias": False, "batch_norm": True, "dropout": 0.5}
+    section = CNNModel.model_validate({"name": "cnn", "channels": [4], **options})
+    model = build_model(section, input_shape=(1, 9, 9), outputs=3, generator=seeded())
+    twin = CNN((1, 9, 9), [4], 3, generator=seeded(), **options)  # type: ignore[arg-type]
+    assert str(model) == str(twin)
+    assert model.convolutions[0].kernel_size == (5, 5)
+    x = torch.randn(4, 1, 9, 9, generator=seeded(1))
+    assert torch.equal(model.eval()(x), twin.eval()(x))
+
+
+def test_speed_cnn_section() -> None:
+    section = SpeedCNNModel.model_validate({"name": "speed_cnn", "channels": [8, 8, 8]})
+    images = torch.randn(30, 3, 12, 12, generator=seeded(2))
+    arguments = {"input_shape": (3, 12, 12), "outputs": 4, "examples": images}
+    model = build_model(section, generator=seeded(), **arguments)  # type: ignore[arg-type]
+    twin = SpeedCNN(channels=[8, 8, 8], generator=seeded(), **arguments)  # type: ignore[arg-type]
+    assert torch.equal(model.eval()(images), twin.eval()(images))
+    with pytest.raises(InputError, match="speed_cnn starts from training images"):
+        build_model(section, generator=seeded(), **arguments | {"examples": None})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("section", [CNNModel(name="cnn"), SpeedCNNModel(name="speed_cnn")])
+def test_cnns_need_images(section: CNNModel | SpeedCNNModel) -> None:
+    with pytest.raises(
+        InputError, match=rf"{section.name} needs images of shape \(channels, height, width\).*\(2,\)"
+    ):
         build_model(section, input_shape=(2,), outputs=2, generator=seeded())
 
 

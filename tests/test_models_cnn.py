@@ -1,60 +1,51 @@
-"""The convolutional network against scipy's correlation, pooling by hand, and torch's own sizes."""
+"""The convolutional network against scipy's correlation, pooling, batch norm and dropout by hand."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 from scipy.signal import correlate2d
-from torch.nn import functional as F
 
 from nnlab.errors import InputError
 from nnlab.models import CNN, get_activation
-from nnlab.models.cnn import conv_output_size, pool_output_size
 
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@settings(max_examples=60, deadline=None)
-@given(size=st.integers(1, 12), kernel=st.integers(1, 5), padding=st.integers(0, 3), stride=st.integers(1, 4))
-def test_conv_output_size_is_torchs(size: int, kernel: int, padding: int, stride: int) -> None:
-    assume(size + 2 * padding >= kernel)
-    image, filter_ = torch.zeros(1, 1, size), torch.zeros(1, 1, kernel)
-    expected = F.conv1d(image, filter_, padding=padding, stride=stride).shape[-1]
-    assert conv_output_size(size, kernel, padding, stride) == expected
+Numbers = np.ndarray
 
 
-@settings(max_examples=60, deadline=None)
-@given(size=st.integers(1, 12), kernel=st.integers(1, 5), stride=st.none() | st.integers(1, 4))
-def test_pool_output_size_is_torchs(size: int, kernel: int, stride: int | None) -> None:
-    assume(size >= kernel)
-    expected = F.max_pool1d(torch.zeros(1, 1, size), kernel, stride).shape[-1]
-    assert pool_output_size(size, kernel, stride=stride) == expected
-
-
-def by_hand(image: np.ndarray, filters: np.ndarray, bias: np.ndarray, pieces: int) -> np.ndarray:
-    """One block on one image (C, H, W): correlation with zeros outside, ReLU or maxout, 2 × 2 maxima."""
-    maps = np.stack(
-        [
-            sum(correlate2d(channel, kernel, mode="same") for channel, kernel in zip(image, f, strict=True))
-            + b
-            for f, b in zip(filters, bias, strict=True)
-        ]
+def correlated(image: Numbers, filters: Numbers, padding: int = 1) -> Numbers:
+    """One activation map per filter (C, k, k), from an image (C, H, W) with zeros around it."""
+    padded = np.pad(image, ((0, 0), (padding, padding), (padding, padding)))
+    return np.stack(
+        [sum(correlate2d(c, k, mode="valid") for c, k in zip(padded, f, strict=True)) for f in filters]
     )
+
+
+def activated_and_pooled(maps: Numbers, pieces: int = 1) -> Numbers:
+    """ReLU or maxout, then 2 × 2 maxima; an odd last row or column is left out."""
     if pieces == 1:
         maps = np.maximum(0, maps)
     else:
         maps = np.stack([maps[i : i + pieces].max(axis=0) for i in range(0, len(maps), pieces)])
-    height, width = maps.shape[1] // 2, maps.shape[2] // 2  # an odd last row or column is left out
+    height, width = maps.shape[1] // 2, maps.shape[2] // 2
     pooled = np.empty((len(maps), height, width))
     for i in range(height):
         for j in range(width):
             pooled[:, i, j] = maps[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].max(axis=(1, 2))
     return pooled
+
+
+def block(image: Numbers, filters: Numbers, bias: Numbers, pieces: int = 1, padding: int = 1) -> Numbers:
+    return activated_and_pooled(correlated(image, filters, padding) + bias[:, None, None], pieces)
+
+
+def numbers(model: CNN) -> list[Numbers]:
+    return [p.detach().numpy() for p in model.parameters()]
 
 
 @pytest.mark.parametrize(("activation", "pieces"), [("relu", 1), ("maxout", 3)])
@@ -66,10 +57,80 @@ def test_two_blocks_by_hand(activation: str, pieces: int, size: tuple[int, int])
             convolution.bias.normal_(generator=seeded(1))
     images = torch.randn(2, 2, *size, dtype=torch.float64, generator=seeded(2))
     scores = model(images).detach().numpy()
-    f1, b1, f2, b2, w, b = (p.detach().numpy() for p in model.parameters())
+    f1, b1, f2, b2, w, b = numbers(model)
     for image, score in zip(images.numpy(), scores, strict=True):
-        features = by_hand(by_hand(image, f1, b1, pieces), f2, b2, pieces)
+        features = block(block(image, f1, b1, pieces), f2, b2, pieces)
         np.testing.assert_allclose(score, w @ features.ravel() + b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("kernel", "padding", "side"), [(5, 0, 1), (5, None, 4), (4, 2, 5), (1, 1, 5)])
+def test_other_filters_by_hand(kernel: int, padding: int | None, side: int) -> None:
+    """17 pixels become (17 + 2·padding − kernel + 1)//2, and these likewise the side that is left."""
+    arguments = {"kernel": kernel, "padding": padding, "bias": False, "generator": seeded()}
+    model = CNN((1, 17, 17), [3, 2], 4, **arguments).double()  # type: ignore[arg-type]
+    image = torch.randn(1, 1, 17, 17, dtype=torch.float64, generator=seeded(2))
+    f1, f2, w = numbers(model)
+    around = 2 if padding is None else padding
+    features = block(
+        block(image[0].numpy(), f1, np.zeros(3), padding=around), f2, np.zeros(2), padding=around
+    )
+    assert features.shape == (2, side, side)
+    np.testing.assert_allclose(model(image)[0].detach().numpy(), w @ features.ravel(), rtol=1e-10)
+
+
+def test_batch_norm_by_hand() -> None:
+    """Maps are standardized over examples and places; in evaluation, by running means of what was seen."""
+    model = CNN((2, 6, 6), [3], 4, batch_norm=True, generator=seeded()).double()
+    assert [tuple(p.shape) for p in model.parameters()] == [(3, 2, 3, 3), (3,), (3,), (4, 27), (4,)]
+    assert model.convolutions[0].bias is None  # the shift of the norm is the bias
+    norm = model.norms[0]
+    with torch.no_grad():
+        norm.weight.uniform_(generator=seeded(1))
+        norm.bias.normal_(generator=seeded(2))
+    images = torch.randn(5, 2, 6, 6, dtype=torch.float64, generator=seeded(3))
+    filters, scale, shift, w, b = numbers(model)
+    maps = np.stack([correlated(image, filters) for image in images.numpy()])
+    mean, variance = maps.mean((0, 2, 3)), maps.var((0, 2, 3))
+
+    def scores(mean: Numbers, variance: Numbers) -> Numbers:
+        each = [x[:, None, None] for x in (mean, variance, scale, shift)]
+        normed = (maps - each[0]) / np.sqrt(each[1] + norm.eps) * each[2] + each[3]
+        return np.stack([w @ activated_and_pooled(m).ravel() + b for m in normed])
+
+    np.testing.assert_allclose(model(images).detach().numpy(), scores(mean, variance), rtol=1e-10)
+    running = 0.9 + 0.1 * variance * maps[:, 0].size / (maps[:, 0].size - 1)
+    model.eval()
+    np.testing.assert_allclose(model(images).detach().numpy(), scores(0.1 * mean, running), rtol=1e-10)
+
+
+def test_dropout_keeps_the_mean_and_is_off_in_evaluation() -> None:
+    model = CNN((1, 4, 4), [8], 3, dropout=0.25, generator=seeded()).double()
+    image = torch.randn(1, 1, 4, 4, dtype=torch.float64, generator=seeded(1))
+    images = image.expand(20_000, -1, -1, -1)
+    plain = CNN((1, 4, 4), [8], 3, generator=seeded()).double()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        scores = model(images)
+        again = model(images[:5])
+        torch.manual_seed(0)
+        assert torch.equal(model(images), scores)  # torch's own generator draws, as checkpoints expect
+        assert not torch.equal(again, scores[:5])
+        expected = plain(image)
+        # each of the F features counts h/0.75 with probability 0.75, else 0: variance Σ (w h)²/3
+        features = plain.pools[0](plain.activations[0](plain.convolutions[0](image))).flatten()
+        deviation = ((plain.output.weight * features).square().sum(1) / 3).sqrt()
+        assert torch.allclose(scores.std(0), deviation, rtol=0.03)
+        assert bool(((scores.mean(0) - expected).abs() < 5 * deviation / math.sqrt(20_000)).all())
+        assert torch.equal(model.eval()(image), expected)
+
+
+def test_channels_last_changes_no_value() -> None:
+    """The order of the images in memory is not the images."""
+    model = CNN((3, 8, 8), [4, 5], 3, generator=seeded()).double()
+    images = torch.randn(2, 3, 8, 8, dtype=torch.float64, generator=seeded(1))
+    last = images.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(model(last), model(images), rtol=1e-12, atol=1e-12)
+    assert model.convolutions[1].weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_initial_variances_count_nine_weights_per_input_map() -> None:
@@ -99,14 +160,31 @@ def test_smallest_image_that_three_blocks_take() -> None:
     assert CNN((1, 8, 15), [2, 2, 2], 3, generator=seeded())(torch.zeros(2, 1, 8, 15)).shape == (2, 3)
 
 
-def test_stack_that_shrinks_the_image_away() -> None:
+def refusal(shape: tuple[int, int, int], channels: list[int], **arguments: int) -> str:
     with pytest.raises(InputError) as caught:
-        CNN((1, 8, 12), [4, 4, 4, 4], 10, generator=seeded())
-    message = str(caught.value)
-    assert message.startswith(
-        "model.channels: [4, 4, 4, 4]: the 2 × 2 pooling of block 4 does not fit on a map"
+        CNN(shape, channels, 10, generator=seeded(), **arguments)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def test_pooling_that_shrinks_the_image_away() -> None:
+    message = refusal((1, 8, 12), [4, 4, 4, 4])
+    assert message == (
+        "model.channels: [4, 4, 4, 4]: the 2 × 2 pooling of block 4 shrinks a map of 1 × 1 to 0 × 0 "
+        "(8 × 12 → 4 × 6 → 2 × 3 → 1 × 1); give at most 3 blocks for these images, or more model.padding"
     )
-    assert "of 1 × 1 (8 × 12 → 4 × 6 → 2 × 3 → 1 × 1); give at most 3 blocks" in message
+
+
+def test_convolution_that_shrinks_the_image_away() -> None:
+    message = refusal((1, 9, 30), [4, 4], kernel=5, padding=0)
+    assert "the 5 × 5 convolution of block 2 shrinks a map of 2 × 13 to 0 × 9" in message
+    assert "(9 × 30 → 5 × 26 → 2 × 13); give at most 1 blocks" in message
+    message = refusal((1, 3, 3), [4], kernel=5, padding=0)
+    assert "the 5 × 5 convolution of block 1 shrinks a map of 3 × 3 to 0 × 0 (3 × 3)" in message
+    assert "give a smaller model.kernel" in message
+
+
+def test_even_kernel_needs_a_padding() -> None:
+    assert "model.kernel: 4 is even" in refusal((1, 8, 8), [4], kernel=4)
 
 
 def test_sizes_below_one() -> None:

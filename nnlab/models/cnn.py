@@ -1,44 +1,57 @@
-"""A small convolutional network: convolution, activation, max-pooling, and again; then one linear layer."""
+"""A convolutional network: convolution, activation, max-pooling, and again; then one linear layer."""
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nnlab.errors import InputError
-from nnlab.models.activations import get_activation
+from nnlab.models.activations import Activation, get_activation
+from nnlab.models.convolution import conv_output_size, pool_output_size, same_padding
 from nnlab.models.parameterization import BLANK, draw_parameters, linear_layer
 
 
-def conv_output_size(size: int, kernel: int, padding: int = 0, stride: int = 1) -> int:
-    """⌊(size + 2·padding − kernel)/stride⌋ + 1: places at which a filter fits, along one side of an image.
+class ActivationLayer(nn.Module):
+    """An elementwise activation function as a layer of its own, so that hooks and tables find it.
 
-    0 or less says that the padded image is smaller than the filter.
+    Attributes:
+        name: as in a config.
     """
-    return (size + 2 * padding - kernel) // stride + 1
 
+    def __init__(self, activation: Activation) -> None:
+        super().__init__()
+        self.name = activation.name
+        self._function = activation.function
 
-def pool_output_size(size: int, kernel: int = 2, padding: int = 0, stride: int | None = None) -> int:
-    """The same count for pooling windows, which by default stand side by side: stride = kernel."""
-    return conv_output_size(size, kernel, padding, kernel if stride is None else stride)
+    def forward(self, z: Tensor) -> Tensor:
+        return self._function(z)
+
+    def extra_repr(self) -> str:
+        return self.name
 
 
 class CNN(nn.Module):
-    """Blocks of 3 × 3 convolution, activation and 2 × 2 max-pooling with stride 2, then a linear layer.
+    """Blocks of convolution, activation and 2 × 2 max-pooling with stride 2, then a linear layer.
 
-    With `channels` C₁, …, C_B an image (C₀, H, W) becomes (C₁, ⌊H/2⌋, ⌊W/2⌋), …, (C_B, ⌊H/2^B⌋, ⌊W/2^B⌋), is
-    flattened and mapped to the scores. Padding 1 keeps the size through a convolution, pooling halves it.
+    With `channels` C₁, …, C_B and filters that keep the size, an image (C₀, H, W) becomes (C₁, ⌊H/2⌋, ⌊W/2⌋),
+    …, (C_B, ⌊H/2^B⌋, ⌊W/2^B⌋), is flattened and mapped to the scores. With batch norm (Ioffe & Szegedy 2015)
+    every map is standardized between convolution and activation; its shift takes the place of the
+    convolution's bias. Dropout (Srivastava et al. 2014) sets values of the last maps to 0 while training.
 
-    The start is that of the standard parameterization: filters N(0, gain²/(9·C_in)), the linear layer
+    The start is that of the standard parameterization: filters N(0, gain²/(k²·C_in)), the linear layer
     N(0, gain²/fan_in), biases 0. The gain does not count what the zeros around the image take away and what
-    the maximum over four neighbours adds.
+    the maximum over four neighbours adds. Batch norm starts with scale 1 and shift 0.
 
     Attributes:
         convolutions: the convolutions, from the input on.
+        norms: the batch norms, one for each convolution; empty without them.
+        activations: the activation functions, (N, p·C, H, W) to (N, C, H, W) with p pieces for maxout, else
+            p = 1.
+        pools: the poolings.
+        dropout: on the flattened last maps; does nothing where no dropout is asked for.
         output: the linear layer.
-        phi: the activation function, (N, k·C, H, W) to (N, C, H, W) with k pieces for maxout, else k = 1.
     """
 
     def __init__(
@@ -48,39 +61,58 @@ class CNN(nn.Module):
         outputs: int,
         activation: str = "relu",
         *,
+        kernel: int = 3,
+        padding: int | None = None,
         bias: bool = True,
         pieces: int = 2,
+        batch_norm: bool = False,
+        dropout: float = 0.0,
         generator: torch.Generator,
     ) -> None:
-        """Builds the network at its random start, in float32 on the CPU.
+        """Builds the network at its random start, in float32 and channels last on the CPU.
 
         Args:
             input_shape: (C₀, H, W) of an image.
             channels: C₁, C₂, …, the number of activation maps of each block; at least one.
             outputs: the number of scores.
             activation: a name of `nnlab.models.activations`.
+            kernel: k, the side of a filter in pixels.
+            padding: zeros around a map; None for (k − 1)/2, which keeps its size.
             bias: whether the layers have biases.
             pieces: linear pieces of a maxout unit.
-            generator: where the random numbers come from, on the CPU; the order is that of
+            batch_norm: whether each convolution is followed by batch norm.
+            dropout: the probability of a value of the last maps to be set to 0 in training. It draws from
+                torch's global generator, whose state a checkpoint holds.
+            generator: where the start's random numbers come from, on the CPU; the order is that of
                 `nnlab.models.parameterization`.
 
         Raises:
-            InputError: a block would leave less than one pixel, a number of channels is below 1, or the
-                activation is unknown.
+            InputError: a layer would leave less than one pixel, a size is below 1, the kernel is even and no
+                padding given, or the activation is unknown.
         """
         super().__init__()
-        if min(outputs, *input_shape, *channels) < 1:
+        if min(outputs, kernel, *input_shape, *channels) < 1:
             raise InputError(
-                f"CNN: input_shape {input_shape}, channels {list(channels)}, outputs {outputs}: "
-                "every size must be at least 1"
+                f"CNN: input_shape {input_shape}, channels {list(channels)}, outputs {outputs}, kernel "
+                f"{kernel}: every size must be at least 1"
             )
         phi = get_activation(activation, pieces)
-        height, width = _sizes(input_shape[1:], channels)[-1]
+        padding = same_padding(kernel) if padding is None else padding
+        height, width = _sizes(input_shape[1:], channels, kernel, padding)[-1]
         convolutions, fan_in = [], input_shape[0]
         for maps in channels:
-            convolutions.append(_convolution(fan_in, phi.pieces * maps, bias, phi.gain, generator))
+            layer = nn.Conv2d(
+                fan_in, phi.pieces * maps, kernel, padding=padding, bias=bias and not batch_norm, **BLANK
+            )
+            convolutions.append(
+                draw_parameters(layer, phi.gain / math.sqrt(fan_in * kernel**2), 0.0, generator)
+            )
             fan_in = maps
         self.convolutions = nn.ModuleList(convolutions)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(phi.pieces * maps) for maps in channels if batch_norm)
+        self.activations = nn.ModuleList(_activation_layer(activation, pieces) for _ in channels)
+        self.pools = nn.ModuleList(nn.MaxPool2d(2) for _ in channels)
+        self.dropout = nn.Dropout(dropout) if dropout > 0 else nn.Identity()
         self.output = linear_layer(
             fan_in * height * width,
             outputs,
@@ -90,36 +122,49 @@ class CNN(nn.Module):
             sigma_b=0.0,
             generator=generator,
         )
-        self.phi = phi.function
-        self.activation = phi.name
+        # the order in memory in which CPUs and GPUs convolve fastest; shapes and values are the same
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C₀, H, W) images to (N, outputs) scores."""
-        for convolution in self.convolutions:
-            x = F.max_pool2d(self.phi(convolution(x)), 2)  # (N, C_b, H/2^b, W/2^b)
-        scores: Tensor = self.output(x.flatten(1))
+        for block, convolution in enumerate(self.convolutions):
+            x = convolution(x)  # (N, p·C_b, H, W)
+            if self.norms:
+                x = self.norms[block](x)
+            x = self.pools[block](self.activations[block](x))  # (N, C_b, H/2, W/2)
+        scores: Tensor = self.output(self.dropout(x.flatten(1)))
         return scores
 
-    def extra_repr(self) -> str:
-        return f"activation={self.activation}"
+
+def _activation_layer(name: str, pieces: int) -> nn.Module:
+    activation = get_activation(name, pieces)
+    function = activation.function
+    return function if isinstance(function, nn.Module) else ActivationLayer(activation)
 
 
-def _convolution(fan_in: int, maps: int, bias: bool, sigma_w: float, generator: torch.Generator) -> nn.Conv2d:
-    layer = nn.Conv2d(fan_in, maps, 3, padding=1, bias=bias, **BLANK)
-    return draw_parameters(layer, sigma_w / math.sqrt(fan_in * 3 * 3), 0.0, generator)
-
-
-def _sizes(image: tuple[int, int], channels: Sequence[int]) -> list[tuple[int, int]]:
-    """(height, width) of the image and after every block; raises InputError where nothing is left."""
+def _sizes(
+    image: tuple[int, int], channels: Sequence[int], kernel: int, padding: int
+) -> list[tuple[int, int]]:
+    """(height, width) of the image and after every layer; raises InputError where nothing is left."""
     sizes = [image]
     for block, _ in enumerate(channels, start=1):
-        conv_height, conv_width = (conv_output_size(side, kernel=3, padding=1) for side in sizes[-1])
-        after = pool_output_size(conv_height), pool_output_size(conv_width)
-        if min(after) < 1:
-            way = " → ".join(f"{h} × {w}" for h, w in sizes)
-            raise InputError(
-                f"model.channels: {list(channels)}: the 2 × 2 pooling of block {block} does not fit on a map "
-                f"of {conv_height} × {conv_width} ({way}); give at most {block - 1} blocks for this image"
-            )
-        sizes.append(after)
+        height, width = (conv_output_size(side, kernel, padding) for side in sizes[-1])
+        _append(sizes, (height, width), f"the {kernel} × {kernel} convolution", block, channels)
+        height, width = (pool_output_size(side) for side in sizes[-1])
+        _append(sizes, (height, width), "the 2 × 2 pooling", block, channels)
     return sizes
+
+
+def _append(
+    sizes: list[tuple[int, int]], after: tuple[int, int], layer: str, block: int, channels: Sequence[int]
+) -> None:
+    if min(after) < 1:
+        height, width = sizes[-1]
+        way = " → ".join(f"{h} × {w}" for (h, w), _ in groupby(sizes))
+        fewer = f"at most {block - 1} blocks" if block > 1 else "a smaller model.kernel"
+        raise InputError(
+            f"model.channels: {list(channels)}: {layer} of block {block} shrinks a map of {height} × {width} "
+            f"to {max(0, after[0])} × {max(0, after[1])} ({way}); give {fewer} for these images, or more "
+            "model.padding"
+        )
+    sizes.append(after)

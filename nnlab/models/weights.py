@@ -6,6 +6,7 @@ from torch import nn
 def weight_matrices(model: nn.Module) -> list[nn.Parameter]:
     """Every parameter with two or more dimensions: linear weights, convolution filters, embeddings.
 
-    Biases and the scales of normalization layers are vectors and stay out; a shared parameter counts once.
+    Biases and the scales of normalization layers are vectors and stay out, and so do weights that are not
+    trained; a shared parameter counts once.
     """
-    return [parameter for parameter in model.parameters() if parameter.ndim >= 2]
+    return [p for p in model.parameters() if p.ndim >= 2 and p.requires_grad]
