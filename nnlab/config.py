@@ -104,7 +104,7 @@ class AugmentationSection(Section):
 
 
 class ImageSection(DataSection):
-    """Images. `shuffle_pixels` applies one permutation, drawn from `split_seed`, to the places of all."""
+    """Images. `shuffle_pixels` moves the pixels of all by one permutation, drawn from `split_seed`."""
 
     shuffle_pixels: bool = False
     augmentation: AugmentationSection = AugmentationSection()
@@ -243,7 +243,7 @@ class CNNModel(Section):
 
 
 class SpeedCNNModel(Section):
-    """A network made to be trained fast: whitened patches, three blocks of two convolutions, a scaled head."""
+    """Made to be trained fast: whitened patches, three blocks of two convolutions, a scaled head."""
 
     name: Literal["speed_cnn"]
     channels: list[Count] = Field([64, 256, 256], min_length=3, max_length=3)
@@ -373,6 +373,7 @@ class MuonOptimizer(OptimizerSection):
     unit_filters: bool = Field(False, description="filters keep the norm √maps, for those before batch norm")
     other_lr: StepSize = Field(0.01, description="step size of what is no matrix")
     other_momentum: float | None = Field(None, ge=0, lt=1, description="left out, momentum")
+    other_decay: float = Field(0.0, ge=0, lt=1, description="share of these lost in a step of full size")
     head_lr: StepSize | None = Field(None, description="the last layer by SGD with this step size")
 
 

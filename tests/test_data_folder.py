@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from nnlab import config
-from nnlab.data import RawData, build_data, cache_folder, folder, load_image_folder
+from nnlab.data import RawData, build_data, cache_folder, decoding, load_image_folder
 from nnlab.errors import DataError
 
 WIDTH, HEIGHT = 6, 4
@@ -82,8 +82,8 @@ def test_many_batches_and_threads(root: Path, monkeypatch: pytest.MonkeyPatch) -
     expected = load_image_folder(root)
     (cache,) = (cache_folder() / "image_folder").iterdir()
     cache.unlink()
-    monkeypatch.setattr(folder, "BATCH", 3)
-    monkeypatch.setattr(folder, "PARALLEL_PIXELS", 1)
+    monkeypatch.setattr(decoding, "BATCH", 3)
+    monkeypatch.setattr(decoding, "PARALLEL_PIXELS", 1)
     calls = Calls()
     assert torch.equal(load_image_folder(root, progress=calls).train.inputs, expected.train.inputs)
     assert len(calls) == 4
@@ -113,7 +113,8 @@ def test_grey_becomes_three_equal_channels_and_is_said_once(root: Path) -> None:
             np.testing.assert_array_equal(raw.train.inputs[k], np.stack([grey_pixels(k)] * 3))
         (note,) = raw.notes
         assert "grey, converted to three equal channels" in note
-        assert note.endswith(": 2")
+        assert ": 2, the first " in note
+        assert note.endswith("train/cat/0.png")
 
 
 def test_colour_becomes_luma_and_is_said_once(root: Path) -> None:
@@ -123,7 +124,7 @@ def test_colour_becomes_luma_and_is_said_once(root: Path) -> None:
     assert np.abs(raw.train.inputs[:, 0].numpy() - luma).max() < 1
     (note,) = raw.notes
     assert "in colour, converted to grey" in note
-    assert note.endswith(": 10")
+    assert ": 10, the first " in note
 
 
 def test_both_channel_counts_are_cached_apart(root: Path) -> None:
@@ -140,7 +141,7 @@ def test_sixteen_bits_are_reduced_to_the_upper_eight(root: Path) -> None:
     Image.fromarray(values).save(root / "train/cat/0.png")
     raw = load_image_folder(root, channels=1)
     np.testing.assert_array_equal(raw.train.inputs[0, 0], values // 256)
-    assert any("16 bits" in note and note.endswith(": 1") for note in raw.notes)
+    assert any("16 bits" in note and ": 1, the first " in note for note in raw.notes)
 
 
 def test_transparency_is_passed_over_and_said(root: Path) -> None:
@@ -156,6 +157,117 @@ def test_a_transparent_palette_colour_is_said(root: Path) -> None:
     image.save(root / "train/cat/0.png", transparency=0)
     (note,) = load_image_folder(root).notes
     assert "transparent" in note
+
+
+def test_cmyk_is_converted_and_said(root: Path) -> None:
+    """Pillow's conversion without a profile: each colour is (255 − ink) · (255 − black) / 255."""
+    ink = np.full((HEIGHT, WIDTH, 4), (10, 100, 200, 50), dtype=np.uint8)
+    Image.fromarray(ink, mode="CMYK").save(root / "train/cat/0.jpg", quality=100, subsampling=0)
+    (root / "train/cat/0.png").unlink()
+    raw = load_image_folder(root)
+    expected = (255 - np.array([10, 100, 200])) * (255 - 50) / 255
+    assert np.abs(raw.train.inputs[0].permute(1, 2, 0).numpy() - expected).max() <= 3
+    (note,) = raw.notes
+    assert "in CMYK" in note
+
+
+# --- files that cannot be read ------------------------------------------------------------------------
+
+
+def test_unreadable_files_are_left_out_counted_and_named(root: Path) -> None:
+    expected = load_image_folder(root)
+    for name in ("train/cat/1.png", "test/dog/1.png"):
+        (root / name).write_bytes(truncate((root / name).read_bytes()))
+    for decoded in (True, False):
+        calls = Calls()
+        raw = load_image_folder(root, skip_unreadable=True, progress=calls)
+        assert bool(calls) == decoded
+        assert torch.equal(raw.train.inputs, expected.train.inputs[[0, 2, 3, 4, 5]])
+        assert raw.train.targets.tolist() == [0, 0, 1, 1, 1]
+        assert torch.equal(raw.test.inputs, expected.test.inputs[:3])
+        assert raw.test.targets.tolist() == [0, 0, 1]
+        (note,) = raw.notes
+        assert note.startswith("data.skip_unreadable: 2 of 10 images cannot be read and are left out: ")
+        assert note.index("train/cat/1.png: ") < note.index("test/dog/1.png: ")
+
+
+def test_many_unreadable_files_are_not_all_named(root: Path) -> None:
+    for k in range(20, 30):
+        (root / f"train/cat/{k}.png").write_text("no image")
+    (note,) = load_image_folder(root, skip_unreadable=True).notes
+    assert "10 of 20 images" in note
+    assert note.count("no image") == 0
+    assert [f"cat/{k}.png" in note for k in (20, 21, 22, 23)] == [True, True, True, False]
+    assert note.endswith("; and 7 more")
+
+
+def test_a_run_that_wants_every_image_does_not_take_the_cache_of_one_that_skips(root: Path) -> None:
+    (root / "train/cat/1.png").write_text("no image")
+    load_image_folder(root, skip_unreadable=True)
+    with pytest.raises(DataError, match=r"train/cat/1\.png: cannot be read .* data\.skip_unreadable: true"):
+        load_image_folder(root)
+    calls = Calls()
+    assert len(load_image_folder(root, skip_unreadable=True, progress=calls).train) == 5
+    assert not calls
+
+
+def test_a_cache_without_unreadable_images_serves_both(root: Path) -> None:
+    load_image_folder(root)
+    calls = Calls()
+    assert len(load_image_folder(root, skip_unreadable=True, progress=calls).train) == 6
+    assert not calls
+
+
+def test_the_first_file_may_be_the_unreadable_one(root: Path) -> None:
+    """Its header declares another size, which is not taken for that of the others."""
+    save(root / "train/cat/0.png", np.zeros((HEIGHT, WIDTH + 3, 3)))
+    (root / "train/cat/0.png").write_bytes(truncate((root / "train/cat/0.png").read_bytes()))
+    assert load_image_folder(root, skip_unreadable=True).train.inputs.shape == (5, 3, HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_class_that_loses_all_its_images_is_named(root: Path, split: str) -> None:
+    for file in (root / split / "dog").iterdir():
+        file.write_text("no image")
+    count = {"train": 3, "test": 2}[split]
+    for _ in range(2):  # decoded, then cached
+        with pytest.raises(DataError, match=rf"{split}/dog: not one of the {count} images of class dog"):
+            load_image_folder(root, skip_unreadable=True)
+
+
+def test_nothing_readable_at_all_is_said(root: Path) -> None:
+    for file in root.glob("*/*/*.png"):
+        file.write_text("no image")
+    with pytest.raises(DataError, match=r"train/cat/0\.png: neither this image nor any of 9 others"):
+        load_image_folder(root, skip_unreadable=True)
+
+
+def test_a_file_that_may_be_readable_next_time_is_not_remembered(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root reads everything, so that the refusal is made up: as the system would give it."""
+    opened = Image.open
+
+    def refused(file: str, **options: object) -> Image.Image:
+        if file.endswith("train/cat/1.png"):
+            raise PermissionError(13, "Permission denied", file)
+        return opened(file, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", refused)
+        assert len(load_image_folder(root, skip_unreadable=True).train) == 5
+    assert len(load_image_folder(root, skip_unreadable=True).train) == 6
+
+
+def test_build_data_passes_the_option_on(root: Path) -> None:
+    (root / "train/cat/1.png").write_text("no image")
+    section = config.ImageFolderData(
+        name="image_folder", root=str(root), skip_unreadable=True, validation=0.0
+    )
+    data = build_data(section, device="cpu", dtype=torch.float32)
+    assert (len(data.train), len(data.test)) == (5, 4)
+    with pytest.raises(DataError, match=r"train/cat/1\.png"):
+        build_data(section.model_copy(update={"skip_unreadable": False}), device="cpu", dtype=torch.float32)
 
 
 # --- the cache ----------------------------------------------------------------------------------------

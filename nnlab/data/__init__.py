@@ -1,7 +1,8 @@
 """Data sets as tensors on the device: published images, image folders, tables, synthetic points."""
 
+from nnlab.data.augmentation import Augmentation, Draws
 from nnlab.data.build import build_data
-from nnlab.data.dataset import PREPARED_LIMIT, DataSet, RawData, Split, Task, prepare
+from nnlab.data.dataset import PREPARED_LIMIT, DataSet, RawData, Split, Task, in_order, prepare, select
 from nnlab.data.folder import load_image_folder
 from nnlab.data.images import load_digits, load_torchvision
 from nnlab.data.locations import cache_folder, data_root
@@ -10,17 +11,21 @@ from nnlab.data.table import load_csv
 
 __all__ = [
     "PREPARED_LIMIT",
+    "Augmentation",
     "DataSet",
+    "Draws",
     "RawData",
     "Split",
     "Task",
     "build_data",
     "cache_folder",
     "data_root",
+    "in_order",
     "load_csv",
     "load_digits",
     "load_image_folder",
     "load_torchvision",
     "prepare",
+    "select",
     "target_function",
 ]

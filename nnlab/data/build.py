@@ -7,8 +7,9 @@ import torch
 
 from nnlab import config
 from nnlab.data import folder, images, synthetic, table
+from nnlab.data.augmentation import Augmentation
 from nnlab.data.dataset import DataSet, RawData, prepare
-from nnlab.data.folder import Progress
+from nnlab.data.decoding import Progress
 from nnlab.data.locations import data_root
 
 
@@ -28,7 +29,8 @@ def build_data(
         progress: called with (done, total) while the files of an image folder are decoded.
 
     Raises:
-        DataError: where the set is missing, damaged or not of the declared form.
+        DataError: where the set is missing, damaged or not of the declared form, or its images are too
+            small for the augmentation.
     """
     return prepare(
         _load(section, progress),
@@ -38,7 +40,19 @@ def build_data(
         standardize=section.standardize,
         device=torch.device(device),
         dtype=dtype,
+        augmentation=_augmentation(section),
+        shuffle_pixels=isinstance(section, config.ImageSection) and section.shuffle_pixels,
     )
+
+
+def _augmentation(section: config.Data) -> Augmentation | None:
+    """None where every training image stays as it is."""
+    if not isinstance(section, config.ImageSection):
+        return None
+    asked = section.augmentation
+    if asked == config.AugmentationSection():
+        return None
+    return Augmentation(asked.flip, asked.crop, asked.cutout, section.split_seed)
 
 
 def _load(section: config.Data, progress: Progress | None) -> RawData:
@@ -50,7 +64,10 @@ def _load(section: config.Data, progress: Progress | None) -> RawData:
             return images.load_torchvision(section.name, data_root(section.root), download=section.download)
         case config.ImageFolderData():
             return folder.load_image_folder(
-                data_root(section.root), channels=section.channels, progress=progress
+                data_root(section.root),
+                channels=section.channels,
+                skip_unreadable=section.skip_unreadable,
+                progress=progress,
             )
         case config.CsvData():
             path = Path(section.path).expanduser()

@@ -2,35 +2,24 @@
 
 import os
 import stat
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from torch import Tensor
 
 from nnlab.data import image_cache
 from nnlab.data.dataset import RawData, Split
-from nnlab.data.image_cache import ImageFile
+from nnlab.data.decoding import Progress, decode
+from nnlab.data.image_cache import DecodedImages, ImageFile
 from nnlab.errors import DataError
-
-Progress = Callable[[int, int], None]
-"""Called with the number of items done and the number of all items."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
-BATCH = 256
-"""Files that a thread decodes between two reports of progress."""
 
-PARALLEL_PIXELS = 64 * 64
-"""Smaller images are decoded by one thread: they take longer to hand over than to decode."""
-
-
-def load_image_folder(root: Path, *, channels: int = 3, progress: Progress | None = None) -> RawData:
+def load_image_folder(
+    root: Path, *, channels: int = 3, skip_unreadable: bool = False, progress: Progress | None = None
+) -> RawData:
     """Reads `root/train/CLASS/*.png|jpg|jpeg` and `root/test/CLASS/…`: all images of one size.
 
     The classes are the sorted folder names. The decoded images are kept in the user's cache folder and
@@ -39,35 +28,63 @@ def load_image_folder(root: Path, *, channels: int = 3, progress: Progress | Non
 
     Args:
         channels: 3 for colour or 1 for grey; other images are converted, and a note says so.
+        skip_unreadable: whether to leave out images that cannot be read; a note counts them.
         progress: told how many images are decoded; not called where the cache is used.
 
     Raises:
         DataError: for a missing or empty folder, classes that differ between train and test, an image of
-            another size or one that cannot be read.
+            another size or one that cannot be read, or a class of which none can be.
     """
     root = Path(os.path.abspath(root))
     train, test = _list_split(root, "train"), _list_split(root, "test")
     _check_classes(root, train, test)
     files = [*train.files, *test.files]
-    content = image_cache.fingerprint(root, files)
-    cache = image_cache.file_for(root, channels)
-    found = image_cache.read(cache, content, (len(files), channels))
+    content, cache = image_cache.fingerprint(root, files), image_cache.file_for(root, channels)
+    decoded = image_cache.read(cache, content, len(files), channels)
     unwritten: list[str] = []
-    if found is None:
-        images, kinds = _decode(files, channels, progress)
-        found = image_cache.CachedImages(images, tuple(_conversions(kinds, channels)))
-        unwritten = image_cache.write(cache, content, found)
-    inputs = torch.from_numpy(found.images)  # (N_train + N_test, C, H, W)
-    border = len(train.files)
+    # A run that wants every image must not take those of a run that went on without some.
+    if decoded is None or (len(decoded.unreadable) and not skip_unreadable):
+        decoded, errors = decode(files, channels, skip_unreadable=skip_unreadable, progress=progress)
+        if all(error.lasts for error in errors):  # else the next run may read more
+            unwritten = image_cache.write(cache, content, decoded)
+    return _raw_data(train, test, decoded, (*train.notes, *test.notes, *decoded.notes, *unwritten))
+
+
+def _raw_data(train: "_Listing", test: "_Listing", decoded: DecodedImages, notes: tuple[str, ...]) -> RawData:
+    inputs = torch.from_numpy(decoded.images).permute(0, 3, 1, 2)  # (N_train + N_test, C, H, W)
+    readable = torch.ones(len(train.files) + len(test.files), dtype=torch.bool)
+    readable[torch.from_numpy(decoded.unreadable)] = False
+    targets = [
+        _labels_left(listing, left)
+        for listing, left in zip(
+            (train, test), torch.split(readable, [len(train.files), len(test.files)]), strict=True
+        )
+    ]
+    border = len(targets[0])
     return RawData(
         task="classification",
-        train=Split(inputs[:border], torch.tensor(train.labels)),
-        test=Split(inputs[border:], torch.tensor(test.labels)),
+        train=Split(inputs[:border], targets[0]),
+        test=Split(inputs[border:], targets[1]),
         outputs=len(train.classes),
         class_names=train.classes,
         full_scale=255,
-        notes=(*train.notes, *test.notes, *found.notes, *unwritten),
+        notes=notes,
     )
+
+
+def _labels_left(listing: "_Listing", readable: Tensor) -> Tensor:
+    """The labels of the readable images. No class may have lost all of its images."""
+    labels = torch.tensor(listing.labels)
+    sizes = torch.bincount(labels[readable], minlength=len(listing.classes))
+    if not bool(sizes.all()):
+        lost = int(sizes.argmin())
+        first = listing.files[listing.labels.index(lost)].path
+        raise DataError(
+            f"{os.path.dirname(first)}: not one of the {listing.labels.count(lost)} images of class "
+            f"{listing.classes[lost]} can be read, from {os.path.basename(first)} on; replace them or remove "
+            "the class from train and test"
+        )
+    return labels[readable]
 
 
 # --- listing ------------------------------------------------------------------------------------------
@@ -156,96 +173,3 @@ def _check_classes(root: Path, train: _Listing, test: _Listing) -> None:
                 f"{root / split}: there is no folder for the class {', '.join(missing)}; "
                 "train and test must have the same class folders"
             )
-
-
-# --- decoding -----------------------------------------------------------------------------------------
-
-
-def _decode(
-    files: Sequence[ImageFile], channels: int, progress: Progress | None
-) -> tuple[NDArray[np.uint8], Counter[str]]:
-    """All images (N, C, H, W), and how many of them had to be converted in which way."""
-    first = files[0].path
-    with _opened(first) as image:
-        width, height = image.size
-    images = np.empty((len(files), channels, height, width), dtype=np.uint8)
-    kinds: Counter[str] = Counter()
-
-    def decode_batch(start: int) -> tuple[int, Counter[str]]:
-        batch = range(start, min(start + BATCH, len(files)))
-        return len(batch), Counter(k for i in batch for k in _decode_into(images[i], files[i].path, first))
-
-    with ThreadPoolExecutor(os.cpu_count() if width * height >= PARALLEL_PIXELS else 1) as pool:
-        futures = [pool.submit(decode_batch, start) for start in range(0, len(files), BATCH)]
-        done = 0
-        try:
-            for future in as_completed(futures):
-                count, found = future.result()
-                done, kinds = done + count, kinds + found
-                if progress is not None:
-                    progress(done, len(files))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return images, kinds
-
-
-def _decode_into(place: NDArray[np.uint8], file: str, first: str) -> list[str]:
-    """Decodes one image into `place` (C, H, W); returns what was done to it beyond that."""
-    channels, height, width = place.shape
-    with _opened(file) as image:
-        if image.size != (width, height):
-            raise DataError(
-                f"{file}: {image.size[0]} × {image.size[1]} pixels, but {first} has {width} × {height}; "
-                "all images must have one size"
-            )
-        kinds = _kinds(image, channels)
-        try:
-            pixels = np.asarray(_eight_bits(image).convert("L" if channels == 1 else "RGB"))
-        except Exception as error:  # a damaged file can fail anywhere in its decoder, with any exception
-            raise _unreadable(file, error) from None
-    place[:] = pixels if channels == 1 else pixels.transpose(2, 0, 1)
-    return kinds
-
-
-def _opened(file: str) -> Image.Image:
-    try:
-        # Only these two decoders: Pillow would otherwise go by the content, and try dozens of formats.
-        return Image.open(file, formats=("PNG", "JPEG"))
-    except Exception as error:
-        raise _unreadable(file, error) from None
-
-
-def _unreadable(file: str, error: Exception) -> DataError:
-    reason = "its content is neither" if isinstance(error, UnidentifiedImageError) else str(error)
-    return DataError(f"{file}: cannot be read as a PNG or JPEG image: {reason}. Replace or remove it")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """A grey image of 16 bits a pixel, which Pillow would clip at 255, by its upper 8 bits."""
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-
-
-def _kinds(image: Image.Image, channels: int) -> list[str]:
-    grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-    kinds = {
-        "grey": grey and channels == 3,
-        "colour": not grey and channels == 1,
-        "16 bits": image.mode.startswith("I"),
-        "transparent": image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info,
-    }
-    return [kind for kind, found in kinds.items() if found]
-
-
-def _conversions(kinds: Counter[str], channels: int) -> Iterator[str]:
-    said = {
-        "grey": "grey, converted to three equal channels",
-        "colour": "in colour, converted to grey by Rec. 601 luma",
-        "16 bits": "of 16 bits a pixel, reduced to 8",
-        "transparent": "partly transparent, which is passed over",
-    }
-    for kind, words in said.items():
-        if kinds[kind]:
-            yield f"images {words}, for data.channels: {channels}: {kinds[kind]}"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nnlab.data.locations import cache_folder
 
-VERSION = 1
+VERSION = 2
 """Of the cached content; raise it when images are decoded in another way."""
 
 
@@ -30,10 +30,17 @@ class ImageFile(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class CachedImages:
-    """(N, C, H, W) uint8, with the notes that came up when they were decoded."""
+class DecodedImages:
+    """What became of a list of files.
+
+    Attributes:
+        images: (N, H, W, C) uint8, of the files that could be read, in their order.
+        unreadable: int64, the places in the list of the files that could not.
+        notes: what a user should know about how they were decoded.
+    """
 
     images: NDArray[np.uint8]
+    unreadable: NDArray[np.int64]
     notes: tuple[str, ...]
 
 
@@ -57,11 +64,12 @@ def _digest(parts: Sequence[bytes]) -> str:
     return hashlib.blake2b(b"\0".join(parts), digest_size=16).hexdigest()
 
 
-def read(path: Path, content: str, shape: tuple[int, int]) -> CachedImages | None:
+def read(path: Path, content: str, files: int, channels: int) -> DecodedImages | None:
     """The cached images, or None where there are none of this fingerprint or the file is damaged.
 
     Args:
-        shape: the number of images and of channels.
+        files: how many files the images were decoded from, readable or not.
+        channels: of every image.
     """
     try:
         # Opened here, because np.load leaves the file open when it is no zip file.
@@ -69,21 +77,27 @@ def read(path: Path, content: str, shape: tuple[int, int]) -> CachedImages | Non
             if str(stored["fingerprint"]) != content:
                 return None
             # The zip file carries a checksum of each array, which numpy's reading verifies.
-            images, notes = stored["images"], tuple(map(str, stored["notes"]))
+            images, unreadable = stored["images"], stored["unreadable"]
+            notes = tuple(map(str, stored["notes"]))
     except Exception:  # whatever is wrong with it: the images are decoded again and the file replaced
         return None
-    fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[:2] == shape
-    return CachedImages(images, notes) if fits else None
+    fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] == channels
+    complete = unreadable.dtype == np.int64 and len(images) + len(unreadable) == files
+    return DecodedImages(images, unreadable, notes) if fits and complete else None
 
 
-def write(path: Path, content: str, cached: CachedImages) -> list[str]:
+def write(path: Path, content: str, decoded: DecodedImages) -> list[str]:
     """Replaces the cache file in one step. Returns a note where that is not possible, else nothing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             try:
                 np.savez(
-                    file, fingerprint=content, notes=np.array(cached.notes, dtype=str), images=cached.images
+                    file,
+                    fingerprint=content,
+                    notes=np.array(decoded.notes, dtype=str),
+                    unreadable=decoded.unreadable,
+                    images=decoded.images,
                 )
                 file.close()
                 os.replace(file.name, path)

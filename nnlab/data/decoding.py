@@ -1,0 +1,196 @@
+"""Image files into one array, by Pillow and in threads."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from nnlab.data.image_cache import DecodedImages, ImageFile
+from nnlab.errors import DataError
+
+Progress = Callable[[int, int], None]
+"""Called with the number of items done and the number of all items."""
+
+BATCH = 256
+"""Files that a thread decodes between two reports of progress."""
+
+PARALLEL_PIXELS = 64 * 64
+"""Smaller images are decoded by one thread: they take longer to hand over than to decode."""
+
+NAMED = 3
+"""Unreadable files whose names and reasons a note gives; the others are only counted."""
+
+CONVERSIONS = {
+    "grey": "grey, converted to three equal channels",
+    "colour": "in colour, converted to grey by Rec. 601 luma",
+    "cmyk": "in CMYK, converted without a colour profile",
+    "16 bits": "of 16 bits a pixel, reduced to 8",
+    "transparent": "partly transparent, which is passed over",
+}
+
+
+class UnreadableImage(DataError):
+    """A file that is no PNG or JPEG image, or a damaged one.
+
+    Attributes:
+        file: its path.
+        reason: why, in a few words.
+        lasts: whether the content is to blame, which stays so until the file is replaced.
+    """
+
+    def __init__(self, file: str, error: Exception) -> None:
+        self.file, self.lasts = file, not (isinstance(error, OSError) and error.errno is not None)
+        plain = isinstance(error, UnidentifiedImageError)
+        self.reason = "its content is neither" if plain else " ".join(str(error).split())
+        super().__init__(
+            f"{file}: cannot be read as a PNG or JPEG image: {self.reason}. Replace or remove it, "
+            "or leave out what cannot be read by data.skip_unreadable: true"
+        )
+
+
+def decode(
+    files: Sequence[ImageFile],
+    channels: int,
+    *,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> tuple[DecodedImages, list[UnreadableImage]]:
+    """All images that can be read, in the order of the files.
+
+    Args:
+        channels: 3 for colour or 1 for grey; other images are converted, and a note says so.
+        skip_unreadable: whether to leave out a file that cannot be read; a note says so.
+        progress: told how many files are done.
+
+    Raises:
+        UnreadableImage: for a file that cannot be read, where that is not to be skipped.
+        DataError: for an image of another size than the first, or where no file can be read.
+    """
+    (width, height), first = _common_size(files, skip_unreadable)
+    images = np.empty((len(files), height, width, channels), dtype=np.uint8)
+    found = _Findings()
+
+    def decode_batch(start: int) -> _Findings:
+        batch = _Findings()
+        for index in range(start, min(start + BATCH, len(files))):
+            batch.done += 1
+            try:
+                batch.kinds += [(k, index) for k in _decode_into(images[index], files[index].path, first)]
+            except UnreadableImage as error:
+                if not skip_unreadable:
+                    raise
+                batch.unreadable[index] = error
+        return batch
+
+    with ThreadPoolExecutor(os.cpu_count() if width * height >= PARALLEL_PIXELS else 1) as pool:
+        futures = [pool.submit(decode_batch, start) for start in range(0, len(files), BATCH)]
+        try:
+            for future in as_completed(futures):
+                found.add(future.result())
+                if progress is not None:
+                    progress(found.done, len(files))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    skipped = np.array(sorted(found.unreadable), dtype=np.int64)
+    errors = [found.unreadable[int(index)] for index in skipped]
+    notes = (*_conversions(found.kinds, files, channels), *_left_out(errors, len(files)))
+    return DecodedImages(np.delete(images, skipped, 0) if errors else images, skipped, notes), errors
+
+
+@dataclass
+class _Findings:
+    """What came up: the number of files done, (kind of conversion, file), and what cannot be read."""
+
+    done: int = 0
+    kinds: list[tuple[str, int]] = field(default_factory=list)
+    unreadable: dict[int, UnreadableImage] = field(default_factory=dict)
+
+    def add(self, other: "_Findings") -> None:
+        self.done += other.done
+        self.kinds += other.kinds
+        self.unreadable |= other.unreadable
+
+
+def _common_size(files: Sequence[ImageFile], skip_unreadable: bool) -> tuple[tuple[int, int], str]:
+    """Width and height of the first image, and its path. All others must have its size."""
+    for file in files:
+        try:
+            with _opened(file.path) as image:
+                if skip_unreadable:
+                    _pixels(image, file.path, 1)  # a damaged file may still declare a size
+                return image.size, file.path
+        except UnreadableImage:
+            if not skip_unreadable:
+                raise
+    raise DataError(f"{files[0].path}: neither this image nor any of {len(files) - 1} others can be read")
+
+
+def _decode_into(place: NDArray[np.uint8], file: str, first: str) -> list[str]:
+    """Decodes one image into `place` (H, W, C); returns what was done to it beyond that."""
+    height, width, channels = place.shape
+    with _opened(file) as image:
+        if image.size != (width, height):
+            raise DataError(
+                f"{file}: {image.size[0]} × {image.size[1]} pixels, but {first} has {width} × {height}; "
+                "all images must have one size"
+            )
+        kinds = _kinds(image, channels)
+        place[:] = _pixels(image, file, channels)
+    return kinds
+
+
+def _opened(file: str) -> Image.Image:
+    try:
+        # Only these two decoders: Pillow would otherwise go by the content, and try dozens of formats.
+        return Image.open(file, formats=("PNG", "JPEG"))
+    except Exception as error:
+        raise UnreadableImage(file, error) from None
+
+
+def _pixels(image: Image.Image, file: str, channels: int) -> NDArray[np.uint8]:
+    """(H, W, C)."""
+    try:
+        converted = _eight_bits(image).convert("L" if channels == 1 else "RGB")
+        return np.asarray(converted).reshape(image.height, image.width, channels)
+    except Exception as error:  # a damaged file can fail anywhere in its decoder, with any exception
+        raise UnreadableImage(file, error) from None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A grey image of 16 bits a pixel, which Pillow would clip at 255, by its upper 8 bits."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+
+
+def _kinds(image: Image.Image, channels: int) -> list[str]:
+    grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+    kinds = {
+        "grey": grey and channels == 3,
+        "colour": not grey and channels == 1,
+        "cmyk": image.mode == "CMYK",
+        "16 bits": image.mode.startswith("I"),
+        "transparent": image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info,
+    }
+    return [kind for kind, found in kinds.items() if found]
+
+
+def _conversions(found: list[tuple[str, int]], files: Sequence[ImageFile], channels: int) -> Iterator[str]:
+    for kind, words in CONVERSIONS.items():
+        indices = [index for k, index in found if k == kind]
+        if indices:
+            first = files[min(indices)].path
+            yield f"images {words}, for data.channels: {channels}: {len(indices)}, the first {first}"
+
+
+def _left_out(errors: Sequence[UnreadableImage], files: int) -> Iterator[str]:
+    if errors:
+        named = "; ".join(f"{error.file}: {error.reason}" for error in errors[:NAMED])
+        more = f"; and {len(errors) - NAMED} more" if len(errors) > NAMED else ""
+        counted = f"{len(errors)} of {files} images cannot be read and are left out"
+        yield f"data.skip_unreadable: {counted}: {named}{more}"
