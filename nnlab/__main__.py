@@ -1,6 +1,6 @@
 """`python -m nnlab`, the form that torchrun starts."""
 
-from nnlab.cli import main
+from nnlab.cli.launch import launch
 
 if __name__ == "__main__":
-    main()
+    launch()

@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nnlab.config import BlobsData, Regression1dData
+from nnlab.config import BlobsData, DigitsData, Regression1dData
 from nnlab.data import DataSet, build_data
 from nnlab.errors import Diverged
-from nnlab.models import MLP
-from nnlab.training import build_loss, build_optimizer, build_penalty, fit, schedule
+from nnlab.models import CNN, MLP
+from nnlab.training import build_loss, build_optimizer, build_penalty, fit, predict, schedule
+from nnlab.training.trainer import accuracy
+from nnlab.training.views import views
 
 CPU = torch.device("cpu")
 
@@ -235,3 +237,93 @@ def test_stop_and_progress() -> None:
     stop: Callable[[], bool] = lambda: False  # noqa: E731
     trained(data, network(data, []), stop=stop, progress=lambda done, total, text: seen.append((done, total)))
     assert seen[-1][0] == seen[-1][1]
+
+
+# --- micro-batches and test-time views --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "kl", "squared_error"])
+@pytest.mark.parametrize("micro_batch", [1, 3, 7, 100])
+def test_micro_batches_make_the_same_step(loss: str, micro_batch: int) -> None:
+    data = blobs()
+    whole, parts = network(data, [5]), network(data, [5])
+    rows, _ = trained(data, whole, loss=loss, momentum=0.9, penalty=build_penalty("l2", 1e-2))
+    same, _ = trained(
+        data, parts, loss=loss, momentum=0.9, penalty=build_penalty("l2", 1e-2), micro_batch=micro_batch
+    )
+    for row, other in zip(rows, same, strict=True):
+        assert row.keys() == other.keys()
+        assert all(row[k] == pytest.approx(other[k], rel=1e-10) for k in row if k != "split")
+    for p, q in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-10, atol=1e-12)
+
+
+def test_micro_batches_of_a_sum() -> None:
+    data = build_data(Regression1dData(name="regression_1d"), device=CPU, dtype=torch.float64)
+    models = [network(data, [4]) for _ in range(2)]
+    for model, micro_batch in zip(models, (None, 5), strict=True):
+        fit(
+            model,
+            data,
+            loss=build_loss("squared_error", reduction="sum"),
+            optimizer=build_optimizer("sgd", model, lr=1e-3),
+            generator=torch.Generator(),
+            epochs=2,
+            batch_size="full",
+            micro_batch=micro_batch,
+        )
+    for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-11, atol=1e-13)
+
+
+def test_micro_batches_are_of_one_size() -> None:
+    """9 examples, 8 at a time: 5 and 4, not 8 and a single one, which batch norm would divide by 0."""
+    sizes: list[int] = []
+
+    class Counting(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                sizes.append(len(x))
+            return super().forward(x)
+
+    data = blobs(validation=0)
+    trained(data, Counting(2, data.outputs).double(), batch_size=9, micro_batch=8, epochs=1)
+    assert sizes == [5, 4] * 5 + [5]
+
+
+class Corner(nn.Module):
+    """Scores: the first pixel of the first channel, and the last one of its row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.scale * torch.stack([x[:, 0, 0, 0], x[:, 0, 0, -1]], 1)
+
+
+def test_views_by_hand() -> None:
+    """A pixel at each place: what a corner shows when mirrored and moved, by counting."""
+    x = torch.arange(16.0).reshape(1, 1, 4, 4)
+    assert [(w, v.tolist()) for w, v in views(x, "none")] == [(1.0, x.tolist())]
+    mirrored = sum(w * Corner()(v) for w, v in views(x, "mirror"))
+    assert mirrored.tolist() == [[1.5, 1.5]]  # type: ignore[union-attr]
+    # Up and to the left: reflection puts row 1, column 1 at the corner: 5, and 6 at its end. Down and to the
+    # right: 5 at the corner, and at its end the reflected column 2: 6.
+    moved = sum(w * Corner()(v) for w, v in views(x, "mirror_and_shift"))
+    assert moved.tolist() == [[0.5 * 1.5 + 0.25 * 5.5 + 0.25 * 5.5] * 2]  # type: ignore[union-attr]
+    assert sum(w for w, _ in views(x, "mirror_and_shift")) == 1.0
+
+
+def test_accuracy_with_views_stands_beside_the_one_without() -> None:
+    data = build_data(DigitsData(name="digits"), device=CPU, dtype=torch.float32)
+    model = CNN((1, 8, 8), [4], data.outputs, generator=torch.Generator().manual_seed(0))
+    rows, result = trained(data, model, epochs=1, test_views="mirror")
+    scores = predict(model, data, data.test.inputs)
+    mirrored = predict(model, data, data.test.inputs.flip(-1))
+    assert result.metrics["test/accuracy"] == accuracy(scores, data.test.targets)
+    assert result.metrics["test/accuracy_tta"] == accuracy((scores + mirrored) / 2, data.test.targets)
+    assert result.metrics["test/accuracy_tta"] < result.metrics["test/accuracy"]  # digits are not symmetric
+    assert "train/accuracy_tta" not in result.metrics
+    assert not any("accuracy_tta" in row for row in rows if row["split"] == "val")
+    assert rows[-1]["accuracy_tta"] == result.metrics["test/accuracy_tta"]

@@ -2,11 +2,13 @@
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from nnlab.models import weight_matrices
 from nnlab.training.optimizers import build_optimizer, schedule
 
 
@@ -122,6 +124,62 @@ def test_muon_state_goes_through_a_checkpoint() -> None:
     step(other, restored)
     torch.testing.assert_close(model.weight, other.weight, rtol=0, atol=0)
     torch.testing.assert_close(model.bias, other.bias, rtol=0, atol=0)
+
+
+def one_step(model: nn.Module, x: torch.Tensor, **arguments: Any) -> torch.optim.Optimizer:
+    optimizer = build_optimizer("muon", model, **{"lr": 0.1, "momentum": 0.9} | arguments)
+    optimizer.zero_grad()
+    model(x).square().sum().backward()
+    optimizer.step()
+    return optimizer
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_muon_takes_filters_as_matrices(layout: torch.memory_format) -> None:
+    """One row a map, in either memory layout: the step is orthogonal, and the same."""
+    torch.manual_seed(0)
+    model = nn.Conv2d(3, 8, 3).to(memory_format=layout)
+    before = model.weight.detach().clone()
+    x = torch.randn(4, 3, 6, 6)
+    one_step(model, x)
+    moved = (before - model.weight.detach()).flatten(1) / 0.1  # (8, 27)
+    values = torch.linalg.svdvals(moved)
+    assert 0.5 < float(values.min()) < float(values.max()) < 1.5
+    # The direction is that of the nearest semi-orthogonal matrix, U Vᵀ of the gradient.
+    assert model.weight.grad is not None
+    u, _, vh = torch.linalg.svd(model.weight.grad.flatten(1).double(), full_matrices=False)
+    cosine = float((moved.double() * (u @ vh)).sum() / moved.double().norm() / (u @ vh).norm())
+    assert cosine > 0.97
+
+
+def test_unit_filters_keep_their_norm_up_to_the_step() -> None:
+    torch.manual_seed(0)
+    model = nn.Conv2d(3, 16, 3)
+    direction = model.weight.detach() / model.weight.detach().norm()
+    one_step(model, torch.randn(2, 3, 5, 5), lr=1e-6, unit_filters=True)
+    torch.testing.assert_close(model.weight.detach(), 4 * direction, atol=1e-5, rtol=1e-5)
+
+
+def test_a_head_of_its_own_goes_by_sgd() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
+    head, bias = model[2].weight.detach().clone(), model[2].bias.detach().clone()
+    optimizer = one_step(
+        model, torch.randn(3, 4), head_lr=0.25, other_lr=0.125, other_momentum=0.5, other_decay=0.01
+    )
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.25, 0.125]
+    head_step = 0.25 * 1.5 * model[2].weight.grad + 0.01 * 1.5 * head
+    torch.testing.assert_close(head - model[2].weight.detach(), head_step)
+    torch.testing.assert_close(bias - model[2].bias.detach(), 0.125 * 1.5 * model[2].bias.grad + 0.015 * bias)
+
+
+def test_frozen_weights_stay_and_are_no_matter_of_muon_or_a_penalty() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(8, 2))
+    model[0].weight.requires_grad_(False)
+    before = model[0].weight.clone()
+    one_step(model, torch.randn(3, 1, 3, 3))
+    assert torch.equal(model[0].weight, before)
+    assert weight_matrices(model) == [model[2].weight]
 
 
 def test_schedules() -> None:

@@ -11,6 +11,7 @@ import typer
 from nnlab.cli import configs, runs
 from nnlab.cli.approx import approx
 from nnlab.cli.bench import bench
+from nnlab.cli.features import features
 from nnlab.cli.ntk import ntk
 from nnlab.cli.train import train
 from nnlab.errors import NnlabError
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("ntk")(ntk)
 app.command("approx")(approx)
+app.command("features")(features)
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")
 app.command("bench")(bench)

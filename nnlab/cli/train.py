@@ -45,15 +45,16 @@ def train(
     from nnlab.cli.terminal import Terminal
     from nnlab.experiments import runner
     from nnlab.experiments.session import Session, Silence
+    from nnlab.training.distributed import together
 
-    session = Session(Silence() if quiet else Terminal(), allow_custom_code)
-    if resume is not None:
-        summary = runner.resume(resume, session)
-    else:
-        assert config is not None
-        flags = [Flag("--seed", ("seed",), seed), Flag("--device", ("training", "device"), device)]
-        checked = checked_config(config, sets or [], flags)
-        if seeds is None:
+    flags = [Flag("--seed", ("seed",), seed), Flag("--device", ("training", "device"), device)]
+    checked = None if config is None else checked_config(config, sets or [], flags)
+    with together() as world:
+        session = Session(Silence() if quiet else Terminal(), allow_custom_code, world=world)
+        if checked is None:
+            assert resume is not None
+            summary = runner.resume(resume, session)
+        elif seeds is None:
             summary = runner.run(checked, runs, session)
         else:
             summary = runner.run_seeds(checked, seeds, runs, session)

@@ -8,6 +8,7 @@ from nnlab.experiments import approx as approx
 from nnlab.experiments import classify as classify
 from nnlab.experiments import convergence as convergence
 from nnlab.experiments import ntk as ntk
+from nnlab.experiments import pixel_shuffle as pixel_shuffle
 from nnlab.experiments import regress as regress
 from nnlab.experiments import regularization as regularization
 from nnlab.experiments import separable as separable
@@ -24,6 +25,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "regularization": regularization,
     "separable": separable,
     "xor": xor,
+    "pixel_shuffle": pixel_shuffle,
     "weight_change": weight_change,
     "ntk": ntk,
     "approx": approx,

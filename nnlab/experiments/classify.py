@@ -4,12 +4,14 @@ from typing import Literal
 
 import torch
 
-from nnlab.config import CustomModel, TrainingExperiment
+from nnlab.config import CNNModel, MLPModel, TrainingExperiment
 from nnlab.errors import InputError
 from nnlab.experiments import drawing
+from nnlab.experiments.features import draw_features
 from nnlab.experiments.outcome import Outcome
 from nnlab.experiments.session import Session
 from nnlab.experiments.training_run import Parts, StepBound, build_parts, histories, step_bound, train
+from nnlab.models import layer_table
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim
 from nnlab.training import FitResult, predict
@@ -38,6 +40,11 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         )
     bound = step_bound(config, parts)
     record.start()
+    size = _size(parts)
+    session.reporter.say(
+        f"{config.model.name}: {size['parameters']:,} parameters, "
+        f"{size['multiply_adds']:,} multiply-adds for one example"
+    )
     if bound is not None:
         session.reporter.say(bound.sentence())
         record.predict(
@@ -52,8 +59,17 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     result = train(config, parts, record, session)
     scores = predict(parts.model, data, data.test.inputs, config.training.precision)
     results = _draw(config, record, parts, result, scores)
-    metrics = result.metrics | {"epochs": result.epochs, "best_epoch": result.best_epoch}
+    metrics = result.metrics | size | {"epochs": result.epochs, "best_epoch": result.best_epoch}
     return Outcome(metrics | sparsity(parts), results, claims(parts, record, scores, bound))
+
+
+def _size(parts: Parts) -> dict[str, int]:
+    """What the network holds and, for one example, computes."""
+    layers = layer_table(parts.model, parts.data.input_shape)
+    return {
+        "parameters": sum(layer.parameters for layer in layers),
+        "multiply_adds": sum(layer.multiply_adds for layer in layers),
+    }
 
 
 def _draw(
@@ -61,14 +77,15 @@ def _draw(
 ) -> list[dict[str, object]]:
     data = parts.data
     drawing.draw_curves(record, result, loss_label=config.loss.name.replace("_", " "))
-    if not isinstance(config.model, CustomModel):
-        hidden = config.model.hidden if config.model.name == "mlp" else config.model.channels
-        if hidden:
-            drawing.draw_activation(record, config.model.activation, config.model.pieces)
-        elif len(data.input_shape) == 3:
-            drawing.draw_templates(record, data, next(parts.model.parameters()))
+    section = config.model
+    hidden = section.hidden if isinstance(section, MLPModel) else isinstance(section, CNNModel)
+    if isinstance(section, MLPModel | CNNModel) and hidden:
+        drawing.draw_activation(record, section.activation, section.pieces)
+    elif isinstance(section, MLPModel) and len(data.input_shape) == 3:
+        drawing.draw_templates(record, data, next(parts.model.parameters()))
     if drawing.is_plane(data):
         drawing.draw_regions(record, parts.model, data)
+    draw_features(record, parts.model, data, scores, config.training.precision)
     return drawing.draw_predictions(record, data, scores)
 
 

@@ -2,31 +2,48 @@
 
 import contextlib
 import errno
-import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from nnlab.config import Experiment, check, source_from_file, to_yaml
+import torch
+
+from nnlab.config import Experiment, TrainingExperiment, check, source_from_file, to_yaml
 from nnlab.errors import Diverged, ExperimentError, InputError, Interrupted, NnlabError
 from nnlab.experiments import CONFIG_CLASSES, EXPERIMENTS
-from nnlab.experiments.session import Session, select_device, stoppable
+from nnlab.experiments.session import Session, stoppable
+from nnlab.experiments.training_run import build_parts, train
 from nnlab.record import Group, Record, Run, check_writable, open_run, slug, stamp
 from nnlab.theory.seeds import over_seeds
+from nnlab.training import distributed
+from nnlab.training.capacity import out_of_memory
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+ONE_TRAINING = ("classify", "regress")
+"""The experiments that are one training and nothing else: several processes can share it."""
+
+
+class Task(NamedTuple):
+    """What the first process asks the others to train with it."""
+
+    config: TrainingExperiment
+    allow_custom_code: bool
 
 
 def run(config: Experiment, runs: Path, session: Session) -> dict[str, Any]:
     """Runs one experiment in a new folder under `runs`; returns its summary."""
+    _check_processes(config, session)
     check_writable(runs)
     with stoppable(session):
-        return _execute(config, _new_record(config, runs / config.experiment, _stem(config)), session)
+        record = _new_record(config, runs / config.experiment, _stem(config), session)
+        return _execute(config, record, session)
 
 
 def run_seeds(config: Experiment, seeds: int, runs: Path, session: Session) -> dict[str, Any]:
     """Runs one experiment with the seeds seed, seed + 1, …; returns the group's summary."""
+    _check_processes(config, session)
     check_writable(runs)
     if config.seed + seeds > 2**63:
         raise InputError(f"seed: {config.seed} with --seeds {seeds}: the last seed must be less than {2**63}")
@@ -48,10 +65,57 @@ def resume(path: Path, session: Session) -> dict[str, Any]:
         session.reporter.say(f"{path} is finished: there is nothing to resume")
         return found.summary
     config = read_config(found)
+    _check_processes(config, session)
     with stoppable(session):
         if found.is_group:
             return _run_members(config, Group.reopen(found), session)
         return _execute(config, _reopened(found), session)
+
+
+def assist(session: Session) -> str | None:
+    """What every process but the first does: its share of each training that the first one begins.
+
+    Returns:
+        What to tell the user, where the first process cannot; None where all is well, or will be told.
+    """
+    world = session.world
+    with stoppable(session):
+        try:
+            while (task := world.from_first()) is not None:
+                _share(task, session)
+        except BaseException as error:
+            gone = distributed.lost(world, error)
+            if gone is not None:
+                untold = f"{world}: {gone}; the run's folder can be resumed: nnlab train --resume RUN"
+                return untold if distributed.unheard(world) else None
+            message = _message(error)
+            distributed.report(world, message)
+            # Where the first process waits for its GPU, it may never come to hear of this.
+            uses_gpu = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+            return f"{world}: {message}" if uses_gpu else None
+    return None
+
+
+def _share(task: Task, session: Session) -> None:
+    session.allow_custom_code = task.allow_custom_code
+    parts = build_parts(task.config, session)
+    with contextlib.suppress(Interrupted, Diverged):  # as in the first process, which tells it
+        train(task.config, parts, None, session)
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, NnlabError):
+        return str(error)
+    memory = _out_of_memory(error)
+    return str(memory) if memory else f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+
+
+def _check_processes(config: Experiment, session: Session) -> None:
+    if session.world.size > 1 and config.experiment not in ONE_TRAINING:
+        raise InputError(
+            f"experiment: {config.experiment} runs in one process, not in {session.world.size}: start it "
+            f"without torchrun. Allowed under torchrun: {', '.join(ONE_TRAINING)}"
+        )
 
 
 def read_config(found: Run) -> Experiment:
@@ -67,9 +131,11 @@ def _facts(config: Experiment) -> dict[str, Any]:
     return {"experiment": config.experiment, "name": config.name or config.experiment, "seed": config.seed}
 
 
-def _new_record(config: Experiment, parent: Any, stem: str) -> Record:
+def _new_record(config: Experiment, parent: Any, stem: str, session: Session) -> Record:
     training = getattr(config, "training", None)
-    device = "cpu" if training is None else str(select_device(training))
+    device = "cpu" if training is None else str(session.device(training))
+    if session.world.size > 1:
+        device = f"{device}, {session.world.size} processes"
     return Record(parent, stem, to_yaml(config), _facts(config), device)
 
 
@@ -106,7 +172,7 @@ def _run_members(config: Experiment, group: Group, session: Session) -> dict[str
 def _run_member(config: Experiment, group: Group, session: Session) -> dict[str, Any]:
     folder = group.member(config.seed)
     if folder is None:
-        record = _new_record(config, group.folder, f"s{config.seed}")
+        record = _new_record(config, group.folder, f"s{config.seed}", session)
         return _execute(config, record, session, group.folder)
     found = open_run(folder)
     if found.status == "finished":
@@ -132,6 +198,8 @@ def _execute(
         group: the folder to go on with, where the run is one of several.
     """
     try:
+        if isinstance(config, TrainingExperiment):
+            session.world.from_first(Task(config, session.allow_custom_code))
         outcome = EXPERIMENTS[config.experiment].run(config, record, session)
         record.finish(
             "finished",
@@ -139,14 +207,19 @@ def _execute(
             results=outcome.results,
             claims=[claim.as_dict() for claim in outcome.claims],
         )
-    except BaseException as error:
+    except BaseException as found:
+        error = distributed.lost(session.world, found) or found
+        if error is not found:
+            distributed.dismiss()  # the others need not tell it too
         if not record.started:
+            if error is not found:
+                raise error from found
             memory = _out_of_memory(error)
             if memory is None:
                 raise
             raise memory from error
         _end(record, error)
-        raise _explained(error, record.folder, group() if group else record.folder) from error
+        raise _explained(error, record.folder, group() if group else record.folder) from found
     return record.summary
 
 
@@ -187,6 +260,8 @@ def _explained(error: BaseException, folder: Path, whole: Path) -> BaseException
         return ExperimentError(
             f"{folder}: the disk is full. What was written is readable; free some space, then {go_on}"
         )
+    if isinstance(error, distributed.WorkerError):
+        return type(error)(f"{error}; {go_on}")
     if isinstance(error, ExperimentError):
         return type(error)(f"{error}\n{folder}")
     if isinstance(error, NnlabError):
@@ -196,10 +271,10 @@ def _explained(error: BaseException, folder: Path, whole: Path) -> BaseException
 
 
 def _out_of_memory(error: BaseException) -> ExperimentError | None:
-    """What to say where memory ran out; torch has an error of its own for CUDA alone."""
-    text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or re.search(
-        "out of memory|can't allocate memory", text, re.IGNORECASE
-    ):
-        return ExperimentError(f"out of memory: {text[:300]}. Try a smaller model or data.batch_size")
-    return None
+    """What to say where memory ran out elsewhere than in a step of a training."""
+    reason = out_of_memory(error)
+    return (
+        ExperimentError(f"out of memory: {reason}. Try a smaller model or a smaller data set")
+        if reason
+        else None
+    )

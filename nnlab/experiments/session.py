@@ -13,6 +13,7 @@ import torch
 from nnlab.config import Data, Hardware
 from nnlab.data import DataSet, build_data
 from nnlab.errors import DataError, InputError
+from nnlab.training.distributed import World
 
 Advance = Callable[[int, int, str], None]
 
@@ -39,10 +40,15 @@ class Silence:
 
 @dataclass
 class Session:
-    """Shared by the runs of one command; the members of a group of seeds share its data set too."""
+    """Shared by the runs of one command; the members of a group of seeds share its data set too.
+
+    Attributes:
+        world: the processes that train together, of which this is one.
+    """
 
     reporter: Reporter = field(default_factory=Silence)
     allow_custom_code: bool = False
+    world: World = field(default_factory=World)
     stop_requested: bool = False
     _data: dict[str, DataSet] = field(default_factory=dict)
 
@@ -51,14 +57,36 @@ class Session:
 
     def data(self, section: Data, hardware: Hardware) -> DataSet:
         """The data set on the device asked for; built once for equal sections."""
-        device, dtype = select_device(hardware), dtype_of(hardware)
+        device, dtype = self.device(hardware), dtype_of(hardware)
         key = f"{section!r} {device} {dtype}"
         if key not in self._data:
+            downloads = getattr(section, "download", False)
+            if downloads and not self.world.is_first:
+                self.world.from_first()  # which has the files by then
             data = self._build(section, device, dtype)
+            if downloads and self.world.is_first:
+                self.world.from_first()
             for note in data.notes:
                 self.reporter.say(note)
             self._data = {key: data}  # one set at a time: it may fill the memory
         return self._data[key]
+
+    def device(self, hardware: Hardware) -> torch.device:
+        """The device asked for; of several processes, each has a GPU of its own."""
+        device = select_device(hardware)
+        if self.world.alone or device.type == "cpu":
+            return device
+        if device.type == "mps":
+            if hardware.device == "auto":
+                return torch.device("cpu")
+            raise InputError("training.device: mps cannot be used under torchrun; allowed here: auto, cpu")
+        count = torch.cuda.device_count()
+        if self.world.local_size > count:
+            raise InputError(
+                f"training.device: {hardware.device}: {self.world.local_size} processes want a GPU each, "
+                f"this machine has {count}: start torchrun with --nproc-per-node {count}, or use --device cpu"
+            )
+        return torch.device("cuda", self.world.local_rank)
 
     def _build(self, section: Data, device: torch.device, dtype: torch.dtype) -> DataSet:
         with self.reporter.bar("reading images") as advance:
@@ -102,7 +130,11 @@ def generator(seed: int, purpose: str) -> torch.Generator:
 
 @contextmanager
 def stoppable(session: Session) -> Iterator[None]:
-    """SIGINT and SIGTERM ask the session to stop after the step; a second one interrupts at once."""
+    """SIGINT and SIGTERM ask the session to stop after the step; a second one interrupts at once.
+
+    Under torchrun this holds to the end of the process: torchrun sends SIGTERM to all when one process has
+    died, and the others must still be able to say so.
+    """
 
     def request(number: int, frame: FrameType | None) -> None:
         if session.stop_requested:
@@ -117,5 +149,6 @@ def stoppable(session: Session) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if session.world.alone:
+            for number, handler in before.items():
+                signal.signal(number, handler)

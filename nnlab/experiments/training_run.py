@@ -1,5 +1,6 @@
 """From a config to a trained model: the part that every training experiment shares."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from nnlab.config import (
     DecaySchedule,
+    LBFGSOptimizer,
     MLPModel,
     OptimizerSection,
     SGDOptimizer,
@@ -19,7 +21,7 @@ from nnlab.config import (
     TrainingExperiment,
 )
 from nnlab.data import DataSet
-from nnlab.errors import InputError
+from nnlab.errors import ExperimentError, InputError
 from nnlab.experiments.session import Session, dtype_of, generator
 from nnlab.models import build_model, layer_multipliers, weight_matrices
 from nnlab.record import Record
@@ -34,8 +36,13 @@ from nnlab.training import (
     fit,
     schedule,
 )
+from nnlab.training.capacity import fits_in_memory, largest_batch, out_of_memory
 from nnlab.training.losses import softmax_step_bound
 from nnlab.training.optimizers import Optimizer, Schedule
+from nnlab.training.trainer import Step, autocast
+
+START_EXAMPLES = 5000
+"""Training examples that the start of a model may depend on."""
 
 C = TypeVar("C", bound=TrainingExperiment)
 
@@ -69,10 +76,13 @@ def build_parts(config: TrainingExperiment, session: Session) -> Parts:
         input_shape=data.input_shape,
         outputs=data.outputs,
         generator=generator(config.seed, "weights"),
+        examples=data.normalize(data.train.inputs[:START_EXAMPLES]),
         allow_custom_code=session.allow_custom_code,
     )
     model = model.to(device=data.train.inputs.device, dtype=dtype_of(config.training))
-    torch.manual_seed(config.seed)  # dropout inside a custom model draws from torch's own generator
+    # Dropout draws from torch's own generator: in every process other numbers, as for other examples.
+    rank = session.world.rank
+    torch.manual_seed(generator(config.seed, f"process {rank}").initial_seed() if rank else config.seed)
     penalty = config.loss.regularization
     return Parts(
         data=data,
@@ -113,7 +123,7 @@ def _schedule(config: TrainingExperiment, examples: int) -> Schedule | None:
 def train(
     config: TrainingExperiment,
     parts: Parts,
-    record: Record,
+    record: Record | None,
     session: Session,
     *,
     part: str | None = None,
@@ -122,10 +132,38 @@ def train(
     """fit() with what the config says, its rows in the record, its bar on the screen.
 
     Args:
+        record: None in a process that only helps the first one.
         part: names one of several trainings of a run: in its rows, and as its folder of checkpoints.
+
+    Raises:
+        ExperimentError: memory ran out; the message says how large a batch has enough of it.
     """
-    folder = record.folder / "checkpoints"
+    try:
+        return _fit(config, parts, record, session, part, observe)
+    except (RuntimeError, MemoryError) as error:
+        reason = out_of_memory(error)
+        if reason is None:
+            raise
+    # Only here, where the error's frames are gone, is the memory of the step that failed free again.
+    raise ExperimentError(_what_fits(config, parts, session, reason))
+
+
+def _fit(
+    config: TrainingExperiment,
+    parts: Parts,
+    record: Record | None,
+    session: Session,
+    part: str | None,
+    observe: Callable[[nn.Module], dict[str, float]] | None,
+) -> FitResult:
     label = {} if part is None else {"part": part}
+    log, checkpoints = None, None
+    if record is not None:
+        log = functools.partial(_log, record, label)
+        folder = record.folder / "checkpoints"
+        checkpoints = Checkpoints(
+            folder / part if part else folder, record.metrics, config.training.checkpoint_seconds
+        )
     with session.reporter.bar(part or "training") as advance:
         return fit(
             parts.model,
@@ -140,16 +178,64 @@ def train(
             clip_norm=config.optimizer.clip_norm,
             precision=config.training.precision,
             compile=config.training.compile,
+            micro_batch=config.training.micro_batch,
+            test_views=config.training.test_time_augmentation,
             patience=config.training.patience,
             evaluate_every=config.training.evaluate_every,
             observe=observe,
-            log=lambda row: record.log(label | row),
-            checkpoints=Checkpoints(
-                folder / part if part else folder, record.metrics, config.training.checkpoint_seconds
-            ),
+            log=log,
+            checkpoints=checkpoints,
             stop=session.stop,
             progress=advance,
+            world=session.world,
         )
+
+
+def _log(record: Record, label: dict[str, str], row: dict[str, Any]) -> None:
+    record.log(label | row)
+
+
+def _what_fits(config: TrainingExperiment, parts: Parts, session: Session, reason: str) -> str:
+    """What to say after memory ran out: the batch that was too large, and one that is not."""
+    train, device = parts.data.train, parts.data.train.inputs.device
+    step = Step(
+        parts.model, parts.loss, parts.optimizer, parts.weights, parts.penalty, config.optimizer.clip_norm,
+        autocast(device, config.training.precision), count_correct=parts.data.task == "classification",
+    )  # fmt: skip
+
+    def attempt(examples: int) -> None:
+        step(parts.data.normalize(train.inputs[:examples]), train.targets[:examples])
+
+    processes = session.world.size
+    whole, asked = len(train), config.data.batch_size
+    batch = whole if asked == "full" else min(whole, asked)
+    at_once = min(math.ceil(batch / processes), config.training.micro_batch or batch)
+    parts.model.train()
+    if fits_in_memory(attempt, at_once):
+        return (
+            f"out of memory on {device}: {reason}. A step on {at_once:,} examples alone has enough of it; "
+            "free some, or try a smaller model"
+        )
+    found = largest_batch(attempt, at_once)
+    if found == 0:
+        return f"out of memory on {device}: {reason}. Not even 2 examples at a time fit: try a smaller model"
+    return f"out of memory on {device}: {reason}. " + _smaller(config, at_once, found, batch, processes)
+
+
+def _smaller(config: TrainingExperiment, at_once: int, found: int, batch: int, processes: int) -> str:
+    """Advice: `found` of the `at_once` examples that a process computes on at a time would fit."""
+    each = f" in each of {processes} processes" if processes > 1 else ""
+    smaller = f"--set training.micro_batch={found}"
+    if config.training.micro_batch is not None and at_once == config.training.micro_batch:
+        return f"training.micro_batch {at_once:,} does not fit; about {found:,} would{each}: {smaller}"
+    total = found * processes
+    asked = f"{config.data.batch_size}" if config.data.batch_size != "full" else f"full ({batch:,})"
+    if config.data.batch_size == "full" and isinstance(config.optimizer, LBFGSOptimizer):
+        return f"data.batch_size {asked} does not fit at once; about {total:,} would: {smaller}"
+    return (
+        f"data.batch_size {asked} does not fit; about {total:,} would: --set data.batch_size={total}, "
+        f"or, for the same steps in parts, {smaller}"
+    )
 
 
 def vary(config: C, changes: Mapping[str, Any]) -> C:

@@ -5,7 +5,7 @@ returns the objective.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -16,19 +16,47 @@ Schedule = Callable[[int], float]
 
 
 class MuonWithSGD(Optimizer):
-    """Muon for the weight matrices, SGD with Nesterov momentum for everything else.
+    """Muon for weight matrices and filters, SGD with Nesterov momentum for everything else.
 
     Muon replaces the momentum of a matrix by the nearest semi-orthogonal matrix (K. Jordan et al.,
-    "Muon: An optimizer for hidden layers in neural networks", 2024); it says nothing about vectors.
+    "Muon: An optimizer for hidden layers in neural networks", 2024). Filters (maps, channels, height, width)
+    count as a matrix with one row a map; it says nothing about vectors.
+
+    Args:
+        matrices: the parameters for Muon, each with two or more axes.
+        rest: groups of the others, with an `lr` each.
+        other_momentum: of SGD; None for the same.
+        other_decay: the share of the other parameters that a step of SGD without momentum takes away at the
+            full step size; on the way it falls with a schedule, as L2 regularization does.
+        unit_filters: before each step, filters are scaled to the norm √maps. With batch norm behind them
+            their scale changes nothing but how large a step is beside it.
     """
 
     def __init__(
-        self, matrices: Iterable[Tensor], rest: Iterable[Tensor], lr: float, other_lr: float, momentum: float
+        self,
+        matrices: Sequence[Tensor],
+        rest: Sequence[dict[str, Any]],
+        *,
+        lr: float,
+        momentum: float,
+        newton_schulz_steps: int = 5,
+        unit_filters: bool = False,
+        other_momentum: float | None = None,
+        other_decay: float = 0.0,
     ) -> None:
-        muon = torch.optim.Muon(matrices, lr=lr, momentum=momentum, weight_decay=0.0)
-        sgd = torch.optim.SGD(rest, lr=other_lr, momentum=momentum, nesterov=momentum > 0)
-        self._parts: tuple[Optimizer, ...] = (muon, sgd)
-        self.param_groups = muon.param_groups + sgd.param_groups
+        self._muon = torch.optim.Muon(
+            [as_matrix(p.detach()) for p in matrices],
+            lr=lr,
+            momentum=momentum,
+            weight_decay=0.0,
+            ns_steps=newton_schulz_steps,
+        )
+        self._unit_filters = unit_filters
+        self._matrices: dict[str, Any] = {"params": list(matrices), "lr": lr}
+        other = momentum if other_momentum is None else other_momentum
+        groups = [{"weight_decay": other_decay / group["lr"], **group} for group in rest]
+        self._sgd = torch.optim.SGD(groups, lr=lr, momentum=other, nesterov=other > 0) if groups else None
+        self.param_groups = [self._matrices, *(self._sgd.param_groups if self._sgd else [])]
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -36,21 +64,42 @@ class MuonWithSGD(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for part in self._parts:
-            part.step()
+        (group,) = self._muon.param_groups
+        group["lr"] = self._matrices["lr"]
+        for p, matrix in zip(self._matrices["params"], group["params"], strict=True):
+            matrix.grad = as_matrix(p.grad)
+            if self._unit_filters and p.ndim > 2:
+                p.mul_(len(p) ** 0.5 / p.norm())
+        self._muon.step()  # type: ignore[no-untyped-call]
+        if self._sgd is not None:
+            self._sgd.step()
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        for part in self._parts:
-            part.zero_grad(set_to_none)
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"parts": [part.state_dict() for part in self._parts]}
+        parts = [self._muon, *([self._sgd] if self._sgd else [])]
+        return {"parts": [part.state_dict() for part in parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        for part, state in zip(self._parts, state_dict["parts"], strict=True):
+        parts = [self._muon, *([self._sgd] if self._sgd else [])]
+        for part, state in zip(parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
-        self.param_groups = [group for part in self._parts for group in part.param_groups]
+        self._matrices["lr"] = self._muon.param_groups[0]["lr"]
+        self.param_groups = [self._matrices, *(self._sgd.param_groups if self._sgd else [])]
+
+
+def as_matrix(weights: Tensor) -> Tensor:
+    """(maps, …) as (maps, everything else): a view, whether the channels are stored first or last.
+
+    The order of the columns depends on it, but orthogonalizing commutes with every order of columns.
+    """
+    if weights.ndim == 4 and weights.is_contiguous(memory_format=torch.channels_last):
+        return weights.permute(0, 2, 3, 1).flatten(1)
+    return weights.flatten(1)
 
 
 def build_optimizer(
@@ -63,7 +112,12 @@ def build_optimizer(
     beta1: float = 0.9,
     beta2: float = 0.999,
     weight_decay: float = 0.0,
+    newton_schulz_steps: int = 5,
+    unit_filters: bool = False,
     other_lr: float = 0.01,
+    other_momentum: float | None = None,
+    other_decay: float = 0.0,
+    head_lr: float | None = None,
     history: int = 20,
     iterations: int = 20,
 ) -> Optimizer:
@@ -71,7 +125,9 @@ def build_optimizer(
 
     Args:
         weight_decay: decoupled decay, adamw only, on parameters with two or more axes.
+        newton_schulz_steps, unit_filters, other_momentum, other_decay: see MuonWithSGD; muon only.
         other_lr: step size of what is no matrix, muon only.
+        head_lr: step size of the last of several matrices, which then is no longer Muon's; muon only.
         history, iterations: stored curvature pairs and inner steps per call, lbfgs only.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -89,11 +145,23 @@ def build_optimizer(
         groups = [group for group in groups if group["params"]]
         return torch.optim.AdamW(groups, lr=lr, betas=(beta1, beta2), fused=_fusable(parameters))
     if name == "muon":
-        matrices = [p for p in parameters if p.ndim == 2]
-        rest = [p for p in parameters if p.ndim != 2]
-        if not rest:
-            return torch.optim.Muon(matrices, lr=lr, momentum=momentum, weight_decay=0.0)
-        return MuonWithSGD(matrices, rest, lr, other_lr, momentum)
+        matrices = [p for p in parameters if p.ndim >= 2]
+        rest: list[dict[str, Any]] = []
+        if head_lr is not None and len(matrices) > 1:
+            rest.append({"params": [matrices.pop()], "lr": head_lr})
+        vectors = [p for p in parameters if p.ndim < 2]
+        if vectors:
+            rest.append({"params": vectors, "lr": other_lr})
+        return MuonWithSGD(
+            matrices,
+            rest,
+            lr=lr,
+            momentum=momentum,
+            newton_schulz_steps=newton_schulz_steps,
+            unit_filters=unit_filters,
+            other_momentum=other_momentum,
+            other_decay=other_decay,
+        )
     return torch.optim.LBFGS(
         parameters,
         lr=lr,

@@ -1,0 +1,32 @@
+"""`nnlab features`: what a trained network looks for, and what it makes of any image."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def features(
+    run: Annotated[Path, typer.Argument(help="The folder of a run that trained a classifier of images.")],
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A PNG or JPEG image of any size to look into; may be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress and no tables: only the new folder.")] = False,
+    allow_custom_code: Annotated[
+        bool, typer.Option("--allow-custom-code", help="Let model.name: custom run your factory.")
+    ] = False,
+) -> None:
+    """Draw the filters, activation maps and classes of a finished run, for its test images or your own.
+
+    Everything goes into a new folder, RUN/features/<time>: the run's own files stay as they are. Its path is
+    the last line printed.
+    """
+    from nnlab.cli.run import report
+    from nnlab.cli.terminal import Terminal
+    from nnlab.experiments.finished_run import draw_again
+    from nnlab.experiments.session import Session, Silence
+
+    session = Session(Silence() if quiet else Terminal(), allow_custom_code)
+    report(draw_again(run, image or [], session), as_json=as_json, quiet=quiet)

@@ -1,0 +1,63 @@
+"""`torchrun -m nnlab train …`: the first process is the command, the others work for it.
+
+They read nothing of the command line: what the user got wrong is said once.
+"""
+
+import os
+import sys
+import warnings
+
+from nnlab.cli import main
+
+
+def launch() -> None:
+    """Runs the command, as the process that torchrun started this one as, if it did."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        main()
+    elif os.environ["RANK"] == "0":
+        _leave(_lead())
+    else:
+        _leave(_follow())
+
+
+def _lead() -> int:
+    """The command itself; returns its exit code."""
+    from nnlab.training import distributed
+
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    if command != "train":
+        print(f"nnlab: torchrun is for nnlab train, not for nnlab {command or ''}", file=sys.stderr)
+        return 2
+    try:
+        main()
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else 0
+    finally:
+        distributed.dismiss()
+    return 0
+
+
+def _follow() -> int:
+    """Helps the first process to the end of its work; returns an exit code.
+
+    0 after an error that the first process tells: torchrun would kill it at any other code, perhaps before
+    it has told.
+    """
+    warnings.simplefilter("ignore")  # the first process gives the same ones
+    from nnlab.experiments import runner
+    from nnlab.experiments.session import Session
+    from nnlab.training import distributed
+
+    world = distributed.called()
+    message = None if world is None else runner.assist(Session(world=world))
+    if message is None:
+        return 0
+    print(f"nnlab: {message}", file=sys.stderr)
+    return 1
+
+
+def _leave(code: int) -> None:
+    """Ends the process at once: what the network's threads still hold could only get in the way."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
