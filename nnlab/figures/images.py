@@ -193,7 +193,7 @@ def _aspect(pixels: FloatArray) -> float:
 def _mistake(true: str, predicted: str, probability: float, letters: int) -> str:
     names = [plain(name, limit=letters - 2) for name in (true, predicted)]
     between = " → " if len(names[0]) + len(names[1]) <= letters - 3 else "\n→ "
-    return f"{names[0]}{between}{names[1]}\n{_chance(probability)}"
+    return f"{names[0]}{between}{names[1]}\n{chance(probability)}"
 
 
 def _as_images(values: ArrayLike, what: str) -> FloatArray:
@@ -236,7 +236,7 @@ def _displayed(pixels: FloatArray, full_scale: float) -> FloatArray:
     return np.moveaxis(scaled[:3], 0, -1) if len(scaled) >= 3 else scaled.mean(axis=0)
 
 
-def _chance(probability: float) -> str:
+def chance(probability: float) -> str:
     """The probability in percent, without claiming a certainty that it is not: 0.99999 is '> 99.9 %'."""
     if not math.isfinite(probability):
         return "probability unknown"

@@ -1,0 +1,415 @@
+"""The figures of convolutional networks show what was computed, and can be read."""
+
+import itertools
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from figure_checks import HOSTILE, assert_readable, texts
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.offsetbox import AnnotationBbox
+from matplotlib.patches import Rectangle
+from scipy.signal import correlate2d
+
+from nnlab import figures
+from nnlab.errors import InputError
+from nnlab.figures.canvas import cell_font, ink_on, short
+from nnlab.figures.filters import as_colour
+from nnlab.figures.stack import amount, grouped
+from nnlab.figures.style import GRID, PALETTE
+from nnlab.figures.text import width_in_points
+
+Layer, LayerMaps = figures.Layer, figures.LayerMaps
+MARK_A = PALETTE[1]
+
+
+def correlation(inputs: np.ndarray, weights: np.ndarray, bias: float, padding: int = 1) -> np.ndarray:
+    """An activation map by scipy, channel by channel."""
+    padded = np.pad(inputs, ((0, 0), (padding, padding), (padding, padding)))
+    return sum(correlate2d(x, w, "valid") for x, w in zip(padded, weights, strict=True)) + bias
+
+
+def sliding(channels: int = 3, side: int = 3, size: int = 12, **changes: object) -> Figure:
+    generator = np.random.default_rng(0)
+    inputs, weights = (
+        generator.normal(size=(channels, size, size)),
+        generator.normal(size=(channels, side, side)),
+    )
+    arguments = {
+        "picture": generator.random((size, size, 3)) if channels == 3 else generator.random((size, size)),
+        "inputs": inputs, "weights": weights, "bias": 0.25,
+        "activation_map": correlation(inputs, weights, 0.25, padding=1),
+        "places": [(2, 3), (8, 9), (6, 1)], "padding": 1,
+    }  # fmt: skip
+    return figures.sliding_filter(**(arguments | changes))  # type: ignore[arg-type]
+
+
+def speed_layers() -> list[Layer]:
+    """As many layers as the fast network has."""
+    made, maps, side = [Layer("whitening", "convolution 2×2", (24, 31, 31), 288, 0, 276_768)], 24, 31
+    for _, width in enumerate((64, 256, 256)):
+        made += [
+            Layer("c", "convolution 3×3", (width, side, side), 9 * maps * width, 9 * maps * width, 10**8)
+        ]
+        side //= 2
+        for kind in ("max-pool 2×2", "batch norm", "gelu", "convolution 3×3", "batch norm", "gelu"):
+            held = 9 * width**2 if "conv" in kind else 2 * width if "norm" in kind else 0
+            made.append(Layer("x", kind, (width, side, side), held, held // 2, held * side**2))
+        maps = width
+    return [
+        *made,
+        Layer("pool", "max over places", (256,), 0, 0, 0),
+        Layer("o", "linear", (10,), 2560, 2560, 2560),
+    ]
+
+
+def layer_maps(count: int) -> list[LayerMaps]:
+    made = [LayerMaps(f"block1.convolution{i}", (32, 9, 7), normal(8, 9, 7)) for i in range(count - 1)]
+    return [*made, LayerMaps("output", (10,), normal(10))]
+
+
+def random(*shape: int) -> np.ndarray:
+    return np.random.default_rng(2).random(shape)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(2).normal(size=shape)
+
+
+NAMES = list(HOSTILE)
+LARGE = random(30, 30)
+KINDS: dict[str, Callable[[], Figure]] = {
+    "sliding, colour": sliding,
+    "sliding, grey": lambda: sliding(channels=1, size=8, places=[(1, 1), (6, 6), (4, 3)]),
+    "sliding, 2×2": lambda: sliding(side=2, places=[(11, 11), (2, 2)]),
+    "sliding, 7×7": lambda: sliding(channels=1, side=7, places=[(1, 1)], size=28),
+    "sliding, large numbers": lambda: sliding(bias=-12345.0),
+    "filters, grey": lambda: figures.filter_images(normal(16, 1, 3, 3)),
+    "filters, colour": lambda: figures.filter_images(normal(100, 3, 5, 5)),
+    "filters, own scales": lambda: figures.filter_images(normal(24, 3, 2, 2) ** 7),
+    "filters, one": lambda: figures.filter_images(np.ones((1, 1, 3, 3))),
+    "maps": lambda: figures.activation_maps(random(32, 32, 3), layer_maps(18), NAMES[:2]),
+    "maps, few": lambda: figures.activation_maps(random(8, 8), layer_maps(3), ["a" * 200]),
+    "pooling": lambda: figures.pooling_step(LARGE, LARGE.reshape(15, 2, 15, 2).max((1, 3)), (3, 4)),
+    "pooling, signs": lambda: figures.pooling_step(-100 - random(6, 6), np.ones((2, 2)), (0, 0), kernel=3),
+    "pooling, to one": lambda: figures.pooling_step(np.ones((2, 2)), np.ones((1, 1)), (0, 0), kind="mean"),
+    "stack": lambda: figures.layer_stack(speed_layers(), (3, 32, 32)),
+    "stack, mlp": lambda: figures.layer_stack([Layer("a", "linear", (10,), 7850, 7850, 7840)], (1, 28, 28)),
+    "classes": lambda: figures.class_accuracy(random(8), NAMES, [[0.1, 0.9]] * 8, overall=0.5),
+    "classes, many": lambda: figures.class_accuracy(random(100), [f"c{i}" for i in range(100)]),
+    "representation": lambda: figures.representation(
+        normal(200, 2), [i % 8 for i in range(200)], NAMES, [0.5, 0.25], list(random(200, 8, 8))
+    ),
+    "probabilities": lambda: figures.class_probabilities(
+        random(40, 60, 3), random(8, 8), np.full(8, 0.125), NAMES, "$x$", "resized"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_figure_is_readable(kind: str) -> None:
+    assert_readable(KINDS[kind]())
+
+
+# --- a filter slides -----------------------------------------------------------------------------------
+
+
+def frames(figure: Figure, colour: str) -> list[Rectangle]:
+    """The unfilled rectangles of one colour."""
+    found = [p for p in figure.axes[0].patches if isinstance(p, Rectangle) and not p.get_fill()]
+    return [p for p in found if p.get_edgecolor() == to_rgba(colour)]
+
+
+def pictures(figure: Figure) -> list[AxesImage]:
+    return list(figure.axes[0].images)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_dot_product_is_written_out(channels: int) -> None:
+    """The numbers of window and filter, the sum of products of each channel, and the map's value."""
+    generator = np.random.default_rng(3)
+    inputs, weights = generator.normal(size=(channels, 9, 9)), generator.normal(size=(channels, 3, 3))
+    answers = correlation(inputs, weights, -0.5)
+    picture = np.zeros((9, 9, 3)) if channels == 3 else np.zeros((9, 9))
+    figure = figures.sliding_filter(picture, inputs, weights, -0.5, answers, [(4, 5)], padding=1)
+    shown = texts(figure)
+    window = inputs[:, 3:6, 4:7]  # one row and column before the centre, as padding 1 centres the filter
+    for value in (*window.flat, *weights.flat):
+        assert short(value) in shown
+    sums = [np.vdot(window[c], weights[c]) for c in range(channels)]
+    assert any(text.endswith(f"(bias) = {short(answers[4, 5])}") for text in shown)
+    if channels == 3:
+        assert all(f"= {short(value)}" in shown for value in sums)
+    else:
+        assert f"their sum: {short(sums[0])}" in shown
+        assert all(short(value) in shown for value in (window * weights).flat)
+
+
+def test_windows_and_map_places_are_where_the_numbers_come_from() -> None:
+    """With stride 2 and padding 1, place (r, c) looks at rows 2r − 1 … 2r + 1."""
+    inputs = np.random.default_rng(4).normal(size=(1, 10, 10))
+    weights = np.ones((1, 3, 3))
+    answers = correlation(inputs, weights, 0.0)[::2, ::2]
+    figure = figures.sliding_filter(inputs[0], inputs, weights, 0.0, answers, [(2, 3)], stride=2, padding=1)
+    window, place = sorted(frames(figure, MARK_A), key=lambda p: p.get_x())
+    image, activation = (
+        pictures(figure)[0],
+        next(i for i in pictures(figure) if i.get_array().shape == (5, 5)),
+    )
+    for patch, picture, (top, left, side) in ((window, image, (3, 5, 3)), (place, activation, (2, 3, 1))):
+        x0, x1, _, y0 = picture.get_extent()
+        pixel = (x1 - x0) / picture.get_array().shape[1]
+        assert patch.get_x() == pytest.approx(x0 + left * pixel)
+        assert patch.get_y() == pytest.approx(y0 + top * pixel)
+        assert patch.get_width() == pytest.approx(side * pixel)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"places": []},
+        {"places": [(0, 0)]},  # the window reaches into the padding
+        {"places": [(2, 20)]},
+        {"places": [(i, 5) for i in (2, 4, 6, 8)]},
+        {"weights": np.ones((1, 3, 3))},
+        {"weights": np.ones((3, 3, 2))},
+        {"inputs": np.ones((2, 12, 12))},
+    ],
+)
+def test_what_does_not_fit_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="figure: "):
+        sliding(**changes)
+
+
+@given(st.floats(-1e30, 1e30))
+def test_numbers_in_cells_are_short_and_right(value: float) -> None:
+    text = short(value)
+    assert len(text) <= 9
+    if abs(value) < 99_999:
+        digits = 2 if abs(value) < 9.99 else 1 if abs(value) < 99.9 else 0
+        assert float(text.replace("−", "-")) == pytest.approx(value, abs=0.501 * 10.0**-digits)
+        assert text.strip("0.") or "−" not in text  # no minus zero
+
+
+@given(st.lists(st.floats(-1e5, 1e5), min_size=1, max_size=9), st.floats(0.2, 0.8))
+@settings(max_examples=50)
+def test_numbers_fit_into_their_cells(values: list[float], side: float) -> None:
+    size = cell_font(side, np.array(values))
+    assert all(width_in_points(short(value), size) <= 72 * side for value in values)
+
+
+@pytest.mark.parametrize(("ground", "ink"), [((1, 1, 1, 1), "#222222"), ((0, 0, 0.5, 1), "#FFFFFF")])
+def test_ink_stands_out(ground: tuple[float, ...], ink: str) -> None:
+    assert ink_on(ground) == ink
+
+
+# --- pooling -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", [2, 3])
+def test_pooling_writes_out_four_windows_and_stresses_the_largest(kernel: int) -> None:
+    large = np.random.default_rng(5).permutation(36.0 * kernel**2).reshape(6 * kernel, 6 * kernel) / 10
+    small = large.reshape(6, kernel, 6, kernel).max((1, 3))
+    figure = figures.pooling_step(large, small, (2, 3), kernel=kernel)
+    bold = [t.get_text() for t in figure.axes[0].texts if t.get_weight() == "bold"]
+    wanted = [short(value) for value in small[2:4, 3:5].flat]
+    assert sorted(bold) == sorted(2 * wanted)
+    crop = large[2 * kernel : 4 * kernel, 3 * kernel : 5 * kernel]
+    assert all(short(value) in texts(figure) for value in crop.flat)
+
+
+def test_a_pixel_is_as_large_before_and_after_pooling() -> None:
+    figure = figures.pooling_step(np.random.default_rng(6).random((8, 12)), np.zeros((4, 6)), (0, 0))
+    sizes = {i.get_array().shape: i.get_extent() for i in pictures(figure)}
+    pixels = [(x1 - x0) / shape[1] for shape, (x0, x1, _, _) in sizes.items() if shape in ((8, 12), (4, 6))]
+    assert len(pixels) == 2
+    assert pixels[0] == pytest.approx(pixels[1])
+
+
+@pytest.mark.parametrize(("after", "corner"), [((4, 3), (0, 0)), ((4, 4), (4, 0)), ((4, 4), (-1, 0))])
+def test_sizes_that_pooling_does_not_make_are_refused(
+    after: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    with pytest.raises(InputError, match="figure: "):
+        figures.pooling_step(np.ones((8, 8)), np.ones(after), corner)
+
+
+# --- filters and maps ----------------------------------------------------------------------------------
+
+
+def test_colours_of_a_filter_are_its_weights() -> None:
+    weights = np.array([1.0, 0.0, -2.0]).reshape(3, 1, 1)
+    np.testing.assert_allclose(as_colour(weights, 2.0), [[[0.75, 0.5, 0.0]]])
+
+
+def test_filters_share_one_scale_unless_they_differ_too_much() -> None:
+    generator = np.random.default_rng(7)
+    weights = generator.uniform(-1, 1, (4, 1, 3, 3))
+    weights[:, 0, 0, 0] = [1, 2, 3, 4]
+    limits = {image.norm.vmax for image in pictures(figures.filter_images(weights))}
+    assert limits == {4.0}
+    weights[3, 0, 0, 0] = 40
+    own = figures.filter_images(weights)
+    assert [image.norm.vmax for image in pictures(own)] == [1, 2, 3, 40]
+    assert {"1.00", "2.00", "3.00", "40.0"} <= set(texts(own))
+
+
+def test_of_many_filters_the_first_64_are_shown_and_counted() -> None:
+    figure = figures.filter_images(np.random.default_rng(8).normal(size=(100, 3, 3, 3)))
+    assert len([i for i in pictures(figure) if i.get_array().shape == (3, 3, 3)]) == 64
+    assert "first 64 of 100 filters" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 3, 3), (4, 3, 3), (0, 3, 3, 3)])
+def test_what_is_no_filter_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="filters"):
+        figures.filter_images(np.zeros(shape))
+
+
+def test_maps_have_their_own_colours_and_a_dead_one_is_grey() -> None:
+    maps = np.zeros((2, 3, 3))
+    maps[0] = np.arange(9).reshape(3, 3)
+    figure = figures.activation_maps(np.zeros((3, 3)), [LayerMaps("layer", (2, 3, 3), maps)])
+    strip = np.asarray(pictures(figure)[1].get_array())
+    assert strip.shape[2] == 4
+    np.testing.assert_array_equal(strip[0, 0], [68, 1, 84, 255])  # the two ends of viridis
+    wide = next(i for i in range(strip.shape[1]) if strip[0, i, 3] == 0)  # where the gap begins
+    np.testing.assert_array_equal(strip[-1, wide - 1], [253, 231, 36, 255])
+    np.testing.assert_array_equal(strip[0, -1], [round(255 * part) for part in to_rgba(GRID)])
+
+
+def test_a_map_keeps_its_proportions_and_its_pixels() -> None:
+    maps = np.random.default_rng(9).normal(size=(1, 4, 8))
+    figure = figures.activation_maps(np.zeros((3, 3)), [LayerMaps("layer", (1, 4, 8), maps)])
+    image = pictures(figure)[1]
+    x0, x1, y1, y0 = image.get_extent()
+    assert (x1 - x0) == pytest.approx(2 * (y1 - y0))
+    strip = np.asarray(image.get_array())
+    rows, columns = ((np.arange(n) + 0.5) * strip.shape[axis] // n for axis, n in ((0, 4), (1, 8)))
+    green = strip[rows.astype(int)][:, columns.astype(int), 1].astype(int)  # it rises all along viridis
+    assert np.all(np.diff(green.ravel()[np.argsort(maps[0].ravel())]) >= 0)
+
+
+@pytest.mark.parametrize("layers", [[], layer_maps(19), [LayerMaps("a", (2, 2), np.zeros((2, 2)))]])
+def test_layers_that_no_figure_can_hold_are_refused(layers: list[LayerMaps]) -> None:
+    with pytest.raises(InputError, match="figure: "):
+        figures.activation_maps(np.zeros((3, 3)), layers)
+
+
+# --- the stack of layers -------------------------------------------------------------------------------
+
+
+def test_every_box_has_the_numbers_of_its_layer() -> None:
+    layers = [
+        Layer("c", "convolution 3×3", (16, 32, 32), 448, 448, 442_368),
+        Layer("a", "relu", (16, 32, 32), 0, 0, 0),
+        Layer("p", "max-pool 2×2", (16, 16, 16), 0, 0, 0),
+        Layer("o", "linear", (10,), 40_970, 0, 40_960),
+    ]
+    shown = texts(figures.layer_stack(layers, (3, 32, 32)))
+    assert {"3×32×32", "16×32×32", "16×16×16", "10", "448", "442 k", "41.0 k fixed"} <= set(shown)
+    assert "41.4 k parameters, 483 k multiply-adds" in shown[0]
+    assert any(text.split() == ["convolution", "3×3", "relu"] for text in shown)
+
+
+kinds = st.sampled_from(["convolution 3×3", "relu", "batch norm", "max-pool 2×2", "linear", "dropout 0.5"])
+
+
+@given(st.lists(st.tuples(kinds, st.integers(1, 3), st.integers(0, 99)), min_size=1, max_size=30))
+def test_joining_layers_loses_no_number(drawn: list[tuple[str, int, int]]) -> None:
+    layers = [Layer("n", kind, (size,), count, count // 2, 3 * count) for kind, size, count in drawn]
+    joined = grouped(layers)
+    for field in ("parameters", "trainable", "multiply_adds"):
+        assert sum(getattr(x, field) for x in joined) == sum(getattr(x, field) for x in layers)
+    assert [k for x in joined for k in x.kind.split(" + ")] == [x.kind for x in layers]
+    for first, second in itertools.pairwise(joined):
+        assert first.shape != second.shape or re.search("convolution|linear|pool", second.kind)
+
+
+@given(st.integers(0, 10**13))
+def test_amounts_keep_three_digits(count: int) -> None:
+    text = amount(count)
+    units = {"k": 1e3, "M": 1e6, "G": 1e9}
+    value = float(text.split()[0].replace(",", "")) * units.get(text.split()[-1], 1.0)
+    assert value == pytest.approx(count, rel=5.1e-3)
+    assert len(text) <= 9
+
+
+def test_a_stack_needs_layers() -> None:
+    with pytest.raises(InputError, match="without layers"):
+        figures.layer_stack([], (3, 32, 32))
+
+
+# --- classes -------------------------------------------------------------------------------------------
+
+
+def test_classes_are_bars_from_the_best_to_the_worst() -> None:
+    figure = figures.class_accuracy(
+        [0.5, np.nan, 0.9], ["a", "b", "c"], [[0.4, 0.6], [np.nan, np.nan], [0.8, 0.95]], overall=0.7
+    )
+    axes = figure.axes[0]
+    assert [patch.get_width() for patch in axes.patches] == [90, 50, 0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "a", "b"]
+    (intervals,) = axes.collections
+    np.testing.assert_allclose([s[:, 0] for s in intervals.get_segments()], [[80, 95], [40, 60]])
+    assert {"all: 70.00 %", "chance: 33.3 %", "no examples"} <= set(texts(figure))
+    assert {float(line.get_xdata()[0]) for line in axes.lines} == {70.0, 100 / 3}
+    assert figure.get_suptitle() == "Easiest class: c, 90.0 %; hardest: a, 50.0 %"
+
+
+def test_of_many_classes_the_best_and_the_worst_are_shown() -> None:
+    figure = figures.class_accuracy(np.arange(100) / 100, [f"c{i}" for i in range(100)])
+    widths = [patch.get_width() for patch in figure.axes[0].patches]
+    np.testing.assert_allclose(widths, [*range(99, 84, -1), *range(14, -1, -1)])
+
+
+@pytest.mark.parametrize(
+    ("points", "labels", "explained"),
+    [
+        (np.zeros((3, 3)), [0, 0, 0], [1, 0]),
+        (np.zeros((3, 2)), [0, 0], [1, 0]),
+        (np.zeros((1, 2)), [2], [1, 0]),
+    ],
+)
+def test_points_that_do_not_fit_are_refused(
+    points: np.ndarray, labels: list[int], explained: list[float]
+) -> None:
+    with pytest.raises(InputError, match="figure: "):
+        figures.representation(points, labels, ["a", "b"], explained)
+
+
+def test_classes_keep_their_points_and_thumbnails_their_room() -> None:
+    generator = np.random.default_rng(10)
+    labels = np.repeat(np.arange(4), 30)
+    middles = np.array([[0, 0], [0.1, 0], [10, 0], [0, 10]])
+    points = middles[labels] + generator.normal(size=(120, 2)) / 3
+    figure = figures.representation(
+        points, labels.tolist(), list("abcd"), [0.6, 0.4], list(generator.random((120, 8, 8)))
+    )
+    axes = figure.axes[0]
+    for index, line in enumerate(axes.lines):
+        np.testing.assert_array_equal(line.get_xydata(), points[labels == index])
+    figure.canvas.draw()
+    boxes = [a.get_window_extent() for a in axes.artists if isinstance(a, AnnotationBbox)]
+    assert len(boxes) == 3  # the classes a and b lie over each other: one of them has no thumbnail
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    assert "principal component 1: 60.0 % of the variance" in texts(figure)
+
+
+def test_the_five_most_probable_classes_are_bars() -> None:
+    chances = np.array([0.05, 0.4, 0.1, 0.02, 0.3, 0.13])
+    names = list("abcdef")
+    figure = figures.class_probabilities(
+        np.zeros((9, 9)), np.zeros((4, 4)), chances, names, "cat.png", "resized"
+    )
+    bars = [p for p in figure.axes[0].patches if isinstance(p, Rectangle) and p.get_fill()]
+    widths = np.array([bar.get_width() for bar in bars])
+    np.testing.assert_allclose(widths / widths[0], np.array([0.4, 0.3, 0.13, 0.1, 0.05]) / 0.4)
+    assert figure.get_suptitle() == "cat.png: the model says b, 40 %"
+    with pytest.raises(InputError, match="6 probabilities"):
+        figures.class_probabilities(np.zeros((9, 9)), np.zeros((4, 4)), chances, ["a"], "x")
