@@ -220,8 +220,11 @@ def test_a_cache_without_unreadable_images_serves_both(root: Path) -> None:
 
 def test_the_first_file_may_be_the_unreadable_one(root: Path) -> None:
     """Its header declares another size, which is not taken for that of the others."""
-    save(root / "train/cat/0.png", np.zeros((HEIGHT, WIDTH + 3, 3)))
-    (root / "train/cat/0.png").write_bytes(truncate((root / "train/cat/0.png").read_bytes()))
+    first = root / "train/cat/0.png"
+    save(first, np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH + 3, 3)))
+    first.write_bytes(cut(first.read_bytes()))
+    with Image.open(first) as image:
+        assert image.size == (WIDTH + 3, HEIGHT)
     assert load_image_folder(root, skip_unreadable=True).train.inputs.shape == (5, 3, HEIGHT, WIDTH)
 
 

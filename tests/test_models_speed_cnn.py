@@ -64,14 +64,14 @@ def test_sizes_and_what_is_trained() -> None:
     assert all(p.is_contiguous(memory_format=torch.channels_last) for p in model.parameters() if p.ndim == 4)
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 9), (3, 64, 40)])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 17, 17), (3, 64, 40)])
 def test_other_images(shape: tuple[int, int, int]) -> None:
     model = built(input_shape=shape, examples=torch.randn(20, *shape))
     assert model(torch.randn(3, *shape)).shape == (3, 10)
 
 
 def test_images_that_are_too_small_are_refused() -> None:
-    with pytest.raises(InputError, match="needs 9 × 9 pixels, but these have 8 × 8"):
+    with pytest.raises(InputError, match="needs 17 × 17 pixels, but these have 8 × 8"):
         built(input_shape=(3, 8, 8), examples=torch.randn(5, 3, 8, 8))
 
 

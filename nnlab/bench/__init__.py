@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnlab.bench.approx import bench_approx
+from nnlab.bench.cifar10 import bench_cifar10
 from nnlab.bench.ensemble import bench_ensemble
 from nnlab.bench.ntk import bench_ntk
 from nnlab.bench.ntk_mnist import bench_ntk_mnist
@@ -27,6 +28,7 @@ class Benchmark:
 
 BENCHMARKS = {
     "train": Benchmark("time per training step: nnlab beside plain PyTorch", bench_train),
+    "cifar10": Benchmark("CIFAR-10: batches, steps, and what a step is made of", bench_cifar10),
     "ensemble": Benchmark("many seeds of a small network: nnlab beside one seed at a time", bench_ensemble),
     "ntk": Benchmark("tangent kernels: nnlab beside the contraction of Jacobians", bench_ntk),
     "approx": Benchmark("a million bins, certified; values beside the dense network", bench_approx),

@@ -132,13 +132,12 @@ class DataSet:
             draws: of these n images, on the data's device; None leaves them as they are.
         """
         if draws is None or self.augmentation is None:
-            batch = self.train.take(indices)
-            return Split(self.normalize(batch.inputs), batch.targets)
-        if self._lines is None:
-            images = self.augmentation.apply(select(self.train.inputs, indices), draws, self.fill)
+            inputs = select(self.train.inputs, indices)
+        elif self._lines is None:
+            inputs = self.augmentation.apply(select(self.train.inputs, indices), draws, self.fill)
         else:
-            images = self.augmentation.take(self._lines, indices, draws, self.fill)
-        return Split(self.normalize(images), self.train.targets.index_select(0, indices))
+            inputs = self.augmentation.take(self._lines, indices, draws, self.fill)
+        return Split(self.normalize(inputs), self.train.targets.index_select(0, indices))
 
     @cached_property
     def _lines(self) -> Tensor | None:

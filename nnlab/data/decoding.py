@@ -122,7 +122,7 @@ def _common_size(files: Sequence[ImageFile], skip_unreadable: bool) -> tuple[tup
         try:
             with _opened(file.path) as image:
                 if skip_unreadable:
-                    _pixels(image, file.path, 1)  # a damaged file may still declare a size
+                    _pixels(image, file.path, 1)  # a damaged file may declare any size
                 return image.size, file.path
         except UnreadableImage:
             if not skip_unreadable:
@@ -135,6 +135,7 @@ def _decode_into(place: NDArray[np.uint8], file: str, first: str) -> list[str]:
     height, width, channels = place.shape
     with _opened(file) as image:
         if image.size != (width, height):
+            _pixels(image, file, 1)  # a damaged file may declare any size
             raise DataError(
                 f"{file}: {image.size[0]} × {image.size[1]} pixels, but {first} has {width} × {height}; "
                 "all images must have one size"

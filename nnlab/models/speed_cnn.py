@@ -11,7 +11,7 @@ from nnlab.errors import InputError
 
 PATCH = 2  # pixels: side of the whitening filters
 COVARIANCE_FLOOR = 5e-4  # added to the eigenvalues of the patch covariance, in units of a pixel's variance
-LEAST_SIDE = PATCH - 1 + 2**3  # three poolings must leave a pixel
+LEAST_SIDE = 17  # pixels, so that the last batch norm sees more than one place of an image
 
 
 class SpeedCNN(nn.Module):
