@@ -237,7 +237,8 @@ class CNNModel(Section):
     def _padding_keeps_the_size_of_odd_kernels_only(self) -> "CNNModel":
         if self.padding is None and self.kernel % 2 == 0:
             raise ValueError(
-                f"model.padding: give one: no padding keeps a map's size for kernel: {self.kernel}"
+                f"kernel: {self.kernel} is even, and no padding keeps a map's size then; give one beside it, "
+                f"such as padding: {self.kernel // 2}"
             )
         return self
 
@@ -476,6 +477,12 @@ class TrainingExperiment(Experiment):
             raise ValueError(
                 f"optimizer.schedule.warmup_epochs: {optimizer.schedule.warmup_epochs:g} is longer than "
                 f"training.epochs: {self.training.epochs}"
+            )
+        seen = self.training.test_time_augmentation
+        if seen != "none" and not isinstance(self.data, ImageSection):
+            raise ValueError(
+                f"training.test_time_augmentation: {seen} is for images, and data.name: {self.data.name} has "
+                "none; leave it out"
             )
         if isinstance(self.data, Regression1dData) and self.loss.name != "squared_error":
             raise ValueError(f"data.name: regression_1d needs loss.name: squared_error, not {self.loss.name}")

@@ -7,13 +7,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nnlab.models import CNN, MLP, LayerRow, SpeedCNN, activation_maps, layer_table
 
+SHAPE, LARGER = (3, 12, 10), (3, 20, 18)  # speed_cnn needs larger images
+
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
 def cnn(**arguments: object) -> CNN:
-    return CNN((3, 12, 10), [4, 6], 5, generator=seeded(), **arguments)  # type: ignore[arg-type]
+    return CNN(SHAPE, [4, 6], 5, generator=seeded(), **arguments)  # type: ignore[arg-type]
 
 
 class Grouped(nn.Module):
@@ -33,8 +35,8 @@ class Grouped(nn.Module):
 
 
 def speed() -> SpeedCNN:
-    examples = torch.randn(20, 3, 12, 10, generator=seeded(1))
-    return SpeedCNN((3, 12, 10), [8, 7, 6], 5, examples=examples, generator=seeded())
+    examples = torch.randn(20, *LARGER, generator=seeded(1))
+    return SpeedCNN(LARGER, [8, 7, 6], 5, examples=examples, generator=seeded())
 
 
 MODELS = {
@@ -51,10 +53,10 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_multiply_adds_are_half_of_torchs_operations(name: str) -> None:
     """torch counts a multiplication and an addition as two, and from the operations that really run."""
-    model, examples = MODELS[name]().eval(), 3
+    model, shape, examples = MODELS[name]().eval(), LARGER if name == "speed_cnn" else SHAPE, 3
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.randn(examples, 3, 12, 10, generator=seeded(2)))
-    rows = layer_table(model, (3, 12, 10))
+        model(torch.randn(examples, *shape, generator=seeded(2)))
+    rows = layer_table(model, shape)
     assert 2 * examples * sum(row.multiply_adds for row in rows) == counter.get_total_flops() > 0
     by_module = {
         path.split(".", 1)[1]: sum(counts.values())
@@ -69,13 +71,13 @@ def test_multiply_adds_are_half_of_torchs_operations(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_add_up_to_the_models(name: str) -> None:
     model = MODELS[name]()
-    rows = layer_table(model, (3, 12, 10))
+    rows = layer_table(model, LARGER if name == "speed_cnn" else SHAPE)
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
     assert sum(row.trainable for row in rows) == sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def test_cnn_by_hand() -> None:
-    rows = layer_table(cnn(batch_norm=True, dropout=0.5), (3, 12, 10))
+    rows = layer_table(cnn(batch_norm=True, dropout=0.5), SHAPE)
     assert rows == [
         LayerRow("convolutions.0", "convolution 3×3", (4, 12, 10), 108, 108, 12960),
         LayerRow("norms.0", "batch norm", (4, 12, 10), 8, 8, 0),
@@ -91,7 +93,7 @@ def test_cnn_by_hand() -> None:
 
 
 def test_what_is_not_trained_is_told_apart() -> None:
-    rows = {row.name: row for row in layer_table(speed(), (3, 12, 10))}
+    rows = {row.name: row for row in layer_table(speed(), LARGER)}
     assert (rows["whitening"].parameters, rows["whitening"].trainable) == (24 * 3 * 2 * 2, 0)
     assert (rows["block1.norm1"].parameters, rows["block1.norm1"].trainable) == (16, 8)
     assert rows["pool"].kind == "max over places"
@@ -112,11 +114,9 @@ def test_kinds_of_a_users_own_layers() -> None:
 @pytest.mark.parametrize("activation", ["relu", "maxout", "ripple"])
 def test_activation_maps_step_by_step(activation: str) -> None:
     model = cnn(activation=activation, batch_norm=True, dropout=0.9)
-    images = torch.randn(2, 3, 12, 10, generator=seeded(1))
+    images = torch.randn(2, *SHAPE, generator=seeded(1))
     maps = activation_maps(model, images)
-    assert [name for name in maps if name != "features"] == [
-        row.name for row in layer_table(model, (3, 12, 10))
-    ]
+    assert [name for name in maps if name != "features"] == [row.name for row in layer_table(model, SHAPE)]
     model.eval()
     x = images
     with torch.no_grad():
@@ -130,9 +130,8 @@ def test_activation_maps_step_by_step(activation: str) -> None:
 
 
 def test_activation_maps_of_other_models() -> None:
-    images = torch.randn(2, 3, 12, 10, generator=seeded(1))
-    model = speed()
-    maps = activation_maps(model, images)
+    images = torch.randn(2, *SHAPE, generator=seeded(1))
+    maps = activation_maps(speed(), torch.randn(2, *LARGER, generator=seeded(1)))
     assert torch.equal(maps["features"], maps["block3.gelu2"].amax((2, 3)))
     network = MLP(360, [7], 5, generator=seeded())
     maps = activation_maps(network, images)
@@ -144,7 +143,7 @@ def test_activation_maps_of_other_models() -> None:
 
 def test_maps_are_what_the_layer_returned_also_where_it_is_changed_in_place() -> None:
     model = Grouped()
-    images = torch.randn(2, 3, 12, 10, generator=seeded(1))
+    images = torch.randn(2, *SHAPE, generator=seeded(1))
     maps = activation_maps(model, images)
     assert float(maps["first"].min()) < 0  # before relu_
     assert torch.equal(maps["first"], model.first(images).detach())
@@ -163,8 +162,8 @@ def test_looking_changes_nothing() -> None:
     model.norms[0].eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     state = torch.random.get_rng_state()
-    layer_table(model, (3, 12, 10))
-    activation_maps(model, torch.randn(2, 3, 12, 10, generator=seeded()))
+    layer_table(model, SHAPE)
+    activation_maps(model, torch.randn(2, *SHAPE, generator=seeded()))
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert [m.training for m in (model, *model.norms)] == [True, False, True]

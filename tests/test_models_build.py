@@ -98,8 +98,8 @@ def test_cnn_section_with_every_option() -> None:
 
 def test_speed_cnn_section() -> None:
     section = SpeedCNNModel.model_validate({"name": "speed_cnn", "channels": [8, 8, 8]})
-    images = torch.randn(30, 3, 12, 12, generator=seeded(2))
-    arguments = {"input_shape": (3, 12, 12), "outputs": 4, "examples": images}
+    images = torch.randn(30, 3, 20, 20, generator=seeded(2))
+    arguments = {"input_shape": (3, 20, 20), "outputs": 4, "examples": images}
     model = build_model(section, generator=seeded(), **arguments)  # type: ignore[arg-type]
     twin = SpeedCNN(channels=[8, 8, 8], generator=seeded(), **arguments)  # type: ignore[arg-type]
     assert torch.equal(model.eval()(images), twin.eval()(images))

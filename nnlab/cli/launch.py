@@ -22,19 +22,20 @@ def launch() -> None:
 
 def _lead() -> int:
     """The command itself; returns its exit code."""
-    from nnlab.training import distributed
-
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     if command != "train":
         print(f"nnlab: torchrun is for nnlab train, not for nnlab {command or ''}", file=sys.stderr)
         return 2
     try:
         main()
+        code = 0
     except SystemExit as ending:
-        return ending.code if isinstance(ending.code, int) else 0
-    finally:
+        code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    if code == 0:  # at any other, torchrun ends the others
+        from nnlab.training import distributed
+
         distributed.dismiss()
-    return 0
+    return code
 
 
 def _follow() -> int:
@@ -57,7 +58,7 @@ def _follow() -> int:
 
 
 def _leave(code: int) -> None:
-    """Ends the process at once: what the network's threads still hold could only get in the way."""
+    """Ends the process at once: gloo's threads now and then abort one that ends in the ordinary way."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -58,9 +58,13 @@ def number(value: object) -> str:
     return f"{value:.4g}"
 
 
+ACCURACIES = ("accuracy", "accuracy_tta")
+"""How the names of metrics end that are shown in percent."""
+
+
 def percent(name: str, value: object) -> str:
     """A metric for a table: accuracies in percent."""
-    if name.endswith("accuracy") and isinstance(value, int | float):
+    if name.endswith(ACCURACIES) and isinstance(value, int | float):
         return f"{100 * value:.2f}%"
     return number(value)
 
@@ -81,7 +85,7 @@ def spread(values: Mapping[str, Any], name: str) -> str:
     if mean is None or low is None:
         return percent(name, mean)
     half = (high - low) / 2
-    if name.endswith("accuracy"):
+    if name.endswith(ACCURACIES):
         return f"{100 * mean:.2f} ± {100 * half:.2f}%"
     return f"{mean:.4g} ± {half:.2g}"
 

@@ -156,13 +156,13 @@ def _opened(file: str) -> Image.Image:
 def _pixels(image: Image.Image, file: str, channels: int) -> NDArray[np.uint8]:
     """(H, W, C)."""
     try:
-        converted = _eight_bits(image).convert("L" if channels == 1 else "RGB")
+        converted = eight_bits(image).convert("L" if channels == 1 else "RGB")
         return np.asarray(converted).reshape(image.height, image.width, channels)
     except Exception as error:  # a damaged file can fail anywhere in its decoder, with any exception
         raise UnreadableImage(file, error) from None
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def eight_bits(image: Image.Image) -> Image.Image:
     """A grey image of 16 bits a pixel, which Pillow would clip at 255, by its upper 8 bits."""
     if not image.mode.startswith("I"):
         return image

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from nnlab.data.decoding import eight_bits
 from nnlab.errors import DataError
 
 LEAST_SIDE = 2
@@ -109,8 +110,7 @@ def _plain_mode(image: Image.Image) -> tuple[Image.Image, list[str]]:
         return (opaque.convert("L") if upright.mode in ("LA", "La", "L") else opaque), done
     if upright.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip at 255
         done.append("reduced from 16 bits to 8")
-        upper = (np.asarray(upright).astype(np.uint32) >> 8).astype(np.uint8)
-        return Image.fromarray(upper), done
+        return eight_bits(upright), done
     if upright.mode == "CMYK":
         done.append("converted from CMYK without a colour profile")
     return upright.convert("L" if upright.mode in ("1", "L") else "RGB"), done

@@ -40,11 +40,6 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         )
     bound = step_bound(config, parts)
     record.start()
-    size = _size(parts)
-    session.reporter.say(
-        f"{config.model.name}: {size['parameters']:,} parameters, "
-        f"{size['multiply_adds']:,} multiply-adds for one example"
-    )
     if bound is not None:
         session.reporter.say(bound.sentence())
         record.predict(
@@ -59,7 +54,7 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     result = train(config, parts, record, session)
     scores = predict(parts.model, data, data.test.inputs, config.training.precision)
     results = _draw(config, record, parts, result, scores)
-    metrics = result.metrics | size | {"epochs": result.epochs, "best_epoch": result.best_epoch}
+    metrics = result.metrics | _size(parts) | {"epochs": result.epochs, "best_epoch": result.best_epoch}
     return Outcome(metrics | sparsity(parts), results, claims(parts, record, scores, bound))
 
 

@@ -26,7 +26,7 @@ from nnlab.training.trainer import Precision, autocast
 EXAMPLES = 4  # test images, each of another class, whose activation maps are drawn
 POINTS = 2_000  # test images on the figure of the last hidden layer
 MAPS = 8  # of each layer
-BLOCK = 100  # images whose activations are held at a time
+BLOCK = 500  # images that go through the network at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,16 +108,33 @@ def draw_representation(record: Record, model: nn.Module, data: DataSet, precisi
     record.save_figure(figure, "representation")
 
 
+@torch.no_grad()
 def last_hidden(model: nn.Module, data: DataSet, inputs: Tensor, precision: Precision) -> np.ndarray | None:
-    """(n, F) float64: what the output layer gets; None where it gets the image itself."""
+    """(n, F) float64: what the last linear layer gets; None where there is none, or it gets the image itself.
+
+    `activation_maps` knows it too, but keeps a copy of what every layer makes: too much for many images.
+    """
+    given: list[Tensor] = []
+
+    def note(layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        given[:] = [arguments[0]]
+
     blocks = []
-    for block in torch.split(inputs, BLOCK):
-        images = data.normalize(block)
-        with autocast(images.device, precision) or nullcontext():
-            features = activation_maps(model, images).get(FEATURES)
-        if features is None or is_image(features, images):
-            return None
-        blocks.append(numbers(features.double()))
+    hooks = [m.register_forward_pre_hook(note) for m in model.modules() if isinstance(m, nn.Linear)]
+    training = model.training
+    try:
+        model.eval()
+        for block in torch.split(inputs, BLOCK):
+            images = data.normalize(block)
+            with autocast(images.device, precision) or nullcontext():
+                model(images)
+            if not given or is_image(given[0], images):
+                return None
+            blocks.append(numbers(given[0].flatten(1).double()))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
     return np.concatenate(blocks)
 
 

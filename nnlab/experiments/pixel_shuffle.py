@@ -161,15 +161,13 @@ def _train(config: Config, record: Record, session: Session) -> Trainings:
 
 
 def _row(network: str, kind: str, trainings: Trainings) -> dict[str, Any]:
-    accuracies = trainings.accuracies[network][kind]
-    mean, low, high = mean_interval(accuracies)
+    mean, low, high = mean_interval(trainings.accuracies[network][kind])
     return {
         "model": network,
         "parameters": trainings.parameters[network],
         "pixels": kind,
         "test_accuracy": mean,
         "interval": [low, high],
-        "by_seed": accuracies,
     }
 
 

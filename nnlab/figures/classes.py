@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
@@ -12,7 +13,7 @@ from nnlab.figures.scales import as_array, as_intervals
 from nnlab.figures.style import FONT_NOTE, INK, MUTED, PALETTE, dress, legend, new_figure, nothing_to_show
 from nnlab.figures.text import families, literal, percent, plain
 
-MOST = 30  # classes shown one by one; of more, the worst and the best
+MOST = 20  # classes shown one by one; of more, the worst and the best
 
 
 def class_accuracy(
@@ -41,7 +42,7 @@ def class_accuracy(
     ends = as_intervals(intervals, len(values), "the intervals")
     order = np.argsort(-np.nan_to_num(values, nan=-1.0), kind="stable")
     kept = order if len(order) <= MOST else np.concatenate([order[: MOST // 2], order[-MOST // 2 :]])
-    figure = new_figure(title or _title(values, class_names, order), (10.0, max(3.6, 1.7 + 0.36 * len(kept))))
+    figure = new_figure(title or _title(values, class_names, order), (10.0, max(3.6, 1.7 + 0.34 * len(kept))))
     axes = figure.subplots()
     dress(axes, "accuracy on the test set (%)", "")
     if not len(kept):
@@ -66,7 +67,7 @@ def class_accuracy(
     return figure
 
 
-def _levels(figure: Figure, axes, chance: float, overall: float | None, intervals: bool) -> None:  # type: ignore[no-untyped-def]
+def _levels(figure: Figure, axes: Axes, chance: float, overall: float | None, intervals: bool) -> None:
     handles = []
     if overall is not None:
         axes.axvline(100 * overall, color=PALETTE[1], linewidth=2)

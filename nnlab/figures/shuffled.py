@@ -86,11 +86,10 @@ def _bars(axes: Axes, pairs: Mapping[str, list[FloatArray]], chance: float | Non
     axes.set_xticks(range(len(pairs)), [plain(name, limit=24) for name in pairs])
     axes.tick_params(axis="x", length=0, labelsize=FONT_LABEL)
     axes.set_xlim(-0.6, len(pairs) - 0.4)
-    highest = max(
-        (float(values.max()) for pair in pairs.values() for values in pair if values.size), default=0
-    )
-    axes.set_ylim(0, min(112.0, 1.25 * max(highest, 10.0)))
-    axes.set_yticks([tick for tick in axes.get_yticks() if tick <= 100])
+    everything = np.concatenate([values for pair in pairs.values() for values in pair])
+    highest = float(everything[np.isfinite(everything)].max(initial=20.0))
+    axes.set_ylim(0, highest + 10)  # room for a number above the highest bar
+    axes.set_yticks(range(0, min(100, int(axes.get_ylim()[1])) + 1, 20))
     handles: list[Patch | Line2D] = [
         Patch(facecolor=colour, edgecolor=colour, alpha=0.6, hatch=hatch, label=label)
         for colour, hatch, label in zip(_COLOURS, _HATCHES, _LABELS, strict=True)
@@ -138,14 +137,15 @@ def _title(pairs: Mapping[str, list[FloatArray]]) -> str:
     if not losses:
         return "What shuffling the pixels of all images costs"
     told = [f"the {literal(name, 24)} network {_points(loss)}" for name, loss in losses.items()]
-    return f"One permutation of the pixels of all images costs {', '.join(told)}"
+    return f"Shuffle the pixels, and {', '.join(told)} of accuracy"
 
 
 def _points(loss: float) -> str:
-    """Percentage points lost; a gain is a negative loss.
+    """What becomes of an accuracy, in percentage points.
 
     >>> _points(12.34), _points(-0.02), _points(-1.5)
-    ('12.3 points', '0.0 points', '−1.5 points')
+    ('loses 12.3 points', 'keeps all points', 'gains 1.5 points')
     """
-    rounded = round(loss, 1)
-    return f"{number(rounded) if rounded else '0.0'} points"
+    if round(abs(loss), 1) == 0:
+        return "keeps all points"
+    return f"{'loses' if loss > 0 else 'gains'} {number(round(abs(loss), 1))} points"

@@ -156,7 +156,8 @@ def launched() -> bool:
 def together() -> Iterator[World]:
     """The processes that torchrun started, from their meeting to their parting; else a process alone.
 
-    Leaving it ends the work of the others, however the first one's ended.
+    Leaving it ends the work of the others, however the first one's ended. Let a process that has met others
+    end by os._exit: the threads of gloo now and then abort one that ends in the ordinary way.
     """
     if not launched():
         yield World()

@@ -67,9 +67,9 @@ class MuonWithSGD(Optimizer):
         (group,) = self._muon.param_groups
         group["lr"] = self._matrices["lr"]
         for p, matrix in zip(self._matrices["params"], group["params"], strict=True):
-            matrix.grad = as_matrix(p.grad)
+            matrix.grad = None if p.grad is None else as_matrix(p.grad)
             if self._unit_filters and p.ndim > 2:
-                p.mul_(len(p) ** 0.5 / p.norm())
+                p.mul_(len(p) ** 0.5 / p.norm().clamp_min(torch.finfo(p.dtype).tiny))
         self._muon.step()  # type: ignore[no-untyped-call]
         if self._sgd is not None:
             self._sgd.step()
@@ -97,9 +97,8 @@ def as_matrix(weights: Tensor) -> Tensor:
 
     The order of the columns depends on it, but orthogonalizing commutes with every order of columns.
     """
-    if weights.ndim == 4 and weights.is_contiguous(memory_format=torch.channels_last):
-        return weights.permute(0, 2, 3, 1).flatten(1)
-    return weights.flatten(1)
+    inner = sorted(range(1, weights.ndim), key=weights.stride, reverse=True)  # as they lie in memory
+    return weights.permute(0, *inner).view(len(weights), -1)
 
 
 def build_optimizer(

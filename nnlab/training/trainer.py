@@ -24,7 +24,7 @@ Row = dict[str, Any]
 Metrics = dict[str, float]
 Precision = Literal["float32", "bfloat16", "float64"]
 
-EVALUATION_BATCH = 2048  # examples: bounds the activations that an evaluation holds at once
+EVALUATION_BATCH = 512  # examples: their activations should fit into the cache
 TICK = 0.1  # seconds between two looks at the progress bar and the checkpoint clock
 
 
@@ -220,6 +220,7 @@ class _Training:
         self.flush_every = 1 if train.inputs.device.type == "cpu" else 32
         self.pending: list[tuple[Tensor, Tensor | None, int]] = []
         self.due = False  # whether it is time for a checkpoint
+        self.next_tick = time.monotonic() + TICK
         self.best: dict[str, Tensor] = {}
         self.order_state = self.generator.get_state()
 
@@ -241,7 +242,6 @@ class _Training:
             self.order_state = self.generator.get_state()
             at.observed = self._observe() if logged else {}
         self.model.train()
-        next_tick = time.monotonic() + TICK
         for batch in self._batches(at.batch):
             if self.schedule is not None:
                 for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
@@ -252,9 +252,8 @@ class _Training:
             at.batch += 1
             if len(self.pending) >= self.flush_every:
                 self._flush()
-            if time.monotonic() >= next_tick:
+            if time.monotonic() >= self.next_tick:
                 self._tick()
-                next_tick = time.monotonic() + TICK
             if self.world.alone or not self.pending:
                 self._answer()
         self._flush()
@@ -350,6 +349,7 @@ class _Training:
         text = "" if at.last_loss is None else f"loss {at.last_loss:.4g}"
         self.progress(at.step, self.epochs * self.batches_per_epoch, text)
         self.due = self.due or (self.checkpoints is not None and self.checkpoints.due())
+        self.next_tick = time.monotonic() + TICK
 
     # --- measuring ---
 

@@ -31,6 +31,7 @@ def views(images: Tensor, kind: Views) -> Iterator[tuple[float, Tensor]]:
 
 def _shifted(images: Tensor) -> tuple[Tensor, Tensor]:
     height, width = images.shape[-2:]
-    padded = F.pad(images, (SHIFT,) * 4, mode="reflect")
+    # a single row or column has nothing to reflect: there the border is repeated
+    padded = F.pad(images, (SHIFT,) * 4, mode="reflect" if min(height, width) > SHIFT else "replicate")
     down, right = 2 * SHIFT, 2 * SHIFT
     return padded[..., :height, :width], padded[..., down:, right:]
