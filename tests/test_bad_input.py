@@ -146,7 +146,7 @@ def test_a_model_that_no_memory_holds(error: Exception, runs: Path, monkeypatch:
     result = nnlab("train", "--config", write(runs.parent, CONFIG), "--runs", runs)
     assert result.code == 1
     assert result.err.startswith("nnlab: out of memory: ")
-    assert "Try a smaller model or data.batch_size" in result.err
+    assert "Try a smaller model or a smaller data set" in result.err
     assert result.err.count("\n") == 1
     assert not runs.exists()
 

@@ -83,7 +83,7 @@ def test_a_run_ends_with_its_folder(trained: tuple[Path, Result]) -> None:
     )
     shown = f"{100 * found['metrics']['test/accuracy']:.2f}%"
     assert shown in result.out
-    pictures = {"activation", "confusion", "curves", "regions"}
+    pictures = {"activation", "classes", "confusion", "curves", "regions"}
     assert {p.name for p in run.glob("figures/*")} == {f"{n}.{e}" for n in pictures for e in ("png", "svg")}
     assert {
         "config.yaml",

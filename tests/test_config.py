@@ -53,11 +53,17 @@ def refusal(text: str, *sets: str) -> str:
 # --- defaults ---------------------------------------------------------------------------------------
 
 COMMON_DATA = {"batch_size": 64, "validation": 0.1, "split_seed": 0, "standardize": True}
+COMMON_IMAGES = {
+    **COMMON_DATA,
+    "shuffle_pixels": False,
+    "augmentation": {"flip": "none", "crop": 0, "cutout": 0},
+}
 REGULARIZATION = {"name": "none", "strength": 0.0, "beta": 1.0, "proximal": False}
 CONSTANT = {"name": "constant", "warmup_epochs": 0.0}
 COMMON_OPTIMIZER = {"clip_norm": None, "schedule": CONSTANT}
 TRAINING = {
-    "epochs": 30, "device": "auto", "precision": "float32", "compile": False,
+    "epochs": 30, "device": "auto", "precision": "float32", "compile": False, "micro_batch": None,
+    "test_time_augmentation": "none",
     "patience": None, "evaluate_every": 1, "checkpoint_seconds": 15.0,
 }  # fmt: skip
 MLP = {
@@ -71,7 +77,7 @@ def test_every_default_of_a_whole_config() -> None:
         "experiment": "classify",
         "name": None,
         "seed": 0,
-        "data": {"name": "digits", **COMMON_DATA, "test": 0.2},
+        "data": {"name": "digits", **COMMON_IMAGES, "test": 0.2},
         "model": MLP,
         "loss": {"name": "cross_entropy", "label_smoothing": 0.0, "regularization": REGULARIZATION},
         "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.0, "nesterov": False, **COMMON_OPTIMIZER},
@@ -80,10 +86,14 @@ def test_every_default_of_a_whole_config() -> None:
 
 
 SECTIONS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
-    (c.Data, {"name": "mnist"}, {**COMMON_DATA, "root": None, "download": False}),
-    (c.Data, {"name": "fashion_mnist"}, {**COMMON_DATA, "root": None, "download": False}),
-    (c.Data, {"name": "cifar10"}, {**COMMON_DATA, "root": None, "download": False}),
-    (c.Data, {"name": "image_folder"}, {**COMMON_DATA, "root": None, "channels": 3}),
+    (c.Data, {"name": "mnist"}, {**COMMON_IMAGES, "root": None, "download": False}),
+    (c.Data, {"name": "fashion_mnist"}, {**COMMON_IMAGES, "root": None, "download": False}),
+    (c.Data, {"name": "cifar10"}, {**COMMON_IMAGES, "root": None, "download": False}),
+    (
+        c.Data,
+        {"name": "image_folder"},
+        {**COMMON_IMAGES, "root": None, "channels": 3, "skip_unreadable": False},
+    ),
     (
         c.Data,
         {"name": "csv", "path": "t.csv", "target": "y"},
@@ -98,7 +108,21 @@ SECTIONS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     ),
     (c.Data, {"name": "blobs"}, {**COMMON_DATA, "examples": 400, "classes": 3, "radius": 3.0, "spread": 1.0}),
     (c.Data, {"name": "regression_1d"}, {**COMMON_DATA, "function": "sine", "examples": 40, "noise": 0.1}),
-    (c.Model, {"name": "cnn"}, {"channels": [16, 32], "activation": "relu", "pieces": 2, "bias": True}),
+    (
+        c.Model,
+        {"name": "cnn"},
+        {
+            "channels": [16, 32],
+            "kernel": 3,
+            "padding": None,
+            "activation": "relu",
+            "pieces": 2,
+            "bias": True,
+            "batch_norm": False,
+            "dropout": 0.0,
+        },
+    ),
+    (c.Model, {"name": "speed_cnn"}, {"channels": [64, 256, 256]}),
     (c.Model, {"name": "custom", "factory": "a.b:c"}, {"arguments": {}}),
     (c.Loss, {"name": "kl"}, {"label_smoothing": 0.0, "regularization": REGULARIZATION}),
     (c.Loss, {"name": "squared_error"}, {"reduction": "mean", "regularization": REGULARIZATION}),
@@ -111,7 +135,21 @@ SECTIONS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
         {"name": "adamw"},
         {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.01, **COMMON_OPTIMIZER},
     ),
-    (c.Optimizer, {"name": "muon"}, {"lr": 0.02, "momentum": 0.95, "other_lr": 0.01, **COMMON_OPTIMIZER}),
+    (
+        c.Optimizer,
+        {"name": "muon"},
+        {
+            "lr": 0.02,
+            "momentum": 0.95,
+            "newton_schulz_steps": 5,
+            "unit_filters": False,
+            "other_lr": 0.01,
+            "other_momentum": None,
+            "other_decay": 0.0,
+            "head_lr": None,
+            **COMMON_OPTIMIZER,
+        },
+    ),
     (c.Optimizer, {"name": "lbfgs"}, {"lr": 1.0, "history": 20, "iterations": 20, **COMMON_OPTIMIZER}),
 ]
 

@@ -51,7 +51,10 @@ def test_softmax_digits(run: Callable[..., dict[str, Any]]) -> None:
     assert summary["metrics"]["test/accuracy"] > 0.9
     assert set(verdicts(summary).values()) == {"PASS"}
     assert set(verdicts(summary)) == {"cross_entropy_is_entropy_plus_kl", "descent"}
-    assert figures(summary) == {"curves.png", "confusion.png", "templates.png", "mistakes.png"}
+    assert figures(summary) == {
+        "classes.png", "confusion.png", "curves.png", "mistakes.png", "stack.png", "templates.png",
+    }  # fmt: skip
+    assert summary["model"] == {"parameters": 650, "multiply_adds": 640}
     found = open_run(summary["run_dir"])
     assert found.status == "finished"
     assert found.arrays()["confusion"].sum() == sum(row["examples"] for row in summary["results"])

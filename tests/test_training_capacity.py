@@ -1,35 +1,39 @@
 """Out of memory: what is said, and that the batch that is proposed does fit."""
 
-import contextlib
-import resource
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
-from command_line import nnlab
 
 from nnlab.record import open_run
 from nnlab.training.capacity import fits_in_memory, largest_batch, out_of_memory
 
 CONFIG = """\
 experiment: classify
-data: {name: blobs, examples: 30000, batch_size: full, validation: 0.0}
+data: {name: blobs, examples: 60000, batch_size: full, validation: 0.0}
 model: {name: mlp, hidden: [4000]}
 training: {epochs: 1, device: cpu}
-"""  # 30,000 × 4,000 activations in float32 are 458 MiB, and their gradients as much again
+"""  # 60,000 × 4,000 activations in float32 are 916 MiB, and their gradients as much again
 
 
-@contextlib.contextmanager
-def little_memory(more: int) -> Iterator[None]:
-    """Lets this process have so many bytes more than it has now."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+LIMITED = """\
+import pathlib, resource, sys
+import matplotlib.pyplot
+import nnlab.experiments.runner
+from nnlab.cli.launch import launch
+pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
+room = pages * resource.getpagesize() + int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_AS, (room, room))
+launch()
+"""
+
+
+def limited(more: int, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """nnlab in a process of its own, with so many bytes more than it has before it starts to work."""
+    command = [sys.executable, "-c", LIMITED, str(more), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("room", [0, 1, 2, 3, 7, 100, 999, 1000])
@@ -74,21 +78,18 @@ def test_what_ran_out() -> None:
 def test_the_message_proposes_what_fits(tmp_path: Path) -> None:
     config = tmp_path / "large.yaml"
     config.write_text(CONFIG)
-    with little_memory(2**28):
-        result = nnlab("train", "--config", config, "--runs", tmp_path / "runs", "--quiet")
-    assert result.code == 1
+    result = limited(2**29, "train", "--config", config, "--runs", tmp_path / "runs", "--quiet")
+    assert result.returncode == 1, result.stderr
     (run,) = (tmp_path / "runs").glob("*/*")
-    message, folder = result.err.removeprefix("nnlab: ").splitlines()
+    message, folder = result.stderr.removeprefix("nnlab: ").splitlines()
     assert folder == str(run)
     assert message.startswith("out of memory on cpu: no room for ")
-    assert "data.batch_size full (30,000) does not fit; about " in message
+    assert "data.batch_size full (60,000) does not fit; about " in message
     assert open_run(run).summary["message"] == message
     batch = message.partition("--set data.batch_size=")[2].partition(",")[0]
-    assert 300 < int(batch) < 17_000  # 256 MiB of 16 to 800 kB for each example
+    assert 300 < int(batch) < 34_000  # 512 MiB of 16 to 1,600 kB for each example
     assert message.endswith(f"or, for the same steps in parts, --set training.micro_batch={batch}")
     for change in (f"data.batch_size={batch}", f"training.micro_batch={batch}"):
-        with little_memory(2**28):
-            again = nnlab(
-                "train", "--config", config, "--runs", tmp_path / "more", "--quiet", "--set", change
-            )
-        assert again.code == 0, again.err
+        # The figures, too, need some room.
+        again = limited(2**30, "train", "--config", config, "--runs", tmp_path, "--quiet", "--set", change)
+        assert again.returncode == 0, again.stderr

@@ -9,7 +9,9 @@ import typer
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="Which benchmark: train, ntk, ntk_mnist, approx, ensemble, cifar10.")],
+    name: Annotated[
+        str, typer.Argument(help="Which benchmark: train, ntk, ntk_mnist, approx, ensemble, cifar10.")
+    ],
     pairs: Annotated[int, typer.Option(min=3, help="Interleaved pairs of timings.")] = 15,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON on stdout.")] = False,
 ) -> None:

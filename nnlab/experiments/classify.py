@@ -40,6 +40,12 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         )
     bound = step_bound(config, parts)
     record.start()
+    size = _size(parts)
+    if len(data.input_shape) == 3:
+        session.reporter.say(
+            f"model {config.model.name}: {size['parameters']:,} parameters, "
+            f"{size['multiply_adds']:,} multiply-adds for one image"
+        )
     if bound is not None:
         session.reporter.say(bound.sentence())
         record.predict(
@@ -54,8 +60,8 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     result = train(config, parts, record, session)
     scores = predict(parts.model, data, data.test.inputs, config.training.precision)
     results = _draw(config, record, parts, result, scores)
-    metrics = result.metrics | _size(parts) | {"epochs": result.epochs, "best_epoch": result.best_epoch}
-    return Outcome(metrics | sparsity(parts), results, claims(parts, record, scores, bound))
+    metrics = result.metrics | {"epochs": result.epochs, "best_epoch": result.best_epoch}
+    return Outcome(metrics | sparsity(parts), results, claims(parts, record, scores, bound), size)
 
 
 def _size(parts: Parts) -> dict[str, int]:

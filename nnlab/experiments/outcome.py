@@ -14,8 +14,10 @@ class Outcome:
         metrics: flat, named `train/loss`, `val/accuracy`, `test/accuracy`…
         results: rows of the experiment's table.
         claims: what was predicted, measured and judged.
+        model: the size of the one model that was trained: `parameters`, and `multiply_adds` of one example.
     """
 
     metrics: dict[str, float]
     results: list[dict[str, Any]] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    model: dict[str, int] = field(default_factory=dict)

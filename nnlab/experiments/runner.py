@@ -206,6 +206,7 @@ def _execute(
             metrics=outcome.metrics,
             results=outcome.results,
             claims=[claim.as_dict() for claim in outcome.claims],
+            **({"model": outcome.model} if outcome.model else {}),
         )
     except BaseException as found:
         error = distributed.lost(session.world, found) or found
