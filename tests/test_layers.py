@@ -27,6 +27,7 @@ ALLOWED = {
     "data": LEAVES,
     "ntk": LEAVES | {"models"},
     "graph": {"errors"},
+    "worksheet": LEAVES | {"graph", "figures", "models"},
     "approximation": LEAVES | {"models", "graph", "theory", "training"},
     "training": LEAVES | BELOW_RECORD | {"record", "models", "data"},
 }

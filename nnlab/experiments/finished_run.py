@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nnlab import figures
-from nnlab.config import Hardware
+from nnlab.config import Hardware, TrainingExperiment
 from nnlab.data import DataSet
 from nnlab.data.user_image import UserImage, read_user_image
 from nnlab.errors import DataError, InputError, RunFolderError
@@ -90,20 +90,28 @@ def draw_again(path: Path, images: Sequence[Path], session: Session) -> dict[str
 
 def check_run(run: Run) -> Run:
     """The run again. Raises RunFolderError where it is not one of a classifier with weights."""
-    if run.is_group:
-        members = ", ".join(run.summary["members"]) or "none yet"
-        raise RunFolderError(f"{run.folder}: is a group of runs; name one of them ({members})")
+    _refuse_group(run)
     if run.summary.get("experiment") != "classify":
         raise RunFolderError(
             f"{run.folder}: is a run of the experiment {run.summary.get('experiment')}; features are drawn "
             "for runs of experiment: classify"
         )
+    _refuse_without_weights(run)
+    return run
+
+
+def _refuse_group(run: Run) -> None:
+    if run.is_group:
+        members = ", ".join(run.summary["members"]) or "none yet"
+        raise RunFolderError(f"{run.folder}: is a group of runs; name one of them ({members})")
+
+
+def _refuse_without_weights(run: Run) -> None:
     if not _weights(run).is_file():
         raise RunFolderError(
             f"{run.folder}: has no checkpoints/best.pt: the run is {run.status}; go on with it first: "
             f"nnlab train --resume {run.folder}"
         )
-    return run
 
 
 def load(run: Run, session: Session, *, needs_data: bool) -> FinishedRun:
@@ -112,13 +120,46 @@ def load(run: Run, session: Session, *, needs_data: bool) -> FinishedRun:
     assert isinstance(config, classify.Config)
     hardware = _hardware(config.training, session)
     data, form = _data(run, config, hardware, session, needs_data=needs_data)
-    channels, height, width = form.shape
+    model = _restored(run, config, hardware, session, form.shape, len(form.class_names))
+    if run.status != "finished":
+        session.reporter.say(f"{run.folder} is {run.status}: these are its best weights so far")
+    return FinishedRun(run, model, form, data, config.training.precision)
+
+
+def restore(run: Run, session: Session) -> tuple[TrainingExperiment, nn.Module, DataSet]:
+    """Config, model at its best weights, and data set of a run that trained one model, on images or not.
+
+    Raises:
+        RunFolderError: a group of runs, an experiment that trains no single model, or no weights.
+        DataError: the data set is not at hand.
+    """
+    _refuse_group(run)
+    config = runner.read_config(run)
+    if not isinstance(config, TrainingExperiment):
+        raise RunFolderError(
+            f"{run.folder}: is a run of experiment: {config.experiment}, which trains no single model"
+        )
+    _refuse_without_weights(run)
+    hardware = _hardware(config.training, session)
+    data = session.data(config.data, hardware)
+    return config, _restored(run, config, hardware, session, data.input_shape, data.outputs), data
+
+
+def _restored(
+    run: Run,
+    config: TrainingExperiment,
+    hardware: Hardware,
+    session: Session,
+    input_shape: tuple[int, ...],
+    outputs: int,
+) -> nn.Module:
+    """The model at its best weights, in evaluation mode, on the device."""
     model = build_model(
         config.model,
-        input_shape=form.shape,
-        outputs=len(form.class_names),
+        input_shape=input_shape,
+        outputs=outputs,
         generator=generator(config.seed, "weights"),
-        examples=torch.zeros(1, channels, height, width),  # a start that best.pt replaces
+        examples=torch.zeros(1, *input_shape),  # a start that best.pt replaces
         allow_custom_code=session.allow_custom_code,
     )
     model = model.to(device=select_device(hardware), dtype=dtype_of(hardware))
@@ -131,9 +172,7 @@ def load(run: Run, session: Session, *, needs_data: bool) -> FinishedRun:
             f"{_weights(run)}: does not fit the run's config.yaml ({reason[:300]}); "
             "one of the two was changed"
         ) from None
-    if run.status != "finished":
-        session.reporter.say(f"{run.folder} is {run.status}: these are its best weights so far")
-    return FinishedRun(run, model.eval(), form, data, config.training.precision)
+    return model.eval()
 
 
 def _weights(run: Run) -> Path:

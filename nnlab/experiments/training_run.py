@@ -87,14 +87,14 @@ def build_parts(config: TrainingExperiment, session: Session) -> Parts:
     return Parts(
         data=data,
         model=model,
-        loss=_loss(config),
+        loss=loss_of(config),
         penalty=build_penalty(penalty.name, penalty.strength, penalty.beta, proximal=penalty.proximal),
         optimizer=_optimizer(config.optimizer, model),
         schedule=_schedule(config, len(data.train)),
     )
 
 
-def _loss(config: TrainingExperiment) -> Loss:
+def loss_of(config: TrainingExperiment) -> Loss:
     if isinstance(config.loss, SquaredErrorLoss):
         return build_loss("squared_error", reduction=config.loss.reduction)
     return build_loss(config.loss.name, label_smoothing=config.loss.label_smoothing)

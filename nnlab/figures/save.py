@@ -34,7 +34,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """
     if name in ("", ".", "..") or Path(name).name != name or "\\" in name:
         raise InputError(f"figure name {name!r}: must be a bare file name without folders, such as 'loss'")
-    contents = {suffix: _render(figure, suffix, name) for suffix in ("png", "svg")}
+    contents = {suffix: render(figure, suffix, name) for suffix in ("png", "svg")}
     figure.clear()
     paths = [folder / f"{name}.{suffix}" for suffix in contents]
     for path, content in zip(paths, contents.values(), strict=True):
@@ -42,8 +42,8 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     return paths
 
 
-def _render(figure: Figure, suffix: str, salt: str) -> bytes:
-    """The picture as bytes. Two pictures in one HTML page keep apart by their salts."""
+def render(figure: Figure, suffix: str, salt: str) -> bytes:
+    """The picture as bytes of a PNG or SVG file. Two pictures in one HTML page keep apart by their salts."""
     buffer = io.BytesIO()
     metadata = {"Software": None} if suffix == "png" else {"Date": None, "Creator": None}
     with _DRAWING:

@@ -66,6 +66,41 @@ class Floats:
         return chosen
 
     jump = select
+    matmul, outer, transpose = np.matmul, staticmethod(np.outer), staticmethod(np.transpose)
+    largest, smallest = staticmethod(np.max), staticmethod(np.min)
+
+    def shape(self, x: Array) -> tuple[int, ...]:
+        return np.shape(x)
+
+    def gather(self, x: Array, shape: tuple[int, ...]) -> Array:
+        if np.shape(x) == shape:
+            return x
+        ahead = np.ndim(x) - len(shape)
+        repeated = (i for i, n in enumerate(shape, ahead) if n == 1 and np.shape(x)[i] != 1)
+        return np.reshape(np.sum(x, (*range(ahead), *repeated)), shape)
+
+    def spread(self, x: Array, shape: tuple[int, ...]) -> Array:
+        return np.broadcast_to(x, shape)
+
+    def rows(self, x: Array) -> Array:
+        return np.asarray(np.sum(x, -1))
+
+    def unsqueeze(self, x: Array) -> Array:
+        return np.expand_dims(x, -1)
+
+    def softmax(self, x: Array) -> Array:
+        powers = np.exp(x - np.max(x, -1, keepdims=True))
+        return np.asarray(powers / np.sum(powers, -1, keepdims=True))
+
+    def logsumexp(self, x: Array) -> Array:
+        """Less the largest entry, so that no power overflows."""
+        top = np.max(x, -1)
+        found: Array = top + np.log(np.sum(np.exp(x - np.expand_dims(top, -1)), -1))
+        return found
+
+    def shares(self, x: Array, value: Array) -> Array:
+        equal = np.equal(x, value)
+        return np.asarray(equal / np.sum(equal))
 
 
 class Intervals:

@@ -9,11 +9,11 @@ dual numbers carry second derivatives.
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from nnlab.graph.operations import OPERATIONS, Algebra, Decision, Number
+from nnlab.graph.operations import OPERATIONS, Decision, Number
 
 Tangents: TypeAlias = tuple[Number | None, ...]
 """The derivative along each direction; None where it is zero whatever the point, a plain 1 for a variable."""
@@ -65,9 +65,12 @@ class Dual:
 
 @dataclass(frozen=True)
 class Duals:
-    """The algebra of dual numbers with `directions` tangents over the algebra `below`."""
+    """The algebra of dual numbers with `directions` tangents over the algebra `below`.
 
-    below: Algebra
+    It has the operations on vectors and matrices where `below` has them.
+    """
+
+    below: Any  # an Algebra, or a TensorAlgebra
     directions: int = 1
 
     def apply(self, name: str, *arguments: Number) -> Number:
@@ -89,7 +92,24 @@ class Duals:
             if along is not None:
                 slope = partial(self.below, value, *values)
                 moved = tuple(_plus(a, _times(slope, b)) for a, b in zip(moved, along, strict=True))
+        for push, along, argument in zip(operation.pushes, tangents, values, strict=False):
+            if along is not None:
+                filled = self._filled(argument, along)
+                pushed = (None if t is None else push(self.below, t, value, *values) for t in filled)
+                moved = tuple(map(_plus, moved, pushed))
         return Dual(self, value, moved)
+
+    def _filled(self, value: Number, tangents: Tangents) -> Tangents:
+        """Tangents of the value's own shape: one that is equal in all entries is kept as one number."""
+        shape = self.below.shape(value)
+        return tuple(None if t is None else self.below.spread(t, shape) for t in tangents)
+
+    def _linear(self, x: Number, transform: Callable[..., Number], *how: object) -> Number:
+        """A linear function of the entries, which acts on value and tangents alike."""
+        if not isinstance(x, Dual):
+            return transform(x, *how)
+        moved = (None if t is None else transform(t, *how) for t in self._filled(x.value, x.tangents))
+        return Dual(self, transform(x.value, *how), tuple(moved))
 
     def _choice(
         self,
@@ -165,13 +185,16 @@ class Duals:
         return self.apply("bend", x)
 
     def less(self, x: Number, y: Number) -> Decision:
-        return self.below.less(_value(x), _value(y))
+        found: Decision = self.below.less(_value(x), _value(y))
+        return found
 
     def less_equal(self, x: Number, y: Number) -> Decision:
-        return self.below.less_equal(_value(x), _value(y))
+        found: Decision = self.below.less_equal(_value(x), _value(y))
+        return found
 
     def order(self, x: Number, y: Number) -> Decision:
-        return self.below.order(_value(x), _value(y))
+        found: Decision = self.below.order(_value(x), _value(y))
+        return found
 
     def select(self, decision: Decision, x: Number, y: Number) -> Number:
         return self.apply("where", decision, x, y)
@@ -180,6 +203,46 @@ class Duals:
         value = self.below.jump(decision, _value(x), _value(y))
         tangents = [number.tangents if isinstance(number, Dual) else None for number in (x, y)]
         return self._choice(value, self.below.jump, decision, *tangents)
+
+    def shape(self, x: Number) -> tuple[int, ...]:
+        found: tuple[int, ...] = self.below.shape(_value(x))
+        return found
+
+    def gather(self, x: Number, shape: tuple[int, ...]) -> Number:
+        return self._linear(x, self.below.gather, shape)
+
+    def spread(self, x: Number, shape: tuple[int, ...]) -> Number:
+        return self._linear(x, self.below.spread, shape)
+
+    def rows(self, x: Number) -> Number:
+        return self._linear(x, self.below.rows)
+
+    def unsqueeze(self, x: Number) -> Number:
+        return self._linear(x, self.below.unsqueeze)
+
+    def transpose(self, x: Number) -> Number:
+        return self._linear(x, self.below.transpose)
+
+    def matmul(self, x: Number, y: Number) -> Number:
+        return self.apply("matmul", x, y)
+
+    def outer(self, x: Number, y: Number) -> Number:
+        return self.apply("outer", x, y)
+
+    def softmax(self, x: Number) -> Number:
+        return self.apply("softmax", x)
+
+    def logsumexp(self, x: Number) -> Number:
+        return self.apply("logsumexp", x)
+
+    def largest(self, x: Number) -> Number:
+        return self.apply("largest", x)
+
+    def smallest(self, x: Number) -> Number:
+        return self.apply("smallest", x)
+
+    def shares(self, x: Number, value: Number) -> Number:
+        return self.below.shares(_value(x), _value(value))
 
 
 def _value(number: Number) -> Number:

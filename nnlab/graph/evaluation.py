@@ -56,7 +56,7 @@ def evaluate(graph: Graph, values: Mapping[str, ArrayLike]) -> Array:
         InputError: a variable without a value, or a value without a variable.
     """
     arrays = {name: np.asarray(value, np.float64) for name, value in values.items()}
-    _check_names(graph, arrays)
+    check_names(graph, arrays)
     with np.errstate(all="ignore"):
         return _shaped(computed(graph, FLOATS, arrays), _common(arrays))
 
@@ -79,8 +79,8 @@ def tangent(
     """
     arrays = {name: np.asarray(value, np.float64) for name, value in values.items()}
     moves = {name: np.asarray(value, np.float64) for name, value in directions.items()}
-    _check_names(graph, arrays)
-    _check_names(graph, {**arrays, **moves})
+    check_names(graph, arrays)
+    check_names(graph, {**arrays, **moves})
     shape = np.broadcast_shapes(_common(arrays), _common(moves))
     algebra = Duals(FLOATS)
     inputs = {name: Dual(algebra, array, (moves.get(name),)) for name, array in arrays.items()}
@@ -187,18 +187,21 @@ def _hull_shaped(value: Number, shape: tuple[int, ...]) -> Interval:
     return found if found.shape == shape else Interval(_shaped(found.lo, shape), _shaped(found.hi, shape))
 
 
-def _check_names(graph: Graph, given: Mapping[str, Any]) -> None:
+def check_names(graph: Graph, given: Mapping[str, Any]) -> None:
+    """Raises InputError where a variable has no value, or a value no variable."""
     missing = [name for name in graph.used() if name not in given]
     if missing:
         raise InputError(f"{graph.text}: no value is given for {', '.join(missing)}")
-    extra = [name for name in given if name not in graph.variables]
+    extra = set(given) - set(graph.variables)
     if extra:
         known = ", ".join(graph.variables) or "none"
-        raise InputError(f"{graph.text}: has no variable {', '.join(extra)}; its variables are: {known}")
+        raise InputError(
+            f"{graph.text}: has no variable {', '.join(sorted(extra))}; its variables are: {known}"
+        )
 
 
 def _check_cells(graph: Graph, cells: Mapping[str, Interval]) -> None:
-    _check_names(graph, cells)
+    check_names(graph, cells)
     for name, cell in cells.items():
         if not np.all(cell.lo <= cell.hi):
             raise InputError(f"{graph.text}: the cells of {name} must be intervals with lo ≤ hi, without NaN")

@@ -2,9 +2,11 @@
 
 They are written against an algebra `a`: its numbers have + − * / and unary −, and it has the functions of
 `Algebra`. Float arrays, intervals and dual numbers over either are such algebras, so that values, enclosures,
-slopes and curvatures all come out of this table.
+slopes and curvatures all come out of this table. The operations on vectors and matrices at its end need a
+`TensorAlgebra`: float arrays, or dual numbers over them.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -89,6 +91,60 @@ class Algebra(Protocol):
         ...
 
 
+class TensorAlgebra(Algebra, Protocol):
+    """An algebra whose numbers have entries: scalars (), vectors (n,) and matrices (m, n)."""
+
+    def shape(self, x: Number) -> tuple[int, ...]: ...
+
+    def matmul(self, x: Number, y: Number) -> Number:
+        """x @ y: (k,)(k,) -> (), (m, k)(k,) -> (m,), (k,)(k, n) -> (n,), (m, k)(k, n) -> (m, n)."""
+        ...
+
+    def outer(self, x: Number, y: Number) -> Number:
+        """xᵢ yⱼ: (m,)(n,) -> (m, n)."""
+        ...
+
+    def transpose(self, x: Number) -> Number:
+        """(m, n) -> (n, m); a vector stays one."""
+        ...
+
+    def gather(self, x: Number, shape: tuple[int, ...]) -> Number:
+        """Sums over the axes along which `spread` repeats: its transpose."""
+        ...
+
+    def spread(self, x: Number, shape: tuple[int, ...]) -> Number:
+        """Repeats x to a shape, by numpy's rules of broadcasting."""
+        ...
+
+    def rows(self, x: Number) -> Number:
+        """Sums over the last axis, which goes."""
+        ...
+
+    def unsqueeze(self, x: Number) -> Number:
+        """A last axis of length 1."""
+        ...
+
+    def softmax(self, x: Number) -> Number:
+        """exp(xᵢ) / Σⱼ exp(xⱼ) over the last axis."""
+        ...
+
+    def logsumexp(self, x: Number) -> Number:
+        """log Σⱼ exp(xⱼ) over the last axis, which goes."""
+        ...
+
+    def largest(self, x: Number) -> Number:
+        """The largest entry."""
+        ...
+
+    def smallest(self, x: Number) -> Number:
+        """The smallest entry."""
+        ...
+
+    def shares(self, x: Number, value: Number) -> Number:
+        """1/k at the k entries that equal the value, 0 elsewhere; constant to differentiation."""
+        ...
+
+
 Value: TypeAlias = Callable[..., Number]
 """(algebra, *arguments) -> value"""
 Partial: TypeAlias = Callable[..., Number]
@@ -99,15 +155,22 @@ Partial: TypeAlias = Callable[..., Number]
 class Operation:
     """A row of the table.
 
+    An operation on each entry by itself has partial derivatives; one that mixes entries has a Jacobian
+    matrix J per argument instead, given by its products with what comes from either side.
+
     Attributes:
         value: the function itself; the node's parameter comes last, if it has one.
         partials: its partial derivatives, one per argument that is a number; they may use the value.
         order: for `maximum` and `minimum`, whose derivative is that of one argument: which one it is.
+        pushes: J t of each argument, for a tangent t of its shape: (algebra, t, value, *arguments).
+        pulls: Jᵀ g of each argument, for a gradient g of the value's shape: (algebra, g, value, *arguments).
     """
 
     value: Value
     partials: tuple[Partial, ...] = ()
     order: Callable[..., Decision] | None = None
+    pushes: tuple[Value, ...] = ()
+    pulls: tuple[Value, ...] = ()
 
 
 def _one(a: Algebra, v: Number, *_: Number) -> int:
@@ -116,6 +179,32 @@ def _one(a: Algebra, v: Number, *_: Number) -> int:
 
 def _minus_one(a: Algebra, v: Number, *_: Number) -> int:
     return -1
+
+
+def _pull_left(a: TensorAlgebra, g: Number, v: Number, x: Number, y: Number) -> Number:
+    """Of x @ y to x: g yᵀ, which is an outer product where y is a vector."""
+    if len(a.shape(x)) == 1:
+        return g * y if len(a.shape(y)) == 1 else a.matmul(y, g)
+    return a.outer(g, y) if len(a.shape(y)) == 1 else a.matmul(g, a.transpose(y))
+
+
+def _pull_right(a: TensorAlgebra, g: Number, v: Number, x: Number, y: Number) -> Number:
+    """Of x @ y to y: xᵀ g, which is an outer product where x is a vector and y a matrix."""
+    if len(a.shape(x)) == 1:
+        return g * x if len(a.shape(y)) == 1 else a.outer(x, g)
+    return a.matmul(a.transpose(x), g)
+
+
+def _push_share(a: TensorAlgebra, t: Number, v: Number, x: Number) -> Number:
+    return a.gather(a.shares(x, v) * t, ())
+
+
+def _pull_share(a: TensorAlgebra, g: Number, v: Number, x: Number) -> Number:
+    return a.shares(x, v) * g
+
+
+def _entries(a: TensorAlgebra, x: Number) -> int:
+    return math.prod(a.shape(x))
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -158,5 +247,44 @@ OPERATIONS: Mapping[str, Operation] = {
     "less": Operation(lambda a, x, y: a.less(x, y)),
     "less_equal": Operation(lambda a, x, y: a.less_equal(x, y)),
     "where": Operation(lambda a, decision, x, y: a.select(decision, x, y)),
+    "matmul": Operation(
+        lambda a, x, y: a.matmul(x, y),
+        pushes=(lambda a, t, v, x, y: a.matmul(t, y), lambda a, t, v, x, y: a.matmul(x, t)),
+        pulls=(_pull_left, _pull_right),
+    ),
+    "outer": Operation(
+        lambda a, x, y: a.outer(x, y),
+        pushes=(lambda a, t, v, x, y: a.outer(t, y), lambda a, t, v, x, y: a.outer(x, t)),
+        pulls=(lambda a, g, v, x, y: a.matmul(g, y), lambda a, g, v, x, y: a.matmul(x, g)),
+    ),
+    "transpose": Operation(
+        lambda a, x: a.transpose(x),
+        pushes=(lambda a, t, v, x: a.transpose(t),),
+        pulls=(lambda a, g, v, x: a.transpose(g),),
+    ),
+    "sum": Operation(
+        lambda a, x: a.gather(x, ()),
+        pushes=(lambda a, t, v, x: a.gather(t, ()),),
+        pulls=(lambda a, g, v, x: a.spread(g, a.shape(x)),),
+    ),
+    "mean": Operation(
+        lambda a, x: a.gather(x, ()) / _entries(a, x),
+        pushes=(lambda a, t, v, x: a.gather(t, ()) / _entries(a, x),),
+        pulls=(lambda a, g, v, x: a.spread(g / _entries(a, x), a.shape(x)),),
+    ),
+    # J = diag(p) − p pᵀ with p = softmax(x), which is its own transpose
+    "softmax": Operation(
+        lambda a, x: a.softmax(x),
+        pushes=(lambda a, t, v, x: v * (t - a.unsqueeze(a.rows(v * t))),),
+        pulls=(lambda a, g, v, x: v * (g - a.unsqueeze(a.rows(v * g))),),
+    ),
+    # J = softmax(x)ᵀ
+    "logsumexp": Operation(
+        lambda a, x: a.logsumexp(x),
+        pushes=(lambda a, t, v, x: a.rows(a.softmax(x) * t),),
+        pulls=(lambda a, g, v, x: a.unsqueeze(g) * a.softmax(x),),
+    ),
+    "largest": Operation(lambda a, x: a.largest(x), pushes=(_push_share,), pulls=(_pull_share,)),
+    "smallest": Operation(lambda a, x: a.smallest(x), pushes=(_push_share,), pulls=(_pull_share,)),
 }
-"""All operations by name. `sign`, `step` and `bend` occur in no expression, only as derivatives."""
+"""All operations by name. `sign`, `step`, `bend` and `outer` occur in no expression, only in derivatives."""

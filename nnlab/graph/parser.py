@@ -1,7 +1,7 @@
 """The parser of expressions: a whitelist of signs and names, read by precedence with a stack of its own.
 
     sum      a + b, a − b         left to right
-    product  a*b, a/b             left to right, tighter
+    product  a*b, a/b, a @ b      left to right, tighter; @ is the matrix product
     sign     −a, +a               tighter: −x*y is (−x)*y
     power    a^b, a**b            right to left, tightest: −x^2 is −(x^2), 2^3^2 is 2^(3^2); 2^-1 is allowed
 
@@ -31,23 +31,34 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "where": (3, 3),
 }
 """Least and largest number of arguments; None where there is no largest."""
+TENSOR_FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
+    **FUNCTIONS,
+    **dict.fromkeys(("sum", "mean", "softmax", "logsumexp", "transpose"), (1, 1)),
+    "min": (1, None),
+    "max": (1, None),
+}
+"""Also those of vectors and matrices. min and max of one argument are its smallest and largest entry."""
 
-_BINARY = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "^": "power"}
+_BINARY = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "^": "power", "@": "matmul"}
 _COMPARISONS = {"<": "less", "<=": "less_equal", ">": "less", ">=": "less_equal"}
-_PRECEDENCE = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "sign": 4, "^": 5}
+_PRECEDENCE = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "@": 3, "sign": 4, "^": 5}
 _FOLDED = {"min": "minimum", "max": "maximum"}
+_REDUCED = {"min": "smallest", "max": "largest"}
 
 EXACT_BITS = 256
 """A constant is followed as a fraction up to this size."""
 
 
-def parse(text: str, variables: Sequence[str], names: Mapping[str, str] | None = None) -> Graph:
+def parse(
+    text: str, variables: Sequence[str], names: Mapping[str, str] | None = None, *, tensors: bool = False
+) -> Graph:
     """The graph of an expression.
 
     Args:
         text: the expression: + − * / ^ ** ( ), numbers, pi, e, FUNCTIONS, and the variables.
         variables: names that may occur in it.
         names: whole expressions that have a name of their own, used where the text is just that name.
+        tensors: whether variables may be vectors and matrices: then also @ and TENSOR_FUNCTIONS.
 
     Returns:
         A graph whose `text` is the expression that the name stood for, if it was one.
@@ -57,7 +68,8 @@ def parse(text: str, variables: Sequence[str], names: Mapping[str, str] | None =
     """
     names = names or {}
     expression = names.get(text.strip(), text)
-    return _Parser(expression, tuple(variables), names).parse()
+    functions = TENSOR_FUNCTIONS if tensors else FUNCTIONS
+    return _Parser(expression, tuple(variables), names, functions).parse()
 
 
 @dataclass(frozen=True)
@@ -83,9 +95,16 @@ class _Pending:
 class _Parser:
     """One pass over the tokens. An operand is expected, then an operator, in turn."""
 
-    def __init__(self, text: str, variables: tuple[str, ...], names: Mapping[str, str]) -> None:
-        self.text, self.variables, self.names = text, variables, names
-        self.tokens = tokenize(text)
+    def __init__(
+        self,
+        text: str,
+        variables: tuple[str, ...],
+        names: Mapping[str, str],
+        functions: Mapping[str, tuple[int, int | None]],
+    ) -> None:
+        self.text, self.variables, self.names, self.functions = text, variables, names, functions
+        self.known = frozenset(variables)
+        self.tokens = tokenize(text, matrices="sum" in functions)
         self.operands: list[_Operand] = []
         self.pending: list[_Pending] = []
         self.builder = GraphBuilder()
@@ -125,12 +144,12 @@ class _Parser:
     def _name(self, token: Token, following: list[Token]) -> tuple[int, bool]:
         called = bool(following) and following[0].text == "("
         span = (token.start, token.end)
-        if token.text in FUNCTIONS and called:
+        if token.text in self.functions and called:
             if following[1].text == ")":
                 raise self._wrong_count(token, 0)
             self.pending.append(_Pending("open", following[0], token))
             return 2, True
-        if token.text in self.variables:
+        if token.text in self.known:
             node = self.builder.add("variable", (), token.text, span)
         elif token.text in CONSTANTS:
             node = self.builder.add("constant", (), token.text, span)
@@ -242,7 +261,7 @@ class _Parser:
         return self.builder.add("real_power", (base,), known, span)
 
     def _call(self, function: Token, arguments: list[_Operand], end: int) -> _Operand:
-        least, most = FUNCTIONS[function.text]
+        least, most = self.functions[function.text]
         if len(arguments) < least or (most is not None and len(arguments) > most):
             raise self._wrong_count(function, len(arguments))
         name, span = function.text, (function.start, end)
@@ -251,6 +270,8 @@ class _Parser:
             raise self._error(reason, arguments[0].start)
         for argument in arguments[name == "where" :]:
             self._refuse_condition(argument)
+        if name in _REDUCED and len(arguments) == 1:
+            name = _REDUCED[name]
         if name not in _FOLDED:
             node = self.builder.add(name, [a.node for a in arguments], None, span)
             return _Operand(node, *span)
@@ -274,7 +295,7 @@ class _Parser:
             raise self._error(reason, operand.start)
 
     def _wrong_count(self, function: Token, count: int) -> ExpressionError:
-        least, most = FUNCTIONS[function.text]
+        least, most = self.functions[function.text]
         takes = f"{least} or more arguments" if most is None else f"{least} argument{'s' * (least > 1)}"
         return self._error(f"{function.text} takes {takes}, and has {count} here", function.start)
 
@@ -295,14 +316,16 @@ class _Parser:
 
     def _unknown(self, token: Token, called: bool) -> ExpressionError:
         word = token.text
-        if word in FUNCTIONS:
+        if word in self.functions:
             return self._error(f"{word} is a function: write {word}(…)", token.start)
         if word in self.names:
             reason = (
                 f"{word} names a whole expression and cannot be part of another: write {self.names[word]}"
             )
             return self._error(reason, token.start)
-        allowed: list[str] = list(FUNCTIONS) if called else [*self.variables, *CONSTANTS, *FUNCTIONS]
+        allowed: list[str] = (
+            list(self.functions) if called else [*self.variables, *CONSTANTS, *self.functions]
+        )
         if len(self.tokens) == 2:
             allowed += self.names
         kind = "function" if called else "name"
@@ -310,7 +333,7 @@ class _Parser:
 
 
 def _arithmetic(sign: str, left: Fraction | None, right: Fraction | None) -> Fraction | None:
-    if left is None or right is None or (sign == "/" and right == 0):
+    if left is None or right is None or sign == "@" or (sign == "/" and right == 0):
         return None
     match sign:
         case "+":

@@ -16,8 +16,8 @@ Kind = Literal["number", "name", "sign", "end"]
 
 _PATTERN = re.compile(
     r"(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
-    r"|(?P<name>[A-Za-z][A-Za-z0-9]*)"
-    r"|(?P<sign>\*\*|<=|>=|[-+*/^(),<>])"
+    r"|(?P<name>[A-Za-z][A-Za-z0-9_]*)"
+    r"|(?P<sign>\*\*|<=|>=|[-+*/^(),<>@])"
     r"|(?P<space>[ \t\r\n]+)"
 )
 
@@ -37,8 +37,8 @@ class Token:
     end: int
 
 
-def tokenize(text: str) -> list[Token]:
-    """The tokens of an expression, the last of kind `end`.
+def tokenize(text: str, *, matrices: bool = False) -> list[Token]:
+    """The tokens of an expression, the last of kind `end`; the sign @ only where there are matrices.
 
     Raises:
         ExpressionError: a text that is too long or empty, or a character that no expression has.
@@ -49,8 +49,8 @@ def tokenize(text: str) -> list[Token]:
     tokens, position = [], 0
     while position < len(text):
         match = _PATTERN.match(text, position)
-        if match is None:
-            raise ExpressionError(_refusal(text[position]), text, position)
+        if match is None or (match.group() == "@" and not matrices):
+            raise ExpressionError(_refusal(text[position], matrices), text, position)
         kind = match.lastgroup
         if kind != "space":
             piece = "^" if match.group() == "**" else match.group()
@@ -61,9 +61,9 @@ def tokenize(text: str) -> list[Token]:
     return [*tokens, Token("end", "", len(text), len(text))]
 
 
-def _refusal(character: str) -> str:
+def _refusal(character: str, matrices: bool) -> str:
     shown = repr(character) if character.isascii() else f"{character!r} (U+{ord(character):04X})"
-    allowed = "Allowed: numbers, names, + - * / ^ ** ( ) , < <= > >="
+    allowed = f"Allowed: numbers, names, + - * / ^ ** {'@ ' * matrices}( ) , < <= > >="
     if character in _LOOKALIKES:
         return f"{shown} cannot be in an expression: write {_LOOKALIKES[character]}. {allowed}"
     return f"{shown} cannot be in an expression. {allowed}"

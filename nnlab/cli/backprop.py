@@ -1,0 +1,83 @@
+"""`nnlab backprop`: an expression as a computational graph, its gradients spelled out and checked."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def backprop(
+    expression: Annotated[
+        str | None, typer.Argument(help='Such as "(x + y) * z" or "logsumexp(W @ x) - sum(y * (W @ x))".')
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VALUES", help="x=-2,W=[[1,2],[3,4]], or a YAML or NPZ file; may be repeated."),
+    ] = None,
+    example: Annotated[
+        str | None, typer.Option(help="A worked example of the lecture: sum, neuron, scores or logsumexp.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="The network of a config, with its first weights, on one example.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="The trained network of a run, on one example.")
+    ] = None,
+    row: Annotated[
+        int, typer.Option("--row", min=0, help="With --config or --model: which test example.")
+    ] = 0,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="With --config: override a value.")
+    ] = None,
+    fuse: Annotated[
+        bool, typer.Option("--fuse", help="Take 1/(1 + exp(-a)) as one node, the sigmoid.")
+    ] = False,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Go through the backward pass node by node.")
+    ] = False,
+    png: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the graph into a new PNG file.")
+    ] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the graph into a new SVG file.")
+    ] = None,
+    latex: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the worksheet into a new LaTeX file.")
+    ] = None,
+    digits: Annotated[int, typer.Option(min=1, max=17, help="Significant digits shown.")] = 4,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")] = False,
+) -> None:
+    """Backpropagate through an expression or a network: every node, every gradient, checked twice.
+
+    Each gradient is held against torch.autograd and against central differences in float64.
+    """
+    from nnlab.cli import network_worksheet, worksheet
+    from nnlab.errors import InputError
+
+    sources = {"EXPRESSION": expression, "--example": example, "--config": config, "--model": model}
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) != 1:
+        raise InputError(
+            f"give one of EXPRESSION, --example, --config and --model, not {' and '.join(given) or 'none'}: "
+            'nnlab backprop "(x + y) * z" --at x=-2,y=5,z=-4'
+        )
+    if sets and config is None:
+        raise InputError("--set goes with --config")
+    if config is not None or model is not None:
+        for flag, value in (
+            ("--at", at),
+            ("--fuse", fuse),
+            ("--png", png),
+            ("--svg", svg),
+            ("--latex", latex),
+        ):
+            if value:
+                raise InputError(f"{flag} is for an expression, not for a network")
+        network_worksheet.network(
+            config, model, sets or [], row, steps=steps, digits=digits, as_json=as_json
+        )  # fmt: skip
+        return
+    files = worksheet.Files(png, svg, latex)
+    worksheet.expression(
+        expression, at or [], example, fuse=fuse, steps=steps, files=files, digits=digits, as_json=as_json
+    )

@@ -1,0 +1,156 @@
+"""What `nnlab backprop --config` and `--model` show: a network's layers, forward and back."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nnlab.worksheet.network import NetworkSheet
+
+
+def network(
+    config: str | None, run: Path | None, sets: list[str], row: int, *, steps: bool, digits: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Builds, checks and shows the worksheet of a network."""
+    from nnlab.cli import terminal, worksheet
+    from nnlab.cli.run import checked_config
+    from nnlab.experiments.network_worksheet import of_config, of_run
+    from nnlab.experiments.session import Session
+
+    session = Session(terminal.Terminal())
+    if config is not None:
+        sentence, sheet = of_config(checked_config(config, sets, []), row, session)
+    else:
+        assert run is not None
+        sentence, sheet = of_run(run, row, session)
+    if as_json:
+        print(json.dumps(_as_json(sentence, sheet), ensure_ascii=False, allow_nan=False))
+        return
+    console = terminal.out()
+    console.print(sentence, markup=False)
+    if steps:
+        _go_through(worksheet.Pager(console), sheet, digits)
+    else:
+        console.print(_forward_table(sheet, digits))
+        console.print(_backward_table(sheet, digits))
+    for line in _legend(sheet):
+        console.print(line, markup=False)
+    console.print(_verdict(sheet), markup=False)
+
+
+def _forward_table(sheet: "NetworkSheet", digits: int) -> Table:
+    from nnlab.cli import terminal
+
+    rows = [["example", "x", "given", *_sized(sheet.inputs, digits)]]
+    rows += [[s.layer, s.name, s.formula, *_sized(s.value, digits)] for s in sheet.steps]
+    columns = ("layer", "value", "computed as", "shape", "norm", "entries")
+    return _left(terminal.table("forward", columns, [list(map(escape, row)) for row in rows]))
+
+
+def _backward_table(sheet: "NetworkSheet", digits: int) -> Table:
+    """From the loss down to the example: what arrives at each layer's result, and what its weights get."""
+    from nnlab.cli import terminal
+    from nnlab.worksheet.numbers import number
+
+    rows = []
+    for step in reversed(sheet.steps):
+        error = number(step.error, 2)
+        rows.append(
+            [step.layer, step.gradient_name, step.gradient_formula, *_sized(step.gradient, digits), error]
+        )
+        for name, (formula, gradient) in step.parameters.items():
+            rows.append(["", f"∂L/∂{name}", formula, *_sized(gradient, digits), ""])
+    rows.append(["example", "∂L/∂x", sheet.input_formula, *_sized(sheet.input_gradient, digits), ""])
+    columns = ("layer", "gradient", "computed as", "shape", "norm", "entries", "off autograd")
+    title = f"backward: L = {number(sheet.loss, digits)}"
+    return _left(terminal.table(title, columns, [list(map(escape, row)) for row in rows]))
+
+
+def _left(table: Table) -> Table:
+    """Formulas read from the left."""
+    for column in table.columns[:3]:
+        column.justify = "left"
+    return table
+
+
+def _sized(value: "Tensor", digits: int) -> list[str]:
+    """Shape, norm, and the entries where they are few."""
+    from nnlab.worksheet.numbers import array, number
+
+    few = value.numel() <= 6 and value.ndim == 1
+    shape = "×".join(map(str, value.shape))
+    return [shape, number(float(value.norm()), digits), array(value.numpy(), digits) if few else ""]
+
+
+def _legend(sheet: "NetworkSheet") -> list[str]:
+    formulas = " ".join(step.formula for step in sheet.steps)
+    lines = []
+    if "P(" in formulas:
+        lines.append(
+            "P(h): a column for every place, with the pixels under the filters there; Pᵀ adds up what "
+            "arrives at a pixel from all its places"
+        )
+    if "√(s² + ε)" in formulas:
+        lines.append("μ, s²: the running mean and variance of batch norm")
+    return lines
+
+
+def _verdict(sheet: "NetworkSheet") -> str:
+    from nnlab.worksheet.network import TOLERANCE
+    from nnlab.worksheet.numbers import number
+
+    word = "agree with" if sheet.error <= TOLERANCE else "DISAGREE with"
+    return (
+        f"all gradients {word} torch.autograd in float64: largest relative difference "
+        f"{number(sheet.error, 2)} (allowed {number(TOLERANCE, 2)}); of the loss alone, without a penalty on "
+        "the weights"
+    )
+
+
+def _go_through(pager: Any, sheet: "NetworkSheet", digits: int) -> None:
+    """The backward pass, one layer at a time."""
+    from nnlab.worksheet.numbers import number
+
+    way = " → ".join(["x", *(step.name for step in sheet.steps)])
+    pager.say(f"forward: {way}; L = {number(sheet.loss, digits)}")
+    for count, step in enumerate(reversed(sheet.steps), 1):
+        pager.wait(f"[{count} of {len(sheet.steps)}] Enter: next layer ")
+        pager.say(f"{step.layer}: {step.name} = {step.formula}")
+        pager.say(f"  {step.gradient_name} = {step.gradient_formula}: {_told(step.gradient, digits)}")
+        for name, (formula, gradient) in step.parameters.items():
+            pager.say(f"  ∂L/∂{name} = {formula}: {_told(gradient, digits)}")
+    pager.say(f"∂L/∂x = {sheet.input_formula}: {_told(sheet.input_gradient, digits)}")
+
+
+def _told(value: "Tensor", digits: int) -> str:
+    shape, norm, entries = _sized(value, digits)
+    return f"{shape}, norm {norm}" + (f", {entries}" if entries else "")
+
+
+def _as_json(sentence: str, sheet: "NetworkSheet") -> dict[str, Any]:
+    def facts(formula: str, value: "Tensor") -> dict[str, Any]:
+        return {"formula": formula, "shape": list(value.shape), "norm": float(value.norm())}
+
+    return {
+        "schema_version": 1,
+        "network": sentence,
+        "loss": sheet.loss,
+        "layers": [
+            {
+                "layer": step.layer,
+                "value": {"name": step.name, **facts(step.formula, step.value)},
+                "gradient": {"name": step.gradient_name, **facts(step.gradient_formula, step.gradient)},
+                "parameters": {name: facts(*found) for name, found in step.parameters.items()},
+                "error": step.error,
+            }
+            for step in sheet.steps
+        ],
+        "input_gradient": facts(sheet.input_formula, sheet.input_gradient),
+        "error": sheet.error,
+    }

@@ -1,0 +1,379 @@
+"""What `nnlab backprop` shows: tables, one step after the other, JSON, and the files that it writes."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from nnlab.worksheet import Worksheet
+    from nnlab.worksheet.checks import Checks
+    from nnlab.worksheet.examples import Example
+
+ROWS = 200
+"""A longer table shows its first and last rows; --json has all."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files to write; None for one that nobody asked for."""
+
+    png: Path | None
+    svg: Path | None
+    latex: Path | None
+
+    @property
+    def named(self) -> list[tuple[str, Path]]:
+        """The flags with their files."""
+        flags = (("--png", self.png), ("--svg", self.svg), ("--latex", self.latex))
+        return [(flag, path) for flag, path in flags if path is not None]
+
+
+def expression(
+    text: str | None, at: Sequence[str], example: str | None, *, fuse: bool, steps: bool, files: Files,
+    digits: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Builds, checks, shows and writes the worksheet of an expression."""
+    from nnlab.graph import parse
+    from nnlab.worksheet import build
+    from nnlab.worksheet.checks import check
+    from nnlab.worksheet.examples import find_example
+    from nnlab.worksheet.fuse import with_sigmoids
+    from nnlab.worksheet.inputs import check_variables, read_values
+
+    _refuse_existing(files)
+    worked = None if example is None else find_example(example)
+    text = worked.expression if worked is not None else (text or "")
+    values = read_values(at) if at or worked is None else dict(worked.at)
+    check_variables(text, list(values))
+    graph = parse(text, tuple(values), tensors=True)
+    sheet = build(with_sigmoids(graph) if fuse else graph, values)
+    checks = check(sheet)
+    _write(sheet, files, digits)
+    if as_json:
+        print(json.dumps(_as_json(sheet, checks), ensure_ascii=False, allow_nan=False))
+        return
+    console = _console()
+    if worked is not None:
+        console.print(worked.sentence, markup=False)
+    if steps:
+        _go_through(Pager(console), sheet, digits)
+    else:
+        console.print(_graph_table(sheet, digits))
+    console.print(_gradient_table(sheet, checks, digits))
+    _notes(console, sheet, checks, digits)
+    if worked is not None:
+        _example_table(console, worked, digits)
+    for _, path in files.named:
+        print(f"wrote {path}", file=sys.stderr)
+
+
+def _console() -> Console:
+    from nnlab.cli import terminal
+
+    return terminal.out()
+
+
+# --- tables ---
+
+
+def _graph_table(sheet: "Worksheet", digits: int) -> Table:
+    """One row per node, and below it one per edge: evaluation order down, the backward pass on the right."""
+    from nnlab.worksheet.numbers import array
+    from nnlab.worksheet.sentences import local, rule
+
+    made = Table(title="f = " + escape(_shortened(sheet.graph.text)), title_justify="left", show_edge=False)
+    shaped = any(sheet.shapes)
+    for column in ("node", "operation", *(["shape"] if shaped else []), "value", "gradient ∂f/∂node"):
+        made.add_column(column, overflow="fold")
+    made.add_column("local derivative", overflow="fold")
+    made.add_column("gradient passed on", overflow="fold")
+    for line in _ends(sheet.lines):
+        if line is None:
+            made.add_row("…")
+            continue
+        node = sheet.graph.nodes[line.index]
+        operation = line.operation if node.arguments else "given"
+        value = _truth(node.operation, line.value) or array(line.value, digits)
+        gradient = "-" if line.gradient is None else array(line.gradient, digits)
+        shape = [str(line.value.shape) if line.value.shape else ""] if shaped else []
+        cells = [line.name, operation, *shape, value, gradient]
+        edges = line.edges or (None,)
+        for number, edge in enumerate(edges):
+            ours = (
+                ["", ""]
+                if edge is None
+                else [
+                    _derivative_name(sheet, line.name, edge) + local(edge, digits),
+                    rule(sheet, line, edge, digits),
+                ]
+            )
+            made.add_row(*map(escape, [*(cells if number == 0 else [""] * len(cells)), *ours]))
+    return made
+
+
+def _derivative_name(sheet: "Worksheet", name: str, edge: Any) -> str:
+    return "" if edge.derivative is None else f"∂{name}/∂{sheet.notation.names[edge.argument]} = "
+
+
+def _gradient_table(sheet: "Worksheet", checks: "Checks", digits: int) -> Table:
+    """The gradient of each variable beside torch's, and beside central differences."""
+    from nnlab.cli import terminal
+    from nnlab.worksheet.numbers import array, number
+
+    rows = []
+    for check in _ends(checks.variables):
+        if check is None:
+            rows.append(["…", "", "", "", "", "", ""])
+            continue
+        gradient = sheet.gradients[check.variable]
+        worst = max(check.differences, key=lambda d: abs(d.derivative - gradient[d.entry]), default=None)
+        rows.append([
+            escape(f"∂f/∂{check.variable}"),
+            escape(array(gradient, digits)),
+            escape(array(check.autograd, digits)),
+            number(check.autograd_error, 2),
+            "-" if worst is None else number(abs(worst.derivative - float(gradient[worst.entry])), 2),
+            "-" if worst is None else f"±{number(worst.error, 2)} at h = {number(worst.step, 2)}",
+            "agree" if check.agrees else "[bold red]DISAGREE[/bold red]",
+        ])  # fmt: skip
+    columns = (
+        "gradient", "backpropagation", "torch.autograd", "relative difference", "off central difference",
+        "its own error", "verdict",
+    )  # fmt: skip
+    return terminal.table(f"f = {number(sheet.value, digits)}", columns, rows)
+
+
+def _notes(console: Console, sheet: "Worksheet", checks: "Checks", digits: int) -> None:
+    """Kinks, entries that differences left out, and what each mode costs."""
+    from nnlab.graph.costs import forward_cost, reverse_cost
+    from nnlab.worksheet.numbers import number
+
+    for kink in checks.kinks[:10]:
+        console.print(f"kink: {kink.sentence}", markup=False)
+    for check in checks.variables:
+        for found in check.differences:
+            if checks.kinks and found.bends:
+                entry = "".join(f"[{i}]" for i in found.entry)
+                console.print(
+                    f"kink: ∂f/∂{check.variable}{entry} is {number(found.left, digits)} to the left, "
+                    f"{number(found.right, digits)} to the right",
+                    markup=False,
+                )
+    checked = sum(len(check.differences) for check in checks.variables)
+    entries = sum(array.size for array in sheet.at.values())
+    if checked < entries:
+        console.print(
+            f"central differences: {checked:,} of {entries:,} entries, drawn at random", markup=False
+        )
+    forward, reverse = forward_cost(sheet.graph, sheet.shapes), reverse_cost(sheet.graph, sheet.shapes)
+    console.print(
+        f"the whole gradient: reverse mode {_plural(reverse.passes, 'pass', 'passes')}, "
+        f"{reverse.multiply_adds:,} multiply-adds, {reverse.stored:,} values kept; forward mode "
+        f"{_plural(forward.passes, 'pass', 'passes')}, {forward.multiply_adds:,} multiply-adds, "
+        f"{forward.stored:,} values kept",
+        markup=False,
+    )
+
+
+def _example_table(console: Console, worked: "Example", digits: int) -> None:
+    from nnlab.cli import terminal
+    from nnlab.worksheet.examples import scores_rows, stability_rows
+    from nnlab.worksheet.numbers import array
+
+    if worked.name == "scores":
+        rows = [
+            [escape(cell if isinstance(cell, str) else array(cell, digits)) for cell in row]
+            for row in scores_rows(worked)
+        ]
+        console.print(
+            terminal.table("scores, probabilities, and the gradient in the scores", ("", "value"), rows)
+        )
+    if worked.name == "logsumexp":
+        rows = [
+            [escape(cell if isinstance(cell, str) else array(cell, digits)) for cell in row]
+            for row in stability_rows(worked)
+        ]
+        columns = ("scores times", "logsumexp(s)", "log(sum(exp(s)))", "its gradient")
+        console.print(terminal.table("the stable form against the naive one", columns, rows))
+
+
+# --- one step after the other ---
+
+
+class Pager:
+    """Says lines; where a person sits at the terminal, it waits between the steps."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._waits = sys.stdin.isatty() and console.is_terminal
+
+    def say(self, line: str) -> None:
+        self._console.print(line, markup=False)
+
+    def wait(self, prompt: str) -> None:
+        if self._waits:
+            self._console.input(prompt, markup=False)
+
+
+def _go_through(pager: Pager, sheet: "Worksheet", digits: int) -> None:
+    """The backward pass, one node at a time; in a terminal each waits for Enter."""
+    from nnlab.worksheet.numbers import array
+    from nnlab.worksheet.sentences import local, of, rule
+
+    pager.say("f = " + _shortened(sheet.graph.text))
+    for line in sheet.lines:
+        given = not sheet.graph.nodes[line.index].arguments
+        pager.say(f"  {line.name} = " + ("" if given else f"{line.operation} = ") + array(line.value, digits))
+    pager.say(f"∂f/∂f = 1: the backward pass begins at the result, {array(sheet.lines[-1].value, digits)}")
+    steps = [line for line in reversed(sheet.lines) if line.edges]
+    last_use = {edge.argument: line.index for line in steps for edge in line.edges}
+    inputs = {line.index: line for line in sheet.lines if not line.edges}
+    for number, line in enumerate(steps, 1):
+        pager.wait(f"[{number} of {len(steps)}] Enter: next node ")
+        assert line.gradient is not None
+        pager.say(f"{line.name} = {line.operation}: {array(line.gradient, digits)} arrives")
+        for edge in line.edges:
+            name = _derivative_name(sheet, line.name, edge)
+            if name:
+                pager.say(f"  local derivative {name}{local(edge, digits)}")
+            pager.say(f"  passes on {rule(sheet, line, edge, digits)}")
+        for index in dict.fromkeys(edge.argument for edge in line.edges):
+            target = inputs.get(index)
+            if target is not None and target.gradient is not None and last_use[index] == line.index:
+                pager.say(f"  complete: {of(target.name)} = {array(target.gradient, digits)}")
+
+
+# --- files and JSON ---
+
+
+def _refuse_existing(files: Files) -> None:
+    from nnlab.errors import InputError
+
+    for flag, path in files.named:
+        if path.exists():
+            raise InputError(f"{flag} {path}: is there already; give another name, or remove it first")
+        if not path.parent.is_dir():
+            raise InputError(f"{flag} {path}: there is no folder {path.parent}")
+
+
+def _write(sheet: "Worksheet", files: Files, digits: int) -> None:
+    from nnlab.errors import InputError
+    from nnlab.figures.save import render
+
+    contents: list[tuple[str, Path, bytes]] = []
+    if files.png is not None or files.svg is not None:
+        from nnlab.figures.graph import computational_graph
+        from nnlab.worksheet.layout import layout
+
+        circles, wires = layout(sheet)
+        for flag, path, kind in (("--png", files.png, "png"), ("--svg", files.svg, "svg")):
+            if path is not None:
+                figure = computational_graph("f = " + _shortened(sheet.graph.text), circles, wires)
+                contents.append((flag, path, render(figure, kind, "graph")))
+    if files.latex is not None:
+        from nnlab.worksheet.latex import latex
+
+        contents.append(("--latex", files.latex, latex(sheet, digits).encode()))
+    for flag, path, content in contents:
+        try:
+            with path.open("xb") as file:
+                file.write(content)
+        except OSError as error:
+            raise InputError(f"{flag} {path}: cannot be written: {error.strerror}") from None
+
+
+def _as_json(sheet: "Worksheet", checks: "Checks") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from nnlab.graph.costs import forward_cost, reverse_cost
+
+    names = sheet.notation.names
+    nodes = [
+        {
+            "name": line.name,
+            "operation": sheet.graph.nodes[line.index].operation,
+            "formula": line.operation,
+            "shape": list(line.value.shape),
+            "value": line.value.tolist(),
+            "gradient": None if line.gradient is None else line.gradient.tolist(),
+            "edges": [
+                {
+                    "argument": names[edge.argument],
+                    "local": edge.local,
+                    "derivative": None if edge.derivative is None else edge.derivative.tolist(),
+                    "passed": edge.passed.tolist(),
+                }
+                for edge in line.edges
+            ],
+        }
+        for line in sheet.lines
+    ]
+    return {
+        "schema_version": 1,
+        "expression": sheet.graph.text,
+        "value": sheet.value,
+        "gradients": {name: gradient.tolist() for name, gradient in sheet.gradients.items()},
+        "nodes": nodes,
+        "checks": {
+            "agree": checks.agree,
+            "variables": {
+                check.variable: {
+                    "autograd": check.autograd.tolist(),
+                    "autograd_error": check.autograd_error,
+                    "differences": [_finite(asdict(found)) for found in check.differences],
+                    "agrees": check.agrees,
+                }
+                for check in checks.variables
+            },
+            "forward_mode_error": checks.forward_error,
+            "kinks": [{"node": names[kink.index], "sentence": kink.sentence} for kink in checks.kinks],
+        },
+        "costs": {
+            "forward": asdict(forward_cost(sheet.graph, sheet.shapes)),
+            "reverse": asdict(reverse_cost(sheet.graph, sheet.shapes)),
+        },
+    }
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN and no infinity: null for them."""
+    from math import isfinite
+
+    return {
+        k: None if isinstance(v, float) and not isfinite(v) else v
+        for k, v in values.items()
+        if k != "variable"
+    }
+
+
+# --- words ---
+
+
+def _ends(items: Sequence[Any]) -> list[Any]:
+    """All of them, or the first and last with a None between."""
+    half = ROWS // 2
+    return list(items) if len(items) <= ROWS else [*items[:half], None, *items[-half:]]
+
+
+def _shortened(text: str, limit: int = 120) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else f"{flat[: limit - 20]} … {flat[-17:]}"
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _truth(operation: str, value: Any) -> str:
+    """The value of a comparison as a word."""
+    if operation not in ("less", "less_equal"):
+        return ""
+    words = ["true" if x > 0 else "false" for x in value.reshape(-1)]
+    return words[0] if value.ndim == 0 else f"[{', '.join(words)}]"

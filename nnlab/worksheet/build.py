@@ -1,0 +1,153 @@
+"""The worksheet of an expression at a point: its forward and its backward pass, written out."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nnlab.errors import InputError
+from nnlab.graph import Graph
+from nnlab.graph.algebras import FLOATS
+from nnlab.graph.operations import OPERATIONS
+from nnlab.graph.passes import backpropagate, forward, local_derivative
+from nnlab.graph.shapes import Shape, shapes, shown
+from nnlab.worksheet.faults import check_finite, check_gradients
+from nnlab.worksheet.notation import Notation, plain_notation
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """From a node to one of its arguments, the way that a gradient goes.
+
+    Attributes:
+        argument: index of the argument's node.
+        local: the local derivative as a formula.
+        derivative: its value; None where it is a matrix, as of an operation that mixes entries.
+        passed: the gradient passed on, of the argument's shape.
+    """
+
+    argument: int
+    local: str
+    derivative: Array | None
+    passed: Array
+
+
+@dataclass(frozen=True)
+class Line:
+    """A node.
+
+    Attributes:
+        index: of the node in the graph.
+        name: of the variable; q1, q2, … for the others.
+        operation: in terms of its arguments' names.
+        value: of the shape that it has.
+        gradient: ∂f/∂value, of that shape too; None where none arrives.
+        edges: to its arguments.
+    """
+
+    index: int
+    name: str
+    operation: str
+    value: Array
+    gradient: Array | None
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Worksheet:
+    """A scalar expression with all values and gradients.
+
+    Attributes:
+        graph: the expression.
+        at: the variables' values.
+        lines: variables and operations in evaluation order; constants have none.
+        shapes: of all nodes.
+        notation: in which names and formulas stand.
+    """
+
+    graph: Graph
+    at: Mapping[str, Array]
+    lines: tuple[Line, ...]
+    shapes: tuple[Shape, ...]
+    notation: Notation
+
+    @cached_property
+    def arrivals(self) -> Mapping[int, int]:
+        """Node -> how many edges bring it a gradient."""
+        return Counter(edge.argument for line in self.lines for edge in line.edges)
+
+    @property
+    def value(self) -> float:
+        return float(self.lines[-1].value)
+
+    @property
+    def gradients(self) -> dict[str, Array]:
+        """Variable -> ∂f/∂variable, of its shape."""
+        found = {name: np.zeros(np.shape(value)) for name, value in self.at.items()}
+        for line in self.lines:
+            if self.graph.nodes[line.index].operation == "variable" and line.gradient is not None:
+                found[line.name] = line.gradient
+        return found
+
+
+def build(graph: Graph, at: Mapping[str, ArrayLike]) -> Worksheet:
+    """The worksheet of an expression.
+
+    Raises:
+        InputError: shapes that do not fit, a result that is no scalar, a value or slope that is not finite.
+    """
+    inputs = {name: np.asarray(value, np.float64) for name, value in at.items()}
+    found = shapes(graph, {name: value.shape for name, value in inputs.items()})
+    if found[-1] != ():
+        raise InputError(
+            f"the result has the shape {shown(found[-1])}: a gradient is that of one number; write "
+            "sum(…), mean(…) or max(…) around it"
+        )
+    with np.errstate(all="ignore"):
+        values = forward(graph, FLOATS, inputs)
+        check_finite(graph, values)
+        backward = backpropagate(graph, FLOATS, values)
+        check_gradients(graph, values, backward)
+        notation = plain_notation(graph)
+        lines = tuple(
+            _line(graph, notation, index, values, backward.arrived[index], backward.passed[index])
+            for index, node in enumerate(graph.nodes)
+            if node.operation == "variable"
+            or (node.arguments and node.exact is None)
+            or len(graph.nodes) == 1
+        )
+    return Worksheet(graph, inputs, lines, found, notation)
+
+
+def _line(
+    graph: Graph,
+    notation: Notation,
+    index: int,
+    values: Sequence[Array],
+    arrived: Array | None,
+    passed: tuple[Array | None, ...],
+) -> Line:
+    node, name = graph.nodes[index], notation.names[index]
+    edges = []
+    for position, (argument, share) in enumerate(zip(node.arguments, passed, strict=False)):
+        if share is None:
+            continue
+        mixes = bool(OPERATIONS[node.operation].pulls)
+        local = None if mixes else local_derivative(FLOATS, node, position, values[index], values)
+        entries = int(np.size(values[argument]))
+        edges.append(
+            Edge(
+                argument,
+                notation.local(graph, index, position, f"∂f/∂{name}", entries),
+                None if local is None else np.asarray(local, np.float64),
+                np.asarray(share, np.float64),
+            )
+        )
+    gradient = None if arrived is None else np.asarray(arrived, np.float64)
+    value = np.asarray(values[index], np.float64)
+    return Line(index, name, notation.operation(graph, index), value, gradient, tuple(edges))

@@ -1,0 +1,92 @@
+"""Where the nodes of a graph stand in its picture: from left to right, with few crossings.
+
+By Sugiyama's method, as igraph has it (Sugiyama, Tagawa and Toda, 1981).
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import igraph
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlab.errors import InputError
+from nnlab.figures.graph import Place, Point, Wire
+from nnlab.worksheet.build import Worksheet
+from nnlab.worksheet.notation import symbol
+from nnlab.worksheet.numbers import array
+
+Array = NDArray[np.float64]
+
+MAX_NODES = 60
+"""A picture of more is not readable."""
+SHOWN = 3
+"""A longer vector is told by its shape."""
+
+
+def layout(sheet: Worksheet) -> tuple[list[Place], list[Wire]]:
+    """Circles and wires; two units across are a layer of operations, one unit up is a row.
+
+    Constant operands stand inside the circle of their operation, not in one of their own.
+
+    Raises:
+        InputError: the graph has more than MAX_NODES nodes.
+    """
+    lines = sheet.lines
+    if len(lines) > MAX_NODES:
+        raise InputError(
+            f"a picture of {len(lines):,} nodes cannot be read: at most {MAX_NODES} are drawn; "
+            "the table and --json have them all"
+        )
+    vertex = {line.index: position for position, line in enumerate(lines)}
+    edges = [(position, edge) for position, line in enumerate(lines) for edge in line.edges]
+    wired = [(vertex[edge.argument], position) for position, edge in edges]
+    points, between = _positions(len(lines), wired)
+    places = []
+    for line, (x, y) in zip(lines, points, strict=True):
+        is_input = not sheet.graph.nodes[line.index].arguments
+        places.append(Place(x, y, line.name if is_input else symbol(sheet.graph, line.index), is_input))
+    wires = [
+        Wire((points[start], *inner, points[end]), _label(lines[start].value), _label(edge.passed))
+        for (start, end), inner, (_, edge) in zip(wired, between, edges, strict=True)
+    ]
+    (x, y), last = points[-1], lines[-1]
+    out = ((x, y), (x + 1.0, y), (x + 1.6, y))
+    wires.append(Wire(out, _label(last.value), "" if last.gradient is None else _label(last.gradient)))
+    return places, wires
+
+
+def _label(value: Array) -> str:
+    """A number or a short vector; of others the shape."""
+    return array(value, 3) if value.size <= SHOWN and value.ndim < 2 else f"{value.shape}"
+
+
+def _positions(count: int, edges: Sequence[tuple[int, int]]) -> tuple[list[Point], list[list[Point]]]:
+    """Places of the vertices, and per edge the points where it passes the columns between its ends.
+
+    Every edge has such points, which igraph places as it does vertices: so there is room for its label.
+    """
+    layers = _layers(count, edges)
+    pieces: list[tuple[int, int]] = []
+    between: list[range] = []
+    for start, end in edges:
+        inner = range(len(layers), len(layers) + layers[end] - layers[start] - 1)
+        layers.extend(range(layers[start] + 1, layers[end]))
+        stations = [start, *inner, end]
+        pieces.extend(pairwise(stations))
+        between.append(inner)
+    drawn = igraph.Graph(n=len(layers), edges=pieces, directed=True).layout_sugiyama(layers=layers)
+    points = [(float(layer), -float(row)) for layer, (row, _) in zip(layers, drawn, strict=True)]
+    return points[:count], [[points[i] for i in inner] for inner in between]
+
+
+def _layers(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
+    """An even column for each vertex: after its arguments', and an input right before its first use."""
+    found = [0] * count
+    for start, end in edges:  # in evaluation order: each start has its column by now
+        found[end] = max(found[end], found[start] + 2)
+    fed = {end for _, end in edges}
+    for vertex in set(range(count)) - fed:
+        uses = [found[end] for start, end in edges if start == vertex]
+        found[vertex] = min(uses, default=2) - 2
+    return found

@@ -1,0 +1,30 @@
+"""Numbers, vectors and matrices as text: short, and never so rounded that 1 looks like 0.9999."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+ENTRIES = 12
+"""A larger array is told by its shape and norm."""
+
+
+def number(value: float, digits: int = 4) -> str:
+    """
+    >>> [number(-4.0), number(0.7310585786), number(1e-7), number(-0.0), number(123456.0)]
+    ['−4', '0.7311', '1e−07', '0', '1.235e+05']
+    """
+    return f"{value + 0.0:.{digits}g}".replace("-", "−")
+
+
+def array(value: Array, digits: int = 4) -> str:
+    """
+    >>> array(np.array([[1.0, 2.0], [0.5, -4.0]]))
+    '[1, 2; 0.5, −4]'
+    """
+    if value.ndim == 0:
+        return number(float(value), digits)
+    if value.size > ENTRIES:
+        return f"{value.shape}, norm {number(float(np.linalg.norm(value)), digits)}"
+    rows = value if value.ndim == 2 else value[None]
+    return "[" + "; ".join(", ".join(number(float(x), digits) for x in row) for row in rows) + "]"

@@ -1,0 +1,45 @@
+"""The chain rule in words: what a node passes on along each edge, and what reaches each variable."""
+
+from nnlab.worksheet.build import Edge, Line, Worksheet
+from nnlab.worksheet.numbers import array
+
+
+def rule(sheet: Worksheet, line: Line, edge: Edge, digits: int = 4) -> str:
+    """∂f/∂x = ∂f/∂q · ∂q/∂x, with the numbers; += where several nodes use x.
+
+    >>> from nnlab.graph import parse
+    >>> from nnlab.worksheet import build
+    >>> sheet = build(parse("(x + y)*z", ("x", "y", "z"), tensors=True), {"x": -2, "y": 5, "z": -4})
+    >>> rule(sheet, sheet.lines[2], sheet.lines[2].edges[0])
+    '∂f/∂x = ∂f/∂q1 · ∂q1/∂x = (−4) · 1 = −4'
+    """
+    target, is_result = sheet.notation.names[edge.argument], line.index == len(sheet.graph.nodes) - 1
+    steps = [array(edge.passed, digits)]
+    if edge.derivative is None or line.gradient is None or is_result:
+        steps.insert(0, edge.local)
+    else:
+        if line.gradient.ndim == edge.derivative.ndim == 0:
+            arrived, derivative = array(line.gradient, digits), array(edge.derivative, digits)
+            steps.insert(0, f"{_factor(arrived)} · {_factor(derivative)}")
+        steps.insert(0, f"{of(line.name)} {'·' if line.gradient.ndim == 0 else '∘'} ∂{line.name}/∂{target}")
+    sign = "+=" if sheet.arrivals[edge.argument] > 1 else "="
+    return f"{of(target)} {sign} " + " = ".join(dict.fromkeys(steps))
+
+
+def of(name: str) -> str:
+    """The gradient in a node."""
+    return f"∂f/∂{name}"
+
+
+def local(edge: Edge, digits: int = 4) -> str:
+    """The local derivative: formula = value."""
+    if edge.derivative is None:
+        return edge.local
+    value = array(edge.derivative, digits)
+    if " if " in edge.local:
+        return f"{value} ({edge.local})"
+    return edge.local if edge.local == value or edge.derivative.ndim else f"{edge.local} = {value}"
+
+
+def _factor(text: str) -> str:
+    return f"({text})" if text[0] in "-−" else text
