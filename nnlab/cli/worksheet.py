@@ -85,7 +85,7 @@ def _console() -> Console:
 
 def _graph_table(sheet: "Worksheet", digits: int) -> Table:
     """One row per node, and below it one per edge: evaluation order down, the backward pass on the right."""
-    from nnlab.worksheet.numbers import array
+    from nnlab.worksheet.numbers import array, truth
     from nnlab.worksheet.sentences import local, rule
 
     made = Table(title="f = " + escape(_shortened(sheet.graph.text)), title_justify="left", show_edge=False)
@@ -98,9 +98,8 @@ def _graph_table(sheet: "Worksheet", digits: int) -> Table:
         if line is None:
             made.add_row("…")
             continue
-        node = sheet.graph.nodes[line.index]
-        operation = line.operation if node.arguments else "given"
-        value = _truth(node.operation, line.value) or array(line.value, digits)
+        operation = "given" if line.is_given else line.operation
+        value = truth(line.value) if line.is_condition else array(line.value, digits)
         gradient = "-" if line.gradient is None else array(line.gradient, digits)
         shape = [str(line.value.shape) if line.value.shape else ""] if shaped else []
         cells = [line.name, operation, *shape, value, gradient]
@@ -224,13 +223,14 @@ class Pager:
 
 def _go_through(pager: Pager, sheet: "Worksheet", digits: int) -> None:
     """The backward pass, one node at a time; in a terminal each waits for Enter."""
-    from nnlab.worksheet.numbers import array
+    from nnlab.worksheet.numbers import array, truth
     from nnlab.worksheet.sentences import local, of, rule
 
     pager.say("f = " + _shortened(sheet.graph.text))
     for line in sheet.lines:
-        given = not sheet.graph.nodes[line.index].arguments
-        pager.say(f"  {line.name} = " + ("" if given else f"{line.operation} = ") + array(line.value, digits))
+        operation = "" if line.is_given else f"{line.operation} = "
+        value = truth(line.value) if line.is_condition else array(line.value, digits)
+        pager.say(f"  {line.name} = {operation}{value}")
     pager.say(f"∂f/∂f = 1: the backward pass begins at the result, {array(sheet.lines[-1].value, digits)}")
     steps = [line for line in reversed(sheet.lines) if line.edges]
     last_use = {edge.argument: line.index for line in steps for edge in line.edges}
@@ -298,7 +298,7 @@ def _as_json(sheet: "Worksheet", checks: "Checks") -> dict[str, Any]:
     nodes = [
         {
             "name": line.name,
-            "operation": sheet.graph.nodes[line.index].operation,
+            "operation": line.kind,
             "formula": line.operation,
             "shape": list(line.value.shape),
             "value": line.value.tolist(),
@@ -369,11 +369,3 @@ def _shortened(text: str, limit: int = 120) -> str:
 
 def _plural(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
-
-
-def _truth(operation: str, value: Any) -> str:
-    """The value of a comparison as a word."""
-    if operation not in ("less", "less_equal"):
-        return ""
-    words = ["true" if x > 0 else "false" for x in value.reshape(-1)]
-    return words[0] if value.ndim == 0 else f"[{', '.join(words)}]"

@@ -76,7 +76,7 @@ def computational_graph(
     widest = max(
         width_in_points(literal(text), FONT) for wire in wires for text in (wire.value, wire.gradient)
     )
-    across = max(ACROSS, (widest / 72 + 0.2) / 2 + RADIUS)  # so that a label fits between two circles
+    across = max(ACROSS, (widest / 72 + 0.45) / 2 + RADIUS)  # so that a label fits between two circles
     columns = [x for wire in wires for x, _ in wire.points]
     rows = [y for wire in wires for _, y in wire.points]
     width = (max(columns) - min(columns)) * across + 1.6
@@ -99,7 +99,7 @@ def computational_graph(
         _circle(axes, place.x * across, place.y * UP, place.label, is_input=place.is_input)
     handles = [
         Line2D([], [], linestyle="none", marker="s", color=VALUES, label="value"),
-        Line2D([], [], linestyle="none", marker="s", color=GRADIENTS, label="gradient of the result"),
+        Line2D([], [], linestyle="none", marker="s", color=GRADIENTS, label="gradient of f"),
     ]
     legend(figure, handles, "outside lower left", columns=2)
     return figure
@@ -126,11 +126,12 @@ def _circle(axes: Axes, x: float, y: float, label: str, *, is_input: bool) -> No
     shown = plain(label, 12)
     points = width_in_points(literal(label, 12), FONT_LABEL)
     size = min(FONT_LABEL, FONT_LABEL * 72 * 1.7 * RADIUS / points)
-    edge = PAPER if is_input else INK
-    axes.add_patch(Circle((x, y), RADIUS, facecolor=PAPER, edgecolor=edge, linewidth=1.3, zorder=3))
+    if not is_input:
+        axes.add_patch(Circle((x, y), RADIUS, facecolor=PAPER, edgecolor=INK, linewidth=1.3, zorder=3))
     axes.text(
         x, y, shown, fontsize=FONT_LABEL if is_input else size, family=list(families()), color=INK,
         ha="center", va="center", weight="bold" if is_input else "normal", zorder=4,
+        bbox={"pad": 3.0, "facecolor": PAPER, "edgecolor": PAPER} if is_input else None,
     )  # fmt: skip
 
 

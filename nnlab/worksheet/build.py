@@ -26,12 +26,14 @@ class Edge:
 
     Attributes:
         argument: index of the argument's node.
+        position: which argument of the operation it is.
         local: the local derivative as a formula.
         derivative: its value; None where it is a matrix, as of an operation that mixes entries.
         passed: the gradient passed on, of the argument's shape.
     """
 
     argument: int
+    position: int
     local: str
     derivative: Array | None
     passed: Array
@@ -43,6 +45,7 @@ class Line:
 
     Attributes:
         index: of the node in the graph.
+        kind: the operation's name, such as multiply; variable for a variable.
         name: of the variable; q1, q2, … for the others.
         operation: in terms of its arguments' names.
         value: of the shape that it has.
@@ -51,11 +54,22 @@ class Line:
     """
 
     index: int
+    kind: str
     name: str
     operation: str
     value: Array
     gradient: Array | None
     edges: tuple[Edge, ...]
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it is a variable, or a number alone, and no operation."""
+        return self.kind in ("variable", "number", "constant")
+
+    @property
+    def is_condition(self) -> bool:
+        """Whether the value is the truth of a comparison: 1 where it holds, −1 where it does not."""
+        return self.kind in ("less", "less_equal")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +104,7 @@ class Worksheet:
         """Variable -> ∂f/∂variable, of its shape."""
         found = {name: np.zeros(np.shape(value)) for name, value in self.at.items()}
         for line in self.lines:
-            if self.graph.nodes[line.index].operation == "variable" and line.gradient is not None:
+            if line.kind == "variable" and line.gradient is not None:
                 found[line.name] = line.gradient
         return found
 
@@ -143,6 +157,7 @@ def _line(
         edges.append(
             Edge(
                 argument,
+                position,
                 notation.local(graph, index, position, f"∂f/∂{name}", entries),
                 None if local is None else np.asarray(local, np.float64),
                 np.asarray(share, np.float64),
@@ -150,4 +165,4 @@ def _line(
         )
     gradient = None if arrived is None else np.asarray(arrived, np.float64)
     value = np.asarray(values[index], np.float64)
-    return Line(index, name, notation.operation(graph, index), value, gradient, tuple(edges))
+    return Line(index, node.operation, name, notation.operation(graph, index), value, gradient, tuple(edges))

@@ -5,11 +5,12 @@ from numpy.typing import NDArray
 
 from nnlab.worksheet.build import Edge, Line, Worksheet
 from nnlab.worksheet.notation import Notation, tex_notation
+from nnlab.worksheet.numbers import truth
 
 Array = NDArray[np.float64]
 
-_HEAD = r"""\documentclass[11pt]{article}
-\usepackage[T1]{fontenc}
+_HEAD = r"""% pdflatex it twice: tables find their widths in the first run
+\documentclass[11pt]{article}
 \usepackage[a4paper,margin=20mm]{geometry}
 \usepackage{amsmath,longtable}
 \setlength{\parindent}{0pt}
@@ -53,55 +54,63 @@ def latex(sheet: Worksheet, digits: int = 4) -> str:
 
 
 def _forward(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
-    rows = [
-        rf"${notation.names[line.index]}$ & ${notation.operation(sheet.graph, line.index)}$ & "
-        rf"${array(line.value, digits)}$ \\"
-        if sheet.graph.nodes[line.index].arguments
-        else rf"${notation.names[line.index]}$ & given & ${array(line.value, digits)}$ \\"
-        for line in sheet.lines
-    ]
-    return [r"\begin{longtable}{lll}", r"node & operation & value \\ \hline", *rows, r"\end{longtable}"]
+    rows = []
+    for line in sheet.lines:
+        operation = "given" if line.is_given else f"${notation.operation(sheet.graph, line.index)}$"
+        value = truth(line.value) if line.is_condition else f"${array(line.value, digits)}$"
+        rows.append(rf"${notation.names[line.index]}$ & {operation} & {value} \\")
+    return _table(["node", "operation", "value"], rows)
 
 
 def _backward(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
     rows = []
     for line in reversed(sheet.lines):
         rows += [_rule(sheet, notation, line, edge, digits) for edge in line.edges]
+    return _table(["from", "local derivative", "passed on"], rows)
+
+
+def _table(head: list[str], rows: list[str]) -> list[str]:
+    """Over as many pages as it needs, with its head on each."""
+    columns = "l" * len(head)
     return [
-        r"\begin{longtable}{lll}",
-        r"from & local derivative & passed on \\ \hline",
+        rf"\begin{{longtable}}{{{columns}}}",
+        rf"{' & '.join(head)} \\ \hline \endhead",
         *rows,
         r"\end{longtable}",
     ]
 
 
 def _rule(sheet: Worksheet, notation: Notation, line: Line, edge: Edge, digits: int) -> str:
+    """What a node passes on along an edge; of arrays the formula and the result alone."""
     name, target = notation.names[line.index], notation.names[edge.argument]
-    position = sheet.graph.nodes[line.index].arguments.index(edge.argument)
-    size = int(np.size(edge.passed))
-    local = notation.local(sheet.graph, line.index, position, _partial(name), size)
+    local = notation.local(
+        sheet.graph, line.index, edge.position, _partial("f", name), int(np.size(edge.passed))
+    )
     sign = r"\mathrel{+}=" if sheet.arrivals[edge.argument] > 1 else "="
-    passed = array(edge.passed, digits)
+    received, passed = f"{_partial('f', target)} {sign}", array(edge.passed, digits)
     if edge.derivative is None or line.gradient is None:
-        return rf"${name}$ & & ${_partial(target)} {sign} {local} = {passed}$ \\"
-    derivative = array(edge.derivative, digits)
+        return rf"${name}$ & & ${received} {local} = {passed}$ \\"
+    partial, derivative = _partial(name, target), array(edge.derivative, digits)
+    if edge.derivative.ndim or line.gradient.ndim:
+        dot = r"\circ" if line.gradient.ndim else r"\cdot"
+        product = rf"{_partial('f', name)} {dot} {partial}"
+        return rf"${name}$ & ${partial} = {local}$ & ${received} {product} = {passed}$ \\"
     shown = local if local == derivative else f"{local} = {derivative}"
-    dot = r"\cdot" if line.gradient.ndim == 0 else r"\circ"
-    product = f"{_factor(array(line.gradient, digits))} {dot} {_factor(derivative)}"
-    partial = rf"\frac{{\partial {name}}}{{\partial {target}}}"
-    received = f"{_partial(target)} {sign} {product} = {passed}"
-    return rf"${name}$ & $\displaystyle {partial} = {shown}$ & ${received}$ \\"
+    product = rf"{_factor(array(line.gradient, digits))} \cdot {_factor(derivative)}"
+    return rf"${name}$ & ${partial} = {shown}$ & ${received} {product} = {passed}$ \\"
 
 
 def _gradients(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
     names = {line.name: notation.names[line.index] for line in sheet.lines}
     rows = [
-        rf"\frac{{\partial f}}{{\partial {names[name]}}} &= {array(gradient, digits)} \\"
+        rf"{_partial('f', names[name])} &= {array(gradient, digits)} \\"
         for name, gradient in sheet.gradients.items()
         if name in names
     ]
+    if not rows:
+        return ["There is no variable."]
     rows[-1] = rows[-1].removesuffix(r" \\")
-    return [r"\begin{align*}", *rows, r"\end{align*}"] if rows else []
+    return [r"\begin{align*}", *rows, r"\end{align*}"]
 
 
 def array(value: Array, digits: int = 4) -> str:
@@ -129,8 +138,8 @@ def number(value: float, digits: int = 4) -> str:
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
 
 
-def _partial(name: str) -> str:
-    return rf"\partial f / \partial {name}"
+def _partial(name: str, by: str) -> str:
+    return rf"\partial {name} / \partial {by}"
 
 
 def _factor(text: str) -> str:

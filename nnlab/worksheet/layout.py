@@ -14,7 +14,7 @@ from nnlab.errors import InputError
 from nnlab.figures.graph import Place, Point, Wire
 from nnlab.worksheet.build import Worksheet
 from nnlab.worksheet.notation import symbol
-from nnlab.worksheet.numbers import array
+from nnlab.worksheet.numbers import array, truth
 
 Array = NDArray[np.float64]
 
@@ -39,16 +39,22 @@ def layout(sheet: Worksheet) -> tuple[list[Place], list[Wire]]:
             "the table and --json have them all"
         )
     vertex = {line.index: position for position, line in enumerate(lines)}
-    edges = [(position, edge) for position, line in enumerate(lines) for edge in line.edges]
-    wired = [(vertex[edge.argument], position) for position, edge in edges]
+    wired, gradients = [], []
+    for position, line in enumerate(lines):
+        passed = {edge.position: _label(edge.passed) for edge in line.edges}
+        for number, argument in enumerate(sheet.graph.nodes[line.index].arguments):
+            if argument in vertex:
+                wired.append((vertex[argument], position))
+                gradients.append(passed.get(number, ""))
     points, between = _positions(len(lines), wired)
     places = []
     for line, (x, y) in zip(lines, points, strict=True):
-        is_input = not sheet.graph.nodes[line.index].arguments
-        places.append(Place(x, y, line.name if is_input else symbol(sheet.graph, line.index), is_input))
+        label = line.name if line.is_given else symbol(sheet.graph, line.index)
+        places.append(Place(x, y, label, line.is_given))
+    values = [truth(line.value) if line.is_condition else _label(line.value) for line in lines]
     wires = [
-        Wire((points[start], *inner, points[end]), _label(lines[start].value), _label(edge.passed))
-        for (start, end), inner, (_, edge) in zip(wired, between, edges, strict=True)
+        Wire((points[start], *inner, points[end]), values[start], gradient)
+        for (start, end), inner, gradient in zip(wired, between, gradients, strict=True)
     ]
     (x, y), last = points[-1], lines[-1]
     out = ((x, y), (x + 1.0, y), (x + 1.6, y))

@@ -1,7 +1,7 @@
 """How operations and their local derivatives are written, as plain text and in TeX.
 
 In a template {a} and {b} are the arguments, {f} the value, {g} the gradient that arrives, {n} the node's
-parameter and {k} the number of entries.
+parameter, {p} the power {a}^({n} − 1), and {k} the number of entries.
 """
 
 from collections.abc import Mapping
@@ -32,8 +32,8 @@ _WORDS: Mapping[str, Words] = {
     "multiply": Words("{a} · {b}", ("{b}", "{a}"), "×"),
     "divide": Words("{a} / {b}", ("1/{b}", "−{f}/{b}"), "÷"),
     "negative": Words("−{a}", ("−1",), "−1×"),
-    "integer_power": Words("{a}^{n}", ("{n} · {a}^{m}",), "x^{n}"),
-    "real_power": Words("{a}^{n}", ("{n} · {a}^{m}",), "x^{n}"),
+    "integer_power": Words("{a}^{n}", ("{n} · {p}",), "x^{n}"),
+    "real_power": Words("{a}^{n}", ("{n} · {p}",), "x^{n}"),
     "power": Words("{a}^{b}", ("{b} · {a}^({b} − 1)", "{f} · log {a}"), "^"),
     "sin": Words("sin {a}", ("cos {a}",), "sin"),
     "cos": Words("cos {a}", ("−sin {a}",), "cos"),
@@ -70,8 +70,8 @@ _TEX: Mapping[str, Words] = {
     "multiply": Words(r"{a} \cdot {b}", ("{b}", "{a}"), ""),
     "divide": Words(r"{a} / {b}", ("1 / {b}", "-{f} / {b}"), ""),
     "negative": Words("-{a}", ("-1",), ""),
-    "integer_power": Words("{a}^{{{n}}}", (r"{n} \cdot {a}^{{{m}}}",), ""),
-    "real_power": Words("{a}^{{{n}}}", (r"{n} \cdot {a}^{{{m}}}",), ""),
+    "integer_power": Words("{a}^{{{n}}}", (r"{n} \cdot {p}",), ""),
+    "real_power": Words("{a}^{{{n}}}", (r"{n} \cdot {p}",), ""),
     "power": Words("{a}^{{{b}}}", (r"{b} \cdot {a}^{{{b} - 1}}", r"{f} \cdot \log {a}"), ""),
     "sin": Words(r"\sin {a}", (r"\cos {a}",), ""),
     "cos": Words(r"\cos {a}", (r"-\sin {a}",), ""),
@@ -94,12 +94,12 @@ _TEX: Mapping[str, Words] = {
     "where": Words(r"\mathrm{{where}}({a}, {b}, {c})", ("", "[{a}]", r"[\mathrm{{not}}\ {a}]"), ""),
     "matmul": Words(r"{a}\, {b}", (r"{g}\, {b}^{{\top}}", r"{a}^{{\top}} {g}"), ""),
     "transpose": Words(r"{a}^{{\top}}", (r"{g}^{{\top}}",), ""),
-    "sum": Words(r"\textstyle\sum_i {a}_i", (r"{g}\ \mathrm{{to\ each\ entry}}",), ""),
+    "sum": Words(r"\textstyle\sum {a}", (r"{g}\ \mathrm{{to\ each\ entry}}",), ""),
     "mean": Words(r"\mathrm{{mean}}\, {a}", (r"{g} / {k}\ \mathrm{{to\ each\ entry}}",), ""),
     "softmax": Words(r"\mathrm{{softmax}}\, {a}", (r"{f} \circ ({g} - {f}^{{\top}} {g})",), ""),
     "logsumexp": Words(r"\mathrm{{logsumexp}}\, {a}", (r"{g} \cdot \mathrm{{softmax}}\, {a}",), ""),
-    "largest": Words(r"\max_i {a}_i", (r"{g}\ \mathrm{{to\ the\ largest}}",), ""),
-    "smallest": Words(r"\min_i {a}_i", (r"{g}\ \mathrm{{to\ the\ smallest}}",), ""),
+    "largest": Words(r"\max {a}", (r"{g}\ \mathrm{{to\ the\ largest}}",), ""),
+    "smallest": Words(r"\min {a}", (r"{g}\ \mathrm{{to\ the\ smallest}}",), ""),
 }
 
 
@@ -128,12 +128,18 @@ class Notation:
         parts = {key: self._operand(graph, i) for key, i in zip("abc", node.arguments, strict=False)}
         if isinstance(node.parameter, int | Fraction):
             parts["n"] = self._exponent(Fraction(node.parameter))
-            parts["m"] = self._exponent(Fraction(node.parameter) - 1)
+            parts["p"] = self._power(parts["a"], Fraction(node.parameter) - 1)
         return parts
 
     def _operand(self, graph: Graph, index: int) -> str:
         name = self.names[index]
         return f"({name})" if name[0] in "-−" else name
+
+    def _power(self, base: str, exponent: Fraction) -> str:
+        if exponent == 1:
+            return base
+        shown = self._exponent(exponent)
+        return f"{base}^{{{shown}}}" if self.tex else f"{base}^{shown}"
 
     def _exponent(self, value: Fraction) -> str:
         text = str(value)

@@ -5,6 +5,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+
+def truth(value: Array) -> str:
+    """What a comparison says, which counts as 1 where it holds and −1 or 0 where it does not."""
+    words = ["true" if x > 0 else "false" for x in value.reshape(-1)]
+    return words[0] if value.ndim == 0 else f"[{', '.join(words)}]"
+
+
 ENTRIES = 12
 """A larger array is told by its shape and norm."""
 
