@@ -1,0 +1,300 @@
+"""The reverse and the forward pass, shapes and costs, against torch and against counts by hand."""
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from nnlab.errors import InputError
+from nnlab.graph import ExpressionError, Graph, parse
+from nnlab.graph.costs import forward_cost, reverse_cost
+from nnlab.graph.passes import directional, gradient, hessian_vector
+from nnlab.graph.shapes import shapes
+from tests import torch_reference as reference
+
+Arrays = dict[str, np.ndarray]
+SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+
+
+def point(seed: int) -> Arrays:
+    generator = np.random.default_rng(seed)
+    return {name: np.asarray(generator.uniform(-1.5, 1.5, shape)) for name, shape in reference.SHAPES.items()}
+
+
+def graph_of(text: str) -> Graph:
+    return parse(text, tuple(reference.SHAPES), tensors=True)
+
+
+def by_torch(text: str, at: Arrays) -> tuple[float, Arrays, reference.Seen]:
+    leaves = {name: torch.tensor(value, requires_grad=True) for name, value in at.items()}
+    seen = reference.Seen()
+    value = reference.evaluate(text, leaves, seen)
+    found = (
+        torch.autograd.grad(value, list(leaves.values()), allow_unused=True) if value.requires_grad else ()
+    )
+    gradients = {
+        name: np.zeros(at[name].shape) if g is None else g.numpy()
+        for name, g in zip(at, found or [None] * len(at), strict=True)
+    }
+    return float(value.detach()), gradients, seen
+
+
+@settings(max_examples=2_000, deadline=None, suppress_health_check=SLOW)
+@given(reference.expressions(), st.integers(0, 2**32 - 1))
+def test_gradients_of_any_expression_are_those_of_torch(text: str, seed: int) -> None:
+    at = point(seed)
+    value, theirs, seen = by_torch(text, at)
+    sizes = [abs(value), seen.largest, *(np.abs(g).max() for g in theirs.values())]
+    assume(np.all(np.isfinite(sizes)) and max(sizes) < 1e4 and seen.gap > 1e-6)
+    graph = graph_of(text)
+    ours, gradients = gradient(graph, at)
+    assert ours == pytest.approx(value, rel=1e-10, abs=1e-12 * max(1.0, seen.largest))
+    scale = max(float(np.abs(g).max()) for g in theirs.values())
+    direction = {name: np.random.default_rng(seed).standard_normal(a.shape) for name, a in at.items()}
+    for name in at:
+        assert np.abs(gradients[name] - theirs[name]).max() <= 1e-10 * scale + 1e-13, (text, name)
+    along = float(directional(graph, at, direction)[1])
+    terms = [float(np.sum(gradients[name] * direction[name])) for name in at]
+    size = sum(float(np.sum(np.abs(gradients[name] * direction[name]))) for name in at)
+    assert abs(along - sum(terms)) <= 1e-12 * size + 1e-13, text
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=SLOW)
+@given(reference.expressions(smooth=True, depth=2), st.integers(0, 2**32 - 1))
+def test_hessian_vector_products_are_those_of_torch_func(text: str, seed: int) -> None:
+    at = point(seed)
+    value, theirs, seen = by_torch(text, at)
+    assume(
+        math.isfinite(value) and seen.largest < 100 and max(np.abs(g).max() for g in theirs.values()) < 100
+    )
+    direction = {name: np.random.default_rng(seed).standard_normal(a.shape) for name, a in at.items()}
+    primal, tangent = ({k: torch.tensor(v) for k, v in d.items()} for d in (at, direction))
+    quiet = reference.Seen(tracks=False)
+
+    def scalar(leaves: dict[str, torch.Tensor]) -> torch.Tensor:
+        zero = sum((leaf * 0).sum() for leaf in leaves.values())  # so that every leaf takes part
+        return reference.evaluate(text, leaves, quiet) + zero
+
+    def along(leaves: dict[str, torch.Tensor]) -> torch.Tensor:
+        slopes = torch.func.grad(scalar)(leaves)
+        return torch.stack([(slopes[name] * tangent[name]).sum() for name in leaves]).sum()
+
+    expected = torch.func.grad(along)(primal)
+    found = hessian_vector(graph_of(text), at, direction)
+    scale = max(float(e.abs().max()) for e in expected.values())
+    assume(scale < 1e4)
+    for name in at:
+        assert np.abs(found[name] - expected[name].numpy()).max() <= 1e-10 * scale + 1e-11, (text, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "expected"),
+    [
+        ("x*x", {"x": 3.0}, {"x": 6.0}),
+        ("x/x", {"x": 3.0}, {"x": 0.0}),
+        ("x^x", {"x": 2.0}, {"x": 4 * (1 + math.log(2))}),
+        ("x^y", {"x": 2.0, "y": 3.0}, {"x": 12.0, "y": 8 * math.log(2)}),
+        ("x^-2", {"x": 2.0}, {"x": -0.25}),
+        ("(-x)^3", {"x": 2.0}, {"x": -12.0}),
+        ("max(x, x)", {"x": 2.0}, {"x": 1.0}),
+        ("max(x, y, z)", {"x": 1.0, "y": 3.0, "z": 2.0}, {"x": 0.0, "y": 1.0, "z": 0.0}),
+        ("max(x, y)", {"x": 1.0, "y": 1.0}, {"x": 0.5, "y": 0.5}),
+        ("min(w)", {"w": [2.0, 1.0, 1.0]}, {"w": [0.0, 0.5, 0.5]}),
+        ("relu(x)", {"x": 0.0}, {"x": 0.0}),
+        ("abs(x)", {"x": 0.0}, {"x": 0.0}),
+        ("where(x < y, x^2, y)", {"x": 1.0, "y": 2.0}, {"x": 2.0, "y": 0.0}),
+        ("where(x > y, x^2, sum(w))", {"x": 1.0, "y": 2.0, "w": [1.0, 2.0]}, {"x": 0.0, "w": [1.0, 1.0]}),
+        ("sum(x*w)", {"x": 2.0, "w": [[1.0], [4.0]]}, {"x": 5.0, "w": [[2.0], [2.0]]}),
+        ("w @ w", {"w": [1.0, 2.0]}, {"w": [2.0, 4.0]}),
+        ("sum(w @ w)", {"w": [[1.0, 2.0], [3.0, 4.0]]}, {"w": [[7.0, 11.0], [9.0, 13.0]]}),
+        ("2^3", {}, {}),
+    ],
+)
+def test_gradients_by_hand(text: str, at: dict[str, object], expected: dict[str, object]) -> None:
+    _, found = gradient(parse(text, tuple(at), tensors=True), at)  # type: ignore[arg-type]
+    for name, value in expected.items():
+        assert np.allclose(found[name], value, rtol=1e-14, atol=0), name
+        assert np.shape(found[name]) == np.shape(at[name])
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (3, 1), (2, 3)])
+@pytest.mark.parametrize("other", [(), (1,), (3,), (1, 3), (2, 1), (2, 3)])
+@pytest.mark.parametrize("sign", ["+", "*", "/", "^"])
+def test_what_is_repeated_gathers_its_gradient(
+    shape: tuple[int, ...], other: tuple[int, ...], sign: str
+) -> None:
+    try:
+        np.broadcast_shapes(shape, other)
+    except ValueError:
+        with pytest.raises(ExpressionError, match="do not fit"):
+            shapes(parse(f"x {sign} y", ("x", "y"), tensors=True), {"x": shape, "y": other})
+        return
+    generator = np.random.default_rng(0)
+    at = {
+        "x": np.asarray(generator.uniform(0.5, 2, shape)),
+        "y": np.asarray(generator.uniform(0.5, 2, other)),
+    }
+    _, found = gradient(parse(f"sum(x {sign} y)", ("x", "y"), tensors=True), at)
+    x, y = (torch.tensor(value, requires_grad=True) for value in at.values())
+    torch.sum({"+": x + y, "*": x * y, "/": x / y, "^": x**y}[sign]).backward()  # type: ignore[no-untyped-call]
+    for name, leaf in (("x", x), ("y", y)):
+        assert leaf.grad is not None
+        assert found[name].shape == at[name].shape
+        assert np.allclose(found[name], leaf.grad.numpy(), rtol=1e-13)
+
+
+def test_forward_mode_gives_derivatives_of_vectors_too() -> None:
+    graph = parse("softmax(A @ u)", ("A", "u"), tensors=True)
+    at, generator = point(1), np.random.default_rng(2)
+    at = {"A": at["A"], "u": at["u"]}
+    direction = {name: generator.standard_normal(a.shape) for name, a in at.items()}
+    value, along = directional(graph, at, direction)
+    step = 1e-6
+    ends = [
+        directional(graph, {n: a + sign * step * direction[n] for n, a in at.items()}, {})[0]
+        for sign in (1, -1)
+    ]
+    assert value.shape == along.shape == (2,)
+    assert np.allclose(along, (ends[0] - ends[1]) / (2 * step), atol=1e-9)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Processor time of the best of three tries."""
+    tries = []
+    for _ in range(3):
+        started = time.process_time()
+        work()
+        tries.append(time.process_time() - started)
+    return min(tries)
+
+
+def test_a_chain_of_10_000_operations_takes_less_than_a_second() -> None:
+    text = "(" * 5_000 + "x" + "*1.01 - 1)" * 5_000
+
+    def work() -> float:
+        return float(gradient(parse(text, ("x",), tensors=True), {"x": 10.0})[1]["x"])
+
+    assert seconds(work) < 1.0
+    assert work() == pytest.approx(1.01**5_000, rel=1e-9)
+
+
+def test_a_chain_of_nested_calls_needs_no_recursion() -> None:
+    depth = 10_000
+    text = "sin(" * depth + "x" + ")" * depth
+    value, found = gradient(parse(text, ("x",), tensors=True), {"x": 1.0})
+    expected, slope = 1.0, 1.0
+    for _ in range(depth):
+        expected, slope = math.sin(expected), slope * math.cos(expected)
+    assert value == pytest.approx(expected, rel=1e-12)
+    assert float(found["x"]) == pytest.approx(slope, rel=1e-9)
+
+
+def test_a_sum_of_5_000_terms_takes_less_than_a_second() -> None:
+    names = tuple(f"x{i}" for i in range(5_000))
+    text = " + ".join(f"{name}*{i % 7 + 1}" for i, name in enumerate(names))
+    at = {name: float(i % 3) for i, name in enumerate(names)}
+
+    def work() -> dict[str, np.ndarray]:
+        return gradient(parse(text, names, tensors=True), at)[1]
+
+    assert seconds(work) < 1.0
+    assert all(found == i % 7 + 1 for i, found in enumerate(work().values()))
+
+
+# --- shapes ---
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A @ u", (2,)),
+        ("v @ A", (3,)),
+        ("u @ u", ()),
+        ("A @ B", (2, 2)),
+        ("transpose(A) + B", (3, 2)),
+        ("transpose(u)", (3,)),
+        ("A * u + s", (2, 3)),
+        ("softmax(A)", (2, 3)),
+        ("logsumexp(A)", (2,)),
+        ("logsumexp(u)", ()),
+        ("max(A)", ()),
+        ("max(A, s)", (2, 3)),
+        ("where(u < s, 1, u)", (3,)),
+        ("mean(A) + 1", ()),
+    ],
+)
+def test_shapes_are_inferred(text: str, expected: tuple[int, ...]) -> None:
+    graph = graph_of(text)
+    assert shapes(graph, reference.SHAPES)[-1] == expected
+    assert directional(graph, point(0), {})[0].shape == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "place"),
+    [
+        ("A @ v", r"\(2, 3\) @ \(2,\) do not fit: the last length of the left side, 3", 2),
+        ("s @ A", r"left side of @ is a number, the other is \(2, 3\)", 2),
+        ("u + v", r"the shapes \(3,\) and \(2,\) do not fit", 2),
+        ("1 + (A*v)", r"the shapes \(2, 3\) and \(2,\) do not fit", 6),
+        ("softmax(s)", "softmax takes a vector or a matrix, and has a number here", 0),
+    ],
+)
+def test_shapes_that_do_not_fit_are_both_shown(text: str, words: str, place: int) -> None:
+    with pytest.raises(ExpressionError, match=words) as caught:
+        shapes(graph_of(text), reference.SHAPES)
+    assert str(caught.value).splitlines()[-1].index("^") == 2 + place
+
+
+def test_names_without_a_value_and_values_without_a_name_are_refused() -> None:
+    graph = parse("x*y", ("x", "y"), tensors=True)
+    with pytest.raises(InputError, match="no value is given for y"):
+        gradient(graph, {"x": 1.0})
+    with pytest.raises(InputError, match="has no variable z"):
+        gradient(graph, {"x": 1.0, "y": 1.0, "z": 1.0})
+
+
+# --- costs ---
+
+
+def test_costs_of_a_chain_by_hand() -> None:
+    """f = sin(cos(x)): an edge is one multiply-add in either mode; values and gradients of 3 nodes wait."""
+    graph = parse("sin(cos(x))", ("x",), tensors=True)
+    found = shapes(graph, {"x": ()})
+    reverse, forward = reverse_cost(graph, found), forward_cost(graph, found)
+    assert (reverse.passes, reverse.multiply_adds, reverse.stored) == (1, 2, 6)
+    assert (forward.passes, forward.multiply_adds) == (1, 2)
+    assert forward.stored == 4  # a node and the one after it, each with its derivative
+
+
+def test_forward_mode_costs_a_pass_for_each_input() -> None:
+    """f = Σ wᵢ xᵢ over n: 3n multiply-adds back; forward, n or 2n inputs along each edge."""
+    n = 7
+    graph = parse("sum(w * x)", ("w", "x"), tensors=True)
+    found = shapes(graph, {"w": (n,), "x": (n,)})
+    reverse, forward = reverse_cost(graph, found), forward_cost(graph, found)
+    assert reverse.multiply_adds == 3 * n
+    assert forward.passes == 2 * n
+    assert forward.multiply_adds == n * n + n * n + n * 2 * n
+
+
+def test_a_matrix_product_costs_what_it_multiplies() -> None:
+    m, n, k = 3, 4, 5
+    graph = parse("sum(A @ B)", ("A", "B"), tensors=True)
+    found = shapes(graph, {"A": (m, k), "B": (k, n)})
+    assert reverse_cost(graph, found).multiply_adds == 2 * m * n * k + m * n
+
+
+def test_reverse_mode_wins_where_inputs_are_many_and_not_on_a_chain_of_one() -> None:
+    wide = " + ".join(f"x{i}^2" for i in range(50))
+    graph = parse(wide, tuple(f"x{i}" for i in range(50)), tensors=True)
+    found = shapes(graph, {f"x{i}": () for i in range(50)})
+    assert reverse_cost(graph, found).multiply_adds * 8 < forward_cost(graph, found).multiply_adds
+    chain = parse("sin(" * 30 + "x" + ")" * 30, ("x",), tensors=True)
+    found = shapes(chain, {"x": ()})
+    assert forward_cost(chain, found).multiply_adds == reverse_cost(chain, found).multiply_adds
+    assert forward_cost(chain, found).stored < reverse_cost(chain, found).stored
