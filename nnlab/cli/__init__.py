@@ -10,7 +10,7 @@ import typer
 
 from nnlab.cli import configs, runs
 from nnlab.cli.approx import approx
-from nnlab.cli.backprop import backprop
+from nnlab.cli.backprop import ExpressionCommand, backprop
 from nnlab.cli.bench import bench
 from nnlab.cli.features import features
 from nnlab.cli.ntk import ntk
@@ -31,7 +31,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("ntk")(ntk)
 app.command("approx")(approx)
-app.command("backprop")(backprop)
+app.command("backprop", cls=ExpressionCommand)(backprop)
 app.command("features")(features)
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")

@@ -1,9 +1,18 @@
 """`nnlab backprop`: an expression as a computational graph, its gradients spelled out and checked."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+
+class ExpressionCommand(TyperCommand):
+    """A command whose argument may begin with a minus sign: of its options all but -h have two."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f" {a}" if re.match("-[^-]", a) and a != "-h" else a for a in args])
 
 
 def backprop(

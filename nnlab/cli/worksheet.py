@@ -49,7 +49,7 @@ def expression(
 
     _refuse_existing(files)
     worked = None if example is None else find_example(example)
-    text = worked.expression if worked is not None else (text or "")
+    text = worked.expression if worked is not None else (text or "").strip()
     values = read_values(at) if at or worked is None else dict(worked.at)
     check_variables(text, list(values))
     graph = parse(text, tuple(values), tensors=True)

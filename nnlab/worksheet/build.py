@@ -133,7 +133,7 @@ def build(graph: Graph, at: Mapping[str, ArrayLike]) -> Worksheet:
             for index, node in enumerate(graph.nodes)
             if node.operation == "variable"
             or (node.arguments and node.exact is None)
-            or len(graph.nodes) == 1
+            or index == len(graph.nodes) - 1
         )
     return Worksheet(graph, inputs, lines, found, notation)
 

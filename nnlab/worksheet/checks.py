@@ -10,13 +10,15 @@ from nnlab.graph.algebras import FLOATS
 from nnlab.graph.passes import directional, forward
 from nnlab.worksheet.autograd import autograd
 from nnlab.worksheet.build import Worksheet
-from nnlab.worksheet.differences import STEPS, Difference, difference
+from nnlab.worksheet.differences import Difference, difference, evaluations
 from nnlab.worksheet.kinks import Kink, kinks
 
 Array = NDArray[np.float64]
 
 AUTOGRAD_TOLERANCE = 1e-10
-"""Relative to the largest entry of the variable's gradient."""
+"""Relative to the largest entry of the variable's gradient; see FLOOR."""
+FLOOR = 1e-4
+"""Of the largest gradient that is passed on anywhere: of what cancels down to less, only rounding is left."""
 WORK = 1_000_000
 """Operations that the differences may take: of a large expression only some entries are checked."""
 
@@ -71,41 +73,49 @@ def check(sheet: Worksheet, *, seed: int = 0) -> Checks:
     found = tuple(kinks(graph, values, sheet.notation.names))
     value, theirs = autograd(graph, at)
     entries = [(name, entry) for name, array in at.items() for entry in np.ndindex(array.shape)]
-    room = max(1, WORK // (2 * STEPS * len(graph.nodes)))
+    costly = max((evaluations(float(at[name][entry])) for name, entry in entries[:1_000]), default=1)
+    room = max(1, WORK // (costly * len(graph.nodes)))
     if len(entries) > room:
         kept = sorted(generator.choice(len(entries), room, replace=False))
         entries = [entries[i] for i in kept]
     differences: dict[str, list[Difference]] = {name: [] for name in at}
     for name, entry in entries:
         differences[name].append(difference(graph, at, name, entry))
+    floor = FLOOR * max(
+        (float(np.max(np.abs(e.passed))) for line in sheet.lines for e in line.edges), default=0.0
+    )
     checks = tuple(
-        _check(name, gradients[name], theirs[name], tuple(differences[name]), at_kink=bool(found))
+        _check(name, gradients[name], theirs[name], floor, tuple(differences[name]), at_kink=bool(found))
         for name in at
     )
-    return Checks(_relative(sheet.value, value), _forward_error(sheet, gradients, generator), checks, found)
+    return Checks(
+        _relative(sheet.value, value), _forward_error(sheet, gradients, floor, generator), checks, found
+    )
 
 
 def _check(
-    name: str, ours: Array, theirs: Array, differences: tuple[Difference, ...], *, at_kink: bool
+    name: str, ours: Array, theirs: Array, floor: float, differences: tuple[Difference, ...], *, at_kink: bool
 ) -> Check:
-    error = (
-        float(np.max(np.abs(ours - theirs)) / max(float(np.max(np.abs(theirs))), 1e-300))
-        if np.any(ours - theirs)
-        else 0.0
-    )
+    scale = max(float(np.max(np.abs(theirs))), floor)
+    error = _ratio(float(np.max(np.abs(ours - theirs))), scale)
     close = all(d.agrees(float(ours[d.entry])) or (at_kink and d.bends) for d in differences)
     return Check(name, theirs, error, differences, error <= AUTOGRAD_TOLERANCE and close)
 
 
-def _forward_error(sheet: Worksheet, gradients: Mapping[str, Array], generator: np.random.Generator) -> float:
+def _forward_error(
+    sheet: Worksheet, gradients: Mapping[str, Array], floor: float, generator: np.random.Generator
+) -> float:
     """Σ gradient · direction against one pass of forward mode along that direction."""
     direction = {name: generator.standard_normal(array.shape) for name, array in sheet.at.items()}
     terms = [gradients[name] * direction[name] for name in direction]
     _, along = directional(sheet.graph, sheet.at, direction)
     scale = sum(float(np.sum(np.abs(term))) for term in terms)
-    gap = abs(float(along) - sum(float(np.sum(term)) for term in terms))
+    return _ratio(abs(float(along) - sum(float(np.sum(term)) for term in terms)), max(scale, floor))
+
+
+def _ratio(gap: float, scale: float) -> float:
     return 0.0 if gap == 0 else gap / max(scale, 1e-300)
 
 
 def _relative(ours: float, theirs: float) -> float:
-    return 0.0 if ours == theirs else abs(ours - theirs) / max(abs(theirs), 1e-300)
+    return _ratio(abs(ours - theirs), abs(theirs))

@@ -6,6 +6,7 @@ taken from how far the quotient moves from one h to the next, the second from th
 (Press et al., Numerical Recipes, 3rd ed., 5.7).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,7 +23,8 @@ Array = NDArray[np.float64]
 RATIO = 4.0
 STEPS = 16
 """Steps tried for an entry: from a tenth of its size, or of 1, down by factors of RATIO."""
-
+SMALLEST = 1e-5
+"""Of an entry's size: where that is far below 1, more steps are tried, down to here."""
 
 _SUMS = ("add", "subtract", "sum", "mean", "matmul", "logsumexp")
 
@@ -38,6 +40,7 @@ class Difference:
         step: h.
         error: the estimate of how far the derivative is off.
         left, right: the slopes to either side.
+        bends: whether they differ, and do not come nearer to each other with a smaller step: a kink.
     """
 
     variable: str
@@ -47,34 +50,64 @@ class Difference:
     error: float
     left: float
     right: float
+    bends: bool
 
     def agrees(self, derivative: float) -> bool:
         """Whether another value is the same as far as the differences can tell."""
         return abs(self.derivative - derivative) <= 10 * self.error + 1e-9 * abs(derivative)
 
+
+@dataclass(frozen=True)
+class _Quotients:
+    """Central, left and right difference quotient for one step; the error that rounding brings."""
+
+    central: float
+    left: float
+    right: float
+    step: float
+    rounding: float
+
     @property
-    def bends(self) -> bool:
-        """Whether the slopes to the left and right differ for good."""
-        gap = abs(self.right - self.left)
-        return gap > 1e-4 * max(abs(self.left), abs(self.right)) and gap > 100 * self.error
+    def gap(self) -> float:
+        return abs(self.right - self.left)
+
+    @property
+    def is_near_line(self) -> bool:
+        """Whether the function looks like a line over the step, and not as if a pole were in between."""
+        return self.gap <= 0.5 * (abs(self.left) + abs(self.right))
 
 
 def difference(graph: Graph, at: Mapping[str, Array], variable: str, entry: tuple[int, ...]) -> Difference:
     """The derivative of a scalar expression in one entry of a variable."""
     center = float(at[variable][entry])
-    first = 0.1 * max(abs(center), 1.0)
     with np.errstate(all="ignore"):
-        middle, size = _value(graph, at, variable, entry, center)
-        tried = [
-            _quotients(graph, at, variable, entry, center, middle, size, first / RATIO**k)
-            for k in range(STEPS)
-        ]
-    best: Difference | None = None
-    for (wide, *_), (narrow, left, right, step, rounding) in pairwise(tried):
-        error = abs(wide - narrow) / (RATIO**2 - 1) + rounding
-        if np.isfinite(error) and (best is None or error < best.error):
-            best = Difference(variable, entry, narrow, step, error, left, right)
-    return best or Difference(variable, entry, np.nan, np.nan, np.inf, np.nan, np.nan)
+        middle = _value(graph, at, variable, entry, center)
+        tried = [_quotients(graph, at, variable, entry, center, middle, h) for h in _steps(center)]
+    pairs = [
+        (abs(wide.central - narrow.central) / (RATIO**2 - 1) + narrow.rounding, wide, narrow)
+        for wide, narrow in pairwise(tried)
+    ]
+    pairs = [pair for pair in pairs if np.isfinite(pair[0])]
+    lines = [pair for pair in pairs if pair[1].is_near_line and pair[2].is_near_line]
+    if not pairs:
+        return Difference(variable, entry, np.nan, np.nan, np.inf, np.nan, np.nan, bends=False)
+    error, wide, narrow = min(lines or pairs, key=lambda pair: pair[0])
+    bends = narrow.gap > 0.5 * wide.gap and narrow.gap > 100 * narrow.rounding
+    return Difference(variable, entry, narrow.central, narrow.step, error, narrow.left, narrow.right, bends)
+
+
+def evaluations(center: float) -> int:
+    """How often a derivative at an entry of that value evaluates the expression."""
+    return 2 * len(_steps(center)) + 1
+
+
+def _steps(center: float) -> list[float]:
+    size = abs(center)
+    first = 0.1 * max(size, 1.0)
+    count = STEPS
+    if 0 < size < 1:
+        count = max(count, math.ceil(math.log(first / (SMALLEST * size), RATIO)) + 1)
+    return [first / RATIO**k for k in range(count)]
 
 
 def _quotients(
@@ -83,20 +116,22 @@ def _quotients(
     variable: str,
     entry: tuple[int, ...],
     center: float,
-    middle: float,
-    size: float,
+    middle: tuple[float, float],
     step: float,
-) -> tuple[float, float, float, float, float]:
-    """Central, left and right quotient, half the step as rounded, the error that rounding may bring."""
+) -> _Quotients:
     up, down = center + step, center - step
     above, size_above = _value(graph, at, variable, entry, up)
     below, size_below = _value(graph, at, variable, entry, down)
-    rounding = float(np.finfo(np.float64).eps) * (size_above + size_below + size) / step
-    return (
+    value, size = middle
+    half = (up - down) / 2
+    if not down < center < up:
+        return _Quotients(np.nan, np.nan, np.nan, step, np.nan)
+    rounding = float(np.finfo(np.float64).eps) * (size_above + size_below + size) / half
+    return _Quotients(
         (above - below) / (up - down),
-        (middle - below) / (center - down),
-        (above - middle) / (up - center),
-        (up - down) / 2,
+        (value - below) / (center - down),
+        (above - value) / (up - center),
+        half,
         rounding,
     )
 

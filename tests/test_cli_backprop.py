@@ -1,0 +1,274 @@
+"""`nnlab backprop` as a user meets it: tables, steps, JSON, files, networks, and every refusal."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nnlab.errors import InputError
+from nnlab.graph.tokens import MAX_LENGTH
+from nnlab.models import CNN, MLP, SpeedCNN
+from nnlab.worksheet.network import network_sheet
+from tests.command_line import Result, nnlab
+
+NEURON = ("1/(1+exp(-(w0*x0 + w1*x1 + w2)))", "--at", "w0=2,x0=-1,w1=-3,x1=-2,w2=-3")
+SUM = ("(x + y) * z", "--at", "x=-2,y=5,z=-4")
+
+
+def flat(result: Result) -> str:
+    return " ".join(result.out.split())
+
+
+# --- what it shows ---
+
+
+def test_the_first_slide_is_told_node_by_node() -> None:
+    result = nnlab("backprop", *SUM)
+    assert result.code == 0
+    text = flat(result)
+    for words in (
+        "q1 │ x + y │ 3 │ −4", "∂q1/∂x = 1", "∂f/∂x = ∂f/∂q1 · ∂q1/∂x = (−4) · 1 = −4", "∂f/∂z = q1 = 3",
+        "∂f/∂x │ −4 │ −4 │ 0", "reverse mode 1 pass, 4 multiply-adds", "forward mode 3 passes",
+    ):  # fmt: skip
+        assert words in text, words
+    assert text.count("agree") == 3
+    assert "DISAGREE" not in text
+
+
+@pytest.mark.parametrize("fuse", [(), ("--fuse",)])
+def test_the_second_slide_as_json(fuse: tuple[str, ...]) -> None:
+    result = nnlab("backprop", *NEURON, *fuse, "--json")
+    found = json.loads(result.out, parse_constant=pytest.fail)
+    assert round(found["value"], 2) == 0.73
+    rounded = {name: round(value, 2) for name, value in found["gradients"].items()}
+    assert rounded == {"w0": -0.2, "x0": 0.39, "w1": -0.39, "x1": -0.59, "w2": 0.2}
+    assert found["checks"]["agree"] is True
+    assert found["checks"]["forward_mode_error"] < 1e-12
+    assert ("sigmoid" in [node["operation"] for node in found["nodes"]]) == bool(fuse)
+    assert found["costs"]["reverse"]["passes"] == 1
+    assert found["costs"]["forward"]["passes"] == 5
+
+
+def test_steps_go_from_the_result_to_the_variables() -> None:
+    text = nnlab("backprop", *SUM, "--steps").out
+    order = [
+        "  q1 = x + y = 3", "∂f/∂f = 1", "f = q1 · z: 1 arrives", "passes on ∂f/∂q1 = z = −4", "complete: ∂f/∂z = 3",
+        "q1 = x + y: −4 arrives", "complete: ∂f/∂x = −4", "complete: ∂f/∂y = −4",
+    ]  # fmt: skip
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+
+
+def test_kinks_and_one_sided_slopes_are_said() -> None:
+    text = nnlab("backprop", "abs(x) + relu(y)", "--at", "x=0,y=0").out
+    assert "kink: abs has a kink at x = 0: slope −1 to the left, 1 to the right; 0 is used" in text
+    assert "kink: ∂f/∂x is −1 to the left, 1 to the right" in text
+    assert "DISAGREE" not in text
+
+
+def test_worked_examples() -> None:
+    scores = nnlab("backprop", "--example", "scores").out
+    assert scores.count("[−0.9994, 0.9991, 0.000295]") >= 4
+    stable = flat(nnlab("backprop", "--example", "logsumexp"))
+    assert "1 │ 1001 │ inf │ [nan, nan, nan]" in stable
+    own = nnlab("backprop", "--example", "sum", "--at", "x=1,y=2,z=3")
+    assert "f = 9" in own.out
+
+
+def test_values_from_files_and_an_expression_that_begins_with_a_minus(tmp_path: Path) -> None:
+    (tmp_path / "v.yaml").write_text("x: [1, 2]\n")
+    np.savez(tmp_path / "w.npz", W=np.eye(2))
+    result = nnlab(
+        "backprop", "-sum(W @ x)", "--at", tmp_path / "v.yaml", "--at", tmp_path / "w.npz", "--json"
+    )
+    found = json.loads(result.out)
+    assert found["value"] == -3
+    assert found["gradients"] == {"x": [-1, -1], "W": [[-1, -2], [-1, -2]]}
+    assert found["expression"] == "-sum(W @ x)"
+
+
+def test_a_long_expression_is_shown_in_part_and_whole_as_json() -> None:
+    depth = 1_000
+    text = "sin(" * depth + "x" + ")" * depth
+    shown = nnlab("backprop", text, "--at", "x=1")
+    assert shown.code == 0
+    assert "…" in shown.out
+    assert len(json.loads(nnlab("backprop", text, "--at", "x=1", "--json").out)["nodes"]) == depth + 1
+
+
+def test_files_are_written_once(tmp_path: Path) -> None:
+    files = {flag: tmp_path / f"a.{flag[2:]}" for flag in ("--png", "--svg", "--latex")}
+    given = [part for pair in files.items() for part in pair]
+    result = nnlab("backprop", *NEURON, *given)
+    assert result.code == 0
+    assert files["--png"].read_bytes()[:4] == b"\x89PNG"
+    assert "<svg" in files["--svg"].read_text()
+    assert r"\documentclass" in files["--latex"].read_text()
+    before = files["--png"].read_bytes()
+    again = nnlab("backprop", *SUM, "--png", files["--png"])
+    assert (again.code, files["--png"].read_bytes()) == (2, before)
+    assert "is there already" in again.err
+    missing = nnlab("backprop", *SUM, "--svg", tmp_path / "no" / "a.svg")
+    assert missing.code == 2
+    assert "there is no folder" in missing.err
+
+
+# --- refusals ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("x*yy", "--at", "x=1,y=2"), "yy has no value (did you mean y?)"),
+        (("expp(x)", "--at", "x=1"), "unknown function expp: did you mean exp?"),
+        (("x", "--at", "x=1,z=2"), "gives z, which the expression does not have"),
+        (("x*y", "--at", "x=1"), "y has no value"),
+        (("(x + 1", "--at", "x=1"), "\n  ^"),
+        (("x + 1)", "--at", "x=1"), "\n       ^"),
+        (("u + v", "--at", "u=[1,2],v=[1,2,3]"), "the shapes (2,) and (3,) do not fit"),
+        (("sum(A @ B)", "--at", "A=[[1,2]],B=[[1,2]]"), "(1, 2) @ (1, 2) do not fit"),
+        (("x/y", "--at", "x=1,y=0"), "division by zero: 1 / 0"),
+        (("exp(x)", "--at", "x=1e3"), "overflow: exp at 1000"),
+        (("log(x)", "--at", "x=-1"), "log has no value at -1"),
+        (("x", "--at", "x=nan"), "finite"),
+        (("", "--at", "x=1"), "empty"),
+        ((), "give one of EXPRESSION"),
+        (("x", "--example", "sum"), "give one of EXPRESSION"),
+        (("--example", "sun"), "did you mean sum?"),
+        (("x", "--set", "a=b", "--at", "x=1"), "--set goes with --config"),
+        (("--config", "xor", "--at", "x=1"), "--at is for an expression"),
+        (("--config", "xor", "--png", "a.png"), "--png is for an expression"),
+        (("--config", "xor", "--row", "100000"), "the rows 0 to"),
+        (("--config", "approx"), "trains no single network"),
+        (("--config", "xorr"), "xorr"),
+        (("--model", "no-such-run"), "no-such-run"),
+    ],
+)
+def test_bad_input_ends_with_2_and_one_message(arguments: tuple[str, ...], words: str) -> None:
+    result = nnlab("backprop", *arguments)
+    assert result.code == 2
+    assert words in result.err
+    assert result.err.startswith("nnlab: ")
+    assert "Traceback" not in result.err
+    assert result.out == ""
+
+
+def test_an_expression_beyond_the_limit_is_refused() -> None:
+    result = nnlab("backprop", "x" + "+x" * MAX_LENGTH, "--at", "x=1")
+    assert result.code == 2
+    assert f"at most {MAX_LENGTH:,} are read" in result.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('id')", "x.__class__", "().__class__.__bases__", "getattr(x, 'y')", "exec('1')",
+        "eval('1')", "open('/etc/passwd')", "lambda: 1", "x if x else 1", "[x for x in y]", "f'{x}'", "x[0]",
+        "x := 1", "x; y", "import os", "print(x)", "globals()", "x.y", "'a'", '"a"', "{1}", "`id`", "$(id)",
+        "x\x00", "exp.__globals__", "\uff45\uff58\uff50(x)", "sum.x", "x @ __builtins__", "breakpoint()", "x!", "x%2", "~x",
+        "x//2", "x|y", "not x", "x and y", "0x10", "1_000", "1j", "None", "True", "x==1", "x=1",
+    ],
+)  # fmt: skip
+def test_nothing_in_an_expression_reaches_python(text: str) -> None:
+    result = nnlab("backprop", text, "--at", "x=1,y=2")
+    assert result.code == 2
+    assert "uid=" not in result.out + result.err
+    assert result.err.startswith("nnlab: ")
+    assert "Traceback" not in result.err
+
+
+# --- networks ---
+
+
+@pytest.mark.parametrize("name", ["xor", "mlp2_digits", "cnn_digits", "regression_1d"])
+def test_the_network_of_a_config(name: str) -> None:
+    result = nnlab("backprop", "--config", name, "--row", "1")
+    assert result.code == 0, result.err
+    assert "all gradients agree with torch.autograd in float64" in result.out
+    assert "δ1" in result.out
+
+
+def test_the_formula_of_delta_stands_in_the_table() -> None:
+    text = nnlab("backprop", "--config", "mlp3_digits").out
+    for words in ("(W2ᵀ δ2) ∘ relu'(a1)", "(W3ᵀ δ3) ∘ relu'(a2)", "δ1 xᵀ", "δ2 h1ᵀ", "p − y"):
+        assert words in text
+    assert "δ3 = ∂L/∂s" in text
+
+
+def test_the_network_of_a_run_and_steps_and_json(tmp_path: Path) -> None:
+    run = nnlab("train", "--config", "xor", "--set", "training.epochs=2", "--runs", tmp_path, "--quiet")
+    shown = nnlab("backprop", "--model", run.last_line, "--json")
+    if shown.code == 2:  # an experiment that trains several networks keeps none of them
+        assert "checkpoints/best.pt" in shown.err
+    train = ("train", "--config", "spirals", "--set", "training.epochs=2", "--runs", tmp_path, "--quiet")
+    run = nnlab(*train)
+    found = json.loads(nnlab("backprop", "--model", run.last_line, "--json").out)
+    assert found["error"] < 1e-10
+    assert [layer["value"]["name"] for layer in found["layers"]][-1] == "s"
+    steps = nnlab("backprop", "--model", run.last_line, "--steps").out
+    assert steps.index("= ∂L/∂s = p − y") < steps.index("δ1 = ")
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
+
+
+def networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
+    image = (3, 18, 18)
+    made: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+        f"mlp {phi}": (MLP(4, [5, 3], 3, phi, pieces=3, generator=generator()), (4,))
+        for phi in ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "erf", "ripple", "maxout")
+    }
+    made |= {
+        "mlp of images": (MLP(12, [4], 3, generator=generator()), (3, 2, 2)),
+        "mlp ntk": (MLP(4, [5], 3, parameterization="ntk", generator=generator()), (4,)),
+        "mlp without bias": (MLP(4, [5], 3, bias=False, generator=generator()), (4,)),
+        "softmax": (MLP(4, [], 3, generator=generator()), (4,)),
+        "width 1": (MLP(1, [1, 1], 1, "tanh", generator=generator()), (1,)),
+        "cnn": (CNN((3, 9, 7), [4, 5], 3, "elu", batch_norm=True, dropout=0.5, generator=generator()), (3, 9, 7)),
+        "cnn maxout": (CNN((1, 8, 8), [4], 3, "maxout", pieces=2, generator=generator()), (1, 8, 8)),
+        "cnn unpadded": (CNN((3, 12, 12), [4, 5], 3, kernel=3, padding=0, generator=generator()), (3, 12, 12)),
+        "speed_cnn": (
+            SpeedCNN(image, [4, 5, 6], 3, examples=torch.randn(20, *image), generator=generator()),
+            image,
+        ),
+    }  # fmt: skip
+    return made
+
+
+@pytest.mark.parametrize("name", networks())
+def test_our_rules_give_autograds_gradients_for_every_kind_of_layer(name: str) -> None:
+    model, shape = networks()[name]
+    for module in model.modules():  # as after training: statistics and scales that are not 0 and 1
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -1, 1)  # type: ignore[arg-type]
+            nn.init.uniform_(module.running_var, 0.5, 2)  # type: ignore[arg-type]
+            nn.init.uniform_(module.weight, 0.5, 2)
+    model = model.double()
+    inputs = torch.randn(1, *shape, dtype=torch.float64, generator=generator())
+
+    def loss(scores: torch.Tensor) -> torch.Tensor:
+        return 0.5 * scores.square().sum()
+
+    sheet = network_sheet(model, inputs, loss, lambda scores: scores, "s")
+    assert sheet.error < 1e-12
+    assert torch.allclose(sheet.steps[-1].value, model(inputs)[0])
+    model.zero_grad()
+    loss(model(inputs)).backward()  # type: ignore[no-untyped-call]
+    theirs = [p.grad for p in model.parameters() if p.requires_grad]
+    ours = [gradient for step in sheet.steps for _, gradient in step.parameters.values()]
+    assert len(ours) == len(theirs)
+    for mine, other in zip(
+        sorted(ours, key=lambda g: float(g.norm())),
+        sorted(theirs, key=lambda g: float(g.norm())),
+        strict=True,
+    ):  # type: ignore[union-attr]  # noqa: E501
+        assert float(mine.norm()) == pytest.approx(float(other.norm()), rel=1e-10)  # type: ignore[union-attr]
+
+
+def test_a_network_that_is_any_computation_is_not_taken_apart() -> None:
+    with pytest.raises(InputError, match="not taken apart"):
+        network_sheet(nn.Linear(2, 2).double(), torch.zeros(1, 2), torch.sum, lambda s: s, "")
