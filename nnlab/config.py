@@ -749,11 +749,15 @@ def _explain(error: dict[str, Any], source: Source, cls: type[BaseModel]) -> str
         return f"{where}: {key}: {value} is not allowed; {suggest(str(error['input']), allowed)}"
     if kind == "value_error":
         problem = str(ctx["error"])
-        shown = f"{key}: {value} " if key and not isinstance(error["input"], dict | BaseModel) else ""
-        return f"{where}: {shown or (key + ': ' if key else '')}{problem}"
+        if not isinstance(error["input"], dict | BaseModel):
+            return f"{where}: {key}: {value} {problem}"
+        inner = re.match(r"[a-z_0-9.]+(?=:)", problem)  # the key of the section that is at fault
+        assert inner is not None, problem
+        where = source.origin((*path, *inner.group().split(".")))
+        return f"{where}: {key + '.' if key else ''}{problem}"
     if kind == "invalid_key" or error["loc"][-1:] == ("[key]",):
         return f"{where}: the key {value} is not a word; put it in quotes if it is meant as one"
-    problem = re.sub(r"^\w+ should", "must", error["msg"])
+    problem = re.sub(r"^\w+ should", "must", error["msg"]).replace(" after validation", "")
     return f"{where}: {key}: {value} {problem}"
 
 

@@ -1,6 +1,8 @@
 """Image files into one array, by Pillow and in threads."""
 
+import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from nnlab.data.image_cache import DecodedImages, ImageFile
 from nnlab.errors import DataError
+from nnlab.memory import free_bytes, in_words
 
 Progress = Callable[[int, int], None]
 """Called with the number of items done and the number of all items."""
@@ -43,12 +46,18 @@ class UnreadableImage(DataError):
     """
 
     def __init__(self, file: str, error: Exception) -> None:
-        self.file, self.lasts = file, not (isinstance(error, OSError) and error.errno is not None)
-        plain = isinstance(error, UnidentifiedImageError)
-        self.reason = "its content is neither" if plain else " ".join(str(error).split())
+        self.file = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in file)
+        self.lasts = not (isinstance(error, OSError) and error.errno is not None)
+        if isinstance(error, UnidentifiedImageError):
+            self.reason = "its content is neither"
+        elif isinstance(error, OSError) and error.strerror:
+            self.reason = error.strerror
+        else:
+            self.reason = " ".join(str(error).split()).rstrip(".")
+        kind, cure = (" as a PNG or JPEG image", "Replace") if self.lasts else ("", "Make it readable")
         super().__init__(
-            f"{file}: cannot be read as a PNG or JPEG image: {self.reason}. Replace or remove it, "
-            "or leave out what cannot be read by data.skip_unreadable: true"
+            f"{self.file}: cannot be read{kind}: {self.reason}. {cure} or remove it, or leave out what "
+            "cannot be read by data.skip_unreadable: true"
         )
 
 
@@ -70,8 +79,16 @@ def decode(
         UnreadableImage: for a file that cannot be read, where that is not to be skipped.
         DataError: for an image of another size than the first, or where no file can be read.
     """
+    with warnings.catch_warnings():  # once, as threads share it: large images are no attack here
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return _decode(files, channels, skip_unreadable, progress)
+
+
+def _decode(
+    files: Sequence[ImageFile], channels: int, skip_unreadable: bool, progress: Progress | None
+) -> tuple[DecodedImages, list[UnreadableImage]]:
     (width, height), first = _common_size(files, skip_unreadable)
-    images = np.empty((len(files), height, width, channels), dtype=np.uint8)
+    images = _room(len(files), height, width, channels, first)
     found = _Findings()
 
     def decode_batch(start: int) -> _Findings:
@@ -100,6 +117,17 @@ def decode(
     errors = [found.unreadable[int(index)] for index in skipped]
     notes = (*_conversions(found.kinds, files, channels), *_left_out(errors, len(files)))
     return DecodedImages(np.delete(images, skipped, 0) if errors else images, skipped, notes), errors
+
+
+def _room(count: int, height: int, width: int, channels: int, first: str) -> NDArray[np.uint8]:
+    shape = (count, height, width, channels)
+    needed, free = math.prod(shape), free_bytes()
+    if needed > free:
+        raise DataError(
+            f"{first}: {count:,} images of {width} × {height} pixels need {in_words(needed)}, and "
+            f"{in_words(free)} of memory are free: make them smaller, or give fewer"
+        )
+    return np.empty(shape, dtype=np.uint8)
 
 
 @dataclass

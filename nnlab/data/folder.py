@@ -100,7 +100,9 @@ class _Listing:
 
 def _list_split(root: Path, split: str) -> _Listing:
     folder = root / split
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
+        if os.path.isdir(root):
+            _entries(root)  # says so where that may not be looked into
         raise DataError(
             f"data.root: {folder} is not a folder; an image folder holds train/CLASS/*.png|jpg and "
             "test/CLASS/*.png|jpg. Set data.root, or NNLAB_DATA, to the folder that holds train and test"
@@ -126,6 +128,14 @@ def _list_split(root: Path, split: str) -> _Listing:
 def _class_folders(folder: Path) -> list[str]:
     """The names of the visible folders in `folder`, without links back to it or to what holds it."""
     names = sorted(entry.name for entry in _entries(folder))
+    for name in names:
+        if not name.isprintable():  # also the bytes of another encoding, which Python keeps as surrogates
+            shown = (
+                os.fsencode(folder / name).decode(errors="replace").encode("unicode_escape").decode("ascii")
+            )
+            raise DataError(
+                f"{shown}: the name of a class must be text that can be printed; rename this folder"
+            )
     here = os.path.realpath(folder)
     return [
         name
@@ -162,7 +172,9 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
-        raise DataError(f"{folder}: cannot be listed: {error.strerror}") from None
+        raise DataError(
+            f"{folder}: cannot be listed: {error.strerror}; data.root needs folders that may be read"
+        ) from None
 
 
 def _check_classes(root: Path, train: _Listing, test: _Listing) -> None:

@@ -161,6 +161,7 @@ def build_optimizer(
             other_momentum=other_momentum,
             other_decay=other_decay,
         )
+    model.to(memory_format=torch.contiguous_format)  # it takes gradients as vectors, without a copy
     return torch.optim.LBFGS(
         parameters,
         lr=lr,
