@@ -76,7 +76,7 @@ def test_images_that_no_memory_holds_are_counted(folder: Path) -> None:
             for number in range(500):
                 (folder / split / name / f"{number}.png").symlink_to(large)
     result = train(folder)
-    one_message(result, "2,000 images of 13000 × 13000 pixels need 944.3 GiB", "GiB", "make them smaller")
+    one_message(result, "2,000 images of 13000 × 13000 pixels need 944.4 GiB", "GiB", "make them smaller")
     assert "Warning" not in result.err
 
 
