@@ -37,7 +37,7 @@ def test_commands_run_in_order(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
     lines = [line.removeprefix("pip install -e . && ") for line in shell_lines()]
     lines = [line for line in lines if line.startswith("nnlab")]
-    assert len(lines) == 8
+    assert len(lines) == 9
     for line in lines:
         done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
