@@ -11,7 +11,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from nnlab.models import CNN, MLP, Maxout, ScaledLinear, layer_multipliers
+from nnlab.models import CNN, MLP, ActivationLayer, Maxout, ScaledLinear, layer_multipliers
 from nnlab.ntk.errors import ModelError
 
 # The nodes that torch's autograd records for functions of one number each.
@@ -27,9 +27,9 @@ ELEMENTWISE = {
 
 
 BY_EXAMPLE = {
-    MLP, CNN, Maxout, ScaledLinear, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Sequential, nn.ModuleList,
-    nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.Sigmoid, nn.Tanh, nn.MaxPool2d, nn.AvgPool2d,
-    nn.LayerNorm, nn.GroupNorm,
+    MLP, CNN, ActivationLayer, Maxout, ScaledLinear, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Sequential,
+    nn.ModuleList, nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.Sigmoid, nn.Tanh, nn.MaxPool2d,
+    nn.AvgPool2d, nn.LayerNorm, nn.GroupNorm,
 }  # fmt: skip
 """Modules whose results for an example depend on that example alone."""
 
