@@ -3,6 +3,7 @@
 import math
 import shutil
 import subprocess
+import time
 from itertools import combinations
 from pathlib import Path
 
@@ -225,6 +226,18 @@ def test_a_wrong_gradient_is_found_by_both_checks() -> None:
     assert difference.agrees(right)
     assert not difference.agrees(right * (1 + 1e-6))
     assert abs(difference.derivative - right) < 1e-9
+
+
+def test_of_large_arrays_some_entries_of_each_variable_are_checked() -> None:
+    generator = np.random.default_rng(0)
+    at = {"W": generator.standard_normal((200, 300)), "v": generator.standard_normal(300)}
+    started = time.process_time()
+    found = check(sheet_of("sum(relu(W @ v)^2)", **at))
+    assert time.process_time() - started < 10
+    assert found.agree
+    counts = [len(variable.differences) for variable in found.variables]
+    assert min(counts) >= 1
+    assert sum(counts) < 60_300
 
 
 # --- inputs ---

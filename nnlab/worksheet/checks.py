@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ FLOOR = 1e-4
 """Of the largest gradient that is passed on anywhere: of what cancels down to less, only rounding is left."""
 WORK = 1_000_000
 """Operations that the differences may take: of a large expression only some entries are checked."""
+ENTRIES = 1_000
+"""Entries of arrays that count as one operation: they take as long as the call of it."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,13 @@ def check(sheet: Worksheet, *, seed: int = 0) -> Checks:
     value, theirs = autograd(graph, at)
     entries = [(name, entry) for name, array in at.items() for entry in np.ndindex(array.shape)]
     costly = max((evaluations(float(at[name][entry])) for name, entry in entries[:1_000]), default=1)
-    room = max(1, WORK // (costly * len(graph.nodes)))
+    operations = len(graph.nodes) + sum(prod(shape) for shape in sheet.shapes) // ENTRIES
+    room = max(1, WORK // (costly * operations))
     if len(entries) > room:
-        kept = sorted(generator.choice(len(entries), room, replace=False))
-        entries = [entries[i] for i in kept]
+        drawn = generator.permutation(len(entries))
+        firsts = {entries[i][0]: i for i in drawn[::-1]}  # one of each variable, then any
+        kept = list(dict.fromkeys([*firsts.values(), *drawn]))[:room]
+        entries = [entries[i] for i in sorted(kept)]
     differences: dict[str, list[Difference]] = {name: [] for name in at}
     for name, entry in entries:
         differences[name].append(difference(graph, at, name, entry))
