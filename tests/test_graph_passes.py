@@ -148,6 +148,23 @@ def test_what_is_repeated_gathers_its_gradient(
         assert np.allclose(found[name], leaf.grad.numpy(), rtol=1e-13)
 
 
+def test_products_with_a_hessian_of_zero_have_the_shape_of_their_variable() -> None:
+    for shape in ((), (1,), (1, 3), (2, 1)):
+        graph = parse("sum(x) + sum(y*y)", ("x", "y"), tensors=True)
+        at = {"x": np.ones(shape), "y": np.ones(2)}
+        found = hessian_vector(graph, at, {"x": np.ones(shape), "y": np.ones(2)})
+        assert found["x"].shape == shape
+        assert found["y"].tolist() == [2.0, 2.0]
+
+
+def test_a_power_with_exponent_0_keeps_its_mixed_derivative() -> None:
+    """∂²x^y/∂x∂y = x^(y − 1) (1 + y log x), which is 1/x at y = 0; torch's second pass gives 0 there."""
+    graph = parse("x^y", ("x", "y"), tensors=True)
+    found = hessian_vector(graph, {"x": 2.0, "y": 0.0}, {"y": 1.0})
+    assert float(found["x"]) == 0.5
+    assert float(found["y"]) == pytest.approx(math.log(2) ** 2)
+
+
 def test_forward_mode_gives_derivatives_of_vectors_too() -> None:
     graph = parse("softmax(A @ u)", ("A", "u"), tensors=True)
     at, generator = point(1), np.random.default_rng(2)

@@ -211,6 +211,11 @@ def test_where_nothing_bends_no_kink_is_seen() -> None:
         ("exp(x)", 300.0), ("exp(x)", -300.0), ("log(x)", 1e-8), ("sqrt(x)", 1e-12), ("1/x", 1e-9),
         ("sin(1000*x)", 1.0), ("x^20", 1e-3), ("x*1e200", 3.0), ("x*1e-200", 3.0), ("(x + 1e8) - 1e8", 1.0),
         ("tanh(x)", 40.0), ("sigmoid(x)", -700.0), ("x^0.5", 1e-10), ("tan(x)", 1.5707),
+        ("sin(x)", 1e10), ("tanh(1e11*x)", 0.0), ("sin(1e5*x)", 1.0), ("abs(sin(1e6*x))", 1.0),
+        ("relu(x - 1)", 1 + 1e-10), ("exp(x)", -745.0), ("x^20", 1e-10), ("tan(x)", 1.57079632679),
+        ("x", 1e308),
+        ("x^(10^30)", 1.0), ("sqrt(1 - x^2)", 0.99999999999), ("x^1.5", 0.0), ("exp(exp(x))", 6.0),
+        ("where(x > 0, sin(x)/x, 1)", 0.0),
     ],
 )  # fmt: skip
 def test_differences_raise_no_false_alarm_on_steep_functions(text: str, x: float) -> None:

@@ -41,6 +41,7 @@ def expression(
 ) -> None:  # fmt: skip
     """Builds, checks, shows and writes the worksheet of an expression."""
     from nnlab.graph import parse
+    from nnlab.record import plain
     from nnlab.worksheet import build
     from nnlab.worksheet.checks import check
     from nnlab.worksheet.examples import find_example
@@ -57,7 +58,7 @@ def expression(
     checks = check(sheet)
     _write(sheet, files, digits)
     if as_json:
-        print(json.dumps(_as_json(sheet, checks), ensure_ascii=False, allow_nan=False))
+        print(json.dumps(plain(_as_json(sheet, checks)), ensure_ascii=False, allow_nan=False))
         return
     console = _console()
     if worked is not None:
@@ -132,7 +133,8 @@ def _gradient_table(sheet: "Worksheet", checks: "Checks", digits: int) -> Table:
             rows.append(["…", "", "", "", "", "", ""])
             continue
         gradient = sheet.gradients[check.variable]
-        worst = max(check.differences, key=lambda d: abs(d.derivative - gradient[d.entry]), default=None)
+        telling = [found for found in check.differences if found.tells]
+        worst = max(telling, key=lambda d: abs(d.derivative - gradient[d.entry]), default=None)
         rows.append([
             escape(f"∂f/∂{check.variable}"),
             escape(array(gradient, digits)),
@@ -327,7 +329,7 @@ def _as_json(sheet: "Worksheet", checks: "Checks") -> dict[str, Any]:
                 check.variable: {
                     "autograd": check.autograd.tolist(),
                     "autograd_error": check.autograd_error,
-                    "differences": [_finite(asdict(found)) for found in check.differences],
+                    "differences": [asdict(found) for found in check.differences],
                     "agrees": check.agrees,
                 }
                 for check in checks.variables
@@ -339,17 +341,6 @@ def _as_json(sheet: "Worksheet", checks: "Checks") -> dict[str, Any]:
             "forward": asdict(forward_cost(sheet.graph, sheet.shapes)),
             "reverse": asdict(reverse_cost(sheet.graph, sheet.shapes)),
         },
-    }
-
-
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN and no infinity: null for them."""
-    from math import isfinite
-
-    return {
-        k: None if isinstance(v, float) and not isfinite(v) else v
-        for k, v in values.items()
-        if k != "variable"
     }
 
 

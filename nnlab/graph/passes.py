@@ -125,7 +125,7 @@ def gradient(graph: Graph, at: Mapping[str, ArrayLike]) -> tuple[float, dict[str
         values = forward(graph, FLOATS, inputs)
         arrived = backpropagate(graph, FLOATS, values).arrived
     found = {name: np.zeros(array.shape) for name, array in inputs.items()}
-    return float(values[-1]), found | _of_variables(graph, arrived)
+    return float(values[-1]), found | _of_variables(graph, inputs, arrived)
 
 
 def directional(
@@ -166,7 +166,9 @@ def hessian_vector(
         values = forward(graph, algebra, _moving(algebra, inputs, direction))
         arrived = backpropagate(graph, algebra, values).arrived
     moves = [None if number is None else _parts(number)[1] for number in arrived]
-    return {name: np.zeros(array.shape) for name, array in inputs.items()} | _of_variables(graph, moves)
+    return {name: np.zeros(array.shape) for name, array in inputs.items()} | _of_variables(
+        graph, inputs, moves
+    )
 
 
 def _arrays(graph: Graph, at: Mapping[str, ArrayLike]) -> dict[str, Array]:
@@ -189,10 +191,12 @@ def _parts(number: Number) -> tuple[Number, Number]:
     return number.value, 0.0 if number.tangents[0] is None else number.tangents[0]
 
 
-def _of_variables(graph: Graph, numbers: Sequence[Number | None]) -> dict[str, Array]:
+def _of_variables(
+    graph: Graph, inputs: Mapping[str, Array], numbers: Sequence[Number | None]
+) -> dict[str, Array]:
     """Variable -> number of its node, filled up to its shape, for those that a gradient reaches."""
     return {
-        str(node.parameter): np.asarray(number, np.float64)
+        str(node.parameter): np.array(np.broadcast_to(number, inputs[str(node.parameter)].shape), np.float64)
         for node, number in zip(graph.nodes, numbers, strict=True)
         if node.operation == "variable" and number is not None
     }

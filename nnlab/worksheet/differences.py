@@ -1,9 +1,9 @@
 """Gradients by central differences in float64, each with the step that keeps its error least; and kinks.
 
 The quotient (f(x + h) − f(x − h)) / 2h is off by two errors: that of its formula, of order h², and that of
-rounding, of order ε/h times the size of what is added up on the way to f. Several h are tried; the first is
-taken from how far the quotient moves from one h to the next, the second from the largest of those values
-(Press et al., Numerical Recipes, 3rd ed., 5.7).
+rounding, of order ε/h times Σ |∂f/∂v · v| over the values v on the way to f. Several h are tried; the first
+is taken from how far the quotient moves from one h to the next, the second from that sum (Press et al.,
+Numerical Recipes, 3rd ed., 5.7).
 """
 
 import math
@@ -16,17 +16,15 @@ from numpy.typing import NDArray
 
 from nnlab.graph import Graph
 from nnlab.graph.algebras import FLOATS
-from nnlab.graph.passes import forward
+from nnlab.graph.evaluation import computed
 
 Array = NDArray[np.float64]
 
 RATIO = 4.0
-STEPS = 16
-"""Steps tried for an entry: from a tenth of its size, or of 1, down by factors of RATIO."""
-SMALLEST = 1e-5
-"""Of an entry's size: where that is far below 1, more steps are tried, down to here."""
-
-_SUMS = ("add", "subtract", "sum", "mean", "matmul", "logsumexp")
+STEPS = 30
+"""Steps tried for an entry of value 0: from 0.1 down by factors of RATIO."""
+SMALLEST = 1e-14
+"""Steps for other entries begin at a tenth of their size, or of 1, and end at this share of it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,12 @@ class Difference:
 
     def agrees(self, derivative: float) -> bool:
         """Whether another value is the same as far as the differences can tell."""
-        return abs(self.derivative - derivative) <= 10 * self.error + 1e-9 * abs(derivative)
+        return abs(self.derivative - derivative) <= 10 * self.error + 1e-9 * abs(derivative) + 1e-300
+
+    @property
+    def tells(self) -> bool:
+        """Whether there is a step at which the function can be evaluated to both sides."""
+        return math.isfinite(self.derivative)
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,23 @@ class _Quotients:
         return self.gap <= 0.5 * (abs(self.left) + abs(self.right))
 
 
-def difference(graph: Graph, at: Mapping[str, Array], variable: str, entry: tuple[int, ...]) -> Difference:
-    """The derivative of a scalar expression in one entry of a variable."""
+def difference(
+    graph: Graph, at: Mapping[str, Array], variable: str, entry: tuple[int, ...], sensitivity: float
+) -> Difference:
+    """The derivative of a scalar expression in one entry of a variable.
+
+    Args:
+        graph: the expression.
+        at: where.
+        variable, entry: in which number.
+        sensitivity: Σ |∂f/∂v · v|, by which a relative rounding error of all values moves f.
+    """
     center = float(at[variable][entry])
     with np.errstate(all="ignore"):
         middle = _value(graph, at, variable, entry, center)
-        tried = [_quotients(graph, at, variable, entry, center, middle, h) for h in _steps(center)]
+        tried = [
+            _quotients(graph, at, variable, entry, center, middle, h, sensitivity) for h in _steps(center)
+        ]
     pairs = [
         (abs(wide.central - narrow.central) / (RATIO**2 - 1) + narrow.rounding, wide, narrow)
         for wide, narrow in pairwise(tried)
@@ -91,9 +105,15 @@ def difference(graph: Graph, at: Mapping[str, Array], variable: str, entry: tupl
     lines = [pair for pair in pairs if pair[1].is_near_line and pair[2].is_near_line]
     if not pairs:
         return Difference(variable, entry, np.nan, np.nan, np.inf, np.nan, np.nan, bends=False)
-    error, wide, narrow = min(lines or pairs, key=lambda pair: pair[0])
+    error, wide, narrow = min(lines or pairs, key=_relative)
     bends = narrow.gap > 0.5 * wide.gap and narrow.gap > 100 * narrow.rounding
     return Difference(variable, entry, narrow.central, narrow.step, error, narrow.left, narrow.right, bends)
+
+
+def _relative(pair: tuple[float, _Quotients, _Quotients]) -> tuple[float, float]:
+    """The error relative to the derivative, so that a step wider than the function's own scale loses."""
+    error, _, narrow = pair
+    return (error / abs(narrow.central) if narrow.central else (math.inf if error else 0.0), error)
 
 
 def evaluations(center: float) -> int:
@@ -104,9 +124,7 @@ def evaluations(center: float) -> int:
 def _steps(center: float) -> list[float]:
     size = abs(center)
     first = 0.1 * max(size, 1.0)
-    count = STEPS
-    if 0 < size < 1:
-        count = max(count, math.ceil(math.log(first / (SMALLEST * size), RATIO)) + 1)
+    count = STEPS if size == 0 else math.ceil(math.log(first, RATIO) - math.log(SMALLEST * size, RATIO))
     return [first / RATIO**k for k in range(count)]
 
 
@@ -116,34 +134,27 @@ def _quotients(
     variable: str,
     entry: tuple[int, ...],
     center: float,
-    middle: tuple[float, float],
+    middle: float,
     step: float,
+    sensitivity: float,
 ) -> _Quotients:
     up, down = center + step, center - step
-    above, size_above = _value(graph, at, variable, entry, up)
-    below, size_below = _value(graph, at, variable, entry, down)
-    value, size = middle
+    above, below = (_value(graph, at, variable, entry, x) for x in (up, down))
     half = (up - down) / 2
     if not down < center < up:
         return _Quotients(np.nan, np.nan, np.nan, step, np.nan)
-    rounding = float(np.finfo(np.float64).eps) * (size_above + size_below + size) / half
+    size = 2 * sensitivity + abs(above) + abs(below)
+    rounding = float(np.finfo(np.float64).eps) * size / half
     return _Quotients(
         (above - below) / (up - down),
-        (value - below) / (center - down),
-        (above - value) / (up - center),
+        (middle - below) / (center - down),
+        (above - middle) / (up - center),
         half,
         rounding,
     )
 
 
-def _value(
-    graph: Graph, at: Mapping[str, Array], variable: str, entry: tuple[int, ...], x: float
-) -> tuple[float, float]:
-    """f, and the largest value that is summed on the way to it: to its rounding f is not known better."""
+def _value(graph: Graph, at: Mapping[str, Array], variable: str, entry: tuple[int, ...], x: float) -> float:
     moved = np.array(at[variable])
     moved[entry] = x
-    values = forward(graph, FLOATS, {**at, variable: moved})
-    summed = [i for node in graph.nodes if node.operation in _SUMS for i in node.arguments]
-    size = max((float(np.max(np.abs(values[i]))) for i in summed), default=0.0)
-    value = float(values[-1])
-    return value, max(size, abs(value))
+    return float(computed(graph, FLOATS, {**at, variable: moved}))
