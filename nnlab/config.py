@@ -749,10 +749,9 @@ def _explain(error: dict[str, Any], source: Source, cls: type[BaseModel]) -> str
         return f"{where}: {key}: {value} is not allowed; {suggest(str(error['input']), allowed)}"
     if kind == "value_error":
         problem = str(ctx["error"])
-        if not isinstance(error["input"], dict | BaseModel):
+        inner = re.match(r"[a-z_0-9.]+(?=:)", problem)  # a section's check names the key that is at fault
+        if inner is None:
             return f"{where}: {key}: {value} {problem}"
-        inner = re.match(r"[a-z_0-9.]+(?=:)", problem)  # the key of the section that is at fault
-        assert inner is not None, problem
         where = source.origin((*path, *inner.group().split(".")))
         return f"{where}: {key + '.' if key else ''}{problem}"
     if kind == "invalid_key" or error["loc"][-1:] == ("[key]",):

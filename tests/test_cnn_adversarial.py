@@ -95,6 +95,10 @@ def test_lbfgs_trains_filters_that_lie_channels_last(folder: Path, augmented: bo
             ("optimizer.nesterov=true", "optimizer.momentum=0"),
             ("--set optimizer.nesterov=true: optimizer.nesterov: true needs a momentum",),
         ),
+        (
+            ("data.batch_size={a: 1}",),
+            ("data.batch_size: {a: 1} must be a whole number of at least 1, or full",),
+        ),
         (("data.augmentation.flp=random",), ("unknown key data.augmentation.flp", "flip")),
         (("data.augmentation.crop=-1",), ("data.augmentation.crop", "-1")),
         (("data.augmentation.cutout=99",), ("cutout", "99", "16")),
