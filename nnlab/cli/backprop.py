@@ -72,21 +72,14 @@ def backprop(
         )
     if sets and config is None:
         raise InputError("--set goes with --config")
+    wanted = {"--png": png, "--svg": svg, "--latex": latex}
+    files = {flag: path for flag, path in wanted.items() if path is not None}
     if config is not None or model is not None:
-        for flag, value in (
-            ("--at", at),
-            ("--fuse", fuse),
-            ("--png", png),
-            ("--svg", svg),
-            ("--latex", latex),
-        ):
+        for flag, value in {"--at": at, "--fuse": fuse, **files}.items():
             if value:
                 raise InputError(f"{flag} is for an expression, not for a network")
-        network_worksheet.network(
-            config, model, sets or [], row, steps=steps, digits=digits, as_json=as_json
-        )  # fmt: skip
+        network_worksheet.network(config, model, sets or [], row, steps=steps, digits=digits, as_json=as_json)
         return
-    files = worksheet.Files(png, svg, latex)
     worksheet.expression(
         expression, at or [], example, fuse=fuse, steps=steps, files=files, digits=digits, as_json=as_json
     )

@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,26 +19,12 @@ ROWS = 200
 """A longer table shows its first and last rows; --json has all."""
 
 
-@dataclass(frozen=True)
-class Files:
-    """The files to write; None for one that nobody asked for."""
-
-    png: Path | None
-    svg: Path | None
-    latex: Path | None
-
-    @property
-    def named(self) -> list[tuple[str, Path]]:
-        """The flags with their files."""
-        flags = (("--png", self.png), ("--svg", self.svg), ("--latex", self.latex))
-        return [(flag, path) for flag, path in flags if path is not None]
-
-
 def expression(
-    text: str | None, at: Sequence[str], example: str | None, *, fuse: bool, steps: bool, files: Files,
-    digits: int, as_json: bool,
+    text: str | None, at: Sequence[str], example: str | None, *, fuse: bool, steps: bool,
+    files: Mapping[str, Path], digits: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """Builds, checks, shows and writes the worksheet of an expression."""
+    """Builds, checks, shows and writes the worksheet of an expression; `files` go by their flags."""
+    from nnlab.cli import terminal
     from nnlab.graph import parse
     from nnlab.record import plain
     from nnlab.worksheet import build
@@ -60,7 +45,7 @@ def expression(
     if as_json:
         print(json.dumps(plain(_as_json(sheet, checks)), ensure_ascii=False, allow_nan=False))
         return
-    console = _console()
+    console = terminal.out()
     if worked is not None:
         console.print(worked.sentence, markup=False)
     if steps:
@@ -71,14 +56,8 @@ def expression(
     _notes(console, sheet, checks, digits)
     if worked is not None:
         _example_table(console, worked, digits)
-    for _, path in files.named:
+    for path in files.values():
         print(f"wrote {path}", file=sys.stderr)
-
-
-def _console() -> Console:
-    from nnlab.cli import terminal
-
-    return terminal.out()
 
 
 # --- tables ---
@@ -104,17 +83,13 @@ def _graph_table(sheet: "Worksheet", digits: int) -> Table:
         gradient = "-" if line.gradient is None else array(line.gradient, digits)
         shape = [str(line.value.shape) if line.value.shape else ""] if shaped else []
         cells = [line.name, operation, *shape, value, gradient]
-        edges = line.edges or (None,)
-        for number, edge in enumerate(edges):
-            ours = (
-                ["", ""]
-                if edge is None
-                else [
-                    _derivative_name(sheet, line.name, edge) + local(edge, digits),
-                    rule(sheet, line, edge, digits),
-                ]
-            )
-            made.add_row(*map(escape, [*(cells if number == 0 else [""] * len(cells)), *ours]))
+        passed = [
+            [_derivative_name(sheet, line.name, edge) + local(edge, digits), rule(sheet, line, edge, digits)]
+            for edge in line.edges
+        ]
+        for ours in passed or [["", ""]]:
+            made.add_row(*map(escape, [*cells, *ours]))
+            cells = [""] * len(cells)
     return made
 
 
@@ -255,40 +230,40 @@ def _go_through(pager: Pager, sheet: "Worksheet", digits: int) -> None:
 # --- files and JSON ---
 
 
-def _refuse_existing(files: Files) -> None:
+def _refuse_existing(files: Mapping[str, Path]) -> None:
     from nnlab.errors import InputError
 
-    for flag, path in files.named:
+    for flag, path in files.items():
         if path.exists():
             raise InputError(f"{flag} {path}: is there already; give another name, or remove it first")
         if not path.parent.is_dir():
             raise InputError(f"{flag} {path}: there is no folder {path.parent}")
 
 
-def _write(sheet: "Worksheet", files: Files, digits: int) -> None:
+def _write(sheet: "Worksheet", files: Mapping[str, Path], digits: int) -> None:
     from nnlab.errors import InputError
     from nnlab.figures.save import render
 
-    contents: list[tuple[str, Path, bytes]] = []
-    if files.png is not None or files.svg is not None:
+    contents: dict[str, bytes] = {}
+    pictures = [flag for flag in ("--png", "--svg") if flag in files]
+    if pictures:
         from nnlab.figures.graph import computational_graph
         from nnlab.worksheet.layout import layout
 
         circles, wires = layout(sheet)
-        for flag, path, kind in (("--png", files.png, "png"), ("--svg", files.svg, "svg")):
-            if path is not None:
-                figure = computational_graph("f = " + _shortened(sheet.graph.text), circles, wires)
-                contents.append((flag, path, render(figure, kind, "graph")))
-    if files.latex is not None:
+        for flag in pictures:
+            figure = computational_graph("f = " + _shortened(sheet.graph.text), circles, wires)
+            contents[flag] = render(figure, flag.removeprefix("--"), "graph")
+    if "--latex" in files:
         from nnlab.worksheet.latex import latex
 
-        contents.append(("--latex", files.latex, latex(sheet, digits).encode()))
-    for flag, path, content in contents:
+        contents["--latex"] = latex(sheet, digits).encode()
+    for flag, content in contents.items():
         try:
-            with path.open("xb") as file:
+            with files[flag].open("xb") as file:
                 file.write(content)
         except OSError as error:
-            raise InputError(f"{flag} {path}: cannot be written: {error.strerror}") from None
+            raise InputError(f"{flag} {files[flag]}: cannot be written: {error.strerror}") from None
 
 
 def _as_json(sheet: "Worksheet", checks: "Checks") -> dict[str, Any]:

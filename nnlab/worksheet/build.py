@@ -79,6 +79,7 @@ class Worksheet:
     Attributes:
         graph: the expression.
         at: the variables' values.
+        values: of all nodes.
         lines: variables and operations in evaluation order; constants have none.
         shapes: of all nodes.
         notation: in which names and formulas stand.
@@ -86,6 +87,7 @@ class Worksheet:
 
     graph: Graph
     at: Mapping[str, Array]
+    values: tuple[Array, ...]
     lines: tuple[Line, ...]
     shapes: tuple[Shape, ...]
     notation: Notation
@@ -99,7 +101,7 @@ class Worksheet:
     def value(self) -> float:
         return float(self.lines[-1].value)
 
-    @property
+    @cached_property
     def gradients(self) -> dict[str, Array]:
         """Variable -> ∂f/∂variable, of its shape."""
         found = {name: np.zeros(np.shape(value)) for name, value in self.at.items()}
@@ -135,7 +137,7 @@ def build(graph: Graph, at: Mapping[str, ArrayLike]) -> Worksheet:
             or (node.arguments and node.exact is None)
             or index == len(graph.nodes) - 1
         )
-    return Worksheet(graph, inputs, lines, found, notation)
+    return Worksheet(graph, inputs, tuple(values), lines, found, notation)
 
 
 def _line(

@@ -7,12 +7,12 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.graph.algebras import FLOATS
-from nnlab.graph.passes import directional, forward
+from nnlab.graph.passes import directional
 from nnlab.worksheet.autograd import autograd
 from nnlab.worksheet.build import Worksheet
 from nnlab.worksheet.differences import Difference, difference, evaluations
 from nnlab.worksheet.kinks import Kink, kinks
+from nnlab.worksheet.numbers import ratio
 
 Array = NDArray[np.float64]
 
@@ -72,9 +72,7 @@ def check(sheet: Worksheet, *, seed: int = 0) -> Checks:
     """Holds values and gradients of a worksheet against torch.autograd, differences, and forward mode."""
     graph, at, gradients = sheet.graph, sheet.at, sheet.gradients
     generator = np.random.default_rng(seed)
-    with np.errstate(all="ignore"):
-        values = forward(graph, FLOATS, at)
-    found = tuple(kinks(graph, values, sheet.notation.names))
+    found = tuple(kinks(graph, sheet.values, sheet.notation.names))
     value, theirs = autograd(graph, at)
     entries = [(name, entry) for name, array in at.items() for entry in np.ndindex(array.shape)]
     costly = max((evaluations(float(at[name][entry])) for name, entry in entries[:1_000]), default=1)
@@ -110,7 +108,7 @@ def _check(
     name: str, ours: Array, theirs: Array, floor: float, differences: tuple[Difference, ...], *, at_kink: bool
 ) -> Check:
     scale = max(float(np.max(np.abs(theirs))), floor)
-    error = _ratio(float(np.max(np.abs(ours - theirs))), scale)
+    error = ratio(float(np.max(np.abs(ours - theirs))), scale)
     close = all(d.agrees(float(ours[d.entry])) or (at_kink and d.bends) for d in differences if d.tells)
     knows = bool(np.all(np.isfinite(theirs)))
     return Check(name, theirs, error, differences, close and (error <= AUTOGRAD_TOLERANCE or not knows))
@@ -124,12 +122,8 @@ def _forward_error(
     terms = [gradients[name] * direction[name] for name in direction]
     _, along = directional(sheet.graph, sheet.at, direction)
     scale = sum(float(np.sum(np.abs(term))) for term in terms)
-    return _ratio(abs(float(along) - sum(float(np.sum(term)) for term in terms)), max(scale, floor))
-
-
-def _ratio(gap: float, scale: float) -> float:
-    return 0.0 if gap == 0 else gap / max(scale, 1e-300)
+    return ratio(abs(float(along) - sum(float(np.sum(term)) for term in terms)), max(scale, floor))
 
 
 def _relative(ours: float, theirs: float) -> float:
-    return _ratio(abs(ours - theirs), abs(theirs))
+    return ratio(abs(ours - theirs), abs(theirs))

@@ -10,15 +10,25 @@ pixels under the filters at place j. What arrives at the patches is added up ove
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nnlab.errors import InputError
-from nnlab.models import CNN, MLP, ActivationLayer, Maxout, SpeedCNN, get_activation, layer_multipliers
-from nnlab.models.activations import gelu_derivative
+from nnlab.models import (
+    CNN,
+    MLP,
+    ActivationLayer,
+    Maxout,
+    ScaledLinear,
+    SpeedCNN,
+    get_activation,
+    layer_multipliers,
+)
+from nnlab.worksheet.numbers import ratio
 
 
 @dataclass(frozen=True)
@@ -98,13 +108,12 @@ def network_sheet(
     leaf = inputs.clone().requires_grad_()
     values = [leaf]
     for part in parts:
-        values.append(part.module(values[-1]))
+        values.append(part.rule.module(values[-1]))
     total = loss(values[-1])
     if not torch.isfinite(total):
         raise InputError(f"the loss of this example is {float(total.detach())}: there is no gradient")
-    trained = [(part, key) for part in parts for key in part.parameters]
-    wanted = [*values, *(getattr(part.module, key) for part, key in trained)]
-    theirs = torch.autograd.grad(total, wanted)
+    trained = [getattr(part.rule.module, key) for part in parts for key in part.rule.parameter_names]
+    theirs = torch.autograd.grad(total, [*values, *trained])
     with torch.no_grad():
         return _backward(parts, [v.detach() for v in values], theirs, float(total), loss_gradient, rule)
 
@@ -115,44 +124,41 @@ def _backward(
     theirs: Sequence[Tensor],
     loss: float,
     loss_gradient: Callable[[Tensor], Tensor],
-    rule: str,
+    loss_rule: str,
 ) -> NetworkSheet:
     """From the scores down; `theirs` are autograd's gradients of all values, then of all parameters."""
-    gradient, formula = loss_gradient(values[-1]), rule
+    gradient, formula = loss_gradient(values[-1]), loss_rule
     of_parameters = list(theirs[len(values) :])
     steps: list[Step] = []
     for index in reversed(range(len(stack))):
         part, below = stack[index], values[index]
-        found = part.gradients(below, gradient)
+        rule, names, symbol = part.rule, part.rule.parameter_names, part.gradient_symbol
+        found, formulas = rule.gradients(below, gradient), rule.gradient_formulas(symbol, part.before)
         compared = [(gradient, theirs[index + 1])]
-        compared += [(found[key], of_parameters.pop()) for key in reversed(part.parameters)]
-        symbol = part.gradient_symbol
+        compared += [(found[key], of_parameters.pop()) for key in reversed(names)]
         steps.append(
             Step(
                 part.layer,
                 part.name,
-                part.formula,
+                rule.formula(part.before),
                 values[index + 1][0],
                 f"{symbol} = ∂L/∂s" if symbol[0] == "δ" and part.name == "s" else symbol,
                 formula,
                 gradient[0],
-                {
-                    part.parameter_names[key]: (part.gradient_formula(key), found[key])
-                    for key in part.parameters
-                },
+                {names[key]: (formulas[key], found[key]) for key in names},
                 max(_error(ours, other) for ours, other in compared),
             )
         )
-        inner = f"({formula})" if isinstance(part.module, _ACTIVATIONS) and "ᵀ" in formula else symbol
-        gradient, formula = part.pull(below, values[index + 1], gradient), part.pull_formula(inner)
+        inner = f"({formula})" if isinstance(rule, _Activation) and "ᵀ" in formula else symbol
+        gradient = rule.pull(below, values[index + 1], gradient)
+        formula = rule.pull_formula(inner, part.before)
     last = _error(gradient, theirs[0])
     error = max([last, *(step.error for step in steps)])
     return NetworkSheet(values[0][0], loss, tuple(reversed(steps)), gradient[0], formula, error)
 
 
 def _error(ours: Tensor, theirs: Tensor) -> float:
-    gap = float((ours - theirs).abs().max())
-    return 0.0 if gap == 0 else gap / max(float(theirs.abs().max()), 1e-300)
+    return ratio(float((ours - theirs).abs().max()), float(theirs.abs().max()))
 
 
 # --- the layers of a model -----------------------------------------------------------------------------
@@ -167,9 +173,6 @@ class Scaled(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x / self.divisor
-
-
-_ACTIVATIONS = (ActivationLayer, Maxout, nn.GELU)
 
 
 def layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -209,179 +212,248 @@ def layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     )
 
 
+class _Rule:
+    """What a layer does, forward and back; k is the number of the weight layer that it is or follows.
+
+    `pull` is what is passed on: the gradient in what went in, from the one that arrives at what came out.
+    """
+
+    letter = "m"
+
+    def __init__(self, module: Any, k: int) -> None:
+        self.module, self.k = module, k
+
+    @property
+    def parameter_names(self) -> dict[str, str]:
+        """Attributes of the module that are trained, by name: weight -> W1."""
+        found = {"weight": f"W{self.k}", "bias": f"b{self.k}"}
+        return {key: name for key, name in found.items() if self._is_trained(key)}
+
+    def _is_trained(self, key: str) -> bool:
+        value = getattr(self.module, key, None)
+        return isinstance(value, nn.Parameter) and value.requires_grad
+
+    def formula(self, x: str) -> str:
+        raise NotImplementedError
+
+    def pull_formula(self, arrived: str, x: str) -> str:
+        raise NotImplementedError
+
+    def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def gradient_formulas(self, arrived: str, x: str) -> dict[str, str]:
+        return {}
+
+    def gradients(self, below: Tensor, arrived: Tensor) -> dict[str, Tensor]:
+        """Those of weight and bias."""
+        return {}
+
+
+class _Linear(_Rule):
+    """a·W h + c·b."""
+
+    letter = "a"
+
+    def __init__(self, module: nn.Linear, k: int) -> None:
+        super().__init__(module, k)
+        self.weight, self.bias = layer_multipliers(module)
+
+    def formula(self, x: str) -> str:
+        shift = "" if self.module.bias is None else f" + {_scale(self.bias)}b{self.k}"
+        return f"{_scale(self.weight)}W{self.k} {x}{shift}"
+
+    def pull_formula(self, arrived: str, x: str) -> str:
+        return f"{_scale(self.weight)}W{self.k}ᵀ {arrived}"
+
+    def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
+        passed: Tensor = self.weight * (arrived @ self.module.weight)
+        return passed
+
+    def gradient_formulas(self, arrived: str, x: str) -> dict[str, str]:
+        return {"weight": f"{_scale(self.weight)}{arrived} {x}ᵀ", "bias": f"{_scale(self.bias)}{arrived}"}
+
+    def gradients(self, below: Tensor, arrived: Tensor) -> dict[str, Tensor]:
+        return {"weight": self.weight * (arrived.T @ below), "bias": self.bias * arrived[0]}
+
+
+class _Convolution(_Rule):
+    """W P(h) + b, with a column of P for each place."""
+
+    letter = "a"
+
+    def __init__(self, module: nn.Conv2d, k: int) -> None:
+        super().__init__(module, k)
+        names = ("kernel_size", "padding", "stride", "dilation")
+        self.windows = {name: getattr(module, name) for name in names}
+
+    def formula(self, x: str) -> str:
+        return f"W{self.k} P({x})" + ("" if self.module.bias is None else f" + b{self.k}")
+
+    def pull_formula(self, arrived: str, x: str) -> str:
+        return f"Pᵀ(W{self.k}ᵀ {arrived})"
+
+    def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
+        columns = self.module.weight.flatten(1).T @ arrived.flatten(2)
+        return F.fold(columns, below.shape[2:], **self.windows)
+
+    def gradient_formulas(self, arrived: str, x: str) -> dict[str, str]:
+        return {"weight": f"{arrived} P({x})ᵀ", "bias": f"Σ {arrived} over places"}
+
+    def gradients(self, below: Tensor, arrived: Tensor) -> dict[str, Tensor]:
+        product = arrived.flatten(2)[0] @ F.unfold(below, **self.windows)[0].T
+        return {"weight": product.view_as(self.module.weight), "bias": arrived.sum((0, 2, 3))}
+
+
+class _BatchNorm(_Rule):
+    """γ (a − μ)/√(s² + ε) + β, with the running mean and variance."""
+
+    letter = "n"
+
+    def __init__(self, module: nn.BatchNorm2d, k: int) -> None:
+        super().__init__(module, k)
+        assert module.running_var is not None
+        self.spread = (module.running_var + module.eps).sqrt()
+
+    @property
+    def parameter_names(self) -> dict[str, str]:
+        return {key: name.translate(_GREEK) for key, name in super().parameter_names.items()}
+
+    def formula(self, x: str) -> str:
+        return f"γ{self.k} ({x} − μ)/√(s² + ε) + β{self.k}"
+
+    def pull_formula(self, arrived: str, x: str) -> str:
+        return f"{arrived} · γ{self.k}/√(s² + ε)"
+
+    def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
+        slope: Tensor = self.module.weight / self.spread
+        return arrived * slope[:, None, None]
+
+    def gradient_formulas(self, arrived: str, x: str) -> dict[str, str]:
+        return {"weight": f"Σ {arrived} ∘ ({x} − μ)/√(s² + ε)", "bias": f"Σ {arrived}"}
+
+    def gradients(self, below: Tensor, arrived: Tensor) -> dict[str, Tensor]:
+        standard = (below - self.module.running_mean[:, None, None]) / self.spread[:, None, None]
+        return {"weight": (arrived * standard).sum((0, 2, 3)), "bias": arrived.sum((0, 2, 3))}
+
+
+class _Activation(_Rule):
+    """φ(a); with maxout the entries that one unit reads stand next to each other."""
+
+    letter = "h"
+
+    def __init__(self, module: nn.Module, k: int) -> None:
+        super().__init__(module, k)
+        self.name = module.name if isinstance(module, ActivationLayer) else type(module).__name__.lower()
+        self.derivative = (
+            module.derivative if isinstance(module, Maxout) else get_activation(self.name).derivative
+        )
+
+    def formula(self, x: str) -> str:
+        return f"{self.name}({x})"
+
+    def pull_formula(self, arrived: str, x: str) -> str:
+        return f"{arrived} ∘ {self.name}'({x})"
+
+    def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
+        pieces = below.shape[1] // value.shape[1]
+        return arrived.repeat_interleave(pieces, 1) * self.derivative(below)
+
+
+class _Pool(_Rule):
+    """The largest of each window, and nothing else, gets the gradient."""
+
+    def formula(self, x: str) -> str:
+        return f"largest of each window of {x}"
+
+    def pull_formula(self, arrived: str, x: str) -> str:
+        return f"{arrived} to the largest of each window"
+
+    def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
+        pool = copy(self.module)
+        pool.return_indices = True
+        _, winners = pool(below)
+        passed = torch.zeros_like(below).flatten(2)
+        return passed.scatter_add(2, winners.flatten(2), arrived.flatten(2)).view_as(below)
+
+
+class _Flatten(_Rule):
+    letter = "v"
+
+    def formula(self, x: str) -> str:
+        return f"{x} as one vector"
+
+    def pull_formula(self, arrived: str, x: str) -> str:
+        return f"{arrived} as maps"
+
+    def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
+        return arrived.reshape(below.shape)
+
+
+class _Scaling(_Rule):
+    def formula(self, x: str) -> str:
+        return f"{x} / {self.module.divisor}"
+
+    def pull_formula(self, arrived: str, x: str) -> str:
+        return self.formula(arrived)
+
+    def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
+        passed: Tensor = arrived / self.module.divisor
+        return passed
+
+
+_GREEK = str.maketrans("Wb", "γβ")
+
+_RULES: Mapping[type[nn.Module], type[_Rule]] = {
+    nn.Linear: _Linear,
+    ScaledLinear: _Linear,
+    nn.Conv2d: _Convolution,
+    nn.BatchNorm2d: _BatchNorm,
+    ActivationLayer: _Activation,
+    Maxout: _Activation,
+    nn.GELU: _Activation,
+    nn.MaxPool2d: _Pool,
+    nn.AdaptiveMaxPool2d: _Pool,
+    nn.Flatten: _Flatten,
+    Scaled: _Scaling,
+}
+
+
 @dataclass(frozen=True)
 class _Part:
-    """A layer with the names of what goes in and out, and its rules.
+    """A layer at its place in the stack.
 
     Attributes:
         layer: its name in the model.
-        module: the layer.
-        number: of the weight layer that it is, or that it follows.
-        before, name: of what goes in and comes out.
-        parameters: attributes of the module that are trained.
+        rule: what it does.
+        before, name: of what goes in and comes out: x is the example, a1, h1, … results, s the scores.
     """
 
     layer: str
-    module: nn.Module
-    number: int
+    rule: _Rule
     before: str
     name: str
-    parameters: tuple[str, ...] = field(default=())
 
     @property
     def gradient_symbol(self) -> str:
         """δ1 for that of a1, else ∂L/∂name."""
-        return f"δ{self.number}" if _has_weights(self.module) else f"∂L/∂{self.name}"
-
-    @property
-    def parameter_names(self) -> dict[str, str]:
-        letters = ("γ", "β") if isinstance(self.module, nn.BatchNorm2d) else ("W", "b")
-        return {
-            key: f"{letter}{self.number}" for key, letter in zip(("weight", "bias"), letters, strict=True)
-        }
-
-    @property
-    def formula(self) -> str:
-        module, x, k = self.module, self.before, self.number
-        if isinstance(module, nn.Linear):
-            weight, bias = layer_multipliers(module)
-            shift = "" if module.bias is None else f" + {_scale(bias)}b{k}"
-            return f"{_scale(weight)}W{k} {x}{shift}"
-        if isinstance(module, nn.Conv2d):
-            return f"W{k} P({x})" + ("" if module.bias is None else f" + b{k}")
-        if isinstance(module, nn.BatchNorm2d):
-            return f"γ{k} ({x} − μ)/√(s² + ε) + β{k}"
-        if isinstance(module, nn.Flatten):
-            return f"{x} as one vector"
-        if isinstance(module, Scaled):
-            return f"{x} / {module.divisor}"
-        if isinstance(module, nn.MaxPool2d | nn.AdaptiveMaxPool2d):
-            return f"largest of each window of {x}"
-        return f"{_phi(module)}({x})"
-
-    def pull_formula(self, arrived: str) -> str:
-        """What is passed on below, with `arrived` for what comes from above."""
-        module, k = self.module, self.number
-        if isinstance(module, nn.Linear):
-            return f"{_scale(layer_multipliers(module)[0])}W{k}ᵀ {arrived}"
-        if isinstance(module, nn.Conv2d):
-            return f"Pᵀ(W{k}ᵀ {arrived})"
-        if isinstance(module, nn.BatchNorm2d):
-            return f"{arrived} · γ{k}/√(s² + ε)"
-        if isinstance(module, nn.Flatten):
-            return f"{arrived} as maps"
-        if isinstance(module, Scaled):
-            return f"{arrived} / {module.divisor}"
-        if isinstance(module, nn.MaxPool2d | nn.AdaptiveMaxPool2d):
-            return f"{arrived} to the largest of each window"
-        return f"{arrived} ∘ {_phi(module)}'({self.before})"
-
-    def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
-        """The gradient in what went in, from that in what came out."""
-        module = self.module
-        if isinstance(module, nn.Linear):
-            return layer_multipliers(module)[0] * (arrived @ module.weight)
-        if isinstance(module, nn.Conv2d):
-            columns = module.weight.flatten(1).T @ arrived.flatten(2)
-            return F.fold(columns, below.shape[2:], **_windows(module))
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_var is not None
-            slope = module.weight / (module.running_var + module.eps).sqrt()
-            return arrived * slope[:, None, None]
-        if isinstance(module, nn.Flatten | Scaled):
-            divisor = module.divisor if isinstance(module, Scaled) else 1
-            return arrived.reshape(below.shape) / divisor
-        if isinstance(module, nn.MaxPool2d | nn.AdaptiveMaxPool2d):
-            winners = _winners(module, below)
-            passed = torch.zeros_like(below).flatten(2)
-            return passed.scatter_add(2, winners.flatten(2), arrived.flatten(2)).view_as(below)
-        pieces = below.shape[1] // value.shape[1]
-        return arrived.repeat_interleave(pieces, 1) * _derivative(module)(below)
-
-    def gradient_formula(self, key: str) -> str:
-        """That of a parameter."""
-        arrived, k = self.gradient_symbol, self.number
-        if isinstance(self.module, nn.BatchNorm2d):
-            return f"Σ {arrived}" + (f" ∘ ({self.before} − μ)/√(s² + ε)" if key == "weight" else "")
-        if isinstance(self.module, nn.Linear):
-            weight, bias = layer_multipliers(self.module)
-            return f"{_scale(weight)}{arrived} {self.before}ᵀ" if key == "weight" else f"{_scale(bias)}δ{k}"
-        return f"{arrived} P({self.before})ᵀ" if key == "weight" else f"Σ {arrived} over places"
-
-    def gradients(self, below: Tensor, arrived: Tensor) -> dict[str, Tensor]:
-        """Those of the parameters, from what went in and the gradient in what came out."""
-        module = self.module
-        if isinstance(module, nn.Linear):
-            weight, bias = layer_multipliers(module)
-            return {"weight": weight * (arrived.T @ below), "bias": bias * arrived[0]}
-        if isinstance(module, nn.Conv2d):
-            columns = F.unfold(below, **_windows(module))
-            product = arrived.flatten(2)[0] @ columns[0].T
-            return {"weight": product.view_as(module.weight), "bias": arrived.sum((0, 2, 3))}
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            centred = below - module.running_mean[:, None, None]
-            standard = centred / (module.running_var + module.eps).sqrt()[:, None, None]
-            return {"weight": (arrived * standard).sum((0, 2, 3)), "bias": arrived.sum((0, 2, 3))}
-        return {}
+        return f"δ{self.rule.k}" if self.rule.letter == "a" else f"∂L/∂{self.name}"
 
 
 def _named(stack: Sequence[tuple[str, nn.Module]]) -> list[_Part]:
-    """Names a1, h1, … for the results; x is the example and s the scores."""
+    """The layers with their rules and names."""
     parts: list[_Part] = []
     number, before = 0, "x"
     for position, (layer, module) in enumerate(stack):
-        number += _has_weights(module)
-        name = "s" if position == len(stack) - 1 else f"{_letter(module)}{number}"
-        trained = tuple(
-            key
-            for key in ("weight", "bias")
-            if isinstance(getattr(module, key, None), nn.Parameter) and getattr(module, key).requires_grad
-        )
-        if isinstance(module, nn.Flatten) and number == 0:
-            name = "x"  # a vector already, or an image as one
-        parts.append(_Part(layer, module, number, before, name, trained))
+        kind = _RULES[type(module)]
+        number += kind.letter == "a"
+        name = "s" if position == len(stack) - 1 else f"{kind.letter}{number}"
+        if kind is _Flatten and number == 0:
+            name = "x"  # an image as one vector
+        parts.append(_Part(layer, kind(module, number), before, name))
         before = name
     return parts
 
 
-def _has_weights(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear | nn.Conv2d)
-
-
-def _letter(module: nn.Module) -> str:
-    if _has_weights(module):
-        return "a"
-    if isinstance(module, _ACTIVATIONS):
-        return "h"
-    return {"BatchNorm2d": "n", "Flatten": "v"}.get(type(module).__name__, "m")
-
-
 def _scale(multiplier: float) -> str:
     return "" if multiplier == 1 else f"{multiplier:.4g} "
-
-
-def _phi(module: nn.Module) -> str:
-    return module.name if isinstance(module, ActivationLayer) else type(module).__name__.lower()
-
-
-def _derivative(module: nn.Module) -> Callable[[Tensor], Tensor]:
-    if isinstance(module, ActivationLayer):
-        return get_activation(module.name).derivative
-    return module.derivative if isinstance(module, Maxout) else gelu_derivative
-
-
-def _windows(layer: nn.Conv2d) -> dict[str, tuple[int, ...]]:
-    """How a convolution cuts patches."""
-    assert not isinstance(layer.padding, str)
-    sizes = {"kernel_size": layer.kernel_size, "padding": layer.padding, "stride": layer.stride}
-    return {**sizes, "dilation": layer.dilation}
-
-
-def _winners(pool: nn.MaxPool2d | nn.AdaptiveMaxPool2d, below: Tensor) -> Tensor:
-    """Where in its map the largest value of each window stands."""
-    pool = copy(pool)
-    pool.return_indices = True
-    _, winners = pool(below)
-    return winners  # type: ignore[no-any-return]

@@ -35,3 +35,8 @@ def array(value: Array, digits: int = 4) -> str:
         return f"{value.shape}, norm {number(float(np.linalg.norm(value)), digits)}"
     rows = value if value.ndim == 2 else value[None]
     return "[" + "; ".join(", ".join(number(float(x), digits) for x in row) for row in rows) + "]"
+
+
+def ratio(gap: float, scale: float) -> float:
+    """A difference relative to a size; 0 where there is no difference, also to a size of 0."""
+    return 0.0 if gap == 0 else gap / max(scale, 1e-300)
