@@ -155,7 +155,8 @@ def _relu_norms(norms: Tensor, sigma_w: float, sigma_b: float) -> tuple[Tensor, 
 def _erf_layer(pairs: Pairs, sigma_w: float, sigma_b: float) -> tuple[Pairs, Tensor]:
     """One erf layer: with D = (1 + 2a)(1 + 2b) − 4c² = 1 + 2a + 2b + 4ab sin²θ, a sum of positive terms,
     arcsin(2c/√((1 + 2a)(1 + 2b))) = arctan(2c/√D). The next angle is exact at 0, where the quotients below
-    are 1; elsewhere its error may be √ε, of which these formulas feel only the square.
+    are 1; elsewhere its error may be √ε, of which these formulas feel only the square. To the last bit it is
+    the same for (a, b) and (b, a), as rows of equal examples come from both sides of the diagonal.
     """
     a, b = pairs.left.square(), pairs.right.square()
     spread = torch.sin(pairs.angle).mul_(2 * pairs.left * pairs.right)
@@ -163,8 +164,9 @@ def _erf_layer(pairs: Pairs, sigma_w: float, sigma_b: float) -> tuple[Pairs, Ten
     scale = 2 * sigma_w**2 / math.pi
     c = torch.atan2(pairs.covariance.mul_(2), root).mul_(scale).add_(sigma_b**2)
     a, b = (torch.atan2(2 * q, (1 + 4 * q).sqrt()).mul_(scale).add_(sigma_b**2) for q in (a, b))
-    divisor = torch.where(a == 0, 1.0, a)
-    cosine = c.div_(divisor).div_((torch.where(b == 0, 1.0, b) / divisor).sqrt_())
+    larger, smaller = torch.maximum(a, b), torch.minimum(a, b)
+    divisor = larger.masked_fill_(larger == 0, 1.0)
+    cosine = c.div_(divisor).div_(smaller.masked_fill_(smaller == 0, 1.0).div_(divisor).sqrt_())
     return Pairs(a.sqrt(), b.sqrt(), _angle_of_gap(1 - cosine)), (4 / math.pi) / root
 
 
