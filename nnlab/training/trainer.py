@@ -556,7 +556,8 @@ class Step:
         """Leaves the gradient of the batch's loss in the parameters; returns that loss and what was right."""
         examples = len(self._targets)
         parts = 1 if self._micro_batch is None else math.ceil(examples / self._micro_batch)
-        losses, correct = [], []
+        total: Tensor | None = None
+        correct: Tensor | None = None
         for part, (inputs, targets) in enumerate(
             zip(self._inputs.tensor_split(parts), self._targets.tensor_split(parts), strict=True), 1
         ):
@@ -568,10 +569,14 @@ class Step:
                 if parts > 1 and self._loss.reduction == "mean":
                     loss = loss * (len(targets) / examples)
                 (loss if self._scale == 1 else loss * self._scale).backward()  # type: ignore[no-untyped-call]
-            losses.append(loss.detach())
+            # Added in place: a tensor that each part left behind would keep the allocator from reusing what
+            # is around it, and memory would grow with the number of parts.
+            total = loss.detach() if total is None else total.add_(loss.detach())
             if self._count_correct:
-                correct.append(outputs.detach().argmax(1).eq(targets).sum())
-        return sum(losses[1:], losses[0]), sum(correct[1:], correct[0]) if correct else None
+                right = outputs.detach().argmax(1).eq(targets).sum()
+                correct = right if correct is None else correct.add_(right)
+        assert total is not None
+        return total, correct
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object] | None:
@@ -612,12 +617,20 @@ def predict(
 def _outputs(
     model: Callable[[Tensor], Tensor], data: DataSet, inputs: Tensor, test_views: Views, size: int
 ) -> Tensor:
-    """Outputs (n, C), computed for blocks of `size` examples."""
-    blocks = []
-    for block in torch.split(inputs, size):
+    """Outputs (n, C), computed for blocks of `size` examples.
+
+    They go into one tensor: a small tensor left behind by each block would keep the allocator from reusing
+    the memory of the activations around it.
+    """
+    outputs: Tensor | None = None
+    for part, block in enumerate(torch.split(inputs, size)):
         seen = [weight * model(view) for weight, view in views(data.normalize(block), test_views)]
-        blocks.append(sum(seen[1:], seen[0]))
-    return torch.cat(blocks)
+        found = sum(seen[1:], seen[0])
+        if outputs is None:
+            outputs = found.new_empty((len(inputs), *found.shape[1:]))
+        outputs[part * size : part * size + len(block)] = found
+    assert outputs is not None  # split gives at least one block
+    return outputs
 
 
 @torch.no_grad()
