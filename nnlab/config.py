@@ -31,7 +31,8 @@ from pydantic import (
     model_validator,
 )
 
-from nnlab.errors import ConfigError, suggest
+from nnlab.errors import ConfigError, InputError, suggest
+from nnlab.safe_yaml import MAX_DEPTH, Loader, load
 
 # --- sections ---------------------------------------------------------------------------------------
 
@@ -492,77 +493,13 @@ class TrainingExperiment(Experiment):
 # --- reading YAML -----------------------------------------------------------------------------------
 
 
-MAX_DEPTH = 50
-MAX_VALUES = 100_000
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-4 as a number, and refuses what is an accident or an attack.
-
-    That is: a key that stands twice; an alias inside what it names; deep nesting; and aliases of aliases
-    that unfold to more values than a config could need.
-    """
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self._around: list[str | None] = []  # the anchors of the nodes around the one that is read
-        self._values = 0  # read so far, with every alias counted as what it stands for
-        self._values_below: dict[str, int] = {}  # each anchor
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        anchor: str | None = getattr(event, "anchor", None)
-        is_alias = isinstance(event, yaml.AliasEvent)
-        if is_alias and anchor in self._around:
-            raise _refused(f"*{anchor} stands inside &{anchor}", event.start_mark)
-        if len(self._around) >= MAX_DEPTH:
-            raise _refused(f"it is nested deeper than {MAX_DEPTH} levels", event.start_mark)
-        before = self._values
-        self._values += self._values_below.get(str(anchor), 1) if is_alias else 1
-        if self._values > MAX_VALUES:
-            raise _refused(f"it holds more than {MAX_VALUES:,} values", event.start_mark)
-        self._around.append(None if is_alias else anchor)
-        node = super().compose_node(parent, index)
-        self._around.pop()
-        if anchor is not None and not is_alias:
-            self._values_below[anchor] = self._values - before
-        return node
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
-                    raise _refused(f"the key {key.value} stands twice", key.start_mark)
-                seen.add((key.tag, key.value))
-        return node
-
-
-def _refused(problem: str, mark: Any) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
-
-
-def _register_floats() -> None:
-    # YAML 1.1 wants 1.0e-4; people write 1e-4, and mean a number.
-    number = re.compile(
-        r"^[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+"
-        r"|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    )
-    _Loader.yaml_implicit_resolvers = {
-        first: [(tag, regexp) for tag, regexp in pairs if tag != "tag:yaml.org,2002:float"]
-        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    _Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
-
-
-_register_floats()
-
-
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper that puts text in quotes where _Loader would read a number: 1e5."""
+    """SafeDumper that puts text in quotes where any reader would take a number: 1e5, 010, 1:30."""
 
-    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+    yaml_implicit_resolvers = {  # noqa: RUF012 - a table of PyYAML's class
+        first: [*pairs, *yaml.SafeDumper.yaml_implicit_resolvers.get(first, [])]
+        for first, pairs in Loader.yaml_implicit_resolvers.items()
+    }
 
 
 def _dumped(value: object, **options: Any) -> str:
@@ -573,14 +510,9 @@ def _dumped(value: object, **options: Any) -> str:
 def parse_yaml(text: str, where: str) -> Any:
     """The value of a YAML text, by the safe loader. Raises ConfigError with file and line."""
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{where}{line}: this is not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{where}: this is not valid YAML: {reason}") from None
+        return load(text, where)
+    except InputError as error:
+        raise ConfigError(str(error)) from None
 
 
 @dataclass
@@ -620,7 +552,7 @@ class Source:
 
 def _line_of(text: str, path: tuple[str | int, ...]) -> int | None:
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        node = yaml.compose(text, Loader=Loader)
     except yaml.YAMLError:
         return None
     line: int | None = None

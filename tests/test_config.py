@@ -473,6 +473,9 @@ def test_a_long_value_is_cut_short() -> None:
         ("a: " + "{a: " * 400 + "1" + "}" * 400 + "\n", "it is nested deeper than 50 levels"),
         ("a: 2020-13-45\n", "month must be in 1..12"),
         ("a: \0\n", "this is not valid YAML"),
+        ('a: !!int ""\n', "this is not valid YAML"),
+        ("a: !!bool 3\n", "this is not valid YAML"),
+        ("a: !!timestamp 3\n", "this is not valid YAML"),
     ],
     ids=lambda v: v[:30],
 )
@@ -481,6 +484,15 @@ def test_yaml_that_is_refused(text: str, said: str) -> None:
         parse_yaml(text, "c.yaml")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_no_number_is_read_that_nobody_wrote() -> None:
+    """YAML 1.1 reads 1:30 as 90 and 010 as 8; a key that wants a number refuses both as text."""
+    text = "a: [1:30, 010, -08, 1:30.5]\nb: [10, -3, 0, 0x10, 1_000, 1e-4, .5, 0.25]\n"
+    values = parse_yaml(text, "")
+    assert values == {"a": ["1:30", "010", "-08", "1:30.5"], "b": [10, -3, 0, 16, 1000, 1e-4, 0.5, 0.25]}
+    written = to_yaml(load(TEXT + 'name: "010"\n'))
+    assert yaml.safe_load(written)["name"] == parse_yaml(written, "")["name"] == "010"
 
 
 def test_aliases_that_unfold_without_end() -> None:
