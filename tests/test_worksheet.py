@@ -1,4 +1,4 @@
-"""The worksheet: the lecture's examples, checks, kinks, inputs, faults, the picture and the LaTeX."""
+"""The worksheet: the lecture's examples, checks, kinks, faults, the picture and the LaTeX."""
 
 import math
 import shutil
@@ -21,7 +21,6 @@ from nnlab.worksheet import Worksheet, build
 from nnlab.worksheet.checks import check
 from nnlab.worksheet.examples import EXAMPLES, scores_rows, stability_rows
 from nnlab.worksheet.fuse import with_sigmoids
-from nnlab.worksheet.inputs import MAX_ENTRIES, check_variables, read_values
 from nnlab.worksheet.latex import latex
 from nnlab.worksheet.layout import MAX_NODES, layout
 from nnlab.worksheet.sentences import local, rule
@@ -90,7 +89,7 @@ def test_scores_have_the_gradient_p_minus_y() -> None:
     assert scores.grad is not None
     assert np.allclose(rows["gradient in s, from the graph"], scores.grad.numpy(), rtol=1e-12, atol=1e-15)
     assert np.allclose(rows["p − y"], scores.grad.numpy(), rtol=1e-12, atol=1e-15)
-    assert float(rows["loss −log p_y"]) == pytest.approx(float(loss.detach()), rel=1e-12)
+    assert float(rows["loss −Σ y log p"]) == pytest.approx(float(loss.detach()), rel=1e-12)
     assert sheet_of_example("scores").value == pytest.approx(float(loss.detach()), rel=1e-12)
 
 
@@ -103,6 +102,22 @@ def test_logsumexp_is_stable_where_the_naive_form_overflows() -> None:
     assert np.all(np.isnan(slope))
     scores = EXAMPLES["logsumexp"].at["s"]
     assert float(stable) == pytest.approx(1001 + math.log(np.exp(scores - 1001).sum()), rel=1e-15)
+
+
+def test_an_example_at_other_values_is_told_with_those() -> None:
+    """The rows are those of torch's cross-entropy with soft targets, for what was given and what was not."""
+    pixels, targets = np.array([1.0, -2.0, 0.5, 3.0]), np.array([0.1, 0.2, 0.7])
+    example = EXAMPLES["scores"].with_values({"x": pixels, "y": targets})
+    rows = dict(scores_rows(example))
+    scores = torch.tensor(example.at["W"] @ pixels + example.at["b"], requires_grad=True)
+    loss = torch.nn.functional.cross_entropy(scores[None], torch.tensor(targets)[None])
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert scores.grad is not None
+    assert np.allclose(rows["scores s = W x + b"], scores.detach().numpy(), rtol=1e-15)
+    assert np.allclose(rows["gradient in s, from the graph"], scores.grad.numpy(), rtol=1e-12)
+    assert float(rows["loss −Σ y log p"]) == pytest.approx(float(loss.detach()), rel=1e-12)
+    far = EXAMPLES["scores"].with_values({"b": np.array([0.0, 1000.0, 0.0])})
+    assert float(dict(scores_rows(far))["loss −Σ y log p"]) > 990
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -243,86 +258,6 @@ def test_of_large_arrays_some_entries_of_each_variable_are_checked() -> None:
     counts = [len(variable.differences) for variable in found.variables]
     assert min(counts) >= 1
     assert sum(counts) < 60_300
-
-
-# --- inputs ---
-
-
-def test_values_are_read_from_text_yaml_and_npz(tmp_path: Path) -> None:
-    yaml_file, npz = tmp_path / "values.yaml", tmp_path / "more.npz"
-    yaml_file.write_text("x: [1, 2.5, 1e-3]\nW: [[1, 2], [3, 4]]\n")
-    np.savez(npz, s=np.float32(2.0), n=np.array([1, 2]))
-    found = read_values(["a=-2,b=1/3,c=[1,-2],M=[[1,2],[3,4]]", str(yaml_file), str(npz)])
-    assert float(found["b"]) == 1 / 3
-    assert found["c"].tolist() == [1.0, -2.0]
-    assert found["M"].shape == found["W"].shape == (2, 2)
-    assert found["x"].tolist() == [1.0, 2.5, 1e-3]
-    assert float(found["s"]) == 2.0
-    assert found["n"].dtype == np.float64
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        (["x"], "must be such as"),
-        (["x="], "must be a name, ="),
-        (["x=1,x=2"], "gives x twice"),
-        (["x=1", "x=2"], "gives x twice"),
-        (["x=foo"], "unknown name foo"),
-        (["x=[1,[2]]"], "x"),
-        (["x=[1,2"], "never closed"),
-        (["x=1]"], "closes no bracket"),
-        (["x=nan"], "finite"),
-        (["x=inf"], "finite"),
-        (["x=[[[1]]]"], "(1, 1, 1)"),
-        (["x=[]"], "x"),
-        (["1x=2"], "cannot be the name"),
-        (["__class__=2"], "cannot be the name"),
-        (["missing.yaml"], "cannot be read"),
-    ],
-)
-def test_values_that_cannot_be_read_are_refused(given: list[str], words: str) -> None:
-    with pytest.raises(InputError) as caught:
-        read_values(given)
-    assert words in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("a.yaml", "- 1\n- 2\n", "names with their values"),
-        ("a.yaml", "x: !!python/object/apply:os.getcwd []\n", "is not a YAML file of numbers"),
-        ("a.yaml", "x: [1, a]\n", "x"),
-        ("a.yaml", "x: {y: 1}\n", "x"),
-        ("a.yaml", "x: [1, 2\n", "is not a YAML file"),
-        ("a.yaml", "\x00\x01", "is not a YAML file"),
-        ("a.npz", "no zip", "is not a NPZ file"),
-    ],
-)
-def test_files_that_hold_no_numbers_are_refused(tmp_path: Path, name: str, content: str, words: str) -> None:
-    path = tmp_path / name
-    path.write_text(content)
-    with pytest.raises(InputError) as caught:
-        read_values([str(path)])
-    assert words in str(caught.value)
-
-
-def test_pickled_and_huge_arrays_are_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "object.npz", x=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(InputError, match="object"):
-        read_values([str(tmp_path / "object.npz")])
-    np.savez_compressed(tmp_path / "large.npz", x=np.zeros(MAX_ENTRIES + 1))
-    with pytest.raises(InputError, match=r"\(1000001,\)"):
-        read_values([str(tmp_path / "large.npz")])
-
-
-def test_names_are_held_against_values() -> None:
-    check_variables("x*y + pi + sum(x)", ["x", "y"])
-    with pytest.raises(InputError, match=r"x1 has no value \(did you mean x0\?\)"):
-        check_variables("x0*x1", ["x0"])
-    with pytest.raises(InputError, match="gives z, which the expression does not have; its variables: x"):
-        check_variables("x", ["x", "z"])
-    check_variables("e + x", ["e", "x"])  # a value of the user's own goes before the constant
 
 
 # --- faults ---

@@ -25,20 +25,18 @@ def expression(
 ) -> None:  # fmt: skip
     """Builds, checks, shows and writes the worksheet of an expression; `files` go by their flags."""
     from nnlab.cli import terminal
-    from nnlab.graph import parse
     from nnlab.record import plain
     from nnlab.worksheet import build
     from nnlab.worksheet.checks import check
     from nnlab.worksheet.examples import find_example
     from nnlab.worksheet.fuse import with_sigmoids
-    from nnlab.worksheet.inputs import check_variables, read_values
+    from nnlab.worksheet.inputs import graph_at, read_values
 
     _refuse_existing(files)
     worked = None if example is None else find_example(example)
     text = worked.expression if worked is not None else (text or "").strip()
     values = read_values(at) if at or worked is None else dict(worked.at)
-    check_variables(text, list(values))
-    graph = parse(text, tuple(values), tensors=True)
+    graph = graph_at(text, list(values))
     sheet = build(with_sigmoids(graph) if fuse else graph, values)
     checks = check(sheet)
     _write(sheet, files, digits)

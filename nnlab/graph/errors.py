@@ -12,12 +12,14 @@ class ExpressionError(InputError):
     """An expression that cannot be read. The message ends with the expression and a caret under the fault.
 
     Attributes:
+        reason: what is wrong, without the expression.
         text: the whole expression.
         position: the index of the character at fault; len(text) where something is missing at the end.
     """
 
     def __init__(self, reason: str, text: str, position: int) -> None:
         super().__init__(f"{reason}\n{pointed(text, position)}")
+        self.reason = reason
         self.text = text
         self.position = position
 

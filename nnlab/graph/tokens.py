@@ -14,9 +14,10 @@ MAX_DIGITS = 1_000
 
 Kind = Literal["number", "name", "sign", "end"]
 
+_NAME = "[A-Za-z][A-Za-z0-9_]*"
 _PATTERN = re.compile(
     r"(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
-    r"|(?P<name>[A-Za-z][A-Za-z0-9_]*)"
+    rf"|(?P<name>{_NAME})"
     r"|(?P<sign>\*\*|<=|>=|[-+*/^(),<>@])"
     r"|(?P<space>[ \t\r\n]+)"
 )
@@ -35,6 +36,11 @@ class Token:
     text: str
     start: int
     end: int
+
+
+def is_name(text: str) -> bool:
+    """Whether a variable can be called so."""
+    return re.fullmatch(_NAME, text) is not None
 
 
 def tokenize(text: str, *, matrices: bool = False) -> list[Token]:
@@ -64,6 +70,8 @@ def tokenize(text: str, *, matrices: bool = False) -> list[Token]:
 def _refusal(character: str, matrices: bool) -> str:
     shown = repr(character) if character.isascii() else f"{character!r} (U+{ord(character):04X})"
     allowed = f"Allowed: numbers, names, + - * / ^ ** {'@ ' * matrices}( ) , < <= > >="
+    if matrices and character in "[]":
+        return f"{shown} cannot be in an expression: a vector or matrix is a variable, taken as a whole"
     if character in _LOOKALIKES:
         return f"{shown} cannot be in an expression: write {_LOOKALIKES[character]}. {allowed}"
     return f"{shown} cannot be in an expression. {allowed}"

@@ -1,7 +1,7 @@
 """Worked examples of the lecture, with the numbers of its slides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,10 @@ class Example:
     sentence: str
     expression: str
     at: Mapping[str, Array]
+
+    def with_values(self, at: Mapping[str, Array]) -> "Example":
+        """The example at other values; a variable that is left out keeps its own."""
+        return replace(self, at={**self.at, **at})
 
 
 def _example(name: str, sentence: str, expression: str, at: Mapping[str, ArrayLike]) -> Example:
@@ -82,12 +86,13 @@ def scores_rows(example: Example) -> list[tuple[str, Array]]:
     scores = at["W"] @ at["x"] + at["b"]
     sheet = build(parse(example.expression, tuple(at), tensors=True), at)
     arrived = next(line.gradient for line in sheet.lines if line.operation.endswith("+ b"))
-    powers = np.exp(scores - scores.max())
-    probabilities = powers / powers.sum()
+    logarithms = scores - scores.max()
+    logarithms = logarithms - np.log(np.exp(logarithms).sum())
+    probabilities = np.exp(logarithms)
     return [
         ("scores s = W x + b", scores),
         ("probabilities p = softmax(s)", probabilities),
-        ("loss −log p_y", np.asarray(-np.log(probabilities[int(np.argmax(at["y"]))]))),
+        ("loss −Σ y log p", np.asarray(-np.sum(at["y"] * logarithms))),
         ("gradient in s, from the graph", np.asarray(arrived)),
         ("p − y", probabilities - at["y"]),
     ]

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.errors import InputError
-from nnlab.graph import Graph
-from nnlab.graph.errors import pointed
+from nnlab.graph import ExpressionError, Graph
 from nnlab.graph.nodes import Node
 from nnlab.graph.passes import Backward
 
@@ -15,16 +13,16 @@ Array = NDArray[np.float64]
 
 
 def check_finite(graph: Graph, values: Sequence[Array]) -> None:
-    """Raises InputError for the first operation that the result needs and whose value is not finite."""
+    """Raises ExpressionError for the first operation that the result needs and whose value is not finite."""
     for index in _needed(graph, values):
         if not np.all(np.isfinite(values[index])):
             node = graph.nodes[index]
             reason = _reason(node, [np.asarray(values[i]) for i in node.arguments], np.asarray(values[index]))
-            raise InputError(f"{reason}\n{pointed(graph.text, node.span[0])}")
+            raise ExpressionError(reason, graph.text, node.span[0])
 
 
 def check_gradients(graph: Graph, values: Sequence[Array], backward: Backward) -> None:
-    """Raises InputError for the first operation, from the result on, that passes on what is not finite."""
+    """Raises ExpressionError for the first operation, from the result on, that passes on no finite slope."""
     for index in reversed(range(len(graph.nodes))):
         node = graph.nodes[index]
         for argument, share in zip(node.arguments, backward.passed[index], strict=False):
@@ -33,7 +31,7 @@ def check_gradients(graph: Graph, values: Sequence[Array], backward: Backward) -
                 reason = (
                     f"the slope of {_called(node)} at {where:.6g} is not finite: there is no gradient here"
                 )
-                raise InputError(f"{reason}\n{pointed(graph.text, node.span[0])}")
+                raise ExpressionError(reason, graph.text, node.span[0])
 
 
 def _needed(graph: Graph, values: Sequence[Array]) -> list[int]:
