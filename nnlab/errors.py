@@ -1,4 +1,4 @@
-"""The two ways in which nnlab stops: the input was wrong, or the experiment failed.
+"""The ways in which nnlab stops: the input was wrong, the experiment failed, or its result is not right.
 
 Every message says what is wrong, where, and what to do about it. The command line prints it alone,
 without a traceback, and ends with `exit_code`.
@@ -34,6 +34,10 @@ class RunFolderError(InputError):
 
 class ExperimentError(NnlabError):
     """The experiment itself failed, for instance since the disk filled."""
+
+
+class CheckFailed(NnlabError):
+    """A result does not hold against what it was checked with. Raised after it was shown."""
 
 
 class Diverged(ExperimentError):

@@ -1,21 +1,29 @@
 """`nnlab backprop` as a user meets it: tables, steps, JSON, files, networks, and every refusal."""
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
+from nnlab.cli.worksheet import Pager
+from nnlab.config import shipped_configs
 from nnlab.errors import InputError
+from nnlab.graph.operations import OPERATIONS
 from nnlab.graph.tokens import MAX_LENGTH
 from nnlab.models import CNN, MLP, SpeedCNN
 from nnlab.worksheet.network import network_sheet
-from tests.command_line import Result, nnlab
+from tests.command_line import Result, files_no_longer_than, nnlab
 
 NEURON = ("1/(1+exp(-(w0*x0 + w1*x1 + w2)))", "--at", "w0=2,x0=-1,w1=-3,x1=-2,w2=-3")
 SUM = ("(x + y) * z", "--at", "x=-2,y=5,z=-4")
+LONG = "a" * 5000
+"""Longer than any name of a file may be."""
 
 
 def flat(result: Result) -> str:
@@ -63,6 +71,21 @@ def test_steps_go_from_the_result_to_the_variables() -> None:
     assert places == sorted(places)
 
 
+def test_steps_wait_for_enter_until_the_input_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Keyboard(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = io.StringIO()
+    monkeypatch.setattr("sys.stdin", Keyboard("\n"))
+    pager = Pager(Console(file=screen, force_terminal=True, color_system=None))
+    for number in range(3):
+        pager.say(f"step {number}")
+        pager.wait("Enter ")
+    assert screen.getvalue().count("Enter") == 2
+    assert "step 2" in screen.getvalue()
+
+
 def test_kinks_and_one_sided_slopes_are_said() -> None:
     text = nnlab("backprop", "abs(x) + relu(y)", "--at", "x=0,y=0").out
     assert "kink: abs has a kink at x = 0: slope −1 to the left, 1 to the right; 0 is used" in text
@@ -75,8 +98,15 @@ def test_worked_examples() -> None:
     assert scores.count("[−0.9994, 0.9991, 0.000295]") >= 4
     stable = flat(nnlab("backprop", "--example", "logsumexp"))
     assert "1 │ 1001 │ inf │ [nan, nan, nan]" in stable
-    own = nnlab("backprop", "--example", "sum", "--at", "x=1,y=2,z=3")
-    assert "f = 9" in own.out
+
+
+def test_a_worked_example_at_other_values_is_told_with_those() -> None:
+    assert "f = 9" in nnlab("backprop", "--example", "sum", "--at", "x=1,y=2,z=3").out
+    assert "f = -8".replace("-", "−") in nnlab("backprop", "--example", "sum", "--at", "x=-3").out
+    scores = nnlab("backprop", "--example", "scores", "--at", "y=[0,1,0]").out
+    assert scores.count("[0.000595, −0.0008901, 0.000295]") >= 4
+    stable = flat(nnlab("backprop", "--example", "logsumexp", "--at", "s=[0,2],y=[1,0]"))
+    assert "1 │ 2.127 │ 2.127 │ [0.1192, 0.8808]" in stable
 
 
 def test_values_from_files_and_an_expression_that_begins_with_a_minus(tmp_path: Path) -> None:
@@ -117,6 +147,65 @@ def test_files_are_written_once(tmp_path: Path) -> None:
     assert "there is no folder" in missing.err
 
 
+@pytest.mark.parametrize("second", ["a.png", "./a.png", "sub/../a.png"])
+def test_one_file_under_two_flags_is_refused(
+    second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sub").mkdir()
+    result = nnlab("backprop", *SUM, "--png", "a.png", "--svg", second)
+    assert result.code == 2
+    assert "--png and --svg give the same file" in result.err
+    assert not Path("a.png").exists()
+
+
+def test_files_are_all_written_or_none(tmp_path: Path) -> None:
+    long = tmp_path / f"{'a' * 300}.tex"
+    result = nnlab("backprop", *SUM, "--png", tmp_path / "a.png", "--latex", long)
+    assert result.code == 2
+    assert "--latex" in result.err
+    assert "cannot be written: File name too long" in result.err
+    with files_no_longer_than(10_000):
+        result = nnlab("backprop", *SUM, "--latex", tmp_path / "a.tex", "--svg", tmp_path / "a.svg")
+    assert result.code == 2
+    assert "a.svg: cannot be written: File too large" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_to_nowhere_is_there_already(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to(tmp_path / "b.png")
+    result = nnlab("backprop", *SUM, "--png", tmp_path / "a.png")
+    assert result.code == 2
+    assert "is there already" in result.err
+
+
+# --- a check that fails ---
+
+
+def test_gradients_that_disagree_end_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The product rule with its factors exchanged."""
+    multiply = OPERATIONS["multiply"]
+    wrong = replace(multiply, partials=multiply.partials[::-1])
+    with monkeypatch.context() as patched:
+        patched.setitem(OPERATIONS, "multiply", wrong)  # type: ignore[misc]
+        shown, as_json = nnlab("backprop", *SUM), nnlab("backprop", *SUM, "--json")
+    assert shown.code == as_json.code == 1
+    assert "DISAGREE" in shown.out
+    assert json.loads(as_json.out)["checks"]["agree"] is False
+    for result in (shown, as_json):
+        assert result.err.startswith("nnlab: the gradients above disagree")
+    assert nnlab("backprop", *SUM).code == 0
+
+
+def test_a_network_whose_gradients_disagree_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnlab.worksheet.network.TOLERANCE", -1.0)
+    for flags in ((), ("--json",)):
+        result = nnlab("backprop", "--config", "xor", *flags)
+        assert result.code == 1
+        assert result.err == "nnlab: the gradients above disagree with those of torch.autograd\n"
+        assert result.out
+
+
 # --- refusals ---
 
 
@@ -140,12 +229,26 @@ def test_files_are_written_once(tmp_path: Path) -> None:
         (("x", "--example", "sum"), "give one of EXPRESSION"),
         (("--example", "sun"), "did you mean sum?"),
         (("x", "--set", "a=b", "--at", "x=1"), "--set goes with --config"),
+        (("x + 1", "--at", "x=1", "--row", "0"), "--row goes with --config or --model"),
+        (("--example", "sum", "--row", "1"), "--row goes with --config or --model"),
+        (("--example", "sum", "--json", "--steps"), "--steps is for reading; --json has every step"),
+        (("--example", "sum", "--json", "--digits", "4"), "--digits is for reading; --json has every digit"),
+        (("--config", "xor", "--json", "--steps"), "--steps is for reading"),
+        (("--config", "xor", "--fuse"), "--fuse is for an expression"),
+        (("--config", "xor", "--at", ""), "--at is for an expression"),
+        (("--example", "sum", "--at", "q=1"), "gives q, which the expression does not have"),
+        (("--example", "sum", "--set", "a=b"), "--set goes with --config"),
         (("--config", "xor", "--at", "x=1"), "--at is for an expression"),
         (("--config", "xor", "--png", "a.png"), "--png is for an expression"),
         (("--config", "xor", "--row", "100000"), "the rows 0 to"),
         (("--config", "approx"), "trains no single network"),
         (("--config", "xorr"), "xorr"),
         (("--model", "no-such-run"), "no-such-run"),
+        (("--config", LONG), "no file and no shipped config of that name"),
+        (("--model", LONG), "no such folder"),
+        (("x", "--at", LONG), "must be such as x=-2"),
+        (("x", "--at", "x=1", "--png", LONG), "cannot be written: File name too long"),
+        (("x", "--at", "x=1", "--png", LONG + "/a"), "there is no folder"),
     ],
 )
 def test_bad_input_ends_with_2_and_one_message(arguments: tuple[str, ...], words: str) -> None:
@@ -155,6 +258,14 @@ def test_bad_input_ends_with_2_and_one_message(arguments: tuple[str, ...], words
     assert result.err.startswith("nnlab: ")
     assert "Traceback" not in result.err
     assert result.out == ""
+
+
+def test_configs_that_have_no_network_are_told_which_have_one() -> None:
+    result = nnlab("backprop", "--config", "approx")
+    names = result.err.rpartition(": ")[2].split()
+    named = [name.rstrip(",") for name in names]
+    assert {"mlp2_digits", "xor", "regression_1d"} <= set(named) <= set(shipped_configs())
+    assert "ntk" not in named
 
 
 def test_an_expression_beyond_the_limit_is_refused() -> None:

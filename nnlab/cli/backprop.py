@@ -33,8 +33,9 @@ def backprop(
         Path | None, typer.Option(metavar="RUN", help="The trained network of a run, on one example.")
     ] = None,
     row: Annotated[
-        int, typer.Option("--row", min=0, help="With --config or --model: which test example.")
-    ] = 0,
+        int | None,
+        typer.Option("--row", min=0, help="With --config or --model: which test example.", show_default="0"),
+    ] = None,
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="With --config: override a value.")
     ] = None,
@@ -53,7 +54,9 @@ def backprop(
     latex: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the worksheet into a new LaTeX file.")
     ] = None,
-    digits: Annotated[int, typer.Option(min=1, max=17, help="Significant digits shown.")] = 4,
+    digits: Annotated[
+        int | None, typer.Option(min=1, max=17, help="Significant digits shown.", show_default="4")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")] = False,
 ) -> None:
     """Backpropagate through an expression or a network: every node, every gradient, checked twice.
@@ -70,16 +73,29 @@ def backprop(
             f"give one of EXPRESSION, --example, --config and --model, not {' and '.join(given) or 'none'}: "
             'nnlab backprop "(x + y) * z" --at x=-2,y=5,z=-4'
         )
-    if sets and config is None:
-        raise InputError("--set goes with --config")
     wanted = {"--png": png, "--svg": svg, "--latex": latex}
     files = {flag: path for flag, path in wanted.items() if path is not None}
-    if config is not None or model is not None:
-        for flag, value in {"--at": at, "--fuse": fuse, **files}.items():
-            if value:
-                raise InputError(f"{flag} is for an expression, not for a network")
-        network_worksheet.network(config, model, sets or [], row, steps=steps, digits=digits, as_json=as_json)
-        return
-    worksheet.expression(
-        expression, at or [], example, fuse=fuse, steps=steps, files=files, digits=digits, as_json=as_json
-    )
+    of_network = config is not None or model is not None
+    not_for_network = {"--at": at is not None, "--fuse": fuse, **dict.fromkeys(files, True)}
+    misplaced = {
+        "--set goes with --config": sets is not None and config is None,
+        "--row goes with --config or --model": row is not None and not of_network,
+        "--steps is for reading; --json has every step": steps and as_json,
+        "--digits is for reading; --json has every digit": digits is not None and as_json and latex is None,
+        **{
+            f"{flag} is for an expression, not for a network": given and of_network
+            for flag, given in not_for_network.items()
+        },
+    }
+    for reason, holds in misplaced.items():
+        if holds:
+            raise InputError(reason)
+    shown = 4 if digits is None else digits
+    if of_network:
+        network_worksheet.network(
+            config, model, sets or [], row or 0, steps=steps, digits=shown, as_json=as_json
+        )
+    else:
+        worksheet.expression(
+            expression, at or [], example, fuse=fuse, steps=steps, files=files, digits=shown, as_json=as_json
+        )

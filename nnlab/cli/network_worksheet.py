@@ -18,8 +18,9 @@ def network(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Builds, checks and shows the worksheet of a network."""
-    from nnlab.cli import terminal, worksheet
+    from nnlab.cli import terminal
     from nnlab.cli.run import checked_config
+    from nnlab.errors import CheckFailed
     from nnlab.experiments.network_worksheet import of_config, of_run
     from nnlab.experiments.session import Session
 
@@ -31,7 +32,16 @@ def network(
         sentence, sheet = of_run(run, row, session)
     if as_json:
         print(json.dumps(_as_json(sentence, sheet), ensure_ascii=False, allow_nan=False))
-        return
+    else:
+        _show(sentence, sheet, steps=steps, digits=digits)
+    if not sheet.agrees:
+        raise CheckFailed("the gradients above disagree with those of torch.autograd")
+
+
+def _show(sentence: str, sheet: "NetworkSheet", *, steps: bool, digits: int) -> None:
+    """The worksheet, for a reader."""
+    from nnlab.cli import terminal, worksheet
+
     console = terminal.out()
     console.print(sentence, markup=False)
     if steps:
@@ -105,7 +115,7 @@ def _verdict(sheet: "NetworkSheet") -> str:
     from nnlab.worksheet.network import TOLERANCE
     from nnlab.worksheet.numbers import number
 
-    word = "agree with" if sheet.error <= TOLERANCE else "DISAGREE with"
+    word = "agree with" if sheet.agrees else "DISAGREE with"
     return (
         f"all gradients {word} torch.autograd in float64: largest relative difference "
         f"{number(sheet.error, 2)} (allowed {number(TOLERANCE, 2)}); of the loss alone, without a penalty on "

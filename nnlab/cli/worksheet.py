@@ -1,8 +1,10 @@
 """What `nnlab backprop` shows: tables, one step after the other, JSON, and the files that it writes."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ def expression(
     files: Mapping[str, Path], digits: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Builds, checks, shows and writes the worksheet of an expression; `files` go by their flags."""
-    from nnlab.cli import terminal
+    from nnlab.errors import CheckFailed
     from nnlab.record import plain
     from nnlab.worksheet import build
     from nnlab.worksheet.checks import check
@@ -32,17 +34,31 @@ def expression(
     from nnlab.worksheet.fuse import with_sigmoids
     from nnlab.worksheet.inputs import graph_at, read_values
 
-    _refuse_existing(files)
-    worked = None if example is None else find_example(example)
-    text = worked.expression if worked is not None else (text or "").strip()
-    values = read_values(at) if at or worked is None else dict(worked.at)
-    graph = graph_at(text, list(values))
+    _check_places(files)
+    values = read_values(at)
+    worked = None if example is None else find_example(example).with_values(values)
+    if worked is not None:
+        text, values = worked.expression, dict(worked.at)
+    graph = graph_at((text or "").strip(), list(values))
     sheet = build(with_sigmoids(graph) if fuse else graph, values)
     checks = check(sheet)
     _write(sheet, files, digits)
     if as_json:
         print(json.dumps(plain(_as_json(sheet, checks)), ensure_ascii=False, allow_nan=False))
-        return
+    else:
+        _show(sheet, checks, worked, steps=steps, digits=digits)
+        for path in files.values():
+            print(f"wrote {path}", file=sys.stderr)
+    if not checks.agree:
+        raise CheckFailed("the gradients above disagree with those of torch.autograd or central differences")
+
+
+def _show(
+    sheet: "Worksheet", checks: "Checks", worked: "Example | None", *, steps: bool, digits: int
+) -> None:
+    """Everything but the files, for a reader."""
+    from nnlab.cli import terminal
+
     console = terminal.out()
     if worked is not None:
         console.print(worked.sentence, markup=False)
@@ -54,8 +70,6 @@ def expression(
     _notes(console, sheet, checks, digits)
     if worked is not None:
         _example_table(console, worked, digits)
-    for path in files.values():
-        print(f"wrote {path}", file=sys.stderr)
 
 
 # --- tables ---
@@ -193,7 +207,10 @@ class Pager:
 
     def wait(self, prompt: str) -> None:
         if self._waits:
-            self._console.input(prompt, markup=False)
+            try:
+                self._console.input(prompt, markup=False)
+            except EOFError:  # Ctrl-D: the rest at once
+                self._waits = False
 
 
 def _go_through(pager: Pager, sheet: "Worksheet", digits: int) -> None:
@@ -228,17 +245,23 @@ def _go_through(pager: Pager, sheet: "Worksheet", digits: int) -> None:
 # --- files and JSON ---
 
 
-def _refuse_existing(files: Mapping[str, Path]) -> None:
+def _check_places(files: Mapping[str, Path]) -> None:
+    """Refuses files that are there already, that have no folder, or that are one under two flags."""
     from nnlab.errors import InputError
 
+    flags: dict[str, str] = {}
     for flag, path in files.items():
-        if path.exists():
+        if os.path.lexists(path):  # unlike Path.exists, it takes a name that is too long
             raise InputError(f"{flag} {path}: is there already; give another name, or remove it first")
-        if not path.parent.is_dir():
+        if not os.path.isdir(path.parent):
             raise InputError(f"{flag} {path}: there is no folder {path.parent}")
+        first = flags.setdefault(os.path.realpath(path), flag)
+        if first != flag:
+            raise InputError(f"{first} and {flag} give the same file {path}; give each its own")
 
 
 def _write(sheet: "Worksheet", files: Mapping[str, Path], digits: int) -> None:
+    """All files or none."""
     from nnlab.errors import InputError
     from nnlab.figures.save import render
 
@@ -256,12 +279,15 @@ def _write(sheet: "Worksheet", files: Mapping[str, Path], digits: int) -> None:
         from nnlab.worksheet.latex import latex
 
         contents["--latex"] = latex(sheet, digits).encode()
-    for flag, content in contents.items():
-        try:
-            with files[flag].open("xb") as file:
-                file.write(content)
-        except OSError as error:
-            raise InputError(f"{flag} {files[flag]}: cannot be written: {error.strerror}") from None
+    with ExitStack() as undo:
+        for flag, content in contents.items():
+            try:
+                with files[flag].open("xb") as file:
+                    undo.callback(files[flag].unlink)
+                    file.write(content)
+            except OSError as error:
+                raise InputError(f"{flag} {files[flag]}: cannot be written: {error.strerror}") from None
+        undo.pop_all()
 
 
 def _as_json(sheet: "Worksheet", checks: "Checks") -> dict[str, Any]:

@@ -78,6 +78,11 @@ class NetworkSheet:
     input_formula: str
     error: float
 
+    @property
+    def agrees(self) -> bool:
+        """Whether all gradients are those of torch.autograd, to TOLERANCE."""
+        return self.error <= TOLERANCE
+
 
 TOLERANCE = 1e-10
 """Up to here our gradients and autograd's, both in float64, count as the same."""
