@@ -594,9 +594,9 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     if folder.name == "summary.json":
         folder = folder.parent
     file = folder / "summary.json"
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike Path.is_dir, it takes a name that is too long
         raise RunFolderError(f"{path}: no such folder; `nnlab runs list` shows the runs")
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise RunFolderError(f"{path}: is not a run folder: it has no summary.json")
     try:
         summary = json.loads(file.read_text("utf-8"))

@@ -7,10 +7,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from nnlab.config import Experiment, SquaredErrorLoss, TrainingExperiment
+from nnlab.config import Experiment, SquaredErrorLoss, TrainingExperiment, read_source, shipped_configs
 from nnlab.data import DataSet
 from nnlab.errors import InputError
-from nnlab.experiments import finished_run
+from nnlab.experiments import CONFIG_CLASSES, finished_run
 from nnlab.experiments.session import Session
 from nnlab.experiments.training_run import build_parts, loss_of
 from nnlab.record import open_run
@@ -37,11 +37,17 @@ def of_config(config: Experiment, row: int, session: Session) -> tuple[str, Netw
     """
     if not isinstance(config, TrainingExperiment):
         raise InputError(
-            f"experiment: {config.experiment} trains no single network on a data set; nnlab backprop needs a "
-            "config such as mlp2_moons"
+            f"experiment: {config.experiment} trains no single network on a data set; of the "
+            f"shipped configs these do: {', '.join(_with_a_network())}"
         )
     parts = build_parts(config, session)
     return _sheet(config, parts.data, parts.model, parts.loss, row, "the network at its start")
+
+
+def _with_a_network() -> list[str]:
+    """The names of the shipped configs that train one network."""
+    experiments = {name: read_source(name).values["experiment"] for name in shipped_configs()}
+    return [name for name, one in experiments.items() if issubclass(CONFIG_CLASSES[one], TrainingExperiment)]
 
 
 def of_run(path: Path, row: int, session: Session) -> tuple[str, NetworkSheet]:
