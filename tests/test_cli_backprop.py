@@ -179,6 +179,14 @@ def test_a_link_to_nowhere_is_there_already(tmp_path: Path) -> None:
     assert "is there already" in result.err
 
 
+def test_only_the_expression_may_begin_with_a_minus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = nnlab("backprop", "--json", "--svg", "-a.svg", "-tanh(x)", "--at", "x=0")
+    assert json.loads(result.out)["gradients"] == {"x": -1}
+    assert [path.name for path in tmp_path.iterdir()] == ["-a.svg"]
+    assert "Usage" in nnlab("backprop", "-h").out
+
+
 # --- a check that fails ---
 
 

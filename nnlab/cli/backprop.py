@@ -1,6 +1,7 @@
 """`nnlab backprop`: an expression as a computational graph, its gradients spelled out and checked."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,14 @@ class ExpressionCommand(TyperCommand):
     """A command whose argument may begin with a minus sign: of its options all but -h have two."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, [f" {a}" if re.match("-[^-]", a) and a != "-h" else a for a in args])
+        takers = {
+            name for option in self.params if not getattr(option, "is_flag", True) for name in option.opts
+        }
+        spaced = [
+            f" {word}" if re.match("-[^-]", word) and word != "-h" and before not in takers else word
+            for before, word in pairwise(["", *args])
+        ]
+        return super().parse_args(ctx, spaced)
 
 
 def backprop(
@@ -34,7 +42,7 @@ def backprop(
     ] = None,
     row: Annotated[
         int | None,
-        typer.Option("--row", min=0, help="With --config or --model: which test example.", show_default="0"),
+        typer.Option("--row", min=0, help="With --config or --model: which test example, if not 0."),
     ] = None,
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="With --config: override a value.")
@@ -55,7 +63,7 @@ def backprop(
         Path | None, typer.Option(metavar="FILE", help="Write the worksheet into a new LaTeX file.")
     ] = None,
     digits: Annotated[
-        int | None, typer.Option(min=1, max=17, help="Significant digits shown.", show_default="4")
+        int | None, typer.Option(min=1, max=17, help="Significant digits shown, if not 4.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")] = False,
 ) -> None:
