@@ -388,6 +388,14 @@ def test_our_rules_give_autograds_gradients_for_every_kind_of_layer(name: str) -
     assert norms[0] == pytest.approx(norms[1], rel=1e-10)
 
 
+def test_that_maxout_passes_a_gradient_to_each_piece_stands_in_its_formula() -> None:
+    model = MLP(4, [5], 3, "maxout", pieces=3, generator=generator()).double()
+    inputs = torch.randn(1, 4, dtype=torch.float64, generator=generator())
+    sheet = network_sheet(model, inputs, lambda s: s.sum(), torch.ones_like, "1")
+    assert [step.gradient.numel() for step in sheet.steps] == [15, 5, 3]
+    assert sheet.steps[0].gradient_formula == "[(W2ᵀ δ2), each entry 3 times] ∘ maxout'(a1)"
+
+
 def test_a_network_that_is_any_computation_is_not_taken_apart() -> None:
     with pytest.raises(InputError, match="not taken apart"):
         network_sheet(nn.Linear(2, 2).double(), torch.zeros(1, 2), torch.sum, lambda s: s, "")

@@ -154,7 +154,7 @@ def _backward(
                 max(_error(ours, other) for ours, other in compared),
             )
         )
-        inner = f"({formula})" if isinstance(rule, _Activation) and "ᵀ" in formula else symbol
+        inner = f"({formula})" if rule.letter == "h" and "ᵀ" in formula else symbol
         gradient = rule.pull(below, values[index + 1], gradient)
         formula = rule.pull_formula(inner, part.before)
     last = _error(gradient, theirs[0])
@@ -343,16 +343,14 @@ class _BatchNorm(_Rule):
 
 
 class _Activation(_Rule):
-    """φ(a); with maxout the entries that one unit reads stand next to each other."""
+    """φ(a)."""
 
     letter = "h"
 
     def __init__(self, module: nn.Module, k: int) -> None:
         super().__init__(module, k)
         self.name = module.name if isinstance(module, ActivationLayer) else type(module).__name__.lower()
-        self.derivative = (
-            module.derivative if isinstance(module, Maxout) else get_activation(self.name).derivative
-        )
+        self.derivative = get_activation(self.name).derivative
 
     def formula(self, x: str) -> str:
         return f"{self.name}({x})"
@@ -361,8 +359,23 @@ class _Activation(_Rule):
         return f"{arrived} ∘ {self.name}'({x})"
 
     def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
-        pieces = below.shape[1] // value.shape[1]
-        return arrived.repeat_interleave(pieces, 1) * self.derivative(below)
+        return arrived * self.derivative(below)
+
+
+class _Maxout(_Rule):
+    """The largest of the k entries that a unit reads, which stand next to each other."""
+
+    letter = "h"
+
+    def formula(self, x: str) -> str:
+        return f"maxout({x})"
+
+    def pull_formula(self, arrived: str, x: str) -> str:
+        return f"[{arrived}, each entry {self.module.pieces} times] ∘ maxout'({x})"
+
+    def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
+        passed: Tensor = arrived.repeat_interleave(self.module.pieces, 1) * self.module.derivative(below)
+        return passed
 
 
 class _Pool(_Rule):
@@ -415,7 +428,7 @@ _RULES: Mapping[type[nn.Module], type[_Rule]] = {
     nn.Conv2d: _Convolution,
     nn.BatchNorm2d: _BatchNorm,
     ActivationLayer: _Activation,
-    Maxout: _Activation,
+    Maxout: _Maxout,
     nn.GELU: _Activation,
     nn.MaxPool2d: _Pool,
     nn.AdaptiveMaxPool2d: _Pool,
