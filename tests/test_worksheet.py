@@ -1,9 +1,11 @@
 """The worksheet: the lecture's examples, checks, kinks, faults, the picture and the LaTeX."""
 
 import math
+import re
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
@@ -12,19 +14,21 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from matplotlib.patches import Circle
+from matplotlib.patches import Ellipse
 
 from nnlab.errors import InputError
 from nnlab.figures.graph import computational_graph
-from nnlab.graph import parse
+from nnlab.graph import evaluate, parse
 from nnlab.worksheet import Worksheet, build
 from nnlab.worksheet.checks import check
 from nnlab.worksheet.examples import EXAMPLES, scores_rows, stability_rows
 from nnlab.worksheet.fuse import with_sigmoids
-from nnlab.worksheet.latex import latex
+from nnlab.worksheet.latex import ENTRIES, latex
 from nnlab.worksheet.layout import MAX_NODES, layout
+from nnlab.worksheet.notation import tex_notation
 from nnlab.worksheet.sentences import local, rule
 from tests import figure_checks
+from tests import graph_reference as scalar_reference
 from tests import torch_reference as reference
 
 NEURON = EXAMPLES["neuron"]
@@ -146,7 +150,7 @@ def test_what_reaches_a_node_from_several_is_added_up() -> None:
         ("x/x", {"x": 4.0}, ["1/x = 0.25", "−f/x = −0.25"]),
         ("x^3", {"x": 2.0}, ["3 · x^2 = 12"]),
         ("x^2", {"x": 3.0}, ["2 · x = 6"]),
-        ("x^-1", {"x": 2.0}, ["(-1) · x^(-2) = −0.25"]),
+        ("x^-1", {"x": 2.0}, ["(−1) · x^(−2) = −0.25"]),
         ("x^y", {"x": 2.0, "y": 3.0}, ["y · x^(y − 1) = 12", "f · log x = 5.545"]),
         ("x^x", {"x": 2.0}, ["x · x^(x − 1) = 4", "f · log x = 2.773"]),
         ("exp(x)", {"x": 0.0}, ["f = 1"]),
@@ -158,6 +162,10 @@ def test_what_reaches_a_node_from_several_is_added_up() -> None:
         ("max(x, y)", {"x": 1.0, "y": 1.0}, ["0.5 (1 if x > y, ½ if equal, else 0)"] * 1),
         ("relu(x)", {"x": 2.0}, ["1 (1 if x > 0, else 0)"]),
         ("abs(x)", {"x": -2.0}, ["sign x = −1"]),
+        ("x^2.5", {"x": 1.0}, ["(5/2) · x^(3/2) = 2.5"]),
+        ("x^0.123", {"x": 1.0}, ["0.123 · x^(−0.877) = 0.123"]),
+        ("(-2)*x", {"x": 1.0}, ["−2"]),
+        ("x*(1 + 2)", {"x": 1.0}, ["q1 = 3"]),
     ],
 )
 def test_local_derivatives_stand_with_their_formulas(
@@ -188,6 +196,88 @@ def test_worksheets_of_made_expressions_hold_together(text: str, seed: int) -> N
             assert np.allclose(line.gradient, sum(shares), rtol=1e-12, atol=1e-12), text
     assume(max((float(np.abs(g).max()) for g in sheet.gradients.values()), default=0) < 1e4)
     assert check(sheet).agree, text
+
+
+def test_a_constant_that_is_computed_is_a_node_and_a_number_is_none() -> None:
+    sheet = sheet_of("x*(1 + 2) - 2^10*x/(2*3) + sin(2*pi*x) - (-1)*1e-3", x=2.0)
+    assert [line.operation for line in sheet.lines if not line.is_given] == [
+        "1 + 2", "x · q1", "2^10", "q3 · x", "2 · 3", "q4 / q5", "q2 − q6", "2 · pi", "q8 · x", "sin q9",
+        "q7 + q10", "(−1) · 0.001", "q11 − q12",
+    ]  # fmt: skip
+    assert [line.name for line in sheet.lines if line.is_given] == ["x"]
+    assert all(line.gradient is None for line in sheet.lines if line.name in ("q1", "q3", "q5", "q8"))
+
+
+def value_of(formula: str, names: Mapping[str, float]) -> float:
+    """What a formula of the worksheet says, by the parser of expressions."""
+    text = re.sub(r"√(\S+)", r"sqrt(\1)", formula.replace("²", "^2"))
+    text = re.sub(r"\|(.*)\|", r"abs(\1)", text.replace("·", "*").replace("−", "-").replace("≤", "<="))
+    text = re.sub(r"\b(sin|cos|tan|exp|log|tanh|relu) (\S+)", r"\1(\2)", text.replace("σ(", "sigmoid("))
+    text = re.sub(r"^(\S+) (<=?) (\S+)$", r"where(\1 \2 \3, 1, 0)", text)
+    text = re.sub(r"^where\(([^ ]+),", r"where(\1 > 0,", text)  # the name of a comparison
+    text = re.sub(r"\((2)(\w+)\)", r"(\1*\2)", text)  # 1/(2q1)
+    text = re.sub(r"(\w)\(1 -", r"\1*(1 -", text)  # q1(1 − q1)
+    return float(evaluate(parse(text, tuple(names)), names))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(scalar_reference.expressions(("x", "y")), st.floats(-3, 3), st.floats(0.1, 3))
+def test_every_formula_says_what_its_node_is(text: str, x: float, y: float) -> None:
+    """Read back by the parser, formulas have the values of their nodes, and slopes those of their edges."""
+    at = {name: value for name, value in (("x", x), ("y", y)) if name in re.findall("[xy]+", text)}
+    try:
+        sheet = sheet_of(text, **at)
+    except InputError:
+        assume(False)
+    names: dict[str, float] = {}
+    for line in sheet.lines:
+        value = float(line.value)
+        names[line.name] = value
+        if not line.is_given:
+            expected = max(value, 0) if line.is_condition else value
+            arguments = {k: v for k, v in names.items() if k != line.name}
+            shown = value_of(line.operation, arguments)  # in a branch that is not taken, it may be nan
+            assert shown == pytest.approx(expected, rel=1e-9, nan_ok=True), text
+        for edge in line.edges:
+            if edge.derivative is not None and " if " not in edge.local and "sign" not in edge.local:
+                expected = float(edge.derivative)
+                size = abs(expected) + abs(value)  # 1 − f² has rounding errors of the size of 1
+                assert value_of(edge.local, names) == pytest.approx(expected, rel=1e-9, abs=1e-9 * size), text
+
+
+def test_the_result_has_a_name_that_no_variable_has() -> None:
+    sheet = sheet_of("f*x", f=2.0, x=3.0)
+    assert [line.name for line in sheet.lines] == ["f", "x", "g"]
+    assert [rule(sheet, sheet.lines[2], edge) for edge in sheet.lines[2].edges] == [
+        "∂g/∂f = x = 3", "∂g/∂x = f = 2",
+    ]  # fmt: skip
+    text = latex(sheet)
+    assert r"$g$ = {\ttfamily f*x}" in text
+    assert r"$\partial g / \partial f = 3$" in text
+    taken = dict.fromkeys(("f", "g", "F", "result", "q", "v1", "u", "h", "s", "t", "node1"), 1.0)
+    lines = sheet_of("+".join(taken), **taken).lines
+    assert len({line.name for line in lines}) == len(lines)
+    assert lines[-1].name == "result_"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sum(s*u)", "∂f/∂s = Σ ∂f/∂q1 ∘ ∂q1/∂s over entries = 3"),
+        ("sum(u - s)", "∂f/∂s = Σ ∂f/∂q1 ∘ ∂q1/∂s over entries = −2"),
+        ("sum(A*u)", "∂f/∂u = Σ ∂f/∂q1 ∘ ∂q1/∂u over rows = [5, 7]"),
+        ("sum(A*c)", "∂f/∂c = Σ ∂f/∂q1 ∘ ∂q1/∂c over columns = [3; 9]"),
+        ("sum(A*s)", "∂f/∂s = Σ ∂f/∂q1 ∘ ∂q1/∂s over entries = 12"),
+        ("sum(u*u)", "∂f/∂u += ∂f/∂q1 ∘ ∂q1/∂u = [1, 2]"),
+        ("sum(c*r)", "∂f/∂r = Σ ∂f/∂q1 ∘ ∂q1/∂r over rows = [3, 3]"),
+    ],
+)
+def test_where_an_argument_is_repeated_the_sum_over_its_copies_is_told(text: str, expected: str) -> None:
+    at = {"s": 3.0, "u": [1.0, 2.0], "A": [[1.0, 2.0], [4.0, 5.0]], "c": [[1.0], [2.0]], "r": [[5.0, 6.0]]}
+    sheet = sheet_of(text, **{name: value for name, value in at.items() if name in text[4:]})
+    assert expected in [rule(sheet, line, edge) for line in sheet.lines for edge in line.edges]
+    over = expected.split("over ")[-1].split()[0]
+    assert (rf"\textstyle\sum_{{\mathrm{{{over}}}}} " in latex(sheet)) == ("Σ" in expected)
 
 
 # --- kinks and differences ---
@@ -309,8 +399,11 @@ def test_a_branch_that_is_not_taken_may_have_no_value() -> None:
         ("x*x*x", {"x": 123456.789}),
         ("x", {"x": 1.0}),
         ("sum(A @ A) + mean(A)", {"A": np.arange(9.0).reshape(3, 3)}),
+        ("weight_of_first_layer*x - temperature/a", {"weight_of_first_layer": 2.0, "x": 1.0,
+         "temperature": 3e-10, "a": 1.0}),
+        ("x*(1 + 2) - max(x, -1.2345)^x - sqrt(2)*mean(u)", {"x": 3.0, "u": [1.0, 2.0]}),
     ],
-)
+)  # fmt: skip
 def test_the_picture_is_readable(text: str, at: dict[str, object]) -> None:
     sheet = sheet_of(text, **at)
     circles, wires = layout(sheet)
@@ -319,9 +412,8 @@ def test_the_picture_is_readable(text: str, at: dict[str, object]) -> None:
     words = figure_checks.texts(figure)
     for line in sheet.lines:
         assert line.kind != "variable" or line.name in words
-    discs = [patch for patch in figure.axes[0].patches if isinstance(patch, Circle)]
-    for one, other in combinations(discs, 2):
-        assert math.dist(one.center, other.center) > one.radius + other.radius
+    ellipses = [patch.get_extents() for patch in figure.axes[0].patches if isinstance(patch, Ellipse)]
+    assert not any(one.overlaps(other) for one, other in combinations(ellipses, 2))
     assert len({(place.x, place.y) for place in circles}) == len(circles)
 
 
@@ -332,6 +424,43 @@ def test_the_picture_shows_value_and_gradient_of_every_edge() -> None:
     for shown in ("0.731", "1.37", "0.368", "−0.534", "−0.197", "0.393", "−0.393", "−0.59"):
         assert shown in words
     assert len(wires) == 13  # an edge for each of 12 operands, and the result
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "marks"),
+    [
+        ("x - y", "①−②", ["① 2", "② 3"]),
+        ("x / y", "①÷②", ["① 2", "② 3"]),
+        ("x ^ y", "①^②", ["① 2", "② 3"]),
+        ("x + y", "+", ["2", "3"]),
+        ("x * y", "×", ["2", "3"]),
+        ("max(x, y)", "max", ["2", "3"]),
+        ("x - 1", "□−1", ["2"]),
+        ("1 / x", "1÷□", ["2"]),
+        ("x*0.123456", "□·0.123", ["2"]),
+        ("max(-1, x)", "max(−1,□)", ["2"]),
+        ("x^2", "□²", ["2"]),
+        ("x^20", "□²⁰", ["2"]),
+        ("x^-2", "□⁻²", ["2"]),
+        ("x^2.5", "□^(5/2)", ["2"]),
+        ("2^x", "2^□", ["2"]),
+        ("where(x < y, x, 1)", "①?②:1", ["① 2", "② 3", "① true", "② 2"]),
+        ("where(x < -1, 1, y)", "□<−1", ["2", "① false", "② 3"]),
+        ("sin(1)", "sin 1", []),
+    ],
+)
+def test_circles_show_what_is_done_and_to_which_operand(text: str, shown: str, marks: list[str]) -> None:
+    at = {name: value for name, value in (("x", 2.0), ("y", 3.0)) if name in text.replace("max", "")}
+    circles, wires = layout(sheet_of(text, **at))
+    assert shown in [place.label for place in circles]
+    assert sorted(wire.value for wire in wires[:-1]) == sorted(marks)
+
+
+def test_a_constant_that_is_computed_stands_in_the_picture_once() -> None:
+    for text, labels in (("x*(1 + 2)", ["x", "1+2", "×"]), ("2*pi*x", ["2·pi", "x", "×"])):
+        circles, wires = layout(sheet_of(text, x=2.0))
+        assert [place.label for place in circles] == labels
+        assert len(wires) == 3
 
 
 def test_a_picture_of_too_many_nodes_is_refused() -> None:
@@ -348,6 +477,7 @@ TEX = [
     ("mean(softmax(transpose(A))) + min(A) + logsumexp(w_out)^-2", {"A": np.eye(3), "w_out": [1.0, 2.0]}),
     ("sqrt(long_name) + tanh(tan(cos(log(x2_b)))) + pi", {"long_name": 4.0, "x2_b": 3.0}),
     ("2^3", {}),
+    ("where(x > 0, x, log(x) + 1/(x - x))", {"x": 2.0}),
 ]
 
 
@@ -358,13 +488,56 @@ def test_latex_tells_the_chain_rule() -> None:
     assert r"\ttfamily 1/(1 + exp(-(w0*x0 + w1*x1 + w2)))" in text
 
 
-@pytest.mark.parametrize(("text", "at"), TEX)
-def test_latex_compiles(tmp_path: Path, text: str, at: dict[str, object]) -> None:
+@given(st.lists(st.from_regex("[ab][ab1_]{0,4}", fullmatch=True), min_size=2, max_size=6, unique=True))
+def test_no_two_variables_look_alike_in_latex(names: list[str]) -> None:
+    graph = parse("+".join(names), names)
+    found = tex_notation(graph)
+    variables = [found.names[i] for i, node in enumerate(graph.nodes) if node.operation == "variable"]
+    assert len(set(variables)) == len(names)
+
+
+def test_names_of_variables_have_an_index_in_latex() -> None:
+    text = latex(sheet_of("x_1*x2*W_out*theta*a_b_c", x_1=1.0, x2=2.0, W_out=3.0, theta=4.0, a_b_c=5.0))
+    for name in ("x_{1}", "x_{2}", r"W_{\mathrm{out}}", r"\mathrm{theta}", r"\mathtt{a\_b\_c}"):
+        assert f"${name}$ & given" in text
+    text = latex(sheet_of("x_1*x1", x_1=1.0, x1=2.0))
+    assert r"$\mathtt{x\_1} \cdot \mathtt{x1}$" in text
+
+
+def test_numbers_are_set_as_numbers_in_latex() -> None:
+    text = latex(sheet_of("2^10*x + 1e30*x^-20 + (1.5e-7)^x - x*(-4)", x=1.0))
+    for formula in ("2^{10}", r"(10^{30}) \cdot q_{", "x^{-20}", r"(1.5 \cdot 10^{-7})^{x}", r"x \cdot (-4)"):
+        assert formula in text
+
+
+def pdflatex(folder: Path, text: str) -> str:
+    """Compiles a document; what the program says."""
     program = shutil.which("pdflatex")
     if program is None:
         pytest.skip("no pdflatex on this machine")
-    (tmp_path / "sheet.tex").write_text(latex(sheet_of(text, **at)))
+    (folder / "sheet.tex").write_text(text)
     command = [program, "-interaction=nonstopmode", "-halt-on-error", "sheet.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout[-2_000:]
-    assert (tmp_path / "sheet.pdf").stat().st_size > 1_000
+    assert (folder / "sheet.pdf").stat().st_size > 1_000
+    return done.stdout
+
+
+@pytest.mark.parametrize(("text", "at"), TEX)
+def test_latex_compiles(tmp_path: Path, text: str, at: dict[str, object]) -> None:
+    pdflatex(tmp_path, latex(sheet_of(text, **at)))
+
+
+def test_matrices_of_every_shape_compile_and_fit(tmp_path: Path) -> None:
+    shapes = [(m, n) for m in range(1, 18) for n in range(1, 18) if m * n <= ENTRIES + 1]
+    at = {f"A{i}": np.full(shape, 10.0 + i) for i, shape in enumerate(shapes)}
+    at |= {f"b{n}": np.full(n, -1e-9) for n in range(1, ENTRIES + 2)}
+    said = pdflatex(tmp_path, latex(sheet_of("+".join(f"sum({name}*1.5)" for name in at), **at)))
+    assert "Overfull" not in said
+
+
+def test_nothing_leaves_the_page(tmp_path: Path) -> None:
+    long = "the_weight_of_the_first_unit_of_the_first_layer_of_the_network"
+    text = f"max({long}, {long}^2)*exp({long}*x)/(({long}-1)*({long}+2)*x)" + "+x*1.23456789" * 30
+    said = pdflatex(tmp_path, latex(sheet_of(text, **{long: 1 / 3, "x": 1e-5 / 7}), digits=17))
+    assert "Overfull" not in said

@@ -80,9 +80,15 @@ def _graph_table(sheet: "Worksheet", digits: int) -> Table:
     from nnlab.worksheet.numbers import array, truth
     from nnlab.worksheet.sentences import local, rule
 
-    made = Table(title="f = " + escape(_shortened(sheet.graph.text)), title_justify="left", show_edge=False)
+    made = Table(title=escape(_heading(sheet)), title_justify="left", show_edge=False)
     shaped = any(sheet.shapes)
-    for column in ("node", "operation", *(["shape"] if shaped else []), "value", "gradient ∂f/∂node"):
+    for column in (
+        "node",
+        "operation",
+        *(["shape"] if shaped else []),
+        "value",
+        f"gradient {sheet.notation.gradient('node')}",
+    ):
         made.add_column(column, overflow="fold")
     made.add_column("local derivative", overflow="fold")
     made.add_column("gradient passed on", overflow="fold")
@@ -106,7 +112,8 @@ def _graph_table(sheet: "Worksheet", digits: int) -> Table:
 
 
 def _derivative_name(sheet: "Worksheet", name: str, edge: Any) -> str:
-    return "" if edge.derivative is None else f"∂{name}/∂{sheet.notation.names[edge.argument]} = "
+    target = sheet.notation.names[edge.argument]
+    return "" if edge.derivative is None else f"{sheet.notation.partial(name, target)} = "
 
 
 def _gradient_table(sheet: "Worksheet", checks: "Checks", digits: int) -> Table:
@@ -123,7 +130,7 @@ def _gradient_table(sheet: "Worksheet", checks: "Checks", digits: int) -> Table:
         telling = [found for found in check.differences if found.tells]
         worst = max(telling, key=lambda d: abs(d.derivative - gradient[d.entry]), default=None)
         rows.append([
-            escape(f"∂f/∂{check.variable}"),
+            escape(sheet.notation.gradient(check.variable)),
             escape(array(gradient, digits)),
             escape(array(check.autograd, digits)),
             number(check.autograd_error, 2),
@@ -135,7 +142,7 @@ def _gradient_table(sheet: "Worksheet", checks: "Checks", digits: int) -> Table:
         "gradient", "backpropagation", "torch.autograd", "relative difference", "off central difference",
         "its own error", "verdict",
     )  # fmt: skip
-    return terminal.table(f"f = {number(sheet.value, digits)}", columns, rows)
+    return terminal.table(f"{sheet.notation.result} = {number(sheet.value, digits)}", columns, rows)
 
 
 def _notes(console: Console, sheet: "Worksheet", checks: "Checks", digits: int) -> None:
@@ -150,8 +157,8 @@ def _notes(console: Console, sheet: "Worksheet", checks: "Checks", digits: int) 
             if checks.kinks and found.bends:
                 entry = "".join(f"[{i}]" for i in found.entry)
                 console.print(
-                    f"kink: ∂f/∂{check.variable}{entry} is {number(found.left, digits)} to the left, "
-                    f"{number(found.right, digits)} to the right",
+                    f"kink: {sheet.notation.gradient(check.variable)}{entry} is "
+                    f"{number(found.left, digits)} to the left, {number(found.right, digits)} to the right",
                     markup=False,
                 )
     checked = sum(len(check.differences) for check in checks.variables)
@@ -216,14 +223,16 @@ class Pager:
 def _go_through(pager: Pager, sheet: "Worksheet", digits: int) -> None:
     """The backward pass, one node at a time; in a terminal each waits for Enter."""
     from nnlab.worksheet.numbers import array, truth
-    from nnlab.worksheet.sentences import local, of, rule
+    from nnlab.worksheet.sentences import local, rule
 
-    pager.say("f = " + _shortened(sheet.graph.text))
+    notation = sheet.notation
+    pager.say(_heading(sheet))
     for line in sheet.lines:
         operation = "" if line.is_given else f"{line.operation} = "
         value = truth(line.value) if line.is_condition else array(line.value, digits)
         pager.say(f"  {line.name} = {operation}{value}")
-    pager.say(f"∂f/∂f = 1: the backward pass begins at the result, {array(sheet.lines[-1].value, digits)}")
+    start = f"the backward pass begins at the result, {array(sheet.lines[-1].value, digits)}"
+    pager.say(f"{notation.gradient(notation.result)} = 1: {start}")
     steps = [line for line in reversed(sheet.lines) if line.edges]
     last_use = {edge.argument: line.index for line in steps for edge in line.edges}
     inputs = {line.index: line for line in sheet.lines if not line.edges}
@@ -239,7 +248,7 @@ def _go_through(pager: Pager, sheet: "Worksheet", digits: int) -> None:
         for index in dict.fromkeys(edge.argument for edge in line.edges):
             target = inputs.get(index)
             if target is not None and target.gradient is not None and last_use[index] == line.index:
-                pager.say(f"  complete: {of(target.name)} = {array(target.gradient, digits)}")
+                pager.say(f"  complete: {notation.gradient(target.name)} = {array(target.gradient, digits)}")
 
 
 # --- files and JSON ---
@@ -273,7 +282,7 @@ def _write(sheet: "Worksheet", files: Mapping[str, Path], digits: int) -> None:
 
         circles, wires = layout(sheet)
         for flag in pictures:
-            figure = computational_graph("f = " + _shortened(sheet.graph.text), circles, wires)
+            figure = computational_graph(_heading(sheet), circles, wires, sheet.notation.result)
             contents[flag] = render(figure, flag.removeprefix("--"), "graph")
     if "--latex" in files:
         from nnlab.worksheet.latex import latex
@@ -350,6 +359,10 @@ def _ends(items: Sequence[Any]) -> list[Any]:
     """All of them, or the first and last with a None between."""
     half = ROWS // 2
     return list(items) if len(items) <= ROWS else [*items[:half], None, *items[-half:]]
+
+
+def _heading(sheet: "Worksheet") -> str:
+    return f"{sheet.notation.result} = {_shortened(sheet.graph.text)}"
 
 
 def _shortened(text: str, limit: int = 120) -> str:

@@ -8,22 +8,30 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, PathPatch
+from matplotlib.patches import Ellipse, PathPatch
 from matplotlib.path import Path
 
 from nnlab.figures.style import FONT_LABEL, INK, MUTED, PALETTE, PAPER, darker, legend, new_figure
 from nnlab.figures.text import families, literal, plain, width_in_points
 
-ACROSS, UP = 0.62, 0.72
-"""Inches of half a layer, and of a row."""
+UP = 0.72
+"""Inches of a row."""
+GAP = 0.35
+"""Inches between a circle and a label beside it, in which wires change their row."""
 LEAST_WIDTH = 6.5
 """Inches."""
 RADIUS = 0.27
-"""Inches, of a circle."""
-LEVEL = 0.5
-"""Share of the way to the next point that a wire stays level."""
-FONT = 13.0
-"""Points, of the labels."""
+"""Inches, of a circle. A long label makes it an ellipse as high."""
+NAME, SIGN = 24, 12
+"""Characters of an input's name, and of what stands in a circle, that are shown."""
+NAME_WIDTH = 1.2
+"""Inches, of an input's name: a longer one is set smaller."""
+CHORD = 1.7
+"""Radii of a circle that are free for its label."""
+FONT, SMALL = 13.0, 10.0
+"""Points, of the labels on wires, and of the longest in circles and before wires."""
+BOLD = 1.2
+"""How much wider than others bold letters are at most."""
 
 VALUES, GRADIENTS = darker(PALETTE[2]), darker(PALETTE[1])
 
@@ -65,6 +73,7 @@ def computational_graph(
     title: str,
     circles: Sequence[Place],
     wires: Sequence[Wire],
+    result: str = "f",
 ) -> Figure:
     """The picture.
 
@@ -72,67 +81,80 @@ def computational_graph(
         title: above it.
         circles: their places, in columns and rows.
         wires: between them.
+        result: what the value of the graph is called.
     """
-    widest = max(
-        width_in_points(literal(text), FONT) for wire in wires for text in (wire.value, wire.gradient)
-    )
-    across = max(ACROSS, (widest / 72 + 0.45) / 2 + RADIUS)  # so that a label fits between two circles
+    label = max(_width(text, FONT) for wire in wires for text in (wire.value, wire.gradient)) / 2
+    circle = max(_size(place)[0] for place in circles)
+    across = circle + GAP + label  # inches of a column: circles stand in every other one, labels between
     columns = [x for wire in wires for x, _ in wire.points]
     rows = [y for wire in wires for _, y in wire.points]
-    width = (max(columns) - min(columns)) * across + 1.6
+    left, width = min(columns) * across - circle - 0.3, (max(columns) - min(columns)) * across + circle + 0.6
     height = (max(rows) - min(rows)) * UP + 1.1
     figure = new_figure(title, (max(width, LEAST_WIDTH), height + 1.1))
     axes = figure.add_subplot()
     axes.set(
-        xlim=(min(columns) * across - 0.9, min(columns) * across - 0.9 + max(width, LEAST_WIDTH)),
+        xlim=(left, left + max(width, LEAST_WIDTH)),
         ylim=(min(rows) * UP - 0.6, max(rows) * UP + 0.6),
         aspect="equal",
     )
     axes.axis("off")
     for wire in wires:
         placed = [(x * across, y * UP) for x, y in wire.points]
-        _wire(axes, placed)
+        _wire(axes, placed, (circle, label))
         x, y = placed[1]
         _text(axes, x, y + 0.03, wire.value, VALUES, "bottom")
         _text(axes, x, y - 0.05, wire.gradient, GRADIENTS, "top")
     for place in circles:
-        _circle(axes, place.x * across, place.y * UP, place.label, is_input=place.is_input)
+        _circle(axes, place.x * across, place.y * UP, place)
     handles = [
         Line2D([], [], linestyle="none", marker="s", color=VALUES, label="value"),
-        Line2D([], [], linestyle="none", marker="s", color=GRADIENTS, label="gradient of f"),
+        Line2D([], [], linestyle="none", marker="s", color=GRADIENTS, label=f"gradient of {plain(result)}"),
     ]
     legend(figure, handles, "outside lower left", columns=2)
     return figure
 
 
-def _wire(axes: Axes, points: Sequence[Point]) -> None:
-    """A smooth line that is level at each point."""
+def _wire(axes: Axes, points: Sequence[Point], level: tuple[float, float]) -> None:
+    """A smooth line that is level at each point: so far before and after it as circles and labels reach."""
     vertices, codes = [points[0]], [Path.MOVETO]
     for number, ((x, y), (to_x, to_y)) in enumerate(pairwise(points)):
-        if number > 0:  # level below the label
-            x += LEVEL * (to_x - x)
-            vertices.append((x, y))
-            codes.append(Path.LINETO)
-        end = to_x - LEVEL * (to_x - x) if number < len(points) - 2 else to_x
-        middle = (x + end) / 2
-        vertices += [(middle, y), (middle, to_y), (end, to_y), (to_x, to_y)]
-        codes += [Path.CURVE4] * 3 + [Path.LINETO]
+        start, end = x + level[number % 2], max(x + level[number % 2], to_x - level[1 - number % 2])
+        middle = (start + end) / 2
+        vertices += [(start, y), (middle, y), (middle, to_y), (end, to_y), (to_x, to_y)]
+        codes += [Path.LINETO, *[Path.CURVE4] * 3, Path.LINETO]
     axes.add_patch(
         PathPatch(Path(np.array(vertices), codes), facecolor="none", edgecolor=MUTED, linewidth=1.3, zorder=1)
     )
 
 
-def _circle(axes: Axes, x: float, y: float, label: str, *, is_input: bool) -> None:
-    shown = plain(label, 12)
-    points = width_in_points(literal(label, 12), FONT_LABEL)
-    size = min(FONT_LABEL, FONT_LABEL * 72 * 1.7 * RADIUS / points)
-    if not is_input:
-        axes.add_patch(Circle((x, y), RADIUS, facecolor=PAPER, edgecolor=INK, linewidth=1.3, zorder=3))
+def _circle(axes: Axes, x: float, y: float, place: Place) -> None:
+    half, points = _size(place)
+    if not place.is_input:
+        axes.add_patch(
+            Ellipse((x, y), 2 * half, 2 * RADIUS, facecolor=PAPER, edgecolor=INK, linewidth=1.3, zorder=3)
+        )
     axes.text(
-        x, y, shown, fontsize=FONT_LABEL if is_input else size, family=list(families()), color=INK,
-        ha="center", va="center", weight="bold" if is_input else "normal", zorder=4,
-        bbox={"pad": 3.0, "facecolor": PAPER, "edgecolor": PAPER} if is_input else None,
+        x, y, plain(_shown(place)), fontsize=points, family=list(families()), color=INK,
+        ha="center", va="center", weight="bold" if place.is_input else "normal", zorder=4,
+        bbox={"pad": 3.0, "facecolor": PAPER, "edgecolor": PAPER} if place.is_input else None,
     )  # fmt: skip
+
+
+def _shown(place: Place) -> str:
+    return literal(place.label, NAME if place.is_input else SIGN)
+
+
+def _size(place: Place) -> tuple[float, float]:
+    """Half the width of a circle or name in inches, and the size of its letters in points."""
+    width = _width(_shown(place), FONT_LABEL) * (BOLD if place.is_input else 1.0)
+    room = NAME_WIDTH if place.is_input else CHORD * RADIUS
+    shrink = max(SMALL / FONT_LABEL, min(1.0, room / width))
+    return max(RADIUS, shrink * width / (2.0 if place.is_input else CHORD)), shrink * FONT_LABEL
+
+
+def _width(text: str, size: float) -> float:
+    """Inches."""
+    return width_in_points(literal(text), size) / 72
 
 
 def _text(axes: Axes, x: float, y: float, text: str, color: tuple[float, float, float], va: str) -> None:

@@ -15,7 +15,7 @@ from nnlab.graph.operations import OPERATIONS
 from nnlab.graph.passes import backpropagate, forward, local_derivative
 from nnlab.graph.shapes import Shape, shapes, shown
 from nnlab.worksheet.faults import check_finite, check_gradients
-from nnlab.worksheet.notation import Notation, plain_notation
+from nnlab.worksheet.notation import Notation, is_literal, plain_notation
 
 Array = NDArray[np.float64]
 
@@ -30,6 +30,8 @@ class Edge:
         local: the local derivative as a formula.
         derivative: its value; None where it is a matrix, as of an operation that mixes entries.
         passed: the gradient passed on, of the argument's shape.
+        summed: over what the product of both is summed, because the argument is repeated there: entries,
+            rows or columns of the value; empty where it is not.
     """
 
     argument: int
@@ -37,6 +39,7 @@ class Edge:
     local: str
     derivative: Array | None
     passed: Array
+    summed: str
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,12 @@ class Line:
     Attributes:
         index: of the node in the graph.
         kind: the operation's name, such as multiply; variable for a variable.
-        name: of the variable; q1, q2, … for the others.
+        name: of the variable; q1, q2, … for the others, f for the result.
         operation: in terms of its arguments' names.
         value: of the shape that it has.
         gradient: ∂f/∂value, of that shape too; None where none arrives.
         edges: to its arguments.
+        is_given: whether it is a variable, or a number alone, and no operation.
     """
 
     index: int
@@ -60,11 +64,7 @@ class Line:
     value: Array
     gradient: Array | None
     edges: tuple[Edge, ...]
-
-    @property
-    def is_given(self) -> bool:
-        """Whether it is a variable, or a number alone, and no operation."""
-        return self.kind in ("variable", "number", "constant")
+    is_given: bool
 
     @property
     def is_condition(self) -> bool:
@@ -80,7 +80,7 @@ class Worksheet:
         graph: the expression.
         at: the variables' values.
         values: of all nodes.
-        lines: variables and operations in evaluation order; constants have none.
+        lines: variables and operations in evaluation order; numbers have none, but for one that stands alone.
         shapes: of all nodes.
         notation: in which names and formulas stand.
     """
@@ -132,10 +132,8 @@ def build(graph: Graph, at: Mapping[str, ArrayLike]) -> Worksheet:
         notation = plain_notation(graph)
         lines = tuple(
             _line(graph, notation, index, values, backward.arrived[index], backward.passed[index])
-            for index, node in enumerate(graph.nodes)
-            if node.operation == "variable"
-            or (node.arguments and node.exact is None)
-            or index == len(graph.nodes) - 1
+            for index in range(len(graph.nodes))
+            if not is_literal(graph, index) or index == len(graph.nodes) - 1
         )
     return Worksheet(graph, inputs, tuple(values), lines, found, notation)
 
@@ -160,11 +158,35 @@ def _line(
             Edge(
                 argument,
                 position,
-                notation.local(graph, index, position, f"∂f/∂{name}", entries),
+                notation.local(graph, index, position, entries),
                 None if local is None else np.asarray(local, np.float64),
                 np.asarray(share, np.float64),
+                "" if mixes else _summed(np.shape(values[index]), np.shape(values[argument])),
             )
         )
     gradient = None if arrived is None else np.asarray(arrived, np.float64)
     value = np.asarray(values[index], np.float64)
-    return Line(index, node.operation, name, notation.operation(graph, index), value, gradient, tuple(edges))
+    return Line(
+        index,
+        node.operation,
+        name,
+        notation.operation(graph, index),
+        value,
+        gradient,
+        tuple(edges),
+        is_given=node.operation == "variable" or is_literal(graph, index),
+    )
+
+
+def _summed(value: Shape, argument: Shape) -> str:
+    """What of a value an argument is repeated over, by the rules of broadcasting.
+
+    >>> _summed((2, 3), ()), _summed((2, 3), (3,)), _summed((2, 3), (2, 1)), _summed((3,), (3,))
+    ('entries', 'rows', 'columns', '')
+    """
+    padded = (1,) * (len(value) - len(argument)) + argument
+    repeated = [axis for axis, (n, its) in enumerate(zip(value, padded, strict=True)) if its < n]
+    if not repeated:
+        return ""
+    along = [axis for axis, n in enumerate(value) if n > 1]
+    return "entries" if repeated == along else ("rows", "columns")[repeated[0]]

@@ -27,7 +27,8 @@ SHOWN = 3
 def layout(sheet: Worksheet) -> tuple[list[Place], list[Wire]]:
     """Circles and wires; two units across are a layer of operations, one unit up is a row.
 
-    Constant operands stand inside the circle of their operation, not in one of their own.
+    Numbers stand inside the circle of their operation, not in one of their own. Where the order of the
+    operands matters they are numbered, in the circle and before the values on its wires: ①−②.
 
     Raises:
         InputError: the graph has more than MAX_NODES nodes.
@@ -39,22 +40,26 @@ def layout(sheet: Worksheet) -> tuple[list[Place], list[Wire]]:
             "the table and --json have them all"
         )
     vertex = {line.index: position for position, line in enumerate(lines)}
-    wired, gradients = [], []
+    values = [truth(line.value) if line.is_condition else _label(line.value) for line in lines]
+    labels: list[str] = []
+    wired: list[tuple[int, int]] = []
+    texts: list[tuple[str, str]] = []
     for position, line in enumerate(lines):
+        label, marks = (line.name, ()) if line.is_given else symbol(sheet.graph, line.index)
+        labels.append(label)
         passed = {edge.position: _label(edge.passed) for edge in line.edges}
-        for number, argument in enumerate(sheet.graph.nodes[line.index].arguments):
+        arguments = sheet.graph.nodes[line.index].arguments
+        for number, (argument, mark) in enumerate(zip(arguments, marks, strict=False)):
             if argument in vertex:
                 wired.append((vertex[argument], position))
-                gradients.append(passed.get(number, ""))
+                texts.append((f"{mark} {values[vertex[argument]]}".strip(), passed.get(number, "")))
     points, between = _positions(len(lines), wired)
-    places = []
-    for line, (x, y) in zip(lines, points, strict=True):
-        label = line.name if line.is_given else symbol(sheet.graph, line.index)
-        places.append(Place(x, y, label, line.is_given))
-    values = [truth(line.value) if line.is_condition else _label(line.value) for line in lines]
+    places = [
+        Place(x, y, label, line.is_given) for (x, y), label, line in zip(points, labels, lines, strict=True)
+    ]
     wires = [
-        Wire((points[start], *inner, points[end]), values[start], gradient)
-        for (start, end), inner, gradient in zip(wired, between, gradients, strict=True)
+        Wire((points[start], *inner, points[end]), *both)
+        for (start, end), inner, both in zip(wired, between, texts, strict=True)
     ]
     (x, y), last = points[-1], lines[-1]
     out = ((x, y), (x + 1.0, y), (x + 1.6, y))

@@ -5,7 +5,7 @@ from nnlab.worksheet.numbers import array
 
 
 def rule(sheet: Worksheet, line: Line, edge: Edge, digits: int = 4) -> str:
-    """∂f/∂x = ∂f/∂q · ∂q/∂x, with the numbers; += where several nodes use x.
+    """∂f/∂x = ∂f/∂q · ∂q/∂x, with the numbers; += where several nodes use x, Σ where x is repeated in q.
 
     >>> from nnlab.graph import parse
     >>> from nnlab.worksheet import build
@@ -13,7 +13,8 @@ def rule(sheet: Worksheet, line: Line, edge: Edge, digits: int = 4) -> str:
     >>> rule(sheet, sheet.lines[2], sheet.lines[2].edges[0])
     '∂f/∂x = ∂f/∂q1 · ∂q1/∂x = (−4) · 1 = −4'
     """
-    target, is_result = sheet.notation.names[edge.argument], line.index == len(sheet.graph.nodes) - 1
+    notation, is_result = sheet.notation, line.index == len(sheet.graph.nodes) - 1
+    target = notation.names[edge.argument]
     steps = [array(edge.passed, digits)]
     if edge.derivative is None or line.gradient is None or is_result:
         steps.insert(0, edge.local)
@@ -21,14 +22,11 @@ def rule(sheet: Worksheet, line: Line, edge: Edge, digits: int = 4) -> str:
         if line.gradient.ndim == edge.derivative.ndim == 0:
             arrived, derivative = array(line.gradient, digits), array(edge.derivative, digits)
             steps.insert(0, f"{_factor(arrived)} · {_factor(derivative)}")
-        steps.insert(0, f"{of(line.name)} {'·' if line.gradient.ndim == 0 else '∘'} ∂{line.name}/∂{target}")
+        dot = "·" if line.gradient.ndim == 0 else "∘"
+        product = f"{notation.gradient(line.name)} {dot} {notation.partial(line.name, target)}"
+        steps.insert(0, f"Σ {product} over {edge.summed}" if edge.summed else product)
     sign = "+=" if sheet.arrivals[edge.argument] > 1 else "="
-    return f"{of(target)} {sign} " + " = ".join(dict.fromkeys(steps))
-
-
-def of(name: str) -> str:
-    """The gradient in a node."""
-    return f"∂f/∂{name}"
+    return f"{notation.gradient(target)} {sign} " + " = ".join(dict.fromkeys(steps))
 
 
 def local(edge: Edge, digits: int = 4) -> str:
