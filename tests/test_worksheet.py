@@ -6,13 +6,13 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from matplotlib.patches import Ellipse
 
@@ -424,6 +424,23 @@ def test_the_picture_shows_value_and_gradient_of_every_edge() -> None:
     for shown in ("0.731", "1.37", "0.368", "−0.534", "−0.197", "0.393", "−0.393", "−0.59"):
         assert shown in words
     assert len(wires) == 13  # an edge for each of 12 operands, and the result
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(reference.expressions())
+@example("min(where(tanh(2) < min(t, t), max(A), tanh(2)), s)")
+def test_no_two_things_of_a_picture_stand_closer_than_a_row(text: str) -> None:
+    at = {name: np.full(shape, 0.7) for name, shape in reference.SHAPES.items()}
+    try:
+        circles, wires = layout(sheet_of(text, **at))
+    except InputError:
+        assume(False)
+    labels = [point for wire in wires for point in wire.points[1:-1]]
+    columns: dict[float, list[float]] = {}
+    for x, y in [*((place.x, place.y) for place in circles), *labels]:
+        columns.setdefault(x, []).append(y)
+    for rows in columns.values():
+        assert all(low + 1 <= high for low, high in pairwise(sorted(rows))), text
 
 
 @pytest.mark.parametrize(

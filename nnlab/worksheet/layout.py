@@ -3,6 +3,7 @@
 By Sugiyama's method, as igraph has it (Sugiyama, Tagawa and Toda, 1981).
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -87,8 +88,18 @@ def _positions(count: int, edges: Sequence[tuple[int, int]]) -> tuple[list[Point
         pieces.extend(pairwise(stations))
         between.append(inner)
     drawn = igraph.Graph(n=len(layers), edges=pieces, directed=True).layout_sugiyama(layers=layers)
-    points = [(float(layer), -float(row)) for layer, (row, _) in zip(layers, drawn, strict=True)]
+    rows = _apart(layers, [row for row, _ in drawn])
+    points = [(float(layer), -row) for layer, row in zip(layers, rows, strict=True)]
     return points[:count], [[points[i] for i in inner] for inner in between]
+
+
+def _apart(layers: Sequence[int], rows: Sequence[float]) -> list[float]:
+    """The rows, one or more apart in each column: igraph puts a few vertices on top of each other."""
+    moved, lowest = list(rows), dict[int, float]()
+    for vertex in sorted(range(len(rows)), key=lambda vertex: rows[vertex]):
+        layer = layers[vertex]
+        moved[vertex] = lowest[layer] = max(rows[vertex], lowest.get(layer, -math.inf) + 1)
+    return moved
 
 
 def _layers(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
