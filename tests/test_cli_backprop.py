@@ -86,6 +86,14 @@ def test_steps_wait_for_enter_until_the_input_ends(monkeypatch: pytest.MonkeyPat
     assert "step 2" in screen.getvalue()
 
 
+@pytest.mark.parametrize("steps", [(), ("--steps",)])
+def test_beside_a_variable_f_the_result_has_another_name_everywhere(steps: tuple[str, ...]) -> None:
+    text = nnlab("backprop", "abs(f)*x", "--at", "f=0,x=3", *steps).out
+    for words in ("g = abs(f)*x", "g = 0", "∂g/∂f", "∂g/∂x", "∂g/∂f is −3 to the left"):
+        assert words in text
+    assert "∂f/" not in text
+
+
 def test_kinks_and_one_sided_slopes_are_said() -> None:
     text = nnlab("backprop", "abs(x) + relu(y)", "--at", "x=0,y=0").out
     assert "kink: abs has a kink at x = 0: slope −1 to the left, 1 to the right; 0 is used" in text

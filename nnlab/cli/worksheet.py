@@ -82,13 +82,8 @@ def _graph_table(sheet: "Worksheet", digits: int) -> Table:
 
     made = Table(title=escape(_heading(sheet)), title_justify="left", show_edge=False)
     shaped = any(sheet.shapes)
-    for column in (
-        "node",
-        "operation",
-        *(["shape"] if shaped else []),
-        "value",
-        f"gradient {sheet.notation.gradient('node')}",
-    ):
+    arrived = f"gradient {sheet.notation.gradient('node')}"
+    for column in ("node", "operation", *(["shape"] if shaped else []), "value", arrived):
         made.add_column(column, overflow="fold")
     made.add_column("local derivative", overflow="fold")
     made.add_column("gradient passed on", overflow="fold")

@@ -16,6 +16,9 @@ from itertools import chain, count
 from nnlab.graph import Graph
 from nnlab.worksheet.numbers import number
 
+LONG = 10**15
+"""Exponents from here on are written as powers of ten."""
+
 
 @dataclass(frozen=True)
 class Words:
@@ -182,7 +185,7 @@ def _operand(name: str) -> str:
 
 def _exponent(value: Fraction, tex: bool) -> str:
     """A short fraction as such, any other as a decimal number; in plain text in parentheses if need be."""
-    text = str(value) if value.denominator < 100 else repr(float(value))
+    text = str(value) if value.denominator < 100 and abs(value) < LONG else repr(float(value))
     if tex:
         return tex_number(text)
     return f"({text})".replace("-", "−") if re.search("[-/e]", text) else text
@@ -322,6 +325,6 @@ def _short(graph: Graph, index: int) -> str:
 
 
 def _raised(exponent: object) -> str:
-    if isinstance(exponent, int):
+    if isinstance(exponent, int) and abs(exponent) < LONG:
         return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"^{_exponent(exponent, tex=False)}" if isinstance(exponent, Fraction) else ""
+    return f"^{_exponent(Fraction(exponent), tex=False)}" if isinstance(exponent, int | Fraction) else ""

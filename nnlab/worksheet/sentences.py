@@ -17,7 +17,7 @@ def rule(sheet: Worksheet, line: Line, edge: Edge, digits: int = 4) -> str:
     target = notation.names[edge.argument]
     steps = [array(edge.passed, digits)]
     if edge.derivative is None or line.gradient is None or is_result:
-        steps.insert(0, edge.local)
+        steps = steps if " if " in edge.local else [edge.local, *steps]
     else:
         if line.gradient.ndim == edge.derivative.ndim == 0:
             arrived, derivative = array(line.gradient, digits), array(edge.derivative, digits)
