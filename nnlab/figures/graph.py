@@ -118,7 +118,8 @@ def _wire(axes: Axes, points: Sequence[Point], level: tuple[float, float]) -> No
     """A smooth line that is level at each point: so far before and after it as circles and labels reach."""
     vertices, codes = [points[0]], [Path.MOVETO]
     for number, ((x, y), (to_x, to_y)) in enumerate(pairwise(points)):
-        start, end = x + level[number % 2], max(x + level[number % 2], to_x - level[1 - number % 2])
+        start = min(x + level[number % 2], to_x)
+        end = max(start, to_x - level[1 - number % 2])
         middle = (start + end) / 2
         vertices += [(start, y), (middle, y), (middle, to_y), (end, to_y), (to_x, to_y)]
         codes += [Path.LINETO, *[Path.CURVE4] * 3, Path.LINETO]
