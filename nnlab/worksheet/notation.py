@@ -236,10 +236,11 @@ def _names(graph: Graph) -> tuple[list[str], str]:
 
 def _first(*candidates: str, word: str, taken: set[str], alone: bool) -> str:
     """The first candidate that is no variable, and, unless it stands alone, that no variable begins with."""
-    for name in chain(candidates, (word + "_" * length for length in count())):
-        if not any(variable == name if alone else variable.startswith(name) for variable in taken):
-            return name
-    raise AssertionError("there is a longer word than any variable")
+    return next(
+        name
+        for name in chain(candidates, (word + "_" * length for length in count()))
+        if not any(variable == name if alone else variable.startswith(name) for variable in taken)
+    )
 
 
 def _tex_names(names: Iterable[str]) -> dict[str, str]:
