@@ -222,7 +222,7 @@ def test_lambda_for_two_lambda_is_caught(
 
     monkeypatch.setattr(losses.Penalty, "add_gradient_", half)
     summary = run("regularization", "strengths=[0.1]", "penalties=[l2]", "training.epochs=500")
-    assert verdicts(summary)["l2_gradient_is_2_lambda_w"] == "FAIL"
+    assert verdicts(summary)["gradient_of_l2"] == "FAIL"
     assert verdicts(summary)["optimality_l2"] == "FAIL"
 
 

@@ -13,10 +13,12 @@ from nnlab.experiments import regress as regress
 from nnlab.experiments import regularization as regularization
 from nnlab.experiments import separable as separable
 from nnlab.experiments import sgd_vs_gd as sgd_vs_gd
+from nnlab.experiments import slides as slides
 from nnlab.experiments import weight_change as weight_change
 from nnlab.experiments import xor as xor
 
 EXPERIMENTS: dict[str, ModuleType] = {
+    "slides": slides,
     "classify": classify,
     "regress": regress,
     "convergence": convergence,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from nnlab.experiments.drawing import numbers
@@ -13,9 +14,13 @@ from nnlab.experiments.ntk_members import TINY, Comparison, Member, Plan, residu
 from nnlab.models.parameterization import DEFAULT_SIGMA_B
 from nnlab.ntk import MemoryLimitError, as_matrix, empirical_ntk, feature_map, spectrum
 from nnlab.theory import Claim, exact_claim, exponent_claim, fit_exponent
+from nnlab.training.descent import Trajectory
 
 PLENTY = 10  # units per example, from which on a network counts as wide: p ≫ n
 PARALLEL = 1e-12  # of 1 − |cos|, below which two inputs count as parallel
+FLOW_POINTS, FLOW_TOLERANCE = 200, 1e-6  # residuals that are integrated; of ‖u(0)‖
+REGRESSION_WORK = 10**10  # products of a linear regression on the features that is worth its claim
+PROMISED_LOSS, REACHED_LOSS = 1e-6, 1e-4  # of the loss at the start
 KINKED = ("relu", "leaky_relu", "maxout", "elu")  # the eigenvalues of smooth ones sink into rounding
 
 Model = KernelMLP | KernelCNN
@@ -26,14 +31,17 @@ def claims_about(
 ) -> list[Claim]:
     """Everything but the step sizes and the circle."""
     setting = [describe(model), f"n = {task.n}", precision]
-    claims = _gram_claim(model, task, plan, comparisons, setting)
+    claims = _feature_claims(model, task, plan, comparisons, precision, setting)
     claims += _definiteness_claim(model, task, comparisons, setting)
     claims += _rank_claim(model, task)
     claims += _linearization_claim(comparisons, task, plan, precision, setting)
+    if plan.loss == "squared_error":
+        claims += _flow_claim(comparisons[0].member, task, setting)
     trained = [
         *setting, f"η = {plan.lr_fraction:g} η_max of each network, {plan.steps} steps",
         f"{plan.loss}, {plan.reduction}",
     ]  # fmt: skip
+    claims += _loss_claim(comparisons, task, plan, trained)
     return claims + _exponent_claims(model, comparisons, plan, setting, trained)
 
 
@@ -49,29 +57,70 @@ def describe(model: Model) -> str:
 # --- the kernel -------------------------------------------------------------------------------------
 
 
-def _gram_claim(
-    model: Model, task: Task, plan: Plan, comparisons: Sequence[Comparison], setting: list[str]
+def _feature_claims(
+    model: Model,
+    task: Task,
+    plan: Plan,
+    comparisons: Sequence[Comparison],
+    precision: str,
+    setting: list[str],
 ) -> list[Claim]:
-    """Of the smallest network, where the features fit into memory."""
-    member = comparisons[0].member
-    network = build_network(model, member.width, task, member.seed)
+    """Of the smallest network, where the features φ fit into memory."""
+    first = comparisons[0]
+    network = build_network(model, first.member.width, task, first.member.seed)
     try:
         features = feature_map(network, task.x, memory_limit=plan.memory_limit)
     except MemoryLimitError:
         return []
     features = features.double().cpu().flatten(0, 1)  # (nC, p)
-    kernel = as_matrix(member.kernel).double()
-    return [
-        exact_claim(
-            "kernel_is_gram_matrix",
-            sentence="The kernel is the matrix of inner products of the feature map.",
-            formula="H(x, x') = φ(x)·φ(x'), φ = ∇_w f(·, w₀); ‖φφᵀ − H‖/‖H‖",
-            hypotheses=[*setting, f"m = {member.width}", "φ by torch.func, H layer by layer"],
-            predicted=0.0,
-            measured=float((features @ features.T - kernel).norm() / kernel.norm()),
-            tolerance=1e-10 if task.x.dtype == torch.float64 else 1e-4,
-        )
-    ]
+    setting = [*setting, f"m = {first.member.width}"]
+    claims = [_gram_claim(features, as_matrix(first.member.kernel).double(), precision, setting)]
+    affordable = features.numel() * plan.steps <= REGRESSION_WORK
+    if plan.loss == "squared_error" and first.linearized is not None and plan.lr_fraction < 1 and affordable:
+        claims.append(_regression_claim(features, first, first.linearized, task, plan, precision, setting))
+    return claims
+
+
+def _gram_claim(features: Tensor, kernel: Tensor, precision: str, setting: list[str]) -> Claim:
+    return exact_claim(
+        "kernel_is_gram_matrix",
+        sentence="The kernel is the matrix of inner products of the feature map.",
+        formula="H(x, x') = φ(x)·φ(x'), φ = ∇_w f(·, w₀); ‖φφᵀ − H‖/‖H‖",
+        hypotheses=[*setting, "φ by torch.func, H layer by layer"],
+        predicted=0.0,
+        measured=float((features @ features.T - kernel).norm() / kernel.norm()),
+        tolerance=1e-10 if precision == "float64" else 1e-4,
+    )
+
+
+def _regression_claim(
+    features: Tensor,
+    comparison: Comparison,
+    linearized: Trajectory,
+    task: Task,
+    plan: Plan,
+    precision: str,
+    setting: list[str],
+) -> Claim:
+    """The linearized network beside linear regression on φ: the same steps, in θ = w − w₀."""
+    measured = residuals_of(linearized, task)
+    u = comparison.member.u0(task)
+    theta = torch.zeros(features.shape[1], dtype=torch.float64)
+    worst, scale = 0.0, float(u.norm())
+    start = u
+    for step in range(len(measured)):
+        worst = max(worst, float((measured[step] - u).norm()) / max(scale, TINY))
+        theta -= comparison.member.lr / plan.divisor(task) * (features.T @ u)
+        u = start + features @ theta
+    return exact_claim(
+        "linearized_training_is_linear_regression",
+        sentence="Training the linearized network is linear regression on φ(x) = ∇_w f(x, w₀).",
+        formula="max_k ‖u_k − (u₀ + φθ_k)‖/‖u₀‖, θ_{k+1} = θ_k − ηφᵀ(u₀ + φθ_k)",
+        hypotheses=[*setting, f"η = {plan.lr_fraction:g} η_max, {plan.steps} steps", "φ by torch.func"],
+        predicted=0.0,
+        measured=worst,
+        tolerance=1e-8 if precision == "float64" else 1e-2,
+    )
 
 
 def parallel_pairs(model: Model, task: Task) -> int:
@@ -187,6 +236,60 @@ def _linearization_claim(
             predicted=0.0,
             measured=max(distances),
             tolerance=1e-8 if precision == "float64" else 1e-2,
+        )
+    ]
+
+
+def _flow_claim(member: Member, task: Task, setting: list[str]) -> list[Claim]:
+    """u̇ = −H₀u, integrated step by step, beside each mode's own exponential."""
+    kernel, u0 = numbers(as_matrix(member.kernel).double()), numbers(member.u0(task))
+    if len(u0) > FLOW_POINTS or not u0.any():
+        return []
+    eigenvalues, vectors = np.linalg.eigh(kernel)
+    if eigenvalues[-1] <= 0:
+        return []
+    times = np.geomspace(0.01, 100, 9) / eigenvalues[-1]
+    # implicit: the largest eigenvalue is many times the smallest, and the way goes on long after its mode
+    flow = solve_ivp(lambda t, u: -kernel @ u, (0, times[-1]), u0, "Radau", times, jac=-kernel,
+                     rtol=1e-9, atol=1e-12 * np.linalg.norm(u0))  # fmt: skip
+    predicted = np.exp(-np.outer(eigenvalues, times)) * (vectors.T @ u0)[:, None]
+    mean_speed = np.exp(-eigenvalues.mean() * times) * (vectors.T @ u0)[:, None]
+    rival = float(np.abs(mean_speed - predicted).max() / np.linalg.norm(u0))
+    distance = np.abs(vectors.T @ flow.y - predicted).max() / np.linalg.norm(u0) if flow.success else np.nan
+    claim = exact_claim(
+        "flow_decays_mode_by_mode",
+        sentence="Along the gradient flow of the linearized network each eigenmode decays by itself.",
+        formula="u(t) = e^{−H₀t} u(0): vᵢᵀu(t) = e^{−λᵢt} vᵢᵀu(0), the largest difference over ‖u(0)‖",
+        hypotheses=[
+            *setting,
+            f"m = {member.width}",
+            "u̇ = −H₀u by Radau's method, up to t = 100/λmax",
+        ],
+        predicted=0.0,
+        measured=float(distance),
+        tolerance=FLOW_TOLERANCE,
+        rivals={"all modes at the mean speed": rival} if rival > FLOW_TOLERANCE else None,
+    )
+    return [claim]
+
+
+def _loss_claim(comparisons: Sequence[Comparison], task: Task, plan: Plan, trained: list[str]) -> list[Claim]:
+    """Of the widest networks, where the kernel says that the steps are enough for it."""
+    widest = max(c.member.width for c in comparisons)
+    wide = [c for c in comparisons if c.member.width == widest]
+    promised = max(float(c.predicted_losses[-1] / c.predicted_losses[0]) for c in wide)
+    if plan.loss != "squared_error" or widest < PLENTY * task.n or promised > PROMISED_LOSS:
+        return []
+    return [
+        exact_claim(
+            "training_loss_goes_to_zero",
+            sentence="Gradient descent takes the training loss of a wide network to 0.",
+            formula=f"L(w_k)/L(w₀) at the last step, where the kernel predicts {promised:.1e}",
+            hypotheses=[*trained, f"m = {widest}", "λmin(H₀) > 0"],
+            predicted=(None, REACHED_LOSS),
+            measured=max(float(c.losses[-1] / c.losses[0]) for c in wide),
+            tolerance=0.0,
+            seeds=len(wide),
         )
     ]
 

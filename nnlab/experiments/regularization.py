@@ -96,8 +96,9 @@ def _draw(config: Config, record: Record, rows: list[dict[str, Any]]) -> None:
 
 
 def _claims(config: Config, rows: list[dict[str, Any]]) -> list[Claim]:
-    claims = [_gradient_claim()]
+    claims = []
     for penalty in config.penalties:
+        claims.append(_gradient_claim(penalty))
         of_penalty = sorted((r for r in rows if r["penalty"] == penalty), key=lambda r: r["strength"])
         claims.append(_optimality_claim(penalty, of_penalty))
         claims.append(_monotone_claim(penalty, of_penalty))
@@ -137,27 +138,37 @@ def _monotone_claim(penalty: str, rows: list[dict[str, Any]]) -> Claim:
     )
 
 
-def _gradient_claim() -> Claim:
-    """2λW, against differences of λΣW²."""
-    w = torch.linspace(-2, 2, 9, dtype=torch.float64).requires_grad_()
-    penalty = build_penalty("l2", 0.3)
+def _gradient_claim(name: PenaltyName) -> Claim:
+    """What training adds to the gradient, beside the formula and beside differences of λR(W)."""
+    strength, beta = 0.3, 0.7
+    w = torch.linspace(-2, 2, 10, dtype=torch.float64).requires_grad_()  # none of them 0, where |w| bends
+    formulas = {
+        "l2": ("2λW", 2 * w, {"λW, the gradient of ½λΣW²": w}),
+        "l1": ("λ sign W", w.sign(), {"no penalty": 0 * w}),
+        "elastic_net": ("λ(2βW + sign W)", 2 * beta * w + w.sign(), {"βW for 2βW": beta * w + w.sign()}),
+    }
+    formula, slope, rivals = formulas[name]
+    penalty = build_penalty(name, strength, beta)
     assert penalty is not None
     w.grad = torch.zeros_like(w)
     penalty.add_gradient_([w])
-    step = 1e-3  # λΣW² is quadratic: a central difference of it has no truncation error
+    step = 1e-3  # λR(W) is quadratic between its kinks: a central difference has no truncation error
     shifted = torch.eye(len(w), dtype=torch.float64) * step
     with torch.no_grad():
         difference = torch.stack([penalty.value([w + s]) - penalty.value([w - s]) for s in shifted]) / (
             2 * step
         )
-        ratio = float((w.grad @ difference) / (difference @ difference))
+        expected = strength * slope
+        apart = max(float((other - expected).norm()) for other in (w.grad, difference))
+        size = float(expected.norm())
+        wrong = {label: float((strength * other - expected).norm()) / size for label, other in rivals.items()}
     return exact_claim(
-        "l2_gradient_is_2_lambda_w",
-        sentence="The gradient of λ Σ W² is 2λW: the slide's penalty has no factor ½.",
-        formula="∇ λ Σ W² = 2λW",
-        hypotheses=["against central differences"],
-        predicted=1.0,
-        measured=ratio,
+        f"gradient_of_{name}",
+        sentence=f"The gradient of λ R(W) is {formula}: {name.replace('_', ' ')} as on the slide.",
+        formula=f"∇ λ R(W) = {formula}, relative difference",
+        hypotheses=["W ≠ 0", "what training adds, and central differences of λR(W), beside the formula"],
+        predicted=0.0,
+        measured=apart / size,
         tolerance=1e-9,
-        rivals={"λW, the gradient of ½λΣW²": 0.5},
+        rivals=wrong,
     )

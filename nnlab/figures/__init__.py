@@ -18,6 +18,7 @@ from nnlab.figures.errorcurves import error_curves
 from nnlab.figures.exponents import width_scaling
 from nnlab.figures.filters import filter_images
 from nnlab.figures.functions import functions_on_line
+from nnlab.figures.graph import computational_graph
 from nnlab.figures.growth import convergence, separable_growth
 from nnlab.figures.histograms import histogram_fit, histogram_grid
 from nnlab.figures.images import weight_templates, worst_mistakes
@@ -28,6 +29,7 @@ from nnlab.figures.mistakes import perceptron_mistakes
 from nnlab.figures.modes import mode_trajectories
 from nnlab.figures.pooling import pooling_step
 from nnlab.figures.probabilities import class_probabilities
+from nnlab.figures.probability import loss_of_probability
 from nnlab.figures.regions import decision_regions, decision_regions_grid
 from nnlab.figures.regression import regression_fit
 from nnlab.figures.representation import representation
@@ -55,6 +57,7 @@ __all__ = [
     "class_accuracy",
     "class_probabilities",
     "compare_curves",
+    "computational_graph",
     "confusion_matrix",
     "constructed_and_trained",
     "convergence",
@@ -74,6 +77,7 @@ __all__ = [
     "layer_stack",
     "learning_curves",
     "logit_dynamics",
+    "loss_of_probability",
     "loss_prediction",
     "mode_trajectories",
     "perceptron_mistakes",
