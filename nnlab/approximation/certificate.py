@@ -87,9 +87,6 @@ def certify(
             network, target, interval, absolute, 1e-2 if relative is None else relative, max_boxes
         )
     relative = 1e-9 if relative is None else relative
-    if network.inputs > 1 or len(network.layers) > 2:
-        return _over_boxes(network, target, interval, absolute, relative or 1e-2, max_boxes)
-    relative = 1e-9 if relative is None else relative
     line = LineNetwork(network, tails=0.01 * absolute)
     error = LineError(line, target)
     borders = error.borders(low, high)

@@ -13,6 +13,7 @@ from nnlab.cli.approx import approx
 from nnlab.cli.backprop import ExpressionCommand, backprop
 from nnlab.cli.bench import bench
 from nnlab.cli.features import features
+from nnlab.cli.lecture import lecture
 from nnlab.cli.ntk import ntk
 from nnlab.cli.train import train
 from nnlab.errors import NnlabError
@@ -32,6 +33,7 @@ app.command("train")(train)
 app.command("ntk")(ntk)
 app.command("approx")(approx)
 app.command("backprop", cls=ExpressionCommand)(backprop)
+app.command("lecture")(lecture)
 app.command("features")(features)
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")

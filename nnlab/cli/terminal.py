@@ -96,13 +96,14 @@ def claims_table(claims: Sequence[Mapping[str, Any]]) -> Table:
     for claim in claims:
         style = VERDICT_STYLES.get(claim["verdict"], "")
         rows.append((
-            escape(claim["sentence"]), _predicted(claim["predicted"]), number(claim["measured"]),
-            _interval(claim["interval"]), f"[{style}]{claim['verdict']}[/{style}]",
+            escape(claim["sentence"]), predicted(claim["predicted"]), number(claim["measured"]),
+            interval(claim["interval"]), f"[{style}]{claim['verdict']}[/{style}]",
         ))  # fmt: skip
     return table("claims", ("claim", "predicted", "measured", "interval", "verdict"), rows)
 
 
-def _predicted(value: object) -> str:
+def predicted(value: object) -> str:
+    """A number, or a range with what is open left out."""
     if isinstance(value, list | tuple):
         low, high = value
         if low is None:
@@ -111,7 +112,8 @@ def _predicted(value: object) -> str:
     return number(value)
 
 
-def _interval(interval: Sequence[Any] | None) -> str:
-    if interval is None or None in interval:
+def interval(ends: Sequence[Any] | None) -> str:
+    """Low to high, `-` where there is none."""
+    if ends is None or None in ends:
         return "-"
-    return f"{number(interval[0])} to {number(interval[1])}"
+    return f"{number(ends[0])} to {number(ends[1])}"

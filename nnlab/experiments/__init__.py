@@ -7,6 +7,7 @@ from nnlab.experiments import activations as activations
 from nnlab.experiments import approx as approx
 from nnlab.experiments import classify as classify
 from nnlab.experiments import convergence as convergence
+from nnlab.experiments import lecture as lecture
 from nnlab.experiments import ntk as ntk
 from nnlab.experiments import pixel_shuffle as pixel_shuffle
 from nnlab.experiments import regress as regress
@@ -18,6 +19,7 @@ from nnlab.experiments import weight_change as weight_change
 from nnlab.experiments import xor as xor
 
 EXPERIMENTS: dict[str, ModuleType] = {
+    "lecture": lecture,
     "slides": slides,
     "classify": classify,
     "regress": regress,

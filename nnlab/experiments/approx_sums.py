@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from nnlab import figures
 from nnlab.approximation.barron import barron_bound, gaussian_constant
 from nnlab.approximation.bins import build_bins
+from nnlab.approximation.certificate import certify
+from nnlab.approximation.steps import STEP_ACTIVATIONS
 from nnlab.approximation.superposition import Sweep, side_by_side, sweep
 from nnlab.approximation.targets import ExpressionTarget, Target, make_target
 from nnlab.errors import Interrupted
@@ -24,6 +27,7 @@ from nnlab.theory import Claim, exact_claim
 
 WIDTH = 0.25  # s of the Gaussian whose Barron constant is known
 UNITS = 20  # of the networks side by side
+FALLING = (8, 32, 128)  # terms over which the error of sums built by formula falls
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ def run(
     record.save_figure(figures.terms_scaling(panels, bounds=bounds), "sums")
     if line is not None:
         _compare(config, line, record)
+        if line.slope.upper > 0 and math.isfinite(line.slope.upper):
+            claims += [_falling_claim(line, activation) for activation in STEP_ACTIVATIONS]
     return Outcome(metrics, rows, claims)
 
 
@@ -166,6 +172,28 @@ def _barron_claim(task: Task, found: Sweep) -> Claim:
         tolerance=1e-6,
         seeds=found.l2.shape[1],
     )
+
+
+def _falling_claim(line: Line, activation: str) -> Claim:
+    """Sums built by formula, their error bounded everywhere: Cybenko's units need not be monotone."""
+    certificates = [
+        certify(build_bins(line.target, n, line.interval, activation=activation).network, line.target,
+                line.interval, relative=1e-3)
+        for n in FALLING
+    ]  # fmt: skip
+    shape = "not monotone" if activation == "ripple" else "monotone"
+    return exact_claim(
+        f"sums_of_{activation}_come_nearer",
+        sentence=f"Sums of {activation} units ({shape}) come nearer as their number grows.",
+        formula="sup |Σ αᵢ σ(wᵢx + bᵢ) − f| with 4N terms over that with N, the largest; both certified",
+        hypotheses=[
+            f"f = {line.target.text} on [{line.interval[0]:g}, {line.interval[1]:g}], continuous",
+            "σ → 0 at −∞, → 1 at ∞ up to a constant", "N = " + ", ".join(str(n) for n in FALLING),
+        ],
+        predicted=(0.0, 0.5),
+        measured=max(more.upper / less.lower for less, more in pairwise(certificates)),
+        tolerance=0.0,
+    )  # fmt: skip
 
 
 def _compare(config: Config, line: Line, record: Record) -> None:

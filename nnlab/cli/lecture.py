@@ -1,0 +1,83 @@
+"""`nnlab lecture`: every experiment of the lecture, and a verdict on every sentence."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def lecture(
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLAIM", help="Only this point, such as weight_change; may be repeated."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="More seeds, widths and steps.")] = False,
+    seed: Annotated[int | None, typer.Option(help="The seed of every experiment.")] = None,
+    runs: Annotated[Path, typer.Option(help="The folder that run folders go to.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress and no tables: only the run folder.")] = False,
+) -> None:
+    """Run the whole lecture offline: about five minutes on two cores, and a verdict on every sentence.
+
+    Exit code 1 where a claim fails that is not listed as refuted. The last line printed is the run's folder.
+    """
+    from nnlab.cli.run import Flag, checked_config
+    from nnlab.cli.terminal import Terminal, out
+    from nnlab.errors import ExperimentError
+    from nnlab.experiments import runner
+    from nnlab.experiments.lecture import chosen, unexpected
+    from nnlab.experiments.session import Session, Silence
+
+    chosen(only or [])
+    flags = [
+        Flag("--only", ("only",), only or None),
+        Flag("--full", ("full",), full or None),
+        Flag("--seed", ("seed",), seed),
+    ]
+    config = checked_config("lecture", [], flags)
+    summary = runner.run(config, runs, Session(Silence() if quiet else Terminal()))
+    if as_json:
+        import json
+
+        from nnlab.record import plain
+
+        print(json.dumps(plain({"schema_version": 1, **summary}), ensure_ascii=False))
+    else:
+        if not quiet:
+            out().print(_table(summary["results"]))
+            for row in summary["results"]:
+                if row["refuted"]:
+                    out().print(_refuted(row), markup=False)
+        print(summary["run_dir"])
+    failed = unexpected(summary["results"])
+    if failed:
+        raise ExperimentError(f"{len(failed)} of {len(summary['results'])} claims fail: {', '.join(failed)}")
+
+
+def _table(rows: list[dict[str, Any]]) -> "Table":
+    """Section, claim, predicted, measured, interval, verdict."""
+    from rich.markup import escape
+
+    from nnlab.cli.terminal import VERDICT_STYLES, interval, number, predicted, table
+
+    shown = []
+    for row in rows:
+        style = VERDICT_STYLES.get(row["verdict"], "")
+        verdict = f"[{style}]{row['verdict']}[/{style}]"
+        if row["refuted"]:
+            verdict = "refuted" if row["verdict"] == "FAIL" else f"{verdict}, said to be refuted"
+        shown.append((
+            escape(f"{row['section']} {row['sentence']}"), predicted(row["predicted"]),
+            number(row["measured"]), interval(row["interval"]), verdict,
+        ))  # fmt: skip
+    return table("the lecture", ("claim", "predicted", "measured", "interval", "verdict"), shown)
+
+
+def _refuted(row: dict[str, Any]) -> str:
+    return (
+        f"\n{row['section']} as said: {row['sentence']}\n    what holds: {row['holds']}\n"
+        f"    as said under: {'; '.join(row['hypotheses'])}"
+    )

@@ -1,0 +1,158 @@
+"""The whole lecture: every experiment of it, and every sentence of it held against its measurement."""
+
+import fnmatch
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from nnlab.config import Distinct, Experiment, check, read_source
+from nnlab.errors import ExperimentError, InputError, Interrupted, NnlabError, suggest
+from nnlab.experiments.lecture_plan import LESSONS, POINTS, Lesson, Point, Said
+from nnlab.experiments.outcome import Outcome
+from nnlab.experiments.session import Session
+from nnlab.record import Record, find_runs
+from nnlab.theory import Claim, judge
+
+
+class Config(Experiment):
+    """Runs the lecture's experiments one after the other, and gathers what they claim."""
+
+    experiment: Literal["lecture"]
+    only: Annotated[list[str], Distinct] = Field([], description="points of the lecture; empty for all")
+    full: bool = Field(False, description="more seeds, widths and steps")
+
+
+def run(config: Config, record: Record, session: Session) -> Outcome:
+    """Runs what the chosen points need, each lesson in a run folder of its own inside the lecture's.
+
+    A lesson that fails does not keep the others from running.
+
+    Raises:
+        ExperimentError: lessons failed; the message names them.
+    """
+    points = chosen(config.only)
+    lessons = [lesson for lesson in LESSONS.values() if any(p.lesson == lesson.name for p in points)]
+    for lesson in lessons:
+        experiment_of(lesson, config)  # an error in a setting comes up before anything runs
+    record.start()
+    summaries: dict[str, dict[str, Any]] = {}
+    failures: dict[str, str] = {}
+    for number, lesson in enumerate(lessons, 1):
+        if session.stop():
+            raise Interrupted(f"interrupted before the lesson {lesson.name}")
+        session.reporter.say(f"{lesson.name} ({number} of {len(lessons)})")
+        try:
+            summaries[lesson.name] = _lesson(lesson, config, record.folder / "runs", session)
+        except ExperimentError as error:
+            failures[lesson.name] = str(error).splitlines()[0]
+            session.reporter.say(f"{lesson.name} failed: {failures[lesson.name]}")
+        else:
+            session.reporter.say("  " + _counted(summaries[lesson.name]["claims"]))
+    claims, rows = [], []
+    for point in points:
+        if point.lesson in summaries:
+            found = _of_point(point, summaries[point.lesson], record.folder)
+            claims += [claim for claim, _ in found]
+            rows += [row for _, row in found]
+    if failures:
+        record.finish("failed", results=rows, claims=[claim.as_dict() for claim in claims])
+        raise ExperimentError("; ".join(f"{name}: {message}" for name, message in failures.items()))
+    seconds = {f"{name}/seconds": float(summary["wall_seconds"]) for name, summary in summaries.items()}
+    return Outcome(seconds, rows, claims)
+
+
+def chosen(only: Sequence[str]) -> list[Point]:
+    """The points of those names, in the lecture's order; all of them where none is named.
+
+    Raises:
+        InputError: no point has one of the names.
+    """
+    names = [point.name for point in POINTS]
+    for name in only:
+        if name not in names:
+            raise InputError(f"only: {name}: {suggest(name, names)}")
+    return [point for point in POINTS if not only or point.name in only]
+
+
+def experiment_of(lesson: Lesson, config: Config) -> Experiment:
+    """The checked config of a lesson: the shipped one, with the lecture's settings and seed."""
+    from nnlab.experiments import CONFIG_CLASSES  # which this experiment is itself one of
+
+    source = read_source(lesson.config)
+    settings = {**lesson.settings, **(lesson.full if config.full else {}), "seed": config.seed}
+    for key, value in {"name": lesson.name, **settings}.items():
+        source.override(tuple(key.split(".")), value, f"lesson {lesson.name}, {key}")
+    return check(source, CONFIG_CLASSES)
+
+
+def _lesson(lesson: Lesson, config: Config, runs: Path, session: Session) -> dict[str, Any]:
+    """Runs a lesson, or goes on with it, or reads what it found where it is finished."""
+    from nnlab.experiments import runner  # which runs this experiment, too
+
+    for found in find_runs(runs):
+        if found.summary["name"] == lesson.name:
+            return found.summary if found.status == "finished" else runner.resume(found.folder, session)
+    return runner.run(experiment_of(lesson, config), runs, session)
+
+
+def _of_point(point: Point, summary: dict[str, Any], folder: Path) -> list[tuple[Claim, dict[str, Any]]]:
+    """The claims of a point with their rows, last the sentence that was said otherwise."""
+    matching = [
+        Claim(**{**claim, "interval": tuple(claim["interval"])})
+        for claim in summary["claims"]
+        if any(fnmatch.fnmatchcase(claim["name"], pattern) for pattern in point.claims)
+    ]
+    if not matching:
+        raise NnlabError(f"{point.name}: the lesson {point.lesson} made none of its claims")
+    run = str(Path(summary["run_dir"]).relative_to(folder))
+    found = [(claim, _row(point, claim, run)) for claim in matching]
+    if point.said is not None:
+        measured = next(claim for claim in matching if claim.name == point.said.claim)
+        claim = _as_said(point, point.said, measured)
+        found.append((claim, _row(point, claim, run, point.said)))
+    return found
+
+
+def _as_said(point: Point, said: Said, measured: Claim) -> Claim:
+    """The sentence, held against the same measurement as what does hold."""
+    verdict, reason = judge(said.predicted, {}, measured.interval)
+    return Claim(
+        name=f"{point.name}_as_said",
+        sentence=said.sentence,
+        formula=measured.formula,
+        hypotheses=measured.hypotheses,
+        predicted=said.predicted,
+        rivals={},
+        measured=measured.measured,
+        interval=measured.interval,
+        seeds=measured.seeds,
+        rule=f"{measured.rule.partition(':')[0]}: {reason}.",
+        verdict=verdict,
+    )
+
+
+def _row(point: Point, claim: Claim, run: str, said: Said | None = None) -> dict[str, Any]:
+    found = claim.as_dict()
+    return {
+        "section": point.section,
+        "point": point.name,
+        "title": point.sentence,
+        "claim": claim.name,
+        "run": run,
+        **{key: found[key] for key in ("sentence", "predicted", "measured", "interval", "verdict")},
+        "refuted": said is not None,
+        **({} if said is None else {"holds": said.holds, "hypotheses": list(said.hypotheses)}),
+    }
+
+
+def unexpected(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The claims that fail and are not listed as refuted."""
+    return [row["claim"] for row in rows if row["verdict"] == "FAIL" and not row["refuted"]]
+
+
+def _counted(claims: Sequence[dict[str, Any]]) -> str:
+    counts = Counter(claim["verdict"] for claim in claims)
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
