@@ -316,7 +316,7 @@ POINTS: Sequence[Point] = (
     Point(
         "largest_step",
         "5.7",
-        "The linearized network converges for η below 2/λmax and diverges above; networks find a flatter place.",
+        "Linearized, it converges for η below 2/λmax and diverges above; the network finds a flatter place.",
         "ntk",
         ["linearization_at_*", "network_*"],
     ),
