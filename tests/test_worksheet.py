@@ -329,12 +329,24 @@ def test_where_nothing_bends_no_kink_is_seen() -> None:
         ("relu(x - 1)", 1 + 1e-10), ("exp(x)", -745.0), ("x^20", 1e-10), ("tan(x)", 1.57079632679),
         ("x", 1e308),
         ("x^(10^30)", 1.0), ("sqrt(1 - x^2)", 0.99999999999), ("x^1.5", 0.0), ("exp(exp(x))", 6.0),
-        ("where(x > 0, sin(x)/x, 1)", 0.0),
+        ("where(x > 0, sin(x)/x, 1)", 0.0), ("sin(x)", 1e-307), ("sqrt(abs(x))", 1e-320), ("relu(x)", 5e-324),
+        ("sin(x)", 1e300), ("x", -1.7e308), ("x + relu(x - 1)", 1 + 1e-10),
     ],
 )  # fmt: skip
 def test_differences_raise_no_false_alarm_on_steep_functions(text: str, x: float) -> None:
     found = check(sheet_of(text, x=x))
     assert found.agree, found
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "slope"),
+    [("abs(x)", -1e-320, -1.0), ("sin(x)", 1e-307, 1.0), ("x", 1.7e308, 1.0), ("1e-300*x", 1e300, 1e-300)],
+)
+def test_differences_tell_at_the_ends_of_float64(text: str, x: float, slope: float) -> None:
+    (variable,) = check(sheet_of(text, x=x)).variables
+    (difference,) = variable.differences
+    assert difference.derivative == pytest.approx(slope, rel=1e-12)
+    assert difference.error < 1e-12 * abs(slope)
 
 
 def test_a_wrong_gradient_is_found_by_both_checks() -> None:

@@ -7,9 +7,10 @@ Numerical Recipes, 3rd ed., 5.7).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,11 @@ from nnlab.graph.evaluation import computed
 Array = NDArray[np.float64]
 
 RATIO = 4.0
+EPSILON = float(np.finfo(np.float64).eps)
 STEPS = 30
-"""Steps tried for an entry of value 0: from 0.1 down by factors of RATIO."""
+"""Steps tried for an entry of value 0: from 1/8 down by factors of RATIO."""
 SMALLEST = 1e-14
-"""Steps for other entries begin at a tenth of their size, or of 1, and end at this share of it."""
+"""Steps for other entries begin at an eighth of their size, or of 1, and end at this share of it."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,11 @@ def difference(
         tried = [
             _quotients(graph, at, variable, entry, center, middle, h, sensitivity) for h in _steps(center)
         ]
-    pairs = [
+    pairs: list[_Pair] = [
         (abs(wide.central - narrow.central) / (RATIO**2 - 1) + narrow.rounding, wide, narrow)
         for wide, narrow in pairwise(tried)
     ]
-    pairs = [pair for pair in pairs if np.isfinite(pair[0])]
+    pairs = [pair for pair in _uncontradicted(pairs) if np.isfinite(pair[0])]
     lines = [pair for pair in pairs if pair[1].is_near_line and pair[2].is_near_line]
     if not pairs:
         return Difference(variable, entry, np.nan, np.nan, np.inf, np.nan, np.nan, bends=False)
@@ -110,7 +112,23 @@ def difference(
     return Difference(variable, entry, narrow.central, narrow.step, error, narrow.left, narrow.right, bends)
 
 
-def _relative(pair: tuple[float, _Quotients, _Quotients]) -> tuple[float, float]:
+_Pair: TypeAlias = tuple[float, _Quotients, _Quotients]
+"""An error, and the quotients of a step and of the next, narrower one; the error is that of the latter."""
+
+
+def _uncontradicted(pairs: Sequence[_Pair]) -> list[_Pair]:
+    """Those whose derivative is that of all narrower steps too, up to rounding; the last has none.
+
+    A kink near by, or a wave too narrow for a step, is seen by narrower ones alone.
+    """
+    with np.errstate(all="ignore"):
+        centrals = np.array([narrow.central for _, _, narrow in pairs])
+        allowed = 10 * np.array([[error, narrow.rounding] for error, _, narrow in pairs])
+        off = np.abs(centrals[:, None] - centrals) > allowed[:, :1] + allowed[:, 1]
+    return [pair for pair, is_off in zip(pairs[:-1], np.triu(off).any(1)[:-1], strict=True) if not is_off]
+
+
+def _relative(pair: _Pair) -> tuple[float, float]:
     """The error relative to the derivative, so that a step wider than the function's own scale loses."""
     error, _, narrow = pair
     return (error / abs(narrow.central) if narrow.central else (math.inf if error else 0.0), error)
@@ -122,10 +140,18 @@ def evaluations(center: float) -> int:
 
 
 def _steps(center: float) -> list[float]:
+    """From wide to narrow: powers of two, so that center ± step is exact but for a carry.
+
+    Near the smallest floats they go down to the smallest of all.
+    """
     size = abs(center)
-    first = 0.1 * max(size, 1.0)
-    count = STEPS if size == 0 else math.ceil(math.log(first, RATIO) - math.log(SMALLEST * size, RATIO))
-    return [first / RATIO**k for k in range(count)]
+    step = 2.0 ** math.floor(math.log2(max(size, 1.0) / 8))
+    last = SMALLEST * size if size else step / RATIO**STEPS
+    steps = []
+    while step > last:
+        steps.append(step)
+        step /= RATIO
+    return steps
 
 
 def _quotients(
@@ -143,8 +169,7 @@ def _quotients(
     half = (up - down) / 2
     if not down < center < up:
         return _Quotients(np.nan, np.nan, np.nan, step, np.nan)
-    size = 2 * sensitivity + abs(above) + abs(below)
-    rounding = float(np.finfo(np.float64).eps) * size / half
+    rounding = EPSILON / half * sensitivity * 2 + EPSILON / half * abs(above) + EPSILON / half * abs(below)
     return _Quotients(
         (above - below) / (up - down),
         (middle - below) / (center - down),
