@@ -165,6 +165,33 @@ def test_a_power_with_exponent_0_keeps_its_mixed_derivative() -> None:
     assert float(found["y"]) == pytest.approx(math.log(2) ** 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "x", "slope", "curvature"),
+    [
+        ("sum(where(x > 0, 1/x, x^2))", [0.0, 2.0, -1.0], [0.0, -0.25, -2.0], [2.0, 0.25, 2.0]),
+        ("sum(where(x > 0, where(x > 1, log(x - 1), sqrt(x)), 3*x))", [0.0, 1.0, 3.0], [3.0, 0.5, 0.5],
+         [0.0, -0.25, -0.25]),
+        ("sum(where(x > 0, 2, x)*where(x > 0, log(x), x))", [0.0, 2.0], [0.0, 1.0], [2.0, -0.5]),
+        ("sum(transpose(where(x > 0, x^-2, x)))", [0.0, 1.0], [1.0, -2.0], [0.0, 6.0]),
+    ],
+)  # fmt: skip
+def test_entries_that_are_not_taken_stay_out_of_both_passes(
+    text: str, x: list[float], slope: list[float], curvature: list[float]
+) -> None:
+    graph, at = parse(text, ("x",), tensors=True), {"x": x}
+    assert np.allclose(gradient(graph, at)[1]["x"], slope, rtol=1e-14)
+    assert float(directional(graph, at, {"x": np.ones(len(x))})[1]) == pytest.approx(sum(slope), rel=1e-14)
+    assert np.allclose(hessian_vector(graph, at, {"x": np.ones(len(x))})["x"], curvature, rtol=1e-14)
+
+
+def test_powers_at_zero_have_their_second_derivatives() -> None:
+    """∂²x^y/∂x² = y(y − 1) x^(y − 2) and ∂²x^y/∂x∂y = x^(y − 1) (1 + y log x)."""
+    graph = parse("x^y", ("x", "y"), tensors=True)
+    found = hessian_vector(graph, {"x": 0.0, "y": 2.0}, {"x": 1.0, "y": 1.0})
+    assert (float(found["x"]), float(found["y"])) == (2.0, 0.0)
+    assert float(hessian_vector(parse("x^1", ("x",)), {"x": 0.0}, {"x": 1.0})["x"]) == 0
+
+
 def test_forward_mode_gives_derivatives_of_vectors_too() -> None:
     graph = parse("softmax(A @ u)", ("A", "u"), tensors=True)
     at, generator = point(1), np.random.default_rng(2)

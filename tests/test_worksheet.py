@@ -383,7 +383,16 @@ def test_of_large_arrays_some_entries_of_each_variable_are_checked() -> None:
         ("log(x)", {"x": 0.0}, "log has no value at 0", 0),
         ("sqrt(x)", {"x": -4.0}, "sqrt has no value at -4", 0),
         ("exp(x)", {"x": 1000.0}, "overflow: exp at 1000", 0),
-        ("2 * exp(x)^9", {"x": 300.0}, "overflow: the power", 4),
+        ("2 * exp(x)^9", {"x": 300.0}, "overflow: the power 9 at 1.9", 4),
+        ("x^y", {"x": 0.0, "y": -1.0}, "division by zero: 0^-1", 0),
+        ("x^y", {"x": 0.0, "y": 0.5}, "the slope of the power 0.5 at 0 is not finite", 0),
+        ("x^y", {"x": 0.0, "y": 0.0}, "the slope of the power 0 at 0 in its exponent is not finite", 0),
+        ("x^y", {"x": -2.0, "y": 2.0}, "the slope of the power 2 at -2 in its exponent", 0),
+        ("x^(-1/2)", {"x": 0.0}, "division by zero: 0^(-1/2)", 0),
+        ("sum(w^y)", {"w": [-1.0, -4.0], "y": [2.0, 0.5]}, "the power 0.5 has no value at -4", 4),
+        ("1e200*(1e200*x)", {"x": 1e-100}, "overflow: the gradient that the product passes on", 7),
+        ("1e308*x + 1.7e308*x", {"x": 1e-5}, "overflow: the gradient in x", 6),
+        ("sum(where(w > 0, 1/w, 1/(w + 1)))", {"w": [0.0, -1.0]}, "division by zero: 1 / 0", 22),
         ("x^0.5", {"x": 0.0}, "slope of sqrt at 0 is not finite", 0),
         ("sum(log(w))", {"w": [1.0, 0.0, 2.0]}, "log has no value at 0", 4),
         ("w + 1", {"w": [1.0, 2.0]}, "the result has the shape (2,)", None),
@@ -405,6 +414,23 @@ def test_a_branch_that_is_not_taken_may_have_no_value() -> None:
     assert sheet.value == 9
     assert float(sheet.gradients["x"]) == 6
     assert sheet_of("where(x > 0, 2, log(x)*sqrt(x))", x=-1.0 + 2).value == 2
+
+
+def test_entries_of_a_branch_that_are_not_taken_may_have_no_value_either() -> None:
+    sheet = sheet_of("sum(where(x > 0, y*log(x), x*z))", x=[0.0, 2.0, -3.0], y=[5.0, 6.0, 7.0], z=4.0)
+    assert sheet.value == 6 * math.log(2) - 12
+    assert sheet.gradients["x"].tolist() == [4.0, 3.0, 4.0]
+    assert sheet.gradients["y"].tolist() == [0.0, math.log(2), 0.0]
+    assert float(sheet.gradients["z"]) == -3.0
+    assert check(sheet).agree
+
+
+def test_powers_at_zero_have_the_slopes_of_their_limits() -> None:
+    assert float(sheet_of("x^0", x=0.0).gradients["x"]) == 0
+    sheet = sheet_of("sum(x^y)", x=[0.0, 0.0, 2.0], y=[2.0, 1.0, 0.0])
+    assert sheet.gradients["x"].tolist() == [0.0, 1.0, 0.0]
+    assert sheet.gradients["y"].tolist() == [0.0, 0.0, math.log(2)]
+    assert check(sheet).agree
 
 
 # --- the picture ---

@@ -181,6 +181,22 @@ def _minus_one(a: Algebra, v: Number, *_: Number) -> int:
     return -1
 
 
+def _power_in_base(a: Algebra, v: Number, x: Number, y: Number) -> Number:
+    """∂x^y/∂x = y x^(y−1), and 0 at x = y = 0: x⁰ = 1 everywhere."""
+    either = np.maximum(_is_not_zero(a, x), _is_not_zero(a, y))
+    return y * a.select(either, a.power(x, y - 1), 0)
+
+
+def _power_in_exponent(a: Algebra, v: Number, x: Number, y: Number) -> Number:
+    """∂x^y/∂y = x^y log x, and 0 at x = 0 < y: 0^y = 0 for all these y."""
+    either = np.maximum(_is_not_zero(a, x), a.less_equal(y, a.number(Fraction(0))))
+    return v * a.select(either, a.log(x), 0)
+
+
+def _is_not_zero(a: Algebra, x: Number) -> Decision:
+    return a.less(a.number(Fraction(0)), a.absolute(x))
+
+
 def _pull_left(a: TensorAlgebra, g: Number, v: Number, x: Number, y: Number) -> Number:
     """Of x @ y to x: g yᵀ, which is an outer product where y is a vector."""
     if len(a.shape(x)) == 1:
@@ -215,7 +231,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "negative": Operation(lambda a, x: -x, (_minus_one,)),
     "integer_power": Operation(
         lambda a, x, n: a.integer_power(x, n),
-        (lambda a, v, x, n: n * a.integer_power(x, n - 1),),  # (xⁿ)′ = n xⁿ⁻¹
+        (lambda a, v, x, n: n * a.integer_power(x, n - 1) if n else 0,),  # (xⁿ)′ = n xⁿ⁻¹
     ),
     "real_power": Operation(
         lambda a, x, p: a.real_power(x, p),
@@ -223,10 +239,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "power": Operation(
         lambda a, x, y: a.power(x, y),
-        (
-            lambda a, v, x, y: y * a.power(x, y - 1),
-            lambda a, v, x, y: v * a.log(x),  # ∂/∂y exp(y log x)
-        ),
+        (_power_in_base, _power_in_exponent),
     ),
     "sin": Operation(lambda a, x: a.sin(x), (lambda a, v, x: a.cos(x),)),
     "cos": Operation(lambda a, x: a.cos(x), (lambda a, v, x: -a.sin(x),)),

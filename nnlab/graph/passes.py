@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from nnlab.graph.algebras import FLOATS
 from nnlab.graph.duals import Dual, Duals
 from nnlab.graph.evaluation import applied, check_names, computed
+from nnlab.graph.needed import Mask, needed
 from nnlab.graph.nodes import Graph, Node
 from nnlab.graph.operations import OPERATIONS, Number, TensorAlgebra
 
@@ -51,14 +52,17 @@ def backpropagate(graph: Graph, algebra: TensorAlgebra, values: Sequence[Number]
     """
     arrived: list[Number | None] = [None] * len(graph.nodes)
     passed: list[tuple[Number | None, ...]] = [()] * len(graph.nodes)
+    used = needed(graph, algebra, values)
     arrived[-1] = algebra.number(Fraction(1))  # ∂L/∂L
     for index in reversed(range(len(graph.nodes))):
         node, gradient = graph.nodes[index], arrived[index]
         if gradient is None or not graph.varying[index]:
             continue
         passed[index] = tuple(
-            passed_on(algebra, node, position, gradient, values[index], values) if varies else None
-            for position, varies in enumerate(graph.varying[i] for i in node.arguments)
+            passed_on(algebra, node, position, gradient, values[index], values, used[index])
+            if graph.varying[argument] and np.any(used[argument])
+            else None
+            for position, argument in enumerate(node.arguments)
         )
         for argument, share in zip(node.arguments, passed[index], strict=True):
             if share is not None:
@@ -74,14 +78,23 @@ def passed_on(
     gradient: Number,
     value: Number,
     values: Sequence[Number],
+    used: Mask,
 ) -> Number | None:
-    """What a node passes on to an argument: Jᵀ times what arrives; None to a branch that is not taken."""
+    """What a node passes on to an argument: Jᵀ times what arrives; None to a branch that is not taken.
+
+    Nothing arrives at the entries that are not `used`, and nothing is passed on, whatever the slope there.
+    """
     operation = OPERATIONS[node.operation]
     arguments = [values[i] for i in node.arguments]
     if operation.pulls:
         return operation.pulls[position](algebra, gradient, value, *arguments)
     local = local_derivative(algebra, node, position, value, values)
-    return None if local is None else algebra.gather(gradient * local, algebra.shape(arguments[position]))
+    if local is None:
+        return None
+    share = gradient * local
+    if not np.all(used):
+        share = algebra.select(np.where(used, 1, -1), share, 0.0)
+    return algebra.gather(share, algebra.shape(arguments[position]))
 
 
 def local_derivative(

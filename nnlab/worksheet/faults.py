@@ -6,85 +6,93 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.graph import ExpressionError, Graph
+from nnlab.graph.algebras import FLOATS
+from nnlab.graph.needed import Mask, needed
 from nnlab.graph.nodes import Node
-from nnlab.graph.passes import Backward
+from nnlab.graph.operations import OPERATIONS, Number
+from nnlab.graph.passes import Backward, local_derivative
 
 Array = NDArray[np.float64]
 
 
 def check_finite(graph: Graph, values: Sequence[Array]) -> None:
     """Raises ExpressionError for the first operation that the result needs and whose value is not finite."""
-    for index in _needed(graph, values):
-        if not np.all(np.isfinite(values[index])):
-            node = graph.nodes[index]
-            reason = _reason(node, [np.asarray(values[i]) for i in node.arguments], np.asarray(values[index]))
-            raise ExpressionError(reason, graph.text, node.span[0])
+    for node, value, used in zip(graph.nodes, values, needed(graph, FLOATS, values), strict=True):
+        broken = np.asarray(~np.isfinite(value) & used)
+        if np.any(broken):
+            raise _fault(graph, node, _no_value(node, value, values, broken))
 
 
 def check_gradients(graph: Graph, values: Sequence[Array], backward: Backward) -> None:
-    """Raises ExpressionError for the first operation, from the result on, that passes on no finite slope."""
+    """Raises ExpressionError for the first node, from the result on, that gets or passes on what is not finite."""
+    used = needed(graph, FLOATS, values)
     for index in reversed(range(len(graph.nodes))):
-        node = graph.nodes[index]
-        for argument, share in zip(node.arguments, backward.passed[index], strict=False):
+        node, arrived = graph.nodes[index], backward.arrived[index]
+        if arrived is not None and not np.all(np.isfinite(arrived)):
+            raise _fault(graph, node, _overflow(f"the gradient in {graph.term(index)}"))
+        for position, share in enumerate(backward.passed[index]):
             if share is not None and not np.all(np.isfinite(share)):
-                where = _worst(np.broadcast_to(values[argument], np.shape(share)), ~np.isfinite(share))
-                reason = (
-                    f"the slope of {_called(node)} at {where:.6g} is not finite: there is no gradient here"
-                )
-                raise ExpressionError(reason, graph.text, node.span[0])
+                raise _fault(graph, node, _no_slope(node, position, values[index], values, used[index]))
 
 
-def _needed(graph: Graph, values: Sequence[Array]) -> list[int]:
-    """The nodes that the result depends on, in order: without a branch that `where` takes nowhere."""
-    needed = {len(graph.nodes) - 1}
-    for index in reversed(range(len(graph.nodes))):
-        if index in needed:
-            node = graph.nodes[index]
-            arguments = node.arguments
-            if node.operation == "where":
-                decision = np.asarray(values[arguments[0]])
-                kept = [np.any(decision >= 0), np.any(decision <= 0)]
-                arguments = (arguments[0], *(i for i, keep in zip(arguments[1:], kept, strict=True) if keep))
-            needed.update(arguments)
-    return sorted(needed)
+def _fault(graph: Graph, node: Node, reason: str) -> ExpressionError:
+    return ExpressionError(reason, graph.text, node.span[0])
 
 
-def _reason(node: Node, arguments: Sequence[Array], value: Array) -> str:
+def _no_value(node: Node, value: Array, values: Sequence[Array], broken: NDArray[np.bool_]) -> str:
     if node.operation == "variable":
         return f"the value of {node.parameter} is not a finite number"
-    broken = ~np.isfinite(value)
-    first = (
-        _worst(np.broadcast_to(arguments[0], value.shape), broken) if _by_entry(arguments, value) else None
-    )
-    if node.operation == "divide" and np.any(arguments[1] == 0):
+    called = _called(node, values, broken)
+    if OPERATIONS[node.operation].pulls:
+        return _overflow(called)
+    first, *others = (_first(values[i], broken) for i in node.arguments)
+    if node.operation == "divide" and others[0] == 0:
         return f"division by zero: {first:.6g} / 0"
-    if first is not None and np.any(np.isnan(value)):
-        return f"{_called(node)} has no value at {first:.6g}"
+    if np.isnan(_first(value, broken)):
+        return f"{called} has no value at {first:.6g}"
     if node.operation == "log" and first == 0:
         return "log has no value at 0: it goes to −∞"
-    if node.operation == "integer_power" and first == 0:
-        return f"division by zero: 0^{node.parameter}"
-    at = "" if first is None else f" at {first:.6g}"
-    return f"overflow: {_called(node)}{at} is beyond float64, which ends at 1.8e308"
+    if node.operation.endswith("power") and first == 0:
+        return f"division by zero: 0^{called.removeprefix('the power ')}"
+    return _overflow(f"{called} at {first:.6g}")
 
 
-def _by_entry(arguments: Sequence[Array], value: Array) -> bool:
-    try:
-        return np.broadcast_shapes(arguments[0].shape, value.shape) == value.shape
-    except ValueError:
-        return False
+def _no_slope(node: Node, position: int, value: Array, values: Sequence[Array], used: Mask) -> str:
+    """Why an operation passes on what is not finite to an argument."""
+    mixes = bool(OPERATIONS[node.operation].pulls)
+    slope: Number = 0.0 if mixes else local_derivative(FLOATS, node, position, value, values)
+    broken = np.broadcast_to(~np.isfinite(slope) & used, np.shape(value))
+    called = _called(node, values, broken)
+    if not np.any(broken):
+        return _overflow(f"the gradient that {called} passes on")
+    in_exponent = node.operation == "power" and position == 1
+    at = _first(values[node.arguments[0 if in_exponent else position]], broken)
+    return (
+        f"the slope of {called} at {at:.6g}{' in its exponent' if in_exponent else ''} is not finite: the "
+        "chain rule gives no gradient here"
+    )
 
 
-def _worst(argument: Array, broken: NDArray[np.bool_]) -> float:
-    """The first argument that is at fault."""
-    return float(argument[broken].flat[0]) if np.ndim(argument) else float(argument)
+def _overflow(what: str) -> str:
+    return f"overflow: {what} is beyond float64, which ends at 1.8e308"
+
+
+def _first(argument: Array, broken: NDArray[np.bool_]) -> float:
+    """Of an operation on entries: the entry of an argument where the first fault is."""
+    return float(np.broadcast_to(argument, broken.shape)[broken][0])
 
 
 _CALLED = {
     "add": "the sum", "subtract": "the difference", "multiply": "the product", "divide": "the quotient",
-    "integer_power": "the power", "real_power": "the power", "power": "the power", "matmul": "the product @",
+    "matmul": "the product @",
 }  # fmt: skip
 
 
-def _called(node: Node) -> str:
+def _called(node: Node, values: Sequence[Array], broken: NDArray[np.bool_]) -> str:
+    if node.operation == "power":
+        exponents = np.broadcast_to(values[node.arguments[1]], broken.shape)
+        return f"the power {(exponents[broken] if np.any(broken) else exponents).flat[0]:.6g}"
+    if node.operation.endswith("power"):
+        exponent = str(node.parameter)
+        return f"the power {f'({exponent})' if '/' in exponent else exponent}"
     return _CALLED.get(node.operation, node.operation)
