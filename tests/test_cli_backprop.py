@@ -101,6 +101,29 @@ def test_kinks_and_one_sided_slopes_are_said() -> None:
     assert "DISAGREE" not in text
 
 
+def test_jumps_sides_that_look_alike_and_slopes_that_are_none_are_said() -> None:
+    jump = nnlab("backprop", "where(x < 1, x, 3*x)", "--at", "x=1").out
+    assert "jump at x = 1: f is 1 just below, 3 there, 3 just above" in jump
+    near = nnlab("backprop", "max(x/3, 0.33334*x)", "--at", "x=0").out
+    assert "kink: ∂f/∂x is 0.333333 to the left, 0.33334 to the right" in near
+    smooth = nnlab("backprop", "relu(x) - relu(-x)", "--at", "x=0").out
+    assert "kink: ∂f/∂x is 1 to either side; the slopes used give 0" in smooth
+    possible = nnlab("backprop", "where(x^2 > 0, x, 2*x)", "--at", "x=0").out
+    assert "possible kink: where changes branch at 0 = q1" in possible
+    assert "more like these" in nnlab("backprop", "sum(abs(w))", "--at", f"w={[0] * 12}").out
+
+
+def test_what_was_not_checked_is_said() -> None:
+    text = "where(x > 0, log(x), x)"
+    assert "not checked" in nnlab("backprop", text, "--at", "x=0").out
+    assert "agree, 1 of 2 not checked" in nnlab("backprop", f"sum({text})", "--at", "x=[0,1]").out
+    found = json.loads(nnlab("backprop", text, "--at", "x=0", "--json").out)["checks"]
+    assert (found["agree"], found["checked"], found["variables"]["x"]["checked"]) == (True, False, 0)
+    assert found["kinks"][0]["certain"] is True
+    sides = {"variable": "x", "entry": [], "below": 0, "above": None, "left": 1, "right": None}
+    assert found["sides"] == [{**sides, "jumps": True, "bends": True, "is_known": True}]
+
+
 def test_worked_examples() -> None:
     scores = nnlab("backprop", "--example", "scores").out
     assert scores.count("[−0.9994, 0.9991, 0.000295]") >= 4

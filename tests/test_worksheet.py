@@ -20,6 +20,8 @@ from nnlab.errors import InputError
 from nnlab.figures.graph import computational_graph
 from nnlab.graph import evaluate, parse
 from nnlab.worksheet import Worksheet, build
+from nnlab.worksheet import checks as checks_module
+from nnlab.worksheet.autograd import autograd
 from nnlab.worksheet.checks import check
 from nnlab.worksheet.examples import EXAMPLES, scores_rows, stability_rows
 from nnlab.worksheet.fuse import with_sigmoids
@@ -312,11 +314,77 @@ def test_kinks_are_recognized_and_said(text: str, at: dict[str, object], words: 
     assert bends[0].left != pytest.approx(bends[0].right)
 
 
-def test_where_nothing_bends_no_kink_is_seen() -> None:
-    for text, x in (("relu(x)", 1e-3), ("abs(x)", -2.0), ("x^2", 0.0), ("sin(x)", 0.0), ("relu(x)^2", 0.0)):
-        found = check(sheet_of(text, x=x))
-        assert not any(d.bends for v in found.variables for d in v.differences), text
-        assert found.agree
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("relu(x)", {"x": 1e-3}), ("abs(x)", {"x": -2.0}), ("x^2", {"x": 0.0}), ("sin(x)", {"x": 0.0}),
+        ("relu(x)^2", {"x": 0.0}), ("max(x, x)", {"x": 1.0}), ("relu(x - x)", {"x": 2.0}),
+        ("0*abs(x)", {"x": 0.0}), ("x*relu(x)", {"x": 0.0}), ("abs(x^3)", {"x": 0.0}),
+        ("where(y > 0, abs(x), x)", {"x": 0.0, "y": -1.0}), ("where(x < 1, x^2, 2*x - 1)", {"x": 1.0}),
+        ("abs(relu(-x)*x)", {"x": 0.0}), ("where(y < 1, x, 3*x)", {"x": 0.0, "y": 2.0}),
+        ("max(x + y, y + x)", {"x": 1.0, "y": 2.0}), ("relu(exp(x))", {"x": -800.0}),
+    ],
+)  # fmt: skip
+def test_where_the_function_is_smooth_no_kink_is_said(text: str, at: dict[str, object]) -> None:
+    found = check(sheet_of(text, **at))
+    assert not any(d.bends for v in found.variables for d in v.differences)
+    assert (found.kinks, found.sides) == ((), {})
+    assert found.agree
+    assert all(v.unchecked == 0 for v in found.variables)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "expected"),
+    [
+        ("relu(x)", {"x": 0.0}, {"x": (0, 1)}),
+        ("3*abs(x) + y", {"x": 0.0, "y": 1.0}, {"x": (-3, 3)}),
+        ("relu(x) - relu(-x)", {"x": 0.0}, {"x": (1, 1)}),
+        ("abs(relu(x))", {"x": 0.0}, {"x": (0, 1)}),
+        ("max(x, y, z)", {"x": 1.0, "y": 1.0, "z": 1.0}, {"x": (0, 1), "y": (0, 1), "z": (0, 1)}),
+        ("x*where(x > 0, 1, 2)", {"x": 0.0}, {"x": (2, 1)}),
+        ("max(x^2, 3*x)", {"x": 0.0}, {"x": (0, 3)}),
+        ("where(abs(x) > 0, x, 2*x)", {"x": 0.0}, {"x": (1, 1)}),
+        ("relu((x + 1) - y)", {"x": 0.0, "y": 1.0}, {"x": (0, 1), "y": (-1, 0)}),
+        ("relu(min(x, y))", {"x": 0.0, "y": 0.0}, {}),  # along no axis, but along x = y
+    ],
+)
+def test_kinks_of_the_function_are_told_by_the_slopes_to_either_side(
+    text: str, at: dict[str, object], expected: dict[str, tuple[float, float]]
+) -> None:
+    found = check(sheet_of(text, **at))
+    assert {name: (sides.left, sides.right) for (name, _), sides in found.sides.items()} == expected
+    assert found.kinks
+    assert all(kink.is_certain for kink in found.kinks)
+    assert not any(sides.jumps for sides in found.sides.values())
+    assert found.agree
+
+
+@pytest.mark.parametrize(
+    ("text", "below", "above"),
+    [
+        ("where(x < 1, x, 3*x)", 1, 3), ("where(x <= 1, x, 3*x)", 1, 3), ("2 + where(x >= 1, 5*x, x)", 3, 7),
+        ("where(x > 1, log(x - 1), x)", 1, -math.inf), ("where(abs(x - 1) > 0, 5, x)", 5, 5),
+    ],
+)  # fmt: skip
+def test_a_jump_is_told_by_the_values_to_either_side(text: str, below: float, above: float) -> None:
+    found = check(sheet_of(text, x=1.0))
+    (sides,) = found.sides.values()
+    assert (sides.below, sides.above) == (below, above)
+    assert sides.jumps
+    assert found.agree
+
+
+@pytest.mark.parametrize(("text", "x"), [("where(x^2 > 0, x, 2*x)", 0.0), ("where(x > 0, sin(x)/x, 1)", 0.0)])
+def test_where_first_order_does_not_decide_a_kink_is_only_possible(text: str, x: float) -> None:
+    found = check(sheet_of(text, x=x))
+    assert [kink.is_certain for kink in found.kinks] == [False]
+    assert found.agree
+
+
+def test_a_kink_nearer_than_the_smallest_step_is_not_held_against_the_gradient() -> None:
+    found = check(sheet_of("relu(x + 0.2 - 0.3)", x=0.1))  # in floats 5.6e-17 beside its kink
+    assert found.variables[0].differences[0].bends
+    assert found.agree
 
 
 @pytest.mark.parametrize(
@@ -357,6 +425,45 @@ def test_a_wrong_gradient_is_found_by_both_checks() -> None:
     assert difference.agrees(right)
     assert not difference.agrees(right * (1 + 1e-6))
     assert abs(difference.derivative - right) < 1e-9
+
+
+def test_what_neither_torch_nor_a_difference_tells_is_not_checked() -> None:
+    """torch's gradient of the branch not taken is 0 · ∞; to the right of 0 the logarithm goes to −∞."""
+    (found,) = check(sheet_of("sum(where(x > 0, log(x), x))", x=[0.0, 1.0, -1.0])).variables
+    assert (found.checked, found.unchecked, found.agrees) == (2, 1, True)
+    assert found.autograd_error == 0
+    (found,) = check(sheet_of("where(x > 0, log(x), x)", x=0.0)).variables
+    assert (found.checked, found.unchecked, found.agrees) == (0, 1, True)
+    (found,) = check(sheet_of("where(x > 0, x^2, 1/(x - 3))", x=3.0)).variables
+    assert math.isnan(found.autograd)
+    assert (found.checked, found.agrees) == (1, True)  # by differences
+
+
+@pytest.mark.parametrize("text", ["sin(x)*y", "where(x > 0, sin(x)*y, 1/(x - 0.75))"])
+def test_a_wrong_gradient_disagrees(text: str) -> None:
+    """In the second torch finds no number for x, so that only the difference can see it."""
+    sheet = sheet_of(text, x=0.75, y=2.0)
+    assert check(sheet).agree
+    sheet.gradients["x"] *= 1 + 1e-6
+    checks = check(sheet)
+    assert [variable.agrees for variable in checks.variables] == [False, True]
+    assert not checks.agree
+
+
+def test_a_wrong_value_or_forward_mode_disagrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    sheet = sheet_of("sin(x)*y", x=0.75, y=2.0)
+    value, gradients = autograd(sheet.graph, sheet.at)
+    with monkeypatch.context() as patch:
+        patch.setattr(checks_module, "autograd", lambda *_: (value * (1 + 1e-9), gradients))
+        found = check(sheet)
+        assert (found.value_agrees, found.forward_agrees, found.agree) == (False, True, False)
+    monkeypatch.setattr(checks_module, "directional", lambda *_: (sheet.value, np.asarray(0.0)))
+    found = check(sheet)
+    assert (found.value_agrees, found.forward_agrees, found.agree) == (True, False, False)
+
+
+def test_torch_keeps_its_digits_where_the_sigmoid_is_nearly_one() -> None:
+    assert check(sheet_of("sigmoid(x)", x=20.0)).agree
 
 
 def test_of_large_arrays_some_entries_of_each_variable_are_checked() -> None:

@@ -1,6 +1,7 @@
 """What `nnlab backprop` shows: tables, one step after the other, JSON, and the files that it writes."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,13 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from nnlab.worksheet import Worksheet
-    from nnlab.worksheet.checks import Checks
+    from nnlab.worksheet.checks import Check, Checks
     from nnlab.worksheet.examples import Example
+    from nnlab.worksheet.kinks import Sides
 
+DISAGREE = "[bold red]DISAGREE[/bold red]"
+KINKS = 10
+"""Of more kinks the others are counted."""
 ROWS = 200
 """A longer table shows its first and last rows; --json has all."""
 
@@ -122,16 +127,18 @@ def _gradient_table(sheet: "Worksheet", checks: "Checks", digits: int) -> Table:
             rows.append(["…", "", "", "", "", "", ""])
             continue
         gradient = sheet.gradients[check.variable]
-        telling = [found for found in check.differences if found.tells]
+        kinked = [d for d in check.differences if d.bends or (d.variable, d.entry) in checks.sides]
+        telling = [d for d in check.differences if d.tells and d not in kinked]
+        missing = "at a kink" if kinked else "-"
         worst = max(telling, key=lambda d: abs(d.derivative - gradient[d.entry]), default=None)
         rows.append([
             escape(sheet.notation.gradient(check.variable)),
             escape(array(gradient, digits)),
             escape(array(check.autograd, digits)),
-            number(check.autograd_error, 2),
-            "-" if worst is None else number(abs(worst.derivative - float(gradient[worst.entry])), 2),
+            "-" if math.isnan(check.autograd_error) else number(check.autograd_error, 2),
+            missing if worst is None else number(abs(worst.derivative - float(gradient[worst.entry])), 2),
             "-" if worst is None else f"±{number(worst.error, 2)} at h = {number(worst.step, 2)}",
-            "agree" if check.agrees else "[bold red]DISAGREE[/bold red]",
+            _verdict(check),
         ])  # fmt: skip
     columns = (
         "gradient", "backpropagation", "torch.autograd", "relative difference", "off central difference",
@@ -140,22 +147,40 @@ def _gradient_table(sheet: "Worksheet", checks: "Checks", digits: int) -> Table:
     return terminal.table(f"{sheet.notation.result} = {number(sheet.value, digits)}", columns, rows)
 
 
-def _notes(console: Console, sheet: "Worksheet", checks: "Checks", digits: int) -> None:
-    """Kinks, entries that differences left out, and what each mode costs."""
-    from nnlab.graph.costs import forward_cost, reverse_cost
-    from nnlab.worksheet.numbers import number
+def _verdict(check: "Check") -> str:
+    if not check.agrees:
+        return DISAGREE
+    if not check.unchecked:
+        return "agree"
+    if check.autograd.size == 1:
+        return "not checked"
+    return f"{'agree, ' if check.checked else ''}{check.unchecked:,} of {check.autograd.size:,} not checked"
 
-    for kink in checks.kinks[:10]:
-        console.print(f"kink: {kink.sentence}", markup=False)
-    for check in checks.variables:
-        for found in check.differences:
-            if checks.kinks and found.bends:
-                entry = "".join(f"[{i}]" for i in found.entry)
-                console.print(
-                    f"kink: {sheet.notation.gradient(check.variable)}{entry} is "
-                    f"{number(found.left, digits)} to the left, {number(found.right, digits)} to the right",
-                    markup=False,
-                )
+
+def _notes(console: Console, sheet: "Worksheet", checks: "Checks", digits: int) -> None:
+    """What is off beside the gradients, kinks, entries without differences, and what each mode costs."""
+    from nnlab.graph.costs import forward_cost, reverse_cost
+    from nnlab.worksheet.numbers import apart
+
+    if not checks.value_agrees:
+        console.print(f"the value beside torch's: {_off(checks.value_error)}")
+    if not checks.forward_agrees:
+        console.print(f"forward mode beside backpropagation: {_off(checks.forward_error)}")
+    kinks = [f"{'kink' if kink.is_certain else 'possible kink'}: {kink.sentence}" for kink in checks.kinks]
+    kinks += [
+        f"possible kink: by differences {sheet.notation.gradient(_place(found.variable, found.entry))} is "
+        f"{' to the left, '.join(apart((found.left, found.right), digits))} to the right"
+        for check in checks.variables
+        for found in check.differences
+        if found.bends and (found.variable, found.entry) not in checks.sides
+    ]
+    known = {entry: sides for entry, sides in checks.sides.items() if sides.is_known}
+    sides = [_sides_told(sheet, *entry, found, digits) for entry, found in known.items()]
+    for lines in (kinks, sides):
+        for line in lines[:KINKS]:
+            console.print(line, markup=False)
+        if len(lines) > KINKS:
+            console.print(f"and {len(lines) - KINKS:,} more like these; --json has all", markup=False)
     checked = sum(len(check.differences) for check in checks.variables)
     entries = sum(array.size for array in sheet.at.values())
     if checked < entries:
@@ -170,6 +195,34 @@ def _notes(console: Console, sheet: "Worksheet", checks: "Checks", digits: int) 
         f"{forward.stored:,} values kept",
         markup=False,
     )
+
+
+def _off(error: float) -> str:
+    from nnlab.worksheet.numbers import number
+
+    return f"relative difference {number(error, 2)}, {DISAGREE}"
+
+
+def _place(variable: str, entry: tuple[int, ...]) -> str:
+    return variable + "".join(f"[{i}]" for i in entry)
+
+
+def _sides_told(
+    sheet: "Worksheet", variable: str, entry: tuple[int, ...], sides: "Sides", digits: int
+) -> str:
+    """The two sides of a kink or a jump."""
+    from nnlab.worksheet.numbers import apart, number
+
+    place, result = _place(variable, entry), sheet.notation.result
+    slope = sheet.notation.gradient(place)
+    if sides.jumps:
+        below, here, above = apart((sides.below, sheet.value, sides.above), digits)
+        at = number(float(sheet.at[variable][entry]), digits)
+        return f"jump at {place} = {at}: {result} is {below} just below, {here} there, {above} just above"
+    left, used, right = apart((sides.left, float(sheet.gradients[variable][entry]), sides.right), digits)
+    if left == right:
+        return f"kink: {slope} is {left} to either side; the slopes used give {used}"
+    return f"kink: {slope} is {left} to the left, {right} to the right"
 
 
 def _example_table(console: Console, worked: "Example", digits: int) -> None:
@@ -328,17 +381,27 @@ def _as_json(sheet: "Worksheet", checks: "Checks") -> dict[str, Any]:
         "nodes": nodes,
         "checks": {
             "agree": checks.agree,
+            "checked": all(not check.unchecked for check in checks.variables),
             "variables": {
                 check.variable: {
                     "autograd": check.autograd.tolist(),
                     "autograd_error": check.autograd_error,
                     "differences": [asdict(found) for found in check.differences],
                     "agrees": check.agrees,
+                    "checked": check.checked,
                 }
                 for check in checks.variables
             },
+            "value_error": checks.value_error,
             "forward_mode_error": checks.forward_error,
-            "kinks": [{"node": names[kink.index], "sentence": kink.sentence} for kink in checks.kinks],
+            "kinks": [
+                {"node": names[kink.index], "sentence": kink.sentence, "certain": kink.is_certain}
+                for kink in checks.kinks
+            ],
+            "sides": [
+                {"variable": variable, "entry": list(entry), **asdict(sides)}
+                for (variable, entry), sides in checks.sides.items()
+            ],
         },
         "costs": {
             "forward": asdict(forward_cost(sheet.graph, sheet.shapes)),

@@ -86,7 +86,7 @@ class Duals:
         if name == "where":
             return self._choice(value, self.below.select, values[0], *tangents[1:])
         if operation.order is not None:
-            return self._choice(value, self.below.select, operation.order(self.below, *values), *tangents)
+            return self._choice(value, self.below.select, operation.order(self, *arguments), *tangents)
         moved: Tangents = (None,) * self.directions
         for partial, along in zip(operation.partials, tangents, strict=False):
             if along is not None:

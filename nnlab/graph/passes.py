@@ -16,6 +16,7 @@ from nnlab.graph.duals import Dual, Duals
 from nnlab.graph.evaluation import applied, check_names, computed
 from nnlab.graph.needed import Mask, needed
 from nnlab.graph.nodes import Graph, Node
+from nnlab.graph.onesided import OneSided
 from nnlab.graph.operations import OPERATIONS, Number, TensorAlgebra
 
 Array = NDArray[np.float64]
@@ -159,6 +160,26 @@ def directional(
         result = computed(graph, algebra, _moving(algebra, inputs, direction))
         value, move = _parts(result)
         return np.asarray(value, np.float64), np.array(np.broadcast_to(move, np.shape(value)), np.float64)
+
+
+def departing(
+    graph: Graph, at: Mapping[str, ArrayLike], direction: Mapping[str, ArrayLike]
+) -> list[tuple[Array, Array | None]]:
+    """What all nodes are on the way out of a point along a direction: limit and one-sided slope.
+
+    Args:
+        graph: the expression.
+        at: variable -> array.
+        direction: variable -> array of the same shape; a variable left out does not move.
+
+    Returns:
+        Of every node the limit of its value, or whether a comparison holds, and its slope along the
+        direction, None where it does not depend on what moves; see `OneSided`.
+    """
+    algebra, inputs = OneSided(FLOATS), _arrays(graph, at)
+    with np.errstate(all="ignore"):
+        values = forward(graph, algebra, _moving(algebra, inputs, direction))
+    return [(x.value, x.tangents[0]) if isinstance(x, Dual) else (x, None) for x in values]
 
 
 def hessian_vector(

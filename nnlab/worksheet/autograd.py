@@ -62,10 +62,15 @@ def _applied(node: Node, x: Tensor, y: Tensor | None = None, z: Tensor | None = 
     return function(x) if y is None else function(x, y)
 
 
+def _sigmoid(x: Tensor) -> Tensor:
+    """By its logarithm: torch.sigmoid has the derivative σ(1 − σ), without digits where σ is nearly 1."""
+    return torch.exp(torch.nn.functional.logsigmoid(x))
+
+
 _FUNCTIONS: Mapping[str, Callable[..., Tensor]] = {
     "add": torch.add, "subtract": torch.sub, "multiply": torch.mul, "divide": torch.div,
     "negative": torch.neg, "power": torch.pow, "matmul": torch.matmul, "maximum": torch.maximum,
     "minimum": torch.minimum, "less": torch.lt, "less_equal": torch.le, "sin": torch.sin, "cos": torch.cos,
     "tan": torch.tan, "exp": torch.exp, "log": torch.log, "sqrt": torch.sqrt, "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid, "abs": torch.abs, "relu": torch.relu, "sum": torch.sum, "mean": torch.mean,
+    "sigmoid": _sigmoid, "abs": torch.abs, "relu": torch.relu, "sum": torch.sum, "mean": torch.mean,
 }  # fmt: skip

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from nnlab.graph import Graph
 from nnlab.graph.algebras import FLOATS
-from nnlab.graph.evaluation import computed
+from nnlab.graph.passes import forward
 
 Array = NDArray[np.float64]
 
+COMPARISONS = ("less", "less_equal")
 RATIO = 4.0
 EPSILON = float(np.finfo(np.float64).eps)
 STEPS = 30
@@ -182,4 +183,6 @@ def _quotients(
 def _value(graph: Graph, at: Mapping[str, Array], variable: str, entry: tuple[int, ...], x: float) -> float:
     moved = np.array(at[variable])
     moved[entry] = x
-    return float(computed(graph, FLOATS, {**at, variable: moved}))
+    values = forward(graph, FLOATS, {**at, variable: moved})
+    compared = (i for node in graph.nodes if node.operation in COMPARISONS for i in node.arguments)
+    return math.nan if any(np.any(np.isnan(values[i])) for i in compared) else float(values[-1])

@@ -1,5 +1,7 @@
 """Numbers, vectors and matrices as text: short, and never so rounded that 1 looks like 0.9999."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,20 @@ def number(value: float, digits: int = 4) -> str:
     ['−4', '0.7311', '1e−07', '0', '1.235e+05']
     """
     return f"{value + 0.0:.{digits}g}".replace("-", "−")
+
+
+def apart(values: Sequence[float], digits: int = 4) -> list[str]:
+    """Numbers side by side: those that differ look different.
+
+    >>> [apart((1/3, 0.33334)), apart((1.0, 1.0, 3.0))]
+    [['0.33333', '0.33334'], ['1', '1', '3']]
+    """
+    different = len({*values})
+    for count in range(digits, 18):
+        told = [number(value, count) for value in values]
+        if len({*told}) == different:
+            break
+    return told
 
 
 def array(value: Array, digits: int = 4) -> str:
