@@ -351,6 +351,12 @@ def test_the_formula_of_delta_stands_in_the_table() -> None:
     assert "δ3 = ∂L/∂s" in text
 
 
+def test_the_formula_of_a_smoothed_target_stands_in_the_table() -> None:
+    text = nnlab("backprop", "--config", "softmax_digits", "--set", "loss.label_smoothing=0.1").out
+    assert "p − ((1 − 0.1) y + 0.1/10), p = softmax(s)" in text
+    assert "all gradients agree" in text
+
+
 def test_the_network_of_a_run_and_steps_and_json(tmp_path: Path) -> None:
     run = nnlab("train", "--config", "xor", "--set", "training.epochs=2", "--runs", tmp_path, "--quiet")
     shown = nnlab("backprop", "--model", run.last_line, "--json")

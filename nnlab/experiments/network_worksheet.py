@@ -85,4 +85,5 @@ def _loss_gradient(config: TrainingExperiment, targets: Tensor, classes: int) ->
         return lambda scores: scores - wanted, "s − y"
     smoothing = config.loss.label_smoothing
     probabilities = target_distribution(targets, classes, smoothing)
-    return lambda scores: scores.softmax(1) - probabilities, "p − y, p = softmax(s)"
+    target = f"((1 − {smoothing:g}) y + {smoothing:g}/{classes})" if smoothing else "y"
+    return lambda scores: scores.softmax(1) - probabilities, f"p − {target}, p = softmax(s)"

@@ -6,8 +6,6 @@ from that side, the tangent its slope there. Where both sides of a comparison le
 it is decided as at the point itself, though terms of higher order may decide it differently.
 """
 
-from typing import Any
-
 import numpy as np
 
 from nnlab.graph.duals import Dual, Duals
@@ -31,12 +29,9 @@ class OneSided(Duals):
     def _extreme(self, name: str, x: Dual) -> Dual:
         """Of the entries that are equally large, the one that leaves fastest stays the largest."""
         value = OPERATIONS[name].value(self.below, x.value)
-        pick: Any = np.max if name == "largest" else np.min
-        first, tied = -np.inf if name == "largest" else np.inf, np.equal(x.value, value)
-        moves = self._filled(x.value, x.tangents)
-        return Dual(
-            self, value, tuple(None if t is None else pick(t, initial=first, where=tied) for t in moves)
-        )
+        pick, never = (np.max, -np.inf) if name == "largest" else (np.min, np.inf)
+        tied, moves = np.equal(x.value, value), self._filled(x.value, x.tangents)
+        return Dual(self, value, tuple(None if t is None else pick(np.where(tied, t, never)) for t in moves))
 
     def order(self, x: Number, y: Number) -> Decision:
         decision = super().order(x, y)

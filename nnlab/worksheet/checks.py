@@ -27,6 +27,8 @@ WORK = 1_000_000
 """Operations that the differences may take: of a large expression only some entries are checked."""
 ENTRIES = 1_000
 """Entries of arrays that count as one operation: they take as long as the call of it."""
+NORMAL = float(np.finfo(np.float64).smallest_normal)
+"""Below it floats have fewer digits."""
 DIRECTIONS = 8
 """Drawn at random: along one forward mode is checked, along all the function is looked at for kinks."""
 
@@ -97,12 +99,7 @@ def check(sheet: Worksheet, *, seed: int = 0) -> Checks:
     graph, at, gradients = sheet.graph, sheet.at, sheet.gradients
     generator = np.random.default_rng(seed)
     value, theirs = autograd(graph, at)
-    with np.errstate(all="ignore"):  # in what is not needed a value may be infinite
-        sensitivity = sum(
-            float(np.sum(np.abs(line.gradient * line.value), where=line.gradient != 0))
-            for line in sheet.lines
-            if line.gradient is not None and not line.is_given
-        )
+    sensitivity = _sensitivity(sheet)
     floor = FLOOR * max(
         (float(np.max(np.abs(e.passed))) for line in sheet.lines for e in line.edges), default=1.0
     )
@@ -126,6 +123,24 @@ def check(sheet: Worksheet, *, seed: int = 0) -> Checks:
         tuple(found),
         sides,
     )
+
+
+def _sensitivity(sheet: Worksheet) -> float:
+    """Σ |∂f/∂v · v| over the values on the way, and over the terms that sums and products @ add up.
+
+    A relative error in all of these moves f by so much of it. Below NORMAL errors are no smaller than there.
+    """
+    moves = []
+    for line in sheet.lines:
+        if line.gradient is not None and not line.is_given:
+            moves.append((line.gradient, line.value))
+            mixed = (edge for edge in line.edges if edge.derivative is None)
+            moves += [(edge.passed, sheet.values[edge.argument]) for edge in mixed]
+    with np.errstate(all="ignore"):  # what is not needed may be infinite, and gets no gradient
+        parts = [np.abs(gradient) * (np.abs(value) + NORMAL) for gradient, value in moves]
+        return sum(
+            float(np.sum(part, where=gradient != 0)) for part, (gradient, _) in zip(parts, moves, strict=True)
+        )
 
 
 def _entries(sheet: Worksheet, generator: np.random.Generator) -> list[Entry]:

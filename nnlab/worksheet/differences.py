@@ -92,7 +92,7 @@ def difference(
         graph: the expression.
         at: where.
         variable, entry: in which number.
-        sensitivity: Σ |∂f/∂v · v|, by which a relative rounding error of all values moves f.
+        sensitivity: by how much of a relative rounding error in all values f moves: Σ |∂f/∂v · v|.
     """
     center = float(at[variable][entry])
     with np.errstate(all="ignore"):
