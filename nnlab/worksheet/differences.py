@@ -1,9 +1,9 @@
 """Gradients by central differences in float64, each with the step that keeps its error least; and kinks.
 
-The quotient (f(x + h) − f(x − h)) / 2h is off by two errors: that of its formula, of order h², and that of
-rounding, of order ε/h times Σ |∂f/∂v · v| over the values v on the way to f. Several h are tried; the first
-is taken from how far the quotient moves from one h to the next, the second from that sum (Press et al.,
-Numerical Recipes, 3rd ed., 5.7).
+The quotient (f(x + h) − f(x − h)) / 2h is off by two errors: that of its formula, of order h² for a smooth f
+and of order h for one whose slope bends, and that of rounding, of order ε/h times Σ |∂f/∂v · v| over the
+values v on the way to f. Several h are tried; the first is taken from how far the quotient moves from one h
+to the next, the second from that sum (Press et al., Numerical Recipes, 3rd ed., 5.7).
 """
 
 import math
@@ -101,7 +101,7 @@ def difference(
             _quotients(graph, at, variable, entry, center, middle, h, sensitivity) for h in _steps(center)
         ]
     pairs: list[_Pair] = [
-        (abs(wide.central - narrow.central) / (RATIO**2 - 1) + narrow.rounding, wide, narrow)
+        (abs(wide.central - narrow.central) / (RATIO - 1) + narrow.rounding, wide, narrow)
         for wide, narrow in pairwise(tried)
     ]
     pairs = [pair for pair in _uncontradicted(pairs) if np.isfinite(pair[0])]

@@ -6,9 +6,9 @@ and along other directions, by one-sided derivatives. Where limits or slopes are
 backpropagation has, the operations are named that leave their kink another way than by the slope used.
 
 What cannot be told: a kink that shows along none of the directions that are tried; whether a `where` changes
-branch if its comparison stays a tie to first order, as x^2 > 0 at 0, and what it does if its other branch has
-no value at the point (both are no more than possible kinks); that a power ends or jumps at 0, as x^1.5 and
-0^y.
+branch if its comparison stays a tie to first order, as x^2 > 0 at 0, or is one but for rounding, and what it
+does if its other branch has no value at the point (all are no more than possible kinks); that a power ends or
+jumps at 0, as x^1.5 and 0^y.
 """
 
 import math
@@ -36,6 +36,8 @@ Entry: TypeAlias = tuple[str, tuple[int, ...]]
 
 TOLERANCE = 1e-10
 """Relative: what differs by less is the same up to rounding."""
+NEAR = 1e-14
+"""Sides of a comparison that differ by less may be a tie if it were not for rounding."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _spots(sheet: Worksheet) -> dict[int, Mask]:
                 spots = (np.sum(np.equal(first, values[index])) > 1) & (moves != 0)
             case "where":
                 a, b = (values[i] for i in graph.nodes[node.arguments[0]].arguments)
-                tied = np.broadcast_to(a == b, np.shape(values[index]))
+                tied = np.broadcast_to(np.isclose(a, b, NEAR, 0), np.shape(values[index]))
                 spots = tied & used[index] & graph.varying[node.arguments[0]]
             case _:
                 continue
@@ -193,15 +195,15 @@ def _follow(
 
 
 def _stays(sheet: Worksheet, index: int, spots: Mask, way: Departure) -> bool:
-    """Whether the two sides of the comparison of a `where` leave a tie together, as far as slopes tell."""
+    """Whether the two sides of the comparison of a `where` leave a tie together, or are only nearly one."""
     node = sheet.graph.nodes[index]
     if node.operation != "where":
         return False
-    first, second = (way[i][1] for i in sheet.graph.nodes[node.arguments[0]].arguments)
+    (a, first), (b, second) = (way[i] for i in sheet.graph.nodes[node.arguments[0]].arguments)
     if first is None and second is None:
         return False
     first, second = _filled(first), _filled(second)
-    return bool(np.any(spots & ~((first < second) | (first > second))))
+    return bool(np.any(spots & ~((a == b) & ((first < second) | (first > second)))))
 
 
 def _leaves(sheet: Worksheet, index: int, spots: Mask, way: Departure) -> bool:
