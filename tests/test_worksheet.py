@@ -482,8 +482,12 @@ def test_a_wrong_value_or_forward_mode_disagrees(monkeypatch: pytest.MonkeyPatch
     assert (found.value_agrees, found.forward_agrees, found.agree) == (True, False, False)
 
 
-def test_torch_keeps_its_digits_where_the_sigmoid_is_nearly_one() -> None:
-    assert check(sheet_of("sigmoid(x)", x=20.0)).agree
+def test_saturated_units_raise_no_false_alarm() -> None:
+    """Where σ or tanh is nearly 1, one rounding of it is a large part of 1 − σ and of 1 − tanh²."""
+    for x in np.arange(6.0, 20.0, 0.25):
+        for text in ("sigmoid(x)", "tanh(x)", "1e3*tanh(x)", "tanh(-x*y)"):
+            at = {"x": x, "y": 1.0} if "y" in text else {"x": x}
+            assert check(sheet_of(text, **at)).agree, (text, x)
 
 
 def test_of_large_arrays_some_entries_of_each_variable_are_checked() -> None:

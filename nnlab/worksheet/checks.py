@@ -100,9 +100,7 @@ def check(sheet: Worksheet, *, seed: int = 0) -> Checks:
     generator = np.random.default_rng(seed)
     value, theirs = autograd(graph, at)
     sensitivity = _sensitivity(sheet)
-    floor = FLOOR * max(
-        (float(np.max(np.abs(e.passed))) for line in sheet.lines for e in line.edges), default=1.0
-    )
+    floor = FLOOR * _largest(sheet)
     value_scale = max(abs(value), FLOOR * sensitivity)
     entries = _entries(sheet, generator)
     directions = [
@@ -141,6 +139,13 @@ def _sensitivity(sheet: Worksheet) -> float:
         return sum(
             float(np.sum(part, where=gradient != 0)) for part, (gradient, _) in zip(parts, moves, strict=True)
         )
+
+
+def _largest(sheet: Worksheet) -> float:
+    """The largest gradient that is passed on, or that arrives at a tanh: its slope 1 − f² cancels."""
+    found = [edge.passed for line in sheet.lines for edge in line.edges]
+    found += [line.gradient for line in sheet.lines if line.kind == "tanh" and line.gradient is not None]
+    return max((float(np.max(np.abs(gradient))) for gradient in found), default=1.0)
 
 
 def _entries(sheet: Worksheet, generator: np.random.Generator) -> list[Entry]:
