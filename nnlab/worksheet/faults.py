@@ -24,7 +24,7 @@ def check_finite(graph: Graph, values: Sequence[Array]) -> None:
 
 
 def check_gradients(graph: Graph, values: Sequence[Array], backward: Backward) -> None:
-    """Raises ExpressionError for the first node, from the result on, where a gradient or slope is not finite."""
+    """Raises ExpressionError for the first node, from the result on, with a gradient or slope not finite."""
     used = needed(graph, FLOATS, values)
     for index in reversed(range(len(graph.nodes))):
         node, arrived = graph.nodes[index], backward.arrived[index]
