@@ -6,11 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnlab import models
 from nnlab.config import check, read_source
 from nnlab.experiments import CONFIG_CLASSES, runner, slides
 from nnlab.experiments.session import Session
-from nnlab.models import MLP
 
 
 def verdicts(runs: Path, seed: int = 0) -> dict[str, str]:
@@ -31,20 +29,6 @@ def _unturned(original: Callable[..., torch.Tensor]) -> Callable[..., torch.Tens
     return lambda f, g, **options: original(f, g.flip(0, 1), **options)
 
 
-def _without_maximum(original: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    def forward(self: MLP, x: torch.Tensor) -> torch.Tensor:
-        for layer in self.hidden:
-            x = layer(x)
-        scores: torch.Tensor = self.output(x)
-        return scores
-
-    return forward
-
-
-def _base_10(original: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    return lambda scores, targets: original(scores, targets) / torch.tensor(10.0).log()
-
-
 def _turned(original: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     return lambda filters, *sizes, **options: original(filters.flip(2, 3), *sizes, **options)
 
@@ -52,13 +36,11 @@ def _turned(original: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor
 @pytest.mark.parametrize(
     ("place", "name", "fault", "claim"),
     [
-        (slides, "cross_entropy", _base_10, "loss_of_probability_0.13"),
         (slides, "kl_divergence", lambda f: lambda p, q: f(q, p), "cross_entropy_is_entropy_plus_divergence"),
         (slides, "entropy", lambda f: lambda p: f(p) / 2, "cross_entropy_is_entropy_plus_divergence"),
         (slides, "convolve", _unturned, "convolution_is_its_double_sum"),
         (slides, "convolution_matrix", _turned, "a_layer_is_one_matrix"),
         (slides, "conv_output_size", lambda f: lambda s, k, p, t: f(s, k, p, t) - 1, "sizes_of_maps"),
-        (models.MLP, "forward", _without_maximum, "two_layers_are_their_formula"),
     ],
 )  # fmt: skip
 def test_a_planted_fault_fails_its_claim(
