@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 
@@ -24,8 +25,8 @@ def lecture(
 
     Exit code 1 where a claim fails that is not listed as refuted. The last line printed is the run's folder.
     """
-    from nnlab.cli.run import Flag, checked_config
-    from nnlab.cli.terminal import Terminal, out
+    from nnlab.cli.run import Flag, checked_config, report
+    from nnlab.cli.terminal import Terminal
     from nnlab.errors import ExperimentError
     from nnlab.experiments import runner
     from nnlab.experiments.lecture import chosen, unexpected
@@ -39,22 +40,18 @@ def lecture(
     ]
     config = checked_config("lecture", [], flags)
     summary = runner.run(config, runs, Session(Silence() if quiet else Terminal()))
-    if as_json:
-        import json
-
-        from nnlab.record import plain
-
-        print(json.dumps(plain({"schema_version": 1, **summary}), ensure_ascii=False))
-    else:
-        if not quiet:
-            out().print(_table(summary["results"]))
-            for row in summary["results"]:
-                if row["refuted"]:
-                    out().print(_refuted(row), markup=False)
-        print(summary["run_dir"])
+    report(summary, as_json=as_json, quiet=quiet)
     failed = unexpected(summary["results"])
     if failed:
         raise ExperimentError(f"{len(failed)} of {len(summary['results'])} claims fail: {', '.join(failed)}")
+
+
+def tables(console: "Console", rows: list[dict[str, Any]]) -> None:
+    """Every claim, and what was said otherwise."""
+    console.print(_table(rows))
+    for row in rows:
+        if row["refuted"]:
+            console.print(_refuted(row), markup=False)
 
 
 def _table(rows: list[dict[str, Any]]) -> "Table":

@@ -102,8 +102,12 @@ def report(summary: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
 
 def _tables(summary: dict[str, Any]) -> None:
     from nnlab.cli import terminal
+    from nnlab.cli.lecture import tables as lecture_tables
 
     console = terminal.out()
+    if summary["experiment"] == "lecture" and summary.get("results"):
+        lecture_tables(console, summary["results"])
+        return
     if summary["metrics"]:
         console.print(_metrics_table(summary))
     rows = summary.get("results", [])
