@@ -43,16 +43,23 @@ class Config(Experiment):
 def run(config: Config, record: Record, session: Session) -> Outcome:
     """Draws random inputs for the identities, checks all of them, and draws the loss and two graphs."""
     record.start()
-    claims = [
-        _loss(),
-        _entropies(generator(config.seed, "distributions")),
-        _constant_feature(generator(config.seed, "features")),
-        *(_layers(generator(config.seed, f"{hidden} hidden"), hidden) for hidden in (1, 2)),
-        *_backpropagation(),
-        *_convolution(generator(config.seed, "images")),
+    sum_of_two, *neuron = _backpropagation()
+    *convolution, pooling, sizes = _convolution(generator(config.seed, "images"))
+    sections = {
+        "1.1": [_constant_feature(generator(config.seed, "features"))],
+        "1.3": [_loss()],
+        "1.4": [_entropies(generator(config.seed, "distributions"))],
+        "2.1": [_layers(generator(config.seed, f"{hidden} hidden"), hidden) for hidden in (1, 2)],
+        "3.1": [sum_of_two],
+        "3.3": neuron,
+        "4.2": [*convolution, sizes],
+        "4.4": [pooling],
+    }
+    rows = [
+        {"section": section, "claim": claim.name} for section, found in sections.items() for claim in found
     ]
     _draw(record)
-    return Outcome({}, [], claims)
+    return Outcome({}, rows, [claim for found in sections.values() for claim in found])
 
 
 # --- 1. softmax and cross-entropy -----------------------------------------------------------------------
