@@ -17,7 +17,7 @@ from nnlab.experiments.lecture import Config, chosen, experiment_of, unexpected
 from nnlab.experiments.lecture_plan import LESSONS, POINTS, Lesson
 from nnlab.models import MLP
 from nnlab.ntk import empirical_ntk, gradient_flow, max_step
-from nnlab.record import open_run
+from nnlab.record import Record, open_run
 from nnlab.training import losses
 
 SMALL: Mapping[str, Mapping[str, Any]] = {
@@ -27,6 +27,12 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "approx": {"parts": ["steps", "bins"]},
 }
 """Settings with which a lesson takes seconds."""
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures take longer than these lessons."""
+    monkeypatch.setattr(Record, "save_figure", lambda self, figure, name: None)
 
 
 @pytest.fixture
@@ -115,7 +121,11 @@ def test_an_unknown_point_is_refused_before_anything_runs(
 
 
 def test_a_lecture_that_was_stopped_goes_on_where_it_was(
-    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    small: None,
+    undrawn: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     real = lecture._lesson
 
@@ -139,7 +149,11 @@ def test_a_lecture_that_was_stopped_goes_on_where_it_was(
 
 
 def test_a_lesson_that_fails_is_named_and_the_others_run(
-    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    small: None,
+    undrawn: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     real = lecture._lesson
 
@@ -162,7 +176,7 @@ def test_a_lesson_that_fails_is_named_and_the_others_run(
 
 
 def test_what_was_said_is_held_against_the_same_measurement(
-    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    undrawn: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"multiples": [2.0], "training.epochs": 1500}
     monkeypatch.setitem(lecture.LESSONS, "convergence", Lesson("convergence", "convergence", settings))  # type: ignore[arg-type]
@@ -268,6 +282,7 @@ def test_a_planted_fault_fails_its_claim(
     point: str,
     claim: str,
     small: None,
+    undrawn: None,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
