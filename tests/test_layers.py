@@ -29,6 +29,7 @@ ALLOWED = {
     "ntk": LEAVES | {"models"},
     "graph": {"errors"},
     "worksheet": LEAVES | {"graph", "figures", "models"},
+    "report": LEAVES | BELOW_RECORD | {"record"},
     "approximation": LEAVES | {"models", "graph", "theory", "training"},
     "training": LEAVES | BELOW_RECORD | {"record", "models", "data"},
 }
@@ -49,10 +50,11 @@ OUTSIDE = {
     "safe_yaml": {"yaml"},
     "config": {"yaml", "pydantic"},
     "record": {"numpy", "matplotlib"},
+    "report": {"numpy", "jinja2", "yaml"},
 }
 """The third-party packages that these layers may import; the others are free."""
 THIRD_PARTY = {"torch", "torchvision", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "yaml", "pydantic"}
-THIRD_PARTY |= {"typer", "rich", "tensorboard", "plotly", "pandas"}
+THIRD_PARTY |= {"typer", "rich", "tensorboard", "plotly", "pandas", "jinja2", "igraph"}
 
 
 def layer(module: str) -> str:

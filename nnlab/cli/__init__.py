@@ -15,6 +15,7 @@ from nnlab.cli.bench import bench
 from nnlab.cli.features import features
 from nnlab.cli.lecture import lecture
 from nnlab.cli.ntk import ntk
+from nnlab.cli.report import report
 from nnlab.cli.train import train
 from nnlab.errors import NnlabError
 
@@ -35,6 +36,7 @@ app.command("approx")(approx)
 app.command("backprop", cls=ExpressionCommand)(backprop)
 app.command("lecture")(lecture)
 app.command("features")(features)
+app.command("report")(report)
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")
 app.command("bench")(bench)
