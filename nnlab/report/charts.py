@@ -32,12 +32,12 @@ def claim_marks(claim: dict[str, Any]) -> list[Mark]:
     """
     predicted, interval = claim.get("predicted"), claim.get("interval")
     rivals = claim.get("rivals")
-    points = {
+    points: dict[str, list[tuple[str, Any]]] = {
         "measured": [("measured", claim.get("measured"))],
-        "predicted": [("predicted", predicted)] if is_number(predicted) else [],
+        "predicted": [("predicted", predicted)],
         "rival": list(rivals.items()) if isinstance(rivals, dict) else [],
     }
-    ranges = {"range": predicted, "interval": interval}
+    ranges: dict[str, Any] = {"range": predicted, "interval": interval}
     ends = [value for found in points.values() for _, value in found if is_number(value)]
     for pair in ranges.values():
         if isinstance(pair, list) and len(pair) == 2:

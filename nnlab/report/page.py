@@ -15,8 +15,10 @@ from nnlab.report import data
 from nnlab.report.charts import HEIGHT, WIDTH, claim_marks
 from nnlab.report.numbers import shown
 from nnlab.report.sections import Section, section_of
+from nnlab.report.widgets import Widget, standing_widgets, widgets_of
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = (TEMPLATES / "page.js", *sorted((TEMPLATES / "widgets").glob("*.js")))
 VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE")
 ROWS = 200
 """Of a table of results; the others stay in the run folder."""
@@ -36,7 +38,7 @@ class Entry:
         verdicts: of a group, claim -> verdict -> number of seeds.
         results: rows of the experiment's table.
         curves: see `nnlab.report.data.curves`; of a group those of its members, by seed.
-        pictures, tables: of a group those of its first member.
+        widgets, pictures, tables: of a group those of its first member.
         config: the text of config.yaml.
         command: that runs it again.
         notes: what is missing, in sentences.
@@ -51,6 +53,7 @@ class Entry:
     verdicts: dict[str, dict[str, int]]
     results: list[dict[str, Any]]
     curves: dict[str, dict[str, list[float]]]
+    widgets: list[Widget]
     pictures: list[data.Picture]
     tables: list[data.Table]
     config: str
@@ -71,14 +74,17 @@ class Chapter:
         return list(dict.fromkeys(name for entry in self.entries for name in entry.metrics))
 
     @property
-    def curves(self) -> dict[str, list[dict[str, Any]]]:
-        """Metric -> lines of all runs, each with its name and points."""
-        found: dict[str, list[dict[str, Any]]] = {}
+    def widgets(self) -> list[Widget]:
+        """The interactive figures: those of each run, then the curves of all runs on one axis."""
+        found = [widget for entry in self.entries for widget in entry.widgets]
+        lines: dict[str, list[dict[str, Any]]] = {}
         for entry in self.entries:
             prefix = f"{entry.label}: " if len(self.entries) > 1 else ""
             for metric, splits in entry.curves.items():
                 for split, points in splits.items():
-                    found.setdefault(metric, []).append({"name": prefix + split, "points": points})
+                    lines.setdefault(metric, []).append({"name": prefix + split, "points": points})
+        if lines:
+            found.append(Widget("curves", "Over the steps of training", "", lines))
         return found
 
 
@@ -110,7 +116,8 @@ def build_page(runs: Sequence[Run], *, title: str = "nnlab") -> str:
         contents=contents,
         counts=[(verdict, sum(c.get("verdict") == verdict for c in claims)) for verdict in VERDICTS],
         style=Markup((TEMPLATES / "page.css").read_text("utf-8")),
-        script=Markup((TEMPLATES / "page.js").read_text("utf-8")),
+        scripts=[Markup(file.read_text("utf-8")) for file in SCRIPTS],
+        standing=standing_widgets,
         shown=shown,
         marks=claim_marks,
         chart=(WIDTH, HEIGHT),
@@ -150,6 +157,7 @@ def _entry(run: Run, figures: data.Room, tables: data.Room) -> Entry:
         verdicts=verdicts if isinstance(verdicts, dict) else {},
         results=[row for row in summary.get("results", []) if isinstance(row, dict)],
         curves=curves,
+        widgets=widgets_of(members[0]) if members else [],
         pictures=pictures,
         tables=data.tables(members[0], tables) if members else [],
         config=config,

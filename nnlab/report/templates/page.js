@@ -1,103 +1,239 @@
 "use strict";
-// Curves of training: one line per run and split, and a slider that reads the values at a step.
-(() => {
+// The frame of the page. A widget registers how it is drawn:
+//
+//   nnlab.widget("steps", (root, data) => {
+//     const chart = nnlab.panel(root);                          // drawn anew by each input
+//     const says = nnlab.says(root);                            // one sentence: what is to be seen
+//     const w = nnlab.slider(root, { label: "steepness w", min: 1, max: 50, step: 1, value: 5 }, draw);
+//     function draw() {
+//       const { svg, x, y } = nnlab.axes(chart, { x: [0, 1], y: [0, 1], xLabel: "x", label: "a sigmoid" });
+//       nnlab.line(svg, points.map(([a, b]) => [x(a), y(b)]), { stroke: nnlab.colours[0] });
+//       says(`w = ${nnlab.number(w.value)}: …`);
+//     }
+//     draw();
+//     return draw;                                              // is called again when the width changes
+//   });
+//
+// It is started when its figure comes near the viewport, and before the page is printed.
+const nnlab = (() => {
   const SVG = "http://www.w3.org/2000/svg";
-  const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#5E3C99", "#4D4D4D", "#8C510A", "#E69F00"];
-  const DASHES = ["", "8 3", "2 3", "8 3 2 3"];
-  const BOX = { width: 760, height: 320, left: 70, right: 15, top: 12, bottom: 40 };
+  const colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#5E3C99", "#4D4D4D", "#8C510A", "#E69F00"];
+  const kinds = new Map();
 
-  const element = (name, attributes, parent, text) => {
-    const made = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    if (text !== undefined) made.textContent = text;
-    if (parent) parent.append(made);
-    return made;
+  // --- elements -------------------------------------------------------------------------------------
+
+  const attributes = (element, values) => {
+    for (const [key, value] of Object.entries(values)) {
+      if (value !== undefined && value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
+    }
+    return element;
   };
 
-  const number = (value) => {
-    const text = Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3)
-      ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+  /** An SVG element; text is put in as text. */
+  const svg = (name, values = {}, parent = null, text = undefined) => {
+    const element = attributes(document.createElementNS(SVG, name), values);
+    if (text !== undefined) element.textContent = text;
+    if (parent) parent.append(element);
+    return element;
+  };
+
+  /** The same for HTML. */
+  const html = (name, values = {}, parent = null, text = undefined) => {
+    const element = attributes(document.createElement(name), values);
+    if (text !== undefined) element.textContent = text;
+    if (parent) parent.append(element);
+    return element;
+  };
+
+  /** A place to draw in, of its own width. */
+  const panel = (root, name = "panel") => html("div", { class: name }, root);
+
+  /** Where controls stand side by side; made once. */
+  const controls = (root) => root.querySelector(":scope > .controls") || html("div", { class: "controls" }, root);
+
+  /** Pixels of one em, by which drawings grow with the text. */
+  const em = (root) => parseFloat(getComputedStyle(root).fontSize);
+
+  // --- numbers --------------------------------------------------------------------------------------
+
+  /** Four digits, a real minus, powers of ten where they are shorter. */
+  const number = (value, digits = 4) => {
+    if (!Number.isFinite(value)) return value > 0 ? "∞" : value < 0 ? "−∞" : "–";
+    const size = Math.abs(value);
+    const text = size >= 1e6 || (size > 0 && size < 1e-3)
+      ? value.toExponential(Math.min(digits, 3) - 1).replace("e+", "e") : String(Number(value.toPrecision(digits)));
     return text.replace(/-/g, "−");
   };
 
-  const scale = (low, high, from, to, log) => {
-    const f = log ? Math.log : (x) => x;
+  /** From numbers to pixels; `.inverse(pixel)` goes back. */
+  const scale = ([low, high], [from, to], log = false) => {
+    const [f, g] = log ? [Math.log, Math.exp] : [(v) => v, (v) => v];
     const [a, b] = [f(low), f(high)];
-    const place = (x) => (a === b ? (from + to) / 2 : from + ((f(x) - a) / (b - a)) * (to - from));
-    place.inverse = (share) => (log ? Math.exp(a + share * (b - a)) : a + share * (b - a));
+    const place = (value) => (a === b ? (from + to) / 2 : from + ((f(value) - a) / (b - a)) * (to - from));
+    place.inverse = (pixel) => g(a + ((pixel - from) / (to - from)) * (b - a));
     return place;
   };
 
-  const ticks = (low, high, log) => {
+  /** Round numbers between two ends, about `count` of them. */
+  const ticks = ([low, high], log = false, count = 5) => {
     if (log) {
-      const found = [];
-      for (let power = Math.ceil(Math.log10(low) - 1e-9); 10 ** power <= high * (1 + 1e-9); power++) found.push(10 ** power);
-      if (found.length > 1) return found.filter((_, i) => i % Math.ceil(found.length / 7) === 0);
+      const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
+      const every = Math.max(1, Math.ceil((last - first) / count));
+      if (last > first) return Array.from({ length: Math.floor((last - first) / every) + 1 }, (_, i) => 10 ** (first + i * every));
     }
-    const rough = (high - low) / 5 || Math.abs(high) || 1;
+    const rough = (high - low) / count || Math.abs(high) || 1;
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
+    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough * (1 - 1e-9)) ?? 10 * power;
     const found = [];
-    for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + 1e-9 * step; value += step) found.push(Number(value.toPrecision(12)));
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step && found.length < 100; k++) {
+      found.push(Number((k * step).toPrecision(12)));
+    }
     return found;
   };
 
-  document.querySelectorAll(".curves").forEach((figure) => {
-    const curves = JSON.parse(document.getElementById(figure.dataset.curves).textContent);
-    const select = figure.querySelector("select");
-    const [logX, logY] = [figure.querySelector(".log-x"), figure.querySelector(".log-y")];
-    const slider = figure.querySelector("input[type=range]");
-    const output = figure.querySelector("output");
-    const plot = figure.querySelector(".plot");
-    for (const metric of Object.keys(curves)) select.append(new Option(metric, metric));
-    if ("loss" in curves) select.value = "loss";
+  // --- drawing --------------------------------------------------------------------------------------
 
-    const draw = () => {
-      const lines = curves[select.value].map((line, i) => {
-        const points = [];
-        for (let k = 0; k < line.points.length; k += 2) points.push([line.points[k], line.points[k + 1]]);
-        const kept = points.filter(([x, y]) => (!logX.checked || x > 0) && (!logY.checked || y > 0));
-        return { name: line.name, points: kept, colour: COLOURS[i % COLOURS.length], dash: DASHES[Math.floor(i / COLOURS.length) % DASHES.length] };
-      }).filter((line) => line.points.length > 0);
-      plot.replaceChildren();
-      if (lines.length === 0) {
-        output.textContent = "no value is above 0: a logarithmic scale has no place for them";
-        return;
-      }
-      const xs = lines.flatMap((line) => line.points.map((p) => p[0]));
-      const ys = lines.flatMap((line) => line.points.map((p) => p[1]));
-      const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-      const x = scale(x0, x1, BOX.left, BOX.width - BOX.right, logX.checked);
-      const y = scale(y0, y1, BOX.height - BOX.bottom, BOX.top, logY.checked);
-      const svg = element("svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img", "aria-label": `${select.value} over steps` }, null);
-      for (const value of ticks(y0, y1, logY.checked)) {
-        element("line", { x1: BOX.left, x2: BOX.width - BOX.right, y1: y(value), y2: y(value), stroke: "#d9d9d9" }, svg);
-        element("text", { x: BOX.left - 8, y: y(value) + 5, "text-anchor": "end" }, svg, number(value));
-      }
-      for (const value of ticks(x0, x1, logX.checked)) {
-        element("text", { x: x(value), y: BOX.height - BOX.bottom + 20, "text-anchor": "middle" }, svg, number(value));
-      }
-      element("text", { x: (BOX.left + BOX.width) / 2, y: BOX.height - 2, "text-anchor": "middle" }, svg, "step");
-      for (const line of lines) {
-        const path = line.points.map(([a, b], k) => `${k ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
-        element("path", { d: path, fill: "none", stroke: line.colour, "stroke-width": 2.2, "stroke-dasharray": line.dash }, svg);
-      }
-      const at = x.inverse(slider.value / slider.max);
-      element("line", { class: "cursor", x1: x(at), x2: x(at), y1: BOX.top, y2: BOX.height - BOX.bottom, stroke: "#222", "stroke-dasharray": "3 3" }, svg);
-      const read = [];
-      for (const line of lines) {
-        let found = line.points[0];
-        for (const point of line.points) if (point[0] <= at * (1 + 1e-9)) found = point;
-        element("circle", { cx: x(found[0]), cy: y(found[1]), r: 4.5, fill: line.colour }, svg);
-        read.push(`${line.name}: ${number(found[1])} at step ${number(found[0])}`);
-      }
-      plot.append(svg);
-      slider.setAttribute("aria-valuetext", `step ${number(at)}`);
-      output.textContent = read.join("\n");
+  /**
+   * A new figure with axes in `root`, in place of the one before. `x` and `y` are [low, high]; `label` is
+   * its alternative text. Returns the svg, the scales x and y, and the inner box.
+   */
+  const axes = (root, { x: xs, y: ys, xLog = false, yLog = false, xLabel = "", yLabel = "", label = "", ratio = 0.45, xTicks, yTicks }) => {
+    const unit = 0.85 * em(root);
+    const width = Math.max(280, Math.min(root.clientWidth || 720, 72 * unit));
+    const height = Math.max(15 * unit, Math.min(ratio * width, 30 * unit));
+    const box = { left: 4.6 * unit, right: width - 1.2 * unit, top: (yLabel ? 2 : 0.8) * unit, bottom: height - (xLabel ? 3.2 : 1.8) * unit };
+    const figure = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+    const [x, y] = [scale(xs, [box.left, box.right], xLog), scale(ys, [box.bottom, box.top], yLog)];
+    for (const value of yTicks || ticks(ys, yLog)) {
+      svg("line", { x1: box.left, x2: box.right, y1: y(value), y2: y(value), class: "grid" }, figure);
+      svg("text", { x: box.left - 0.5 * unit, y: y(value) + 0.35 * unit, "text-anchor": "end" }, figure, number(value));
+    }
+    for (const value of xTicks || ticks(xs, xLog, width < 30 * unit ? 3 : 6)) {
+      svg("line", { x1: x(value), x2: x(value), y1: box.bottom, y2: box.bottom + 0.3 * unit, class: "tick" }, figure);
+      svg("text", { x: x(value), y: box.bottom + 1.4 * unit, "text-anchor": "middle" }, figure, number(value));
+    }
+    svg("line", { x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, class: "tick" }, figure);
+    svg("text", { x: (box.left + box.right) / 2, y: height - 0.6 * unit, "text-anchor": "middle" }, figure, xLabel);
+    svg("text", { x: 0.2 * unit, y: unit }, figure, yLabel);
+    root.replaceChildren(figure);
+    return { svg: figure, x, y, box, width, height, unit };
+  };
+
+  /** A line through pixels; a point that is not finite breaks it. */
+  const line = (parent, points, values = {}) => {
+    let path = "", pen = "M";
+    for (const [a, b] of points) {
+      if (Number.isFinite(a) && Number.isFinite(b)) {
+        path += `${pen}${a.toFixed(1)} ${b.toFixed(1)}`;
+        pen = "L";
+      } else pen = "M";
+    }
+    return svg("path", { d: path, fill: "none", stroke: colours[0], "stroke-width": 2.2, "stroke-linejoin": "round", ...values }, parent);
+  };
+
+  // --- controls -------------------------------------------------------------------------------------
+
+  let count = 0;
+
+  /** A labelled slider. `text(value)` says its value in words; the result's `.value` is a number and can be set. */
+  const slider = (root, { label, min, max, step = 1, value = min, text = number }, onInput) => {
+    const id = `slider${count++}`;
+    const row = html("div", { class: "slider" }, root);
+    html("label", { for: id }, row, label);
+    const input = html("input", { type: "range", id, min, max, step, value }, row);
+    const shown = html("output", { for: id }, row);
+    const tell = () => {
+      shown.textContent = text(input.valueAsNumber);
+      input.setAttribute("aria-valuetext", shown.textContent);
     };
-    for (const control of [select, logX, logY]) control.addEventListener("change", draw);
-    slider.addEventListener("input", draw);
-    draw();
+    input.addEventListener("input", () => { tell(); onInput(input.valueAsNumber); });
+    tell();
+    return {
+      input,
+      get value() { return input.valueAsNumber; },
+      set value(next) { input.value = next; tell(); },
+    };
+  };
+
+  /** A labelled choice among [value, words] pairs or plain strings. */
+  const choice = (root, { label, options, value }, onChange) => {
+    const row = html("label", {}, controls(root), label + " ");
+    const select = html("select", {}, row);
+    for (const option of options) {
+      const [key, words] = Array.isArray(option) ? option : [option, option];
+      html("option", { value: key }, select, words);
+    }
+    if (value !== undefined) select.value = value;
+    select.addEventListener("change", () => onChange(select.value));
+    return select;
+  };
+
+  /** A labelled check box. */
+  const check = (root, { label, checked = false }, onChange) => {
+    const row = html("label", {}, controls(root));
+    const box = html("input", { type: "checkbox" }, row);
+    row.append(" " + label);
+    box.checked = checked;
+    box.addEventListener("change", () => onChange(box.checked));
+    return box;
+  };
+
+  /** A button. */
+  const button = (root, label, onClick) => {
+    const made = html("button", { type: "button" }, controls(root), label);
+    made.addEventListener("click", onClick);
+    return made;
+  };
+
+  /** A sentence that is read out when it changes; the result sets its text. */
+  const says = (root) => {
+    const output = html("output", { class: "says", "aria-live": "polite" }, root);
+    return (text) => { output.textContent = text; };
+  };
+
+  // --- start ----------------------------------------------------------------------------------------
+
+  const start = (figure) => {
+    if (figure.dataset.started) return;
+    figure.dataset.started = "yes";
+    const root = figure.querySelector(".stage");
+    const draw = kinds.get(figure.dataset.kind);
+    const data = figure.querySelector("script[type='application/json']");
+    try {
+      const redraw = draw(root, JSON.parse(data.textContent));
+      if (typeof redraw !== "function") return;
+      let width = root.clientWidth;
+      new ResizeObserver(() => {
+        if (root.clientWidth === width || root.clientWidth === 0) return;
+        width = root.clientWidth;
+        redraw();
+      }).observe(root);
+    } catch (error) {
+      root.textContent = "This figure cannot be drawn.";
+      console.error(figure.dataset.kind, error);
+    }
+  };
+
+  const startAll = () => {
+    document.querySelectorAll("details").forEach((part) => { part.open = true; });
+    document.querySelectorAll("figure.widget").forEach(start);
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const near = new IntersectionObserver((seen) => {
+      for (const { isIntersecting, target } of seen) {
+        if (!isIntersecting) continue;
+        near.unobserve(target);
+        start(target);
+      }
+    }, { rootMargin: "600px 0px" });
+    document.querySelectorAll("figure.widget").forEach((figure) => near.observe(figure));
   });
-  window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
+  window.addEventListener("beforeprint", startAll);
+  matchMedia("print").addEventListener("change", ({ matches }) => { if (matches) startAll(); });
+
+  return {
+    widget: (kind, draw) => { kinds.set(kind, draw); },
+    colours, svg, html, panel, controls, em, number, scale, ticks, axes, line, slider, choice, check, button, says,
+  };
 })();
