@@ -1,11 +1,12 @@
 """Small drawings of the page as SVG: the interval of a claim beside its prediction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nnlab.report.numbers import is_number, shown
 
-WIDTH, HEIGHT, EDGE = 320, 44, 14
+WIDTH, EDGE = 320, 14
 
 
 @dataclass(frozen=True)
@@ -25,42 +26,62 @@ class Mark:
     label: str
 
 
-def claim_marks(claim: dict[str, Any]) -> list[Mark]:
-    """What is predicted, what the rivals predict, and what was measured, on one axis.
+@dataclass(frozen=True)
+class Drawing:
+    """The marks of one measurement, and the numbers at the two ends of its axis."""
 
-    Empty where a claim holds no number to draw.
+    marks: list[Mark]
+    low: str
+    high: str
+
+
+def drawings(claims: Sequence[dict[str, Any]]) -> list[Drawing | None]:
+    """Of one claim, measured several times: prediction, rivals and measurement, all on one axis.
+
+    None where a claim holds no number to draw.
     """
-    predicted, interval = claim.get("predicted"), claim.get("interval")
-    rivals = claim.get("rivals")
-    points: dict[str, list[tuple[str, Any]]] = {
-        "measured": [("measured", claim.get("measured"))],
-        "predicted": [("predicted", predicted)],
-        "rival": list(rivals.items()) if isinstance(rivals, dict) else [],
-    }
-    ranges: dict[str, Any] = {"range": predicted, "interval": interval}
-    ends = [value for found in points.values() for _, value in found if is_number(value)]
-    for pair in ranges.values():
-        if isinstance(pair, list) and len(pair) == 2:
-            ends += [end for end in pair if is_number(end)]
-    if not ends or not is_number(claim.get("measured")):
-        return []
+    ends = [end for claim in claims for end in _numbers(claim)]
+    if not ends:
+        return [None] * len(claims)
     low, high = min(ends), max(ends)
-    spread = (high - low) or abs(high) or 1.0
+    spread = (high / 2 - low / 2) * 2 or abs(high) or 1.0
+    if not is_number(spread):
+        return [None] * len(claims)
 
     def place(value: float) -> float:
-        return EDGE + (WIDTH - 2 * EDGE) * (value - low) / spread
+        return EDGE + (WIDTH - 2 * EDGE) * ((value - low) / spread)
 
+    made = [_marks(claim, place) if is_number(claim.get("measured")) else [] for claim in claims]
+    return [Drawing(marks, shown(low), shown(high)) if marks else None for marks in made]
+
+
+def _marks(claim: dict[str, Any], place: Any) -> list[Mark]:
     marks = []
-    for kind, pair in ranges.items():
+    for kind, word, key in (("range", "predicted", "predicted"), ("interval", "interval", "interval")):
+        pair = claim.get(key)
         if isinstance(pair, list) and len(pair) == 2 and any(is_number(end) for end in pair):
             start = place(pair[0]) if is_number(pair[0]) else 0.0
             end = place(pair[1]) if is_number(pair[1]) else float(WIDTH)
-            word = "predicted" if kind == "range" else "95% interval"
             marks.append(Mark(kind, start, max(end - start, 1.0), f"{word}: {shown(pair)}"))
-    for kind, found in points.items():
-        marks += [
-            Mark(kind, place(value), 0.0, f"{label}: {shown(value)}")
-            for label, value in found
-            if is_number(value)
-        ]
+    points = [
+        ("predicted", "predicted", claim.get("predicted")),
+        *(("rival", label, value) for label, value in _rivals(claim).items()),
+        ("measured", "measured", claim.get("measured")),
+    ]
+    for kind, word, value in points:
+        if is_number(value):
+            marks.append(Mark(kind, place(value), 0.0, f"{word}: {shown(value)}"))
     return marks
+
+
+def _numbers(claim: dict[str, Any]) -> list[float]:
+    values = [claim.get("measured"), *_rivals(claim).values()]
+    for key in ("predicted", "interval"):
+        value = claim.get(key)
+        values += value if isinstance(value, list) and len(value) == 2 else [value]
+    return [float(value) for value in values if is_number(value)]
+
+
+def _rivals(claim: dict[str, Any]) -> dict[str, Any]:
+    rivals = claim.get("rivals")
+    return rivals if isinstance(rivals, dict) else {}

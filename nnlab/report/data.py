@@ -4,15 +4,18 @@ import base64
 import csv
 import io
 import re
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from nnlab.record import Run
-from nnlab.report.numbers import is_number
+from nnlab.report.numbers import clean, is_number
 
 POINTS = 240
 """Of a curve: more are thinned out, evenly in the logarithm of the step."""
@@ -22,6 +25,36 @@ TABLE_BYTES = 1 * 2**20
 """Of all tables of a page."""
 ROWS = 20_000
 """Of a table."""
+FILE_BYTES = 64 * 2**20
+"""Of any file that a page reads."""
+CONFIG_BYTES = 2**18
+"""Of a config."""
+ARRAY_BYTES = 512 * 2**20
+"""Of all arrays of a run, unpacked."""
+METRICS, LINES = 60, 40
+"""Curves to choose from, and lines of each."""
+
+
+def own_file(run: Run, name: str, limit: int = FILE_BYTES) -> Path | None:
+    """A file of a run that may be read: inside its folder once links are followed, and not beyond `limit`."""
+    path = run.folder / name
+    try:
+        inside = path.is_file() and path.resolve().is_relative_to(run.folder.resolve())
+        return path if inside and path.stat().st_size <= limit else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def has_arrays(run: Run) -> bool:
+    """Whether arrays.npz can be read: it is the run's own, whole, and not too large unpacked."""
+    path = own_file(run, "arrays.npz")
+    if path is None:
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist()) <= ARRAY_BYTES
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 @dataclass(frozen=True)
@@ -32,11 +65,13 @@ class Picture:
         name: its file's name without suffix.
         title: what stands above it, for those who cannot see it.
         source: a data: address; empty where the page has no room for it.
+        size: width and height in pixels, (0, 0) where they are not known.
     """
 
     name: str
     title: str
-    source: str
+    source: Markup
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -45,7 +80,7 @@ class Table:
 
     name: str
     shape: str
-    source: str
+    source: Markup
 
 
 class Room:
@@ -64,15 +99,21 @@ class Room:
 
 def curves(run: Run) -> dict[str, dict[str, list[float]]]:
     """Metric -> split -> steps and values one after the other: [step, value, step, value, …]."""
+    if own_file(run, "metrics.jsonl") is None:
+        return {}
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for row in run.metrics():
         step = row.get("step")
         if not is_number(step):
             continue
-        split = "/".join(str(row[key]) for key in ("part", "split") if key in row)
+        split = clean("/".join(str(row[key]) for key in ("part", "split") if key in row), 100)
         for key, value in row.items():
-            if key not in ("step", "epoch", "part", "split") and is_number(value):
-                found.setdefault(key, {}).setdefault(split, []).append((float(step), float(value)))
+            if key in ("step", "epoch", "part", "split") or not is_number(value):
+                continue
+            name = clean(key, 100)
+            metric = found.setdefault(name, {}) if len(found) < METRICS else found.get(name, {})
+            line = metric.setdefault(split, []) if len(metric) < LINES else metric.get(split, [])
+            line.append((float(step), float(value)))
     return {
         metric: {split: _flat(_thinned(points)) for split, points in splits.items() if len(points) > 1}
         for metric, splits in found.items()
@@ -93,20 +134,33 @@ def _flat(points: Iterable[tuple[float, float]]) -> list[float]:
 
 def pictures(run: Run, room: Room) -> list[Picture]:
     """The figures of a run, each as the smaller of its two files."""
-    folder = run.folder / "figures"
     found = []
-    for svg in sorted(folder.glob("*.svg")):
+    for name in sorted(path.stem for path in run.folder.glob("figures/*.svg")):
+        files = [own_file(run, f"figures/{name}{suffix}") for suffix in (".svg", ".png")]
         try:
-            content = svg.read_bytes()
-            kind, title = "image/svg+xml", _title(content)
-            png = svg.with_suffix(".png")
-            if png.is_file() and png.stat().st_size < len(content):
-                kind, content = "image/png", png.read_bytes()
+            contents = [b"" if file is None else file.read_bytes() for file in files]
         except OSError:
             continue
-        text = f"data:{kind};base64,{base64.b64encode(content).decode()}"
-        found.append(Picture(svg.stem, title or svg.stem, text if room.take(len(text)) else ""))
+        drawn, pixels = contents
+        if not drawn and not pixels:
+            continue
+        use_pixels = bool(pixels) and (not drawn or len(pixels) < len(drawn))
+        kind, content = ("image/png", pixels) if use_pixels else ("image/svg+xml", drawn)
+        source = _address(kind, content, room)
+        found.append(Picture(name, _title(drawn) or name, source, _size(drawn)))
     return found
+
+
+def _address(kind: str, content: bytes, room: Room) -> Markup:
+    """A data: address, whose letters need no escape; empty where there is no room."""
+    text = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return Markup(text) if room.take(len(text)) else Markup()
+
+
+def _size(svg: bytes) -> tuple[int, int]:
+    """Width and height that an SVG file gives itself."""
+    match = re.search(rb'viewBox="0 0 (\d{1,5})[\d.]* (\d{1,5})', svg[:2_000])
+    return (int(match.group(1)), int(match.group(2))) if match else (0, 0)
 
 
 def _title(svg: bytes) -> str:
@@ -121,19 +175,43 @@ def _title(svg: bytes) -> str:
 
 
 def tables(run: Run, room: Room) -> list[Table]:
-    """The arrays of a run as CSV: vectors as one column, matrices as rows; of others the shape alone."""
+    """CSV files: rows of the experiment's table, rows of metrics.jsonl, and the arrays.
+
+    A vector becomes a column and a matrix rows; of other arrays, and where there is no room, the shape alone.
+    """
+    rows = {"results": [row for row in run.summary.get("results", []) if isinstance(row, dict)]}
+    if own_file(run, "metrics.jsonl") is not None:
+        rows["metrics"] = run.metrics()
+    found = [
+        Table(name, f"{len(table)} rows", _csv_of_rows(table, room)) for name, table in rows.items() if table
+    ]
     try:
-        arrays = run.arrays()
-    except (OSError, ValueError, EOFError, KeyError):  # torn, or not what numpy wrote
-        return []
-    return [Table(name, "×".join(map(str, a.shape)) or "1", _csv(a, room)) for name, a in arrays.items()]
+        arrays = run.arrays() if has_arrays(run) else {}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # torn, or not what numpy wrote
+        arrays = {}
+    shapes = {name: "×".join(map(str, array.shape)) or "1" for name, array in arrays.items()}
+    return found + [Table(name, shapes[name], _csv(array, room)) for name, array in arrays.items()]
 
 
-def _csv(array: NDArray[Any], room: Room) -> str:
+def _csv_of_rows(rows: list[dict[str, Any]], room: Room) -> Markup:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    if len(rows) * len(columns) > 10 * ROWS:
+        return Markup()
+    return _written([columns, *([row.get(key) for key in columns] for row in rows)], room)
+
+
+def _csv(array: NDArray[Any], room: Room) -> Markup:
     if array.ndim > 2 or array.shape[:1] > (ROWS,) or array.size > 10 * ROWS:
-        return ""
+        return Markup()
+    return _written((array.reshape(-1, 1) if array.ndim < 2 else array).tolist(), room)
+
+
+def _written(rows: Iterable[Iterable[Any]], room: Room) -> Markup:
     stream = io.StringIO()
-    rows = array.reshape(-1, 1) if array.ndim < 2 else array
-    csv.writer(stream).writerows(rows.tolist())
-    text = "data:text/csv;base64," + base64.b64encode(stream.getvalue().encode()).decode()
-    return text if room.take(len(text)) else ""
+    csv.writer(stream).writerows([_cell(value) for value in row] for row in rows)
+    return _address("text/csv", stream.getvalue().encode("utf-8", "replace"), room)
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value

@@ -1,34 +1,69 @@
 """Numbers of a summary as text, whatever a run folder holds in their places."""
 
 import math
+import re
 from typing import Any, TypeGuard
+
+RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+LONGEST = 2_000
+"""Characters of a text on the page that come from a run folder."""
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def shown(value: Any, name: str = "") -> str:
     """A number with four significant digits, an accuracy in percent, a range, a spread over seeds, or text.
 
-    >>> shown(0.97345, "test/accuracy"), shown([0, None]), shown(1e-12), shown(None)
-    ('97.35%', '0 to ∞', '1e−12', '–')
+    >>> shown(0.97345, "test/accuracy"), shown([0, None]), shown(1e-12), shown(-2.5e-9), shown(None)
+    ('97.35%', '≥ 0', '10⁻¹²', '−2.5 × 10⁻⁹', '–')
     """
     if isinstance(value, dict):
         return _spread(value, name)
     if isinstance(value, list) and len(value) == 2 and all(v is None or is_number(v) for v in value):
-        if value == [None, None]:
-            return "–"
-        low = "−∞" if value[0] is None else shown(value[0], name)
-        return f"{low} to {'∞' if value[1] is None else shown(value[1], name)}"
+        return _range(*value, name)
     if value is None:
         return "–"
     if not is_number(value):
         return str(value)
     if name.rpartition("/")[2].startswith("accuracy"):
         return f"{100 * value:.2f}%"
-    return (str(value) if isinstance(value, int) else f"{value:.4g}").replace("-", "−")
+    mantissa, _, power = (str(value) if _is_short(value) else f"{value:.4g}").partition("e")
+    if power:
+        ten = f"10{str(int(power)).translate(RAISED)}"
+        mantissa = {"1": ten, "-1": f"-{ten}"}.get(mantissa, f"{mantissa} × {ten}")
+    return mantissa.replace("-", "−")
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is a finite number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """Text from a run folder without what is not seen or turns the text around it; cut where it is too long.
+
+    >>> clean("a\\u202eb"), clean("x" * 5, 3)
+    ('a\\ufffdb', 'xxx…')
+    """
+    return UNSEEN.sub("\ufffd", text[:longest]) + ("…" if len(text) > longest else "")
+
+
+def _range(low: float | None, high: float | None, name: str) -> str:
+    if low is None:
+        return "–" if high is None else f"≤ {shown(high, name)}"
+    if low == math.ulp(0.0):  # how a claim says "above 0, whatever the distance"
+        return "> 0" if high is None else f"> 0, ≤ {shown(high, name)}"
+    if low == high:
+        return shown(low, name)
+    return f"≥ {shown(low, name)}" if high is None else f"{shown(low, name)} to {shown(high, name)}"
+
+
+def _is_short(value: float) -> bool:
+    return isinstance(value, int) and abs(value) < 10**9
 
 
 def _spread(value: dict[str, Any], name: str) -> str:

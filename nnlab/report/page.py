@@ -1,27 +1,28 @@
 """Builds the page. Everything that a run folder says is text here: Jinja escapes all of it."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from nnlab.errors import RunFolderError
 from nnlab.record import Run, open_run
 from nnlab.report import data
-from nnlab.report.charts import HEIGHT, WIDTH, claim_marks
-from nnlab.report.numbers import shown
-from nnlab.report.sections import Section, section_of
+from nnlab.report.charts import WIDTH
+from nnlab.report.claims import VERDICTS, Card, Line, cards
+from nnlab.report.lecture import Point, expand, is_lecture, points
+from nnlab.report.numbers import clean, shown
+from nnlab.report.sections import LECTURE, Section, place_of, section_of, title_of
 from nnlab.report.widgets import Widget, standing_widgets, widgets_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = (TEMPLATES / "page.js", *sorted((TEMPLATES / "widgets").glob("*.js")))
-VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE")
-ROWS = 200
-"""Of a table of results; the others stay in the run folder."""
+ROWS, COLUMNS = 200, 40
+"""Of a table; the others stay in the run folder."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,7 @@ class Entry:
         status: finished, diverged, …
         seconds: how long it took.
         metrics: name -> value, or mean and interval over seeds.
-        claims: as the summary has them; of a group, those of its members, one after the other.
-        verdicts: of a group, claim -> verdict -> number of seeds.
+        claims: (seed, claim) as the summaries have them; the seed is empty but in a group.
         results: rows of the experiment's table.
         curves: see `nnlab.report.data.curves`; of a group those of its members, by seed.
         widgets, pictures, tables: of a group those of its first member.
@@ -49,16 +49,20 @@ class Entry:
     status: str
     seconds: float | None
     metrics: dict[str, Any]
-    claims: list[dict[str, Any]]
-    verdicts: dict[str, dict[str, int]]
+    claims: list[tuple[str, dict[str, Any]]]
     results: list[dict[str, Any]]
     curves: dict[str, dict[str, list[float]]]
     widgets: list[Widget]
     pictures: list[data.Picture]
     tables: list[data.Table]
-    config: str
+    config: Markup
     command: str
     notes: list[str]
+
+    @property
+    def columns(self) -> list[str]:
+        """Of the table of results."""
+        return list(dict.fromkeys(key for row in self.results for key in row))[:COLUMNS]
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,15 @@ class Chapter:
     key: str
     experiment: str
     entries: list[Entry]
+    cards: list[Card]
+
+    @property
+    def title(self) -> str:
+        return title_of(self.experiment)
 
     @property
     def metric_names(self) -> list[str]:
-        return list(dict.fromkeys(name for entry in self.entries for name in entry.metrics))
+        return list(dict.fromkeys(name for entry in self.entries for name in entry.metrics))[:ROWS]
 
     @property
     def widgets(self) -> list[Widget]:
@@ -81,71 +90,166 @@ class Chapter:
         for entry in self.entries:
             prefix = f"{entry.label}: " if len(self.entries) > 1 else ""
             for metric, splits in entry.curves.items():
-                for split, points in splits.items():
-                    lines.setdefault(metric, []).append({"name": prefix + split, "points": points})
+                for split, flat in splits.items():
+                    lines.setdefault(metric, []).append({"name": prefix + split, "points": flat})
         if lines:
-            found.append(Widget("curves", "Over the steps of training", "", lines))
+            text = "Drag the step to read every line there."
+            found.append(Widget("curves", "Over the steps of training", text, lines))
         return found
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of the lecture with what there is of it."""
+
+    section: Section
+    chapters: list[Chapter]
+    widgets: list[Widget]
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A row of the table at the top: a sentence and what became of it.
+
+    Attributes:
+        place: its section, or section and point.
+        sentence: the claim, or what the lecture said.
+        address: of its card on the page, "#…"; empty where there is none.
+        line: its measurement.
+        verdict: of it.
+        holds: where the sentence is refuted, what holds instead.
+        refuted: whether it is.
+    """
+
+    place: str
+    sentence: str
+    address: str
+    line: Line | None
+    verdict: str
+    holds: str = ""
+    refuted: bool = False
 
 
 def build_page(runs: Sequence[Run], *, title: str = "nnlab") -> str:
     """One HTML document of run folders, in the lecture's order, that needs no network.
 
+    A run of the whole lecture is shown as the runs inside it, below a table of the lecture's sentences.
+
     Args:
         runs: finished or not; what a folder lacks is said in its place.
         title: of the page.
+
+    Raises:
+        RunFolderError: a summary is a link that leads out of its run folder.
     """
-    figures, tables = data.Room(data.FIGURE_BYTES), data.Room(data.TABLE_BYTES)
-    parts: dict[Section, dict[str, list[Entry]]] = {}
     for run in runs:
-        chapters = parts.setdefault(section_of(run), {})
-        chapters.setdefault(str(run.summary.get("experiment")), []).append(_entry(run, figures, tables))
-    contents, number = [], 0
-    for section in sorted(parts, key=lambda s: s.number):
-        made = []
-        for experiment, entries in parts[section].items():
-            made.append(Chapter(f"x{number}", experiment, entries))
-            number += 1
-        contents.append((section, made))
-    claims = [
-        claim for _, made in contents for chapter in made for e in chapter.entries for claim in e.claims
-    ]
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
+        if data.own_file(run, "summary.json") is None:
+            raise RunFolderError(
+                f"{run.folder / 'summary.json'}: leads out of the run folder, or is too large"
+            )
+    whole = any(is_lecture(run) for run in runs)
+    parts = _parts([inner for run in runs for inner in expand(run)], whole)
+    said = [point for run in runs for point in points(run)]
+    glances = _sentences(said, parts) if said else list(_claims(parts))
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_safe,
+    )
     return environment.get_template("page.html").render(
         title=title,
-        contents=contents,
-        counts=[(verdict, sum(c.get("verdict") == verdict for c in claims)) for verdict in VERDICTS],
+        parts=parts,
+        glances=glances,
+        notes=[_state(run) for run in runs if is_lecture(run) and run.status != "finished"],
+        counts=[(verdict, sum(g.verdict == verdict for g in glances)) for verdict in VERDICTS],
         style=Markup((TEMPLATES / "page.css").read_text("utf-8")),
         scripts=[Markup(file.read_text("utf-8")) for file in SCRIPTS],
-        standing=standing_widgets,
         shown=shown,
-        marks=claim_marks,
-        chart=(WIDTH, HEIGHT),
+        width=WIDTH,
         rows=ROWS,
-        verdicts=VERDICTS,
+        signs=VERDICTS,
     )
+
+
+def _safe(value: Any) -> Any:
+    """What the page prints: text of a run folder is cleaned, our own markup is not touched."""
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _parts(runs: Iterable[Run], whole: bool) -> list[Part]:
+    """The sections that have runs, or all of them where the `whole` lecture is shown."""
+    figures, tables = data.Room(data.FIGURE_BYTES), data.Room(data.TABLE_BYTES)
+    found: dict[Section, dict[str, list[Entry]]] = {section: {} for section in LECTURE if whole}
+    for run in runs:
+        experiments = found.setdefault(section_of(run), {})
+        experiments.setdefault(str(run.summary.get("experiment")), []).append(_entry(run, figures, tables))
+    parts = []
+    for section in sorted(found, key=lambda s: s.number):
+        names = sorted(found[section], key=place_of)
+        chapters = [
+            _chapter(f"s{section.number}x{i}", name, found[section][name]) for i, name in enumerate(names)
+        ]
+        widgets = standing_widgets(section.number)
+        if chapters or widgets:
+            parts.append(Part(section, chapters, widgets))
+    return parts
+
+
+def _chapter(key: str, experiment: str, entries: list[Entry]) -> Chapter:
+    several = len(entries) > 1
+    measured = [
+        (", ".join(filter(None, (entry.label if several else "", seed))), claim)
+        for entry in entries
+        for seed, claim in entry.claims
+    ]
+    return Chapter(key, experiment, entries, cards(measured, key))
+
+
+def _claims(parts: list[Part]) -> Iterable[Glance]:
+    for part in parts:
+        for chapter in part.chapters:
+            for card in chapter.cards:
+                for line in card.lines:
+                    label = f" ({line.label})" if line.label else ""
+                    place = str(part.section.number)
+                    yield Glance(place, card.sentence + label, f"#{card.key}", line, line.verdict)
+
+
+def _sentences(said: list[Point], parts: list[Part]) -> list[Glance]:
+    """The lecture's sentences, each with the measurement that its run made."""
+    made: dict[tuple[str, str], tuple[Card, Line]] = {}
+    for chapter in (chapter for part in parts for chapter in part.chapters):
+        for card in chapter.cards:
+            for line in card.lines:
+                labels = [entry.label for entry in chapter.entries if line.label in ("", entry.label)]
+                made.update({(label, card.name): (card, line) for label in labels})
+    glances = []
+    for point in said:
+        sentence = point.said or point.claim
+        found = made.get((point.run, point.claim))
+        address = f"#{found[0].key}" if found else ""
+        line = found[1] if found else None
+        verdict = point.verdict or (line.verdict if line is not None else "–")
+        glances.append(Glance(point.place, sentence, address, line, verdict, point.holds, point.refuted))
+    return glances
 
 
 def _entry(run: Run, figures: data.Room, tables: data.Room) -> Entry:
     summary, notes = run.summary, list[str]()
     members = _members(run, notes)
-    claims = [claim for one in members for claim in one.summary.get("claims", []) if isinstance(claim, dict)]
+    first = members[:1]
     curves: dict[str, dict[str, list[float]]] = {}
     for one in members:
         prefix = f"seed {one.summary.get('seed')} " if run.is_group else ""
         for metric, splits in data.curves(one).items():
             curves.setdefault(metric, {}).update({prefix + split: points for split, points in splits.items()})
-    try:
-        config = run.config_text()
-    except (OSError, UnicodeDecodeError):
-        config = ""
-        notes.append("config.yaml cannot be read")
-    pictures = data.pictures(members[0], figures) if members else []
+    pictures = [picture for one in first for picture in data.pictures(one, figures)]
     if not pictures:
         notes.append("there are no figures")
     if run.status != "finished":
-        notes.append(f"the run is {run.status}: {summary.get('message') or 'this is what there is so far'}")
-    verdicts = summary.get("verdicts")
+        notes.append(_state(run))
     seconds = summary.get("wall_seconds")
     return Entry(
         label=run.folder.name,
@@ -153,18 +257,48 @@ def _entry(run: Run, figures: data.Room, tables: data.Room) -> Entry:
         status=run.status,
         seconds=float(seconds) if isinstance(seconds, int | float) else None,
         metrics=summary["metrics"],
-        claims=claims,
-        verdicts=verdicts if isinstance(verdicts, dict) else {},
+        claims=[
+            (f"seed {one.summary.get('seed')}" if run.is_group else "", claim)
+            for one in members
+            for claim in one.summary.get("claims", [])
+            if isinstance(claim, dict)
+        ],
         results=[row for row in summary.get("results", []) if isinstance(row, dict)],
         curves=curves,
-        widgets=widgets_of(members[0]) if members else [],
+        widgets=[widget for one in first for widget in _widgets(one, notes)],
         pictures=pictures,
-        tables=data.tables(members[0], tables) if members else [],
-        config=config,
+        tables=[table for one in first for table in data.tables(one, tables)],
+        config=_config(run, notes),
         command=f"nnlab train --config {shlex.quote(str(run.folder / 'config.yaml'))}"
         + (f" --seeds {len(summary['seeds'])}" if run.is_group else ""),
         notes=notes,
     )
+
+
+def _state(run: Run) -> str:
+    return f"the run is {run.status}: {run.summary.get('message') or 'this is what there is so far'}"
+
+
+def _config(run: Run, notes: list[str]) -> Markup:
+    try:
+        if data.own_file(run, "config.yaml", data.CONFIG_BYTES) is not None:
+            return escape(clean(run.config_text(), data.CONFIG_BYTES))
+    except (OSError, UnicodeDecodeError):
+        pass
+    notes.append("config.yaml cannot be read")
+    return Markup()
+
+
+def _widgets(run: Run, notes: list[str]) -> list[Widget]:
+    """The interactive figures of a run, as far as what it holds has the form that they need."""
+    if data.own_file(run, "arrays.npz") is not None and not data.has_arrays(run):
+        notes.append("arrays.npz cannot be read")
+        return []
+    try:
+        return widgets_of(run)
+    except Exception as error:  # an older run, or one that was changed by hand: the page shows the rest
+        notes.append(f"its interactive figures cannot be drawn: {type(error).__name__}")
+        return []
 
 
 def _members(run: Run, notes: list[str]) -> list[Run]:
@@ -173,8 +307,8 @@ def _members(run: Run, notes: list[str]) -> list[Run]:
         return [run]
     found = []
     for name in run.summary["members"]:
-        if Path(name).name != name:
-            notes.append(f"{name}: is no folder of this group")
+        if Path(name).name != name or data.own_file(run, f"{name}/summary.json") is None:
+            notes.append(f"{name}: is no run of this group")
             continue
         try:
             found.append(open_run(run.folder / name))

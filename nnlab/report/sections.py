@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from nnlab.record import Run
+from nnlab.report.data import CONFIG_BYTES, own_file
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,15 @@ REGRESSION = Section(
     "gets.",
 )
 NETWORKS = Section(
-    2, "Neural networks", "Linear layers with an activation function between: W₂ φ(W₁x + b₁) + b₂ and deeper."
+    2,
+    "Neural networks",
+    "Linear layers with an activation function between: W₂ φ(W₁x + b₁) + b₂ and deeper.",
+)
+BACKPROPAGATION = Section(
+    3,
+    "Backpropagation",
+    "The chain rule at each node: the gradient passed on is the local derivative times the gradient that "
+    "arrives.",
 )
 CONVOLUTION = Section(
     4,
@@ -50,29 +59,43 @@ APPROXIMATION = Section(
     "One hidden layer of finitely many units comes as near to a continuous function as is wanted.",
 )
 OTHERS = Section(7, "Further experiments", "")
+LECTURE = (REGRESSION, NETWORKS, BACKPROPAGATION, CONVOLUTION, KERNELS, APPROXIMATION)
 
-OF_EXPERIMENT: Mapping[str, Section] = {
-    "separable": REGRESSION,
-    "convergence": REGRESSION,
-    "sgd_vs_gd": REGRESSION,
-    "regularization": REGRESSION,
-    "activations": NETWORKS,
-    "regress": NETWORKS,
-    "pixel_shuffle": CONVOLUTION,
-    "features": CONVOLUTION,
-    "weight_change": KERNELS,
-    "ntk": KERNELS,
-    "xor": APPROXIMATION,
-    "approx": APPROXIMATION,
+OF_EXPERIMENT: Mapping[str, tuple[Section, str]] = {
+    "separable": (REGRESSION, "Separable data: the loss has no minimum"),
+    "convergence": (REGRESSION, "Gradient descent and its step size"),
+    "sgd_vs_gd": (REGRESSION, "Mini-batches"),
+    "regularization": (REGRESSION, "Regularization"),
+    "activations": (NETWORKS, "Activation functions"),
+    "regress": (NETWORKS, "Regression"),
+    "pixel_shuffle": (CONVOLUTION, "Shuffled pixels"),
+    "features": (CONVOLUTION, "Filters and activation maps"),
+    "weight_change": (KERNELS, "How far wide networks move"),
+    "ntk": (KERNELS, "The tangent kernel"),
+    "xor": (APPROXIMATION, "XOR"),
+    "approx": (APPROXIMATION, "Steps, bins and their error"),
 }
-"""By the name of the experiment; a classifier goes by its model."""
+"""Experiment -> its section and title, in the lecture's order; a classifier goes by its model."""
+
+
+def title_of(experiment: str) -> str:
+    """What stands above an experiment."""
+    if experiment == "classify":
+        return "Classifiers"
+    return OF_EXPERIMENT[experiment][1] if experiment in OF_EXPERIMENT else experiment
+
+
+def place_of(experiment: str) -> int:
+    """Where it comes in the lecture; classifiers and what the lecture does not know come last."""
+    order = list(OF_EXPERIMENT)
+    return order.index(experiment) if experiment in order else len(order)
 
 
 def section_of(run: Run) -> Section:
     """Where a run belongs."""
     experiment = str(run.summary.get("experiment"))
     if experiment != "classify":
-        return OF_EXPERIMENT.get(experiment, OTHERS)
+        return OF_EXPERIMENT[experiment][0] if experiment in OF_EXPERIMENT else OTHERS
     model = _model(run)
     if model.get("name") in ("cnn", "speed_cnn"):
         return CONVOLUTION
@@ -81,6 +104,8 @@ def section_of(run: Run) -> Section:
 
 def _model(run: Run) -> Mapping[str, Any]:
     """The model section of a run's config; empty where that cannot be read."""
+    if own_file(run, "config.yaml", CONFIG_BYTES) is None:
+        return {}
     try:
         config = yaml.safe_load(run.config_text())
     except (OSError, ValueError, yaml.YAMLError, RecursionError):

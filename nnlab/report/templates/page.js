@@ -19,6 +19,7 @@ const nnlab = (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#5E3C99", "#4D4D4D", "#8C510A", "#E69F00"];
   const kinds = new Map();
+  const RAISED = Object.fromEntries([..."0123456789-"].map((c, i) => [c, [..."⁰¹²³⁴⁵⁶⁷⁸⁹⁻"][i]]));
 
   // --- elements -------------------------------------------------------------------------------------
 
@@ -60,9 +61,10 @@ const nnlab = (() => {
   const number = (value, digits = 4) => {
     if (!Number.isFinite(value)) return value > 0 ? "∞" : value < 0 ? "−∞" : "–";
     const size = Math.abs(value);
-    const text = size >= 1e6 || (size > 0 && size < 1e-3)
-      ? value.toExponential(Math.min(digits, 3) - 1).replace("e+", "e") : String(Number(value.toPrecision(digits)));
-    return text.replace(/-/g, "−");
+    if (size === 0 || (size >= 1e-3 && size < 1e6)) return String(Number(value.toPrecision(digits))).replace("-", "−");
+    const [mantissa, power] = value.toExponential(Math.min(digits, 3) - 1).split("e");
+    const ten = "10" + String(Number(power)).replace(/./g, (c) => RAISED[c]);
+    return { 1: ten, [-1]: "−" + ten }[Number(mantissa)] ?? `${String(Number(mantissa)).replace("-", "−")} × ${ten}`;
   };
 
   /** From numbers to pixels; `.inverse(pixel)` goes back. */
@@ -191,6 +193,22 @@ const nnlab = (() => {
     return (text) => { output.textContent = text; };
   };
 
+  // --- copy -----------------------------------------------------------------------------------------
+
+  const told = (text) => { document.getElementById("told").textContent = text; };
+
+  /** Puts the text beside a button on the clipboard, or selects it where a browser does not allow that. */
+  const copy = async (button) => {
+    const text = button.parentElement.querySelector("pre");
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      told("Copied.");
+    } catch {
+      getSelection().selectAllChildren(text);
+      told("Selected: copy it with the keyboard.");
+    }
+  };
+
   // --- start ----------------------------------------------------------------------------------------
 
   const start = (figure) => {
@@ -201,6 +219,7 @@ const nnlab = (() => {
     const data = figure.querySelector("script[type='application/json']");
     try {
       const redraw = draw(root, JSON.parse(data.textContent));
+      root.dataset.drawn = "yes";
       if (typeof redraw !== "function") return;
       let width = root.clientWidth;
       new ResizeObserver(() => {
@@ -228,6 +247,7 @@ const nnlab = (() => {
       }
     }, { rootMargin: "600px 0px" });
     document.querySelectorAll("figure.widget").forEach((figure) => near.observe(figure));
+    document.querySelectorAll("button.copy").forEach((button) => button.addEventListener("click", () => copy(button)));
   });
   window.addEventListener("beforeprint", startAll);
   matchMedia("print").addEventListener("change", ({ matches }) => { if (matches) startAll(); });

@@ -1,0 +1,72 @@
+"""A run of the whole lecture: the runs inside it, and the sentences that they were held against."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+from nnlab.errors import RunFolderError
+from nnlab.record import Run, open_run
+from nnlab.report.data import own_file
+
+RUNS = 200
+"""Inside one lecture."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A sentence of the lecture.
+
+    Attributes:
+        place: its section and point, "5.3".
+        said: the sentence.
+        holds: what holds instead, where careful measurement refutes or limits it.
+        claim: the name of the claim that was measured.
+        run: the folder's name of the run that measured it.
+        verdict: of that claim.
+        refuted: whether the sentence does not hold as it was said.
+    """
+
+    place: str
+    said: str
+    holds: str
+    claim: str
+    run: str
+    verdict: str
+    refuted: bool
+
+
+def is_lecture(run: Run) -> bool:
+    return run.summary.get("experiment") == "lecture"
+
+
+def expand(run: Run) -> list[Run]:
+    """The runs `runs/<experiment>/<folder>` inside a run of the lecture, oldest first; another as it is."""
+    if not is_lecture(run):
+        return [run]
+    found = []
+    for file in sorted(run.folder.glob("runs/*/*/summary.json"), key=lambda f: f.parent.name)[:RUNS]:
+        if own_file(run, str(file.relative_to(run.folder))) is not None:
+            with contextlib.suppress(RunFolderError):
+                found.append(open_run(file.parent))
+    return found
+
+
+def points(run: Run) -> list[Point]:
+    """The rows of a lecture's table."""
+    rows = run.summary.get("results", []) if is_lecture(run) else []
+    return [_point(row) for row in rows if isinstance(row, dict)]
+
+
+def _point(row: dict[str, Any]) -> Point:
+    def text(key: str) -> str:
+        return "" if row.get(key) is None else str(row[key])
+
+    return Point(
+        place=text("point") or text("section"),
+        said=text("said"),
+        holds=text("holds"),
+        claim=text("claim"),
+        run=text("run").replace("\\", "/").rstrip("/").rpartition("/")[2],
+        verdict=text("verdict"),
+        refuted=row.get("refuted") is True,
+    )
