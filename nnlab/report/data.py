@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
+from PIL import Image
 
 from nnlab.record import Run
 from nnlab.report.numbers import clean, is_number
@@ -31,6 +32,8 @@ CONFIG_BYTES = 2**18
 """Of a config."""
 ARRAY_BYTES = 512 * 2**20
 """Of all arrays of a run, unpacked."""
+PIXELS = 20 * 10**6
+"""Of a picture."""
 METRICS, LINES = 60, 40
 """Curves to choose from, and lines of each."""
 
@@ -141,14 +144,30 @@ def pictures(run: Run, room: Room) -> list[Picture]:
             contents = [b"" if file is None else file.read_bytes() for file in files]
         except OSError:
             continue
-        drawn, pixels = contents
-        if not drawn and not pixels:
+        drawn, pixels = contents[0], _reduced(contents[1])
+        forms = [(content, kind) for content, kind in ((drawn, "svg+xml"), (pixels, "png")) if content]
+        if not forms:
             continue
-        use_pixels = bool(pixels) and (not drawn or len(pixels) < len(drawn))
-        kind, content = ("image/png", pixels) if use_pixels else ("image/svg+xml", drawn)
-        source = _address(kind, content, room)
+        content, kind = min(forms, key=lambda form: len(form[0]))
+        source = _address(f"image/{kind}", content, room)
         found.append(Picture(name, _title(drawn) or name, source, _size(drawn)))
     return found
+
+
+def _reduced(png: bytes) -> bytes:
+    """The picture in 128 colours, a third of the bytes, which is enough for a drawing; empty if it is none."""
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            if image.width * image.height > PIXELS:
+                return b""
+            stream = io.BytesIO()
+            few = image.convert("RGB").quantize(
+                128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+            )
+            few.save(stream, "PNG")
+    except (OSError, ValueError, SyntaxError, EOFError):
+        return b""
+    return stream.getvalue()
 
 
 def _address(kind: str, content: bytes, room: Room) -> Markup:

@@ -13,13 +13,13 @@ UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066
 def shown(value: Any, name: str = "") -> str:
     """A number with four significant digits, an accuracy in percent, a range, a spread over seeds, or text.
 
-    >>> shown(0.97345, "test/accuracy"), shown([0, None]), shown(1e-12), shown(-2.5e-9), shown(None)
-    ('97.35%', '≥ 0', '10⁻¹²', '−2.5 × 10⁻⁹', '–')
+    >>> shown(0.9734, "test/accuracy"), shown([0, None]), shown(1e-12), shown(-2.5e-9), shown(None)
+    ('97.34%', '≥ 0', '10⁻¹²', '−2.5 × 10⁻⁹', '–')
     """
     if isinstance(value, dict):
         return _spread(value, name)
     if isinstance(value, list) and len(value) == 2 and all(v is None or is_number(v) for v in value):
-        return _range(*value, name)
+        return _range(value[0], value[1], name)
     if value is None:
         return "–"
     if not is_number(value):

@@ -222,9 +222,9 @@ def _sentences(said: list[Point], parts: list[Part]) -> list[Glance]:
     made: dict[tuple[str, str], tuple[Card, Line]] = {}
     for chapter in (chapter for part in parts for chapter in part.chapters):
         for card in chapter.cards:
-            for line in card.lines:
-                labels = [entry.label for entry in chapter.entries if line.label in ("", entry.label)]
-                made.update({(label, card.name): (card, line) for label in labels})
+            for one in card.lines:
+                labels = [entry.label for entry in chapter.entries if one.label in ("", entry.label)]
+                made.update({(label, card.name): (card, one) for label in labels})
     glances = []
     for point in said:
         sentence = point.said or point.claim

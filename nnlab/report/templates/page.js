@@ -103,7 +103,7 @@ const nnlab = (() => {
     const unit = 0.85 * em(root);
     const width = Math.max(280, Math.min(root.clientWidth || 720, 72 * unit));
     const height = Math.max(15 * unit, Math.min(ratio * width, 30 * unit));
-    const box = { left: 4.6 * unit, right: width - 1.2 * unit, top: (yLabel ? 2 : 0.8) * unit, bottom: height - (xLabel ? 3.2 : 1.8) * unit };
+    const box = { left: 4.6 * unit, right: width - 2 * unit, top: (yLabel ? 2 : 0.8) * unit, bottom: height - (xLabel ? 3.2 : 1.8) * unit };
     const figure = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
     const [x, y] = [scale(xs, [box.left, box.right], xLog), scale(ys, [box.bottom, box.top], yLog)];
     for (const value of yTicks || ticks(ys, yLog)) {
@@ -187,10 +187,18 @@ const nnlab = (() => {
     return made;
   };
 
-  /** A sentence that is read out when it changes; the result sets its text. */
+  /** What is to be seen, read out when it changes: a sentence, or [colour, words] for each line of a drawing. */
   const says = (root) => {
     const output = html("output", { class: "says", "aria-live": "polite" }, root);
-    return (text) => { output.textContent = text; };
+    return (text) => {
+      if (typeof text === "string") { output.textContent = text; return; }
+      output.replaceChildren(...text.map(([colour, words]) => {
+        const row = html("span", { class: "key" });
+        html("i", { style: `background: ${colour}` }, row);
+        row.append(words);
+        return row;
+      }));
+    };
   };
 
   // --- copy -----------------------------------------------------------------------------------------

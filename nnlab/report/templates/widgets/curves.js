@@ -38,8 +38,8 @@ nnlab.widget("curves", (root, data) => {
     says(drawn.map(({ name, points, stroke }) => {
       const [a, b] = points.findLast(([a]) => a <= step * (1 + 1e-9)) || points[0];
       nnlab.svg("circle", { cx: x(a), cy: y(b), r: 4.5, fill: stroke }, svg);
-      return `${name}: ${nnlab.number(b)} at step ${nnlab.number(a)}`;
-    }).join("\n"));
+      return [stroke, `${name || metric.value}: ${nnlab.number(b)} at step ${nnlab.number(a)}`];
+    }));
     slider.input.setAttribute("aria-valuetext", `step ${nnlab.number(step)}`);
   }
   draw();
