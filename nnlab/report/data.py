@@ -155,7 +155,7 @@ def pictures(run: Run, room: Room) -> list[Picture]:
 
 
 def _reduced(png: bytes) -> bytes:
-    """The picture in 128 colours, a third of the bytes, which is enough for a drawing; empty if it is none."""
+    """The picture in 128 colours, enough for a drawing, in a third of the bytes; empty if it is none."""
     try:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
             if image.width * image.height > PIXELS:
@@ -164,6 +164,9 @@ def _reduced(png: bytes) -> bytes:
             few = image.convert("RGB").quantize(
                 128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
             )
+            few.putpalette(
+                [255 if level == 254 else level for level in few.getpalette() or []]
+            )  # white paper
             few.save(stream, "PNG")
     except (OSError, ValueError, SyntaxError, EOFError):
         return b""
