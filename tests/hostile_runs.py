@@ -44,7 +44,8 @@ def hostile_run(folder: Path, text: str) -> Path:
         "rule": text, "verdict": text,
     }  # fmt: skip
     summary = {
-        "name": text, "experiment": text, "seed": 0, "status": "failed", "message": text, "wall_seconds": 1e308,
+        "name": text, "experiment": text, "seed": 0, "status": "failed", "message": text,
+        "wall_seconds": 1e308,
         "metrics": {text: text, "loss": float("nan"), "huge": 10**400},
         "claims": [claim, claim | {"name": "second", "measured": text}, {}, {"name": None, "rivals": [text]}],
         "results": [{text: text, "a/b": {"mean": text}}, {"other": [None, text]}],

@@ -91,12 +91,10 @@ def test_a_run_named_script_is_written_by_the_command(tmp_path: Path) -> None:
     assert "&lt;script&gt;alert(1)&lt;" in page
 
 
-@pytest.mark.parametrize(
-    "name", ["config.yaml", "metrics.jsonl", "arrays.npz", "figures/x.svg", "figures/x.png"]
-)
+@pytest.mark.parametrize("name", ["config.yaml", "metrics.jsonl", "arrays.npz", "figures/x.svg"])
 def test_a_link_that_leads_out_of_the_folder_is_not_read(plain: Path, outside: Path, name: str) -> None:
     (plain / "figures").mkdir()
-    (plain / name).symlink_to(outside / Path(name).name.replace(".png", ".svg"))
+    (plain / name).symlink_to(outside / Path(name).name)
     assert SECRET not in page_of(plain)
 
 
@@ -118,9 +116,8 @@ def test_a_summary_elsewhere_is_refused(plain: Path, outside: Path) -> None:
 def test_members_of_a_group_are_its_own(plain: Path, outside: Path, member: str) -> None:
     (plain / "link").symlink_to(outside)
     summary = json.loads((plain / "summary.json").read_text())
-    (plain / "summary.json").write_text(
-        json.dumps(summary | {"seeds": [0], "members": [member, str(outside)]})
-    )
+    summary |= {"seeds": [0], "members": [member, str(outside)]}
+    (plain / "summary.json").write_text(json.dumps(summary))
     page = page_of(plain)
     assert SECRET not in page
     assert "is no run of this group" in page
@@ -128,14 +125,12 @@ def test_members_of_a_group_are_its_own(plain: Path, outside: Path, member: str)
 
 def test_runs_of_a_lecture_are_its_own(plain: Path, outside: Path) -> None:
     summary = json.loads((plain / "summary.json").read_text())
-    rows = [{"run": str(outside), "claim": SECRET, "said": "x"}]
+    rows = [{"run": str(outside), "claim": "x", "said": "x"}]
     (plain / "summary.json").write_text(json.dumps(summary | {"experiment": "lecture", "results": rows}))
     (plain / "runs" / "xor").mkdir(parents=True)
     (plain / "runs" / "xor" / "link").symlink_to(outside)
     (plain / "runs" / "other").symlink_to(outside.parent)
-    page = page_of(plain)
-    assert '<section class="claim"' not in page
-    assert "metric</th>" not in page
+    assert SECRET not in page_of(plain)
 
 
 def test_names_inside_arrays_lead_nowhere(plain: Path, tmp_path: Path) -> None:
@@ -143,9 +138,7 @@ def test_names_inside_arrays_lead_nowhere(plain: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(plain / "arrays.npz", "w") as archive:
         for name in ("../../up.npy", "/etc/root.npy", "a/b.npy"):
             archive.write(tmp_path / "a.npy", name)
-    names = [
-        tags.get("download") for tag, tags in Tags(page_of(plain)).found if tag == "a" and "download" in tags
-    ]
+    names = [values["download"] for _, values in Tags(page_of(plain)).found if "download" in values]
     assert names
     assert not any("/" in str(name) for name in names)
 

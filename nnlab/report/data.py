@@ -161,12 +161,9 @@ def _reduced(png: bytes) -> bytes:
             if image.width * image.height > PIXELS:
                 return b""
             stream = io.BytesIO()
-            few = image.convert("RGB").quantize(
-                128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-            )
-            few.putpalette(
-                [255 if level == 254 else level for level in few.getpalette() or []]
-            )  # white paper
+            few = image.convert("RGB").quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+            palette = few.getpalette() or []
+            few.putpalette([255 if level == 254 else level for level in palette])  # white paper stays white
             few.save(stream, "PNG")
     except (OSError, ValueError, SyntaxError, EOFError):
         return b""

@@ -14,7 +14,7 @@
 //     return draw;                                              // is called again when the width changes
 //   });
 //
-// It is started when its figure comes near the viewport, and before the page is printed.
+// It is started when its figure comes near the viewport (the first one at once), and before the page is printed.
 const nnlab = (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#5E3C99", "#4D4D4D", "#8C510A", "#E69F00"];
@@ -159,7 +159,7 @@ const nnlab = (() => {
 
   /** A labelled choice among [value, words] pairs or plain strings. */
   const choice = (root, { label, options, value }, onChange) => {
-    const row = html("label", {}, controls(root), label + " ");
+    const row = html("label", {}, controls(root), label);
     const select = html("select", {}, row);
     for (const option of options) {
       const [key, words] = Array.isArray(option) ? option : [option, option];
@@ -174,7 +174,7 @@ const nnlab = (() => {
   const check = (root, { label, checked = false }, onChange) => {
     const row = html("label", {}, controls(root));
     const box = html("input", { type: "checkbox" }, row);
-    row.append(" " + label);
+    row.append(label);
     box.checked = checked;
     box.addEventListener("change", () => onChange(box.checked));
     return box;
@@ -228,6 +228,7 @@ const nnlab = (() => {
     try {
       const redraw = draw(root, JSON.parse(data.textContent));
       root.dataset.drawn = "yes";
+      performance.mark("first figure");
       if (typeof redraw !== "function") return;
       let width = root.clientWidth;
       new ResizeObserver(() => {
@@ -254,7 +255,7 @@ const nnlab = (() => {
         start(target);
       }
     }, { rootMargin: "600px 0px" });
-    document.querySelectorAll("figure.widget").forEach((figure) => near.observe(figure));
+    document.querySelectorAll("figure.widget").forEach((figure, i) => (i === 0 ? start(figure) : near.observe(figure)));
     document.querySelectorAll("button.copy").forEach((button) => button.addEventListener("click", () => copy(button)));
   });
   window.addEventListener("beforeprint", startAll);
