@@ -14,7 +14,7 @@ def shown(value: Any, name: str = "") -> str:
     """A number with four significant digits, an accuracy in percent, a range, a spread over seeds, or text.
 
     >>> shown(0.9734, "test/accuracy"), shown([0, None]), shown(1e-12), shown(-2.5e-9), shown(None)
-    ('97.34%', '≥ 0', '10⁻¹²', '−2.5 × 10⁻⁹', '–')
+    ('97.34%', '≥ 0', '10⁻¹²', '−2.5\\xa0×\\xa010⁻⁹', '–')
     """
     if isinstance(value, dict):
         return _spread(value, name)
@@ -24,12 +24,14 @@ def shown(value: Any, name: str = "") -> str:
         return "–"
     if not is_number(value):
         return str(value)
+    if value == math.ulp(0.0):  # how a claim says "above 0, whatever the distance"
+        return "> 0"
     if name.rpartition("/")[2].startswith("accuracy"):
         return f"{100 * value:.2f}%"
     mantissa, _, power = (str(value) if _is_short(value) else f"{value:.4g}").partition("e")
     if power:
         ten = f"10{str(int(power)).translate(RAISED)}"
-        mantissa = {"1": ten, "-1": f"-{ten}"}.get(mantissa, f"{mantissa} × {ten}")
+        mantissa = {"1": ten, "-1": f"-{ten}"}.get(mantissa, f"{mantissa}\u00a0×\u00a0{ten}")
     return mantissa.replace("-", "−")
 
 
@@ -55,11 +57,12 @@ def clean(text: str, longest: int = LONGEST) -> str:
 def _range(low: float | None, high: float | None, name: str) -> str:
     if low is None:
         return "–" if high is None else f"≤ {shown(high, name)}"
-    if low == math.ulp(0.0):  # how a claim says "above 0, whatever the distance"
+    if low == math.ulp(0.0):
         return "> 0" if high is None else f"> 0, ≤ {shown(high, name)}"
-    if low == high:
-        return shown(low, name)
-    return f"≥ {shown(low, name)}" if high is None else f"{shown(low, name)} to {shown(high, name)}"
+    if high is None:
+        return f"≥ {shown(low, name)}"
+    ends = dict.fromkeys((shown(low, name), shown(high, name)))  # one where four digits are the same
+    return " to ".join(ends)
 
 
 def _is_short(value: float) -> bool:
