@@ -7,12 +7,14 @@ that a long formula wraps on a narrow screen. What is not understood stays reada
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
 LONGEST = 500
 """Characters of a formula that is still typeset; nobody reads a longer one."""
+LONG = 12
+"""Characters of a piece that need not hold together at a + or −."""
 DEEPEST = 20
 """Brackets and roots within each other."""
 
@@ -60,7 +62,7 @@ class Piece:
     """What a part of the formula became: prose, a factor, an operator or a relation.
 
     Attributes:
-        kind: prose, factor, name, operator or relation.
+        kind: prose, factor, name, operator, sum (+ or − outside of brackets) or relation.
         markup: MathML.
         source: what was written.
         inside: of a bracket, what is in it: a fraction and a root need no brackets.
@@ -84,22 +86,28 @@ alttext="= ½"><mo form="infix" lspace="0">=</mo><mn>½</mn></math>')
     pieces = _Parser(_tokens(formula)).row()
     lines: list[list[Piece]] = []
     for piece in pieces:
-        before = lines[-1][-1] if lines else None
-        if (
-            before is None
-            or (piece.kind == "prose") != (before.kind == "prose")
-            or piece.kind == "relation"
-            or before.source in PUNCTUATION
-        ):
+        if not lines or _breaks(lines[-1], piece):
             lines.append([])
         lines[-1].append(piece)
     return Markup(" ").join(_line(line) for line in lines)
+
+
+def _breaks(line: list[Piece], piece: Piece) -> bool:
+    """Whether a line of text may break between what is there and the next piece."""
+    before = line[-1]
+    if (piece.kind == "prose") != (before.kind == "prose") or before.source in PUNCTUATION:
+        return True
+    long = sum(len(piece.source) for piece in line) > LONG
+    return piece.kind == "relation" or (long and piece.kind == "sum")
 
 
 def _line(pieces: list[Piece]) -> Markup:
     if pieces[0].kind == "prose":
         return escape(pieces[0].source)
     source = " ".join(piece.source for piece in pieces)
+    first, *others = pieces
+    if first.kind == "sum":  # the space before it is that between the pieces
+        pieces = [replace(first, markup=Markup(first.markup.replace(">", ' lspace="0">', 1))), *others]
     return Markup('<math displaystyle="true" alttext="{}">{}</math>').format(source, _joined(pieces))
 
 
@@ -360,7 +368,9 @@ class _Parser:
             return Piece("operator", Markup('<mo lspace="0" rspace="0.3em">{}</mo>').format(shown), text)
         if text == "·" and before is None:  # an argument without a name: f(·, w₀)
             return Piece("factor", _element("mi", text), text)
-        first = before is None or before.kind in ("operator", "relation", "prose")
+        first = before is None or before.kind in ("operator", "relation", "sum", "prose")
+        if shown in ("+", "−") and not first and not self.ends:
+            return Piece("sum", Markup('<mo form="infix">{}</mo>').format(shown), text)
         form = "prefix" if first and shown in "−+±" else "infix"
         return Piece("operator", Markup('<mo form="{}" stretchy="false">{}</mo>').format(form, shown), text)
 
