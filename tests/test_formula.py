@@ -68,6 +68,12 @@ def test_a_long_formula_can_break_at_its_relations() -> None:
     assert [str(p.get("alttext"))[0] for p in pieces] == ["s", "≤", "v", "="]
 
 
+def test_a_long_sum_can_break_too() -> None:
+    pieces = list(tree("max(0, w(x − s) + ½) − max(0, w(x − s) − ½) + 1").iter("math"))
+    assert [p.get("alttext") for p in pieces] == ["max(0, w(x − s) + ½)", "− max(0, w(x − s) − ½)", "+ 1"]
+    assert len(list(tree("a + b − c").iter("math"))) == 1
+
+
 @given(st.text(alphabet="ab1 ()[]{}|‖/^_√Σ*'−=,<>&\"½ᵢ₀²λ\u0304\ud800", max_size=60) | st.text(max_size=60))
 def test_every_text_becomes_tags_that_close(text: str) -> None:
     clean = re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text)  # what XML can hold

@@ -107,7 +107,7 @@ def _line(pieces: list[Piece]) -> Markup:
     source = " ".join(piece.source for piece in pieces)
     first, *others = pieces
     if first.kind == "sum":  # the space before it is that between the pieces
-        pieces = [replace(first, markup=Markup(first.markup.replace(">", ' lspace="0">', 1))), *others]
+        pieces = [replace(first, markup=Markup(str(first.markup).replace(">", ' lspace="0">', 1))), *others]
     return Markup('<math displaystyle="true" alttext="{}">{}</math>').format(source, _joined(pieces))
 
 
