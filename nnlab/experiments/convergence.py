@@ -52,7 +52,7 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     for _ in range(NEWTON_STEPS):
         newton_step(optimum)
     best = parameters_of(optimum.model)
-    eigenvalues: Tensor = torch.linalg.eigvalsh(hessian(optimum))
+    eigenvalues, directions = torch.linalg.eigh(hessian(optimum))
     lrs = {f"{multiple:g} × bound": multiple * bound.bound for multiple in config.multiples}
     rates = {label: linear_rate(eigenvalues, lr) for label, lr in lrs.items()}
     record.predict({"guaranteed_below": bound.bound, "step_sizes": lrs, "rates": rates})
@@ -70,7 +70,13 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         judge = _rate_claim if rates[label] < 1 else _no_convergence_claim
         claims.append(judge(label, lr, rates[label], torch.tensor(history["distance"])))
     steps = np.arange(config.training.epochs)
-    record.save_arrays(steps=steps, **{f"distance/{label}": d for label, d in distances.items()})
+    away = stacked(parts) - stacked(optimum)
+    record.save_arrays(
+        steps=steps,
+        bound=bound.bound,
+        **{"hessian/eigenvalues": numbers(eigenvalues), "hessian/start": numbers(directions.T @ away)},
+        **{f"distance/{label}": d for label, d in distances.items()},
+    )
     converging = {label: rate for label, rate in rates.items() if rate < 1}
     figure = figures.convergence(steps, distances, converging, anchor="end")
     record.save_figure(figure, "convergence")
@@ -99,6 +105,12 @@ def _check(config: Config) -> None:
 def parameters_of(model: nn.Module) -> Tensor:
     """All parameters as one vector, (p,)."""
     return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def stacked(parts: Parts) -> Tensor:
+    """[W | b] row by row, (p,): the order of the Hessian."""
+    columns = [p.detach().reshape(len(p), -1) for p in parts.model.parameters()]
+    return torch.cat(columns, 1).flatten()
 
 
 def find_optimum(config: Config, record: Record, session: Session) -> tuple[Parts, list[Claim]]:

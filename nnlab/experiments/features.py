@@ -377,7 +377,7 @@ def draw_pooling(record: Record, seen: Seen) -> None:
 
 def draw_maps(record: Record, model: nn.Module, look: Look) -> None:
     """The most varied maps of every layer for one image, on as many figures as they need."""
-    layers, arrays = [], {}
+    layers, arrays = [], {f"maps/{look.name}/picture": look.picture}
     for name, outputs in activation_maps(model, look.inputs[None]).items():
         if name == FEATURES:
             continue

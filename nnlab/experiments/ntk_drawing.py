@@ -144,6 +144,7 @@ def _trajectories(first: Comparison, task: Task, plan: Plan, record: Record) -> 
     record.save_arrays(**{f"modes/{name}": values for name, values in modes.items()})
     record.save_arrays(**{f"loss/{name}": values for name, values in losses.items()})
     eigenvalues = numbers(member.modes.eigenvalues) / plan.divisor(task)
+    record.save_arrays(**{"modes/eigenvalues": eigenvalues, "modes/lr": np.array(member.lr)})
     figure = figures.mode_trajectories(
         at, eigenvalues, modes["flow"], modes["descent"], modes["network"], modes["linearized"], lr=member.lr
     )

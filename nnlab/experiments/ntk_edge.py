@@ -121,7 +121,12 @@ def run(
             is_ntk = isinstance(model, KernelMLP) and model.parameterization == "ntk"
             if is_ntk and drift is not None and multiple - 1 > MARGIN * drift:
                 claims += _network_claims(edge, multiple, *losses[label], sharpness[label][1])
-    arrays = {"edge/steps": np.arange(edge.steps + 1)}
+    arrays = {
+        "edge/steps": np.arange(edge.steps + 1),
+        "edge/eigenvalues": numbers(edge.member.modes.eigenvalues) / edge.plan.divisor(edge.task),
+        "edge/start": numbers(edge.member.u0(edge.task) @ edge.member.modes.vectors),
+        "edge/lr_max": np.array(edge.member.max_lr),
+    }
     for label, (linear_loss, network_loss) in losses.items():
         arrays |= {f"edge/{label}/linearized": linear_loss, f"edge/{label}/network": network_loss}
         arrays |= {f"edge/{label}/look": sharpness[label][0], f"edge/{label}/sharpness": sharpness[label][1]}

@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from pydantic import Field, PositiveFloat
 
@@ -10,6 +11,7 @@ from nnlab import figures
 from nnlab.config import Distinct, SGDOptimizer, TrainingExperiment
 from nnlab.errors import InputError
 from nnlab.experiments.classify import largest_kkt_violation, smooth_gradients
+from nnlab.experiments.drawing import numbers
 from nnlab.experiments.outcome import Outcome
 from nnlab.experiments.session import Session
 from nnlab.experiments.training_run import Parts, build_parts, train, vary
@@ -35,12 +37,14 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         raise InputError(
             "experiment: regularization takes proximal steps: optimizer.name must be sgd, with momentum 0"
         )
-    build_parts(config, session)
+    parts = build_parts(config, session)
     record.start()
+    record.save_arrays(input_shape=parts.data.input_shape)
     rows: list[dict[str, Any]] = []
     for penalty in config.penalties:
-        for strength in config.strengths:
-            rows.append(_one(config, penalty, strength, record, session))
+        trained = [_one(config, penalty, strength, record, session) for strength in config.strengths]
+        rows += [row for row, _ in trained]
+        record.save_arrays(**{f"{penalty}/weights": np.stack([weights for _, weights in trained])})
     _draw(config, record, rows)
     metrics = {
         f"{row['penalty']}/{row['strength']:g}/test/accuracy": row["test_accuracy"]
@@ -52,7 +56,8 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
 
 def _one(
     config: Config, penalty: PenaltyName, strength: float, record: Record, session: Session
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], np.ndarray]:
+    """The row of one training, and the weights of its first layer."""
     changes = {
         "loss.regularization.name": penalty,
         "loss.regularization.strength": strength,
@@ -63,7 +68,7 @@ def _one(
     result = train(varied, parts, record, session, part=f"{penalty}-{strength:g}")
     weights = [w.detach() for w in parts.weights]
     assert parts.penalty is not None
-    return {
+    row = {
         "penalty": penalty,
         "strength": strength,
         "test_accuracy": result.metrics.get("test/accuracy"),
@@ -72,6 +77,7 @@ def _one(
         "penalty_value": float(parts.penalty.value(weights)) / strength,
         "kkt_violation": largest_kkt_violation(parts) if penalty != "l2" else _stationarity(parts),
     }
+    return row, numbers(weights[0])
 
 
 def _stationarity(parts: Parts) -> float:
