@@ -581,7 +581,7 @@ class Run:
         path = self.folder / "arrays.npz"
         if not path.exists():
             return {}
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
 
     def config_text(self) -> str:

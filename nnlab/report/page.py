@@ -20,6 +20,7 @@ from nnlab.report.sections import LECTURE, Section, place_of, section_of, title_
 from nnlab.report.widgets import Widget, standing_widgets, widgets_of
 
 TEMPLATES = Path(__file__).parent / "templates"
+STYLES = (TEMPLATES / "page.css", *sorted((TEMPLATES / "widgets").glob("*.css")))
 SCRIPTS = (TEMPLATES / "page.js", *sorted((TEMPLATES / "widgets").glob("*.js")))
 ROWS, COLUMNS = 200, 40
 """Of a table; the others stay in the run folder."""
@@ -164,7 +165,7 @@ def build_page(runs: Sequence[Run], *, title: str = "nnlab") -> str:
         glances=glances,
         notes=[_state(run) for run in runs if is_lecture(run) and run.status != "finished"],
         counts=[(verdict, sum(g.verdict == verdict for g in glances)) for verdict in VERDICTS],
-        style=Markup((TEMPLATES / "page.css").read_text("utf-8")),
+        style=Markup("".join(file.read_text("utf-8") for file in STYLES)),
         scripts=[Markup(file.read_text("utf-8")) for file in SCRIPTS],
         shown=shown,
         width=WIDTH,

@@ -1,33 +1,49 @@
 """Interactive figures: what the page's JavaScript draws, with the numbers it needs."""
 
-from dataclasses import dataclass
-from typing import Any
+import zlib
+from collections.abc import Callable, Mapping
+from zipfile import BadZipFile
 
 from nnlab.record import Run
+from nnlab.report.widgets.approximation import bins
+from nnlab.report.widgets.convolution import learned_filter, maps
+from nnlab.report.widgets.kernels import edge, modes, widths
+from nnlab.report.widgets.regression import convergence, growth, regularization
+from nnlab.report.widgets.standing import STANDING
+from nnlab.report.widgets.widget import Arrays, Widget
 
+__all__ = ["Widget", "standing_widgets", "widgets_of"]
 
-@dataclass(frozen=True)
-class Widget:
-    """An interactive figure.
+Builder = Callable[[Run, Arrays], Widget]
 
-    Attributes:
-        kind: names the JavaScript that draws it: `nnlab.widget(kind, …)` in templates/widgets.
-        title: what stands above it.
-        text: what is to be seen, in a sentence or two.
-        data: JSON for the drawing.
-    """
-
-    kind: str
-    title: str
-    text: str
-    data: dict[str, Any]
+OF_EXPERIMENT: Mapping[str, tuple[Builder, ...]] = {
+    "approx": (bins,),
+    "classify": (maps, learned_filter),
+    "convergence": (convergence,),
+    "features": (maps, learned_filter),
+    "ntk": (modes, edge),
+    "regularization": (regularization,),
+    "separable": (growth,),
+    "weight_change": (widths,),
+}
 
 
 def widgets_of(run: Run) -> list[Widget]:
-    """The interactive figures of a run."""
-    return []
+    """The interactive figures of a run: those whose numbers its folder holds in the form that is expected."""
+    builders = OF_EXPERIMENT.get(str(run.summary.get("experiment")), ())
+    found = []
+    try:
+        arrays = run.arrays() if builders else {}
+    except (OSError, ValueError, EOFError, LookupError, BadZipFile, zlib.error):  # torn, or not numpy's
+        return []
+    for build in builders:
+        try:
+            found.append(build(run, arrays))
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+            continue  # an older run, or one of another kind, does not hold what this figure shows
+    return found
 
 
 def standing_widgets(section: int) -> list[Widget]:
     """The interactive figures of a section of the lecture that need no run."""
-    return []
+    return list(STANDING.get(section, ()))

@@ -1,0 +1,83 @@
+"use strict";
+// A filter slides over an image: the pixels under it times its weights, added up, are one number of the map.
+// data: {image: channel by row by column, stride, padding, filters: [{name, weights: channel by row by column, bias}]}
+nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
+  const [channels, rows, columns] = [image.length, image[0].length, image[0][0].length];
+  const side = filters[0].weights[0].length;
+  const [high, wide] = [rows, columns].map((size) => Math.floor((size + 2 * padding - side) / stride) + 1);
+  const BOX = "#D55E00";
+  const choice = filters.length > 1
+    ? nnlab.choice(root, { label: "filter", options: filters.map((f, i) => [i, f.name]) }, draw) : { value: 0 };
+  const [seen, product, map] = nnlab.panels(root, 3, 10);
+  const place = nnlab.slider(root, {
+    label: "place", min: 0, max: high * wide - 1, value: Math.floor((high * wide) / 2), text: (k) => `row ${Math.floor(k / wide) + 1}, column ${(k % wide) + 1}`,
+  }, draw);
+  const says = nnlab.says(root);
+  const [least, greatest] = [Math.min(...image.flat(2)), Math.max(...image.flat(2))];
+  const grey = (v) => Array(3).fill(Math.round(255 - (205 * (v - least)) / (greatest - least || 1)));
+  const pixel = (c, r, k) => image[c][r]?.[k] ?? 0; // zeros around the image
+
+  /** Every number of the map of a filter. */
+  const convolved = ({ weights, bias }) => Array.from({ length: high }, (_, r) => Array.from({ length: wide }, (_, k) => {
+    let sum = bias;
+    for (let c = 0; c < channels; c++) for (let i = 0; i < side; i++) for (let j = 0; j < side; j++) {
+      sum += weights[c][i][j] * pixel(c, r * stride - padding + i, k * stride - padding + j);
+    }
+    return sum;
+  }));
+
+  /** Numbers short enough for a cell: whole ones as they are, others with so many decimals. */
+  const short = (v, decimals) => (Number.isInteger(v) ? nnlab.number(v) : v.toFixed(decimals).replace(/^-(?=[0.]*$)/, "").replace("-", "−"));
+  const written = (svg, x, y, cell, text, values = {}) => nnlab.svg("text", {
+    x: x + cell / 2, y: y + cell / 2, "text-anchor": "middle", "dominant-baseline": "central", class: "on-colour",
+    style: `font-size: ${Math.min(15, (1.5 * cell) / Math.max(3.5, text.length))}px`, ...values,
+  }, svg, text);
+  const frame = (svg, x, y, size) => nnlab.svg("rect", { x, y, width: size, height: size, fill: "none", stroke: BOX, "stroke-width": 3 }, svg);
+
+  function draw() {
+    const filter = filters[choice.value];
+    const result = convolved(filter);
+    const [row, column] = [Math.floor(place.value / wide), place.value % wide];
+    const [top, left] = [row * stride - padding, column * stride - padding];
+
+    // The image, channel under channel, and the window on it.
+    const step = rows + 2 * padding;
+    const picture = nnlab.sheet(seen, {
+      title: channels > 1 ? "image, by channel" : "image", label: `image of ${rows} × ${columns} pixels, the filter at row ${row + 1}, column ${column + 1}`,
+      columns: columns + 2 * padding, rows: channels * step, most: 300,
+    });
+    for (let c = 0; c < channels; c++) {
+      const at = (r, k) => [(k + padding) * picture.cell, picture.top + (c * step + r + padding) * picture.cell];
+      const [x, y] = at(0, 0);
+      nnlab.pixels(picture.svg, rows, columns, (r, k) => grey(image[c][r][k]), { x, y, width: columns * picture.cell });
+      if (rows <= 10 && image.flat(2).every(Number.isInteger)) {
+        image[c].forEach((line, r) => line.forEach((v, k) => written(picture.svg, ...at(r, k), picture.cell, short(v, 1), { class: v > (least + greatest) / 2 ? "on-dark" : "on-colour" })));
+      }
+      frame(picture.svg, ...at(top, left), side * picture.cell);
+    }
+
+    // pixel × weight, for every weight.
+    const largest = Math.max(...filter.weights.flat(2).map(Math.abs)) || 1;
+    const sums = nnlab.sheet(product, { title: "pixel · weight", columns: side, rows: channels * (side + 0.1), most: 300 });
+    filter.weights.forEach((plane, c) => plane.forEach((line, i) => line.forEach((w, j) => {
+      const [x, y] = [j * sums.cell, sums.top + (c * (side + 0.1) + i) * sums.cell];
+      nnlab.svg("rect", { x, y, width: sums.cell, height: sums.cell, class: "frame", style: `fill: rgb(${nnlab.signed((0.75 * w) / largest)})` }, sums.svg);
+      written(sums.svg, x, y, sums.cell, `${short(pixel(c, top + i, left + j), 2)} · ${w < 0 ? `(${short(w, 2)})` : short(w, 2)}`);
+    })));
+
+    // The map, as far as the filter has come.
+    const strongest = Math.max(...result.flat().map(Math.abs)) || 1;
+    const maps = nnlab.sheet(map, { title: `map, ${high} × ${wide}`, label: `activation map of ${high} × ${wide} numbers`, columns: wide, rows: high, most: 300 });
+    const filled = (r, k) => r * wide + k <= place.value;
+    nnlab.pixels(maps.svg, high, wide, (r, k) => (filled(r, k) ? nnlab.signed((0.8 * result[r][k]) / strongest) : [255, 255, 255]), { x: 0, y: maps.top, width: wide * maps.cell });
+    const at = (r, k) => [k * maps.cell, maps.top + r * maps.cell];
+    if (wide <= 10) result.forEach((line, r) => line.forEach((v, k) => { if (filled(r, k)) written(maps.svg, ...at(r, k), maps.cell, short(v, 1)); }));
+    frame(maps.svg, ...at(row, column), maps.cell);
+
+    const dot = result[row][column] - filter.bias;
+    says(`${filter.name}, row ${row + 1}, column ${column + 1}: the dot product of ${channels * side * side} pixels with the weights is ${nnlab.number(dot)}`
+      + (filter.bias ? `; with the bias ${nnlab.number(filter.bias)} the map gets ${nnlab.number(result[row][column])}.` : "."));
+  }
+  draw();
+  return draw;
+});

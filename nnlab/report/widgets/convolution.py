@@ -1,0 +1,69 @@
+"""Section 4: a filter that slides over an image, and the maps that each layer makes."""
+
+from typing import Any
+
+import numpy as np
+
+from nnlab.record import Run
+from nnlab.report.widgets.widget import Arrays, Widget, numbers
+
+IMAGES = 4
+"""Images whose maps are shown."""
+
+
+def learned_filter(run: Run, arrays: Arrays) -> Widget:
+    """A filter of the first layer on the image that the run looked at."""
+    number = int(arrays["sliding/filter"]) + 1
+    return Widget(
+        "filter",
+        "A learned filter slides over an image",
+        "At each place the filter takes the dot product with the pixels under it, and adds its bias: one "
+        "number of its activation map.",
+        {
+            "image": numbers(arrays["sliding/inputs"], 4),
+            "stride": int(arrays["sliding/stride"]),
+            "padding": int(arrays["sliding/padding"]),
+            "filters": [
+                {
+                    "name": f"filter {number} of the first layer",
+                    "weights": numbers(arrays["sliding/weights"], 4),
+                    "bias": float(arrays["sliding/bias"]),
+                }
+            ],
+        },
+    )
+
+
+def maps(run: Run, arrays: Arrays) -> Widget:
+    """Filters of the first layer, and the maps of each layer for each of the images."""
+    looks: dict[str, dict[str, Any]] = {}
+    for name in arrays:
+        place, _, layer = name.removeprefix("maps/").partition("/")
+        if not name.startswith("maps/") or layer.endswith("/chosen"):
+            continue
+        look = looks.setdefault(place, {"name": place, "layers": []})
+        if layer == "picture":
+            look["picture"] = numbers(arrays[name].reshape(*arrays[name].shape[:2], -1), 3)
+        else:
+            chosen = arrays.get(f"{name}/chosen")
+            look["layers"].append(
+                {
+                    "name": layer,
+                    "values": numbers(arrays[name], 3),
+                    "chosen": None if chosen is None else [int(n) + 1 for n in chosen],
+                }
+            )
+    shown = [look for look in looks.values() if "picture" in look][:IMAGES]
+    if not shown:
+        raise ValueError("no image with its maps")
+    return Widget(
+        "maps",
+        "What each layer makes of an image",
+        "Each filter of a layer makes one activation map. From layer to layer the maps become smaller, and "
+        "what they answer to becomes larger. Those that vary most over the image are shown.",
+        {
+            "looks": shown,
+            "filters": numbers(arrays["filters"], 3) if "filters" in arrays else [],
+            "classes": [str(name) for name in np.atleast_1d(arrays["data/class_names"])],
+        },
+    )

@@ -1,0 +1,95 @@
+"""Section 1: regularization against the weights, step sizes around the bound, weights that grow for ever."""
+
+from typing import Any
+
+import numpy as np
+
+from nnlab.record import Run
+from nnlab.report.widgets.kernels import CURVE
+from nnlab.report.widgets.widget import Arrays, Widget, config_of, numbers, thinned
+
+
+def regularization(run: Run, arrays: Arrays) -> Widget:
+    """The weights of every strength λ as images, with R(W), zeros and accuracy."""
+    order = np.argsort(arrays["strengths"], kind="stable")
+    strengths = arrays["strengths"][order]
+    shape = [int(side) for side in arrays["input_shape"]]
+    channels, height, width = shape if len(shape) == 3 else (1, 1, int(np.prod(shape)))
+    penalties: list[dict[str, Any]] = []
+    for name in (key.removesuffix("/weights") for key in arrays if key.endswith("/weights")):
+        rows = {row["strength"]: row for row in run.summary["results"] if row["penalty"] == name}
+        weights = arrays[f"{name}/weights"][order]
+        penalties.append(
+            {
+                "name": name,
+                "weights": numbers(weights.reshape(len(order), -1, channels, height * width).mean(2), 3),
+                "zeros": [int((w == 0).sum()) for w in weights],
+                "accuracy": numbers(arrays[f"{name}/accuracy"][order]),
+                "value": [float(rows[float(s)]["penalty_value"]) for s in strengths],
+                "norm": numbers(arrays[f"{name}/norm"][order]),
+            }
+        )
+    return Widget(
+        "weights",
+        "Regularization against the weights",
+        "The weights of each class as an image, trained to the optimum of L + λR(W). L2 makes all of them "
+        "small, L1 sets many of them to exactly 0 (grey), the elastic net does both.",
+        {
+            "strengths": numbers(strengths),
+            "count": int(weights[0].size),
+            "beta": float(config_of(run)["loss"]["regularization"]["beta"]),
+            "height": height,
+            "width": width,
+            "penalties": penalties,
+        },
+    )
+
+
+def convergence(run: Run, arrays: Arrays) -> Widget:
+    """The distance to the optimum by the quadratic model there, beside what was measured."""
+    steps = arrays["steps"]
+    measured = []
+    for name in (key for key in arrays if key.startswith("distance/")):
+        chosen = thinned(len(arrays[name]), CURVE)
+        points = np.stack([steps[chosen], arrays[name][chosen]], 1)
+        label = name.removeprefix("distance/")
+        measured.append({"multiple": float(label.split()[0]), "points": numbers(points), "end": ""})
+    return Widget(
+        "descent",
+        "Step sizes around the bound",
+        "Near the optimum the objective is a quadratic with the Hessian's eigenvalues λᵢ, and a step "
+        "multiplies mode i by 1 − ηλᵢ. Below the bound every step descends, whatever the weights; the model "
+        "goes on converging up to 2/λmax.",
+        {
+            "unit": "bound",
+            "lr": float(arrays["bound"]),
+            "quantity": "distance to the optimum",
+            "power": 1,
+            "factor": 1.0,
+            "eigenvalues": numbers(arrays["hessian/eigenvalues"], 8),
+            "start": numbers(arrays["hessian/start"], 8),
+            "steps": int(steps[-1]),
+            "logSteps": True,
+            "model": "quadratic model",
+            "who": "training",
+            "measured": sorted(measured, key=lambda m: m["multiple"]),
+        },
+    )
+
+
+def growth(run: Run, arrays: Arrays) -> Widget:
+    """The loss that falls for ever while the weights grow for ever."""
+    steps, loss, norm = (arrays[name] for name in ("steps", "loss", "norm"))
+    shown = np.flatnonzero(steps > 0)
+    chosen = shown[thinned(len(shown), CURVE)]
+    return Widget(
+        "growth",
+        "The loss falls for ever, and the weights grow for ever",
+        "On separable data no weights attain the infimum, 0: the loss falls like 1/t and the weights grow "
+        "like log t.",
+        {
+            "steps": numbers(steps[chosen], 9),
+            "loss": numbers(loss[chosen]),
+            "norm": numbers(norm[chosen]),
+        },
+    )

@@ -1,0 +1,74 @@
+"""One interactive figure, and numbers in the form in which it takes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import ArrayLike, NDArray
+
+from nnlab.record import Run
+
+Arrays = Mapping[str, NDArray[Any]]
+
+MOST = 60_000
+"""Numbers of one array that a page takes."""
+
+
+@dataclass(frozen=True)
+class Widget:
+    """An interactive figure.
+
+    Attributes:
+        kind: names the JavaScript that draws it: `nnlab.widget(kind, …)` in templates/widgets.
+        title: what stands above it.
+        text: what is to be seen, in a sentence or two.
+        data: JSON for the drawing.
+    """
+
+    kind: str
+    title: str
+    text: str
+    data: dict[str, Any]
+
+
+def numbers(array: ArrayLike, digits: int = 5) -> Any:
+    """The numbers of an array, nested as it is, with so many significant digits.
+
+    Raises:
+        ValueError: one of them is not finite, or there are too many.
+
+    >>> numbers([[1 / 3, 2.0]], 2)
+    [[0.33, 2.0]]
+    """
+    values = np.asarray(array, np.float64)
+    if values.size > MOST or not np.isfinite(values).all():
+        raise ValueError(f"{values.size} numbers: too many, or not all of them finite")
+    with np.errstate(divide="ignore"):
+        size = np.where(values == 0, 0, np.floor(np.log10(np.abs(values))))
+    return _rounded(values.tolist(), (digits - 1 - size).astype(int).tolist())
+
+
+def _rounded(value: Any, places: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(v, p) for v, p in zip(value, places, strict=True)]
+    return round(value, places)
+
+
+def thinned(length: int, most: int) -> NDArray[np.int64]:
+    """At most so many of the indices 0 … length − 1, denser at the start; first and last among them."""
+    if length <= most:
+        return np.arange(length)
+    return np.unique(np.geomspace(1, length, most).round().astype(np.int64)) - 1
+
+
+def config_of(run: Run) -> dict[str, Any]:
+    """The resolved config. Raises ValueError where it cannot be read."""
+    try:
+        config = yaml.safe_load(run.config_text())
+    except (OSError, yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(config, dict):
+        raise ValueError("config.yaml holds no mapping")
+    return config
