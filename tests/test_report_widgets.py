@@ -254,7 +254,7 @@ def test_a_torn_or_strange_run_has_no_figure_and_no_error(runs: Runs, tmp_path: 
 
 PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>figures</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{{ style | safe }}</style></head>
-<body><main>{% for w in widgets %}<figure class="widget" data-kind="{{ w.kind }}">
+<body><nav></nav><main>{% for w in widgets %}<figure class="widget" data-kind="{{ w.kind }}">
 <figcaption>{{ w.title }} {{ w.text }}</figcaption><div class="stage"></div>
 <script type="application/json">{{ w.data | tojson }}</script></figure>{% endfor %}</main>
 {% for script in scripts %}<script>{{ script | safe }}</script>{% endfor %}</body></html>"""
