@@ -1,5 +1,6 @@
 """Interactive figures: their numbers are those of the run; moved, they say what NumPy finds."""
 
+import base64
 import json
 import math
 import re
@@ -19,7 +20,7 @@ from nnlab.graph import evaluate, gradient, parse
 from nnlab.record import Run, open_run
 from nnlab.report.page import SCRIPTS, STYLES
 from nnlab.report.widgets import OF_EXPERIMENT, Widget, standing_widgets, widgets_of
-from nnlab.report.widgets.widget import MOST, numbers, thinned
+from nnlab.report.widgets.widget import MOST, numbers, packed, thinned
 from tests.command_line import nnlab
 
 SETTINGS = {
@@ -62,6 +63,21 @@ def test_numbers_are_rounded_to_significant_digits() -> None:
     for wrong in ([math.nan], [math.inf], np.zeros(MOST + 1)):
         with pytest.raises(ValueError, match="too many, or not all of them finite"):
             numbers(wrong)
+
+
+def unpacked(data: dict[str, Any]) -> NDArray[Any]:
+    steps = np.frombuffer(base64.b64decode(data["bytes"]), np.uint8).astype(float) - 128
+    return np.asarray(data["scale"] * steps / 127).reshape(data["shape"])
+
+
+def test_packing_keeps_the_sign_of_the_smallest_and_zero() -> None:
+    values = np.array([[0.0, 1e-9, -1e-9], [3.0, -3.0, 1.5]])
+    found = unpacked(packed(values))
+    np.testing.assert_array_equal(np.sign(found), np.sign(values))
+    np.testing.assert_allclose(found, values, atol=3 / 127)
+    assert unpacked(packed(np.zeros(3))).tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="finite"):
+        packed([math.nan])
 
 
 def test_thinning_keeps_both_ends() -> None:
@@ -160,12 +176,14 @@ def test_weights_add_up_to_the_penalty(runs: Runs) -> None:
         "elastic_net": lambda w: (beta * w**2 + np.abs(w)).sum(),
     }
     assert set(penalties) == set(of)
+    arrays = runs["regularization"].arrays()
     for name, penalty in penalties.items():
-        for weights, zeros, value in zip(penalty["weights"], penalty["zeros"], penalty["value"], strict=True):
-            w = np.array(weights)
-            assert of[name](w) == pytest.approx(value, rel=0.01)
-            assert (w == 0).sum() == zeros
-            assert w.size == data["count"]
+        packed_weights, weights = unpacked(penalty["weights"]), arrays[f"{name}/weights"]
+        np.testing.assert_allclose(packed_weights, weights, atol=np.abs(weights).max() / 127)
+        np.testing.assert_array_equal(packed_weights == 0, weights == 0)
+        assert penalty["zeros"] == [(w == 0).sum() for w in weights]
+        assert penalty["value"] == pytest.approx([of[name](w) for w in weights], rel=1e-9)
+        assert weights[0].size == data["count"]
     assert penalties["l1"]["zeros"][1] > 0
 
 
@@ -196,9 +214,12 @@ def test_maps_are_those_of_the_run(runs: Runs) -> None:
     look = data["looks"][0]
     assert [layer["name"] for layer in look["layers"]][-1] == "output"
     for layer in look["layers"]:
-        np.testing.assert_allclose(
-            layer["values"], arrays[f"maps/{look['name']}/{layer['name']}"], rtol=0.01, atol=1e-9
-        )
+        values = arrays[f"maps/{look['name']}/{layer['name']}"]
+        if "maps" in layer:
+            np.testing.assert_allclose(unpacked(layer["maps"]), values, atol=np.abs(values).max() / 127)
+            assert values[tuple(layer["strongest"]["at"])] == layer["strongest"]["value"] == values.max()
+        else:
+            np.testing.assert_allclose(layer["values"], values, rtol=1e-3)
     assert np.array(look["picture"]).shape == (8, 8, 1)
     assert np.array(data["filters"]).shape == arrays["filters"].shape
 
@@ -578,12 +599,12 @@ def test_maps_say_the_strongest_answer(figure: Any) -> None:
     found.locator("select").select_option("1")
     for at, layer in enumerate(look["layers"]):
         assert slide(found, "layer", at) == layer["name"]
-        values = np.array(layer["values"])
-        if values.ndim == 3:
-            best = np.unravel_index(values.argmax(), values.shape)
-            assert said(found, "The strongest answer is") == pytest.approx(values.max(), rel=0.01)
-            assert said(found, "of map") == layer["chosen"][best[0]]
-            assert (said(found, "at row"), said(found, "column")) == (best[1] + 1, best[2] + 1)
+        if "maps" in layer:
+            best, (number, row, column) = layer["strongest"]["value"], layer["strongest"]["at"]
+            assert said(found, "The strongest answer is") == pytest.approx(best, rel=0.01)
+            assert said(found, "of map") == layer["chosen"][number]
+            assert (said(found, "at row"), said(found, "column")) == (row + 1, column + 1)
+    values = np.array(look["layers"][-1]["values"])
     shares = np.exp(values - values.max())
     assert said(found, "that of class") == values.argmax()
     assert said(found, "the probability") == pytest.approx(1 / shares.sum(), rel=0.01)

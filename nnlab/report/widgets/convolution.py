@@ -3,9 +3,10 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnlab.record import Run
-from nnlab.report.widgets.widget import Arrays, Widget, numbers
+from nnlab.report.widgets.widget import Arrays, Widget, numbers, packed
 
 IMAGES = 4
 """Images whose maps are shown."""
@@ -44,15 +45,10 @@ def maps(run: Run, arrays: Arrays) -> Widget:
         look = looks.setdefault(place, {"name": place, "layers": []})
         if layer == "picture":
             look["picture"] = numbers(arrays[name].reshape(*arrays[name].shape[:2], -1), 3)
+        elif arrays[name].ndim == 3:
+            look["layers"].append(_maps(layer, arrays[name], arrays[f"{name}/chosen"]))
         else:
-            chosen = arrays.get(f"{name}/chosen")
-            look["layers"].append(
-                {
-                    "name": layer,
-                    "values": numbers(arrays[name], 3),
-                    "chosen": None if chosen is None else [int(n) + 1 for n in chosen],
-                }
-            )
+            look["layers"].append({"name": layer, "values": numbers(arrays[name].reshape(-1), 4)})
     shown = [look for look in looks.values() if "picture" in look][:IMAGES]
     if not shown:
         raise ValueError("no image with its maps")
@@ -67,3 +63,14 @@ def maps(run: Run, arrays: Arrays) -> Widget:
             "classes": [str(name) for name in np.atleast_1d(arrays["data/class_names"])],
         },
     )
+
+
+def _maps(layer: str, values: NDArray[Any], chosen: NDArray[Any]) -> dict[str, Any]:
+    """The maps (n, H, W) of a layer, their numbers in it, and where the strongest answer is."""
+    place = [int(i) for i in np.unravel_index(values.argmax(), values.shape)]
+    return {
+        "name": layer,
+        "maps": packed(values),
+        "chosen": [int(number) + 1 for number in chosen],
+        "strongest": {"value": float(values.max()), "at": place},
+    }

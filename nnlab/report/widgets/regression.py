@@ -6,7 +6,7 @@ import numpy as np
 
 from nnlab.record import Run
 from nnlab.report.widgets.kernels import CURVE
-from nnlab.report.widgets.widget import Arrays, Widget, config_of, numbers, thinned
+from nnlab.report.widgets.widget import Arrays, Widget, config_of, numbers, packed, thinned
 
 
 def regularization(run: Run, arrays: Arrays) -> Widget:
@@ -22,7 +22,7 @@ def regularization(run: Run, arrays: Arrays) -> Widget:
         penalties.append(
             {
                 "name": name,
-                "weights": numbers(weights.reshape(len(order), -1, channels, height * width).mean(2), 3),
+                "weights": packed(weights.reshape(len(order), -1, channels, height * width).mean(2)),
                 "zeros": [int((w == 0).sum()) for w in weights],
                 "accuracy": numbers(arrays[f"{name}/accuracy"][order]),
                 "value": [float(rows[float(s)]["penalty_value"]) for s in strengths],

@@ -1,5 +1,6 @@
 """One interactive figure, and numbers in the form in which it takes them."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ Arrays = Mapping[str, NDArray[Any]]
 
 MOST = 60_000
 """Numbers of one array that a page takes."""
+MOST_BYTES = 500_000
+"""The same of a packed array."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,24 @@ def _rounded(value: Any, places: Any) -> Any:
     if isinstance(value, list):
         return [_rounded(v, p) for v, p in zip(value, places, strict=True)]
     return round(value, places)
+
+
+def packed(array: ArrayLike) -> dict[str, Any]:
+    """An array for colours alone, one byte a number: 128 is exactly 0, 1 and 255 are −`scale` and `scale`.
+
+    Raises:
+        ValueError: a number is not finite, or there are too many.
+
+    >>> packed([0.0, 0.001, -2.0])
+    {'shape': [3], 'scale': 2.0, 'bytes': 'gIEB'}
+    """
+    values = np.asarray(array, np.float64)
+    if values.size > MOST_BYTES or not np.isfinite(values).all():
+        raise ValueError(f"{values.size} numbers: too many, or not all of them finite")
+    scale = float(np.abs(values).max(initial=0)) or 1.0
+    steps = np.sign(values) * np.maximum(np.round(127 * np.abs(values) / scale), 1)
+    content = (128 + steps).astype(np.uint8).tobytes()
+    return {"shape": list(values.shape), "scale": scale, "bytes": base64.b64encode(content).decode()}
 
 
 def thinned(length: int, most: int) -> NDArray[np.int64]:

@@ -59,6 +59,9 @@ Object.assign(nnlab, {
     return end.map((c) => Math.round(255 + part * (c - 255)));
   },
 
+  /** The numbers of a packed array, one after the other: 128 is exactly 0, 1 and 255 are −scale and scale. */
+  unpacked: ({ scale, bytes }) => Float64Array.from(atob(bytes), (c) => (scale * (c.charCodeAt(0) - 128)) / 127),
+
   /** An image with sharp pixels in a drawing: `colour(row, column)` gives red, green and blue. */
   pixels: (parent, rows, columns, colour, { x, y, width, height = (width * rows) / columns, ...more }) => {
     const canvas = nnlab.html("canvas", { width: columns, height: rows });

@@ -8,13 +8,14 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
   const BOX = "#D55E00";
   const choice = filters.length > 1
     ? nnlab.choice(root, { label: "filter", options: filters.map((f, i) => [i, f.name]) }, draw) : { value: 0 };
-  const [seen, product, map] = nnlab.panels(root, 3, 10);
+  const [seen, product, map] = nnlab.panels(root, 3, 8.5);
+  product.classList.add("last-if-narrow");
   const place = nnlab.slider(root, {
     label: "place", min: 0, max: high * wide - 1, value: Math.floor((high * wide) / 2), text: (k) => `row ${Math.floor(k / wide) + 1}, column ${(k % wide) + 1}`,
   }, draw);
   const says = nnlab.says(root);
   const [least, greatest] = [Math.min(...image.flat(2)), Math.max(...image.flat(2))];
-  const grey = (v) => Array(3).fill(Math.round(255 - (205 * (v - least)) / (greatest - least || 1)));
+  const grey = (v) => Array(3).fill(Math.round(50 + (205 * (v - least)) / (greatest - least || 1)));
   const pixel = (c, r, k) => image[c][r]?.[k] ?? 0; // zeros around the image
 
   /** Every number of the map of a filter. */
@@ -51,7 +52,7 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
       const [x, y] = at(0, 0);
       nnlab.pixels(picture.svg, rows, columns, (r, k) => grey(image[c][r][k]), { x, y, width: columns * picture.cell });
       if (rows <= 10 && image.flat(2).every(Number.isInteger)) {
-        image[c].forEach((line, r) => line.forEach((v, k) => written(picture.svg, ...at(r, k), picture.cell, short(v, 1), { class: v > (least + greatest) / 2 ? "on-dark" : "on-colour" })));
+        image[c].forEach((line, r) => line.forEach((v, k) => written(picture.svg, ...at(r, k), picture.cell, short(v, 1), { class: v < (least + greatest) / 2 ? "on-dark" : "on-colour" })));
       }
       frame(picture.svg, ...at(top, left), side * picture.cell);
     }

@@ -119,6 +119,7 @@ nnlab.widget("graph", (root, { graphs }) => {
       nnlab.svg("text", { x: x(node), y: y(node) + 0.35 * unit, "text-anchor": "middle", class: "name" }, svg, node.op === "input" ? node.name : node.op);
     });
     chart.replaceChildren(svg);
+    if (active >= 0) chart.scrollLeft = x(graph.nodes[active]) - chart.clientWidth / 2; // in view where the page is narrow
     says(sentence(k, order, state));
   }
   choose();

@@ -1,13 +1,13 @@
 "use strict";
 // What each layer of a trained network makes of an image: activation maps, or units.
-// data: {looks: [{name, picture: row by column by colour, layers: [{name, values, chosen}]}], filters, classes}
+// data: {looks: [{name, picture: row by column by colour, layers}], filters, classes}, where a layer is
+//        {name, maps: packed, chosen: their numbers, strongest: {value, at}} or {name, values: one a unit}
 nnlab.widget("maps", (root, { looks, filters, classes }) => {
   const name = (look) => look.name.replace(/^test(\d+)$/, "test image $1");
   const choice = nnlab.choice(root, { label: "image", options: looks.map((look, i) => [i, name(look)]) }, draw);
   const [picture, maps] = nnlab.panels(root, 2);
   const layer = nnlab.slider(root, { label: "layer", min: 0, max: looks[0].layers.length - 1, value: 0, text: (i) => looks[0].layers[i].name }, draw);
   const says = nnlab.says(root);
-  const isMap = (values) => Array.isArray(values[0]);
 
   function image(look) {
     const [rows, columns] = [look.picture.length, look.picture[0].length];
@@ -18,22 +18,23 @@ nnlab.widget("maps", (root, { looks, filters, classes }) => {
     }, { x: 0, y: sheet.top, width: columns * sheet.cell });
   }
 
-  function drawMaps({ name: of, values, chosen }) {
-    const columns = Math.min(4, values.length);
-    const [rows, wide] = [values[0].length, values[0][0].length];
-    const withFilters = layer.value === 0 && chosen && filters[0]?.length === 1;
+  function drawMaps({ name: of, maps: layerMaps, chosen }) {
+    const [values, [count, rows, wide]] = [nnlab.unpacked(layerMaps), layerMaps.shape];
+    const columns = Math.min(4, count);
+    const withFilters = layer.value === 0 && [1, 3].includes(filters[0]?.length);
     const high = 0.88 * (rows / wide) + (withFilters ? 0.48 : 0.06); // of a cell, in widths of one, beside its title
-    const sheet = nnlab.sheet(maps, { label: `${values.length} maps of ${of}`, columns, rows: Math.ceil(values.length / columns) * (high + 0.24), most: 560 });
+    const sheet = nnlab.sheet(maps, { label: `${count} maps of ${of}`, columns, rows: Math.ceil(count / columns) * (high + 0.24), most: 560 });
     const across = 0.88 * sheet.cell;
-    const strongest = Math.max(...values.flat(2).map(Math.abs)) || 1;
     const largest = Math.max(...filters.flat(3).map(Math.abs)) || 1;
-    values.forEach((map, k) => {
+    chosen.forEach((number, k) => {
       const [x, y] = [(k % columns) * sheet.cell, Math.floor(k / columns) * sheet.cell * (high + 0.24) + 0.2 * sheet.cell];
-      nnlab.svg("text", { x, y: y - 0.05 * sheet.cell }, sheet.svg, `map ${chosen ? chosen[k] : k + 1}`);
-      const used = nnlab.pixels(sheet.svg, rows, wide, (r, c) => nnlab.signed(map[r][c] / strongest), { x, y, width: across });
+      nnlab.svg("text", { x, y: y - 0.05 * sheet.cell }, sheet.svg, `map ${number}`);
+      const used = nnlab.pixels(sheet.svg, rows, wide, (r, c) => nnlab.signed(values[(k * rows + r) * wide + c] / layerMaps.scale), { x, y, width: across });
       if (!withFilters) return;
-      const filter = filters[chosen[k] - 1][0];
-      nnlab.pixels(sheet.svg, filter.length, filter[0].length, (r, c) => nnlab.signed(filter[r][c] / largest), { x, y: y + used + 0.04 * sheet.cell, width: 0.38 * sheet.cell });
+      const filter = filters[number - 1]; // channel by row by column: of one channel in blue and orange, of three in colour
+      const colour = filter.length === 1
+        ? (r, c) => nnlab.signed(filter[0][r][c] / largest) : (r, c) => filter.map((plane) => Math.round(127.5 + (127 * plane[r][c]) / largest));
+      nnlab.pixels(sheet.svg, filter[0].length, filter[0][0].length, colour, { x, y: y + used + 0.04 * sheet.cell, width: 0.38 * sheet.cell });
     });
     return withFilters;
   }
@@ -51,13 +52,12 @@ nnlab.widget("maps", (root, { looks, filters, classes }) => {
     const look = looks[choice.value];
     const shown = look.layers[Math.min(layer.value, look.layers.length - 1)];
     image(look);
-    if (isMap(shown.values)) {
+    if (shown.maps) {
       const withFilters = drawMaps(shown);
-      let best = { value: -Infinity };
-      shown.values.forEach((map, k) => map.forEach((line, r) => line.forEach((value, c) => { if (value > best.value) best = { value, k, r, c }; })));
-      const number = shown.chosen ? shown.chosen[best.k] : best.k + 1;
-      says(`${shown.name}: ${shown.values.length} maps of ${shown.values[0].length} × ${shown.values[0][0].length} numbers, those that vary most. `
-        + `The strongest answer is ${nnlab.number(best.value, 3)}, of map ${number}, at row ${best.r + 1}, column ${best.c + 1}. Blue is above 0, orange below.${withFilters ? " Below each map stands its filter." : ""}`);
+      const [count, rows, columns] = shown.maps.shape;
+      const { value, at: [map, row, column] } = shown.strongest;
+      says(`${shown.name}: ${count} maps of ${rows} × ${columns} numbers, those that vary most. The strongest answer is ${nnlab.number(value, 3)}, `
+        + `of map ${shown.chosen[map]}, at row ${row + 1}, column ${column + 1}. Blue is above 0, orange below.${withFilters ? " Below each map stands its filter." : ""}`);
       return;
     }
     const scores = shown.values.length === classes.length && shown === look.layers[look.layers.length - 1];

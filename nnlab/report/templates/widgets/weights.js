@@ -1,6 +1,6 @@
 "use strict";
 // The weights of each class as images for every strength λ, with R(W), zeros and accuracy.
-// data: {strengths, count, beta, height, width, penalties: [{name, weights: λ by class by pixel, zeros, accuracy, value, norm}]}
+// data: {strengths, count, beta, height, width, penalties: [{name, weights: λ by class by pixel, packed, zeros, accuracy, value, norm}]}
 nnlab.widget("weights", (root, { strengths, count, beta, height, width, penalties }) => {
   const [BLUE, , GREEN, , , GREY] = nnlab.colours;
   const WORDS = {
@@ -22,17 +22,18 @@ nnlab.widget("weights", (root, { strengths, count, beta, height, width, penaltie
     const penalty = penalties[choice.value];
     const [name, formula] = words(penalty);
     const i = strength.value;
-    const classes = penalty.weights[i];
-    const largest = Math.max(...penalty.weights.flat(2).map(Math.abs)) || 1;
+    const weights = nnlab.unpacked(penalty.weights);
+    const [, classes, pixels] = penalty.weights.shape;
 
-    const columns = Math.min(classes.length, classes.length > 6 ? 4 : 3);
+    const columns = Math.min(classes, classes > 6 ? 4 : 3);
     const high = 0.3 + 0.92 * (height / width); // of a cell: the image and its name, in widths of one
-    const sheet = nnlab.sheet(images, { label: `weights of ${classes.length} classes at λ = ${strengths[i]}`, columns, rows: Math.ceil(classes.length / columns) * high, most: 520 });
-    classes.forEach((w, k) => {
+    const sheet = nnlab.sheet(images, { label: `weights of ${classes} classes at λ = ${strengths[i]}`, columns, rows: Math.ceil(classes / columns) * high, most: 520 });
+    for (let k = 0; k < classes; k++) {
+      const weight = (r, c) => weights[(i * classes + k) * pixels + r * width + c];
       const [x, y] = [(k % columns) * sheet.cell, (Math.floor(k / columns) * high + 0.24) * sheet.cell];
-      nnlab.pixels(sheet.svg, height, width, (r, c) => (w[r * width + c] === 0 ? ZERO : nnlab.signed(w[r * width + c] / largest)), { x, y: y + 2, width: 0.92 * sheet.cell });
+      nnlab.pixels(sheet.svg, height, width, (r, c) => (weight(r, c) === 0 ? ZERO : nnlab.signed(weight(r, c) / penalty.weights.scale)), { x, y: y + 2, width: 0.92 * sheet.cell });
       nnlab.svg("text", { x, y: y - 2 }, sheet.svg, sheet.cell > 5 * sheet.unit ? `class ${k}` : k);
-    });
+    }
 
     const known = penalty.value.filter((v) => v > 0);
     const left = nnlab.axes(value, { x: xs, y: [Math.min(...known) / 1.5, Math.max(...known) * 1.5], xLog: true, yLog: true, xLabel: "strength λ", yLabel: formula, ratio: 0.9, label: `${formula} over λ` });
