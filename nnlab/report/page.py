@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,12 @@ class Chapter:
     @property
     def widgets(self) -> list[Widget]:
         """The interactive figures: those of each run, then the curves of all runs on one axis."""
-        found = [widget for entry in self.entries for widget in entry.widgets]
+        several = len(self.entries) > 1
+        found = [
+            replace(widget, title=f"{widget.title} ({entry.label})") if several else widget
+            for entry in self.entries
+            for widget in entry.widgets
+        ]
         lines: dict[str, list[dict[str, Any]]] = {}
         for entry in self.entries:
             prefix = f"{entry.label}: " if len(self.entries) > 1 else ""

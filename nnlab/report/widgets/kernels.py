@@ -1,12 +1,13 @@
 """Section 5: eigenmodes over time, step sizes around η_max, and how far wide networks move."""
 
+import re
 from typing import Any
 
 import numpy as np
 
 from nnlab.record import Run
 from nnlab.report.numbers import is_number
-from nnlab.report.widgets.widget import Arrays, Widget, numbers, thinned
+from nnlab.report.widgets.widget import Arrays, Widget, numbers, shaped, thinned
 
 CURVE = 120
 """Points of a measured curve."""
@@ -15,6 +16,9 @@ CURVE = 120
 def modes(run: Run, arrays: Arrays) -> Widget:
     """uᵢ(t) = e^{−λᵢt} uᵢ(0) for each eigenvector of H, and what the network did."""
     steps, eigenvalues = arrays["steps"], arrays["modes/eigenvalues"]
+    shape = len(eigenvalues), len(steps)
+    if not eigenvalues[0] > 0:
+        raise ValueError("a kernel that is 0 has no modes")
     return Widget(
         "modes",
         "Eigenmodes decay one by one",
@@ -24,30 +28,30 @@ def modes(run: Run, arrays: Arrays) -> Widget:
             "eigenvalues": numbers(eigenvalues),
             "lr": float(arrays["modes/lr"]),
             "steps": numbers(steps, 9),
-            "start": numbers(arrays["modes/flow"][:, 0]),
-            "network": numbers(arrays["modes/network"]),
+            "start": numbers(shaped(arrays["modes/flow"], *shape)[:, 0]),
+            "network": numbers(shaped(arrays["modes/network"], *shape)),
         },
     )
 
 
 def edge(run: Run, arrays: Arrays) -> Widget:
     """The loss of the linearized network for any step size, beside what the network did for some."""
-    eigenvalues, start = arrays["edge/eigenvalues"], arrays["edge/start"]
-    steps = arrays["edge/steps"]
+    eigenvalues, steps = arrays["edge/eigenvalues"], arrays["edge/steps"]
+    start = shaped(arrays["edge/start"], len(eigenvalues))
+    labels = [name.split("/")[1] for name in arrays if re.fullmatch("edge/[^/]+/network", name)]
     measured = []
-    for name in arrays:
-        label, _, curve = name.removeprefix("edge/").partition("/")
-        if name.startswith("edge/") and curve == "network":
-            values = arrays[name]
-            known = int(np.isfinite(values).cumprod().sum())  # until it diverged
-            measured.append(
-                {
-                    "multiple": float(label.split()[0]),
-                    "points": numbers(np.stack([steps[:known], values[:known]], 1)),
-                    "end": f"ηλmax of its kernel at the end: {arrays[f'edge/{label}/sharpness'][-1]:.3g}",
-                }
-            )
-    reached = float(arrays[f"edge/{measured[0]['multiple']:g} η_max/linearized"][0])
+    for label in labels:
+        values = shaped(arrays[f"edge/{label}/network"], len(steps))
+        known = int(np.isfinite(values).cumprod().sum())  # until it diverged
+        flatness = float(arrays[f"edge/{label}/sharpness"][-1])
+        measured.append(
+            {
+                "multiple": float(label.split()[0]),
+                "points": numbers(np.stack([steps[:known], values[:known]], 1)),
+                "end": f"ηλmax of its kernel at the last look: {flatness:.3g}",
+            }
+        )
+    begin = float(arrays[f"edge/{labels[0]}/linearized"][0])
     return Widget(
         "descent",
         "Step sizes across η_max",
@@ -58,7 +62,7 @@ def edge(run: Run, arrays: Arrays) -> Widget:
             "lr": float(arrays["edge/lr_max"]),
             "quantity": "loss",
             "power": 2,
-            "factor": reached / float((start**2).sum()),
+            "factor": begin / float((start**2).sum()),
             "eigenvalues": numbers(eigenvalues, 8),
             "start": numbers(start, 8),
             "steps": int(steps[-1]),
@@ -72,10 +76,16 @@ def edge(run: Run, arrays: Arrays) -> Widget:
 
 def widths(run: Run, arrays: Arrays) -> Widget:
     """Relative change of the weights and the loss, over training and over the width."""
-    settings = [name.removesuffix("/change_curve") for name in arrays if name.endswith("/change_curve")]
-    steps = arrays["curve_steps"]
-    chosen = thinned(len(steps), CURVE)
-    claims = {claim.get("name"): claim for claim in run.summary["claims"]}
+    chosen = thinned(len(arrays["curve_steps"]), CURVE)
+    settings = []
+    for setting in (name.removesuffix("/change_curve") for name in arrays if name.endswith("/change_curve")):
+        change, loss = (arrays[f"{setting}/{name}"].mean(1)[:, chosen] for name in ("change_curve", "loss"))
+        if np.isfinite(change).all() and np.isfinite(loss).all():  # none of the networks diverged
+            shape = len(arrays["widths"]), len(chosen)
+            curves = {"change": numbers(shaped(change, *shape)), "loss": numbers(shaped(loss, *shape))}
+            settings.append({"name": _words(setting), **curves, **_law(run, setting)})
+    if not settings:
+        raise ValueError("no setting in which every network converged")
     return Widget(
         "widths",
         "Wide networks hardly move",
@@ -83,30 +93,20 @@ def widths(run: Run, arrays: Arrays) -> Widget:
         "loss falls alike, the wider network moves less. The mean over the seeds is shown.",
         {
             "widths": numbers(arrays["widths"], 9),
-            "steps": numbers(steps[chosen], 9),
-            "settings": [
-                {
-                    "name": _words(setting),
-                    "change": numbers(arrays[f"{setting}/change_curve"].mean(1)[:, chosen]),
-                    "loss": numbers(arrays[f"{setting}/loss"].mean(1)[:, chosen]),
-                    **_law(run, claims.get(f"whole_{setting}"), setting),
-                }
-                for setting in settings
-                if np.isfinite(arrays[f"{setting}/change_curve"]).all()
-                and np.isfinite(arrays[f"{setting}/loss"]).all()
-            ],
+            "steps": numbers(arrays["curve_steps"][chosen], 9),
+            "settings": settings,
         },
     )
 
 
-def _law(run: Run, claim: dict[str, Any] | None, setting: str) -> dict[str, Any]:
-    """The exponent that was fitted to the change at the end, and what was said of it."""
+def _law(run: Run, setting: str) -> dict[str, Any]:
+    """The exponent that was fitted to the change at the end, and the range that was predicted."""
     exponent = run.summary["metrics"].get(f"{setting}/whole")
-    predicted = claim.get("predicted") if claim else None
-    held = isinstance(predicted, list) and len(predicted) == 2 and all(is_number(p) for p in predicted)
+    claims = {claim.get("name"): claim.get("predicted") for claim in run.summary["claims"]}
+    low, high = claims.get(f"whole_{setting}") or (None, None)
     return {
         "exponent": exponent if is_number(exponent) else None,
-        "predicted": predicted if held else None,
+        "predicted": [low, high] if is_number(low) and is_number(high) else None,
     }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from nnlab.record import Run
 from nnlab.report.widgets.kernels import CURVE
-from nnlab.report.widgets.widget import Arrays, Widget, config_of, numbers, packed, thinned
+from nnlab.report.widgets.widget import Arrays, Widget, config_of, numbers, packed, shaped, thinned
 
 
 def regularization(run: Run, arrays: Arrays) -> Widget:
@@ -19,6 +19,7 @@ def regularization(run: Run, arrays: Arrays) -> Widget:
     for name in (key.removesuffix("/weights") for key in arrays if key.endswith("/weights")):
         rows = {row["strength"]: row for row in run.summary["results"] if row["penalty"] == name}
         weights = arrays[f"{name}/weights"][order]
+        shaped(weights, len(order), weights.shape[1], channels * height * width)
         penalties.append(
             {
                 "name": name,
@@ -29,6 +30,8 @@ def regularization(run: Run, arrays: Arrays) -> Widget:
                 "norm": numbers(arrays[f"{name}/norm"][order]),
             }
         )
+    if not penalties:
+        raise ValueError("no weights")
     return Widget(
         "weights",
         "Regularization against the weights",
@@ -36,7 +39,7 @@ def regularization(run: Run, arrays: Arrays) -> Widget:
         "small, L1 sets many of them to exactly 0 (grey), the elastic net does both.",
         {
             "strengths": numbers(strengths),
-            "count": int(weights[0].size),
+            "count": int(np.prod(penalties[0]["weights"]["shape"][1:])) * channels,
             "beta": float(config_of(run)["loss"]["regularization"]["beta"]),
             "height": height,
             "width": width,
@@ -67,7 +70,7 @@ def convergence(run: Run, arrays: Arrays) -> Widget:
             "power": 1,
             "factor": 1.0,
             "eigenvalues": numbers(arrays["hessian/eigenvalues"], 8),
-            "start": numbers(arrays["hessian/start"], 8),
+            "start": numbers(shaped(arrays["hessian/start"], *arrays["hessian/eigenvalues"].shape), 8),
             "steps": int(steps[-1]),
             "logSteps": True,
             "model": "quadratic model",
@@ -79,7 +82,8 @@ def convergence(run: Run, arrays: Arrays) -> Widget:
 
 def growth(run: Run, arrays: Arrays) -> Widget:
     """The loss that falls for ever while the weights grow for ever."""
-    steps, loss, norm = (arrays[name] for name in ("steps", "loss", "norm"))
+    steps = arrays["steps"]
+    loss, norm = (shaped(arrays[name], len(steps)) for name in ("loss", "norm"))
     shown = np.flatnonzero(steps > 0)
     chosen = shown[thinned(len(shown), CURVE)]
     return Widget(

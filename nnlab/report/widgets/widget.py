@@ -77,6 +77,13 @@ def packed(array: ArrayLike) -> dict[str, Any]:
     return {"shape": list(values.shape), "scale": scale, "bytes": base64.b64encode(content).decode()}
 
 
+def shaped(array: NDArray[Any], *shape: int) -> NDArray[Any]:
+    """The array itself. Raises ValueError where it has another shape, or is empty."""
+    if array.shape != shape or array.size == 0:
+        raise ValueError(f"{array.shape} where {shape} was expected")
+    return array
+
+
 def thinned(length: int, most: int) -> NDArray[np.int64]:
     """At most so many of the indices 0 … length − 1, denser at the start; first and last among them."""
     if length <= most:

@@ -16,13 +16,14 @@ nnlab.widget("weights", (root, { strengths, count, beta, height, width, penaltie
   ]);
   const strength = nnlab.slider(root, { label: "strength λ", min: 0, max: strengths.length - 1, value: 0, text: (i) => nnlab.number(strengths[i]) }, draw);
   const says = nnlab.says(root);
+  const known = penalties.map((penalty) => nnlab.unpacked(penalty.weights));
   const xs = [strengths[0] / 1.3, strengths[strengths.length - 1] * 1.3];
 
   function draw() {
     const penalty = penalties[choice.value];
     const [name, formula] = words(penalty);
     const i = strength.value;
-    const weights = nnlab.unpacked(penalty.weights);
+    const weights = known[choice.value];
     const [, classes, pixels] = penalty.weights.shape;
 
     const columns = Math.min(classes, classes > 6 ? 4 : 3);
@@ -35,8 +36,8 @@ nnlab.widget("weights", (root, { strengths, count, beta, height, width, penaltie
       nnlab.svg("text", { x, y: y - 2 }, sheet.svg, sheet.cell > 5 * sheet.unit ? `class ${k}` : k);
     }
 
-    const known = penalty.value.filter((v) => v > 0);
-    const left = nnlab.axes(value, { x: xs, y: [Math.min(...known) / 1.5, Math.max(...known) * 1.5], xLog: true, yLog: true, xLabel: "strength λ", yLabel: formula, ratio: 0.9, label: `${formula} over λ` });
+    const above = penalty.value.filter((v) => v > 0);
+    const left = nnlab.axes(value, { x: xs, y: [Math.min(...above) / 1.5, Math.max(...above) * 1.5], xLog: true, yLog: true, xLabel: "strength λ", yLabel: formula, ratio: 0.9, label: `${formula} over λ` });
     nnlab.across(left, { x: strengths[i] });
     nnlab.line(left.svg, penalty.value.map((v, k) => [left.x(strengths[k]), v > 0 ? left.y(v) : NaN]), { stroke: BLUE });
     penalty.value.forEach((v, k) => { if (v > 0) nnlab.dot(left.svg, left.x(strengths[k]), left.y(v), { fill: BLUE, r: k === i ? 7 : 4 }); });
