@@ -1,5 +1,6 @@
 """Interactive figures: what the page's JavaScript draws, with the numbers it needs."""
 
+import json
 import zlib
 from collections.abc import Callable, Mapping
 from zipfile import BadZipFile
@@ -7,7 +8,7 @@ from zipfile import BadZipFile
 from nnlab.record import Run
 from nnlab.report.widgets.approximation import bins
 from nnlab.report.widgets.convolution import learned_filter, maps
-from nnlab.report.widgets.kernels import edge, modes, widths
+from nnlab.report.widgets.kernels import edge, modes, moves
 from nnlab.report.widgets.regression import convergence, growth, regularization
 from nnlab.report.widgets.standing import STANDING
 from nnlab.report.widgets.widget import Arrays, Widget
@@ -24,7 +25,7 @@ OF_EXPERIMENT: Mapping[str, tuple[Builder, ...]] = {
     "ntk": (modes, edge),
     "regularization": (regularization,),
     "separable": (growth,),
-    "weight_change": (widths,),
+    "weight_change": (moves,),
 }
 
 
@@ -38,9 +39,11 @@ def widgets_of(run: Run) -> list[Widget]:
         return []
     for build in builders:
         try:
-            found.append(build(run, arrays))
-        except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+            widget = build(run, arrays)
+            json.dumps(widget.data, allow_nan=False)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
             continue  # an older run, or one of another kind, does not hold what this figure shows
+        found.append(widget)
     return found
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from nnlab.record import Run
 from nnlab.report.numbers import is_number
-from nnlab.report.widgets.widget import Arrays, Widget, config_of, numbers
+from nnlab.report.widgets.widget import Arrays, Widget, config_of, numbers, rising
 
 GRID = 2001
 """Places at which the page knows the function; it takes it as straight between them."""
@@ -17,7 +17,7 @@ def bins(run: Run, arrays: Arrays) -> Widget:
     """
     finest = max(int(name.split("/")[1]) for name in arrays if name.startswith("bins/"))
     x, f = (arrays[f"bins/{finest}/{name}"] for name in ("x", "target"))
-    low, high = float(x[0]), float(x[-1])
+    low, high = float(rising(x)[0]), float(x[-1])
     config = config_of(run)
     rows = [row for row in run.summary["results"] if row.get("construction") == config["construction"]]
     usual = ("staircase", "midpoint", None, "sigmoid", "identity")

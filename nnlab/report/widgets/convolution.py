@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.record import Run
-from nnlab.report.widgets.widget import Arrays, Widget, numbers, packed
+from nnlab.report.widgets.widget import Arrays, Widget, numbers, packed, shaped
 
 IMAGES = 4
 """Images whose maps are shown."""
@@ -15,19 +15,25 @@ IMAGES = 4
 def learned_filter(run: Run, arrays: Arrays) -> Widget:
     """A filter of the first layer on the image that the run looked at."""
     number = int(arrays["sliding/filter"]) + 1
+    image, weights = arrays["sliding/inputs"], arrays["sliding/weights"]
+    channels, height, width = image.shape
+    shaped(weights, channels, weights.shape[-1], weights.shape[-1])
+    shaped(image, channels, max(height, weights.shape[-1]), max(width, weights.shape[-1]))
+    if arrays["sliding/stride"] < 1 or not 0 <= arrays["sliding/padding"] < weights.shape[-1]:
+        raise ValueError("no convolution")
     return Widget(
         "filter",
         "A learned filter slides over an image",
         "At each place the filter takes the dot product with the pixels under it, and adds its bias: one "
         "number of its activation map.",
         {
-            "image": numbers(arrays["sliding/inputs"], 4),
+            "image": numbers(image, 4),
             "stride": int(arrays["sliding/stride"]),
             "padding": int(arrays["sliding/padding"]),
             "filters": [
                 {
                     "name": f"filter {number} of the first layer",
-                    "weights": numbers(arrays["sliding/weights"], 4),
+                    "weights": numbers(weights, 4),
                     "bias": float(arrays["sliding/bias"]),
                 }
             ],
@@ -49,6 +55,7 @@ def maps(run: Run, arrays: Arrays) -> Widget:
             look["layers"].append(_maps(layer, arrays[name], arrays[f"{name}/chosen"]))
         else:
             look["layers"].append({"name": layer, "values": numbers(arrays[name].reshape(-1), 4)})
+    filters = arrays.get("filters", np.zeros(0))
     shown = [look for look in looks.values() if "picture" in look][:IMAGES]
     if not shown:
         raise ValueError("no image with its maps")
@@ -59,7 +66,7 @@ def maps(run: Run, arrays: Arrays) -> Widget:
         "what they answer to becomes larger. Those that vary most over the image are shown.",
         {
             "looks": shown,
-            "filters": numbers(arrays["filters"], 3) if "filters" in arrays else [],
+            "filters": numbers(filters, 3) if filters.ndim == 4 else [],
             "classes": [str(name) for name in np.atleast_1d(arrays["data/class_names"])],
         },
     )
@@ -71,6 +78,6 @@ def _maps(layer: str, values: NDArray[Any], chosen: NDArray[Any]) -> dict[str, A
     return {
         "name": layer,
         "maps": packed(values),
-        "chosen": [int(number) + 1 for number in chosen],
+        "chosen": [int(number) + 1 for number in shaped(chosen, len(values))],
         "strongest": {"value": float(values.max()), "at": place},
     }

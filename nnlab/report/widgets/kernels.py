@@ -7,7 +7,7 @@ import numpy as np
 
 from nnlab.record import Run
 from nnlab.report.numbers import is_number
-from nnlab.report.widgets.widget import Arrays, Widget, numbers, shaped, thinned
+from nnlab.report.widgets.widget import LARGEST, Arrays, Widget, numbers, rising, shaped, thinned
 
 CURVE = 120
 """Points of a measured curve."""
@@ -15,7 +15,7 @@ CURVE = 120
 
 def modes(run: Run, arrays: Arrays) -> Widget:
     """uᵢ(t) = e^{−λᵢt} uᵢ(0) for each eigenvector of H, and what the network did."""
-    steps, eigenvalues = arrays["steps"], arrays["modes/eigenvalues"]
+    steps, eigenvalues = rising(arrays["steps"], -1), arrays["modes/eigenvalues"]
     shape = len(eigenvalues), len(steps)
     if not eigenvalues[0] > 0:
         raise ValueError("a kernel that is 0 has no modes")
@@ -36,13 +36,13 @@ def modes(run: Run, arrays: Arrays) -> Widget:
 
 def edge(run: Run, arrays: Arrays) -> Widget:
     """The loss of the linearized network for any step size, beside what the network did for some."""
-    eigenvalues, steps = arrays["edge/eigenvalues"], arrays["edge/steps"]
-    start = shaped(arrays["edge/start"], len(eigenvalues))
+    eigenvalues, steps = arrays["edge/eigenvalues"], rising(arrays["edge/steps"], -1)
+    start = numbers(shaped(arrays["edge/start"], len(eigenvalues)), 8)
     labels = [name.split("/")[1] for name in arrays if re.fullmatch("edge/[^/]+/network", name)]
     measured = []
     for label in labels:
         values = shaped(arrays[f"edge/{label}/network"], len(steps))
-        known = int(np.isfinite(values).cumprod().sum())  # until it diverged
+        known = int((np.abs(values) < LARGEST).cumprod().sum()) or len(values)  # until it diverged
         flatness = float(arrays[f"edge/{label}/sharpness"][-1])
         measured.append(
             {
@@ -62,9 +62,9 @@ def edge(run: Run, arrays: Arrays) -> Widget:
             "lr": float(arrays["edge/lr_max"]),
             "quantity": "loss",
             "power": 2,
-            "factor": begin / float((start**2).sum()),
+            "factor": begin / sum(c * c for c in start),
             "eigenvalues": numbers(eigenvalues, 8),
-            "start": numbers(start, 8),
+            "start": start,
             "steps": int(steps[-1]),
             "logSteps": False,
             "model": "linearized network",
@@ -74,14 +74,15 @@ def edge(run: Run, arrays: Arrays) -> Widget:
     )
 
 
-def widths(run: Run, arrays: Arrays) -> Widget:
+def moves(run: Run, arrays: Arrays) -> Widget:
     """Relative change of the weights and the loss, over training and over the width."""
-    chosen = thinned(len(arrays["curve_steps"]), CURVE)
+    widths, steps = rising(arrays["widths"], 0), rising(arrays["curve_steps"], -1)
+    chosen = thinned(len(steps), CURVE)
     settings = []
     for setting in (name.removesuffix("/change_curve") for name in arrays if name.endswith("/change_curve")):
         change, loss = (arrays[f"{setting}/{name}"].mean(1)[:, chosen] for name in ("change_curve", "loss"))
         if np.isfinite(change).all() and np.isfinite(loss).all():  # none of the networks diverged
-            shape = len(arrays["widths"]), len(chosen)
+            shape = len(widths), len(chosen)
             curves = {"change": numbers(shaped(change, *shape)), "loss": numbers(shaped(loss, *shape))}
             settings.append({"name": _words(setting), **curves, **_law(run, setting)})
     if not settings:
@@ -92,8 +93,8 @@ def widths(run: Run, arrays: Arrays) -> Widget:
         "How far the stacked weights are from where they began, ‖w(t) − w₀‖/‖w₀‖, beside the loss: while the "
         "loss falls alike, the wider network moves less. The mean over the seeds is shown.",
         {
-            "widths": numbers(arrays["widths"], 9),
-            "steps": numbers(arrays["curve_steps"][chosen], 9),
+            "widths": numbers(widths, 9),
+            "steps": numbers(steps[chosen], 9),
             "settings": settings,
         },
     )

@@ -6,13 +6,13 @@ import numpy as np
 
 from nnlab.record import Run
 from nnlab.report.widgets.kernels import CURVE
-from nnlab.report.widgets.widget import Arrays, Widget, config_of, numbers, packed, shaped, thinned
+from nnlab.report.widgets.widget import Arrays, Widget, config_of, numbers, packed, rising, shaped, thinned
 
 
 def regularization(run: Run, arrays: Arrays) -> Widget:
     """The weights of every strength λ as images, with R(W), zeros and accuracy."""
     order = np.argsort(arrays["strengths"], kind="stable")
-    strengths = arrays["strengths"][order]
+    strengths = rising(arrays["strengths"][order], 0)
     shape = [int(side) for side in arrays["input_shape"]]
     channels, height, width = shape if len(shape) == 3 else (1, 1, int(np.prod(shape)))
     penalties: list[dict[str, Any]] = []
@@ -50,11 +50,11 @@ def regularization(run: Run, arrays: Arrays) -> Widget:
 
 def convergence(run: Run, arrays: Arrays) -> Widget:
     """The distance to the optimum by the quadratic model there, beside what was measured."""
-    steps = arrays["steps"]
+    steps = rising(arrays["steps"], -1)
     measured = []
     for name in (key for key in arrays if key.startswith("distance/")):
-        chosen = thinned(len(arrays[name]), CURVE)
-        points = np.stack([steps[chosen], arrays[name][chosen]], 1)
+        chosen = thinned(len(steps), CURVE)
+        points = np.stack([steps[chosen], shaped(arrays[name], len(steps))[chosen]], 1)
         label = name.removeprefix("distance/")
         measured.append({"multiple": float(label.split()[0]), "points": numbers(points), "end": ""})
     return Widget(
@@ -82,8 +82,10 @@ def convergence(run: Run, arrays: Arrays) -> Widget:
 
 def growth(run: Run, arrays: Arrays) -> Widget:
     """The loss that falls for ever while the weights grow for ever."""
-    steps = arrays["steps"]
+    steps = rising(arrays["steps"], -1)
     loss, norm = (shaped(arrays[name], len(steps)) for name in ("loss", "norm"))
+    if not (loss > 0).all():
+        raise ValueError("a logarithmic axis has no place for a loss of 0")
     shown = np.flatnonzero(steps > 0)
     chosen = shown[thinned(len(shown), CURVE)]
     return Widget(

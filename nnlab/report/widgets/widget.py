@@ -15,6 +15,8 @@ Arrays = Mapping[str, NDArray[Any]]
 
 MOST = 60_000
 """Numbers of one array that a page takes."""
+LARGEST = 1e100
+"""Beyond it a number counts as infinite."""
 MOST_BYTES = 500_000
 """The same of a packed array."""
 
@@ -40,13 +42,13 @@ def numbers(array: ArrayLike, digits: int = 5) -> Any:
     """The numbers of an array, nested as it is, with so many significant digits.
 
     Raises:
-        ValueError: one of them is not finite, or there are too many.
+        ValueError: one of them cannot be drawn, or there are too many.
 
     >>> numbers([[1 / 3, 2.0]], 2)
     [[0.33, 2.0]]
     """
     values = np.asarray(array, np.float64)
-    if values.size > MOST or not np.isfinite(values).all():
+    if values.size > MOST or not (np.abs(values) < LARGEST).all():
         raise ValueError(f"{values.size} numbers: too many, or not all of them finite")
     with np.errstate(divide="ignore"):
         size = np.where(values == 0, 0, np.floor(np.log10(np.abs(values))))
@@ -63,13 +65,13 @@ def packed(array: ArrayLike) -> dict[str, Any]:
     """An array for colours alone, one byte a number: 128 is exactly 0, 1 and 255 are −`scale` and `scale`.
 
     Raises:
-        ValueError: a number is not finite, or there are too many.
+        ValueError: a number cannot be drawn, or there are too many.
 
     >>> packed([0.0, 0.001, -2.0])
     {'shape': [3], 'scale': 2.0, 'bytes': 'gIEB'}
     """
     values = np.asarray(array, np.float64)
-    if values.size > MOST_BYTES or not np.isfinite(values).all():
+    if values.size > MOST_BYTES or not (np.abs(values) < LARGEST).all():
         raise ValueError(f"{values.size} numbers: too many, or not all of them finite")
     scale = float(np.abs(values).max(initial=0)) or 1.0
     steps = np.sign(values) * np.maximum(np.round(127 * np.abs(values) / scale), 1)
@@ -81,6 +83,13 @@ def shaped(array: NDArray[Any], *shape: int) -> NDArray[Any]:
     """The array itself. Raises ValueError where it has another shape, or is empty."""
     if array.shape != shape or array.size == 0:
         raise ValueError(f"{array.shape} where {shape} was expected")
+    return array
+
+
+def rising(array: NDArray[Any], above: float = -np.inf) -> NDArray[Any]:
+    """The array itself. Raises ValueError where it is no rising vector, or does not begin above a number."""
+    if array.ndim != 1 or len(array) < 2 or not (array[0] > above and (np.diff(array) > 0).all()):
+        raise ValueError("a rising vector was expected")
     return array
 
 

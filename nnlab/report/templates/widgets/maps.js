@@ -30,7 +30,7 @@ nnlab.widget("maps", (root, { looks, filters, classes }) => {
       const [x, y] = [(k % columns) * sheet.cell, Math.floor(k / columns) * sheet.cell * (high + 0.24) + 0.2 * sheet.cell];
       nnlab.svg("text", { x, y: y - 0.05 * sheet.cell }, sheet.svg, `map ${number}`);
       const used = nnlab.pixels(sheet.svg, rows, wide, (r, c) => nnlab.signed(values[(k * rows + r) * wide + c] / layerMaps.scale), { x, y, width: across });
-      if (!withFilters) return;
+      if (!withFilters || !filters[number - 1]) return;
       const filter = filters[number - 1]; // channel by row by column: of one channel in blue and orange, of three in colour
       const colour = filter.length === 1
         ? (r, c) => nnlab.signed(filter[0][r][c] / largest) : (r, c) => filter.map((plane) => Math.round(127.5 + (127 * plane[r][c]) / largest));

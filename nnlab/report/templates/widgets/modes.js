@@ -25,11 +25,17 @@ nnlab.widget("modes", (root, { eigenvalues, lr, steps, start, network }) => {
 
     const left = nnlab.axes(decay, { x: [1, last], y: [0, 1.02], xLog: true, xLabel: "step k", yLabel: "|uᵢ(k)/uᵢ(0)|, predicted", ratio: 0.75, label: "decay of each mode over the steps" });
     const grid = nnlab.spaced(1, last, 120, true);
+    const share = (i, step) => { // of a step size above η_max a mode may grow out of the drawing
+      const size = Math.abs(factor(eigenvalues[i], step));
+      return size <= 1.02 ? left.y(size) : NaN;
+    };
     for (const i of [...alive].reverse()) {
-      nnlab.line(left.svg, grid.map((step) => [left.x(step), left.y(Math.abs(factor(eigenvalues[i], step)))]), { stroke: nnlab.ordered(i, count), "stroke-width": 1.8 });
+      nnlab.line(left.svg, grid.map((step) => [left.x(step), share(i, step)]), { stroke: nnlab.ordered(i, count), "stroke-width": 1.8 });
     }
     if (k > 0) nnlab.across(left, { x: k });
-    alive.forEach((i) => nnlab.dot(left.svg, left.x(Math.max(1, k)), left.y(Math.abs(factor(eigenvalues[i], k))), { fill: nnlab.ordered(i, count), r: 3.5 }));
+    for (const i of alive) {
+      if (share(i, k) > 0) nnlab.dot(left.svg, left.x(Math.max(1, k)), share(i, k), { fill: nnlab.ordered(i, count), r: 3.5 });
+    }
 
     const right = nnlab.axes(state, { x: widest, y: [floor, largest * 2], xLog: true, yLog: true, xLabel: "eigenvalue λᵢ", yLabel: "|uᵢ|", ratio: 0.75, label: `size of each mode at step ${k}` });
     const height = (v) => right.y(Math.max(floor, Math.abs(v)));
