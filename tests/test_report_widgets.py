@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -309,28 +310,46 @@ def widgets(runs: Runs) -> list[Widget]:
     return standing + [widget for run in runs.values() for widget in widgets_of(run)]
 
 
+def document(widgets: list[Widget]) -> str:
+    """The figures alone, with the scripts and styles of the page."""
+    style = "".join(file.read_text("utf-8") for file in STYLES)
+    scripts = [script.read_text("utf-8") for script in SCRIPTS]
+    template = Environment(autoescape=True).from_string(PAGE)
+    return template.render(widgets=widgets, style=style, scripts=scripts)
+
+
 @pytest.fixture(scope="module")
-def page(widgets: list[Widget], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """All figures in a real browser without network; fails at the end where it reported an error."""
+def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("chromium is not installed")
-    file = tmp_path_factory.mktemp("page") / "figures.html"
-    style = "".join(file.read_text("utf-8") for file in STYLES)
-    scripts = [script.read_text("utf-8") for script in SCRIPTS]
-    template = Environment(autoescape=True).from_string(PAGE)
-    file.write_text(template.render(widgets=widgets, style=style, scripts=scripts), "utf-8")
-    errors: list[str] = []
     with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        opened = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True).new_page()
-        opened.on("console", lambda message: errors.append(message.text))
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.goto(file.as_uri())
-        yield opened
-        browser.close()
+        started = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@contextmanager
+def opened(browser: Any, file: Path, widgets: list[Widget]) -> Iterator[Any]:
+    """The figures in a browser without network; fails at the end where it reported an error."""
+    file.write_text(document(widgets), "utf-8")
+    errors: list[str] = []
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+    page = context.new_page()
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(file.as_uri())
+    yield page
+    context.close()
     assert errors == []
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, widgets: list[Widget], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """All figures of the runs, and those without a run."""
+    with opened(browser, tmp_path_factory.mktemp("page") / "figures.html", widgets) as shown:
+        yield shown
 
 
 @pytest.fixture
@@ -622,3 +641,32 @@ def test_figures_are_as_wide_as_the_page_lets_them_be(page: Any, width: int) -> 
             assert box["x"] + box["width"] <= width
         for text in svg.locator("text").all()[:3]:
             assert text.evaluate("t => parseFloat(getComputedStyle(t).fontSize)") >= 5
+
+
+CHANGES: tuple[Callable[[NDArray[Any]], NDArray[Any]], ...] = (
+    lambda array: array[:-1],
+    lambda array: array[:0],
+    np.zeros_like,
+    lambda array: -np.abs(array.astype(np.float64)),
+    lambda array: np.full(array.shape, 1e300),
+    lambda array: array.T,
+)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_changed_numbers_are_drawn_or_left_out(
+    browser: Any, runs: Runs, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays, found = runs[name].arrays(), dict[str, Widget]()
+    for key, array in arrays.items():
+        for change in CHANGES if array.ndim and array.dtype.kind in "fi" else ():
+            held = arrays | {key: change(array)}
+            monkeypatch.setattr(Run, "arrays", lambda _, held=held: held)
+            found |= {json.dumps([w.kind, w.data]): w for w in widgets_of(runs[name])}
+    with opened(browser, tmp_path / "changed.html", list(found.values())) as page:
+        page.emulate_media(media="print")  # draws them all
+        page.wait_for_function("document.querySelectorAll('.stage:not([data-drawn])').length === 0")
+        stages = page.locator(".stage").evaluate_all("stages => stages.map(stage => stage.innerHTML)")
+    assert len(stages) == len(found) >= 2
+    for stage in stages:
+        assert not re.search("cannot be drawn|NaN|undefined", stage)
