@@ -219,6 +219,7 @@ def test_seeds_of_a_group_are_lines_of_one_card(run_folder: Path, tmp_path: Path
     claims = open_run(run_folder).summary["claims"]
     assert page.count('class="claim"') == len(claims)
     assert page.count('<p class="label">seed 1') == len(claims)
+    assert page.count("<strong>Where:</strong>") == len(claims)  # once for both seeds
     assert "90.00% ± 10.00%" in page
     assert "--seeds 2" in page
 

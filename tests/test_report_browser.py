@@ -248,6 +248,8 @@ def test_nothing_that_a_run_says_is_executed(text: str, tmp_path: Path, open_pag
         page.locator("figure[data-kind=curves] select").select_option(metric.get_attribute("value"))
     page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
     page.emulate_media(media="print")
     assert page.locator("main article").count() == 1
     assert page.url == path.as_uri()

@@ -69,6 +69,25 @@ class Card:
             found[line.verdict] = found.get(line.verdict, 0) + 1
         return found
 
+    @property
+    def where(self) -> list[tuple[str, str]]:
+        """(labels, hypotheses), those that several measurements share once."""
+        return _said((line.label, "; ".join(line.hypotheses)) for line in self.lines)
+
+    @property
+    def rules(self) -> list[tuple[str, str]]:
+        """(labels, how the verdict came about)."""
+        return _said((line.label, line.rule) for line in self.lines)
+
+
+def _said(texts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Of (label, text) pairs: each text once with the labels it belongs to; a single one without them."""
+    found: dict[str, list[str]] = {}
+    for label, text in texts:
+        if text:
+            found.setdefault(text, []).append(label)
+    return [("" if len(found) == 1 else ", ".join(labels), text) for text, labels in found.items()]
+
 
 def cards(measured: Iterable[tuple[str, dict[str, Any]]], prefix: str) -> list[Card]:
     """Cards of (label, claim) pairs, in the order in which the claims come; ids begin with `prefix`."""

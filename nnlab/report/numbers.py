@@ -22,8 +22,8 @@ def shown(value: Any, name: str = "") -> str:
         return _range(value[0], value[1], name)
     if value is None:
         return "–"
-    if not is_number(value):
-        return str(value)
+    if not is_number(value):  # what JSON calls a number may be none: NaN, 1e999, an integer of 400 digits
+        return "–" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
     if value == math.ulp(0.0):  # how a claim says "above 0, whatever the distance"
         return "> 0"
     if name.rpartition("/")[2].startswith("accuracy"):
