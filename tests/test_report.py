@@ -203,7 +203,7 @@ def test_an_open_range_reaches_the_edge() -> None:
     drawing = drawings([{"predicted": [0, None], "measured": 1.0, "interval": [None, None]}])[0]
     assert drawing is not None
     band = drawing.marks[0]
-    assert (band.kind, band.x + band.width, band.label) == ("range", WIDTH, "predicted: ≥ 0")
+    assert (band.kind, band.x + band.width, band.label) == ("range", WIDTH, "predicted: ≥\u00a00")
 
 
 def test_seeds_of_a_group_are_lines_of_one_card(run_folder: Path, tmp_path: Path) -> None:

@@ -195,6 +195,7 @@ def test_contents_lead_to_their_sections_by_keyboard(file: Path, open_page: Open
         page.keyboard.press("Enter")
         top = page.locator(target).bounding_box()["y"]
         assert top < 450, target
+        page.locator(f'nav a[href="{target}"][aria-current]').wait_for()  # and the contents show it
 
 
 def test_a_command_is_copied_or_selected(file: Path, open_page: Open) -> None:

@@ -14,7 +14,7 @@ def shown(value: Any, name: str = "") -> str:
     """A number with four significant digits, an accuracy in percent, a range, a spread over seeds, or text.
 
     >>> shown(0.9734, "test/accuracy"), shown([0, None]), shown(1e-12), shown(-2.5e-9), shown(None)
-    ('97.34%', '≥ 0', '10⁻¹²', '−2.5\\xa0×\\xa010⁻⁹', '–')
+    ('97.34%', '≥\\xa00', '10⁻¹²', '−2.5\\xa0×\\xa010⁻⁹', '–')
     """
     if isinstance(value, dict):
         return _spread(value, name)
@@ -56,11 +56,11 @@ def clean(text: str, longest: int = LONGEST) -> str:
 
 def _range(low: float | None, high: float | None, name: str) -> str:
     if low is None:
-        return "–" if high is None else f"≤ {shown(high, name)}"
+        return "–" if high is None else f"≤\u00a0{shown(high, name)}"
     if low == math.ulp(0.0):
-        return "> 0" if high is None else f"> 0, ≤ {shown(high, name)}"
+        return "> 0" if high is None else f"> 0, ≤\u00a0{shown(high, name)}"
     if high is None:
-        return f"≥ {shown(low, name)}"
+        return f"≥\u00a0{shown(low, name)}"
     ends = dict.fromkeys((shown(low, name), shown(high, name)))  # one where four digits are the same
     return " to ".join(ends)
 

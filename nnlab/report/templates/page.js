@@ -256,8 +256,21 @@ const nnlab = (() => {
       }
     }, { rootMargin: "600px 0px" });
     document.querySelectorAll("figure.widget").forEach((figure, i) => (i === 0 ? start(figure) : near.observe(figure)));
+    follow();
     document.querySelectorAll("button.copy").forEach((button) => button.addEventListener("click", () => copy(button)));
   });
+  /** Marks in the contents where the reader is. */
+  const follow = () => {
+    const here = new IntersectionObserver((seen) => {
+      for (const { isIntersecting, target } of seen) {
+        const link = document.querySelector(`nav a[href="#${target.id}"]`);
+        if (isIntersecting) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
+      }
+    }, { rootMargin: "-15% 0px -80% 0px" });
+    document.querySelectorAll("main > section, main article").forEach((part) => here.observe(part));
+  };
+
   window.addEventListener("beforeprint", startAll);
   matchMedia("print").addEventListener("change", ({ matches }) => { if (matches) startAll(); });
 
