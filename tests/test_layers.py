@@ -50,7 +50,7 @@ OUTSIDE = {
     "safe_yaml": {"yaml"},
     "config": {"yaml", "pydantic"},
     "record": {"numpy", "matplotlib"},
-    "report": {"numpy", "jinja2", "yaml"},
+    "report": {"numpy", "jinja2", "yaml", "PIL"},
 }
 """The third-party packages that these layers may import; the others are free."""
 THIRD_PARTY = {"torch", "torchvision", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "yaml", "pydantic"}

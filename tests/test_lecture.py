@@ -1,5 +1,6 @@
 """The lecture: its plan, its run, its verdicts, and faults that it must catch."""
 
+import html
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ import torch
 
 from nnlab.approximation.bins import build_bins
 from nnlab.cli import main
-from nnlab.errors import ExperimentError, InputError
+from nnlab.errors import ExperimentError, InputError, Interrupted
 from nnlab.experiments import approx_bins, lecture, ntk_claims, ntk_members, sgd_vs_gd, slides
 from nnlab.experiments.lecture import Config, chosen, experiment_of, unexpected
 from nnlab.experiments.lecture_plan import LESSONS, POINTS, Lesson
@@ -100,6 +101,9 @@ def test_a_lecture_holds_its_lessons_and_judges_its_points(
         (claim,) = [c for c in part.summary["claims"] if c["name"] == row["claim"]]
         assert (claim["measured"], claim["verdict"]) == (row["measured"], row["verdict"])
     assert "slides (1 of 2)" in err
+    assert f"the page: {run.folder / 'report.html'}" in err
+    page = (run.folder / "report.html").read_text("utf-8")
+    assert all(row["sentence"] in html.unescape(page) for row in rows)
     assert "1.4 Cross-entropy is entropy plus KL divergence." in out
 
 
@@ -131,7 +135,7 @@ def test_a_lecture_that_was_stopped_goes_on_where_it_was(
 
     def stopped(lesson: Lesson, *arguments: Any) -> Any:
         if lesson.name == "approx":
-            raise KeyboardInterrupt
+            raise Interrupted("interrupted at step 3; go on with: nnlab train --resume elsewhere")
         return real(lesson, *arguments)
 
     monkeypatch.setattr(lecture, "_lesson", stopped)
@@ -139,7 +143,7 @@ def test_a_lecture_that_was_stopped_goes_on_where_it_was(
     code, _, err = nnlab(capsys, monkeypatch, "lecture", *only, "--runs", tmp_path)
     (folder,) = tmp_path.glob("lecture/*")
     assert code == 130
-    assert f"nnlab train --resume {folder}" in err
+    assert err.endswith(f"interrupted in the lesson approx; go on with: nnlab train --resume {folder}\n")
     (first,) = folder.glob("runs/slides/*")
     monkeypatch.setattr(lecture, "_lesson", real)
     code, _, _ = nnlab(capsys, monkeypatch, "train", "--resume", folder)

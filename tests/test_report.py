@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nnlab.config import check, read_source
+from nnlab.experiments import CONFIG_CLASSES, runner
+from nnlab.experiments.session import Session
 from nnlab.record import open_run
 from nnlab.report import build_page
 from nnlab.report.charts import WIDTH, drawings
@@ -228,12 +231,15 @@ def test_a_lecture_is_shown_as_its_sentences_and_the_runs_inside_it(run_folder: 
     lecture = tmp_path / "lecture"
     copy_of(run_folder, lecture / "runs" / "classify" / "a-softmax")
     held, limited = (claim["name"] for claim in open_run(run_folder).summary["claims"])
+    run = "runs/classify/a-softmax"
     rows = [
-        {"section": 1, "point": "1.4", "said": "It is so.", "holds": None, "claim": held, "verdict": "PASS",
-         "run": "runs/classify/a-softmax", "refuted": False},
-        {"section": 1, "point": "1.5", "said": "Descent only below the bound.", "holds": "Descent below it.",
-         "claim": limited, "run": "runs/classify/a-softmax", "verdict": "PASS", "refuted": True},
-        {"section": 3, "point": "3.1", "said": "Not run.", "claim": "none", "run": "x", "verdict": None},
+        {"section": "1.4", "sentence": "It is so.", "claim": held, "verdict": "PASS", "run": run,
+         "predicted": 0.0, "measured": 1e-16, "interval": [-1e-9, 1e-9], "refuted": False},
+        {"section": "1.5", "sentence": "Descent only below the bound.", "holds": "Descent below it.",
+         "hypotheses": ["a quadratic loss"], "claim": "x_as_said", "against": limited, "run": run,
+         "predicted": [None, 0.0], "measured": 1.5, "interval": [1.4, 1.6],
+         "verdict": "FAIL", "refuted": True},
+        {"section": "3.1", "sentence": "Not run.", "claim": "none", "run": "x", "verdict": None},
     ]  # fmt: skip
     facts = {"name": "lecture", "seed": 0, "experiment": "lecture", "status": "finished", "metrics": {}}
     (lecture / "summary.json").write_text(json.dumps(facts | {"results": rows}))
@@ -242,11 +248,31 @@ def test_a_lecture_is_shown_as_its_sentences_and_the_runs_inside_it(run_folder: 
     assert len(re.findall("<tr", table)) == 1 + len(rows)
     assert "Said: Descent only below the bound." in table
     assert re.search(r'<strong>Holds:</strong>\s*<a href="#(\w+)">Descent below it.</a>', table)
-    assert "softmax regression, full batch" in table  # under which hypotheses
+    assert "As said where: a quadratic loss" in table
+    assert "1.4 to 1.6" in table
     for key in re.findall(r'href="#(\w+)"', table):
         assert f'id="{key}"' in page
     assert page.count('class="claim"') == 2
+    head = page[page.index("<header") : page.index("<nav")]
+    assert "1 PASS" in head
+    assert "1 refuted" in head
+    assert "FAIL" not in head
     assert [run.folder.name for run in expand(open_run(lecture))] == ["a-softmax"]
+
+
+def test_what_is_worked_on_the_slides_stands_in_its_sections(tmp_path: Path) -> None:
+    summary = runner.run(check(read_source("slides"), CONFIG_CLASSES), tmp_path, Session())
+    page = build_page([open_run(summary["run_dir"])])
+    for section, figure, sentence in (
+        (1, "has probability 0.13: the loss is 2.04", "the loss of the example is 2.04"),
+        (3, "f = 1/(1 + exp", "Backpropagation gives the slide"),
+        (4, "", "Discrete convolution is the double sum"),
+    ):
+        part = page[page.index(f'<section id="part{section}"') :]
+        part = part[: part.find('<section id="part', 10)]
+        assert sentence in part
+        assert figure in part
+    assert page.count('class="claim"') == len(summary["claims"])
 
 
 def test_rows_of_the_table_and_the_curves_are_data_too(run_folder: Path) -> None:

@@ -23,14 +23,17 @@ def lecture(
 ) -> None:
     """Run the whole lecture offline: about five minutes on two cores, and a verdict on every sentence.
 
-    Exit code 1 where a claim fails that is not listed as refuted. The last line printed is the run's folder.
+    It leaves a page, report.html in the run's folder, which is the last line printed. Exit code 1 where a
+    claim fails that is not listed as refuted.
     """
+    from nnlab.cli.report import write_page
     from nnlab.cli.run import Flag, checked_config, report
     from nnlab.cli.terminal import Terminal
     from nnlab.errors import ExperimentError
     from nnlab.experiments import runner
     from nnlab.experiments.lecture import chosen, unexpected
     from nnlab.experiments.session import Session, Silence
+    from nnlab.record import open_run
 
     chosen(only or [])
     flags = [
@@ -39,7 +42,11 @@ def lecture(
         Flag("--seed", ("seed",), seed),
     ]
     config = checked_config("lecture", [], flags)
-    summary = runner.run(config, runs, Session(Silence() if quiet else Terminal()))
+    session = Session(Silence() if quiet else Terminal())
+    summary = runner.run(config, runs, session)
+    run = open_run(summary["run_dir"])
+    write_page([run], run.folder / "report.html")
+    session.reporter.say(f"the page: {run.folder / 'report.html'}")
     report(summary, as_json=as_json, quiet=quiet)
     failed = unexpected(summary["results"])
     if failed:

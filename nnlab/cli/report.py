@@ -1,9 +1,13 @@
 """`nnlab report`: run folders as one page that needs no network."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from nnlab.record import Run
 
 
 def report(
@@ -19,8 +23,7 @@ def report(
     line printed.
     """
     from nnlab.errors import InputError
-    from nnlab.record import open_run, replace_file
-    from nnlab.report import build_page
+    from nnlab.record import open_run
 
     found = [open_run(run) for run in dict.fromkeys(runs)]
     if out is None:
@@ -29,9 +32,20 @@ def report(
         out = found[0].folder / "report.html"
     elif out.exists():
         raise InputError(f"--out {out}: is there already; give another name, or remove it first")
-    page = build_page(found, title=title or ("nnlab: " + ", ".join(run.folder.name for run in found[:3])))
+    write_page(found, out, title)
+    print(out)
+
+
+def write_page(runs: "Sequence[Run]", out: Path, title: str | None = None) -> None:
+    """Raises InputError where the file cannot be written."""
+    from nnlab.errors import InputError
+    from nnlab.record import replace_file
+    from nnlab.report import build_page
+
+    if title is None and len(runs) == 1 and runs[0].summary.get("experiment") == "lecture":
+        title = "Feed-forward networks: the lecture, held against measurements"
+    page = build_page(runs, title=title or "nnlab: " + ", ".join(run.folder.name for run in runs[:3]))
     try:
         replace_file(out, page.encode("utf-8", "replace"))
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}") from None
-    print(out)

@@ -46,6 +46,8 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         session.reporter.say(f"{lesson.name} ({number} of {len(lessons)})")
         try:
             summaries[lesson.name] = _lesson(lesson, config, record.folder / "runs", session)
+        except Interrupted as error:
+            raise Interrupted(f"interrupted in the lesson {lesson.name}") from error
         except ExperimentError as error:
             failures[lesson.name] = str(error).splitlines()[0]
             session.reporter.say(f"{lesson.name} failed: {failures[lesson.name]}")
@@ -144,7 +146,15 @@ def _row(point: Point, claim: Claim, run: str, said: Said | None = None) -> dict
         "run": run,
         **{key: found[key] for key in ("sentence", "predicted", "measured", "interval", "verdict")},
         "refuted": said is not None,
-        **({} if said is None else {"holds": said.holds, "hypotheses": list(said.hypotheses)}),
+        **(
+            {}
+            if said is None
+            else {
+                "against": said.claim,
+                "holds": said.holds,
+                "hypotheses": list(said.hypotheses),
+            }
+        ),
     }
 
 

@@ -55,8 +55,11 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         "4.2": [*convolution, sizes],
         "4.4": [pooling],
     }
+    pictures = {"1.3": "loss", "3.1": "sum", "3.3": "neuron"}
     rows = [
-        {"section": section, "claim": claim.name} for section, found in sections.items() for claim in found
+        {"section": section, "claim": claim.name, "figure": pictures.get(section)}
+        for section, found in sections.items()
+        for claim in found
     ]
     _draw(record)
     return Outcome({}, rows, [claim for found in sections.values() for claim in found])

@@ -45,7 +45,10 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 def render(figure: Figure, suffix: str, salt: str) -> bytes:
     """The picture as bytes of a PNG or SVG file. Two pictures in one HTML page keep apart by their salts."""
     buffer = io.BytesIO()
-    metadata = {"Software": None} if suffix == "png" else {"Date": None, "Creator": None}
+    title = " ".join(figure.get_suptitle().replace("\\$", "$").split())  # what a page reads out for it
+    metadata = (
+        {"Software": None} if suffix == "png" else {"Date": None, "Creator": None, "Title": title or None}
+    )
     with _DRAWING:
         before = matplotlib.rcParams["svg.hashsalt"]
         matplotlib.rcParams["svg.hashsalt"] = f"nnlab-{salt}"

@@ -17,20 +17,26 @@ class Point:
     """A sentence of the lecture.
 
     Attributes:
-        place: its section and point, "5.3".
-        said: the sentence.
+        place: its section, "5.3".
+        sentence: a claim, or what was said.
         holds: what holds instead, where careful measurement refutes or limits it.
-        claim: the name of the claim that was measured.
+        hypotheses: under which what was said does hold.
+        claim: the name of the run's claim whose measurement it is held against.
         run: the folder's name of the run that measured it.
-        verdict: of that claim.
-        refuted: whether the sentence does not hold as it was said.
+        predicted, measured, interval: as the summary has them.
+        verdict: of the sentence.
+        refuted: whether the sentence is listed as one that does not hold as it was said.
     """
 
     place: str
-    said: str
+    sentence: str
     holds: str
+    hypotheses: str
     claim: str
     run: str
+    predicted: Any
+    measured: Any
+    interval: Any
     verdict: str
     refuted: bool
 
@@ -61,12 +67,17 @@ def _point(row: dict[str, Any]) -> Point:
     def text(key: str) -> str:
         return "" if row.get(key) is None else str(row[key])
 
+    hypotheses = row.get("hypotheses")
     return Point(
-        place=text("point") or text("section"),
-        said=text("said"),
+        place=text("section"),
+        sentence=text("sentence") or text("claim"),
         holds=text("holds"),
-        claim=text("claim"),
+        hypotheses="; ".join(map(str, hypotheses)) if isinstance(hypotheses, list) else "",
+        claim=text("against") or text("claim"),
         run=text("run").replace("\\", "/").rstrip("/").rpartition("/")[2],
-        verdict=text("verdict"),
+        predicted=row.get("predicted"),
+        measured=row.get("measured"),
+        interval=row.get("interval"),
+        verdict=text("verdict") or "–",
         refuted=row.get("refuted") is True,
     )

@@ -13,10 +13,10 @@ from nnlab.errors import RunFolderError
 from nnlab.record import Run, open_run
 from nnlab.report import data
 from nnlab.report.charts import WIDTH
-from nnlab.report.claims import VERDICTS, Card, Line, cards
+from nnlab.report.claims import VERDICTS, Card, cards
 from nnlab.report.lecture import Point, expand, is_lecture, points
 from nnlab.report.numbers import clean, shown
-from nnlab.report.sections import LECTURE, Section, place_of, section_of, title_of
+from nnlab.report.sections import LECTURE, Section, place_of, section_numbered, section_of, title_of
 from nnlab.report.widgets import Widget, standing_widgets, widgets_of
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -118,22 +118,31 @@ class Glance:
     """A row of the table at the top: a sentence and what became of it.
 
     Attributes:
-        place: its section, or section and point.
+        place: its section.
         sentence: the claim, or what the lecture said.
         address: of its card on the page, "#…"; empty where there is none.
-        line: its measurement.
-        verdict: of it.
-        holds: where the sentence is refuted, what holds instead.
-        refuted: whether it is.
+        predicted, measured, interval: as text.
+        verdict: PASS, FAIL, INCONCLUSIVE, or what an older run says.
+        holds: what holds instead of what the lecture said.
+        hypotheses: under which what it said does hold.
+        listed: whether the sentence is listed as refuted.
     """
 
     place: str
     sentence: str
     address: str
-    line: Line | None
+    predicted: str
+    measured: str
+    interval: str
     verdict: str
     holds: str = ""
-    refuted: bool = False
+    hypotheses: str = ""
+    listed: bool = False
+
+    @property
+    def refuted(self) -> bool:
+        """Whether it is listed as refuted, and was."""
+        return self.listed and self.verdict == "FAIL"
 
 
 def build_page(runs: Sequence[Run], *, title: str = "nnlab") -> str:
@@ -169,7 +178,10 @@ def build_page(runs: Sequence[Run], *, title: str = "nnlab") -> str:
         parts=parts,
         glances=glances,
         notes=[_state(run) for run in runs if is_lecture(run) and run.status != "finished"],
-        counts=[(verdict, sum(g.verdict == verdict for g in glances)) for verdict in VERDICTS],
+        counts=[
+            (verdict, sum(g.verdict == verdict and not g.refuted for g in glances)) for verdict in VERDICTS
+        ],
+        refuted=sum(g.refuted for g in glances),
         style=Markup("".join(file.read_text("utf-8") for file in STYLES)),
         scripts=[Markup(file.read_text("utf-8")) for file in SCRIPTS],
         shown=shown,
@@ -189,8 +201,9 @@ def _parts(runs: Iterable[Run], whole: bool) -> list[Part]:
     figures, tables = data.Room(data.FIGURE_BYTES), data.Room(data.TABLE_BYTES)
     found: dict[Section, dict[str, list[Entry]]] = {section: {} for section in LECTURE if whole}
     for run in runs:
-        experiments = found.setdefault(section_of(run), {})
-        experiments.setdefault(str(run.summary.get("experiment")), []).append(_entry(run, figures, tables))
+        experiment, whole_entry = str(run.summary.get("experiment")), _entry(run, figures, tables)
+        for section, entry in _over_sections(run, whole_entry):
+            found.setdefault(section, {}).setdefault(experiment, []).append(entry)
     parts = []
     for section in sorted(found, key=lambda s: s.number):
         names = sorted(found[section], key=place_of)
@@ -200,6 +213,21 @@ def _parts(runs: Iterable[Run], whole: bool) -> list[Part]:
         widgets = standing_widgets(section.number)
         if chapters or widgets:
             parts.append(Part(section, chapters, widgets))
+    return parts
+
+
+def _over_sections(run: Run, entry: Entry) -> Iterable[tuple[Section, Entry]]:
+    """A run in its section; one that works through the slides in all of theirs, each with its own claims."""
+    rows = {str(row.get("claim")): row for row in entry.results if "section" in row}
+    places = {name: section_numbered(row["section"]) for name, row in rows.items()}
+    if not rows:
+        return [(section_of(run), entry)]
+    parts = []
+    for section in dict.fromkeys(places.values()):
+        claims = [pair for pair in entry.claims if places.get(str(pair[1].get("name"))) == section]
+        names = {row.get("figure") for name, row in rows.items() if places[name] == section}
+        pictures = [picture for picture in entry.pictures if picture.name in names]
+        parts.append((section, replace(entry, claims=claims, pictures=pictures, results=[], tables=[])))
     return parts
 
 
@@ -219,26 +247,28 @@ def _claims(parts: list[Part]) -> Iterable[Glance]:
             for card in chapter.cards:
                 for line in card.lines:
                     label = f" ({line.label})" if line.label else ""
-                    place = str(part.section.number)
-                    yield Glance(place, card.sentence + label, f"#{card.key}", line, line.verdict)
+                    yield Glance(
+                        str(part.section.number), card.sentence + label, f"#{card.key}",
+                        line.predicted, line.measured, line.interval, line.verdict,
+                    )  # fmt: skip
 
 
 def _sentences(said: list[Point], parts: list[Part]) -> list[Glance]:
-    """The lecture's sentences, each with the measurement that its run made."""
-    made: dict[tuple[str, str], tuple[Card, Line]] = {}
+    """The lecture's sentences, each leading to the card of the claim that it was held against."""
+    made: dict[tuple[str, str], Card] = {}
     for chapter in (chapter for part in parts for chapter in part.chapters):
         for card in chapter.cards:
             for one in card.lines:
                 labels = [entry.label for entry in chapter.entries if one.label in ("", entry.label)]
-                made.update({(label, card.name): (card, one) for label in labels})
+                made.update({(label, card.name): card for label in labels})
     glances = []
     for point in said:
-        sentence = point.said or point.claim
         found = made.get((point.run, point.claim))
-        address = f"#{found[0].key}" if found else ""
-        line = found[1] if found else None
-        verdict = point.verdict or (line.verdict if line is not None else "–")
-        glances.append(Glance(point.place, sentence, address, line, verdict, point.holds, point.refuted))
+        glances.append(Glance(
+            point.place, point.sentence, f"#{found.key}" if found else "",
+            shown(point.predicted), shown(point.measured), shown(point.interval), point.verdict,
+            point.holds, point.hypotheses, point.refuted,
+        ))  # fmt: skip
     return glances
 
 

@@ -62,6 +62,7 @@ OTHERS = Section(7, "Further experiments", "")
 LECTURE = (REGRESSION, NETWORKS, BACKPROPAGATION, CONVOLUTION, KERNELS, APPROXIMATION)
 
 OF_EXPERIMENT: Mapping[str, tuple[Section, str]] = {
+    "slides": (OTHERS, "Worked on the slides"),
     "separable": (REGRESSION, "Separable data: the loss has no minimum"),
     "convergence": (REGRESSION, "Gradient descent and its step size"),
     "sgd_vs_gd": (REGRESSION, "Mini-batches"),
@@ -100,6 +101,12 @@ def section_of(run: Run) -> Section:
     if model.get("name") in ("cnn", "speed_cnn"):
         return CONVOLUTION
     return REGRESSION if model.get("hidden") == [] else NETWORKS
+
+
+def section_numbered(number: object) -> Section:
+    """That of "5.3" or 5."""
+    head = str(number).partition(".")[0]
+    return next((section for section in LECTURE if str(section.number) == head), OTHERS)
 
 
 def _model(run: Run) -> Mapping[str, Any]:
