@@ -46,6 +46,13 @@ def test_the_first_slide_is_told_node_by_node() -> None:
     assert "DISAGREE" not in text
 
 
+def test_what_an_operation_on_arrays_passes_on_is_no_local_derivative() -> None:
+    result = nnlab("backprop", "sum(A @ x)", "--at", "A=[[1,2]],x=[3,4]")
+    assert "│ │ ∂f/∂x = Aᵀ ∂f/∂q1 = [1, 2]" in flat(result)
+    assert "∂f/∂A = ∂f/∂q1 xᵀ = [3, 4]" in flat(result)
+    assert flat(result).count("∂f/∂q1 xᵀ") == 1
+
+
 @pytest.mark.parametrize("fuse", [(), ("--fuse",)])
 def test_the_second_slide_as_json(fuse: tuple[str, ...]) -> None:
     result = nnlab("backprop", *NEURON, *fuse, "--json")

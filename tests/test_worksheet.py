@@ -291,6 +291,58 @@ def test_where_an_argument_is_repeated_the_sum_over_its_copies_is_told(text: str
     assert (rf"\textstyle\sum_{{\mathrm{{{over}}}}} " in latex(sheet)) == ("Σ" in expected)
 
 
+def of_columns(formula: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What a product of matrices says whose operands are names, ∂f/∂q1 and transposes of these."""
+    text = re.sub(r"\(?∂f/∂q1\)?", "g", re.sub(r"(?<=[\w)])ᵀ", ".T", formula))
+    found: np.ndarray = eval(text.replace(" · ", "*").replace(" ", "@"), dict(columns))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "tex"),
+    [
+        ("sum(M @ N)", r"M\, N"), ("sum(M @ u)", r"M\, u"), ("sum(v @ M)", r"M^{\top} v"),
+        ("3*(u @ w)", r"u^{\top} w"), ("sum(transpose(M))", r"M^{\top}"),
+        ("sum(transpose(u))", r"\mathrm{transpose}\, u"),
+    ],
+)  # fmt: skip
+def test_products_are_right_where_vectors_are_columns(text: str, tex: str) -> None:
+    """Formulas read as products of matrices give the gradients that are passed on."""
+    at = {
+        "M": np.arange(6.0).reshape(2, 3),
+        "N": np.arange(9.0, 21).reshape(3, 4),
+        "u": np.array([2.0, 3, 5]),
+    }
+    at |= {"v": np.array([7.0, 11]), "w": np.array([13.0, 17, 19])}
+    sheet = sheet_of(text, **{name: at[name] for name in re.findall(r"\b[MNuvw]\b", text)})
+    product = next(line for line in sheet.lines if line.name == "q1")
+    assert product.gradient is not None
+    columns = {name: value if value.ndim == 2 else value[:, None] for name, value in at.items()}
+    columns["g"] = product.gradient if product.gradient.ndim == 2 else product.gradient.reshape(-1, 1)
+    for edge in product.edges:
+        passed = of_columns(edge.local, columns)
+        assert passed.reshape(edge.passed.shape).tolist() == edge.passed.tolist()
+        assert passed.shape[0] == edge.passed.shape[0]
+    assert f"$q_{{1}}$ & ${tex}$ &" in latex(sheet)
+
+
+def test_products_of_entries_are_no_dot_products() -> None:
+    at = {"u": [1.0, 2.0], "w": [3.0, 4.0], "s": 2.0}
+    sheet = sheet_of("sum(s*u*w) + sum(u^w)", **at)
+    assert [line.operation for line in sheet.lines][2:5] == ["s · u", "w", "q1 ∘ w"]
+    power = next(line for line in sheet.lines if line.operation == "u^w")
+    assert [edge.local for edge in power.edges] == ["w ∘ u^(w − 1)", f"{power.name} ∘ log u"]
+    assert r"q_{1} \circ w" in latex(sheet)
+    assert "∘" in [place.label for place in layout(sheet)[0]]
+
+
+def test_softmax_and_logsumexp_of_a_matrix_go_by_its_rows() -> None:
+    sheet = sheet_of("sum(softmax(A)*A) + sum(logsumexp(A))", A=[[1.0, 2.0], [3.0, 5.0]])
+    texts = [rule(sheet, line, edge) for line in sheet.lines for edge in line.edges]
+    assert any("q1 ∘ (∂f/∂q1 − row sums of q1 ∘ ∂f/∂q1)" in text for text in texts)
+    assert any("diag(∂f/∂q4) softmax A" in text for text in texts)
+
+
 # --- kinks and differences ---
 
 
@@ -687,7 +739,7 @@ def test_latex_tells_the_chain_rule() -> None:
 @given(st.lists(st.from_regex("[ab][ab1_]{0,4}", fullmatch=True), min_size=2, max_size=6, unique=True))
 def test_no_two_variables_look_alike_in_latex(names: list[str]) -> None:
     graph = parse("+".join(names), names)
-    found = tex_notation(graph)
+    found = tex_notation(graph, ((),) * len(graph.nodes))
     variables = [found.names[i] for i, node in enumerate(graph.nodes) if node.operation == "variable"]
     assert len(set(variables)) == len(names)
 

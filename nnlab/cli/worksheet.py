@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from nnlab.worksheet import Worksheet
+    from nnlab.worksheet import Edge, Worksheet
     from nnlab.worksheet.checks import Check, Checks
     from nnlab.worksheet.examples import Example
     from nnlab.worksheet.kinks import Sides
@@ -83,7 +83,7 @@ def _show(
 def _graph_table(sheet: "Worksheet", digits: int) -> Table:
     """One row per node, and below it one per edge: evaluation order down, the backward pass on the right."""
     from nnlab.worksheet.numbers import array, truth
-    from nnlab.worksheet.sentences import local, rule
+    from nnlab.worksheet.sentences import rule
 
     made = Table(title=escape(_heading(sheet)), title_justify="left", show_edge=False)
     shaped = any(sheet.shapes)
@@ -102,7 +102,7 @@ def _graph_table(sheet: "Worksheet", digits: int) -> Table:
         shape = [str(line.value.shape) if line.value.shape else ""] if shaped else []
         cells = [line.name, operation, *shape, value, gradient]
         passed = [
-            [_derivative_name(sheet, line.name, edge) + local(edge, digits), rule(sheet, line, edge, digits)]
+            [_derivative(sheet, line.name, edge, digits), rule(sheet, line, edge, digits)]
             for edge in line.edges
         ]
         for ours in passed or [["", ""]]:
@@ -111,9 +111,12 @@ def _graph_table(sheet: "Worksheet", digits: int) -> Table:
     return made
 
 
-def _derivative_name(sheet: "Worksheet", name: str, edge: Any) -> str:
-    target = sheet.notation.names[edge.argument]
-    return "" if edge.derivative is None else f"{sheet.notation.partial(name, target)} = "
+def _derivative(sheet: "Worksheet", name: str, edge: "Edge", digits: int) -> str:
+    """∂name/∂argument with its value; empty where it is a matrix."""
+    from nnlab.worksheet.sentences import local
+
+    told = local(edge, digits)
+    return f"{sheet.notation.partial(name, sheet.notation.names[edge.argument])} = {told}" if told else ""
 
 
 def _gradient_table(sheet: "Worksheet", checks: "Checks", digits: int) -> Table:
@@ -271,7 +274,7 @@ class Pager:
 def _go_through(pager: Pager, sheet: "Worksheet", digits: int) -> None:
     """The backward pass, one node at a time; in a terminal each waits for Enter."""
     from nnlab.worksheet.numbers import array, truth
-    from nnlab.worksheet.sentences import local, rule
+    from nnlab.worksheet.sentences import rule
 
     notation = sheet.notation
     pager.say(_heading(sheet))
@@ -289,9 +292,9 @@ def _go_through(pager: Pager, sheet: "Worksheet", digits: int) -> None:
         assert line.gradient is not None
         pager.say(f"{line.name} = {line.operation}: {array(line.gradient, digits)} arrives")
         for edge in line.edges:
-            name = _derivative_name(sheet, line.name, edge)
-            if name:
-                pager.say(f"  local derivative {name}{local(edge, digits)}")
+            derivative = _derivative(sheet, line.name, edge, digits)
+            if derivative:
+                pager.say(f"  local derivative {derivative}")
             pager.say(f"  passes on {rule(sheet, line, edge, digits)}")
         for index in dict.fromkeys(edge.argument for edge in line.edges):
             target = inputs.get(index)

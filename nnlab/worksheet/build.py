@@ -129,7 +129,7 @@ def build(graph: Graph, at: Mapping[str, ArrayLike]) -> Worksheet:
         check_finite(graph, values)
         backward = backpropagate(graph, FLOATS, values)
         check_gradients(graph, values, backward)
-        notation = plain_notation(graph)
+        notation = plain_notation(graph, found)
         lines = tuple(
             _line(graph, notation, index, values, backward.arrived[index], backward.passed[index])
             for index in range(len(graph.nodes))

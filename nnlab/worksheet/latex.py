@@ -45,7 +45,7 @@ _SPECIAL |= {character: "\\" + character for character in "#$%&_"}
 
 def latex(sheet: Worksheet, digits: int = 4) -> str:
     """The document: the graph with its values, then the gradients from the result back, node by node."""
-    notation = tex_notation(sheet.graph)
+    notation = tex_notation(sheet.graph, sheet.shapes)
     return "\n".join([
         _HEAD + rf"{{\raggedright ${notation.result}$ = {{\ttfamily {_typed(sheet.graph.text)}}}\par}}",
         "",

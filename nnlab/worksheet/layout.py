@@ -46,7 +46,7 @@ def layout(sheet: Worksheet) -> tuple[list[Place], list[Wire]]:
     wired: list[tuple[int, int]] = []
     texts: list[tuple[str, str]] = []
     for position, line in enumerate(lines):
-        label, marks = (line.name, ()) if line.is_given else symbol(sheet.graph, line.index)
+        label, marks = (line.name, ()) if line.is_given else symbol(sheet.notation, sheet.graph, line.index)
         labels.append(label)
         passed = {edge.position: _label(edge.passed) for edge in line.edges}
         arguments = sheet.graph.nodes[line.index].arguments

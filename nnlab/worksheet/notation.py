@@ -3,17 +3,18 @@
 Every operation has a name of its own, so that a formula has one operation, and its operands are names and
 literals. In a template {a}, {b} and {c} are the arguments, {f} the value, {g} the gradient that arrives, {n}
 the node's exponent, {p} the power {a}^({n} − 1), and {k} the number of entries. A literal with a sign stands
-in parentheses at {a}, and without them at {a!s}.
+in parentheses at {a}, and without them at {a!s}. A vector is a column, so that the product `v @ A` is Aᵀv.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, count
 
 from nnlab.graph import Graph
+from nnlab.graph.shapes import Shape
 from nnlab.worksheet.numbers import number
 
 LONG = 10**15
@@ -39,11 +40,13 @@ _WORDS: Mapping[str, Words] = {
     "add": Words("{a} + {b}", ("1", "1"), "+"),
     "subtract": Words("{a} − {b}", ("1", "−1"), "{a}−{b}"),
     "multiply": Words("{a} · {b}", ("{b!s}", "{a!s}"), "×"),
+    "multiply arrays": Words("{a} ∘ {b}", ("{b}", "{a}"), "∘"),
     "divide": Words("{a} / {b}", ("1/{b}", "−{f}/{b}"), "{a}÷{b}"),
     "negative": Words("−{a}", ("−1",), "−1×"),
     "integer_power": Words("{a}^{n}", ("{n} · {p}",), "{a}{n}"),
     "real_power": Words("{a}^{n}", ("{n} · {p}",), "{a}{n}"),
     "power": Words("{a}^{b}", ("{b} · {a}^({b} − 1)", "{f} · log {a}"), "{a}^{b}"),
+    "power of arrays": Words("{a}^{b}", ("{b} ∘ {a}^({b} − 1)", "{f} ∘ log {a}"), "{a}^{b}"),
     "sin": Words("sin {a}", ("cos {a}",), "sin"),
     "cos": Words("cos {a}", ("−sin {a}",), "cos"),
     "tan": Words("tan {a}", ("1 + {f}²",), "tan"),
@@ -70,11 +73,16 @@ _WORDS: Mapping[str, Words] = {
         "where({a!s}, {b!s}, {c!s})", ("", "1 if {a}, else 0", "0 if {a}, else 1"), "{a!s}?{b!s}:{c!s}"
     ),
     "matmul": Words("{a} @ {b}", ("{g} {b}ᵀ", "{a}ᵀ {g}"), "{a}@{b}"),
-    "transpose": Words("{a}ᵀ", ("{g}ᵀ",), "ᵀ"),
+    "matmul of vectors": Words("{a} @ {b}", ("{g} · {b}", "{g} · {a}"), "{a}@{b}"),
+    "matmul from a vector": Words("{a} @ {b}", ("{b} {g}", "{a} ({g})ᵀ"), "{a}@{b}"),
+    "transpose": Words("{a}ᵀ", ("({g})ᵀ",), "ᵀ"),
+    "transpose a vector": Words("transpose {a}", ("{g}",), "ᵀ"),
     "sum": Words("sum {a}", ("{g} to each entry",), "Σ"),
     "mean": Words("mean {a}", ("1/{k} · {g} to each entry",), "mean"),
-    "softmax": Words("softmax {a}", ("{f} ∘ ({g} − {f}·{g})",), "softmax"),
+    "softmax": Words("softmax {a}", ("{f} ∘ ({g} − {f}ᵀ {g})",), "softmax"),
+    "softmax of rows": Words("softmax {a}", ("{f} ∘ ({g} − row sums of {f} ∘ {g})",), "softmax"),
     "logsumexp": Words("logsumexp {a}", ("{g} · softmax {a}",), "LSE"),
+    "logsumexp of rows": Words("logsumexp {a}", ("diag({g}) softmax {a}",), "LSE"),
     "largest": Words("max {a}", ("{g} to the largest entry",), "max"),
     "smallest": Words("min {a}", ("{g} to the smallest entry",), "min"),
 }
@@ -83,11 +91,13 @@ _TEX: Mapping[str, Words] = {
     "add": Words("{a} + {b}", ("1", "1")),
     "subtract": Words("{a} - {b}", ("1", "-1")),
     "multiply": Words(r"{a} \cdot {b}", ("{b!s}", "{a!s}")),
+    "multiply arrays": Words(r"{a} \circ {b}", ("{b}", "{a}")),
     "divide": Words(r"{a} / {b}", ("1 / {b}", "-{f} / {b}")),
     "negative": Words("-{a}", ("-1",)),
     "integer_power": Words("{a}^{{{n}}}", (r"{n} \cdot {p}",)),
     "real_power": Words("{a}^{{{n}}}", (r"{n} \cdot {p}",)),
     "power": Words("{a}^{{{b!s}}}", (r"{b} \cdot {a}^{{{b} - 1}}", r"{f} \cdot \log {a}")),
+    "power of arrays": Words("{a}^{{{b!s}}}", (r"{b} \circ {a}^{{{b} - 1}}", r"{f} \circ \log {a}")),
     "sin": Words(r"\sin {a}", (r"\cos {a}",)),
     "cos": Words(r"\cos {a}", (r"-\sin {a}",)),
     "tan": Words(r"\tan {a}", ("1 + {f}^2",)),
@@ -110,14 +120,45 @@ _TEX: Mapping[str, Words] = {
     "less_equal": Words(r"{a!s} \le {b!s}", ("", "")),
     "where": Words(r"\mathrm{{where}}({a!s}, {b!s}, {c!s})", ("", "[{a}]", r"[\mathrm{{not}}\ {a}]")),
     "matmul": Words(r"{a}\, {b}", (r"{g}\, {b}^{{\top}}", r"{a}^{{\top}} {g}")),
-    "transpose": Words(r"{a}^{{\top}}", (r"{g}^{{\top}}",)),
+    "matmul of vectors": Words(r"{a}^{{\top}} {b}", (r"{g} \cdot {b}", r"{g} \cdot {a}")),
+    "matmul from a vector": Words(r"{b}^{{\top}} {a}", (r"{b}\, {g}", r"{a}\, ({g})^{{\top}}")),
+    "transpose": Words(r"{a}^{{\top}}", (r"({g})^{{\top}}",)),
+    "transpose a vector": Words(r"\mathrm{{transpose}}\, {a}", ("{g}",)),
     "sum": Words(r"\textstyle\sum {a}", (r"{g}\ \mathrm{{to\ each\ entry}}",)),
     "mean": Words(r"\mathrm{{mean}}\, {a}", (r"1/{k} \cdot {g}\ \mathrm{{to\ each\ entry}}",)),
     "softmax": Words(r"\mathrm{{softmax}}\, {a}", (r"{f} \circ ({g} - {f}^{{\top}} {g})",)),
+    "softmax of rows": Words(
+        r"\mathrm{{softmax}}\, {a}", (r"{f} \circ ({g} - \mathrm{{row\ sums\ of}}\ {f} \circ {g})",)
+    ),
     "logsumexp": Words(r"\mathrm{{logsumexp}}\, {a}", (r"{g} \cdot \mathrm{{softmax}}\, {a}",)),
+    "logsumexp of rows": Words(
+        r"\mathrm{{logsumexp}}\, {a}", (r"\mathrm{{diag}}({g})\, \mathrm{{softmax}}\, {a}",)
+    ),
     "largest": Words(r"\max {a}", (r"{g}\ \mathrm{{to\ the\ largest}}",)),
     "smallest": Words(r"\min {a}", (r"{g}\ \mathrm{{to\ the\ smallest}}",)),
 }
+
+
+def _form(operation: str, shapes: Sequence[Shape]) -> str:
+    """Under what an operation's words stand: products and transposes depend on the shapes of arguments.
+
+    >>> _form("matmul", [(2, 3), (3,)]), _form("matmul", [(2,), (2, 3)])
+    ('matmul', 'matmul from a vector')
+    """
+    match operation, *map(len, shapes):
+        case "matmul", 1, 1:
+            return "matmul of vectors"
+        case "matmul", 1, 2:
+            return "matmul from a vector"
+        case "multiply", (1 | 2), (1 | 2):
+            return "multiply arrays"
+        case "power", *axes if any(axes):
+            return "power of arrays"
+        case "transpose", (0 | 1):
+            return "transpose a vector"
+        case (("softmax" | "logsumexp"), 2):
+            return f"{operation} of rows"
+    return operation
 
 
 @dataclass(frozen=True)
@@ -125,26 +166,33 @@ class Notation:
     """One way of writing: the words of each operation, the names of a graph's nodes, gradients.
 
     Attributes:
-        words: of each operation.
+        table: the words of each operation.
+        shapes: of each node.
         names: of each node; of a literal the number itself.
         result: what the value of the whole expression is called.
         tex: whether this is TeX.
     """
 
-    words: Mapping[str, Words]
+    table: Mapping[str, Words]
+    shapes: tuple[Shape, ...]
     names: tuple[str, ...]
     result: str
     tex: bool = False
+
+    def words(self, graph: Graph, index: int) -> Words:
+        """Those of a node's operation."""
+        node = graph.nodes[index]
+        return self.table[_form(node.operation, [self.shapes[i] for i in node.arguments])]
 
     def operation(self, graph: Graph, index: int) -> str:
         """The node in terms of its arguments, such as `q1 · z`."""
         if not graph.nodes[index].arguments or is_literal(graph, index):
             return self.names[index]
-        return self.words[graph.nodes[index].operation].value.format(**self._parts(graph, index))
+        return self.words(graph, index).value.format(**self._parts(graph, index))
 
     def local(self, graph: Graph, index: int, position: int, entries: int = 1) -> str:
         """The local derivative in one argument, or for an operation that mixes entries what it passes on."""
-        name, template = self.names[index], self.words[graph.nodes[index].operation].local[position]
+        name, template = self.names[index], self.words(graph, index).local[position]
         return template.format(**self._parts(graph, index), f=name, g=self.gradient(name), k=entries)
 
     def partial(self, name: str, by: str) -> str:
@@ -202,19 +250,19 @@ def is_literal(graph: Graph, index: int) -> bool:
     return node.operation in ("number", "constant")
 
 
-def plain_notation(graph: Graph) -> Notation:
+def plain_notation(graph: Graph, shapes: tuple[Shape, ...]) -> Notation:
     """Nodes are q1, q2, …, or v1, v2, … beside a variable q…; the result is f, or g beside a variable f."""
     names, result = _names(graph)
     shown = (name or _literal(graph, index) for index, name in enumerate(names))
-    return Notation(_WORDS, tuple(shown), result)
+    return Notation(_WORDS, shapes, tuple(shown), result)
 
 
-def tex_notation(graph: Graph) -> Notation:
+def tex_notation(graph: Graph, shapes: tuple[Shape, ...]) -> Notation:
     """As `plain_notation`, with the digits at the end of a name as an index."""
     names, result = _names(graph)
     tex = _tex_names({*filter(None, names), result})
     shown = (tex[name] if name else _literal(graph, index, tex=True) for index, name in enumerate(names))
-    return Notation(_TEX, tuple(shown), tex[result], tex=True)
+    return Notation(_TEX, shapes, tuple(shown), tex[result], tex=True)
 
 
 def _names(graph: Graph) -> tuple[list[str], str]:
@@ -298,14 +346,14 @@ def tex_number(text: str) -> str:
 # --- in a picture ---
 
 
-def symbol(graph: Graph, index: int) -> tuple[str, tuple[str, ...]]:
+def symbol(notation: Notation, graph: Graph, index: int) -> tuple[str, tuple[str, ...]]:
     """What stands in the circle of a node, and at the wire of each of its arguments.
 
     A sign such as + or exp; with literals in it, and where the order of the arguments matters, a formula
     with places for those that have wires: 1÷□, or ①−② with ① and ② at the wires.
     """
     node = graph.nodes[index]
-    words, wired = _WORDS[node.operation], [not is_literal(graph, i) for i in node.arguments]
+    words, wired = notation.words(graph, index), [not is_literal(graph, i) for i in node.arguments]
     is_formula = "{" in words.symbol
     if all(wired) and not is_formula:
         return words.symbol, ("",) * len(wired)

@@ -30,9 +30,9 @@ def rule(sheet: Worksheet, line: Line, edge: Edge, digits: int = 4) -> str:
 
 
 def local(edge: Edge, digits: int = 4) -> str:
-    """The local derivative: formula = value."""
+    """The local derivative: formula = value. Empty where it is a matrix: `rule` tells what is passed on."""
     if edge.derivative is None:
-        return edge.local
+        return ""
     value = array(edge.derivative, digits)
     if " if " in edge.local:
         return f"{value} ({edge.local})"
