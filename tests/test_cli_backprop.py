@@ -185,6 +185,15 @@ def test_files_are_written_once(tmp_path: Path) -> None:
     assert "there is no folder" in missing.err
 
 
+def test_the_digits_that_are_wanted_stand_in_every_file(tmp_path: Path) -> None:
+    for digits, third in (("2", "0.33"), ("6", "0.333333")):
+        svg, tex = tmp_path / f"{digits}.svg", tmp_path / f"{digits}.tex"
+        asked = ("--digits", digits, "--svg", svg, "--latex", tex, "--json")
+        assert nnlab("backprop", "x*1000", "--at", "x=1/3", *asked).code == 0
+        assert f"<!-- {third} -->" in svg.read_text()
+        assert f"$x$ & given & ${third}$" in tex.read_text()
+
+
 @pytest.mark.parametrize("second", ["a.png", "./a.png", "sub/../a.png"])
 def test_one_file_under_two_flags_is_refused(
     second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

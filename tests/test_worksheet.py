@@ -656,6 +656,16 @@ def test_the_picture_shows_value_and_gradient_of_every_edge() -> None:
     assert len(wires) == 13  # an edge for each of 12 operands, and the result
 
 
+def test_a_picture_writes_numbers_out_and_to_as_many_digits_as_are_wanted() -> None:
+    _, wires = layout(sheet_of_example("logsumexp"))
+    shown = {text for wire in wires for text in (wire.value, wire.gradient)}
+    assert {"[1000, 1001, 998]", "[−1000, −1001, −998]", "0.349"} <= shown
+    circles, wires = layout(sheet_of("x*0.123456 + 12345.678*x", x=1 / 3), digits=2)
+    assert {"□·0.12", "12346·□"} <= {place.label for place in circles}
+    assert {wire.value for wire in wires} == {"0.33", "0.041", "4115"}
+    assert {wire.gradient for wire in wires} == {"0.12", "12346", "1"}
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(reference.expressions())
 @example("min(where(tanh(2) < min(t, t), max(A), tanh(2)), s)")

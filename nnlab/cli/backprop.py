@@ -63,7 +63,7 @@ def backprop(
         Path | None, typer.Option(metavar="FILE", help="Write the worksheet into a new LaTeX file.")
     ] = None,
     digits: Annotated[
-        int | None, typer.Option(min=1, max=17, help="Significant digits shown, if not 4.")
+        int | None, typer.Option(min=1, max=17, help="Significant digits shown, if not 4, or 3 in a picture.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")] = False,
 ) -> None:
@@ -89,7 +89,7 @@ def backprop(
         "--set goes with --config": sets is not None and config is None,
         "--row goes with --config or --model": row is not None and not of_network,
         "--steps is for reading; --json has every step": steps and as_json,
-        "--digits is for reading; --json has every digit": digits is not None and as_json and latex is None,
+        "--digits is for reading; --json has every digit": digits is not None and as_json and not files,
         **{
             f"{flag} is for an expression, not for a network": given and of_network
             for flag, given in not_for_network.items()
@@ -98,12 +98,11 @@ def backprop(
     for reason, holds in misplaced.items():
         if holds:
             raise InputError(reason)
-    shown = 4 if digits is None else digits
     if of_network:
         network_worksheet.network(
-            config, model, sets or [], row or 0, steps=steps, digits=shown, as_json=as_json
+            config, model, sets or [], row or 0, steps=steps, digits=digits, as_json=as_json
         )
     else:
         worksheet.expression(
-            expression, at or [], example, fuse=fuse, steps=steps, files=files, digits=shown, as_json=as_json
+            expression, at or [], example, fuse=fuse, steps=steps, files=files, digits=digits, as_json=as_json
         )

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 
 def network(
-    config: str | None, run: Path | None, sets: list[str], row: int, *, steps: bool, digits: int,
+    config: str | None, run: Path | None, sets: list[str], row: int, *, steps: bool, digits: int | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Builds, checks and shows the worksheet of a network."""
     from nnlab.cli import terminal
     from nnlab.cli.run import checked_config
+    from nnlab.cli.worksheet import DIGITS
     from nnlab.errors import CheckFailed
     from nnlab.experiments.network_worksheet import of_config, of_run
     from nnlab.experiments.session import Session
@@ -33,7 +34,7 @@ def network(
     if as_json:
         print(json.dumps(_as_json(sentence, sheet), ensure_ascii=False, allow_nan=False))
     else:
-        _show(sentence, sheet, steps=steps, digits=digits)
+        _show(sentence, sheet, steps=steps, digits=digits or DIGITS)
     if not sheet.agrees:
         raise CheckFailed("the gradients above disagree with those of torch.autograd")
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from nnlab.worksheet.kinks import Sides
 
 DISAGREE = "[bold red]DISAGREE[/bold red]"
+DIGITS = 4
+"""Of numbers in tables and LaTeX, if nothing else is wanted."""
 KINKS = 10
 """Of more kinks the others are counted."""
 ROWS = 200
@@ -28,7 +30,7 @@ ROWS = 200
 
 def expression(
     text: str | None, at: Sequence[str], example: str | None, *, fuse: bool, steps: bool,
-    files: Mapping[str, Path], digits: int, as_json: bool,
+    files: Mapping[str, Path], digits: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Builds, checks, shows and writes the worksheet of an expression; `files` go by their flags."""
     from nnlab.errors import CheckFailed
@@ -51,7 +53,7 @@ def expression(
     if as_json:
         print(json.dumps(plain(_as_json(sheet, checks)), ensure_ascii=False, allow_nan=False))
     else:
-        _show(sheet, checks, worked, steps=steps, digits=digits)
+        _show(sheet, checks, worked, steps=steps, digits=digits or DIGITS)
         for path in files.values():
             print(f"wrote {path}", file=sys.stderr)
     if not checks.agree:
@@ -320,7 +322,7 @@ def _check_places(files: Mapping[str, Path]) -> None:
             raise InputError(f"{first} and {flag} give the same file {path}; give each its own")
 
 
-def _write(sheet: "Worksheet", files: Mapping[str, Path], digits: int) -> None:
+def _write(sheet: "Worksheet", files: Mapping[str, Path], digits: int | None) -> None:
     """All files or none."""
     from nnlab.errors import InputError
     from nnlab.figures.save import render
@@ -329,16 +331,16 @@ def _write(sheet: "Worksheet", files: Mapping[str, Path], digits: int) -> None:
     pictures = [flag for flag in ("--png", "--svg") if flag in files]
     if pictures:
         from nnlab.figures.graph import computational_graph
-        from nnlab.worksheet.layout import layout
+        from nnlab.worksheet import layout
 
-        circles, wires = layout(sheet)
+        circles, wires = layout.layout(sheet, digits or layout.DIGITS)
         for flag in pictures:
             figure = computational_graph(_heading(sheet), circles, wires, sheet.notation.result)
             contents[flag] = render(figure, flag.removeprefix("--"), "graph")
     if "--latex" in files:
         from nnlab.worksheet.latex import latex
 
-        contents["--latex"] = latex(sheet, digits).encode()
+        contents["--latex"] = latex(sheet, digits or DIGITS).encode()
     with ExitStack() as undo:
         for flag, content in contents.items():
             try:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nnlab.worksheet.build import Edge, Line, Worksheet
 from nnlab.worksheet.notation import Notation, tex_notation, tex_number
-from nnlab.worksheet.numbers import truth
+from nnlab.worksheet.numbers import decimal, truth
 
 Array = NDArray[np.float64]
 
@@ -141,7 +141,7 @@ def number(value: float, digits: int = 4) -> str:
     >>> print(number(-1.5e-7))
     -1.5 \cdot 10^{-7}
     """
-    return tex_number(f"{value + 0.0:.{digits}g}")
+    return tex_number(decimal(value, digits))
 
 
 def _factor(text: str) -> str:

@@ -21,11 +21,13 @@ Array = NDArray[np.float64]
 
 MAX_NODES = 60
 """A picture of more is not readable."""
+DIGITS = 3
+"""Of numbers in a picture, if nothing else is wanted."""
 SHOWN = 3
 """A longer vector is told by its shape."""
 
 
-def layout(sheet: Worksheet) -> tuple[list[Place], list[Wire]]:
+def layout(sheet: Worksheet, digits: int = DIGITS) -> tuple[list[Place], list[Wire]]:
     """Circles and wires; two units across are a layer of operations, one unit up is a row.
 
     Numbers stand inside the circle of their operation, not in one of their own. Where the order of the
@@ -41,14 +43,16 @@ def layout(sheet: Worksheet) -> tuple[list[Place], list[Wire]]:
             "the table and --json have them all"
         )
     vertex = {line.index: position for position, line in enumerate(lines)}
-    values = [truth(line.value) if line.is_condition else _label(line.value) for line in lines]
+    values = [truth(line.value) if line.is_condition else _label(line.value, digits) for line in lines]
     labels: list[str] = []
     wired: list[tuple[int, int]] = []
     texts: list[tuple[str, str]] = []
     for position, line in enumerate(lines):
-        label, marks = (line.name, ()) if line.is_given else symbol(sheet.notation, sheet.graph, line.index)
+        label, marks = (
+            (line.name, ()) if line.is_given else symbol(sheet.notation, sheet.graph, line.index, digits)
+        )
         labels.append(label)
-        passed = {edge.position: _label(edge.passed) for edge in line.edges}
+        passed = {edge.position: _label(edge.passed, digits) for edge in line.edges}
         arguments = sheet.graph.nodes[line.index].arguments
         for number, (argument, mark) in enumerate(zip(arguments, marks, strict=False)):
             if argument in vertex:
@@ -64,13 +68,14 @@ def layout(sheet: Worksheet) -> tuple[list[Place], list[Wire]]:
     ]
     (x, y), last = points[-1], lines[-1]
     out = ((x, y), (x + 1.0, y), (x + 1.6, y))
-    wires.append(Wire(out, _label(last.value), "" if last.gradient is None else _label(last.gradient)))
+    gradient = "" if last.gradient is None else _label(last.gradient, digits)
+    wires.append(Wire(out, _label(last.value, digits), gradient))
     return places, wires
 
 
-def _label(value: Array) -> str:
+def _label(value: Array, digits: int) -> str:
     """A number or a short vector; of others the shape."""
-    return array(value, 3) if value.size <= SHOWN and value.ndim < 2 else f"{value.shape}"
+    return array(value, digits) if value.size <= SHOWN and value.ndim < 2 else f"{value.shape}"
 
 
 def _positions(count: int, edges: Sequence[tuple[int, int]]) -> tuple[list[Point], list[list[Point]]]:

@@ -346,7 +346,7 @@ def tex_number(text: str) -> str:
 # --- in a picture ---
 
 
-def symbol(notation: Notation, graph: Graph, index: int) -> tuple[str, tuple[str, ...]]:
+def symbol(notation: Notation, graph: Graph, index: int, digits: int) -> tuple[str, tuple[str, ...]]:
     """What stands in the circle of a node, and at the wire of each of its arguments.
 
     A sign such as + or exp; with literals in it, and where the order of the arguments matters, a formula
@@ -359,7 +359,8 @@ def symbol(notation: Notation, graph: Graph, index: int) -> tuple[str, tuple[str
         return words.symbol, ("",) * len(wired)
     marks = iter("□" if sum(wired) == 1 else "①②③")
     places = [
-        next(marks) if wire else _short(graph, i) for i, wire in zip(node.arguments, wired, strict=True)
+        next(marks) if wire else _short(graph, i, digits)
+        for i, wire in zip(node.arguments, wired, strict=True)
     ]
     template = words.symbol if is_formula else words.value
     text = template.format(**dict(zip("abc", map(_operand, places), strict=False)), n=_raised(node.parameter))
@@ -367,10 +368,10 @@ def symbol(notation: Notation, graph: Graph, index: int) -> tuple[str, tuple[str
     return re.sub(r"(?<=\W) | (?=\W)", "", text), tuple(at_wires)
 
 
-def _short(graph: Graph, index: int) -> str:
-    """A literal to three digits, as the values in a picture."""
+def _short(graph: Graph, index: int, digits: int) -> str:
+    """A literal to so many digits as the values in a picture have."""
     exact = graph.nodes[index].exact
-    return _literal(graph, index) if exact is None else number(float(exact), 3)
+    return _literal(graph, index) if exact is None else number(float(exact), digits)
 
 
 def _raised(exponent: object) -> str:

@@ -18,12 +18,26 @@ ENTRIES = 12
 """A larger array is told by its shape and norm."""
 
 
+WRITTEN_OUT = 1e9
+"""Numbers below it have no power of ten: all digits before the decimal point are shown."""
+
+
+def decimal(value: float, digits: int) -> str:
+    """To so many significant digits, as Python writes it.
+
+    >>> [decimal(x, 3) for x in (0.73106, 12345.678, -1001.0, 0.0000123, 2e9, -0.0)]
+    ['0.731', '12346', '-1001', '1.23e-05', '2e+09', '0']
+    """
+    text = f"{value + 0.0:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text and abs(value) < WRITTEN_OUT else text
+
+
 def number(value: float, digits: int = 4) -> str:
     """
-    >>> [number(-4.0), number(0.7310585786), number(1e-7), number(-0.0), number(123456.0)]
-    ['−4', '0.7311', '1e−07', '0', '1.235e+05']
+    >>> [number(-4.0), number(0.7310585786), number(1e-7), number(123456.0), number(1.5e20)]
+    ['−4', '0.7311', '1e−07', '123456', '1.5e+20']
     """
-    return f"{value + 0.0:.{digits}g}".replace("-", "−")
+    return decimal(value, digits).replace("-", "−")
 
 
 def apart(values: Sequence[float], digits: int = 4) -> list[str]:
