@@ -631,6 +631,8 @@ def test_powers_at_zero_have_the_slopes_of_their_limits() -> None:
         ("sum(A @ A) + mean(A)", {"A": np.arange(9.0).reshape(3, 3)}),
         ("weight_of_first_layer*x - temperature/a", {"weight_of_first_layer": 2.0, "x": 1.0,
          "temperature": 3e-10, "a": 1.0}),
+        ("s*s*s + exp(s)*s", {"s": -1234.5}),
+        ("sum(v*v*v) + v @ v", {"v": [-1234.5, 0.000123456, 5]}),
         ("x*(1 + 2) - max(x, -1.2345)^x - sqrt(2)*mean(u)", {"x": 3.0, "u": [1.0, 2.0]}),
     ],
 )  # fmt: skip
@@ -656,6 +658,26 @@ def test_the_picture_shows_value_and_gradient_of_every_edge() -> None:
     assert len(wires) == 13  # an edge for each of 12 operands, and the result
 
 
+def test_before_a_fork_the_picture_has_the_whole_gradient_and_behind_it_the_shares() -> None:
+    sheet = sheet_of("sin(x)*exp(sin(x)) + x*y", x=2.0, y=5.0)
+    circles, wires = layout(sheet)
+    at = {(place.x, place.y): place.label for place in circles}
+    stubs = {at[wire.points[0]]: wire for wire in wires if wire.points[-1] not in at and wire.points[0] in at}
+    assert {*stubs} == {"x", "sin", "+"}  # the last goes out to the right
+    sine, x = (next(line for line in sheet.lines if line.operation == text) for text in ("sin x", "x"))
+    for label, line in (("x", x), ("sin", sine)):
+        assert (stubs[label].value, stubs[label].gradient) == (
+            f"{line.value:.3g}",
+            f"{line.gradient:.3g}".replace("-", "−"),
+        )
+        branches = [wire for wire in wires if wire.points[0] == stubs[label].points[-1]]
+        shares = [edge.passed for user in sheet.lines for edge in user.edges if edge.argument == line.index]
+        assert sorted(wire.gradient for wire in branches) == sorted(
+            f"{share:.3g}".replace("-", "−") for share in shares
+        )
+        assert len(branches) == 2
+
+
 def test_a_picture_writes_numbers_out_and_to_as_many_digits_as_are_wanted() -> None:
     _, wires = layout(sheet_of_example("logsumexp"))
     shown = {text for wire in wires for text in (wire.value, wire.gradient)}
@@ -675,9 +697,10 @@ def test_no_two_things_of_a_picture_stand_closer_than_a_row(text: str) -> None:
         circles, wires = layout(sheet_of(text, **at))
     except InputError:
         assume(False)
-    labels = [point for wire in wires for point in wire.points[1:-1]]
+    points = {point for wire in wires for point in wire.points}
+    assert len({wire.label for wire in wires}) == len(wires), text
     columns: dict[float, list[float]] = {}
-    for x, y in [*((place.x, place.y) for place in circles), *labels]:
+    for x, y in points | {(place.x, place.y) for place in circles}:
         columns.setdefault(x, []).append(y)
     for rows in columns.values():
         assert all(low + 1 <= high for low, high in pairwise(sorted(rows))), text
@@ -702,7 +725,7 @@ def test_no_two_things_of_a_picture_stand_closer_than_a_row(text: str) -> None:
         ("x^2.5", "□^(5/2)", ["2"]),
         ("2^x", "2^□", ["2"]),
         ("(x - 2)^(10^16)", "□^(1e+16)", ["2", "0"]),
-        ("where(x < y, x, 1)", "①?②:1", ["① 2", "② 3", "① true", "② 2"]),
+        ("where(x < y, x, 1)", "①?②:1", ["2", "① 2", "② 3", "① true", "② 2"]),
         ("where(x < -1, 1, y)", "□<−1", ["2", "① false", "② 3"]),
         ("sin(1)", "sin 1", []),
     ],

@@ -59,14 +59,20 @@ class Wire:
     """An edge of the picture.
 
     Attributes:
-        points: columns and rows of where it goes, from one circle to the next, or out to the right.
-        value: text of the value that flows along it, for above the second point.
-        gradient: text of the gradient that flows back, for below; empty where none does.
+        points: columns and rows of where it goes, from one circle to the next, to or from a fork, or out to
+            the right. Circles stand in even columns; labels and forks in odd ones.
+        value: text of the value that flows along it.
+        gradient: text of the gradient that flows back; empty where none does.
     """
 
     points: Sequence[Point]
     value: str
     gradient: str
+
+    @property
+    def label(self) -> Point:
+        """Between the two texts: in the first odd column behind its start."""
+        return next(point for point in self.points[1:] if point[0] % 2 == 1)
 
 
 def computational_graph(
@@ -85,7 +91,7 @@ def computational_graph(
     """
     label = max(_width(text, FONT) for wire in wires for text in (wire.value, wire.gradient)) / 2
     circle = max(_size(place)[0] for place in circles)
-    across = circle + GAP + label  # inches of a column: circles stand in every other one, labels between
+    across = circle + GAP + label  # inches of a column
     columns = [x for wire in wires for x, _ in wire.points]
     rows = [y for wire in wires for _, y in wire.points]
     left, width = min(columns) * across - circle - 0.3, (max(columns) - min(columns)) * across + circle + 0.6
@@ -99,11 +105,10 @@ def computational_graph(
     )
     axes.axis("off")
     for wire in wires:
-        placed = [(x * across, y * UP) for x, y in wire.points]
-        _wire(axes, placed, (circle, label))
-        x, y = placed[1]
-        _text(axes, x, y + 0.03, wire.value, VALUES, "bottom")
-        _text(axes, x, y - 0.05, wire.gradient, GRADIENTS, "top")
+        _wire(axes, [(x * across, y * UP, (circle, label)[round(x) % 2]) for x, y in wire.points])
+        x, y = wire.label
+        _text(axes, x * across, y * UP + 0.03, wire.value, VALUES, "bottom")
+        _text(axes, x * across, y * UP - 0.05, wire.gradient, GRADIENTS, "top")
     for place in circles:
         _circle(axes, place.x * across, place.y * UP, place)
     handles = [
@@ -114,12 +119,12 @@ def computational_graph(
     return figure
 
 
-def _wire(axes: Axes, points: Sequence[Point], level: tuple[float, float]) -> None:
-    """A smooth line that is level at each point: so far before and after it as circles and labels reach."""
-    vertices, codes = [points[0]], [Path.MOVETO]
-    for number, ((x, y), (to_x, to_y)) in enumerate(pairwise(points)):
-        start = min(x + level[number % 2], to_x)
-        end = max(start, to_x - level[1 - number % 2])
+def _wire(axes: Axes, points: Sequence[tuple[float, float, float]]) -> None:
+    """A smooth line that is level at each point, so far before and after it as the third number says."""
+    vertices, codes = [points[0][:2]], [Path.MOVETO]
+    for (x, y, after), (to_x, to_y, before) in pairwise(points):
+        start = min(x + after, to_x)
+        end = max(start, to_x - before)
         middle = (start + end) / 2
         vertices += [(start, y), (middle, y), (middle, to_y), (end, to_y), (to_x, to_y)]
         codes += [Path.LINETO, *[Path.CURVE4] * 3, Path.LINETO]

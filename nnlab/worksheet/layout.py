@@ -4,7 +4,8 @@ By Sugiyama's method, as igraph has it (Sugiyama, Tagawa and Toda, 1981).
 """
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import igraph
@@ -31,7 +32,9 @@ def layout(sheet: Worksheet, digits: int = DIGITS) -> tuple[list[Place], list[Wi
     """Circles and wires; two units across are a layer of operations, one unit up is a row.
 
     Numbers stand inside the circle of their operation, not in one of their own. Where the order of the
-    operands matters they are numbered, in the circle and before the values on its wires: ①−②.
+    operands matters they are numbered, in the circle and before the values on its wires: ①−②. What is used
+    several times has a wire of its own before the fork, with the whole gradient; behind it each use has its
+    share.
 
     Raises:
         InputError: the graph has more than MAX_NODES nodes.
@@ -58,18 +61,15 @@ def layout(sheet: Worksheet, digits: int = DIGITS) -> tuple[list[Place], list[Wi
             if argument in vertex:
                 wired.append((vertex[argument], position))
                 texts.append((f"{mark} {values[vertex[argument]]}".strip(), passed.get(number, "")))
-    points, between = _positions(len(lines), wired)
+    points, stubs, ways = _positions(len(lines), wired)
     places = [
         Place(x, y, label, line.is_given) for (x, y), label, line in zip(points, labels, lines, strict=True)
     ]
-    wires = [
-        Wire((points[start], *inner, points[end]), *both)
-        for (start, end), inner, both in zip(wired, between, texts, strict=True)
-    ]
-    (x, y), last = points[-1], lines[-1]
-    out = ((x, y), (x + 1.0, y), (x + 1.6, y))
-    gradient = "" if last.gradient is None else _label(last.gradient, digits)
-    wires.append(Wire(out, _label(last.value, digits), gradient))
+    totals = ["" if line.gradient is None else _label(line.gradient, digits) for line in lines]
+    wires = [Wire(stub, values[vertex], totals[vertex]) for vertex, stub in stubs.items()]
+    wires += [Wire(way, *both) for way, both in zip(ways, texts, strict=True)]
+    x, y = points[-1]
+    wires.append(Wire(((x, y), (x + 1.0, y), (x + 1.6, y)), values[-1], totals[-1]))
     return places, wires
 
 
@@ -78,24 +78,33 @@ def _label(value: Array, digits: int) -> str:
     return array(value, digits) if value.size <= SHOWN and value.ndim < 2 else f"{value.shape}"
 
 
-def _positions(count: int, edges: Sequence[tuple[int, int]]) -> tuple[list[Point], list[list[Point]]]:
-    """Places of the vertices, and per edge the points where it passes the columns between its ends.
+def _positions(
+    count: int, edges: Sequence[tuple[int, int]]
+) -> tuple[list[Point], dict[int, list[Point]], list[list[Point]]]:
+    """Places of the vertices, of the stubs of those that fork, and of the ways that edges take.
 
-    Every edge has such points, which igraph places as it does vertices: so there is room for its label.
+    A vertex with several edges has one stub up to the next odd column, where its edges begin. Edges have a
+    point in every column between their ends, which igraph places as it does vertices: so there is room for
+    labels.
     """
-    layers = _layers(count, edges)
-    pieces: list[tuple[int, int]] = []
-    between: list[range] = []
+    uses = Counter(start for start, _ in edges)
+    layers = _layers(count, edges, uses)
+    forks = {vertex: count + place for place, vertex in enumerate(v for v, n in uses.items() if n > 1)}
+    layers += [layers[vertex] + 1 for vertex in forks]
+    pieces = [*forks.items()]
+    ways: list[list[int]] = []
     for start, end in edges:
-        inner = range(len(layers), len(layers) + layers[end] - layers[start] - 1)
-        layers.extend(range(layers[start] + 1, layers[end]))
-        stations = [start, *inner, end]
-        pieces.extend(pairwise(stations))
-        between.append(inner)
+        first = forks.get(start, start)
+        between = range(layers[first] + 1, layers[end])
+        way = [first, *range(len(layers), len(layers) + len(between)), end]
+        layers += between
+        pieces += pairwise(way)
+        ways.append(way)
     drawn = igraph.Graph(n=len(layers), edges=pieces, directed=True).layout_sugiyama(layers=layers)
     rows = _apart(layers, [row for row, _ in drawn])
     points = [(float(layer), -row) for layer, row in zip(layers, rows, strict=True)]
-    return points[:count], [[points[i] for i in inner] for inner in between]
+    stubs = {vertex: [points[vertex], points[fork]] for vertex, fork in forks.items()}
+    return points[:count], stubs, [[points[i] for i in way] for way in ways]
 
 
 def _apart(layers: Sequence[int], rows: Sequence[float]) -> list[float]:
@@ -107,13 +116,16 @@ def _apart(layers: Sequence[int], rows: Sequence[float]) -> list[float]:
     return moved
 
 
-def _layers(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
-    """An even column for each vertex: after its arguments', and an input right before its first use."""
+def _layers(count: int, edges: Sequence[tuple[int, int]], uses: Mapping[int, int]) -> list[int]:
+    """An even column for each vertex: after its arguments', and an input right before its first use.
+
+    Behind one that forks there are two more, for its stub and where its edges part.
+    """
     found = [0] * count
+    room = {vertex: 2 if n == 1 else 4 for vertex, n in uses.items()}
     for start, end in edges:  # in evaluation order: each start has its column by now
-        found[end] = max(found[end], found[start] + 2)
+        found[end] = max(found[end], found[start] + room[start])
     fed = {end for _, end in edges}
-    for vertex in set(range(count)) - fed:
-        uses = [found[end] for start, end in edges if start == vertex]
-        found[vertex] = min(uses, default=2) - 2
+    for vertex in set(uses) - fed:
+        found[vertex] = min(found[end] for start, end in edges if start == vertex) - room[vertex]
     return found
