@@ -822,3 +822,14 @@ def test_nothing_leaves_the_page(tmp_path: Path) -> None:
     text = f"max({long}, {long}^2)*exp({long}*x)/(({long}-1)*({long}+2)*x)" + "+x*1.23456789" * 30
     said = pdflatex(tmp_path, latex(sheet_of(text, **{long: 1 / 3, "x": 1e-5 / 7}), digits=17))
     assert "Overfull" not in said
+
+
+def test_the_longest_expressions_compile(tmp_path: Path) -> None:
+    """TeX reads no line of 200,000 characters."""
+    terms = "+".join(f"x*{i}" for i in range(5_000))
+    spaced = " + ".join(["x"] * 5_000)
+    long = "a" * 20_000
+    for name, text in (("x", f"x{'^1' * 20_000}"), ("x", terms), ("x", spaced), (long, f"{long} * {long}")):
+        document = latex(sheet_of(text, **{name: 1.0}))
+        assert max(map(len, document.splitlines())) < 1_000
+    pdflatex(tmp_path, latex(sheet_of(terms, x=1.0)))

@@ -17,6 +17,8 @@ LETTERS = 80
 """So is one with a longer row."""
 WORD = 60
 """Letters without a space that are not broken into lines."""
+SOURCE = 100
+"""Characters after which a line of the document ends."""
 
 _HEAD = rf"""% for pdflatex
 \documentclass[11pt]{{article}}
@@ -149,10 +151,15 @@ def _factor(text: str) -> str:
 
 
 def _typed(text: str) -> str:
-    """An expression as it was typed. A line may end at a space, and in a long word also after any sign."""
+    """An expression as it was typed. A line may end at a space, and in a long word also after any sign.
+
+    So do the lines of the document: TeX reads none of 200,000 characters.
+    """
     words = text.split()
     pieces = [re.findall(r"\w{1,20}|\W", word) if len(word) > WORD else [word] for word in words]
-    return " ".join(r"\allowbreak{}".join(map(_escaped, word)) for word in pieces)
+    joined = " ".join(r"\allowbreak{}".join(map(_escaped, word)) for word in pieces)
+    lines = rf"(.{{{SOURCE},}}?)(?: |(\\allowbreak\{{\}}))"
+    return re.sub(lines, lambda found: found[1] + (f"{found[2]}%\n" if found[2] else "\n"), joined)
 
 
 def _escaped(text: str) -> str:

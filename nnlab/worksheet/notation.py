@@ -313,8 +313,8 @@ def _typed(name: str) -> str:
 
 
 def _breakable(font: str, word: str) -> str:
-    """A word of a formula; a long one may go on in the next line."""
-    return r"\allowbreak ".join(rf"\{font}{{{piece}}}" for piece in re.findall(".{1,12}", word))
+    """A word of a formula; a long one may go on in the next line, of the page and of the document."""
+    return "\\allowbreak\n".join(rf"\{font}{{{piece}}}" for piece in re.findall(".{1,12}", word))
 
 
 # --- numbers ---
