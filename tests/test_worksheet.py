@@ -817,6 +817,17 @@ def test_matrices_of_every_shape_compile_and_fit(tmp_path: Path) -> None:
     assert "Overfull" not in said
 
 
+def test_wide_matrices_stay_readable_and_rows_stand_apart(tmp_path: Path) -> None:
+    """TeX tells of each matrix that it sets smaller how wide it is, and what room it has."""
+    document = latex(sheet_of("sum(relu(M*1.5)*M)", M=np.linspace(-3.4567, 9.8765, 16).reshape(2, 8)))
+    told = document.replace(r"\resizebox", r"\typeout{matrix \the\wd0 \the\linewidth}\resizebox")
+    widths = re.findall(r"matrix ([\d.]+)pt([\d.]+)pt", pdflatex(tmp_path, told))
+    assert widths
+    assert all(float(room) > 0.7 * float(width) for width, room in widths)  # 8 points of 11
+    rows = [line for line in document.splitlines() if " & " in line and "endhead" not in line]
+    assert sum(line.endswith(r"\noalign{\smallskip}") for line in rows) == len(rows) - 1  # the last is no row
+
+
 def test_nothing_leaves_the_page(tmp_path: Path) -> None:
     long = "the_weight_of_the_first_unit_of_the_first_layer_of_the_network"
     text = f"max({long}, {long}^2)*exp({long}*x)/(({long}-1)*({long}+2)*x)" + "+x*1.23456789" * 30

@@ -26,7 +26,11 @@ _HEAD = rf"""% for pdflatex
 \usepackage{{amsmath,array,graphicx,longtable}}
 \setlength{{\parindent}}{{0pt}}
 \setlength{{\LTleft}}{{0pt}}
+% matrices stand apart, and their columns near each other
 \setlength{{\extrarowheight}}{{4pt}}
+\setlength{{\lineskiplimit}}{{2pt}}
+\setlength{{\lineskip}}{{4pt}}
+\setlength{{\arraycolsep}}{{3pt}}
 \setcounter{{MaxMatrixCols}}{{{ENTRIES}}}
 % a wide matrix is set smaller, so that it fits its column
 \newcommand{{\fit}}[1]{{\sbox0{{$#1$}}\ifdim\wd0>\linewidth\resizebox{{\linewidth}}{{!}}{{\usebox0}}\else\usebox0\fi}}
@@ -70,15 +74,15 @@ def _forward(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
     for line in sheet.lines:
         operation = "given" if line.is_given else f"${notation.operation(sheet.graph, line.index)}$"
         value = truth(line.value) if line.is_condition else f"${array(line.value, digits)}$"
-        rows.append(rf"${notation.names[line.index]}$ & {operation} & {value} \\")
-    return _table({"node": 0.17, "operation": 0.4, "value": 0.35}, rows)
+        rows.append(rf"${notation.names[line.index]}$ & {operation} & {value}")
+    return _table({"node": 0.15, "operation": 0.27, "value": 0.5}, rows)
 
 
 def _backward(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
     rows = []
     for line in reversed(sheet.lines):
         rows += [_rule(sheet, notation, line, edge, digits) for edge in line.edges]
-    return _table({"from": 0.1, "local derivative": 0.34, "passed on": 0.48}, rows)
+    return _table({"from": 0.08, "local derivative": 0.27, "passed on": 0.57}, rows)
 
 
 def _table(head: dict[str, float], rows: list[str]) -> list[str]:
@@ -87,7 +91,7 @@ def _table(head: dict[str, float], rows: list[str]) -> list[str]:
     return [
         rf"\begin{{longtable}}{{{columns}}}",
         rf"{' & '.join(head)} \\ \hline \endhead",
-        *rows,
+        *(rf"{row} \\ \noalign{{\smallskip}}" for row in rows),
         r"\end{longtable}",
     ]
 
@@ -99,16 +103,16 @@ def _rule(sheet: Worksheet, notation: Notation, line: Line, edge: Edge, digits: 
     sign = r"\mathrel{+}=" if sheet.arrivals[edge.argument] > 1 else "="
     received, passed = f"{notation.gradient(target)} {sign}", array(edge.passed, digits)
     if edge.derivative is None or line.gradient is None:
-        return rf"${name}$ & & ${received} {local} = {passed}$ \\"
+        return rf"${name}$ & & ${received} {local} = {passed}$"
     partial, derivative = notation.partial(name, target), array(edge.derivative, digits)
     if edge.derivative.ndim or line.gradient.ndim:
         dot = r"\circ" if line.gradient.ndim else r"\cdot"
         total = rf"\textstyle\sum_{{\mathrm{{{edge.summed}}}}} " if edge.summed else ""
         product = rf"{total}{notation.gradient(name)} {dot} {partial}"
-        return rf"${name}$ & ${partial} = {local}$ & ${received} {product} = {passed}$ \\"
+        return rf"${name}$ & ${partial} = {local}$ & ${received} {product} = {passed}$"
     shown = local if local == derivative else f"{local} = {derivative}"
     product = rf"{_factor(array(line.gradient, digits))} \cdot {_factor(derivative)}"
-    return rf"${name}$ & ${partial} = {shown}$ & ${received} {product} = {passed}$ \\"
+    return rf"${name}$ & ${partial} = {shown}$ & ${received} {product} = {passed}$"
 
 
 def _gradients(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
