@@ -112,7 +112,7 @@ def test_jumps_sides_that_look_alike_and_slopes_that_are_none_are_said() -> None
     jump = nnlab("backprop", "where(x < 1, x, 3*x)", "--at", "x=1").out
     assert "jump at x = 1: f is 1 just below, 3 there, 3 just above" in jump
     near = nnlab("backprop", "max(x/3, 0.33334*x)", "--at", "x=0").out
-    assert "kink: ∂f/∂x is 0.333333 to the left, 0.33334 to the right" in near
+    assert "kink: ∂f/∂x is 0.33333 to the left, 0.33334 to the right" in near
     smooth = nnlab("backprop", "relu(x) - relu(-x)", "--at", "x=0").out
     assert "kink: ∂f/∂x is 1 to either side; the slopes used give 0" in smooth
     possible = nnlab("backprop", "where(x^2 > 0, x, 2*x)", "--at", "x=0").out
@@ -136,6 +136,40 @@ def test_worked_examples() -> None:
     assert scores.count("[−0.9994, 0.9991, 0.000295]") >= 4
     stable = flat(nnlab("backprop", "--example", "logsumexp"))
     assert "1 │ 1001 │ inf │ [nan, nan, nan]" in stable
+
+
+def test_what_an_example_shows_beside_its_gradients_is_in_json_and_latex_too(tmp_path: Path) -> None:
+    def of(name: str) -> tuple[list[dict[str, object]], str]:
+        tex = tmp_path / f"{name}.tex"
+        found = json.loads(nnlab("backprop", "--example", name, "--json", "--latex", tex).out)
+        return found.get("example"), tex.read_text()
+
+    rows, text = of("scores")
+    facts = {str(row["quantity"]): row["value"] for row in rows}
+    assert facts["gradient in s, from the graph"] == pytest.approx(facts["p − y"], rel=1e-10)
+    assert facts["loss −Σ y log p"] == pytest.approx(7.427, abs=1e-3)
+    assert r"loss $-$$\Sigma$ y log p & $7.427$" in text
+    rows, text = of("logsumexp")
+    assert [row["scores times"] for row in rows] == ["0.001", "0.1", "0.5", "1"]
+    assert rows[2]["logsumexp(s)"] == pytest.approx(rows[2]["log(sum(exp(s)))"], rel=1e-12)
+    assert r"1 & $1001$ & $\infty$ & $\fit{\begin{pmatrix} \mathrm{nan}" in text
+    assert of("sum")[0] is None
+
+
+def test_kinks_stand_in_latex_as_in_the_terminal(tmp_path: Path) -> None:
+    tex = tmp_path / "a.tex"
+    text = "abs(x1) + relu(sum(w)) + where(y < 1, y, 3*y)"
+    shown = nnlab("backprop", text, "--at", "x1=0,y=1,w=[1,-1]", "--latex", tex)
+    for words in (
+        "kink: abs has a kink at $x_{1} = 0$: slope $-1$ to the left, 1 to the right; 0 is used",
+        "kink: relu has a kink at $q_{2} = 0$: slope 0 to the left, 1 to the right; 0 is used",
+        "kink: where changes branch at $y = 1$: the slope is that of the branch taken",
+        r"kink: $\partial f / \partial x_{1}$ is $-1$ to the left, $1$ to the right",
+        r"kink: $\partial f / \partial w[1]$ is $0$ to the left, $1$ to the right",
+        "jump at $y$ = $1$: $f$ is $1$ just below, $3$ there, $3$ just above",
+    ):
+        assert f"\n\n{words}\n" in tex.read_text()
+    assert shown.out.count("kink: ") == tex.read_text().count("kink: ")
 
 
 def test_a_worked_example_at_other_values_is_told_with_those() -> None:

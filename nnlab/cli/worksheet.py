@@ -17,13 +17,11 @@ if TYPE_CHECKING:
     from nnlab.worksheet import Edge, Worksheet
     from nnlab.worksheet.checks import Check, Checks
     from nnlab.worksheet.examples import Example
-    from nnlab.worksheet.kinks import Sides
+    from nnlab.worksheet.examples import Table as Facts
 
 DISAGREE = "[bold red]DISAGREE[/bold red]"
 DIGITS = 4
 """Of numbers in tables and LaTeX, if nothing else is wanted."""
-KINKS = 10
-"""Of more kinks the others are counted."""
 ROWS = 200
 """A longer table shows its first and last rows; --json has all."""
 
@@ -37,7 +35,7 @@ def expression(
     from nnlab.record import plain
     from nnlab.worksheet import build
     from nnlab.worksheet.checks import check
-    from nnlab.worksheet.examples import find_example
+    from nnlab.worksheet.examples import example_table, find_example
     from nnlab.worksheet.fuse import with_sigmoids
     from nnlab.worksheet.inputs import graph_at, read_values
 
@@ -49,11 +47,12 @@ def expression(
     graph = graph_at((text or "").strip(), list(values))
     sheet = build(with_sigmoids(graph) if fuse else graph, values)
     checks = check(sheet)
-    _write(sheet, files, digits)
+    table = None if worked is None else example_table(worked)
+    _write(sheet, checks, table, files, digits)
     if as_json:
-        print(json.dumps(plain(_as_json(sheet, checks)), ensure_ascii=False, allow_nan=False))
+        print(json.dumps(plain(_as_json(sheet, checks, table)), ensure_ascii=False, allow_nan=False))
     else:
-        _show(sheet, checks, worked, steps=steps, digits=digits or DIGITS)
+        _show(sheet, checks, worked, table, steps=steps, digits=digits or DIGITS)
         for path in files.values():
             print(f"wrote {path}", file=sys.stderr)
     if not checks.agree:
@@ -61,8 +60,9 @@ def expression(
 
 
 def _show(
-    sheet: "Worksheet", checks: "Checks", worked: "Example | None", *, steps: bool, digits: int
-) -> None:
+    sheet: "Worksheet", checks: "Checks", worked: "Example | None", table: "Facts | None", *, steps: bool,
+    digits: int,
+) -> None:  # fmt: skip
     """Everything but the files, for a reader."""
     from nnlab.cli import terminal
 
@@ -75,8 +75,8 @@ def _show(
         console.print(_graph_table(sheet, digits))
     console.print(_gradient_table(sheet, checks, digits))
     _notes(console, sheet, checks, digits)
-    if worked is not None:
-        _example_table(console, worked, digits)
+    if table is not None:
+        console.print(_example_table(table, digits))
 
 
 # --- tables ---
@@ -165,27 +165,14 @@ def _verdict(check: "Check") -> str:
 def _notes(console: Console, sheet: "Worksheet", checks: "Checks", digits: int) -> None:
     """What is off beside the gradients, kinks, entries without differences, and what each mode costs."""
     from nnlab.graph.costs import forward_cost, reverse_cost
-    from nnlab.worksheet.numbers import apart
+    from nnlab.worksheet.notes import notes
 
     if not checks.value_agrees:
         console.print(f"the value beside torch's: {_off(checks.value_error)}")
     if not checks.forward_agrees:
         console.print(f"forward mode beside backpropagation: {_off(checks.forward_error)}")
-    kinks = [f"{'kink' if kink.is_certain else 'possible kink'}: {kink.sentence}" for kink in checks.kinks]
-    kinks += [
-        f"possible kink: by differences {sheet.notation.gradient(_place(found.variable, found.entry))} is "
-        f"{' to the left, '.join(apart((found.left, found.right), digits))} to the right"
-        for check in checks.variables
-        for found in check.differences
-        if found.bends and (found.variable, found.entry) not in checks.sides
-    ]
-    known = {entry: sides for entry, sides in checks.sides.items() if sides.is_known}
-    sides = [_sides_told(sheet, *entry, found, digits) for entry, found in known.items()]
-    for lines in (kinks, sides):
-        for line in lines[:KINKS]:
-            console.print(line, markup=False)
-        if len(lines) > KINKS:
-            console.print(f"and {len(lines) - KINKS:,} more like these; --json has all", markup=False)
+    for line in notes(sheet, checks, sheet.notation, digits):
+        console.print(line, markup=False)
     checked = sum(len(check.differences) for check in checks.variables)
     entries = sum(array.size for array in sheet.at.values())
     if checked < entries:
@@ -208,48 +195,14 @@ def _off(error: float) -> str:
     return f"relative difference {number(error, 2)}, {DISAGREE}"
 
 
-def _place(variable: str, entry: tuple[int, ...]) -> str:
-    return variable + "".join(f"[{i}]" for i in entry)
-
-
-def _sides_told(
-    sheet: "Worksheet", variable: str, entry: tuple[int, ...], sides: "Sides", digits: int
-) -> str:
-    """The two sides of a kink or a jump."""
-    from nnlab.worksheet.numbers import apart, number
-
-    place, result = _place(variable, entry), sheet.notation.result
-    slope = sheet.notation.gradient(place)
-    if sides.jumps:
-        below, here, above = apart((sides.below, sheet.value, sides.above), digits)
-        at = number(float(sheet.at[variable][entry]), digits)
-        return f"jump at {place} = {at}: {result} is {below} just below, {here} there, {above} just above"
-    left, used, right = apart((sides.left, float(sheet.gradients[variable][entry]), sides.right), digits)
-    if left == right:
-        return f"kink: {slope} is {left} to either side; the slopes used give {used}"
-    return f"kink: {slope} is {left} to the left, {right} to the right"
-
-
-def _example_table(console: Console, worked: "Example", digits: int) -> None:
+def _example_table(table: "Facts", digits: int) -> Table:
     from nnlab.cli import terminal
-    from nnlab.worksheet.examples import scores_rows, stability_rows
     from nnlab.worksheet.numbers import array
 
-    if worked.name == "scores":
-        rows = [
-            [escape(cell if isinstance(cell, str) else array(cell, digits)) for cell in row]
-            for row in scores_rows(worked)
-        ]
-        console.print(
-            terminal.table("scores, probabilities, and the gradient in the scores", ("", "value"), rows)
-        )
-    if worked.name == "logsumexp":
-        rows = [
-            [escape(cell if isinstance(cell, str) else array(cell, digits)) for cell in row]
-            for row in stability_rows(worked)
-        ]
-        columns = ("scores times", "logsumexp(s)", "log(sum(exp(s)))", "its gradient")
-        console.print(terminal.table("the stable form against the naive one", columns, rows))
+    rows = [
+        [escape(cell if isinstance(cell, str) else array(cell, digits)) for cell in row] for row in table.rows
+    ]
+    return terminal.table(table.title, table.columns, rows)
 
 
 # --- one step after the other ---
@@ -322,7 +275,9 @@ def _check_places(files: Mapping[str, Path]) -> None:
             raise InputError(f"{first} and {flag} give the same file {path}; give each its own")
 
 
-def _write(sheet: "Worksheet", files: Mapping[str, Path], digits: int | None) -> None:
+def _write(
+    sheet: "Worksheet", checks: "Checks", table: "Facts | None", files: Mapping[str, Path], digits: int | None
+) -> None:
     """All files or none."""
     from nnlab.errors import InputError
     from nnlab.figures.save import render
@@ -340,7 +295,7 @@ def _write(sheet: "Worksheet", files: Mapping[str, Path], digits: int | None) ->
     if "--latex" in files:
         from nnlab.worksheet.latex import latex
 
-        contents["--latex"] = latex(sheet, digits or DIGITS).encode()
+        contents["--latex"] = latex(sheet, digits or DIGITS, checks=checks, table=table).encode()
     with ExitStack() as undo:
         for flag, content in contents.items():
             try:
@@ -352,7 +307,7 @@ def _write(sheet: "Worksheet", files: Mapping[str, Path], digits: int | None) ->
         undo.pop_all()
 
 
-def _as_json(sheet: "Worksheet", checks: "Checks") -> dict[str, Any]:
+def _as_json(sheet: "Worksheet", checks: "Checks", table: "Facts | None") -> dict[str, Any]:
     from dataclasses import asdict
 
     from nnlab.graph.costs import forward_cost, reverse_cost
@@ -378,6 +333,7 @@ def _as_json(sheet: "Worksheet", checks: "Checks") -> dict[str, Any]:
         }
         for line in sheet.lines
     ]
+    facts = [] if table is None else [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     return {
         "schema_version": 1,
         "expression": sheet.graph.text,
@@ -412,6 +368,7 @@ def _as_json(sheet: "Worksheet", checks: "Checks") -> dict[str, Any]:
             "forward": asdict(forward_cost(sheet.graph, sheet.shapes)),
             "reverse": asdict(reverse_cost(sheet.graph, sheet.shapes)),
         },
+        **({"example": facts} if facts else {}),
     }
 
 

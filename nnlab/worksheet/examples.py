@@ -1,6 +1,6 @@
 """Worked examples of the lecture, with the numbers of its slides."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,6 +78,33 @@ def find_example(name: str) -> Example:
     if name not in EXAMPLES:
         raise InputError(f"--example {name}: {suggest(name, EXAMPLES)}")
     return EXAMPLES[name]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What an example shows beside its gradients.
+
+    Attributes:
+        title: above it.
+        columns: their heads.
+        rows: a text or a value for each column.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str | Array, ...]]
+
+
+def example_table(example: Example) -> Table | None:
+    """The table of an example that has one."""
+    match example.name:
+        case "scores":
+            title = "scores, probabilities, and the gradient in the scores"
+            return Table(title, ("quantity", "value"), scores_rows(example))
+        case "logsumexp":
+            columns = ("scores times", "logsumexp(s)", "log(sum(exp(s)))", "its gradient")
+            return Table("the stable form against the naive one", columns, stability_rows(example))
+    return None
 
 
 def scores_rows(example: Example) -> list[tuple[str, Array]]:

@@ -25,6 +25,7 @@ from nnlab.graph.needed import needed
 from nnlab.graph.operations import Number
 from nnlab.graph.passes import departing
 from nnlab.worksheet.build import Worksheet
+from nnlab.worksheet.notation import Notation
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -126,9 +127,10 @@ def kinks(
         causes = [way for way in ways if index in way.leaving and (way.sides.jumps or way.sides.bends)]
         is_certain = any(way.sides.is_known for way in causes)
         if causes or any(index in way.undecided for way in ways):
-            place, sentence = _sentence(sheet, index)
+            node = sheet.graph.nodes[index]
+            place = node.arguments[0] if node.operation == "where" else index
             if place not in found or is_certain:
-                found[place] = Kink(place, sentence, is_certain)
+                found[place] = Kink(place, sentence(sheet, place, sheet.notation), is_certain)
     return list(found.values()), sides
 
 
@@ -229,22 +231,24 @@ def _same(x: float, y: float, scale: float) -> bool:
     return math.isclose(x, y, rel_tol=TOLERANCE, abs_tol=TOLERANCE * scale)
 
 
-def _sentence(sheet: Worksheet, index: int) -> tuple[int, str]:
-    """The node that a kink is told of, and what is told."""
-    node, names = sheet.graph.nodes[index], sheet.notation.names
-    first = names[node.arguments[0]]
+def sentence(sheet: Worksheet, index: int, notation: Notation) -> str:
+    """What the kink of an operation is, and which slope is used; of a comparison, what its `where` does."""
+    node = sheet.graph.nodes[index]
+    first, *others = (notation.names[i] for i in node.arguments)
+
+    def tie(value: str) -> str:
+        return notation.formula(f"{first} = {value}")
+
     match node.operation:
-        case "relu":
-            return index, f"relu has a kink at {first} = 0: slope 0 to the left, 1 to the right; 0 is used"
-        case "abs":
-            return index, f"abs has a kink at {first} = 0: slope −1 to the left, 1 to the right; 0 is used"
+        case "relu" | "abs":
+            left = notation.number("−1") if node.operation == "abs" else "0"
+            slopes = f"slope {left} to the left, 1 to the right; 0 is used"
+            return f"{node.operation} has a kink at {tie('0')}: {slopes}"
         case "maximum" | "minimum":
-            word, second = node.operation[:3], names[node.arguments[1]]
-            return index, f"{word} has a kink where {first} = {second}: each gets half of what arrives"
+            return f"{node.operation[:3]} has a kink where {tie(*others)}: each gets half of what arrives"
         case "largest" | "smallest":
             word = "max" if node.operation == "largest" else "min"
             count = np.sum(np.equal(sheet.values[node.arguments[0]], sheet.values[index]))
-            return index, f"{word} has a kink where {count} entries of {first} are equal: each gets 1/{count}"
-    comparison = node.arguments[0]
-    a, b = (names[i] for i in sheet.graph.nodes[comparison].arguments)
-    return comparison, f"where changes branch at {a} = {b}: the slope is that of the branch taken"
+            equal = f"{count} entries of {notation.formula(first)} are equal"
+            return f"{word} has a kink where {equal}: each gets 1/{count}"
+    return f"where changes branch at {tie(*others)}: the slope is that of the branch taken"

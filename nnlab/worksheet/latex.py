@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.worksheet.build import Edge, Line, Worksheet
+from nnlab.worksheet.checks import Checks
+from nnlab.worksheet.examples import Table
 from nnlab.worksheet.notation import Notation, tex_notation, tex_number
+from nnlab.worksheet.notes import notes
 from nnlab.worksheet.numbers import decimal, truth
 
 Array = NDArray[np.float64]
@@ -49,8 +52,17 @@ _SPECIAL = {
 _SPECIAL |= {character: "\\" + character for character in "#$%&_"}
 
 
-def latex(sheet: Worksheet, digits: int = 4) -> str:
-    """The document: the graph with its values, then the gradients from the result back, node by node."""
+def latex(
+    sheet: Worksheet, digits: int = 4, *, checks: Checks | None = None, table: Table | None = None
+) -> str:
+    """The document: the graph with its values, then the gradients from the result back, node by node.
+
+    Args:
+        sheet: the worksheet.
+        digits: of numbers.
+        checks: for the kinks that they found.
+        table: of an example.
+    """
     notation = tex_notation(sheet.graph, sheet.shapes)
     return "\n".join([
         _HEAD + rf"{{\raggedright ${notation.result}$ = {{\ttfamily {_typed(sheet.graph.text)}}}\par}}",
@@ -64,6 +76,8 @@ def latex(sheet: Worksheet, digits: int = 4) -> str:
         *_backward(sheet, notation, digits),
         r"\subsection*{The gradient}",
         *_gradients(sheet, notation, digits),
+        *(_notes(notes(sheet, checks, notation, digits)) if checks else []),
+        *(_example(table, digits) if table else []),
         r"\end{document}",
         "",
     ])  # fmt: skip
@@ -90,7 +104,7 @@ def _table(head: dict[str, float], rows: list[str]) -> list[str]:
     columns = "".join(f"L{{{width}}}" for width in head.values())
     return [
         rf"\begin{{longtable}}{{{columns}}}",
-        rf"{' & '.join(head)} \\ \hline \endhead",
+        rf"{' & '.join(head)} \\ \hline \noalign{{\smallskip}} \endhead",
         *(rf"{row} \\ \noalign{{\smallskip}}" for row in rows),
         r"\end{longtable}",
     ]
@@ -123,6 +137,27 @@ def _gradients(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
         if line.kind == "variable"
     ]
     return ["\n\n".join(rows) or "There is no variable."]
+
+
+def _notes(sentences: list[str]) -> list[str]:
+    if not sentences:
+        return []
+    return [r"\subsection*{Kinks and jumps}", r"\raggedright", "", "\n\n".join(sentences)]
+
+
+def _example(table: Table, digits: int) -> list[str]:
+    """With its columns equally wide."""
+    rows = [
+        " & ".join(_prose(cell) if isinstance(cell, str) else f"${array(cell, digits)}$" for cell in row)
+        for row in table.rows
+    ]
+    columns = {_prose(column): 0.9 / len(table.columns) for column in table.columns}
+    title = table.title[0].upper() + table.title[1:]
+    return [rf"\subsection*{{{_prose(title)}}}", *_table(columns, rows)]
+
+
+def _prose(text: str) -> str:
+    return _escaped(text).replace("−", "$-$").replace("Σ", r"$\Sigma$")
 
 
 def array(value: Array, digits: int = 4) -> str:

@@ -203,6 +203,14 @@ class Notation:
         """That of the result in a node, ∂f/∂name."""
         return self.partial(self.result, name)
 
+    def formula(self, text: str) -> str:
+        """A formula inside a sentence."""
+        return f"${text}$" if self.tex else text
+
+    def number(self, text: str) -> str:
+        """A number inside a sentence, of those that `numbers.number` writes."""
+        return self.formula(tex_number(text.replace("−", "-"))) if self.tex else text
+
     def _parts(self, graph: Graph, index: int) -> dict[str, str]:
         node = graph.nodes[index]
         parts = dict(zip("abc", (_operand(self.names[i]) for i in node.arguments), strict=False))
