@@ -67,6 +67,11 @@ def test_the_second_slide_as_json(fuse: tuple[str, ...]) -> None:
     assert found["costs"]["forward"]["passes"] == 5
 
 
+def test_one_operation_is_told_as_one() -> None:
+    text = nnlab("backprop", "-x", "--at", "x=1").out
+    assert "reverse mode 1 pass, 1 multiply-add, 4 values kept; forward mode 1 pass" in text
+
+
 def test_steps_go_from_the_result_to_the_variables() -> None:
     text = nnlab("backprop", *SUM, "--steps").out
     order = [
@@ -392,6 +397,9 @@ def test_the_network_of_a_config(name: str) -> None:
     assert result.code == 0, result.err
     assert "all gradients agree with torch.autograd in float64" in result.out
     assert "δ1" in result.out
+    backward = result.out.partition("backward")[2].partition("all gradients")[0].splitlines()
+    errors = [line.rpartition("│")[2].strip().replace("−", "-") for line in backward if "│" in line]
+    assert all(float(error) < 1e-10 for error in errors)  # each gradient is checked, and that is said
 
 
 def test_the_formula_of_delta_stands_in_the_table() -> None:
@@ -469,7 +477,7 @@ def test_our_rules_give_autograds_gradients_for_every_kind_of_layer(name: str) -
     model.zero_grad()
     loss(model(inputs)).backward()  # type: ignore[no-untyped-call]
     theirs = [p.grad for p in model.parameters() if p.requires_grad]
-    ours = [gradient for step in sheet.steps for _, gradient in step.parameters.values()]
+    ours = [found.value for step in sheet.steps for found in step.parameters.values()]
     assert len(ours) == len(theirs)
     norms = [sorted(float(g.norm()) for g in found if g is not None) for found in (ours, theirs)]
     assert norms[0] == pytest.approx(norms[1], rel=1e-10)
@@ -479,8 +487,8 @@ def test_that_maxout_passes_a_gradient_to_each_piece_stands_in_its_formula() -> 
     model = MLP(4, [5], 3, "maxout", pieces=3, generator=generator()).double()
     inputs = torch.randn(1, 4, dtype=torch.float64, generator=generator())
     sheet = network_sheet(model, inputs, lambda s: s.sum(), torch.ones_like, "1")
-    assert [step.gradient.numel() for step in sheet.steps] == [15, 5, 3]
-    assert sheet.steps[0].gradient_formula == "[(W2ᵀ δ2), each entry 3 times] ∘ maxout'(a1)"
+    assert [step.gradient.value.numel() for step in sheet.steps] == [15, 5, 3]
+    assert sheet.steps[0].gradient.formula == "[(W2ᵀ δ2), each entry 3 times] ∘ maxout'(a1)"
 
 
 def test_a_network_that_is_any_computation_is_not_taken_apart() -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nnlab.worksheet.network import NetworkSheet
+    from nnlab.worksheet.network import Gradient, NetworkSheet
 
 
 def network(
@@ -69,15 +69,14 @@ def _backward_table(sheet: "NetworkSheet", digits: int) -> Table:
     from nnlab.cli import terminal
     from nnlab.worksheet.numbers import number
 
+    def row(layer: str, name: str, found: "Gradient") -> list[str]:
+        return [layer, name, found.formula, *_sized(found.value, digits), number(found.error, 2)]
+
     rows = []
     for step in reversed(sheet.steps):
-        error = number(step.error, 2)
-        rows.append(
-            [step.layer, step.gradient_name, step.gradient_formula, *_sized(step.gradient, digits), error]
-        )
-        for name, (formula, gradient) in step.parameters.items():
-            rows.append(["", f"∂L/∂{name}", formula, *_sized(gradient, digits), ""])
-    rows.append(["example", "∂L/∂x", sheet.input_formula, *_sized(sheet.input_gradient, digits), ""])
+        rows.append(row(step.layer, step.gradient_name, step.gradient))
+        rows += [row("", f"∂L/∂{name}", found) for name, found in step.parameters.items()]
+    rows.append(row("example", "∂L/∂x", sheet.input_gradient))
     columns = ("layer", "gradient", "computed as", "shape", "norm", "entries", "off autograd")
     title = f"backward: L = {number(sheet.loss, digits)}"
     return _left(terminal.table(title, columns, [list(map(escape, row)) for row in rows]))
@@ -133,20 +132,23 @@ def _go_through(pager: Any, sheet: "NetworkSheet", digits: int) -> None:
     for count, step in enumerate(reversed(sheet.steps), 1):
         pager.wait(f"[{count} of {len(sheet.steps)}] Enter: next layer ")
         pager.say(f"{step.layer}: {step.name} = {step.formula}")
-        pager.say(f"  {step.gradient_name} = {step.gradient_formula}: {_told(step.gradient, digits)}")
-        for name, (formula, gradient) in step.parameters.items():
-            pager.say(f"  ∂L/∂{name} = {formula}: {_told(gradient, digits)}")
-    pager.say(f"∂L/∂x = {sheet.input_formula}: {_told(sheet.input_gradient, digits)}")
+        pager.say(f"  {step.gradient_name} = {_told(step.gradient, digits)}")
+        for name, found in step.parameters.items():
+            pager.say(f"  ∂L/∂{name} = {_told(found, digits)}")
+    pager.say(f"∂L/∂x = {_told(sheet.input_gradient, digits)}")
 
 
-def _told(value: "Tensor", digits: int) -> str:
-    shape, norm, entries = _sized(value, digits)
-    return f"{shape}, norm {norm}" + (f", {entries}" if entries else "")
+def _told(found: "Gradient", digits: int) -> str:
+    shape, norm, entries = _sized(found.value, digits)
+    return f"{found.formula}: {shape}, norm {norm}" + (f", {entries}" if entries else "")
 
 
 def _as_json(sentence: str, sheet: "NetworkSheet") -> dict[str, Any]:
     def facts(formula: str, value: "Tensor") -> dict[str, Any]:
         return {"formula": formula, "shape": list(value.shape), "norm": float(value.norm())}
+
+    def gradient(found: "Gradient") -> dict[str, Any]:
+        return {**facts(found.formula, found.value), "error": found.error}
 
     return {
         "schema_version": 1,
@@ -156,12 +158,12 @@ def _as_json(sentence: str, sheet: "NetworkSheet") -> dict[str, Any]:
             {
                 "layer": step.layer,
                 "value": {"name": step.name, **facts(step.formula, step.value)},
-                "gradient": {"name": step.gradient_name, **facts(step.gradient_formula, step.gradient)},
-                "parameters": {name: facts(*found) for name, found in step.parameters.items()},
+                "gradient": {"name": step.gradient_name, **gradient(step.gradient)},
+                "parameters": {name: gradient(found) for name, found in step.parameters.items()},
                 "error": step.error,
             }
             for step in sheet.steps
         ],
-        "input_gradient": facts(sheet.input_formula, sheet.input_gradient),
+        "input_gradient": gradient(sheet.input_gradient),
         "error": sheet.error,
     }

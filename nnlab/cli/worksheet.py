@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from nnlab.graph.costs import Cost
     from nnlab.worksheet import Edge, Worksheet
     from nnlab.worksheet.checks import Check, Checks
     from nnlab.worksheet.examples import Example
@@ -179,13 +180,15 @@ def _notes(console: Console, sheet: "Worksheet", checks: "Checks", digits: int) 
         console.print(
             f"central differences: {checked:,} of {entries:,} entries, drawn at random", markup=False
         )
-    forward, reverse = forward_cost(sheet.graph, sheet.shapes), reverse_cost(sheet.graph, sheet.shapes)
-    console.print(
-        f"the whole gradient: reverse mode {_plural(reverse.passes, 'pass', 'passes')}, "
-        f"{reverse.multiply_adds:,} multiply-adds, {reverse.stored:,} values kept; forward mode "
-        f"{_plural(forward.passes, 'pass', 'passes')}, {forward.multiply_adds:,} multiply-adds, "
-        f"{forward.stored:,} values kept",
-        markup=False,
+    reverse, forward = (_cost(cost(sheet.graph, sheet.shapes)) for cost in (reverse_cost, forward_cost))
+    console.print(f"the whole gradient: reverse mode {reverse}; forward mode {forward}", markup=False)
+
+
+def _cost(cost: "Cost") -> str:
+    return (
+        f"{_plural(cost.passes, 'pass', 'passes')}, "
+        f"{_plural(cost.multiply_adds, 'multiply-add', 'multiply-adds')}, "
+        f"{_plural(cost.stored, 'value', 'values')} kept"
     )
 
 

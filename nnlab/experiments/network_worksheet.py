@@ -16,6 +16,7 @@ from nnlab.experiments.training_run import build_parts, loss_of
 from nnlab.record import open_run
 from nnlab.training.losses import Loss, target_distribution
 from nnlab.worksheet.network import NetworkSheet, network_sheet
+from nnlab.worksheet.numbers import array
 
 LossGradient: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -72,9 +73,7 @@ def _sheet(
     targets = targets.double() if targets.is_floating_point() else targets
     gradient, rule = _loss_gradient(config, targets, data.outputs)
     sheet = network_sheet(model.double().cpu(), inputs, lambda scores: loss(scores, targets), gradient, rule)
-    target = (
-        data.class_names[int(targets)] if data.class_names else f"{[float(t) for t in targets.flatten()]}"
-    )
+    target = data.class_names[int(targets)] if data.class_names else array(targets.flatten().numpy())
     return f"{what}, test example {row} (target {target}), loss {loss.name}", sheet
 
 

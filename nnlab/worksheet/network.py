@@ -32,6 +32,21 @@ from nnlab.worksheet.numbers import ratio
 
 
 @dataclass(frozen=True)
+class Gradient:
+    """∂L/∂ of a value or of weights.
+
+    Attributes:
+        formula: how it comes about.
+        value: of the shape of what it is the gradient in.
+        error: its largest difference to torch.autograd's, relative to the largest entry.
+    """
+
+    formula: str
+    value: Tensor
+    error: float
+
+
+@dataclass(frozen=True)
 class Step:
     """A layer at work.
 
@@ -41,10 +56,8 @@ class Step:
         formula: the result in terms of what comes in.
         value: the result, without the axis of examples.
         gradient_name: δ1, … for ∂L/∂a1, …; else ∂L/∂name.
-        gradient_formula: ∂L/∂value in terms of what comes from above.
-        gradient: of the value's shape.
-        parameters: name, such as W1, -> formula of the gradient, and the gradient.
-        error: largest difference of all these gradients to torch.autograd's, relative to its largest entry.
+        gradient: ∂L/∂value in terms of what comes from above.
+        parameters: name, such as W1, -> its gradient.
     """
 
     layer: str
@@ -52,10 +65,13 @@ class Step:
     formula: str
     value: Tensor
     gradient_name: str
-    gradient_formula: str
-    gradient: Tensor
-    parameters: Mapping[str, tuple[str, Tensor]]
-    error: float
+    gradient: Gradient
+    parameters: Mapping[str, Gradient]
+
+    @property
+    def error(self) -> float:
+        """The largest of its gradients."""
+        return max(found.error for found in (self.gradient, *self.parameters.values()))
 
 
 @dataclass(frozen=True)
@@ -67,16 +83,17 @@ class NetworkSheet:
         loss: L.
         steps: from the first layer to the scores.
         input_gradient: ∂L/∂inputs.
-        input_formula: how it comes about.
-        error: the largest error of all steps and of the gradient in the inputs.
     """
 
     inputs: Tensor
     loss: float
     steps: tuple[Step, ...]
-    input_gradient: Tensor
-    input_formula: str
-    error: float
+    input_gradient: Gradient
+
+    @property
+    def error(self) -> float:
+        """The largest of all gradients."""
+        return max(self.input_gradient.error, *(step.error for step in self.steps))
 
     @property
     def agrees(self) -> bool:
@@ -139,8 +156,7 @@ def _backward(
         part, below = stack[index], values[index]
         rule, names, symbol = part.rule, part.rule.parameter_names, part.gradient_symbol
         found, formulas = rule.gradients(below, gradient), rule.gradient_formulas(symbol, part.before)
-        compared = [(gradient, theirs[index + 1])]
-        compared += [(found[key], of_parameters.pop()) for key in reversed(names)]
+        errors = {key: _error(found[key], of_parameters.pop()) for key in reversed(names)}
         steps.append(
             Step(
                 part.layer,
@@ -148,18 +164,15 @@ def _backward(
                 rule.formula(part.before),
                 values[index + 1][0],
                 f"{symbol} = ∂L/∂s" if symbol[0] == "δ" and part.name == "s" else symbol,
-                formula,
-                gradient[0],
-                {names[key]: (formulas[key], found[key]) for key in names},
-                max(_error(ours, other) for ours, other in compared),
+                Gradient(formula, gradient[0], _error(gradient, theirs[index + 1])),
+                {name: Gradient(formulas[key], found[key], errors[key]) for key, name in names.items()},
             )
         )
         inner = f"({formula})" if rule.letter == "h" and "ᵀ" in formula else symbol
         gradient = rule.pull(below, values[index + 1], gradient)
         formula = rule.pull_formula(inner, part.before)
-    last = _error(gradient, theirs[0])
-    error = max([last, *(step.error for step in steps)])
-    return NetworkSheet(values[0][0], loss, tuple(reversed(steps)), gradient[0], formula, error)
+    last = Gradient(formula, gradient[0], _error(gradient, theirs[0]))
+    return NetworkSheet(values[0][0], loss, tuple(reversed(steps)), last)
 
 
 def _error(ours: Tensor, theirs: Tensor) -> float:
