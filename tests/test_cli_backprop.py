@@ -17,8 +17,10 @@ from nnlab.errors import InputError
 from nnlab.graph.operations import OPERATIONS
 from nnlab.graph.tokens import MAX_LENGTH
 from nnlab.models import CNN, MLP, SpeedCNN
+from nnlab.worksheet.latex import formula
 from nnlab.worksheet.network import network_sheet
 from tests.command_line import Result, files_no_longer_than, nnlab
+from tests.plain_tex import pdflatex
 
 NEURON = ("1/(1+exp(-(w0*x0 + w1*x1 + w2)))", "--at", "w0=2,x0=-1,w1=-3,x1=-2,w2=-3")
 SUM = ("(x + y) * z", "--at", "x=-2,y=5,z=-4")
@@ -153,7 +155,7 @@ def test_what_an_example_shows_beside_its_gradients_is_in_json_and_latex_too(tmp
     facts = {str(row["quantity"]): row["value"] for row in rows}
     assert facts["gradient in s, from the graph"] == pytest.approx(facts["p − y"], rel=1e-10)
     assert facts["loss −Σ y log p"] == pytest.approx(7.427, abs=1e-3)
-    assert r"loss $-$$\Sigma$ y log p & $7.427$" in text
+    assert r"loss $-\textstyle\sum$ y log p & $7.427$" in text
     rows, text = of("logsumexp")
     assert [row["scores times"] for row in rows] == ["0.001", "0.1", "0.5", "1"]
     assert rows[2]["logsumexp(s)"] == pytest.approx(rows[2]["log(sum(exp(s)))"], rel=1e-12)
@@ -334,6 +336,10 @@ def test_a_network_whose_gradients_disagree_ends_with_1(monkeypatch: pytest.Monk
         (("--example", "sum", "--set", "a=b"), "--set goes with --config"),
         (("--config", "xor", "--at", "x=1"), "--at is for an expression"),
         (("--config", "xor", "--png", "a.png"), "--png is for an expression"),
+        (("--config", "xor", "--latex", "no/a.tex"), "there is no folder no"),
+        (("--config", "xor", "--latex", "a.pdf"), "--latex a.pdf: would not be such a file"),
+        (("x", "--at", "x=1", "--png", "a.jpg"), "would not be such a file; end its name with .png"),
+        (("x", "--at", "x=1", "--svg", "a.PNG"), "would not be such a file; end its name with .svg"),
         (("--config", "xor", "--row", "100000"), "the rows 0 to"),
         (("--config", "approx"), "trains no single network"),
         (("--config", "xorr"), "xorr"),
@@ -400,6 +406,33 @@ def test_the_network_of_a_config(name: str) -> None:
     backward = result.out.partition("backward")[2].partition("all gradients")[0].splitlines()
     errors = [line.rpartition("│")[2].strip().replace("−", "-") for line in backward if "│" in line]
     assert all(float(error) < 1e-10 for error in errors)  # each gradient is checked, and that is said
+
+
+@pytest.mark.parametrize("name", ["xor", "mlp3_digits", "cnn_digits"])
+def test_the_latex_of_a_network_has_what_the_terminal_has(name: str, tmp_path: Path) -> None:
+    tex = tmp_path / "sheet.tex"
+    shown = nnlab("backprop", "--config", name, "--latex", tex)
+    assert shown.code == 0, shown.err
+    text = tex.read_text()
+    rows = [line.split("│") for line in shown.out.splitlines() if line.count("│") >= 5]
+    assert text.count(r"\noalign{\smallskip}") == len(rows) + 2  # the heads of two tables
+    for _, _, _, shape, norm, entries, *_ in rows:
+        size = r" \times ".join(shape.strip().split("×"))
+        assert f"${size}$ & " in text
+        assert entries.strip() or f"= {norm.strip().replace('−', '-')}$" in text or "e" in norm
+    assert "all gradients agree with torch.autograd" in text
+    said = pdflatex(tmp_path, text)
+    assert "Overfull" not in said
+
+
+def test_formulas_of_networks_are_set_as_mathematics() -> None:
+    for plain, tex in (
+        ("(W2ᵀ δ2) ∘ leaky_relu'(a1)", r"(W_{2}^{\top} \delta_{2}) \circ \mathrm{leaky\_relu}'(a_{1})"),
+        ("γ1 (a1 − μ)/√(s² + ε)", r"\gamma_{1} (a_{1} - \mu)/\sqrt{s^{2} + \varepsilon }"),
+        ("∂L/∂v2 as maps", r"\partial L/\partial v_{2}\ \allowbreak \mathrm{as}\ \allowbreak \mathrm{maps}"),
+        ("p − y, p = softmax(s)", r"p - y, p = \mathrm{softmax}(s)"),
+    ):
+        assert formula(plain) == tex
 
 
 def test_the_formula_of_delta_stands_in_the_table() -> None:

@@ -2,8 +2,6 @@
 
 import math
 import re
-import shutil
-import subprocess
 import time
 from collections.abc import Mapping
 from itertools import combinations, pairwise
@@ -32,6 +30,7 @@ from nnlab.worksheet.sentences import local, rule
 from tests import figure_checks
 from tests import graph_reference as scalar_reference
 from tests import torch_reference as reference
+from tests.plain_tex import pdflatex
 
 NEURON = EXAMPLES["neuron"]
 
@@ -789,19 +788,6 @@ def test_numbers_are_set_as_numbers_in_latex() -> None:
     text = latex(sheet_of("2^10*x + 1e30*x^-20 + (1.5e-7)^x - x*(-4)", x=1.0))
     for formula in ("2^{10}", r"(10^{30}) \cdot q_{", "x^{-20}", r"(1.5 \cdot 10^{-7})^{x}", r"x \cdot (-4)"):
         assert formula in text
-
-
-def pdflatex(folder: Path, text: str) -> str:
-    """Compiles a document; what the program says."""
-    program = shutil.which("pdflatex")
-    if program is None:
-        pytest.skip("no pdflatex on this machine")
-    (folder / "sheet.tex").write_text(text)
-    command = [program, "-interaction=nonstopmode", "-halt-on-error", "sheet.tex"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout[-2_000:]
-    assert (folder / "sheet.pdf").stat().st_size > 1_000
-    return done.stdout
 
 
 @pytest.mark.parametrize(("text", "at"), TEX)

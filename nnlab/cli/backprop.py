@@ -84,7 +84,7 @@ def backprop(
     wanted = {"--png": png, "--svg": svg, "--latex": latex}
     files = {flag: path for flag, path in wanted.items() if path is not None}
     of_network = config is not None or model is not None
-    not_for_network = {"--at": at is not None, "--fuse": fuse, **dict.fromkeys(files, True)}
+    not_for_network = {"--at": at is not None, "--fuse": fuse, "--png": png, "--svg": svg}
     misplaced = {
         "--set goes with --config": sets is not None and config is None,
         "--row goes with --config or --model": row is not None and not of_network,
@@ -100,7 +100,7 @@ def backprop(
             raise InputError(reason)
     if of_network:
         network_worksheet.network(
-            config, model, sets or [], row or 0, steps=steps, digits=digits, as_json=as_json
+            config, model, sets or [], row or 0, steps=steps, latex=latex, digits=digits, as_json=as_json
         )
     else:
         worksheet.expression(

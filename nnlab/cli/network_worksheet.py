@@ -1,6 +1,7 @@
 """What `nnlab backprop --config` and `--model` show: a network's layers, forward and back."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,27 +15,37 @@ if TYPE_CHECKING:
 
 
 def network(
-    config: str | None, run: Path | None, sets: list[str], row: int, *, steps: bool, digits: int | None,
-    as_json: bool,
+    config: str | None, run: Path | None, sets: list[str], row: int, *, steps: bool, latex: Path | None,
+    digits: int | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Builds, checks and shows the worksheet of a network."""
+    """Builds, checks, shows and writes the worksheet of a network."""
     from nnlab.cli import terminal
+    from nnlab.cli.files import check_places, write
     from nnlab.cli.run import checked_config
     from nnlab.cli.worksheet import DIGITS
     from nnlab.errors import CheckFailed
     from nnlab.experiments.network_worksheet import of_config, of_run
     from nnlab.experiments.session import Session
 
+    files = {} if latex is None else {"--latex": latex}
+    check_places(files)
     session = Session(terminal.Terminal())
     if config is not None:
         sentence, sheet = of_config(checked_config(config, sets, []), row, session)
     else:
         assert run is not None
         sentence, sheet = of_run(run, row, session)
+    if files:
+        from nnlab.worksheet.network_latex import network_latex
+
+        notes = [*_legend(sheet), _verdict(sheet)]
+        write(files, {"--latex": network_latex(sheet, sentence, notes, digits or DIGITS).encode()})
     if as_json:
         print(json.dumps(_as_json(sentence, sheet), ensure_ascii=False, allow_nan=False))
     else:
         _show(sentence, sheet, steps=steps, digits=digits or DIGITS)
+        for path in files.values():
+            print(f"wrote {path}", file=sys.stderr)
     if not sheet.agrees:
         raise CheckFailed("the gradients above disagree with those of torch.autograd")
 

@@ -2,10 +2,8 @@
 
 import json
 import math
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +30,7 @@ def expression(
     files: Mapping[str, Path], digits: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Builds, checks, shows and writes the worksheet of an expression; `files` go by their flags."""
+    from nnlab.cli.files import check_places
     from nnlab.errors import CheckFailed
     from nnlab.record import plain
     from nnlab.worksheet import build
@@ -40,7 +39,7 @@ def expression(
     from nnlab.worksheet.fuse import with_sigmoids
     from nnlab.worksheet.inputs import graph_at, read_values
 
-    _check_places(files)
+    check_places(files)
     values = read_values(at)
     worked = None if example is None else find_example(example).with_values(values)
     if worked is not None:
@@ -263,26 +262,10 @@ def _go_through(pager: Pager, sheet: "Worksheet", digits: int) -> None:
 # --- files and JSON ---
 
 
-def _check_places(files: Mapping[str, Path]) -> None:
-    """Refuses files that are there already, that have no folder, or that are one under two flags."""
-    from nnlab.errors import InputError
-
-    flags: dict[str, str] = {}
-    for flag, path in files.items():
-        if os.path.lexists(path):  # unlike Path.exists, it takes a name that is too long
-            raise InputError(f"{flag} {path}: is there already; give another name, or remove it first")
-        if not os.path.isdir(path.parent):
-            raise InputError(f"{flag} {path}: there is no folder {path.parent}")
-        first = flags.setdefault(os.path.realpath(path), flag)
-        if first != flag:
-            raise InputError(f"{first} and {flag} give the same file {path}; give each its own")
-
-
 def _write(
     sheet: "Worksheet", checks: "Checks", table: "Facts | None", files: Mapping[str, Path], digits: int | None
 ) -> None:
-    """All files or none."""
-    from nnlab.errors import InputError
+    from nnlab.cli.files import write
     from nnlab.figures.save import render
 
     contents: dict[str, bytes] = {}
@@ -299,15 +282,7 @@ def _write(
         from nnlab.worksheet.latex import latex
 
         contents["--latex"] = latex(sheet, digits or DIGITS, checks=checks, table=table).encode()
-    with ExitStack() as undo:
-        for flag, content in contents.items():
-            try:
-                with files[flag].open("xb") as file:
-                    undo.callback(files[flag].unlink)
-                    file.write(content)
-            except OSError as error:
-                raise InputError(f"{flag} {files[flag]}: cannot be written: {error.strerror}") from None
-        undo.pop_all()
+    write(files, contents)
 
 
 def _as_json(sheet: "Worksheet", checks: "Checks", table: "Facts | None") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 r"""The worksheet as a LaTeX document, for a plain TeX installation: `article` with amsmath and longtable."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,12 @@ _SPECIAL = {
 }
 _SPECIAL |= {character: "\\" + character for character in "#$%&_"}
 
+_MATHEMATICS = {
+    "−": "-", "·": r"\cdot", "∘": r"\circ", "×": r"\times", "∂": r"\partial ", "Σ": r"\textstyle\sum",
+    "√": r"\sqrt", "ᵀ": r"^{\top}", "²": "^{2}", "δ": r"\delta", "γ": r"\gamma", "β": r"\beta", "μ": r"\mu",
+    "ε": r"\varepsilon ", "~": r"\ \allowbreak ",
+}  # fmt: skip
+
 
 def latex(
     sheet: Worksheet, digits: int = 4, *, checks: Checks | None = None, table: Table | None = None
@@ -64,8 +71,8 @@ def latex(
         table: of an example.
     """
     notation = tex_notation(sheet.graph, sheet.shapes)
-    return "\n".join([
-        _HEAD + rf"{{\raggedright ${notation.result}$ = {{\ttfamily {_typed(sheet.graph.text)}}}\par}}",
+    return document([
+        rf"{{\raggedright ${notation.result}$ = {{\ttfamily {_typed(sheet.graph.text)}}}\par}}",
         "",
         r"\subsection*{Forward: the value of each node}",
         *_forward(sheet, notation, digits),
@@ -78,9 +85,12 @@ def latex(
         *_gradients(sheet, notation, digits),
         *(_notes(notes(sheet, checks, notation, digits)) if checks else []),
         *(_example(table, digits) if table else []),
-        r"\end{document}",
-        "",
     ])  # fmt: skip
+
+
+def document(lines: Sequence[str]) -> str:
+    """The whole file."""
+    return "\n".join([_HEAD + lines[0], *lines[1:], r"\end{document}", ""])
 
 
 def _forward(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
@@ -89,17 +99,17 @@ def _forward(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
         operation = "given" if line.is_given else f"${notation.operation(sheet.graph, line.index)}$"
         value = truth(line.value) if line.is_condition else f"${array(line.value, digits)}$"
         rows.append(rf"${notation.names[line.index]}$ & {operation} & {value}")
-    return _table({"node": 0.15, "operation": 0.27, "value": 0.5}, rows)
+    return ruled({"node": 0.15, "operation": 0.27, "value": 0.5}, rows)
 
 
 def _backward(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
     rows = []
     for line in reversed(sheet.lines):
         rows += [_rule(sheet, notation, line, edge, digits) for edge in line.edges]
-    return _table({"from": 0.08, "local derivative": 0.27, "passed on": 0.57}, rows)
+    return ruled({"from": 0.08, "local derivative": 0.27, "passed on": 0.57}, rows)
 
 
-def _table(head: dict[str, float], rows: list[str]) -> list[str]:
+def ruled(head: dict[str, float], rows: list[str]) -> list[str]:
     """Over as many pages as it needs, with its head on each; the columns' widths in shares of the line."""
     columns = "".join(f"L{{{width}}}" for width in head.values())
     return [
@@ -148,16 +158,39 @@ def _notes(sentences: list[str]) -> list[str]:
 def _example(table: Table, digits: int) -> list[str]:
     """With its columns equally wide."""
     rows = [
-        " & ".join(_prose(cell) if isinstance(cell, str) else f"${array(cell, digits)}$" for cell in row)
+        " & ".join(prose(cell) if isinstance(cell, str) else f"${array(cell, digits)}$" for cell in row)
         for row in table.rows
     ]
-    columns = {_prose(column): 0.9 / len(table.columns) for column in table.columns}
+    columns = {prose(column): 0.9 / len(table.columns) for column in table.columns}
     title = table.title[0].upper() + table.title[1:]
-    return [rf"\subsection*{{{_prose(title)}}}", *_table(columns, rows)]
+    return [rf"\subsection*{{{prose(title)}}}", *ruled(columns, rows)]
 
 
-def _prose(text: str) -> str:
-    return _escaped(text).replace("−", "$-$").replace("Σ", r"$\Sigma$")
+def prose(text: str) -> str:
+    r"""A sentence with signs of formulas in it.
+
+    >>> print(prose("p − y, to 100%"))
+    p $-$ y, to 100\%
+    """
+    return re.sub("[^\x00-\x7f]+", lambda found: f"${formula(found.group())}$", _escaped(text))
+
+
+def formula(text: str) -> str:
+    r"""A formula in plain text, set as mathematics: words stay words, digits behind a letter are its index.
+
+    >>> print(formula("(W2ᵀ δ2) ∘ relu'(a1)"))
+    (W_{2}^{\top} \delta_{2}) \circ \mathrm{relu}'(a_{1})
+    >>> print(formula("√(s² + ε)"), formula("h1 as maps"))
+    \sqrt{s^{2} + \varepsilon } h_{1}\ \allowbreak \mathrm{as}\ \allowbreak \mathrm{maps}
+    """
+    text = re.sub(r"√\(([^()]*)\)", r"√{\1}", text)
+    text = re.sub(r"(?<=[\w,]) (?=[A-Za-z]{2})|(?<=[a-z]{2}) (?=\w)", "~", text)  # a space beside a word
+    text = re.sub(
+        r"([A-Za-z_]{2,})|([^\W\d])(\d+)",
+        lambda found: rf"\mathrm{{{_escaped(found[1])}}}" if found[1] else f"{found[2]}_{{{found[3]}}}",
+        text,
+    )
+    return "".join(_MATHEMATICS.get(sign, sign) for sign in text)
 
 
 def array(value: Array, digits: int = 4) -> str:
