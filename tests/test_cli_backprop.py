@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,19 +86,22 @@ def test_steps_go_from_the_result_to_the_variables() -> None:
     assert places == sorted(places)
 
 
-def test_steps_wait_for_enter_until_the_input_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("typed", ["\n", "\nq\n\n\n"])
+def test_steps_wait_for_enter_until_the_input_ends_or_a_q(
+    typed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Keyboard(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     screen = io.StringIO()
-    monkeypatch.setattr("sys.stdin", Keyboard("\n"))
+    monkeypatch.setattr("sys.stdin", Keyboard(typed))
     pager = Pager(Console(file=screen, force_terminal=True, color_system=None))
-    for number in range(3):
+    for number in range(4):
         pager.say(f"step {number}")
         pager.wait("Enter ")
     assert screen.getvalue().count("Enter") == 2
-    assert "step 2" in screen.getvalue()
+    assert "step 3" in screen.getvalue()
 
 
 @pytest.mark.parametrize("steps", [(), ("--steps",)])
@@ -106,6 +110,14 @@ def test_beside_a_variable_f_the_result_has_another_name_everywhere(steps: tuple
     for words in ("g = abs(f)*x", "g = 0", "∂g/∂f", "∂g/∂x", "∂g/∂f is −3 to the left"):
         assert words in text
     assert "∂f/" not in text
+
+
+def test_in_a_narrow_terminal_the_chain_rule_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnlab.cli.terminal.out", lambda: Console(width=80, file=sys.stdout))
+    text = nnlab("backprop", *NEURON).out
+    assert "∂q1/∂w0 = x0 = −1" in text
+    assert "∂f/∂w0 = ∂f/∂q1 · ∂q1/∂w0 =" in text
+    assert text.count("∂f/∂q7 = −f/q7 = −0.5344") == 1
 
 
 def test_kinks_and_one_sided_slopes_are_said() -> None:

@@ -141,7 +141,7 @@ def _go_through(pager: Any, sheet: "NetworkSheet", digits: int) -> None:
     way = " → ".join(["x", *(step.name for step in sheet.steps)])
     pager.say(f"forward: {way}; L = {number(sheet.loss, digits)}")
     for count, step in enumerate(reversed(sheet.steps), 1):
-        pager.wait(f"[{count} of {len(sheet.steps)}] Enter: next layer ")
+        pager.wait(f"[{count} of {len(sheet.steps)}] Enter: next layer, q: all others ")
         pager.say(f"{step.layer}: {step.name} = {step.formula}")
         pager.say(f"  {step.gradient_name} = {_told(step.gradient, digits)}")
         for name, found in step.parameters.items():

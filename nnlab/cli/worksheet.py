@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DISAGREE = "[bold red]DISAGREE[/bold red]"
 DIGITS = 4
 """Of numbers in tables and LaTeX, if nothing else is wanted."""
+NARROW = 110
+"""In a terminal with fewer letters in a row, the local derivative stands above what is passed on."""
 ROWS = 200
 """A longer table shows its first and last rows; --json has all."""
 
@@ -72,7 +74,7 @@ def _show(
     if steps:
         _go_through(Pager(console), sheet, digits)
     else:
-        console.print(_graph_table(sheet, digits))
+        console.print(_graph_table(sheet, digits, narrow=console.width < NARROW))
     console.print(_gradient_table(sheet, checks, digits))
     _notes(console, sheet, checks, digits)
     if table is not None:
@@ -82,7 +84,7 @@ def _show(
 # --- tables ---
 
 
-def _graph_table(sheet: "Worksheet", digits: int) -> Table:
+def _graph_table(sheet: "Worksheet", digits: int, *, narrow: bool = False) -> Table:
     """One row per node, and below it one per edge: evaluation order down, the backward pass on the right."""
     from nnlab.worksheet.numbers import array, truth
     from nnlab.worksheet.sentences import rule
@@ -92,8 +94,9 @@ def _graph_table(sheet: "Worksheet", digits: int) -> Table:
     arrived = f"gradient {sheet.notation.gradient('node')}"
     for column in ("node", "operation", *(["shape"] if shaped else []), "value", arrived):
         made.add_column(column, overflow="fold")
-    made.add_column("local derivative", overflow="fold")
-    made.add_column("gradient passed on", overflow="fold")
+    last = ["local derivative", "gradient passed on"]
+    for column in [", ".join(last)] if narrow else last:
+        made.add_column(column, overflow="fold")
     for line in _ends(sheet.lines):
         if line is None:
             made.add_row("…")
@@ -107,7 +110,8 @@ def _graph_table(sheet: "Worksheet", digits: int) -> Table:
             [_derivative(sheet, line.name, edge, digits), rule(sheet, line, edge, digits)]
             for edge in line.edges
         ]
-        for ours in passed or [["", ""]]:
+        for both in passed or [["", ""]]:
+            ours = ["\n".join(filter(None, dict.fromkeys(both)))] if narrow else both
             made.add_row(*map(escape, [*cells, *ours]))
             cells = [""] * len(cells)
     return made
@@ -211,7 +215,7 @@ def _example_table(table: "Facts", digits: int) -> Table:
 
 
 class Pager:
-    """Says lines; where a person sits at the terminal, it waits between the steps."""
+    """Says lines; where a person sits at the terminal, it waits between the steps, up to a q."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -223,8 +227,8 @@ class Pager:
     def wait(self, prompt: str) -> None:
         if self._waits:
             try:
-                self._console.input(prompt, markup=False)
-            except EOFError:  # Ctrl-D: the rest at once
+                self._waits = self._console.input(prompt, markup=False).strip().lower() != "q"
+            except EOFError:  # Ctrl-D
                 self._waits = False
 
 
@@ -245,7 +249,7 @@ def _go_through(pager: Pager, sheet: "Worksheet", digits: int) -> None:
     last_use = {edge.argument: line.index for line in steps for edge in line.edges}
     inputs = {line.index: line for line in sheet.lines if not line.edges}
     for number, line in enumerate(steps, 1):
-        pager.wait(f"[{number} of {len(steps)}] Enter: next node ")
+        pager.wait(f"[{number} of {len(steps)}] Enter: next node, q: all others ")
         assert line.gradient is not None
         pager.say(f"{line.name} = {line.operation}: {array(line.gradient, digits)} arrives")
         for edge in line.edges:
