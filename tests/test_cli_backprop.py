@@ -322,6 +322,8 @@ def test_a_network_whose_gradients_disagree_ends_with_1(monkeypatch: pytest.Monk
     [
         (("x*yy", "--at", "x=1,y=2"), "yy has no value (did you mean y?)"),
         (("expp(x)", "--at", "x=1"), "unknown function expp: did you mean exp?"),
+        (("ln(x)", "--at", "x=1"), "unknown function ln: did you mean log?"),
+        (("LSE(x)", "--at", "x=1"), "unknown function LSE: did you mean logsumexp?"),
         (("x", "--at", "x=1,z=2"), "gives z, which the expression does not have"),
         (("x*y", "--at", "x=1"), "y has no value"),
         (("(x + 1", "--at", "x=1"), "\n  ^"),

@@ -44,6 +44,8 @@ _COMPARISONS = {"<": "less", "<=": "less_equal", ">": "less", ">=": "less_equal"
 _PRECEDENCE = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "@": 3, "sign": 4, "^": 5}
 _FOLDED = {"min": "minimum", "max": "maximum"}
 _REDUCED = {"min": "smallest", "max": "largest"}
+_SYNONYMS = {"ln": "log", "logistic": "sigmoid", "lse": "logsumexp", "average": "mean", "if": "where"}
+"""What functions are called elsewhere."""
 
 EXACT_BITS = 256
 """A constant is followed as a fraction up to this size."""
@@ -329,7 +331,8 @@ class _Parser:
         if len(self.tokens) == 2:
             allowed += self.names
         kind = "function" if called else "name"
-        return self._error(f"unknown {kind} {word}: {suggest(word, allowed)}", token.start)
+        meant = _SYNONYMS.get(word.lower(), word)
+        return self._error(f"unknown {kind} {word}: {suggest(meant, allowed)}", token.start)
 
 
 def _arithmetic(sign: str, left: Fraction | None, right: Fraction | None) -> Fraction | None:
