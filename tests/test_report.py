@@ -244,13 +244,14 @@ def test_a_lecture_is_shown_as_its_sentences_and_the_runs_inside_it(run_folder: 
     facts = {"name": "lecture", "seed": 0, "experiment": "lecture", "status": "finished", "metrics": {}}
     (lecture / "summary.json").write_text(json.dumps(facts | {"results": rows}))
     page = build_page([open_run(lecture)])
-    table = page[page.index('<table class="glance">') : page.index("</table>")]
+    glance = page[page.index('<section id="glance">') : page.index('<section id="part')]
+    table = glance[glance.index('<table class="glance">') :]
     assert len(re.findall("<tr", table)) == 1 + len(rows)
-    assert "Said: Descent only below the bound." in table
-    assert re.search(r'<strong>Holds:</strong>\s*<a href="#(\w+)">Descent below it.</a>', table)
-    assert "As said where: a quadratic loss" in table
+    assert "1.5 Said: Descent only below the bound." in glance
+    assert re.search(r'<strong>Holds:</strong> <a href="#(\w+)">Descent below it.</a>', glance)
+    assert "As said where: a quadratic loss" in glance
     assert "1.4 to 1.6" in table
-    for key in re.findall(r'href="#(\w+)"', table):
+    for key in re.findall(r'href="#(\w+)"', glance):
         assert f'id="{key}"' in page
     assert page.count('class="claim"') == 2
     head = page[page.index("<header") : page.index("<nav")]
