@@ -105,7 +105,7 @@ def _tables(summary: dict[str, Any]) -> None:
     from nnlab.cli.lecture import tables as lecture_tables
 
     console = terminal.out()
-    if summary["experiment"] == "lecture" and summary.get("results"):
+    if summary.get("experiment") == "lecture" and summary.get("results"):
         lecture_tables(console, summary["results"])
         return
     if summary["metrics"]:
