@@ -89,6 +89,7 @@ def test_a_lecture_holds_its_lessons_and_judges_its_points(
     only = ("--only", "entropy", "--only", "backpropagation_of_a_neuron", "--only", "bin")
     code, out, err = nnlab(capsys, monkeypatch, "lecture", *only, "--runs", tmp_path, "--seed", "3")
     assert code == 0, err
+    assert "1.4 Cross-entropy is entropy plus KL divergence." in out
     run = open_run(out.splitlines()[-1])
     assert (run.summary["experiment"], run.summary["seed"], run.status) == ("lecture", 3, "finished")
     rows = run.summary["results"]
@@ -102,9 +103,13 @@ def test_a_lecture_holds_its_lessons_and_judges_its_points(
         assert (claim["measured"], claim["verdict"]) == (row["measured"], row["verdict"])
     assert "slides (1 of 2)" in err
     assert f"the page: {run.folder / 'report.html'}" in err
+    code, out, _ = nnlab(capsys, monkeypatch, "runs", "show", run.folder)
+    assert code == 0
+    assert [line for line in out.splitlines() if str(run.folder) in line] == [
+        str(run.folder / "report.html"), str(run.folder),
+    ]  # fmt: skip
     page = (run.folder / "report.html").read_text("utf-8")
     assert all(row["sentence"] in html.unescape(page) for row in rows)
-    assert "1.4 Cross-entropy is entropy plus KL divergence." in out
 
 
 def test_json_is_all_that_stands_on_stdout(

@@ -83,7 +83,9 @@ def show(run: Path, as_json: AsJson = False) -> None:
     print(f"{summary['name']}: {summary['status']}, started {summary.get('started')}")
     if summary.get("message"):
         print(summary["message"])
-    for file in sorted(found.folder.rglob("*.png")):
+    inside = found.folder / "runs"  # a lecture's, each with a folder of its own
+    pictures = sorted(file for file in found.folder.rglob("*.png") if not file.is_relative_to(inside))
+    for file in [*found.folder.glob("report.html"), *pictures]:
         print(file)
     report(summary, as_json=False, quiet=False)
 
