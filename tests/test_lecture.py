@@ -12,6 +12,7 @@ import torch
 
 from nnlab.approximation.bins import build_bins
 from nnlab.cli import main
+from nnlab.config import Experiment
 from nnlab.errors import ExperimentError, InputError, Interrupted
 from nnlab.experiments import approx_bins, lecture, ntk_claims, ntk_members, sgd_vs_gd, slides
 from nnlab.experiments.lecture import Config, chosen, experiment_of, unexpected
@@ -138,7 +139,7 @@ def test_a_lecture_that_was_stopped_goes_on_where_it_was(
 ) -> None:
     real = lecture._lesson
 
-    def stopped(lesson: Lesson, *arguments: Any) -> Any:
+    def stopped(lesson: Experiment, *arguments: Any) -> Any:
         if lesson.name == "approx":
             raise Interrupted("interrupted at step 3; go on with: nnlab train --resume elsewhere")
         return real(lesson, *arguments)
@@ -154,6 +155,7 @@ def test_a_lecture_that_was_stopped_goes_on_where_it_was(
     code, _, _ = nnlab(capsys, monkeypatch, "train", "--resume", folder)
     assert code == 0
     assert list(folder.glob("runs/slides/*")) == [first]
+    assert (folder / "report.html").is_file()
     assert [row["point"] for row in open_run(folder).summary["results"]] == ["entropy", "bin", "bin"]
 
 
@@ -166,7 +168,7 @@ def test_a_lesson_that_fails_is_named_and_the_others_run(
 ) -> None:
     real = lecture._lesson
 
-    def failing(lesson: Lesson, *arguments: Any) -> Any:
+    def failing(lesson: Experiment, *arguments: Any) -> Any:
         if lesson.name == "slides":
             raise ExperimentError("the disk is slow\nfolder")
         return real(lesson, *arguments)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from nnlab.experiments.session import Session
+
 
 def lecture(
     only: Annotated[
@@ -26,16 +28,13 @@ def lecture(
     It leaves a page, report.html in the run's folder, which is the last line printed. Exit code 1 where a
     claim fails that is not listed as refuted.
     """
-    from nnlab.cli.report import write_page
     from nnlab.cli.run import Flag, checked_config, report
     from nnlab.cli.terminal import Terminal
     from nnlab.errors import ExperimentError
     from nnlab.experiments import runner
-    from nnlab.experiments.lecture import chosen, unexpected
+    from nnlab.experiments.lecture import unexpected
     from nnlab.experiments.session import Session, Silence
-    from nnlab.record import open_run
 
-    chosen(only or [])
     flags = [
         Flag("--only", ("only",), only or None),
         Flag("--full", ("full",), full or None),
@@ -44,13 +43,23 @@ def lecture(
     config = checked_config("lecture", [], flags)
     session = Session(Silence() if quiet else Terminal())
     summary = runner.run(config, runs, session)
-    run = open_run(summary["run_dir"])
-    write_page([run], run.folder / "report.html")
-    session.reporter.say(f"the page: {run.folder / 'report.html'}")
+    leave_page(summary, session)
     report(summary, as_json=as_json, quiet=quiet)
     failed = unexpected(summary["results"])
     if failed:
         raise ExperimentError(f"{len(failed)} of {len(summary['results'])} claims fail: {', '.join(failed)}")
+
+
+def leave_page(summary: dict[str, Any], session: "Session") -> None:
+    """Writes the page of a finished lecture into its folder; other runs, and groups, have none."""
+    from nnlab.cli.report import write_page
+    from nnlab.record import open_run
+
+    if summary.get("experiment") != "lecture" or "seeds" in summary:
+        return
+    page = Path(summary["run_dir"]) / "report.html"
+    write_page([open_run(page.parent)], page)
+    session.reporter.say(f"the page: {page}")
 
 
 def tables(console: "Console", rows: list[dict[str, Any]]) -> None:

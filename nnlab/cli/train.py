@@ -41,6 +41,7 @@ def train(
         raise InputError(
             "--resume goes on with the run's own config: leave out --set, --seed, --seeds and --device"
         )
+    from nnlab.cli.lecture import leave_page
     from nnlab.cli.run import Flag, checked_config, report
     from nnlab.cli.terminal import Terminal
     from nnlab.experiments import runner
@@ -58,4 +59,5 @@ def train(
             summary = runner.run(checked, runs, session)
         else:
             summary = runner.run_seeds(checked, seeds, runs, session)
+    leave_page(summary, session)
     report(summary, as_json=as_json, quiet=quiet)

@@ -98,7 +98,7 @@ def run(
     record.save_figure(figures.terms_scaling(panels, bounds=bounds), "sums")
     if line is not None:
         _compare(config, line, record)
-        if line.slope.upper > 0 and math.isfinite(line.slope.upper):
+        if line.slope.lower > 0 and math.isfinite(line.slope.upper):  # neither constant nor too steep
             claims += [_falling_claim(line, activation) for activation in STEP_ACTIVATIONS]
     return Outcome(metrics, rows, claims)
 

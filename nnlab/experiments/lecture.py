@@ -3,6 +3,7 @@
 import fnmatch
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,24 +36,23 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     """
     points = chosen(config.only)
     lessons = [lesson for lesson in LESSONS.values() if any(p.lesson == lesson.name for p in points)]
-    for lesson in lessons:
-        experiment_of(lesson, config)  # an error in a setting comes up before anything runs
+    configs = {lesson.name: experiment_of(lesson, config) for lesson in lessons}
     record.start()
     summaries: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
-    for number, lesson in enumerate(lessons, 1):
+    for number, (name, lesson_config) in enumerate(configs.items(), 1):
         if session.stop():
-            raise Interrupted(f"interrupted before the lesson {lesson.name}")
-        session.reporter.say(f"{lesson.name} ({number} of {len(lessons)})")
+            raise Interrupted(f"interrupted before the lesson {name}")
+        session.reporter.say(f"{name} ({number} of {len(configs)})")
         try:
-            summaries[lesson.name] = _lesson(lesson, config, record.folder / "runs", session)
+            summaries[name] = _lesson(lesson_config, record.folder / "runs", session)
         except Interrupted as error:
-            raise Interrupted(f"interrupted in the lesson {lesson.name}") from error
+            raise Interrupted(f"interrupted in the lesson {name}") from error
         except ExperimentError as error:
-            failures[lesson.name] = str(error).splitlines()[0]
-            session.reporter.say(f"{lesson.name} failed: {failures[lesson.name]}")
+            failures[name] = str(error).splitlines()[0]
+            session.reporter.say(f"{name} failed: {failures[name]}")
         else:
-            session.reporter.say("  " + _counted(summaries[lesson.name]["claims"]))
+            session.reporter.say("  " + _counted(summaries[name]["claims"]))
     claims, rows = [], []
     for point in points:
         if point.lesson in summaries:
@@ -90,14 +90,14 @@ def experiment_of(lesson: Lesson, config: Config) -> Experiment:
     return check(source, CONFIG_CLASSES)
 
 
-def _lesson(lesson: Lesson, config: Config, runs: Path, session: Session) -> dict[str, Any]:
+def _lesson(config: Experiment, runs: Path, session: Session) -> dict[str, Any]:
     """Runs a lesson, or goes on with it, or reads what it found where it is finished."""
     from nnlab.experiments import runner  # which runs this experiment, too
 
     for found in find_runs(runs):
-        if found.summary["name"] == lesson.name:
+        if found.summary["name"] == config.name:
             return found.summary if found.status == "finished" else runner.resume(found.folder, session)
-    return runner.run(experiment_of(lesson, config), runs, session)
+    return runner.run(config, runs, session)
 
 
 def _of_point(point: Point, summary: dict[str, Any], folder: Path) -> list[tuple[Claim, dict[str, Any]]]:
@@ -114,29 +114,31 @@ def _of_point(point: Point, summary: dict[str, Any], folder: Path) -> list[tuple
     if point.said is not None:
         measured = next(claim for claim in matching if claim.name == point.said.claim)
         claim = _as_said(point, point.said, measured)
-        found.append((claim, _row(point, claim, run, point.said)))
+        listed = {
+            "refuted": True,
+            "against": measured.name,
+            "holds": point.said.holds,
+            "hypotheses": list(point.said.hypotheses),
+        }
+        found.append((claim, _row(point, claim, run) | listed))
     return found
 
 
 def _as_said(point: Point, said: Said, measured: Claim) -> Claim:
     """The sentence, held against the same measurement as what does hold."""
     verdict, reason = judge(said.predicted, {}, measured.interval)
-    return Claim(
+    return replace(
+        measured,
         name=f"{point.name}_as_said",
         sentence=said.sentence,
-        formula=measured.formula,
-        hypotheses=measured.hypotheses,
         predicted=said.predicted,
         rivals={},
-        measured=measured.measured,
-        interval=measured.interval,
-        seeds=measured.seeds,
         rule=f"{measured.rule.partition(':')[0]}: {reason}.",
         verdict=verdict,
     )
 
 
-def _row(point: Point, claim: Claim, run: str, said: Said | None = None) -> dict[str, Any]:
+def _row(point: Point, claim: Claim, run: str) -> dict[str, Any]:
     found = claim.as_dict()
     return {
         "section": point.section,
@@ -145,16 +147,7 @@ def _row(point: Point, claim: Claim, run: str, said: Said | None = None) -> dict
         "claim": claim.name,
         "run": run,
         **{key: found[key] for key in ("sentence", "predicted", "measured", "interval", "verdict")},
-        "refuted": said is not None,
-        **(
-            {}
-            if said is None
-            else {
-                "against": said.claim,
-                "holds": said.holds,
-                "hypotheses": list(said.hypotheses),
-            }
-        ),
+        "refuted": False,
     }
 
 
