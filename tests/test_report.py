@@ -5,7 +5,6 @@ import io
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -24,21 +23,7 @@ from nnlab.report.lecture import expand
 from nnlab.report.numbers import shown
 from nnlab.report.sections import section_of
 from tests.command_line import nnlab
-
-
-class Reader(HTMLParser):
-    """Elements and addresses of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def addresses(self) -> list[str]:
-        return [str(a[key]) for _, a in self.tags for key in ("src", "href") if a.get(key) is not None]
+from tests.page_reader import Reader
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import zipfile
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +15,9 @@ from nnlab.report import build_page
 from nnlab.report import data as report_data
 from tests.command_line import nnlab
 from tests.hostile_runs import TEXTS, hostile_run
+from tests.page_reader import Reader
 
 SECRET = "the-secret-of-another-folder"
-
-
-class Tags(HTMLParser):
-    """Tags of a page with their attributes."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
 
 
 def page_of(folder: Path) -> str:
@@ -63,10 +51,10 @@ def outside(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_nothing_that_a_run_says_becomes_a_tag(text: str, tmp_path: Path) -> None:
-    calm = Tags(page_of(hostile_run(tmp_path / "calm", "word"))).found
+    calm = Reader(page_of(hostile_run(tmp_path / "calm", "word"))).tags
     page = build_page([open_run(hostile_run(tmp_path / "run", text))], title=text)
     page.encode()  # no half characters
-    tags = Tags(page).found
+    tags = Reader(page).tags
 
     def count(found: list[tuple[str, dict[str, str | None]]], *names: str) -> int:
         return sum(tag in names for tag, _ in found)
@@ -138,7 +126,7 @@ def test_names_inside_arrays_lead_nowhere(plain: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(plain / "arrays.npz", "w") as archive:
         for name in ("../../up.npy", "/etc/root.npy", "a/b.npy"):
             archive.write(tmp_path / "a.npy", name)
-    names = [values["download"] for _, values in Tags(page_of(plain)).found if "download" in values]
+    names = [values["download"] for _, values in Reader(page_of(plain)).tags if "download" in values]
     assert names
     assert not any("/" in str(name) for name in names)
 
