@@ -110,13 +110,14 @@ def fill(
     Raises:
         NonFiniteError: a number of the kernel is NaN or infinite.
     """
-    outputs = next(iter(kernels.values())).shape[1] if output == "full" else 1
+    kernel = next(iter(kernels.values()))
+    outputs = kernel.shape[1] if output == "full" else 1
     filling = _Filling(
         kernels=kernels,
         names=names,
         output=output,
         tile=blocks.tile,
-        workspace=Workspace(math.prod(blocks.tile) * outputs**2, x1),
+        workspace=Workspace(math.prod(blocks.tile) * outputs**2, kernel.new_empty(0, device=x1.device)),
         progress=progress,
         total=pairs_of(len(x1), None if x2 is None else len(x2)),
     )

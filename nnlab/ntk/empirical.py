@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -15,27 +16,39 @@ from torch import Tensor, nn
 
 from nnlab.errors import suggest
 from nnlab.memory import default_limit, in_words
+from nnlab.ntk import verify
 from nnlab.ntk.blocks import Blocks, Costs, Progress, choose_blocks, fill, pairs_of
 from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFiniteError
 from nnlab.ntk.factors import Output, from_public, public, tile_shape
+from nnlab.ntk.jacobian import How, jacobian_rows
 from nnlab.ntk.layers import (
-    Network,
-    check_independent,
-    check_mode,
+    Layer,
+    UnexpectedGraphError,
     group,
     merged,
     probe,
+    sample_of,
 )
-from nnlab.ntk.layerwise import Plan, factors, jacobian_rows, plan_layer
+from nnlab.ntk.layerwise import Plan, factors, names_of, plan_layer
+from nnlab.ntk.network import LOW_PRECISION, Network, build_network, check_module, examples, surroundings
 from nnlab.ntk.products import fill_by_products
 
-Method = Literal["auto", "layerwise", "jacobian", "products"]
-METHODS: tuple[Method, ...] = ("layerwise", "jacobian", "products")
+Method = Literal["auto", "layerwise", "jacobian", "products", "loop"]
+METHODS: tuple[Method, ...] = ("layerwise", "jacobian", "products", "loop")
 OUTPUTS = ("full", "trace", "diagonal")
 
 # So few numbers, where memory is ample, go through the network at once, and no second time for the layers.
 SMALL = 2**12
 ENOUGH = 2**28
+
+# Of the operations of a kernel, what the check may take where it asks more than the fewest examples.
+CHECKED = 0.02
+
+# How much longer vmap takes for the same operations than one pass over all examples.
+VMAP = 2.0
+
+# What torch does for each node of a graph beside arithmetic, as long as so many floating-point operations.
+NODE = 2e5
 
 log = logging.getLogger("nnlab.ntk")
 
@@ -71,57 +84,124 @@ def empirical_ntk(
     dtype: torch.dtype | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    verify: bool = True,
 ) -> Tensor | dict[str, Tensor]:
     """H(x, x') = J(x) J(x')ᵀ over all parameters that require gradients.
 
+    The module may be anyone's: it is watched while it computes, and what it is made of does not matter. It is
+    left as it was. Scores of an example must depend on that example alone, the same way in every call.
+
     Args:
-        model: a module that maps (n, …) to (n, C) and treats examples independently; in evaluation mode
-            where it has batch norm or dropout.
-        x1: (n₁, …) examples.
+        model: a module that maps (n, …) to (n, C); in evaluation mode where it has batch norm or dropout.
+        x1: (n₁, …) examples: real numbers, which are cast to the type of the computation, or integers.
         x2: (n₂, …) examples; None stands for x1, of which one symmetric half is computed.
         params: values to take instead of the model's own, by name.
         output: `full` (n₁, n₂, C, C); `trace` (n₁, n₂), its sum over equal outputs; `diagonal` (n₁, n₂, C).
-        method: `layerwise` (see `nnlab.ntk.factors`), `jacobian` (torch.func's vmap over jacrev, contracted),
-            `products` (vector products) or `auto`, which counts what each costs and logs its choice as
-            `nnlab.ntk`.
+        method: `layerwise` (see `nnlab.ntk.uses` and `nnlab.ntk.factors`), `jacobian` (torch.func's vmap over
+            jacrev, contracted), `products` (vector products), `loop` (a backward pass for each score of each
+            example) or `auto`, which counts what each costs, takes the cheapest that works, and logs its
+            choice as `nnlab.ntk`.
         per_layer: return the contributions, whose sum is H, by the name of the module that holds the
             parameters.
         outputs: indices of the scores to look at; all of them if None. C is their number.
         memory_limit: bytes of anonymous memory to hold beside model and inputs, the kernel included unless
             it goes to `out`. A quarter of the free memory if None.
-        dtype: of the computation; that of the parameters if None.
+        dtype: of the computation; the widest of the parameters' types if None, and float32 for a model in
+            half precision.
         out: a new .npy file for the kernel, which is then a memory map of it: for kernels that are larger
             than the memory limit.
         progress: told pairs of examples done and in all.
+        verify: whether the kernel is held against autograd before it is returned (see `nnlab.ntk.verify` for
+            what that can miss). Where they disagree, `auto` takes the next method and says so in the log.
 
     Returns:
         The kernel, on the device of x1; or with `per_layer` a dict of them.
 
     Raises:
-        KernelError: arguments that do not fit together.
-        ModelError: dropout or batch norm in training mode, or outputs that are no (n, C) scores.
+        KernelError: arguments that do not fit together, or are no module and no tensors.
+        ModelError: dropout or batch norm in training mode, outputs that are no (n, C) scores, that are random
+            or that depend on other examples; or no method's kernel agrees with autograd.
         MemoryLimitError: the limit does not hold the kernel, or the smallest block.
         NonFiniteError: NaN or infinity in an input, a parameter or the kernel.
     """
-    _check_arguments(x1, x2, output, method, memory_limit)
-    check_mode(model)
-    network = _network(model, params, outputs, dtype)
-    x1 = _examples("x1", x1, network)
-    x2 = None if x2 is None else _examples("x2", x2, network)
-    limit = default_limit(x1.device) if memory_limit is None else memory_limit
-    task = _Task(network, x1, x2, output, per_layer, limit)
-    with _Destination(task, limit, out) as destination:
-        way = _choose(task, method, limit - destination.bytes_held)
+    check_module(model)
+    _check_arguments(output, method, memory_limit)
+    with surroundings(model):
+        network = build_network(model, params, outputs, dtype)
+        x1 = examples("x1", x1, network)
+        x2 = None if x2 is None else examples("x2", x2, network)
+        _check_shapes(x1, x2)
+        limit = default_limit(x1.device) if memory_limit is None else memory_limit
+        task = _Task(network, x1, x2, output, per_layer, limit)
+        _log_precision(model, network)
+        with _Destination(task, limit, out) as destination:
+            ways = _choose(task, method, limit - destination.bytes_held)
+            kernels = _first_right(task, ways, destination.kernels, _Guard(progress), verify, limit)
+            destination.finish()
+    return kernels if per_layer else kernels[None]  # type: ignore[return-value]
+
+
+class _Guard:
+    """The caller's progress, whose own errors are no failure of a method."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self.raised: BaseException | None = None
+
+    @property
+    def progress(self) -> Progress | None:
+        return None if self._progress is None else self._tell
+
+    def _tell(self, done: int, total: int) -> None:
+        assert self._progress is not None
+        try:
+            self._progress(done, total)
+        except BaseException as error:
+            self.raised = error
+            raise
+
+
+def _first_right(
+    task: "_Task",
+    ways: Sequence["_Way"],
+    kernels: Mapping[str | None, Tensor],
+    guard: _Guard,
+    verified: bool,
+    limit: int,
+) -> dict[str | None, Tensor]:
+    """The kernel by the first of the ways that works and that autograd agrees with."""
+    faults = []
+    for way in ways:
         log.info("%s, within %s: %s", way.method, in_words(limit), way.why)
         try:
-            way.fill(task, destination.kernels, progress)
+            way.fill(task, kernels, guard.progress)
+            found = {name: public(kernel, task.output) for name, kernel in kernels.items()}
+            fault = task.fault(found, way) if verified else None
         except NonFiniteError:
-            for name, x in (("x1", x1), ("x2", x2)):
+            for name, x in (("x1", task.x1), ("x2", task.x2)):
                 _check_finite(name, x)
             raise
-        destination.finish()
-    kernels = {name: public(kernel, output) for name, kernel in destination.kernels.items()}
-    return kernels if per_layer else kernels[None]  # type: ignore[return-value]
+        except Exception as error:
+            refused = isinstance(error, KernelError) and not isinstance(error, UnexpectedGraphError)
+            if refused or guard.raised is not None:
+                raise
+            fault = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if fault is None:
+            return found
+        faults.append(f"{way.method}: {fault}")
+        log.warning("%s is not used: %s", way.method, fault)
+    if len(faults) == 1:
+        raise ModelError(f"method={faults[0]}; choose method='auto', which takes another one")
+    raise ModelError(
+        f"no method gives a kernel that autograd agrees with: {'; '.join(faults)}. A model whose scores are "
+        "no differentiable function of one example each has none"
+    )
+
+
+def _log_precision(model: nn.Module, network: Network) -> None:
+    half = {p.dtype for p in model.parameters() if p.requires_grad and p.dtype in LOW_PRECISION}
+    if half:
+        log.info("the parameters are %s; computed in %s", ", ".join(map(str, half)), network.dtype)
 
 
 def feature_map(
@@ -148,18 +228,28 @@ def feature_map(
         MemoryLimitError: the limit does not hold it twice.
         KernelError, ModelError, NonFiniteError: as for `empirical_ntk`.
     """
-    check_mode(model)
-    network = _network(model, params, None, None)
-    x = _examples("x", x, network)
-    limit = default_limit(x.device) if memory_limit is None else memory_limit
-    task = _Task(network, x, None, "full", per_layer=False, limit=limit)
-    size = 2 * len(x) * task.outputs * merged(task.groups).size * task.itemsize
-    if size > limit:
-        raise MemoryLimitError(
-            f"memory_limit: the features take {in_words(size)}, the limit is {in_words(limit)}; "
-            "take fewer examples or a smaller model"
-        )
-    return jacobian_rows(network, network.trained, x)
+    check_module(model)
+    with surroundings(model):
+        network = build_network(model, params)
+        x = examples("x", x, network)
+        limit = default_limit(x.device) if memory_limit is None else memory_limit
+        task = _Task(network, x, None, "full", per_layer=False, limit=limit)
+        size = 2 * len(x) * task.outputs * merged(task.groups).size * task.itemsize
+        if size > limit:
+            raise MemoryLimitError(
+                f"memory_limit: the features take {in_words(size)}, the limit is {in_words(limit)}; "
+                "take fewer examples or a smaller model"
+            )
+        return jacobian_rows(network, network.trained, x, _how(network, network.trained, x))
+
+
+def _how(network: Network, names: Sequence[str], x: Tensor) -> How:
+    """By vmap where that can be, which two examples tell."""
+    try:
+        jacobian_rows(network, names, x[:2])
+    except Exception:  # torch has no rule for vmap, or the module looks into its numbers
+        return "loop"
+    return "vmap"
 
 
 # --- what is computed, and which way ----------------------------------------------------------------
@@ -182,23 +272,15 @@ class _Task:
         per_layer: bool,
         limit: int,
     ) -> None:
-        self.x1, self.x2, self.output = x1, x2, output
-        small = len(x1) > 1 and x1.numel() <= SMALL and limit >= ENOUGH
-        sample = x1 if small else x1[:2].clone() if len(x1) > 1 else torch.cat([x1, x1])
-        self.seen = seen = probe(network, sample)
-        self.network = seen.network
-        if seen.raw.ndim == 0 or len(seen.raw) != len(sample):
-            raise ModelError(
-                f"the model maps {tuple(sample.shape)} to {tuple(seen.raw.shape)}; scores (n, C) are needed, "
-                "a row for each example"
-            )
-        _check_outputs(network.outputs, seen.raw[0].numel())
-        check_independent(network, sample, seen.raw)
+        self.x1, self.x2, self.output, self.per_layer, self.network = x1, x2, output, per_layer, network
+        small = network.known and len(x1) > 1 and x1.numel() <= SMALL and limit >= ENOUGH
+        self.probe = probe(network, x1 if small else sample_of(x1))
+        raw = self.probe.last.raw
+        _check_outputs(network.outputs, raw[0].numel())
         self.groups = group(network, network.trained)
         self.names: list[str | None] = [layer.name for layer in self.groups] if per_layer else [None]
-        self.outputs = network.scores(seen.raw).shape[1]
-        self.itemsize = seen.raw.dtype.itemsize
-        self.saved, self.layers = seen.saved, seen.layers
+        self.outputs = network.scores(raw).shape[1]
+        self.itemsize = network.dtype.itemsize
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -213,12 +295,52 @@ class _Task:
     def pairs(self) -> int:
         return pairs_of(len(self.x1), None if self.x2 is None else len(self.x2))
 
+    @property
+    def forward(self) -> float:
+        """Floating-point operations of one example's way through the network."""
+        return self.probe.last.graph.operations / len(self.probe.last.x)
+
+    @cached_property
+    def how(self) -> How:
+        """How autograd gives the rows of the parameters that have no rule."""
+        opaque = [name for layer in self.probe.layers if layer.kind == "opaque" for name in layer.parameters]
+        return _how(self.network, opaque, self.probe.last.x) if opaque else "vmap"
+
     def plans(self, method: Method) -> list[Plan]:
         """The parameters in groups, and how each is treated."""
-        layers = self.layers
-        if method != "layerwise":
-            layers = self.groups if None not in self.names else [merged(self.groups)]
-        return [plan_layer(layer, self.output, self.outputs, len(self.x1)) for layer in layers]
+        if method == "layerwise":
+            opaque = [layer for layer in self.probe.layers if layer.kind == "opaque"]
+            layers = [layer for layer in self.probe.layers if layer.kind != "opaque"]
+            return [self._plan(layer, self.how) for layer in layers + self._together(opaque)]
+        how: How = "loop" if method == "loop" else "vmap"
+        return [self._plan(layer, how) for layer in self._together(self.groups)]
+
+    def _together(self, layers: list[Layer]) -> list[Layer]:
+        """As one group, unless each is to be seen."""
+        return layers if self.per_layer or not layers else [merged(layers)]
+
+    def _plan(self, layer: Layer, how: How) -> Plan:
+        return plan_layer(layer, self.output, self.outputs, len(self.x1), how)
+
+    def fault(self, kernels: Mapping[str | None, Tensor], way: "_Way") -> str | None:
+        """What is wrong with a kernel, in words, or None."""
+        passes = 1 if self.output == "full" else self.outputs
+        each = (2 + 4 * passes) * self.forward
+        count = int(min(verify.MOST, max(verify.LEAST, CHECKED * way.operations / max(each, 1.0))))
+        return verify.disagreement(
+            self.network, self.x1, self.x2, kernels, self.output, count, self.outputs,
+            lambda network, x1, x2: self._again(network, x1, x2, way.method),
+        )  # fmt: skip
+
+    def _again(
+        self, network: Network, x1: Tensor, x2: Tensor | None, method: Method
+    ) -> dict[str | None, Tensor]:
+        """The kernel of a few examples in the same way."""
+        limit = default_limit(x1.device)
+        task = _Task(network, x1, x2, self.output, self.per_layer, limit)
+        with _Destination(task, limit, None) as destination:
+            _way(task, method, limit).fill(task, destination.kernels, None)
+        return {name: public(kernel, self.output) for name, kernel in destination.kernels.items()}
 
 
 @dataclass(frozen=True)
@@ -240,15 +362,15 @@ class _Way:
         )
 
     def fill(self, task: _Task, kernels: Mapping[str | None, Tensor], progress: Progress | None) -> None:
-        network, output, x1, x2 = task.network, task.output, task.x1, task.x2
+        output, x1, x2 = task.output, task.x1, task.x2
         if self.method == "products":
             groups = [plan.layer for plan in self.plans]
-            fill_by_products(kernels, network, groups, x1, x2, output, self.blocks.held, progress)
+            fill_by_products(kernels, task.network, groups, x1, x2, output, self.blocks.held, progress)
             return
         fill(
             kernels,
-            [plan.layer.name for plan in self.plans],
-            lambda x: factors(network, self.plans, output, x, self.blocks.pass_, task.seen),
+            names_of(self.plans, task.per_layer),
+            lambda x: factors(self.plans, output, x, self.blocks.pass_, task.probe, task.per_layer),
             x1,
             x2,
             output,
@@ -257,10 +379,10 @@ class _Way:
         )
 
 
-def _choose(task: _Task, method: Method, limit: int) -> _Way:
-    """The method asked for; for `auto` the one with the fewest operations among those that fit."""
+def _choose(task: _Task, method: Method, limit: int) -> list[_Way]:
+    """The method asked for; for `auto` those that fit, the one with the fewest operations first."""
     if method != "auto":
-        return _way(task, method, limit)
+        return [_way(task, method, limit)]
     ways, reasons = [], []
     for candidate in METHODS:
         try:
@@ -269,7 +391,7 @@ def _choose(task: _Task, method: Method, limit: int) -> _Way:
             reasons.append(f"{candidate}: {error}")
     if not ways:
         raise MemoryLimitError("; ".join(reasons))
-    return min(ways, key=lambda way: way.operations)
+    return sorted(ways, key=lambda way: way.operations)
 
 
 def _way(task: _Task, method: Method, limit: int) -> _Way:
@@ -285,18 +407,18 @@ def _way(task: _Task, method: Method, limit: int) -> _Way:
 def _costs(task: _Task, plans: Sequence[Plan]) -> Costs:
     """Bytes: a pass keeps what autograd saves, and makes gradients and patches of one layer beside."""
     numbers = sum(plan.numbers for plan in plans)
+    saved = task.probe.saved
     rows = [plan.layer for plan in plans if plan.treatment == "rows"]
+    uses = [plan.layer for plan in plans if plan.treatment == "uses"]
     patches = sum(layer.positions * layer.inputs for layer in rows)
-    weights = max((3 * layer.size for layer in rows), default=0)
-    gradients = max(3 * plan.layer.positions * plan.layer.units for plan in plans)
-    by_torch = max((plan.numbers for plan in plans if plan.treatment == "jacobian"), default=0)
-    vectorized = task.outputs * task.saved if by_torch else 0  # vmap takes all outputs through at once
+    weights = max((3 * layer.size for layer in rows + uses), default=0)
+    gradients = max((3 * plan.layer.positions * plan.layer.units for plan in plans), default=0)
+    by_torch = max((plan.numbers for plan in plans if plan.treatment == "vmap"), default=0)
+    vectorized = task.outputs * saved if by_torch else 0  # vmap takes all outputs through at once
     pair = task.outputs**2 if task.output == "full" else 1
     return Costs(
         factors=numbers * task.itemsize,
-        pass_=2 * task.saved
-        + 2 * vectorized
-        + (patches + weights + gradients + 2 * by_torch) * task.itemsize,
+        pass_=2 * saved + 2 * vectorized + (patches + weights + gradients + 2 * by_torch) * task.itemsize,
         pair=3 * pair * task.itemsize,
     )
 
@@ -304,7 +426,7 @@ def _costs(task: _Task, plans: Sequence[Plan]) -> Costs:
 def _products_block(task: _Task, limit: int) -> int:
     """Examples that go through the network together: their graph, beside two vectors of all parameters."""
     vectors = 3 * sum(layer.size for layer in task.groups) * task.itemsize
-    example = 6 * task.saved + task.itemsize * task.outputs
+    example = 6 * task.probe.saved + task.itemsize * task.outputs
     if vectors + example > limit:
         raise MemoryLimitError(
             f"memory_limit: {in_words(limit)} do not hold three vectors of all parameters, "
@@ -314,16 +436,30 @@ def _products_block(task: _Task, limit: int) -> int:
 
 
 def _operations(task: _Task, method: Method, plans: Sequence[Plan], blocks: Blocks | None = None) -> float:
-    """Floating-point operations: a multiplication and an addition are two; backward passes count as two."""
-    n1, n2, c = len(task.x1), task.n2, task.outputs
-    forward = 2.0 * sum(layer.positions * layer.inputs * layer.units for layer in task.layers)
+    """Floating-point operations: a multiplication and an addition are two; backward passes count as two.
+
+    What torch does for each node of a graph beside them counts too: of small passes it is the larger part.
+    """
+    n1, n2, c, forward = len(task.x1), task.n2, task.outputs, task.forward
+    nodes = NODE * task.probe.last.graph.nodes
     if method == "products":
-        return n2 * c * (3 * forward + 6 * n1 * forward)
+        passes = -(-n1 // (blocks.pass_ if blocks else n1))
+        return n2 * c * (3 * forward + 6 * n1 * forward) + passes * n2 * (1 + 4 * c) * nodes
     assert blocks is not None
-    passes = n1 + (0 if task.x2 is None else n2)
+    seen = n1 + (0 if task.x2 is None else n2)
     if blocks.held < n1:  # the other blocks go through the network again for each block that is held
-        passes = n1 + n1 * n2 // blocks.held // (2 if task.x2 is None else 1)
-    return passes * (1 + 2 * c) * forward + 2.0 * task.pairs * sum(plan.multiplications for plan in plans)
+        seen = n1 + n1 * n2 // blocks.held // (2 if task.x2 is None else 1)
+    total = 2.0 * task.pairs * sum(plan.multiplications for plan in plans)
+    passes = -(-seen // blocks.pass_)
+    if any(not plan.by_autograd for plan in plans):
+        total += seen * (1 + 2 * c) * forward + passes * (1 + 2 * c) * nodes
+    for plan in plans:
+        rows = 4.0 * seen * plan.numbers  # to write them
+        if plan.treatment == "vmap":
+            total += VMAP * (seen * (1 + 3 * c) * forward + passes * 3 * nodes) + rows
+        elif plan.treatment == "loop":
+            total += seen * ((1 + 3 * c) * forward + (1 + 2 * c) * nodes) + rows
+    return total
 
 
 # --- where it goes ----------------------------------------------------------------------------------
@@ -350,7 +486,7 @@ class _Destination:
                 )
             self.bytes_held = size
             self.kernels = {
-                name: torch.empty(task.shape, dtype=_dtype(task), device=task.x1.device)
+                name: torch.empty(task.shape, dtype=task.network.dtype, device=task.x1.device)
                 for name in task.names
             }
         else:
@@ -366,7 +502,7 @@ class _Destination:
         if not path.parent.is_dir():
             raise KernelError(f"out: {path}: there is no folder {path.parent}")
         public_shape = public(torch.empty(task.shape, device="meta"), task.output).shape
-        dtype = torch.empty(0, dtype=_dtype(task)).numpy().dtype
+        dtype = torch.empty(0, dtype=task.network.dtype).numpy().dtype
         assert self._partial is not None
         try:
             mapped = np.lib.format.open_memmap(self._partial, "w+", dtype, tuple(public_shape))
@@ -386,10 +522,6 @@ class _Destination:
             self._partial.unlink(missing_ok=True)
 
 
-def _dtype(task: _Task) -> torch.dtype:
-    return next(iter(task.network.parameters.values())).dtype
-
-
 def _reserve(path: Path) -> None:
     """Takes the disk space now: writing to a memory map on a full disk would kill the process."""
     if hasattr(os, "posix_fallocate"):
@@ -400,14 +532,15 @@ def _reserve(path: Path) -> None:
 # --- checks -----------------------------------------------------------------------------------------
 
 
-def _check_arguments(
-    x1: Tensor, x2: Tensor | None, output: str, method: str, memory_limit: int | None
-) -> None:
+def _check_arguments(output: str, method: str, memory_limit: int | None) -> None:
     for name, value, allowed in (("output", output, OUTPUTS), ("method", method, ("auto", *METHODS))):
         if value not in allowed:
             raise KernelError(f"{name}: {value!r} is unknown; {suggest(str(value), allowed)}")
     if memory_limit is not None and memory_limit < 1:
         raise KernelError(f"memory_limit: {memory_limit}: must be a positive number of bytes")
+
+
+def _check_shapes(x1: Tensor, x2: Tensor | None) -> None:
     if x2 is not None and x1.shape[1:] != x2.shape[1:]:
         raise KernelError(
             f"x1 holds examples of shape {tuple(x1.shape[1:])}, x2 of {tuple(x2.shape[1:])}; "
@@ -423,52 +556,8 @@ def _check_outputs(outputs: Sequence[int] | None, count: int) -> None:
         raise KernelError(f"outputs: {list(outputs)}: name at least one, and each once")
 
 
-def _network(
-    model: nn.Module,
-    params: Mapping[str, Tensor] | None,
-    outputs: Sequence[int] | None,
-    dtype: torch.dtype | None,
-) -> Network:
-    own = dict(model.named_parameters())
-    trained = [name for name, parameter in own.items() if parameter.requires_grad]
-    if not trained:
-        raise ModelError("no parameter of the model requires gradients: there is nothing to differentiate in")
-    values = {**own, **dict(model.named_buffers()), **_given(own, params or {})}
-    dtype = dtype or values[trained[0]].dtype
-    if dtype not in (torch.float32, torch.float64):
-        raise KernelError(f"dtype: {dtype}: a kernel is computed in torch.float32 or torch.float64")
-    cast = {
-        name: value.detach().to(dtype) if value.is_floating_point() else value
-        for name, value in values.items()
-    }
-    return Network(model, cast, trained, None if outputs is None else list(outputs))
-
-
-def _given(own: Mapping[str, Tensor], params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    for name, value in params.items():
-        if name not in own:
-            raise KernelError(f"params: {name}: the model has no such parameter; {suggest(name, own)}")
-        if value.shape != own[name].shape:
-            raise KernelError(
-                f"params: {name}: shape {tuple(value.shape)}; the model's has {tuple(own[name].shape)}"
-            )
-    return params
-
-
-def _examples(name: str, x: Tensor, network: Network) -> Tensor:
-    """The examples in the kernel's type; raises where there are none."""
-    if x.ndim < 2 or len(x) == 0:
-        raise KernelError(f"{name}: shape {tuple(x.shape)}; at least one example is needed, as (n, …)")
-    value = network.parameters[network.trained[0]]
-    if x.device != value.device:
-        raise KernelError(f"{name}: is on {x.device}, the model on {value.device}; move one of them")
-    if not x.is_floating_point():
-        return x.detach()
-    return x.detach().to(value.dtype)
-
-
 def _check_finite(name: str, x: Tensor | None) -> None:
     """Says which example is not finite."""
     if x is not None and not torch.isfinite(x).all():
-        wrong = (~torch.isfinite(x.flatten(1)).all(1)).nonzero()[0, 0]
+        wrong = (~torch.isfinite(x.reshape(len(x), -1)).all(1)).nonzero()[0, 0]
         raise NonFiniteError(f"{name}: example {int(wrong)} holds NaN or infinity")

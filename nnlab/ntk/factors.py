@@ -213,6 +213,22 @@ class PositionFactor:
         return (self.inputs.flatten(0, 1) @ other.inputs.flatten(0, 1).T).mul_(self.scale).add_(self.constant)
 
 
+@dataclass(frozen=True)
+class LookupFactor(PositionFactor):
+    """A table of which an example looks up rows k(t), at T positions.
+
+    The inputs are one-hot vectors, so that hₜ·h'ₛ is whether both looked up the same row.
+
+    Attributes:
+        inputs: k (n, T), integers.
+    """
+
+    def _pairs(self, other: "PositionFactor") -> Tensor:
+        """scale · [k(t) = k'(s)], (n₁T, n₂T)."""
+        equal = self.inputs.flatten()[:, None] == other.inputs.flatten()
+        return equal.to(self.gradients.dtype).mul_(self.scale)
+
+
 T = TypeVar("T", Tensor, Tensor | None)
 
 

@@ -1,18 +1,19 @@
-"""Which layers a model has, and what each needs: found by watching it compute two examples."""
+"""Which groups of parameters a network has, and what each needs: it is watched with a few examples."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge, get_gradient_edge
-from torch.func import functional_call
-from torch.nn import functional as F
+from torch import Tensor
 
-from nnlab.models import CNN, MLP, ActivationLayer, Maxout, ScaledLinear, layer_multipliers
-from nnlab.ntk.errors import ModelError
+from nnlab.ntk.errors import KernelError, ModelError
+from nnlab.ntk.network import Network
+from nnlab.ntk.uses import PRODUCTS, Graph, Layout, Role, Source, Use, find_uses, layouts
+
+# Examples that a network is watched with. No usual size of a layer is a multiple of it.
+SAMPLE = 5
 
 # The nodes that torch's autograd records for functions of one number each.
 ELEMENTWISE = {
@@ -26,64 +27,92 @@ ELEMENTWISE = {
 }  # fmt: skip
 
 
-BY_EXAMPLE = {
-    MLP, CNN, ActivationLayer, Maxout, ScaledLinear, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Sequential,
-    nn.ModuleList, nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.Sigmoid, nn.Tanh, nn.MaxPool2d,
-    nn.AvgPool2d, nn.LayerNorm, nn.GroupNorm,
-}  # fmt: skip
-"""Modules whose results for an example depend on that example alone."""
+class UnexpectedGraphError(ModelError):
+    """A pass whose graph is not that of the probe: the model chooses what to compute by its examples."""
 
 
 @dataclass(frozen=True)
-class Call:
-    """One use of a layer in a forward pass.
+class Pass:
+    """A forward pass, in a graph.
 
     Attributes:
-        inputs: what the layer was given.
-        edge: where in the graph the layer's result stands.
-        result: what was handed on.
-        versions: the counters of in-place changes of both at that moment.
+        x: the examples.
+        raw: what the module returned.
+        leaves: the trained parameters in the graph, by name.
+        graph: where they are used.
     """
 
-    inputs: Tensor
-    edge: GradientEdge
-    result: Tensor
-    versions: tuple[int, int]
+    x: Tensor
+    raw: Tensor
+    leaves: Mapping[str, Tensor]
+    graph: Graph
+
+    def is_of(self, x: Tensor) -> bool:
+        """Whether the pass was of these very examples."""
+        return x.data_ptr() == self.x.data_ptr() and x.shape == self.x.shape
 
 
-@dataclass(frozen=True)
-class Network:
-    """A module as a pure function of examples, at fixed parameters.
+def forward(network: Network, x: Tensor, probe: "Probe | None" = None) -> Pass:
+    """The module's output on x, in a graph, and each use of its parameters.
 
-    Attributes:
-        module: the module.
-        parameters: all of its parameters and floating-point buffers, detached, of one type.
-        trained: names of the parameters that the kernel is over.
-        outputs: indices of the scores to look at, or None for all.
-        copies: whether the results of layers are handed on as copies, since the module changes them in
-            place: else the graph would have no place left where the layer's own result stands.
+    Args:
+        network: the model.
+        x: the examples.
+        probe: what an earlier pass has shown, that this one must show again.
+
+    Raises:
+        UnexpectedGraphError: it does not.
+        ModelError: the module fails.
     """
+    leaves = {name: network.parameters[name].detach().requires_grad_() for name in network.trained}
+    tracked = x.is_floating_point() and (probe is None or probe.tracked)
+    try:
+        raw, examples = _tracked(network, leaves, x) if tracked else (network.call(leaves, x), None)
+    except KernelError:
+        raise
+    except Exception as error:
+        if probe is not None or not tracked:
+            raise failed(x, error) from error
+        try:  # some modules take examples that are no part of a graph only
+            raw, examples = network.call(leaves, x), None
+        except Exception as again:
+            raise failed(x, again) from again
+    graph = find_uses(raw, leaves, examples, len(x), None if probe is None else probe.last.graph.decisions)
+    if probe is not None and graph.signature != probe.last.graph.signature:
+        raise UnexpectedGraphError("the model computes other things for some examples than for others")
+    if probe is not None:
+        _check_shapes(graph, probe, len(x))
+    return Pass(x, raw, leaves, graph)
 
-    module: nn.Module
-    parameters: Mapping[str, Tensor]
-    trained: Sequence[str]
-    outputs: Sequence[int] | None
-    copies: bool = False
 
-    def raw(self, x: Tensor) -> Tensor:
-        """What the module returns."""
-        result = functional_call(self.module, dict(self.parameters), (x,))
-        if not isinstance(result, Tensor):
-            raise ModelError(
-                f"the model returns {type(result).__name__}; a tangent kernel needs one tensor of scores, "
-                "(n, C)"
+def _tracked(network: Network, leaves: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """With the examples as a leaf of the graph, so that it tells what depends on them."""
+    leaf = x.detach().requires_grad_()
+    return network.call(leaves, leaf.clone()), leaf
+
+
+def failed(x: Tensor, error: Exception) -> ModelError:
+    """What to say where the module itself fails."""
+    reason = " ".join(str(error).split())
+    return ModelError(
+        f"the model fails on examples of shape {tuple(x.shape)} and type {x.dtype}: "
+        f"{type(error).__name__}: {reason[:300]}; a tangent kernel needs one that takes any number of them"
+    )
+
+
+def _check_shapes(graph: Graph, probe: "Probe", n: int) -> None:
+    for use, before, layout in zip(graph.uses, probe.last.graph.uses, probe.layouts, strict=True):
+        if layout is None:
+            continue
+        expected = list(before.shape)
+        expected[layout.axis] = n * layout.positions
+        if list(use.shape) != expected:
+            raise UnexpectedGraphError(
+                f"the model computes {use.node.name()} of shape {use.shape} in place of {tuple(expected)}"
             )
-        return result
 
-    def scores(self, raw: Tensor) -> Tensor:
-        """(n, C) of what the module returned, restricted to the outputs that are asked for."""
-        scores = raw.reshape(len(raw), -1)
-        return scores if self.outputs is None else scores[:, list(self.outputs)]
+
+# --- groups of parameters ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -93,126 +122,31 @@ class Layer:
     Attributes:
         name: the name of the module that holds them; empty for the model itself.
         parameters: their names, those that are trained.
-        module: the linear layer or convolution; None where torch.func has to differentiate.
+        kind: `product` of weights with inputs, `lookup` in a table, `rows` by the rules of each use, or
+            `opaque`, which autograd has to differentiate.
+        uses: numbers of the uses that it is over.
         inputs: d, numbers that a unit sees.
         units: m.
         positions: T, how often an example uses the weights.
         size: number of trained parameters p.
+        scale: what A Aᵀ is multiplied by; 0 where the weight is not trained.
+        constant: what a bias adds to it.
         is_output: the layer's result is the network's output.
         feeds_output: its result reaches the output layer through a function of one number each.
     """
 
     name: str
     parameters: tuple[str, ...]
-    module: nn.Module | None
+    kind: Literal["product", "lookup", "rows", "opaque"] = "opaque"
+    uses: tuple[int, ...] = ()
     inputs: int = 0
     units: int = 0
     positions: int = 1
     size: int = 0
+    scale: float = 1.0
+    constant: float = 0.0
     is_output: bool = False
     feeds_output: bool = False
-
-    @property
-    def multipliers(self) -> tuple[float, float]:
-        """(a, c) of z = a·W h + c·b."""
-        return layer_multipliers(self.module) if isinstance(self.module, nn.Linear) else (1.0, 1.0)
-
-    @property
-    def scale(self) -> float:
-        """a², or 0 where the weight is not trained."""
-        return self.multipliers[0] ** 2 if self._trains("weight") else 0.0
-
-    @property
-    def constant(self) -> float:
-        """c², or 0 where there is no bias, or it is not trained."""
-        return self.multipliers[1] ** 2 if self._trains("bias") else 0.0
-
-    def _trains(self, name: str) -> bool:
-        return any(parameter.rpartition(".")[2] == name for parameter in self.parameters)
-
-
-# --- watching a forward pass ------------------------------------------------------------------------
-
-
-@contextmanager
-def watched(modules: Sequence[nn.Module], calls: dict[nn.Module, list[Call]], copies: bool) -> Iterator[None]:
-    """While open, every use of the modules is noted, and gradients can be taken at their results."""
-
-    def note(module: nn.Module, arguments: tuple[Tensor, ...], result: Tensor) -> Tensor:
-        if not result.requires_grad:
-            result.requires_grad_()
-        edge = get_gradient_edge(result)
-        passed = result.clone() if copies else result
-        inputs = arguments[0]
-        call = Call(inputs, edge, passed, (inputs._version, passed._version))
-        calls.setdefault(module, []).append(call)
-        return passed
-
-    hooks = [module.register_forward_hook(note) for module in modules]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def forward(
-    network: Network, x: Tensor, modules: Sequence[nn.Module]
-) -> tuple[Tensor, dict[nn.Module, list[Call]]]:
-    """The module's output on x, in a graph, and each use of the modules."""
-    calls: dict[nn.Module, list[Call]] = {}
-    with torch.enable_grad(), watched(modules, calls, network.copies):
-        raw = network.raw(x)
-    for uses in calls.values():
-        for call in uses:
-            if call.inputs._version != call.versions[0]:
-                raise ModelError(
-                    "the model changes the input of a linear layer or convolution in place after use; "
-                    "write x = x + y in place of x += y, or choose method='jacobian'"
-                )
-    return raw, calls
-
-
-def check_independent(network: Network, x: Tensor, raw: Tensor) -> None:
-    """Raises ModelError where the scores of an example change with the company that it is in.
-
-    Modules that are known to treat examples one by one are not tried.
-
-    Args:
-        network: the model.
-        x: a few examples.
-        raw: what the model returns for them.
-    """
-    if all(type(module) in BY_EXAMPLE for module in network.module.modules()):
-        return
-    with torch.no_grad():
-        together, alone = network.scores(raw), network.scores(network.raw(x[:1]))
-    difference = (together[0] - alone[0]).abs().max()
-    if difference > 1e-3 * together.abs().max():
-        raise ModelError(
-            "the model mixes examples: the scores of one change with what else is in its batch; "
-            "a tangent kernel is defined between single examples"
-        )
-
-
-def check_mode(model: nn.Module) -> None:
-    """Raises ModelError where dropout or batch norm would act as in training."""
-    for name, module in model.named_modules():
-        where = f"{name or 'the model'} ({type(module).__name__})"
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
-            raise ModelError(
-                f"{where} normalizes by the batch that it sees, so its outputs are no function of one "
-                "example; use track_running_stats=True and model.eval()"
-            )
-        random = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
-        if module.training and (random or isinstance(module, nn.modules.batchnorm._BatchNorm | nn.RReLU)):
-            raise ModelError(
-                f"{where} is in training mode, where the outputs "
-                f"{'depend on the batch' if not random else 'are random'}; call model.eval() first"
-            )
-
-
-# --- finding the layers -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -220,50 +154,49 @@ class Probe:
     """What a forward pass of a few examples tells.
 
     Attributes:
-        network: the model, as it is to be watched from now on.
-        x: the examples.
-        raw: what the module returned.
-        calls: each use of the layers; with `raw` it holds the graph.
-        layers: the groups of parameters, in the order of the module.
+        network: the model.
+        last: the pass; it holds the graph.
+        layouts: of the result of each use; None where it belongs to no examples.
+        layers: the groups of parameters.
         saved: bytes that the pass keeps for the backward pass, per example, parameters apart.
+        tracked: whether the examples are a part of the graph.
+        known: whether all modules are known to treat examples one by one.
     """
 
     network: Network
-    x: Tensor
-    raw: Tensor
-    calls: dict[nn.Module, list[Call]]
+    last: Pass
+    layouts: list[Layout | None]
     layers: list[Layer]
     saved: int
+    tracked: bool
+    known: bool
 
-    def is_of(self, x: Tensor) -> bool:
-        """Whether the pass was of these very examples."""
-        return x.data_ptr() == self.x.data_ptr() and x.shape == self.x.shape
+
+def sample_of(x: Tensor) -> Tensor:
+    """Some examples to watch, repeated where there are too few."""
+    return x[torch.arange(SAMPLE, device=x.device) % min(len(x), SAMPLE)]
 
 
 def probe(network: Network, x: Tensor) -> Probe:
-    """Watches a forward pass of the examples x; two are enough."""
-    seen, in_place = _probe(network, x)
-    return _probe(replace(network, copies=True), x)[0] if in_place else seen
+    """Watches a forward pass of the examples x.
 
-
-def _probe(network: Network, x: Tensor) -> tuple[Probe, bool]:
-    """And whether a layer's result was changed in place."""
-    modules = _linear_maps(network)
-    # with parameters that require gradients, the graph shows every use of them
-    parameters = {
-        name: value.detach().requires_grad_() if name in network.trained else value
-        for name, value in network.parameters.items()
-    }
-    kept = _Kept(parameters.values())
+    Raises:
+        ModelError: the module fails, mixes examples or is random.
+    """
+    known = network.known
+    kept = _Kept(network.parameters.values())
     with torch.autograd.graph.saved_tensors_hooks(kept.note, lambda tensor: tensor):
-        raw, calls = forward(replace(network, parameters=parameters), x, list(modules))
-    every = [call for uses in calls.values() for call in uses]
-    for call in every:
-        kept.note(call.inputs)
-        kept.note(call.result)
-    layers = _find_layers(network, modules, raw, calls, _uses(raw, parameters))
-    in_place = any(call.result._version != call.versions[1] for call in every)
-    return Probe(network, x, raw, calls, layers, kept.bytes // len(x)), in_place
+        seen = forward(network, x)
+    if not known:
+        check_independent(network, x, seen.raw.detach())
+    found = _layouts(network, seen, known)
+    layers = _find_layers(network, seen, found)
+    tracked = x.is_floating_point() and _reaches(seen)
+    return Probe(network, seen, found, layers, kept.bytes // len(x), tracked, known)
+
+
+def _reaches(seen: Pass) -> bool:
+    return bool(seen.graph.uses) or bool(seen.graph.opaque)
 
 
 class _Kept:
@@ -284,121 +217,226 @@ class _Kept:
         return sum(self._sizes.values())
 
 
-def _uses(raw: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, int]:
-    """How often each parameter enters the graph of what the module returned."""
-    names = {id(parameter): name for name, parameter in parameters.items()}
-    uses = dict.fromkeys(parameters, 0)
-    waiting, seen = [raw.grad_fn], {raw.grad_fn}
-    while waiting:
-        node = waiting.pop()
-        for following, _ in [] if node is None else node.next_functions:
-            name = names.get(id(getattr(following, "variable", None)))
-            if name is not None:
-                uses[name] += 1
-            elif following not in seen:
-                seen.add(following)
-                waiting.append(following)
-    return uses
+def _layouts(network: Network, seen: Pass, known: bool) -> list[Layout | None]:
+    """Where the examples stand at each use: the gradient of one example's scores is 0 elsewhere."""
+    uses, n = seen.graph.uses, len(seen.x)
+    if known or not uses:
+        return [next(iter(layouts(use, n)), None) for use in uses]
+    one = n // 2
+    weights = torch.randn(network.scores(seen.raw).shape[1], generator=torch.Generator().manual_seed(0))
+    score = network.scores(seen.raw)[one] @ weights.to(seen.raw)
+    gradients = torch.autograd.grad(
+        score, [use.edge for use in uses], retain_graph=True, materialize_grads=True
+    )
+    return [_layout(use, g, one, n) for use, g in zip(uses, gradients, strict=True)]
 
 
-def _find_layers(
-    network: Network,
-    modules: Mapping[nn.Module, str],
-    raw: Tensor,
-    calls: Mapping[nn.Module, list[Call]],
-    uses: Mapping[str, int],
-) -> list[Layer]:
-    """The layers that are understood, and the other parameters for torch.func."""
-    found, rest = [], dict.fromkeys(network.trained)
-    for module, name in modules.items():
-        layer = _layer(network, name, module, calls.get(module, []), raw)
-        # a weight that enters elsewhere too, say transposed in a decoder, has cross terms between its uses
-        if layer is not None and all(uses[key] == len(calls[module]) for key in layer.parameters):
-            found.append(layer)
-            for parameter in layer.parameters:
-                del rest[parameter]
-    if (output := next((layer for layer in found if layer.is_output), None)) is not None:
-        assert output.module is not None
-        before = calls[output.module][0]
-        found = [_with_chain(layer, calls, before, output) for layer in found]
-    return found + group(network, rest)
+def _layout(use: Use, g: Tensor, one: int, n: int) -> Layout | None:
+    """The first that leaves no gradient to other examples than the one whose scores were taken."""
+    for layout in layouts(use, n):
+        front = layout.front(g)
+        others = torch.arange(n, device=g.device) != one
+        if not bool(front[others].any()):
+            return layout
+    return None
 
 
-def group(network: Network, names: Sequence[str] | Mapping[str, None]) -> list[Layer]:
-    """Parameters by the module that holds them, for torch.func to differentiate."""
-    by_module: dict[str, list[str]] = {}
-    for name in names:
-        by_module.setdefault(name.rpartition(".")[0], []).append(name)
+def check_independent(network: Network, x: Tensor, raw: Tensor) -> None:
+    """Raises ModelError where the scores of an example change with the company that it is in, or by chance.
+
+    Args:
+        network: the model.
+        x: a few examples.
+        raw: what the model returned for them.
+    """
+    with torch.no_grad():
+        together = network.scores(raw)
+        again = network.scores(_called(network, x))
+        if difference(together, again) > 16 * torch.finfo(raw.dtype).eps:
+            raise ModelError(
+                "the outputs of the model are random: they change from one call to the next; call "
+                "model.eval(), and look for dropout or noise that does not ask self.training"
+            )
+        for number in range(len(x)):
+            alone = network.scores(_called(network, x[number : number + 1]))
+            if difference(together[number : number + 1], alone) > company_tolerance(raw.dtype):
+                raise ModelError(
+                    "the model mixes examples: the scores of one change with what else is in its batch; "
+                    "a tangent kernel is defined between single examples"
+                )
+
+
+def _called(network: Network, x: Tensor) -> Tensor:
+    try:
+        return network.call({}, x)
+    except KernelError:
+        raise
+    except Exception as error:
+        raise failed(x, error) from error
+
+
+def difference(one: Tensor, two: Tensor) -> float:
+    """The largest, in units of the largest number."""
+    if one.shape != two.shape:
+        return math.inf
+    size = float(one.abs().max())
+    gap = float(torch.nan_to_num(one - two).abs().max())
+    return gap / size if size else gap
+
+
+def company_tolerance(dtype: torch.dtype) -> float:
+    """What rounding may change in the scores of an example when others are computed beside it."""
+    return 1e-3 if dtype == torch.float32 else 1e-9
+
+
+# --- from uses to layers ----------------------------------------------------------------------------
+
+Occurrence = tuple[int, Role, Source]
+
+
+def _find_layers(network: Network, seen: Pass, found: Sequence[Layout | None]) -> list[Layer]:
+    """The layers that are understood, and the other parameters for autograd."""
+    occurrences: dict[str, list[Occurrence]] = {name: [] for name in network.trained}
+    opaque = set(seen.graph.opaque)
+    for number, (use, layout) in enumerate(zip(seen.graph.uses, found, strict=True)):
+        for role, source in use.sources.items():
+            for name in source.names:
+                occurrences[name].append((number, role, source))
+            if layout is None:
+                opaque.update(source.names)
+    opaque = _closed(opaque, occurrences)
+    understood = {name: its for name, its in occurrences.items() if its and name not in opaque}
+    products, rest = _products(network, seen, found, understood)
+    rows = [
+        replace(
+            layer,
+            kind="rows",
+            uses=tuple(sorted({use for name in layer.parameters for use, _, _ in understood[name]})),
+        )
+        for layer in group(network, rest)
+    ]
+    products = _with_chain(products, seen, network)
+    return products + rows + group(network, [name for name in network.trained if name in opaque])
+
+
+def _uses(layer: Layer, occurrences: Mapping[str, list[Occurrence]]) -> tuple[int, ...]:
+    return tuple(sorted({number for name in layer.parameters for number, _, _ in occurrences[name]}))
+
+
+def _closed(opaque: set[str], occurrences: Mapping[str, list[Occurrence]]) -> set[str]:
+    """With all parameters that are made into one tensor with one of these."""
+    while True:
+        more = {other for name in opaque for _, _, source in occurrences[name] for other in source.names}
+        if more <= opaque:
+            return opaque
+        opaque |= more
+
+
+def _products(
+    network: Network, seen: Pass, found: Sequence[Layout | None], understood: Mapping[str, list[Occurrence]]
+) -> tuple[list[Layer], list[str]]:
+    """The layers W h + b that need no rows, and the names of the parameters that do."""
+    layers: dict[tuple[Any, ...], Layer] = {}
+    rest = []
+    for name, its in understood.items():
+        if _is_product(its, seen):
+            uses = tuple(number for number, _, _ in its)
+            layers[module_of(name), uses] = _product(network, name, its, seen, found)
+        else:
+            rest.append(name)
+    for name in list(rest):
+        its = understood[name]
+        key = module_of(name), tuple(number for number, _, _ in its)
+        if key in layers and _is_bias(its):
+            layer, factor = layers[key], its[0][2].factor
+            layers[key] = replace(
+                layer, parameters=(*layer.parameters, name), constant=factor**2,
+                size=layer.size + network.parameters[name].numel(),
+            )  # fmt: skip
+            rest.remove(name)
+    return list(layers.values()), rest
+
+
+def module_of(name: str) -> str:
+    """The module that holds a parameter."""
+    return name.rpartition(".")[0]
+
+
+def _is_product(its: Sequence[Occurrence], seen: Pass) -> bool:
+    """Whether all uses of a parameter are of one kind, as a weight that is only rearranged."""
+    rules = {seen.graph.uses[number].rule for number, _, _ in its}
+    ways = {(source.way, source.factor, seen.graph.uses[number].turned) for number, _, source in its}
+    numbers = [number for number, _, _ in its]
+    return (
+        len(rules) == len(ways) == 1
+        and rules <= {"linear", "convolution", "lookup"}
+        and all(role == "weight" and source.way is not None for _, role, source in its)
+        and len(set(numbers)) == len(numbers)
+        and all(_is_plain(seen.graph.uses[number]) for number in numbers)
+    )
+
+
+def _is_plain(use: Use) -> bool:
+    """Not several products at once, nor groups of channels: these have rows of their own."""
+    if use.rule == "linear":
+        return len(use.shape) == 2 or use.shape[0] == 1
+    return use.rule == "lookup" or use.node._saved_groups == 1  # type: ignore[attr-defined]
+
+
+def _is_bias(its: Sequence[Occurrence]) -> bool:
+    ways = {(source.way, source.factor) for _, _, source in its}
+    return len(ways) == 1 and all(role == "bias" and source.way is not None for _, role, source in its)
+
+
+def _product(
+    network: Network, name: str, its: Sequence[Occurrence], seen: Pass, found: Sequence[Layout | None]
+) -> Layer:
+    uses, source = [seen.graph.uses[number] for number, _, _ in its], its[0][2]
+    use, layout = uses[0], found[its[0][0]]
+    assert layout is not None
+    n = len(seen.x)
+    if use.rule == "linear":
+        units, inputs = source.shape[-2:] if use.turned else source.shape[:-3:-1]
+    elif use.rule == "convolution":
+        units, inputs = source.shape[0], math.prod(source.shape[1:])
+    else:
+        inputs, units = source.shape
+    positions = sum(math.prod(other.shape) // (n * units) for other in uses)
+    plain = len(its) == 1 and use.node is seen.raw.grad_fn and seen.raw.ndim == 2 and layout == Layout()
+    return Layer(
+        name=module_of(name),
+        parameters=(name,),
+        kind="lookup" if use.rule == "lookup" else "product",
+        uses=tuple(number for number, _, _ in its),
+        inputs=inputs,
+        units=units,
+        positions=positions,
+        size=network.parameters[name].numel(),
+        scale=source.factor**2,
+        is_output=plain and use.rule == "linear" and not use.turned,
+    )
+
+
+def _with_chain(layers: list[Layer], seen: Pass, network: Network) -> list[Layer]:
+    """Marks the layers whose result becomes the output layer's input number by number."""
+    output = next((layer for layer in layers if layer.is_output), None)
+    if output is None:
+        return layers
+    use = seen.graph.uses[output.uses[0]]
+    before = use.node.next_functions[PRODUCTS[use.node.name()][0]][0]
     return [
-        Layer(module, tuple(held), None, size=sum(network.parameters[name].numel() for name in held))
-        for module, held in by_module.items()
+        replace(layer, feeds_output=True)
+        if layer is not output and _feeds(layer, before, seen, len(seen.x), output.inputs)
+        else layer
+        for layer in layers
     ]
 
 
-def merged(layers: Sequence[Layer]) -> Layer:
-    """All parameters as one group."""
-    names = tuple(name for layer in layers for name in layer.parameters)
-    return Layer("", names, None, size=sum(layer.size for layer in layers))
-
-
-def _linear_maps(network: Network) -> dict[nn.Module, str]:
-    """The plain linear layers and convolutions that hold parameters which are trained, with their names."""
-    trained = set(network.trained)
-    return {
-        module: name
-        for name, module in network.module.named_modules()
-        if _is_linear_map(module) and any(key in trained for key in _own(name, module))
-    }
-
-
-def _own(name: str, module: nn.Module) -> list[str]:
-    """Full names of a module's own parameters."""
-    prefix = f"{name}." if name else ""
-    return [prefix + key for key, _ in module.named_parameters(recurse=False)]
-
-
-def _is_linear_map(module: nn.Module) -> bool:
-    """Whether the module computes W h + b as its class does, with both as plain parameters."""
-    known = {nn.Linear: nn.Linear.forward, ScaledLinear: ScaledLinear.forward,
-             nn.Conv1d: nn.Conv1d.forward, nn.Conv2d: nn.Conv2d.forward}  # fmt: skip
-    if known.get(type(module)) is not type(module).forward or set(module._parameters) != {"weight", "bias"}:
+def _feeds(layer: Layer, end: Any, seen: Pass, n: int, inputs: int) -> bool:
+    if layer.kind != "product" or layer.positions != 1 or len(layer.uses) != 1 or layer.units != inputs:
         return False
-    if isinstance(module, nn.Conv1d | nn.Conv2d):
-        return module.padding_mode == "zeros" and not isinstance(module.padding, str)
-    return True
-
-
-def _layer(
-    network: Network, name: str, module: nn.Module, calls: Sequence[Call], raw: Tensor
-) -> Layer | None:
-    """None where the layer is not used, or not example by example: then torch.func takes its parameters."""
-    if not calls or any(len(call.inputs) != len(raw) or call.inputs.ndim < 2 for call in calls):
-        return None
-    trained = set(network.trained)
-    parameters = tuple(key for key in _own(name, module) if key in trained)
-    weight = module.weight
-    assert isinstance(weight, Tensor)
-    return Layer(
-        name=name,
-        parameters=parameters,
-        module=module,
-        inputs=math.prod(weight.shape[1:]),
-        units=weight.shape[0],
-        positions=sum(call.result[0].numel() // weight.shape[0] for call in calls),
-        size=sum(network.parameters[key].numel() for key in parameters),
-        is_output=len(calls) == 1 and calls[0].result is raw and raw.ndim == 2,
-    )
-
-
-def _with_chain(layer: Layer, calls: Mapping[nn.Module, list[Call]], before: Call, output: Layer) -> Layer:
-    """Marks the layer whose result becomes the output layer's input number by number."""
-    if layer is output or layer.module is None or layer.positions != 1 or len(calls[layer.module]) != 1:
-        return layer
-    call = calls[layer.module][0]
-    elementwise = before.inputs.shape == call.result.shape and is_elementwise(
-        before.inputs.grad_fn, call.edge.node
-    )
-    return replace(layer, feeds_output=elementwise)
+    use = seen.graph.uses[layer.uses[0]]
+    return use.shape == (n, inputs) and is_elementwise(end, use.node)
 
 
 def is_elementwise(end: torch.autograd.graph.Node | None, start: torch.autograd.graph.Node) -> bool:
@@ -422,34 +460,19 @@ def is_elementwise(end: torch.autograd.graph.Node | None, start: torch.autograd.
     return reached
 
 
-# --- a layer's inputs and gradients as matrices -----------------------------------------------------
+def group(network: Network, names: Sequence[str] | Mapping[str, None]) -> list[Layer]:
+    """Parameters by the module that holds them, for autograd to differentiate."""
+    by_module: dict[str, list[str]] = {}
+    for name in names:
+        by_module.setdefault(module_of(name), []).append(name)
+    return [
+        Layer(module, tuple(held), size=sum(network.parameters[name].numel() for name in held))
+        for module, held in by_module.items()
+    ]
 
 
-def input_rows(module: nn.Module, h: Tensor) -> Tensor:
-    """What the units see at each position: (n, T, d); of a convolution the patches of the image."""
-    if isinstance(module, nn.Linear):
-        return h.reshape(len(h), -1, h.shape[-1])
-    if isinstance(module, nn.Conv1d):
-        h = h[:, :, None]  # an image of height 1
-    assert isinstance(module, nn.Conv1d | nn.Conv2d)
-    patches = F.unfold(
-        h,
-        _pair(module.kernel_size, 1),
-        dilation=_pair(module.dilation, 1),
-        padding=_pair(module.padding, 0),
-        stride=_pair(module.stride, 1),
-    )  # (n, C_in·k², T)
-    return patches.transpose(1, 2)
-
-
-def _pair(sizes: Sequence[int] | str, of_height: int) -> tuple[int, int]:
-    """(height, width) of a convolution's setting; one-dimensional ones get the height given."""
-    height, width = (int(size) for size in ((of_height, *sizes) if len(sizes) == 1 else sizes))
-    return height, width
-
-
-def gradient_rows(module: nn.Module, g: Tensor) -> Tensor:
-    """The gradient at each position: (n, T, m)."""
-    if isinstance(module, nn.Linear):
-        return g.reshape(len(g), -1, g.shape[-1])
-    return g.flatten(2).transpose(1, 2)
+def merged(layers: Sequence[Layer], kind: Literal["rows", "opaque"] = "opaque") -> Layer:
+    """All parameters as one group."""
+    names = tuple(name for layer in layers for name in layer.parameters)
+    uses = tuple(sorted({use for layer in layers for use in layer.uses}))
+    return Layer("", names, kind, uses, size=sum(layer.size for layer in layers))

@@ -12,7 +12,7 @@ from torch.func import functional_call, jvp
 
 from nnlab.errors import suggest
 from nnlab.ntk.errors import KernelError
-from nnlab.ntk.layers import check_mode
+from nnlab.ntk.network import check_mode
 
 Parameters = dict[str, Tensor]
 

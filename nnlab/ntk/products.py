@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from nnlab.ntk.blocks import Progress, check_finite, pairs_of, slices
 from nnlab.ntk.factors import Output, public
-from nnlab.ntk.layers import Layer, Network
+from nnlab.ntk.layers import Layer
+from nnlab.ntk.network import Network
 
 
 def fill_by_products(
@@ -76,8 +76,7 @@ class _Products:
         self._gradients = dict(zip(self._values, gradients, strict=True))
 
     def _scores(self, x: Tensor) -> Tensor:
-        raw = functional_call(self._network.module, {**self._network.parameters, **self._values}, (x,))
-        return self._network.scores(raw)
+        return self._network.scores(self._network.call(self._values, x))
 
     def columns(self, example: Tensor, by_group: bool) -> dict[str | None, Tensor]:
         """(b, C, C'): H between the block and one example, in all or by group."""

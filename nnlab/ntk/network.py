@@ -1,0 +1,297 @@
+"""Anyone's module as a pure function of examples, at fixed parameters, with the module left as it was."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.parameter import UninitializedTensorMixin
+
+from nnlab.errors import suggest
+from nnlab.models import CNN, MLP, ActivationLayer, Maxout, ScaledLinear
+from nnlab.ntk.errors import KernelError, ModelError
+
+BY_EXAMPLE = {
+    MLP, CNN, ActivationLayer, Maxout, ScaledLinear, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Sequential,
+    nn.ModuleList, nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.Sigmoid, nn.Tanh, nn.MaxPool2d,
+    nn.AvgPool2d, nn.LayerNorm, nn.GroupNorm, nn.Flatten,
+}  # fmt: skip
+"""Modules whose results for an example depend on that example alone, the first axis counting examples."""
+
+RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+LOW_PRECISION = (torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A module as a pure function of examples, at fixed parameters.
+
+    Attributes:
+        module: the module.
+        parameters: all of its parameters and buffers, detached; those that are numbers in one type.
+        trained: names of the parameters that the kernel is over.
+        outputs: indices of the scores to look at, or None for all.
+        buffers: names of those in `parameters` that the module may change while it computes.
+    """
+
+    module: nn.Module
+    parameters: Mapping[str, Tensor]
+    trained: Sequence[str]
+    outputs: Sequence[int] | None = None
+    buffers: Sequence[str] = ()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the computation."""
+        return self.parameters[self.trained[0]].dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.parameters[self.trained[0]].device
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Numbers in each trained parameter."""
+        return {name: self.parameters[name].numel() for name in self.trained}
+
+    @property
+    def known(self) -> bool:
+        """Whether all of its modules are known to treat examples one by one, and nothing interferes."""
+        return all(
+            type(module) in BY_EXAMPLE
+            and "forward" not in module.__dict__
+            and not module._forward_hooks
+            and not module._forward_pre_hooks
+            for module in self.module.modules()
+        )
+
+    def call(self, values: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """What the module returns with some parameters replaced; buffers that it changes are copies."""
+        own = {name: self.parameters[name].clone() for name in self.buffers}
+        result = functional_call(self.module, {**self.parameters, **own, **values}, (x,))
+        if not isinstance(result, Tensor):
+            raise ModelError(
+                f"the model returns {type(result).__name__}; a tangent kernel needs one tensor of scores, "
+                "(n, C)"
+            )
+        if not result.is_floating_point():
+            raise ModelError(f"the model returns numbers of type {result.dtype}; scores must be real")
+        if result.ndim == 0 or len(result) != len(x):
+            raise ModelError(
+                f"the model maps {tuple(x.shape)} to {tuple(result.shape)}; scores (n, C) are needed, "
+                "a row for each example"
+            )
+        return result
+
+    def scores(self, raw: Tensor) -> Tensor:
+        """(n, C) of what the module returned, restricted to the outputs that are asked for."""
+        scores = raw.reshape(len(raw), -1)
+        return scores if self.outputs is None else scores[:, list(self.outputs)]
+
+    def cast(self, dtype: torch.dtype) -> "Network":
+        """The same in another precision."""
+        values = {name: _cast(value, dtype) for name, value in self.parameters.items()}
+        return replace(self, parameters=values)
+
+
+def build_network(
+    model: nn.Module,
+    params: Mapping[str, Tensor] | None = None,
+    outputs: Sequence[int] | None = None,
+    dtype: torch.dtype | None = None,
+) -> Network:
+    """The module at its own parameters, or at those given.
+
+    Args:
+        model: the module.
+        params: values to take instead of the model's own, by name.
+        outputs: indices of the scores to look at; all of them if None.
+        dtype: of the computation; by default the widest type of the trained parameters, but at least float32.
+
+    Raises:
+        ModelError: nothing to differentiate in, batch statistics, randomness, or parameters that have no
+            values or are complex.
+        KernelError: no module, parameters that do not fit, or another type.
+    """
+    own = dict(model.named_parameters())
+    _check_parameters(own)
+    check_mode(model)
+    trained = [name for name, parameter in own.items() if parameter.requires_grad]
+    if not trained:
+        raise ModelError("no parameter of the model requires gradients: there is nothing to differentiate in")
+    dtype = dtype or working_type(own[name] for name in trained)
+    if dtype not in (torch.float32, torch.float64):
+        raise KernelError(f"dtype: {dtype}: a kernel is computed in torch.float32 or torch.float64")
+    buffers = dict(model.named_buffers())
+    values = {**own, **buffers, **_given(own, params or {})}
+    cast = {name: _cast(value, dtype) for name, value in values.items()}
+    return Network(model, cast, trained, None if outputs is None else list(outputs), tuple(buffers))
+
+
+def check_module(model: nn.Module) -> None:
+    """Raises KernelError for what is no module."""
+    if not isinstance(model, nn.Module):
+        raise KernelError(f"model: {_kind(model)}; a torch.nn.Module is needed, which holds the parameters")
+
+
+def working_type(parameters: Iterator[Tensor]) -> torch.dtype:
+    """The widest type of some parameters, but at least float32: half precision has too few digits."""
+    widest = torch.float32
+    for parameter in parameters:
+        widest = torch.promote_types(widest, parameter.dtype)
+    return widest
+
+
+def _cast(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Detached, and a normal tensor also where it was made in inference mode."""
+    value = value.clone() if value.is_inference() else value.detach()
+    if value.is_complex():
+        return value.to(torch.complex128 if dtype == torch.float64 else torch.complex64)
+    return value.to(dtype) if value.is_floating_point() else value
+
+
+def _check_parameters(own: Mapping[str, Tensor]) -> None:
+    for name, parameter in own.items():
+        if isinstance(parameter, UninitializedTensorMixin):
+            raise ModelError(
+                f"parameter {name} has no shape yet, as its module is lazy; pass some examples through the "
+                "model first"
+            )
+        if parameter.is_complex() and parameter.requires_grad:
+            raise ModelError(
+                f"parameter {name} is complex ({parameter.dtype}); kernels are over real parameters: hold "
+                "both of its parts in one (torch.view_as_complex joins them), or freeze it"
+            )
+        if parameter.is_meta:
+            raise ModelError(f"parameter {name} is on the meta device, where it has no values")
+
+
+def _given(own: Mapping[str, Tensor], params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    for name, value in params.items():
+        if name not in own:
+            raise KernelError(f"params: {name}: the model has no such parameter; {suggest(name, own)}")
+        if not isinstance(value, Tensor) or value.shape != own[name].shape:
+            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise KernelError(f"params: {name}: shape {shape}; the model's has {tuple(own[name].shape)}")
+    return params
+
+
+def check_mode(model: nn.Module) -> None:
+    """Raises ModelError where dropout or batch norm would act as in training."""
+    for name, module in model.named_modules():
+        where = f"{name or 'the model'} ({type(module).__name__})"
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+            raise ModelError(
+                f"{where} normalizes by the batch that it sees, so its outputs are no function of one "
+                "example; use track_running_stats=True and model.eval()"
+            )
+        random = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
+        random = random or (isinstance(module, nn.RNNBase) and module.dropout > 0)
+        random = random or (isinstance(module, nn.MultiheadAttention) and module.dropout > 0)
+        batch = isinstance(module, nn.modules.batchnorm._BatchNorm | nn.RReLU)
+        if module.training and (random or batch):
+            raise ModelError(
+                f"{where} is in training mode, where the outputs "
+                f"{'depend on the batch' if not random else 'are random'}; call model.eval() first"
+            )
+
+
+# --- examples ---------------------------------------------------------------------------------------
+
+
+def examples(name: str, x: Tensor, network: Network) -> Tensor:
+    """The examples, real ones in the kernel's type.
+
+    Raises:
+        KernelError: no tensor, no example, or on another device.
+    """
+    if not isinstance(x, Tensor):
+        raise KernelError(f"{name}: {_kind(x)}; a tensor of examples (n, …) is needed{_remedy(x)}")
+    if x.ndim < 1 or len(x) == 0:
+        raise KernelError(f"{name}: shape {tuple(x.shape)}; at least one example is needed, as (n, …)")
+    if x.device != network.device:
+        raise KernelError(f"{name}: is on {x.device}, the model on {network.device}; move one of them")
+    return _cast(x, network.dtype)
+
+
+def _kind(value: object) -> str:
+    """What was given in place of something else, in words."""
+    kind = type(value).__name__
+    if isinstance(value, np.ndarray):
+        return f"a NumPy array of shape {value.shape}"
+    if isinstance(value, list | tuple):
+        return f"a {kind} of length {len(value)}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}, not an object of it"
+    return f"a function ({kind})" if callable(value) else f"an object of type {kind}"
+
+
+def _remedy(value: Any) -> str:
+    if isinstance(value, np.ndarray | list | tuple):
+        return ": torch.as_tensor makes one"
+    if hasattr(value, "__iter__") or hasattr(value, "__getitem__"):
+        return ": collect its batches with torch.cat"
+    return ""
+
+
+# --- surroundings -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def surroundings(module: nn.Module) -> Iterator[None]:
+    """While open, gradients are on, the module is plain torch that can be differentiated twice, and what it
+    stores in itself is put back at the end."""
+    with torch.inference_mode(False), torch.enable_grad(), plain(module), untouched(module):
+        yield
+
+
+@contextmanager
+def plain(module: nn.Module) -> Iterator[None]:
+    """While open, attention and recurrent layers are made of elementary operations.
+
+    The fused ones have no second derivative, no forward derivative, no rule for vmap, or none of the three.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    recurrent = any(isinstance(part, RECURRENT) for part in module.modules())
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            if recurrent:
+                with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
+                    yield
+            else:
+                yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def untouched(module: nn.Module) -> Iterator[None]:
+    """While open, the module may store things in itself: attributes, buffers, running statistics. At the end
+    they are as they were."""
+    before = [(part, dict(part.__dict__), dict(part._buffers)) for part in module.modules()]
+    tensors = [
+        (value, value._version, value.detach().clone())
+        for _, attributes, _ in before
+        for value in attributes.values()
+        if isinstance(value, Tensor) and not value.is_inference()
+    ]
+    try:
+        yield
+    finally:
+        for part, attributes, buffers in before:
+            for new in part.__dict__.keys() - attributes.keys():
+                del part.__dict__[new]
+            part.__dict__.update(attributes)
+            part._buffers.clear()
+            part._buffers.update(buffers)
+        with torch.no_grad():
+            for tensor, version, copy in tensors:
+                if tensor._version != version:
+                    tensor.copy_(copy)

@@ -1,0 +1,225 @@
+"""A kernel held against autograd in another way, before anyone sees it.
+
+With random numbers u for some examples and scores, uᵀH u = ‖Jᵀu‖², and Jᵀu is the gradient of Σ u f: one
+plain backward pass over the model as its user calls it, that knows nothing of layers, blocks or vmap. Between
+two sets of examples it is uᵀH w = ⟨Jᵀu, J'ᵀw⟩. For the trace and the diagonal u is the same for all scores,
+and there is a backward pass for each of them.
+
+What it finds: with Gaussian u, an error E of the examples that are drawn changes uᵀH u by uᵀE u, which is 0
+with probability 0. What it can miss: errors below the tolerance, 1e-9 in float64 and 1e-4 in float32 of
+‖Jᵀu‖²; errors that touch only examples that are not drawn; and a model that mixes examples without changing
+the scores of those drawn.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nnlab.ntk.factors import Output
+from nnlab.ntk.jacobian import graph_of
+from nnlab.ntk.layers import company_tolerance, difference, module_of
+from nnlab.ntk.network import Network
+
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+# In float32 a unit whose input is 0 but for rounding may be on or off, and so change more than its digits
+ROUNDING = 3e-2
+
+# Whom to ask: few examples cost little, more see more.
+LEAST, MOST = 4, 64
+
+By = str | None  # the module whose parameters a kernel is over, or None for all
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Random numbers for some examples of both sides.
+
+    Attributes:
+        rows: numbers of the examples of x1.
+        columns: of x2; None where it is x1.
+        u: (k, C), or (k, 1) for the trace and the diagonal.
+        w: likewise for x2.
+    """
+
+    rows: Tensor
+    columns: Tensor | None
+    u: Tensor
+    w: Tensor
+
+
+def draw(n1: int, n2: int | None, outputs: int, output: Output, count: int) -> Sketch:
+    """A sketch of up to `count` examples of each side, the same in every call."""
+    generator = torch.Generator().manual_seed(0)
+    width = outputs if output == "full" else 1
+
+    def some(n: int) -> tuple[Tensor, Tensor]:
+        rows = torch.randperm(n, generator=generator)[:count]
+        return rows, torch.randn(len(rows), width, generator=generator, dtype=torch.float64)
+
+    rows, u = some(n1)
+    columns, w = (None, u) if n2 is None else some(n2)
+    return Sketch(rows, columns, u, w)
+
+
+def measured(sketch: Sketch, kernel: Tensor, output: Output) -> list[float]:
+    """uᵀH w of a kernel as the interface shows it: one number, or one for each output of a diagonal."""
+    columns = sketch.rows if sketch.columns is None else sketch.columns
+    part = kernel[sketch.rows.to(kernel.device)][:, columns.to(kernel.device)].double().cpu()
+    if output == "full":
+        return [float(torch.einsum("ic,ijcd,jd->", sketch.u, part, sketch.w))]
+    part = part if output == "diagonal" else part[..., None]
+    return torch.einsum("i,ijc,j->c", sketch.u[:, 0], part, sketch.w[:, 0]).tolist()
+
+
+def expected(
+    network: Network, x1: Tensor, x2: Tensor | None, sketch: Sketch, output: Output, by_module: bool
+) -> dict[By, tuple[list[float], list[float]]]:
+    """⟨Jᵀu, J'ᵀw⟩ by autograd, and the size that its errors are relative to, for each part of a kernel."""
+    left = _Products(network, x1[sketch.rows.to(x1.device)], sketch.u, output)
+    right = left
+    if sketch.columns is not None:
+        assert x2 is not None
+        right = _Products(network, x2[sketch.columns.to(x2.device)], sketch.w, output)
+    found: dict[By, tuple[list[float], list[float]]] = {}
+    for c in range(left.count):
+        one = left.gradients(c)
+        two = one if right is left else right.gradients(c)
+        parts: dict[By, list[float]] = {}
+        for name in network.trained:
+            key = module_of(name) if by_module else None
+            sums = parts.setdefault(key, [0.0, 0.0, 0.0])
+            pairs = [(one, two)] if two is one else [(one, two), (one, one), (two, two)]
+            for number, (a, b) in enumerate(pairs):
+                sums[number] += _inner(a[name], b[name])
+        for key, (product, first, second) in parts.items():
+            values, sizes = found.setdefault(key, ([], []))
+            values.append(product)
+            sizes.append(product if two is one else (first * second) ** 0.5)
+    if output == "trace":
+        return {key: ([sum(values)], [sum(sizes)]) for key, (values, sizes) in found.items()}
+    return found
+
+
+def _inner(one: Tensor, two: Tensor) -> float:
+    if one is two:
+        return float(torch.linalg.vector_norm(one)) ** 2
+    return float(torch.dot(one.flatten(), two.flatten()))
+
+
+class _Products:
+    """Jᵀu of some examples, all scores at once or one after the other."""
+
+    def __init__(self, network: Network, x: Tensor, u: Tensor, output: Output) -> None:
+        self._scores, self._leaves = graph_of(network, network.trained, x)
+        self._u = u.to(self._scores)
+        self._full = output == "full"
+        self.count = 1 if self._full else self._scores.shape[1]
+        self.scores = self._scores.detach()
+
+    def gradients(self, c: int) -> Mapping[str, Tensor]:
+        """By parameter."""
+        scores = self._scores if self._full else self._scores[:, c : c + 1]
+        total = (scores * self._u).sum()
+        if not total.requires_grad:
+            return {name: torch.zeros_like(leaf) for name, leaf in self._leaves.items()}
+        last = c == self.count - 1
+        found = torch.autograd.grad(
+            total, list(self._leaves.values()), retain_graph=not last, materialize_grads=True
+        )
+        return {
+            name: part.to_dense() if part.is_sparse else part
+            for name, part in zip(self._leaves, found, strict=True)
+        }
+
+
+def disagreement(
+    network: Network,
+    x1: Tensor,
+    x2: Tensor | None,
+    kernels: Mapping[By, Tensor],
+    output: Output,
+    count: int,
+    outputs: int,
+    again: Callable[[Network, Tensor, Tensor | None], Mapping[By, Tensor]],
+) -> str | None:
+    """What is wrong with a kernel, in words, or None.
+
+    Args:
+        network: the model.
+        x1: the examples.
+        x2: the others, or None.
+        kernels: what was computed, by module or under None in all, as the interface shows it.
+        output: which kernel.
+        count: examples of each side to draw.
+        outputs: C.
+        again: the way in which it was computed, to be used on a few examples in float64 where float32 leaves
+            a doubt.
+    """
+    sketch = draw(len(x1), None if x2 is None else len(x2), outputs, output, count)
+    if not network.known and (mixed := _mixes(network, x1[sketch.rows.to(x1.device)])):
+        return mixed
+    by_module = None not in kernels
+    truth = expected(network, x1, x2, sketch, output, by_module)
+    found = {key: measured(sketch, kernel, output) for key, kernel in kernels.items()}
+    gap = _gap(found, truth)
+    if gap <= TOLERANCE[network.dtype]:
+        return None
+    message = f"it differs from autograd by {gap:.2g} of its size"
+    if network.dtype == torch.float64 or gap > ROUNDING:
+        return message
+    return None if _rounding(network, x1, x2, sketch, found, output, by_module, again) else message
+
+
+def _gap(found: Mapping[By, list[float]], truth: Mapping[By, tuple[list[float], list[float]]]) -> float:
+    """The largest difference, relative to the size."""
+    largest = 0.0
+    for key, values in found.items():
+        expected_values, sizes = truth.get(key, ([0.0] * len(values), [0.0] * len(values)))
+        for value, other, size in zip(values, expected_values, sizes, strict=True):
+            gap = abs(value - other)
+            largest = max(largest, gap / size if size else gap)
+    return largest
+
+
+def _rounding(
+    network: Network,
+    x1: Tensor,
+    x2: Tensor | None,
+    sketch: Sketch,
+    found: Mapping[By, list[float]],
+    output: Output,
+    by_module: bool,
+    again: Callable[[Network, Tensor, Tensor | None], Mapping[By, Tensor]],
+) -> bool:
+    """Whether the difference is one of rounding: the same way, in float64, agrees with autograd there."""
+    exact = network.cast(torch.float64)
+    some1 = _wide(x1[sketch.rows.to(x1.device)])
+    some2 = None if sketch.columns is None or x2 is None else _wide(x2[sketch.columns.to(x2.device)])
+    whole = Sketch(
+        torch.arange(len(some1)), None if some2 is None else torch.arange(len(some2)), sketch.u, sketch.w
+    )
+    try:
+        truth = expected(exact, some1, some2, whole, output, by_module)
+        kernels = again(exact, some1, some2)
+    except Exception:
+        return False  # a model that is bound to float32 leaves the doubt
+    there = {key: measured(whole, kernel, output) for key, kernel in kernels.items()}
+    return _gap(there, truth) <= TOLERANCE[torch.float64] and _gap(found, truth) <= ROUNDING
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.double() if x.is_floating_point() else x
+
+
+def _mixes(network: Network, x: Tensor) -> str | None:
+    """Whether the scores of these examples together are those of each alone."""
+    with torch.no_grad():
+        together = network.scores(network.call({}, x))
+        for number in range(len(x)):
+            alone = network.scores(network.call({}, x[number : number + 1]))
+            if difference(together[number : number + 1], alone) > company_tolerance(network.dtype):
+                return "the model mixes examples: the scores of one change with what else is in its batch"
+    return None
