@@ -4,7 +4,8 @@ import logging
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -163,7 +164,7 @@ class _Guard:
 
 def _first_right(
     task: "_Task",
-    ways: Sequence["_Way"],
+    ways: Iterable["_Way"],
     kernels: Mapping[str | None, Tensor],
     guard: _Guard,
     verified: bool,
@@ -379,19 +380,25 @@ class _Way:
         )
 
 
-def _choose(task: _Task, method: Method, limit: int) -> list[_Way]:
+def _choose(task: _Task, method: Method, limit: int) -> Iterator[_Way]:
     """The method asked for; for `auto` those that fit, the one with the fewest operations first."""
     if method != "auto":
-        return [_way(task, method, limit)]
+        yield _way(task, method, limit)
+        return
+    candidates = list(METHODS)
+    if all(layer.kind != "opaque" for layer in task.probe.layers):  # then no other one is faster
+        with suppress(MemoryLimitError):
+            yield _way(task, "layerwise", limit)
+            candidates.remove("layerwise")
     ways, reasons = [], []
-    for candidate in METHODS:
+    for candidate in candidates:
         try:
             ways.append(_way(task, candidate, limit))
         except MemoryLimitError as error:
             reasons.append(f"{candidate}: {error}")
-    if not ways:
+    if len(reasons) == len(METHODS):
         raise MemoryLimitError("; ".join(reasons))
-    return sorted(ways, key=lambda way: way.operations)
+    yield from sorted(ways, key=lambda way: way.operations)
 
 
 def _way(task: _Task, method: Method, limit: int) -> _Way:

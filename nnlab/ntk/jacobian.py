@@ -35,7 +35,7 @@ def _by_vmap(network: Network, names: Sequence[str], x: Tensor) -> Tensor:
         # torch takes some operations one by one under vmap, and warns that this is slower
         warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)
         jacobians = vmap(jacrev(scores), in_dims=(None, 0))(values, x)
-    return torch.cat([jacobians[name].flatten(2) for name in names], 2)
+    return torch.cat([jacobians[name].detach().flatten(2) for name in names], 2)
 
 
 def _by_loop(network: Network, names: Sequence[str], x: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def _by_loop(network: Network, names: Sequence[str], x: Tensor) -> Tensor:
 
 def graph_of(network: Network, names: Sequence[str], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """Scores (n, C) in a graph of the named parameters, which are its leaves."""
-    leaves = {name: network.parameters[name].detach().requires_grad_() for name in names}
+    leaves = network.leaves(names)
     return network.scores(network.call(leaves, x)), leaves
 
 

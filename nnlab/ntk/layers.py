@@ -10,10 +10,29 @@ from torch import Tensor
 
 from nnlab.ntk.errors import KernelError, ModelError
 from nnlab.ntk.network import Network
-from nnlab.ntk.uses import PRODUCTS, Graph, Layout, Role, Source, Use, find_uses, layouts
+from nnlab.ntk.uses import (
+    PRODUCTS,
+    Graph,
+    Layout,
+    Role,
+    Source,
+    Use,
+    find_uses,
+    layouts,
+    ordered,
+    result_shape,
+)
 
 # Examples that a network is watched with. No usual size of a layer is a multiple of it.
 SAMPLE = 5
+
+# Calls that a random model would have to answer alike by chance.
+REPETITIONS = 20
+
+RANDOM = (
+    "the outputs of the model are random: they change from one call to the next; call model.eval(), and look "
+    "for dropout or noise that does not ask self.training"
+)
 
 # The nodes that torch's autograd records for functions of one number each.
 ELEMENTWISE = {
@@ -64,7 +83,7 @@ def forward(network: Network, x: Tensor, probe: "Probe | None" = None) -> Pass:
         UnexpectedGraphError: it does not.
         ModelError: the module fails.
     """
-    leaves = {name: network.parameters[name].detach().requires_grad_() for name in network.trained}
+    leaves = network.leaves(network.trained)
     tracked = x.is_floating_point() and (probe is None or probe.tracked)
     try:
         raw, examples = _tracked(network, leaves, x) if tracked else (network.call(leaves, x), None)
@@ -77,12 +96,25 @@ def forward(network: Network, x: Tensor, probe: "Probe | None" = None) -> Pass:
             raw, examples = network.call(leaves, x), None
         except Exception as again:
             raise failed(x, again) from again
-    graph = find_uses(raw, leaves, examples, len(x), None if probe is None else probe.last.graph.decisions)
+    decisions = probe.last.graph.decisions if probe is not None else [] if network.known else None
+    graph = find_uses(raw, leaves, examples, len(x), decisions)
+    _check_foreign(graph, network)
     if probe is not None and graph.signature != probe.last.graph.signature:
         raise UnexpectedGraphError("the model computes other things for some examples than for others")
     if probe is not None:
         _check_shapes(graph, probe, len(x))
     return Pass(x, raw, leaves, graph)
+
+
+def _check_foreign(graph: Graph, network: Network) -> None:
+    """Raises ModelError where a parameter was to be replaced, and the module uses the one that it had."""
+    own = {id(parameter): name for name, parameter in network.module.named_parameters()}
+    for tensor in graph.foreign:
+        if id(tensor) in own:
+            raise ModelError(
+                f"parameter {own[id(tensor)]} is used in a place where no other value can be put, such as a "
+                "hook or a plain list; call without params= and dtype="
+            )
 
 
 def _tracked(network: Network, leaves: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -184,19 +216,29 @@ def probe(network: Network, x: Tensor) -> Probe:
         ModelError: the module fails, mixes examples or is random.
     """
     known = network.known
-    kept = _Kept(network.parameters.values())
-    with torch.autograd.graph.saved_tensors_hooks(kept.note, lambda tensor: tensor):
-        seen = forward(network, x)
+    seen, saved = _first_pass(network, x)
     if not known:
         check_independent(network, x, seen.raw.detach())
     found = _layouts(network, seen, known)
     layers = _find_layers(network, seen, found)
     tracked = x.is_floating_point() and _reaches(seen)
-    return Probe(network, seen, found, layers, kept.bytes // len(x), tracked, known)
+    return Probe(network, seen, found, layers, saved // len(x), tracked, known)
 
 
 def _reaches(seen: Pass) -> bool:
     return bool(seen.graph.uses) or bool(seen.graph.opaque)
+
+
+def _first_pass(network: Network, x: Tensor) -> tuple[Pass, int]:
+    """And the bytes that it keeps."""
+    kept = _Kept(network.parameters.values())
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(kept.note, lambda tensor: tensor):
+            return forward(network, x), kept.bytes
+    except ModelError:  # derivatives by torch.func inside a model do without such hooks
+        seen = forward(network, x)
+        numbers = sum(math.prod(result_shape(node)) for node in ordered(seen.raw.grad_fn))
+        return seen, numbers * seen.raw.dtype.itemsize
 
 
 class _Kept:
@@ -225,9 +267,12 @@ def _layouts(network: Network, seen: Pass, known: bool) -> list[Layout | None]:
     one = n // 2
     weights = torch.randn(network.scores(seen.raw).shape[1], generator=torch.Generator().manual_seed(0))
     score = network.scores(seen.raw)[one] @ weights.to(seen.raw)
-    gradients = torch.autograd.grad(
-        score, [use.edge for use in uses], retain_graph=True, materialize_grads=True
-    )
+    try:
+        gradients = torch.autograd.grad(
+            score, [use.edge for use in uses], retain_graph=True, materialize_grads=True
+        )
+    except Exception as error:
+        raise ModelError(f"the model cannot be differentiated: {type(error).__name__}: {error}") from error
     return [_layout(use, g, one, n) for use, g in zip(uses, gradients, strict=True)]
 
 
@@ -252,14 +297,14 @@ def check_independent(network: Network, x: Tensor, raw: Tensor) -> None:
     with torch.no_grad():
         together = network.scores(raw)
         again = network.scores(_called(network, x))
-        if difference(together, again) > 16 * torch.finfo(raw.dtype).eps:
-            raise ModelError(
-                "the outputs of the model are random: they change from one call to the next; call "
-                "model.eval(), and look for dropout or noise that does not ask self.training"
-            )
+        if differ(together, again):
+            raise ModelError(RANDOM)
         for number in range(len(x)):
-            alone = network.scores(_called(network, x[number : number + 1]))
+            alone = network.scores(_alone(network, x[number : number + 1], len(x)))
             if difference(together[number : number + 1], alone) > company_tolerance(raw.dtype):
+                for _ in range(REPETITIONS):  # by chance all calls before were alike
+                    if differ(alone, network.scores(_called(network, x[number : number + 1]))):
+                        raise ModelError(RANDOM)
                 raise ModelError(
                     "the model mixes examples: the scores of one change with what else is in its batch; "
                     "a tangent kernel is defined between single examples"
@@ -275,6 +320,15 @@ def _called(network: Network, x: Tensor) -> Tensor:
         raise failed(x, error) from error
 
 
+def _alone(network: Network, example: Tensor, others: int) -> Tensor:
+    try:
+        return _called(network, example)
+    except ModelError as error:
+        raise ModelError(
+            f"the model mixes examples, or takes no single one: it works for {others} of them, but {error}"
+        ) from error
+
+
 def difference(one: Tensor, two: Tensor) -> float:
     """The largest, in units of the largest number."""
     if one.shape != two.shape:
@@ -282,6 +336,11 @@ def difference(one: Tensor, two: Tensor) -> float:
     size = float(one.abs().max())
     gap = float(torch.nan_to_num(one - two).abs().max())
     return gap / size if size else gap
+
+
+def differ(one: Tensor, two: Tensor) -> bool:
+    """Whether two calls with the same examples gave other scores: the order of a sum may vary, no more."""
+    return difference(one, two) > 16 * torch.finfo(one.dtype).eps
 
 
 def company_tolerance(dtype: torch.dtype) -> float:

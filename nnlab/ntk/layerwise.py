@@ -219,9 +219,7 @@ class _Gathered:
         for c in range(outputs):
             one = torch.zeros_like(self._scores)
             one[:, c] = 1
-            taken = torch.autograd.grad(
-                self._scores, edges, one, retain_graph=True, materialize_grads=True
-            )
+            taken = torch.autograd.grad(self._scores, edges, one, retain_graph=True, materialize_grads=True)
             g = dict(zip(numbers, taken, strict=True))
             rows: dict[str, Tensor] = {}
             for number in sorted({use for plan in by_uses for use in plan.layer.uses}):

@@ -1,8 +1,8 @@
 """Anyone's module as a pure function of examples, at fixed parameters, with the module left as it was."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from nnlab.errors import suggest
 from nnlab.models import CNN, MLP, ActivationLayer, Maxout, ScaledLinear
@@ -37,6 +37,8 @@ class Network:
         trained: names of the parameters that the kernel is over.
         outputs: indices of the scores to look at, or None for all.
         buffers: names of those in `parameters` that the module may change while it computes.
+        originals: the trained parameters that are the module's own, to the object: a hook or a closure may
+            hold them too.
     """
 
     module: nn.Module
@@ -44,6 +46,7 @@ class Network:
     trained: Sequence[str]
     outputs: Sequence[int] | None = None
     buffers: Sequence[str] = ()
+    originals: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -55,10 +58,14 @@ class Network:
         """Where the parameters are."""
         return self.parameters[self.trained[0]].device
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Numbers in each trained parameter."""
-        return {name: self.parameters[name].numel() for name in self.trained}
+    def leaves(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Parameters to differentiate in."""
+        return {
+            name: self.originals[name]
+            if name in self.originals
+            else self.parameters[name].detach().requires_grad_()
+            for name in names
+        }
 
     @property
     def known(self) -> bool:
@@ -97,7 +104,7 @@ class Network:
     def cast(self, dtype: torch.dtype) -> "Network":
         """The same in another precision."""
         values = {name: _cast(value, dtype) for name, value in self.parameters.items()}
-        return replace(self, parameters=values)
+        return replace(self, parameters=values, originals={})
 
 
 def build_network(
@@ -131,7 +138,12 @@ def build_network(
     buffers = dict(model.named_buffers())
     values = {**own, **buffers, **_given(own, params or {})}
     cast = {name: _cast(value, dtype) for name, value in values.items()}
-    return Network(model, cast, trained, None if outputs is None else list(outputs), tuple(buffers))
+    kept = {
+        name: own[name]
+        for name in trained
+        if name not in (params or {}) and own[name].dtype == dtype and not own[name].is_inference()
+    }
+    return Network(model, cast, trained, None if outputs is None else list(outputs), tuple(buffers), kept)
 
 
 def check_module(model: nn.Module) -> None:
@@ -158,7 +170,7 @@ def _cast(value: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _check_parameters(own: Mapping[str, Tensor]) -> None:
     for name, parameter in own.items():
-        if isinstance(parameter, UninitializedTensorMixin):
+        if isinstance(parameter, UninitializedParameter | UninitializedBuffer):
             raise ModelError(
                 f"parameter {name} has no shape yet, as its module is lazy; pass some examples through the "
                 "model first"
@@ -167,6 +179,11 @@ def _check_parameters(own: Mapping[str, Tensor]) -> None:
             raise ModelError(
                 f"parameter {name} is complex ({parameter.dtype}); kernels are over real parameters: hold "
                 "both of its parts in one (torch.view_as_complex joins them), or freeze it"
+            )
+        if parameter._backward_hooks and parameter.requires_grad:
+            raise ModelError(
+                f"parameter {name} has a hook that sees its gradients, and may change them; remove it: a "
+                "tangent kernel is made of derivatives"
             )
         if parameter.is_meta:
             raise ModelError(f"parameter {name} is on the meta device, where it has no values")
@@ -183,7 +200,7 @@ def _given(own: Mapping[str, Tensor], params: Mapping[str, Tensor]) -> Mapping[s
 
 
 def check_mode(model: nn.Module) -> None:
-    """Raises ModelError where dropout or batch norm would act as in training."""
+    """Raises ModelError where dropout or batch norm would act as in training, or a weight be changed."""
     for name, module in model.named_modules():
         where = f"{name or 'the model'} ({type(module).__name__})"
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
@@ -191,15 +208,29 @@ def check_mode(model: nn.Module) -> None:
                 f"{where} normalizes by the batch that it sees, so its outputs are no function of one "
                 "example; use track_running_stats=True and model.eval()"
             )
-        random = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and _shortens(module):
+            raise ModelError(
+                f"{where} changes its own weight in the forward pass, by max_norm={module.max_norm}; "
+                "set max_norm=None, after scaling the weight yourself"
+            )
+        random = isinstance(module, nn.RReLU) and module.lower != module.upper
+        random = random or (isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0)
         random = random or (isinstance(module, nn.RNNBase) and module.dropout > 0)
         random = random or (isinstance(module, nn.MultiheadAttention) and module.dropout > 0)
-        batch = isinstance(module, nn.modules.batchnorm._BatchNorm | nn.RReLU)
+        batch = isinstance(module, nn.modules.batchnorm._BatchNorm)
         if module.training and (random or batch):
             raise ModelError(
                 f"{where} is in training mode, where the outputs "
                 f"{'depend on the batch' if not random else 'are random'}; call model.eval() first"
             )
+
+
+def _shortens(module: nn.Embedding | nn.EmbeddingBag) -> bool:
+    """Whether rows of the table are longer than the module lets them be."""
+    if module.max_norm is None:
+        return False
+    norms = torch.linalg.vector_norm(module.weight.detach(), module.norm_type, dim=1)
+    return bool((norms > module.max_norm).any())
 
 
 # --- examples ---------------------------------------------------------------------------------------
@@ -259,38 +290,44 @@ def plain(module: nn.Module) -> Iterator[None]:
     """
     fast = torch.backends.mha.get_fastpath_enabled()
     recurrent = any(isinstance(part, RECURRENT) for part in module.modules())
+    one_dnn, cudnn = torch.backends.mkldnn.enabled, torch.backends.cudnn.enabled
     torch.backends.mha.set_fastpath_enabled(False)
     try:
+        if recurrent:
+            torch.backends.mkldnn.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
+            torch.backends.cudnn.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
         with sdpa_kernel(SDPBackend.MATH):
-            if recurrent:
-                with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
-                    yield
-            else:
-                yield
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        if recurrent:
+            torch.backends.mkldnn.set_flags(_enabled=one_dnn)  # type: ignore[no-untyped-call]
+            torch.backends.cudnn.set_flags(_enabled=cudnn)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
 def untouched(module: nn.Module) -> Iterator[None]:
     """While open, the module may store things in itself: attributes, buffers, running statistics. At the end
     they are as they were."""
-    before = [(part, dict(part.__dict__), dict(part._buffers)) for part in module.modules()]
+    before = [
+        (part, dict(part.__dict__), dict(part._buffers), dict(part._parameters)) for part in module.modules()
+    ]
     tensors = [
         (value, value._version, value.detach().clone())
-        for _, attributes, _ in before
+        for _, attributes, _, _ in before
         for value in attributes.values()
         if isinstance(value, Tensor) and not value.is_inference()
     ]
     try:
         yield
     finally:
-        for part, attributes, buffers in before:
+        for part, attributes, buffers, parameters in before:
             for new in part.__dict__.keys() - attributes.keys():
                 del part.__dict__[new]
             part.__dict__.update(attributes)
             part._buffers.clear()
             part._buffers.update(buffers)
+            part._parameters.update(parameters)  # of a module under two names torch would leave others
         with torch.no_grad():
             for tensor, version, copy in tensors:
                 if tensor._version != version:

@@ -64,10 +64,7 @@ class _Products:
 
     def __init__(self, network: Network, groups: Sequence[Layer], x: Tensor) -> None:
         self._network, self._groups = network, groups
-        self._values = {
-            name: network.parameters[name].detach().requires_grad_()
-            for layer in groups for name in layer.parameters
-        }  # fmt: skip
+        self._values = network.leaves(name for layer in groups for name in layer.parameters)
         scores = self._scores(x)
         self._u = torch.zeros_like(scores, requires_grad=True)
         gradients = torch.autograd.grad(

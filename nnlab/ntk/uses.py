@@ -114,6 +114,7 @@ class Graph:
         opaque: parameters that are used where there is no rule.
         nodes: number of nodes.
         operations: floating-point operations of the forward pass, roughly.
+        foreign: other tensors that require gradients.
         decisions: whether the nodes whose side is not certain are on that of the examples, in order.
     """
 
@@ -121,6 +122,7 @@ class Graph:
     opaque: set[str] = field(default_factory=set)
     nodes: int = 0
     operations: float = 0.0
+    foreign: list[Tensor] = field(default_factory=list)
     decisions: list[bool] = field(default_factory=list)
 
     @property
@@ -143,7 +145,7 @@ def find_uses(
         parameters: the leaves of the graph that are trained, by name.
         examples: the leaf that the module was given; None if it cannot be one, being integers.
         n: number of examples.
-        decisions: those of an earlier pass.
+        decisions: those of an earlier pass; where there are fewer, the parameters' side.
 
     Returns:
         The uses. A parameter may have several, and be opaque beside them.
@@ -152,7 +154,7 @@ def find_uses(
     names = {id(parameter): name for name, parameter in parameters.items()}
     sides: dict[Node, Side] = {}
     before = iter(decisions or ())
-    for node in _ordered(raw.grad_fn):
+    for node in ordered(raw.grad_fn):
         graph.nodes += 1
         side = _side(node, sides, names, examples)
         if side and _is_uncertain(node):
@@ -160,6 +162,8 @@ def find_uses(
             graph.decisions.append(decided)
             side = None if decided else side
         sides[node] = side
+        if side == () and (variable := getattr(node, "variable", None)) is not None:
+            graph.foreign.append(variable)
         if side is None:
             graph.operations += _operations(node)
             _note_uses(graph, node, sides)
@@ -172,7 +176,7 @@ def find_uses(
 Side = tuple[str, ...] | None
 
 
-def _ordered(root: Node | None) -> list[Node]:
+def ordered(root: Node | None) -> list[Node]:
     """The nodes below a node and itself, each behind those that it was computed from."""
     order: list[Node] = []
     seen: set[Node] = set()
@@ -206,7 +210,9 @@ def _side(node: Node, sides: Mapping[Node, Side], names: Mapping[int, str], exam
 
 def _is_uncertain(node: Node) -> bool:
     """Whether examples may enter without an edge: as integers, as a mask, or by a repetition for each."""
-    return node.name() in PICKS | REPEATS or any(child is None for child, _ in node.next_functions)
+    if node.name() in PICKS | REPEATS:
+        return True
+    return any(child is None for child, _ in node.next_functions) and _factor_of(node) is None
 
 
 def _has_examples(node: Node, n: int) -> bool:
@@ -216,25 +222,24 @@ def _has_examples(node: Node, n: int) -> bool:
 
 def result_shape(node: Node) -> tuple[int, ...]:
     """Of a node's first result."""
-    return tuple(node._input_metadata[0].shape)  # type: ignore[attr-defined]
+    return tuple(node._input_metadata[0].shape)
 
 
-def _operations(node: Node) -> float:
+def _operations(node: Any) -> float:
     """Floating-point operations of one node: those of its matrix product, or a few for each number."""
-    name, saved = node.name(), node
-    numbers = float(torch.Size(result_shape(node)).numel())
+    name = node.name()
+    numbers = float(math.prod(result_shape(node)))
     if name == "ConvolutionBackward0":
-        weight = saved._saved_weight  # type: ignore[attr-defined]
-        return 2 * numbers * weight[0].numel()
+        return 2 * numbers * float(node._saved_weight[0].numel())
     if name == "AddmmBackward0":
-        return 2 * numbers * saved._saved_mat1_sym_sizes[1]  # type: ignore[attr-defined]
+        return 2 * numbers * float(node._saved_mat1_sym_sizes[1])
     if name == "MmBackward0":
-        return 2 * numbers * saved._saved_self_sym_sizes[1]  # type: ignore[attr-defined]
+        return 2 * numbers * float(node._saved_self_sym_sizes[1])
     if name in ("BmmBackward0", "BaddbmmBackward0"):
         for attribute, axis in (("_saved_self", 2), ("_saved_mat2", 1), ("_saved_batch1", 2)):
-            operand = getattr(saved, attribute, None)
+            operand = getattr(node, attribute, None)
             if operand is not None:
-                return 2 * numbers * operand.shape[axis]
+                return 2 * numbers * float(operand.shape[axis])
     return 4 * numbers
 
 
@@ -328,7 +333,7 @@ def _source(edge: Edge, sides: Mapping[Node, Side]) -> Source:
     """What is known of a tensor on the parameters' side."""
     names = sides[edge[0]]
     assert names
-    shape = tuple(edge[0]._input_metadata[edge[1]].shape)  # type: ignore[attr-defined]
+    shape = tuple(edge[0]._input_metadata[edge[1]].shape)
     way: list[Any] = []
     factor, node, number = 1.0, edge[0], edge[1]
     while getattr(node, "variable", None) is None:
@@ -338,7 +343,7 @@ def _source(edge: Edge, sides: Mapping[Node, Side]) -> Source:
         settings = [getattr(node, setting) for setting in SETTINGS if hasattr(node, setting)]
         way.append((node.name(), result_shape(node), *map(str, settings)))
         factor *= step
-        node, number = next(child for child in node.next_functions if child[0] is not None)
+        node, number = next((child, at) for child, at in node.next_functions if child is not None)
     return Source(edge, shape, names, tuple(way), factor)
 
 
@@ -377,7 +382,8 @@ class Layout:
         """(n, …) with T left at the place of the axis; the other one where the tensor has them elsewhere."""
         axis = self.axis if axis is None else axis
         parts = (self.positions, -1) if self.inner else (-1, self.positions)
-        return tensor.unflatten(axis, parts).movedim(axis + 1 if self.inner else axis, 0)
+        apart = tensor.reshape(*tensor.shape[:axis], *parts, *tensor.shape[axis + 1 :])
+        return apart.movedim(axis + 1 if self.inner else axis, 0)
 
     def length(self, n: int) -> int:
         """Of the axis, for n examples."""
@@ -525,7 +531,8 @@ def _is_looked_up(use: Use) -> Tensor:
     node: Any = use.node
     padding = node._saved_padding_idx
     padding = padding if padding < 2**63 else -1  # it is given without its sign
-    return (node._saved_indices != padding)[..., None]
+    trained: Tensor = node._saved_indices != padding
+    return trained[..., None]
 
 
 def _scattered(rows: Tensor, units: Tensor, table: int) -> Tensor:
@@ -545,7 +552,8 @@ def _reduced(use: Use, layout: Layout, g: Tensor) -> Tensor:
     front = layout.front(g)  # the axis of the examples now has their positions
     axes = [axis + 1 for axis, size in enumerate(aligned(use)) if size == 1]
     rows = front.sum(axes, keepdim=True) if axes else front
-    return sign * rows.reshape(len(front), *use.sources["weight"].shape)
+    found: Tensor = rows.reshape(len(front), *use.sources["weight"].shape)
+    return sign * found
 
 
 def _slope(use: Use) -> Tensor:
@@ -568,13 +576,16 @@ def _slope(use: Use) -> Tensor:
 
 def _normalized(node: Any) -> Tensor:
     """What a norm multiplies by its scale: (h − mean)/√(variance + ε)."""
-    h = node._saved_input.detach()
+    h: Tensor = node._saved_input.detach()
+    apart = h
     if node.name() == "NativeLayerNormBackward0":
-        return (h - node._saved_result1) * node._saved_result2
-    if node.name() == "NativeGroupNormBackward0":
-        groups = h.reshape(len(h), node._saved_group, -1)
-        return ((groups - node._saved_result1[..., None]) * node._saved_result2[..., None]).view_as(h)
-    channels = (1, -1, *(1,) * (h.ndim - 2))
-    epsilon = node._saved_eps if hasattr(node, "_saved_eps") else node._saved_epsilon
-    mean, variance = node._saved_running_mean, node._saved_running_var
-    return (h - mean.view(channels)) * (variance + epsilon).rsqrt().view(channels)
+        mean, scale = node._saved_result1, node._saved_result2
+    elif node.name() == "NativeGroupNormBackward0":
+        apart = h.reshape(len(h), node._saved_group, -1)
+        mean, scale = node._saved_result1[..., None], node._saved_result2[..., None]
+    else:
+        channels = (1, -1, *(1,) * (h.ndim - 2))
+        mean = node._saved_running_mean.view(channels)
+        scale = (node._saved_running_var + node._saved_eps).rsqrt().view(channels)
+    normalized: Tensor = ((apart - mean) * scale).reshape(h.shape)
+    return normalized
