@@ -1,6 +1,7 @@
 """Predictions from a constant kernel: against matrix exponentials, loops, an ODE solver, a trained model."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from nnlab.ntk.modes import decompose
 
 FLOAT = torch.float64
 N, NEW, P = 6, 4, 9
+Call = Callable[..., Tensor]
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -123,15 +125,32 @@ def test_rounding_below_zero_does_not_grow() -> None:
 
 
 def test_growing_modes_overflow_to_infinity_and_nothing_to_nan() -> None:
-    H = torch.tensor([[1.0, 0.0], [0.0, -0.5]], dtype=FLOAT)
-    for u0, expected in (([1.0, -1.0], [0.0, -math.inf]), ([1.0, 0.0], [0.0, 0.0])):
-        assert gradient_flow(H, torch.tensor(u0, dtype=FLOAT), 1e5).tolist() == expected
+    """Backwards in time all modes with λ > 0 grow."""
+    H = torch.tensor([[0.0, 0.0], [0.0, 0.5]], dtype=FLOAT)
+    for u0, expected in (([0.0, -1.0], [0.0, -math.inf]), ([1.0, 0.0], [1.0, 0.0])):
+        assert gradient_flow(H, torch.tensor(u0, dtype=FLOAT), -1e5).tolist() == expected
 
 
 def test_a_growing_mode_that_was_not_excited_hides_nothing() -> None:
-    H = torch.diag(torch.tensor([1e-4, -0.5], dtype=FLOAT))
-    found = gradient_flow(H, torch.tensor([1.0, 0.0], dtype=FLOAT), 2e4)
-    close(found, torch.tensor([math.exp(-2), 0.0], dtype=FLOAT))
+    H = torch.diag(torch.tensor([1e-4, 0.5], dtype=FLOAT))
+    found = gradient_flow(H, torch.tensor([1.0, 0.0], dtype=FLOAT), -2e4)
+    close(found, torch.tensor([math.exp(2), 0.0], dtype=FLOAT))
+
+
+def test_a_kernel_with_a_negative_eigenvalue_is_refused_unless_rounding_explains_it() -> None:
+    basis = torch.linalg.qr(draw(N, N)).Q
+    eigenvalues = torch.tensor([3.0, 2.0, 1.0, 0.5, 0.1, -1e-8], dtype=FLOAT)
+    H = (basis * eigenvalues) @ basis.T
+    H = (H + H.T) / 2
+    model = Linear()
+    for call, amount in ((gradient_flow, (1.0,)), (gradient_descent, (0.1, 3))):
+        with pytest.raises(KernelError, match=rf"{call.__name__}: H has the eigenvalue -1e-08"):
+            call(H, model.u0, *amount)
+        with pytest.raises(KernelError, match="rounding explains"):
+            call(decompose(H), model.u0, *amount, **model.new)
+        # a float32 computation explains N ε λmax = 2e-6: the mode does not move
+        modes = decompose(H, computed_in=torch.float32)
+        close(call(modes, basis[:, -1], *amount), basis[:, -1], 1e-12)
 
 
 # --- gradient descent -------------------------------------------------------------------------------
@@ -227,6 +246,68 @@ def test_full_kernels_of_several_outputs_know_n() -> None:
         expected = call(flat @ flat.T, u0, *amount, reduction="mean", n=n, H_xt=flat_x @ flat.T, f0_x=f0_x)
         close(found, expected, 1e-13)
         close(call(decompose(H), u0, *amount, reduction="mean"), call(H, u0, *amount, reduction="mean"), 0)
+
+
+# --- rows of outputs --------------------------------------------------------------------------------
+
+CALLS = [(gradient_flow, ([0.0, 0.3, 40.0],)), (gradient_descent, (0.05, [0, 1, 30]))]
+
+
+@pytest.mark.parametrize(("call", "amount"), CALLS)
+@pytest.mark.parametrize("rank", [N, 3])
+def test_a_kernel_of_one_output_stands_for_every_output(call: Call, amount: tuple, rank: int) -> None:
+    """(n, C) beside an (n, n) kernel is H ⊗ I_C: against that product, and to the bit each column alone."""
+    model, outputs = Linear(rank), 3
+    u0, f0_x = draw(N, outputs, seed=5), draw(NEW, outputs, seed=6)
+    one = torch.eye(outputs, dtype=FLOAT)
+    kron, kron_x = torch.kron(model.H, one), torch.kron(model.H_xt, one)
+    found = call(model.H, u0, *amount)
+    assert found.shape == (3, N, outputs)
+    close(found, call(kron, u0.reshape(-1), *amount).reshape(3, N, outputs), 1e-10)
+    new = call(model.H, u0, *amount, H_xt=model.H_xt, f0_x=f0_x)
+    assert new.shape == (3, NEW, outputs)
+    flat = call(kron, u0.reshape(-1), *amount, H_xt=kron_x, f0_x=f0_x.reshape(-1))
+    close(new, flat.reshape(3, NEW, outputs), 1e-10)
+    for c in range(outputs):
+        assert torch.equal(found[..., c], call(model.H, u0[:, c].contiguous(), *amount))
+        alone = call(model.H, u0[:, c].contiguous(), *amount, H_xt=model.H_xt, f0_x=f0_x[:, c].contiguous())
+        assert torch.equal(new[..., c], alone)
+
+
+@pytest.mark.parametrize(("call", "amount"), CALLS)
+def test_a_full_kernel_takes_rows_as_it_takes_them_flat(call: Call, amount: tuple) -> None:
+    n, outputs = 3, 2
+    features, features_x = draw(n, outputs, P), draw(2, outputs, P, seed=1)
+    H = torch.einsum("icp,jdp->ijcd", features, features) / P
+    H_xt = torch.einsum("icp,jdp->ijcd", features_x, features) / P
+    u0, f0_x = draw(n, outputs, seed=5), draw(2, outputs, seed=6)
+    for kernel in (H, decompose(H)):
+        flat = call(kernel, u0.reshape(-1), *amount)
+        assert torch.equal(call(kernel, u0, *amount), flat.reshape(3, n, outputs))
+        flat = call(kernel, u0.reshape(-1), *amount, H_xt=H_xt, f0_x=f0_x.reshape(-1))
+        assert torch.equal(call(kernel, u0, *amount, H_xt=H_xt, f0_x=f0_x), flat.reshape(3, 2, outputs))
+    with pytest.raises(KernelError, match=r"u0 has the shape \(2, 3\); it must be \(6,\).* or \(3, 2\)"):
+        call(H, u0.T, *amount)
+
+
+def test_rows_tell_the_number_of_examples_and_one_moment_has_no_axis() -> None:
+    model = Linear()
+    u0 = draw(N, 2, seed=5)
+    close(gradient_flow(model.H, u0, 0.3, reduction="mean"), gradient_flow(model.H, u0, 0.3 / N), 1e-14)
+    assert gradient_descent(model.H, u0, 0.1, 7).shape == (N, 2)
+    assert gradient_flow(model.H, u0[:, :1], 0.3).shape == (N, 1)
+
+
+def test_rows_that_do_not_fit_are_named() -> None:
+    model = Linear()
+    with pytest.raises(KernelError, match=r"u0 has the shape \(3, 6\); it must be \(6,\).* or \(6, C\)"):
+        gradient_flow(model.H, draw(3, N), 1.0)
+    with pytest.raises(KernelError, match=r"f0_x has the shape \(4,\); it must be \(4, 2\), since"):
+        gradient_flow(model.H, draw(N, 2), 1.0, **model.new)
+    with pytest.raises(KernelError, match=r"f0_x has the shape \(4, 1\); it must be \(4,\).*flat"):
+        gradient_flow(model.H, model.u0, 1.0, H_xt=model.H_xt, f0_x=model.f0_x[:, None])
+    with pytest.raises(NonFiniteError, match="u0"):
+        gradient_flow(model.H, draw(N, 2) * math.inf, 1.0)
 
 
 # --- the limit --------------------------------------------------------------------------------------
@@ -346,8 +427,8 @@ def test_the_gap_bounds_what_two_modes_do() -> None:
 def test_wrong_arguments_are_named() -> None:
     model = Linear()
     H, u0 = model.H, model.u0
-    with pytest.raises(KernelError, match=r"u0 has the shape \(6, 1\); it must be \(6,\)"):
-        gradient_flow(H, u0[:, None], 1.0)
+    with pytest.raises(KernelError, match=r"u0 has the shape \(1, 6\); it must be \(6,\)"):
+        gradient_flow(H, u0[None], 1.0)
     with pytest.raises(KernelError, match="reduction='mean' it must be the number"):
         gradient_flow(H, u0, 1.0, reduction="mean")
     with pytest.raises(KernelError, match="did you mean mean"):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nnlab.ntk.errors import KernelError, NonFiniteError
-from nnlab.ntk.logits import logit_flow
+from nnlab.ntk.logits import logit_descent, logit_flow
 
 FLOAT = torch.float64
 N, C, NEW, P = 5, 3, 2, 11
@@ -63,6 +63,41 @@ def test_labels_are_one_hot_probabilities_and_shapes_follow_t() -> None:
     assert torch.equal(logit_flow(H, F0, LABELS, 0.0).train, F0)
 
 
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_a_kernel_of_one_output_stands_for_every_class(reduction: str) -> None:
+    """(n, C) scores beside an (n, n) kernel move by H ⊗ I_C: against that product, given as a matrix."""
+    one, one_x = H[::C, ::C], H_XT[::C, ::C]
+    identity = torch.eye(C, dtype=FLOAT)
+    kron, kron_x = torch.kron(one.contiguous(), identity), torch.kron(one_x.contiguous(), identity)
+    f0, f0_x, times = F0.view(N, C), F0_X.view(NEW, C), [0.0, 0.4, 30.0]
+    found = logit_flow(one, f0, LABELS, times, reduction=reduction, H_xt=one_x, f0_x=f0_x)
+    flat = logit_flow(kron, F0, LABELS, times, reduction=reduction, H_xt=kron_x, f0_x=F0_X)
+    assert found.new is not None
+    assert flat.new is not None
+    # both are integrated to 1e-10 a step
+    torch.testing.assert_close(found.train, flat.train.view(3, N, C), rtol=0, atol=1e-7)
+    torch.testing.assert_close(found.new, flat.new.view(3, NEW, C), rtol=0, atol=1e-7)
+    assert torch.equal(found.train[0], f0)
+    assert logit_flow(one, f0, LABELS, 0.4).train.shape == (N, C)
+    steps = [0, 3, 50]
+    rows = logit_descent(one, f0, LABELS, 0.2, steps, reduction=reduction)
+    expected = logit_descent(kron, F0, LABELS, 0.2, steps, reduction=reduction)
+    torch.testing.assert_close(rows, expected.view(3, N, C), rtol=0, atol=1e-12)
+    assert (rows[-1] - rows[0]).norm() > 0.1
+
+
+def test_a_full_kernel_takes_rows_as_it_takes_them_flat() -> None:
+    full = H.view(N, C, N, C).permute(0, 2, 1, 3)
+    rows = logit_flow(full, F0.view(N, C), LABELS, 2.0, H_xt=H_XT, f0_x=F0_X.view(NEW, C))
+    flat = logit_flow(full, F0, LABELS, 2.0, H_xt=H_XT, f0_x=F0_X)
+    assert rows.new is not None
+    assert flat.new is not None
+    assert torch.equal(rows.train, flat.train.view(N, C))
+    assert torch.equal(rows.new, flat.new.view(NEW, C))
+    descent = logit_descent(full, F0.view(N, C), LABELS, 0.1, [4])
+    assert torch.equal(descent, logit_descent(full, F0, LABELS, 0.1, [4]).view(1, N, C))
+
+
 def test_two_classes_and_one_example_by_hand() -> None:
     """With H = I the scores differ by z with ż = 2/(1 + e^z), whence z + e^z = z₀ + e^{z₀} + 2t."""
     for t in (0.1, 3.0, 1e4):
@@ -101,5 +136,8 @@ def test_wrong_arguments_are_named() -> None:
         logit_flow(H, F0, LABELS, 1.0, H_xt=H_XT)
     with pytest.raises(KernelError, match=r"f0 has the shape \(5, 3\)"):
         logit_flow(H, F0.view(N, C), LABELS, 1.0)
+    for y in (torch.zeros(3, dtype=torch.long), torch.full((3, N), 1 / N)):
+        with pytest.raises(KernelError, match=r"the scores are of 5 examples"):
+            logit_flow(H.view(N, C, N, C).permute(0, 2, 1, 3), F0, y, 1.0)
     with pytest.raises(NonFiniteError, match="f0"):
         logit_flow(H, F0 * math.nan, LABELS, 1.0)

@@ -17,10 +17,12 @@ from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFinit
 from nnlab.ntk.infinite import infinite_ntk
 from nnlab.ntk.linearize import Linearization, linearize
 from nnlab.ntk.logits import LogitFlow, logit_descent, logit_flow
+from nnlab.ntk.posterior import Gaussian, Posterior, posterior
 from nnlab.ntk.spectrum import Spectrum, spectrum
 
 __all__ = [
     "FlowGap",
+    "Gaussian",
     "KernelError",
     "KernelRegression",
     "Linearization",
@@ -29,6 +31,7 @@ __all__ = [
     "ModelError",
     "Modes",
     "NonFiniteError",
+    "Posterior",
     "Spectrum",
     "as_matrix",
     "decompose",
@@ -44,5 +47,6 @@ __all__ = [
     "logit_descent",
     "logit_flow",
     "max_step",
+    "posterior",
     "spectrum",
 ]

@@ -17,12 +17,13 @@ survive, (1 − e^{−λt})/λ is t and (1 − (1 − ηλ)ᵏ)/λ is ηk: the s
 Reductions. `sum` is ½Σ‖y − f‖², as above. `mean` is (1/2N)Σ‖y − f‖² over N examples: the same with H/N for H.
 
 Shapes. H is (N, N), or (N, N, C, C), which is read as (NC, NC); residuals are (NC,), the example index
-outermost: `(f - y).reshape(-1)` of scores (N, C).
+outermost: `(f - y).reshape(-1)` of scores (N, C). They may be (N, C) as well. With a kernel (N, N) of one
+output, as infinitely wide networks have, that stands for H ⊗ I_C, whose outputs all move alike and by
+themselves; the product is never formed. What comes back lies as what was given.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -31,6 +32,7 @@ from torch import Tensor
 from nnlab.ntk.errors import KernelError, NonFiniteError
 from nnlab.ntk.logits import LogitFlow, logit_flow
 from nnlab.ntk.modes import (
+    Form,
     Modes,
     Numbers,
     Reduction,
@@ -40,8 +42,9 @@ from nnlab.ntk.modes import (
     divisor,
     examples_of,
     numbers,
-    vector,
+    refuse_indefinite,
 )
+from nnlab.ntk.regression import KernelRegression, kernel_regression
 from nnlab.ntk.tiles import Kernel
 
 __all__ = [
@@ -78,28 +81,32 @@ def gradient_flow(
 
     Args:
         H: the kernel of the training points, or its `decompose`.
-        u0: (nC,), u₀ = f(0) − y.
-        t: a time, or (K,) times; in units of 1/eigenvalue (`mean`: of n/eigenvalue).
+        u0: (nC,) or (n, C), u₀ = f(0) − y.
+        t: a time, or (K,) times; in units of 1/eigenvalue (`mean`: of n/eigenvalue). Negative ones go back,
+            and what then leaves the range of float64 is ±∞.
         reduction: of the loss.
-        n: number of training examples; needed for `mean` with a kernel that is a matrix.
+        n: number of training examples; needed for `mean` with a kernel that is a matrix and a flat u₀.
         H_xt: (n_x, n) or (n_x, n, C, C), the kernel between new points and training points.
-        f0_x: (n_xC,), the function at the new points at time 0.
+        f0_x: (n_xC,), or (n_x, C) as u₀ is, the function at the new points at time 0.
 
     Returns:
-        u(t) (nC,), or f_x(t) (n_xC,); (K, ·) for K times. Float64.
+        u(t) (nC,), or f_x(t) (n_xC,), or (n, C) and (n_x, C) as u₀ is; (K, …) for K times. Float64.
 
     Raises:
-        KernelError: shapes that do not fit, or `n` is missing.
+        KernelError: shapes that do not fit, `n` is missing, or a kernel with negative eigenvalues that
+            rounding does not explain.
         NonFiniteError: NaN or infinity in H, u₀, t, H_xt or f0_x.
     """
-    modes, scale = as_modes(H), divisor(reduction, examples_of(H, n))
+    modes = as_modes(H)
+    refuse_indefinite("gradient_flow", modes)
+    scale = divisor(reduction, _examples(modes, u0, n))
     times = numbers("t", t).to(modes.vectors.device)
     rates = modes.eigenvalues / scale
     exponents = -times.reshape(-1, 1) * rates  # (K, nC)
     evolution = _Evolution(
         exponents, torch.ones_like(exponents), rates, times.reshape(-1, 1).expand_as(exponents)
     )
-    return _evolve(modes, u0, evolution, H_xt, f0_x, scale).reshape(*times.shape, -1)
+    return _at(times, _evolve(modes, u0, evolution, H_xt, f0_x, scale))
 
 
 def gradient_descent(
@@ -124,13 +131,17 @@ def gradient_descent(
         steps: a number of steps k ≥ 0, or (K,) of them.
 
     Returns:
-        u_k (nC,), or f_x (n_xC,) after k steps; (K, ·) for K numbers of steps. Float64.
+        u_k (nC,), or f_x (n_xC,) after k steps, or (n, C) and (n_x, C) as u₀ is; (K, …) for K numbers of
+        steps. Float64.
 
     Raises:
-        KernelError: shapes that do not fit, steps below 0 or no integers, or `n` is missing.
+        KernelError: shapes that do not fit, steps below 0 or no integers, `n` is missing, or a kernel with
+            negative eigenvalues that rounding does not explain.
         NonFiniteError: NaN or infinity in H, u₀, η, H_xt or f0_x.
     """
-    modes, scale = as_modes(H), divisor(reduction, examples_of(H, n))
+    modes = as_modes(H)
+    refuse_indefinite("gradient_descent", modes)
+    scale = divisor(reduction, _examples(modes, u0, n))
     if not math.isfinite(lr):
         raise NonFiniteError(f"gradient_descent: lr {lr} is no finite number")
     counts = numbers("steps", steps).to(modes.vectors.device)
@@ -143,7 +154,18 @@ def gradient_descent(
     exponents = torch.where(k == 0, 0.0, k * log_size)  # 0 · −∞ would be none
     signs = torch.where((factor < 0) & (k % 2 == 1), -1.0, 1.0).to(exponents.dtype)
     evolution = _Evolution(exponents, signs, rates, (lr * k).expand_as(exponents))
-    return _evolve(modes, u0, evolution, H_xt, f0_x, scale).reshape(*counts.shape, -1)
+    return _at(counts, _evolve(modes, u0, evolution, H_xt, f0_x, scale))
+
+
+def _examples(modes: Modes, u0: Tensor, n: int | None) -> int | None:
+    """n, where it is given, or the kernel or the residuals tell it."""
+    told = examples_of(modes, n)
+    return len(u0) if told is None and u0.ndim == 2 else told
+
+
+def _at(moments: Tensor, found: Tensor) -> Tensor:
+    """(K, …) results, without the first axis where there is one moment alone."""
+    return found.reshape(*moments.shape, *found.shape[1:])
 
 
 class _Evolution(NamedTuple):
@@ -165,19 +187,44 @@ class _Evolution(NamedTuple):
 def _evolve(
     modes: Modes, u0: Tensor, evolution: _Evolution, H_xt: Kernel | None, f0_x: Tensor | None, scale: float
 ) -> Tensor:
-    """(K, nC) residuals, or (K, n_xC) values at new points."""
+    """(K, nC) residuals, or (K, n_xC) values at new points; (K, n, C) and (K, n_x, C) if u₀ is (n, C)."""
     if (H_xt is None) != (f0_x is None):
         raise KernelError("H_xt and f0_x go together: predictions at new points need both")
-    coefficients = modes.vectors.T @ vector("u0", u0, len(modes.vectors), modes.vectors)  # Uᵀ u₀
-    exponents = torch.where(coefficients == 0, -math.inf, evolution.exponents)
-    shift = (exponents.max(dim=1, keepdim=True).values - LARGEST_EXPONENT).clamp(min=0)  # (K, 1)
-    factors = evolution.signs * torch.exp(exponents - shift)
+    form = Form.of("u0", u0, len(modes.vectors), modes.examples)
+    columns = form.columns(form.take("u0", u0, len(modes.vectors), modes.vectors.device))
     if H_xt is None or f0_x is None:
-        return _scaled((factors * coefficients) @ modes.vectors.T, shift)
+        found = [_residuals(modes, column, evolution) for column in columns]
+        return form.give(form.stack(found))
     cross = cross_matrix(H_xt, modes.vectors)
-    start = vector("f0_x", f0_x, len(cross), cross)
+    starts = form.columns(form.take("f0_x", f0_x, len(cross), cross.device))
+    seen = (cross @ modes.vectors).T  # how far each mode reaches to the new points
+    found = [
+        start - _moved(modes, column, evolution, seen) / scale
+        for start, column in zip(starts, columns, strict=True)
+    ]
+    return form.give(form.stack(found))
+
+
+def _residuals(modes: Modes, u0: Tensor, evolution: _Evolution) -> Tensor:
+    """(K, nC)."""
+    coefficients = modes.vectors.T @ u0  # Uᵀ u₀
+    factors, shift = _factors(evolution, coefficients)
+    return _scaled((factors * coefficients) @ modes.vectors.T, shift)
+
+
+def _moved(modes: Modes, u0: Tensor, evolution: _Evolution, seen: Tensor) -> Tensor:
+    """(K, n_xC) by which new points have come down, times what the kernel was divided by."""
+    coefficients = modes.vectors.T @ u0
+    factors, shift = _factors(evolution, coefficients)
     learned = _learned(evolution, factors, shift) * coefficients  # (K, nC), ∫ of each mode's residual
-    return start - _scaled(learned @ (cross @ modes.vectors).T, shift) / scale
+    return _scaled(learned @ seen, shift)
+
+
+def _factors(evolution: _Evolution, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+    """(K, nC) factors in units of e^shift, and the shifts (K, 1): 0 unless float64 would overflow."""
+    exponents = torch.where(coefficients == 0, -math.inf, evolution.exponents)
+    shift = (exponents.max(dim=1, keepdim=True).values - LARGEST_EXPONENT).clamp(min=0)
+    return evolution.signs * torch.exp(exponents - shift), shift
 
 
 def _learned(evolution: _Evolution, factors: Tensor, shift: Tensor) -> Tensor:
@@ -193,77 +240,6 @@ def _learned(evolution: _Evolution, factors: Tensor, shift: Tensor) -> Tensor:
 def _scaled(values: Tensor, shift: Tensor) -> Tensor:
     """values · e^shift, with 0 · ∞ = 0."""
     return torch.where(values == 0, 0.0, values * torch.exp(shift))
-
-
-@dataclass(frozen=True)
-class KernelRegression:
-    """The function at which gradient descent or flow ends, from f₀, if the kernel does not move.
-
-    Attributes:
-        predictions: (n_xC,) at the new points.
-        residuals: (nC,), f − y at the training points: 0 if they can be fitted and there is no ridge.
-        rank: modes that are learned: eigenvalues above the threshold; all of them with a ridge.
-        singular: whether some are not. What of y − f₀ lies in them stays in the residuals.
-    """
-
-    predictions: Tensor
-    residuals: Tensor
-    rank: int
-    singular: bool
-
-
-def kernel_regression(
-    H_tt: Kernel | Modes,
-    H_xt: Kernel,
-    f0: tuple[Tensor, Tensor] | None,
-    y: Tensor,
-    ridge: float = 0.0,
-) -> KernelRegression:
-    """f_x = f₀(x) + H_x (H + ridge·I)⁻¹ (y − f₀), the limit of `gradient_flow` at new points for ridge = 0.
-
-    A singular kernel is no error: with the pseudo-inverse, whose modes are those above `Modes.threshold`, it
-    is still the limit of gradient flow, which does not move along the others. `singular` tells, and
-    `residuals` what could not be fitted. Neither reduction of the loss changes the limit.
-
-    A ridge is that of ½Σ‖y − f‖² + ½ ridge·‖w − w₀‖² (`mean`: of its N-th part).
-
-    Args:
-        H_tt: the kernel of the training points, or its `decompose`.
-        H_xt: the kernel between new points and training points.
-        f0: the function at the start, at the training points (nC,) and at the new ones (n_xC,); None for 0.
-        y: (nC,) targets.
-        ridge: at least 0.
-
-    Raises:
-        KernelError: shapes that do not fit, a ridge below 0, or a kernel with negative eigenvalues that
-            neither rounding nor the ridge explains: gradient flow then has no limit.
-        NonFiniteError: NaN or infinity.
-    """
-    if not (math.isfinite(ridge) and ridge >= 0):
-        raise KernelError(
-            f"kernel_regression: ridge {ridge} is not allowed: it must be at least 0 and finite"
-        )
-    modes = as_modes(H_tt)
-    smallest = float(modes.eigenvalues[-1]) + ridge
-    if smallest < -modes.threshold:
-        raise KernelError(
-            f"kernel_regression: H has the eigenvalue {float(modes.eigenvalues[-1]):.3g}, where rounding "
-            f"explains {-modes.threshold:.3g}; with a negative one, which no network's kernel has, gradient "
-            "flow has no limit"
-        )
-    cross = cross_matrix(H_xt, modes.vectors)
-    targets = vector("y", y, len(modes.vectors), modes.vectors)
-    start, start_x = (torch.zeros_like(targets), cross.new_zeros(len(cross))) if f0 is None else f0
-    start = vector("f0[0]", start, len(targets), targets)
-    start_x = vector("f0[1]", start_x, len(cross), cross)
-    learned = modes.eigenvalues + ridge > modes.threshold
-    inverse = torch.where(learned, 1 / torch.where(learned, modes.eigenvalues + ridge, 1.0), 0.0)
-    weights = modes.vectors @ (inverse * (modes.vectors.T @ (targets - start)))
-    # 1 − λ/(λ + ridge), written so that a mode which is fitted leaves exactly 0
-    left = torch.where(learned, ridge * inverse, 1.0)
-    residuals = modes.vectors @ (left * (modes.vectors.T @ (start - targets)))
-    rank = int(learned.sum())
-    return KernelRegression(start_x + cross @ weights, residuals, rank, rank < len(targets))
 
 
 # --- numbers of the modes ---------------------------------------------------------------------------

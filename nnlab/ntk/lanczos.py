@@ -86,10 +86,10 @@ def leading_eigenvalues(
         MemoryLimitError: the limit holds no basis.
     """
     room = _share(tiles.size, k, memory_limit)
-    reader = _Reader(tiles, room.side, progress)
+    reader = Reader(tiles, room.side, progress)
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(room.block, tiles.size, dtype=torch.float64, generator=generator)
-    block = _orthonormal(start.to(tiles.device))
+    block = orthonormal(start.to(tiles.device))
     # vectors are rows: products with a tile and with its transpose are then equally fast
     basis, image = (block.new_empty(room.basis, tiles.size) for _ in range(2))  # Qᵀ and (HQ)ᵀ
     used = 0
@@ -116,7 +116,7 @@ def leading_eigenvalues(
     return Leading(values[:k], residuals, float(values[-1]), reader.inspection, reader.readings)
 
 
-class _Reader:
+class Reader:
     """Multiplies the kernel with blocks of vectors; the first time it inspects it as well.
 
     After that only what is on and above the diagonal is read, each tile for its own rows and, transposed, for
@@ -124,20 +124,20 @@ class _Reader:
     """
 
     def __init__(self, tiles: Tiles, side: int, progress: Progress | None) -> None:
-        self._tiles, self._side, self._progress = tiles, side, progress
+        self.tiles, self._side, self._progress = tiles, side, progress
         self._total = sum(1 for _ in tiles.pairs(side))
         self.inspection: Inspection | None = None
         self.readings = 0
 
     def multiply(self, block: Tensor) -> Tensor:
         """(b, N) vectors to their products with H, (b, N)."""
-        first = Inspection(self._tiles) if self.inspection is None else None
+        first = Inspection(self.tiles) if self.inspection is None else None
         product = torch.zeros_like(block)
-        for done, (rows, columns) in enumerate(self._tiles.pairs(self._side), start=1):
-            tile = self._tiles.read(rows, columns)
+        for done, (rows, columns) in enumerate(self.tiles.pairs(self._side), start=1):
+            tile = self.tiles.read(rows, columns)
             if first is not None:
                 first.see(rows, columns, tile)
-            i, j = self._tiles.place(rows), self._tiles.place(columns)
+            i, j = self.tiles.place(rows), self.tiles.place(columns)
             product[:, i] += block[:, j] @ tile.T
             if rows != columns:
                 product[:, j] += block[:, i] @ tile
@@ -203,10 +203,10 @@ def _next_block(q: Tensor, newest: Tensor, rounding: float) -> Tensor:
     rest = newest - (newest @ q.T) @ q
     _, sizes, directions = torch.linalg.svd(rest, full_matrices=False)
     rest = directions[sizes > rounding][: q.shape[1] - len(q)]
-    return _orthonormal(rest - (rest @ q.T) @ q)  # twice is enough (Parlett, section 6.9)
+    return orthonormal(rest - (rest @ q.T) @ q)  # twice is enough (Parlett, section 6.9)
 
 
-def _orthonormal(rows: Tensor) -> Tensor:
+def orthonormal(rows: Tensor) -> Tensor:
     """Orthonormal rows of the same span, for independent ones; none for none."""
     found: Tensor = torch.linalg.qr(rows.T).Q.T
     return found
