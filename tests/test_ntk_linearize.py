@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from kernel_zoo import ZOO, gradients
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
@@ -189,3 +190,35 @@ def test_no_warning_reaches_a_fresh_program() -> None:
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("[[1.0, 1.0]]\n", "")
+
+
+# --- modules that were not written for it -----------------------------------------------------------
+
+
+KINDS = ("hooks", "integers", "recurrent", "attention", "norms", "tied", "unusual")
+OTHERS = [n for n, member in ZOO.items() if member.expected == "right" and member.kind in KINDS][::2]
+
+
+@pytest.mark.parametrize("name", [*OTHERS, "GPT"])
+def test_modules_of_others_are_linearized_or_refused(name: str) -> None:
+    """The change along w − w₀ is the Jacobian by plain autograd times it, and can be trained through."""
+    model, x = ZOO[name].build(), ZOO[name].inputs(2, 1)
+    jacobian = gradients(model, x)
+    linear = linearize(model)
+    w = {key: value.requires_grad_() for key, value in moved(linear.params0).items()}
+    try:
+        change = linear(w, x) - functional_call(model, linear.params0, (x,))
+    except ModelError as error:
+        if "second ones by autograd" not in str(error):
+            raise
+        return
+    step = torch.cat([(w[key] - start).detach().flatten() for key, start in linear.params0.items()])
+    expected = jacobian @ step  # (n, C)
+    assert (change.flatten(1) - expected).norm() <= 1e-9 * expected.norm().clamp(min=1e-9)
+    weights = torch.linspace(1, 2, expected.numel(), dtype=FLOAT).view_as(expected)
+    slopes = torch.autograd.grad((weights * change.flatten(1)).sum(), list(w.values()), allow_unused=True)
+    found = [
+        torch.zeros_like(v) if g is None else g.to_dense() for v, g in zip(w.values(), slopes, strict=True)
+    ]
+    total = torch.einsum("nc,ncp->p", weights, jacobian)
+    assert (torch.cat([g.flatten() for g in found]) - total).norm() <= 1e-9 * total.norm().clamp(min=1e-9)

@@ -1,8 +1,8 @@
 """A network replaced by its tangent at the start: a linear model whose kernel never moves."""
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
 import torch
@@ -11,8 +11,8 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, jvp
 
 from nnlab.errors import suggest
-from nnlab.ntk.errors import KernelError
-from nnlab.ntk.network import check_mode
+from nnlab.ntk.errors import KernelError, ModelError
+from nnlab.ntk.network import check_mode, check_module, plain, untouched
 
 Parameters = dict[str, Tensor]
 
@@ -30,11 +30,14 @@ class Linearization:
         model: the network; its own parameters are not read any more.
         params0: w₀ by name: the parameters that w replaces.
         constants: the other parameters and the buffers, by name, as they were.
+        buffers: names of those that the module may change while it computes.
     """
 
     model: nn.Module
     params0: Parameters
     constants: Parameters
+    buffers: frozenset[str] = frozenset()
+    _found: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """The linearized scores, in the shape of `model(x)`; differentiable in `params` and in x.
@@ -51,16 +54,65 @@ class Linearization:
         self._check(params)
         _load_forward_mode()
         tangents = {name: params[name] - start for name, start in self.params0.items()}  # w − w₀
+        with plain(self.model), untouched(self.model):
+            if _is_transformed() or self._goes_forward(x):
+                return self._by_forward_product(tangents, x)
+            return self._by_backward_passes(tangents, x)
+
+    def _by_forward_product(self, tangents: Parameters, x: Tensor) -> Tensor:
         value_and_change = jvp(lambda w: self._scores(w, x), (self.params0,), (tangents,))
         scores: Tensor = value_and_change[0] + value_and_change[1]
         return scores
+
+    def _goes_forward(self, x: Tensor) -> bool:
+        """Whether to take forward products: one example tells, in the first call.
+
+        Some operations have none, or none that can be differentiated again; some that are cut off from
+        gradients, as by no_grad, go on in them, so that backward passes have the last word.
+
+        Raises:
+            ModelError: the module has derivatives of neither kind.
+        """
+        if "forward" not in self._found:
+            ways = [_tried(way, self.params0, x[:1].detach()) for way in self._ways()]
+            if ways == [None, None]:
+                raise ModelError(
+                    "linearize: the model has neither forward derivatives nor second ones by autograd; "
+                    "compute its kernel by empirical_ntk, which needs first ones only"
+                )
+            forward, backward = ways
+            self._found["forward"] = forward is not None and (
+                backward is None or torch.allclose(forward, backward, rtol=1e-3, atol=1e-5)
+            )
+        return self._found["forward"]
+
+    def _ways(self) -> tuple[Callable[[Parameters, Tensor], Tensor], Callable[[Parameters, Tensor], Tensor]]:
+        return self._by_forward_product, self._by_backward_passes
+
+    def _by_backward_passes(self, tangents: Parameters, x: Tensor) -> Tensor:
+        """The same where there is no forward product: u ↦ Jᵀu is linear, and J v its derivative at v."""
+        graph = torch.is_grad_enabled()
+        with torch.enable_grad():
+            start = {name: value.detach().requires_grad_() for name, value in self.params0.items()}
+            scores = self._scores(start, x)
+            u = torch.zeros_like(scores, requires_grad=True)
+            gradients = torch.autograd.grad(
+                scores, list(start.values()), u, create_graph=True, materialize_grads=True
+            )
+            pairs = [(g, tangents[name]) for name, g in zip(start, gradients, strict=True) if g.requires_grad]
+            change = torch.zeros_like(scores)
+            if pairs:
+                outer, v = zip(*pairs, strict=True)
+                (change,) = torch.autograd.grad(outer, [u], v, create_graph=graph, materialize_grads=True)
+        return scores + change if graph else (scores + change).detach()
 
     def start(self) -> Parameters:
         """A copy of w₀ to train: leaves that require gradients."""
         return {name: value.clone().requires_grad_() for name, value in self.params0.items()}
 
     def _scores(self, params: Parameters, x: Tensor) -> Tensor:
-        scores: Tensor = functional_call(self.model, {**self.constants, **params}, (x,))
+        own = {name: value.clone() for name, value in self.constants.items() if name in self.buffers}
+        scores: Tensor = functional_call(self.model, {**self.constants, **own, **params}, (x,))
         return scores
 
     def _check(self, params: Mapping[str, Tensor]) -> None:
@@ -87,6 +139,7 @@ def linearize(model: nn.Module, params0: Mapping[str, Tensor] | None = None) -> 
         KernelError: a name that the model does not have, another shape, or nothing to linearize in.
         ModelError: dropout or batch norm in training mode.
     """
+    check_module(model)
     check_mode(model)
     own = dict(model.named_parameters())
     if params0 is None:
@@ -95,12 +148,43 @@ def linearize(model: nn.Module, params0: Mapping[str, Tensor] | None = None) -> 
         raise KernelError("linearize: no parameter requires gradients, so there is no w to be linear in")
     for name, value in params0.items():
         _check_name_and_shape(name, value, own)
-    kept = {**own, **dict(model.named_buffers())}
+    buffers = dict(model.named_buffers())
+    kept = {**own, **buffers}
     return Linearization(
         model,
         {name: value.detach().clone() for name, value in params0.items()},
         {name: value.detach().clone() for name, value in kept.items() if name not in params0},
+        frozenset(buffers),
     )
+
+
+def _is_transformed() -> bool:
+    """Whether torch.func transforms the call, inside of which no leaves of autograd can be made."""
+    try:
+        torch.empty(0).requires_grad_()
+    except RuntimeError:
+        return True
+    return False
+
+
+def _tried(way: Callable[[Parameters, Tensor], Tensor], start: Parameters, x: Tensor) -> Tensor | None:
+    """The scores of a change of all parameters, in a graph; None where that fails."""
+    random = torch.Generator().manual_seed(0)
+    with torch.enable_grad():
+        tangents = {
+            name: (torch.randn(value.shape, generator=random) / value.numel() ** 0.5)
+            .to(value)
+            .requires_grad_()
+            for name, value in start.items()
+        }
+        for tangent in tangents.values():
+            tangent.requires_grad_()
+        try:
+            scores = way(tangents, x)
+            torch.autograd.grad(scores.sum(), list(tangents.values()), allow_unused=True)
+        except Exception:  # torch says so in many ways
+            return None
+    return scores.detach()
 
 
 def _check_name_and_shape(name: str, value: Tensor, expected: Mapping[str, Tensor]) -> None:
