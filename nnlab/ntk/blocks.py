@@ -10,6 +10,7 @@ from torch import Tensor
 from nnlab.memory import in_words
 from nnlab.ntk.errors import MemoryLimitError, NonFiniteError
 from nnlab.ntk.factors import Output, Workspace, mirrored, part
+from nnlab.ntk.kernel_file import Finished
 from nnlab.ntk.layerwise import AnyFactor
 
 Progress = Callable[[int, int], None]
@@ -94,6 +95,7 @@ def fill(
     output: Output,
     blocks: Blocks,
     progress: Progress | None,
+    finished: Finished,
 ) -> None:
     """Writes the kernel.
 
@@ -106,6 +108,7 @@ def fill(
         output: which kernel.
         blocks: how many examples go together.
         progress: told pairs done and pairs in all.
+        finished: what is there already, and is told what is.
 
     Raises:
         NonFiniteError: a number of the kernel is NaN or infinite.
@@ -120,6 +123,7 @@ def fill(
         workspace=Workspace(math.prod(blocks.tile) * outputs**2, kernel.new_empty(0, device=x1.device)),
         progress=progress,
         total=pairs_of(len(x1), None if x2 is None else len(x2)),
+        finished=finished,
     )
     everything = factors(x2) if x2 is not None and blocks.streamed >= len(x2) else None
     for rows in slices(0, len(x1), blocks.held):
@@ -147,24 +151,45 @@ class _Filling:
     workspace: Workspace
     progress: Progress | None
     total: int
+    finished: Finished
     done: int = 0
 
     def add(
         self, rows: slice, left: list[AnyFactor], columns: slice, right: list[AnyFactor], symmetric: bool
     ) -> None:
-        """Writes the kernel between two blocks of examples, and its mirror image."""
-        for i, j, on_diagonal in _tiles(rows, columns, symmetric, self.tile):
-            mine = [factor.take(_shifted(i, rows)) for factor in left]
-            theirs = [factor.take(_shifted(j, columns)) for factor in right]
-            for name, kernel in self.kernels.items():
-                self._write(part(kernel, self.output, i, j), name, mine, theirs)
-                if on_diagonal or not symmetric:  # |H(x, x')|² ≤ H(x, x) H(x', x') says the rest
-                    check_finite(part(kernel, self.output, i, j), i, j)
-                if symmetric:
-                    _mirror(kernel, self.output, i, j, on_diagonal)
-            self.done += _count(i, j, on_diagonal)
-            if self.progress is not None:
-                self.progress(self.done, self.total)
+        """Writes the kernel between two blocks of examples, and its mirror image, strip by strip."""
+        for strip, tiles in _strips(rows, columns, symmetric, self.tile):
+            reach = slice(strip.start if symmetric and rows == columns else columns.start, columns.stop)
+            if not self.finished.covers(strip, reach):
+                for i, j, on_diagonal in tiles:
+                    self._fill(i, j, on_diagonal, (rows, left), (columns, right), symmetric)
+                self.finished.add(strip, reach)
+            else:
+                self._report(sum(_count(*tile) for tile in tiles))
+
+    def _fill(
+        self,
+        i: slice,
+        j: slice,
+        on_diagonal: bool,
+        left: tuple[slice, list[AnyFactor]],
+        right: tuple[slice, list[AnyFactor]],
+        symmetric: bool,
+    ) -> None:
+        mine = [factor.take(_shifted(i, left[0])) for factor in left[1]]
+        theirs = [factor.take(_shifted(j, right[0])) for factor in right[1]]
+        for name, kernel in self.kernels.items():
+            self._write(part(kernel, self.output, i, j), name, mine, theirs)
+            if on_diagonal or not symmetric:  # |H(x, x')|² ≤ H(x, x) H(x', x') says the rest
+                check_finite(part(kernel, self.output, i, j), i, j)
+            if symmetric:
+                _mirror(kernel, self.output, i, j, on_diagonal)
+        self._report(_count(i, j, on_diagonal))
+
+    def _report(self, pairs: int) -> None:
+        self.done += pairs
+        if self.progress is not None:
+            self.progress(self.done, self.total)
 
     def _write(self, place: Tensor, name: str | None, mine: list[AnyFactor], theirs: list[AnyFactor]) -> None:
         """The sum over all layers, or the contribution of one."""
@@ -177,16 +202,18 @@ class _Filling:
             place.copy_(tile)
 
 
-def _tiles(
+Tile = tuple[slice, slice, bool]
+
+
+def _strips(
     rows: slice, columns: slice, symmetric: bool, tile: tuple[int, int]
-) -> Iterator[tuple[slice, slice, bool]]:
-    """The tiles of a pair of blocks, and whether one begins on the diagonal of the kernel."""
+) -> Iterator[tuple[slice, list[Tile]]]:
+    """The tiles of a pair of blocks, row by row, and whether one begins on the diagonal of the kernel."""
     on_diagonal = symmetric and rows == columns
     for i in slices(rows.start, rows.stop, tile[0]):
-        if on_diagonal:
-            yield from _triangle(i)
-        for j in slices(i.stop if on_diagonal else columns.start, columns.stop, tile[1]):
-            yield i, j, False
+        first = list(_triangle(i)) if on_diagonal else []
+        start = i.stop if on_diagonal else columns.start
+        yield i, first + [(i, j, False) for j in slices(start, columns.stop, tile[1])]
 
 
 def _triangle(i: slice) -> Iterator[tuple[slice, slice, bool]]:

@@ -8,10 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +20,7 @@ from nnlab.ntk.blocks import Blocks, Costs, Progress, choose_blocks, fill, pairs
 from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFiniteError
 from nnlab.ntk.factors import Output, from_public, public, tile_shape
 from nnlab.ntk.jacobian import How, jacobian_rows
+from nnlab.ntk.kernel_file import Finished, KernelFile, fingerprint
 from nnlab.ntk.layers import (
     Layer,
     UnexpectedGraphError,
@@ -84,6 +83,7 @@ def empirical_ntk(
     memory_limit: int | None = None,
     dtype: torch.dtype | None = None,
     out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
     progress: Progress | None = None,
     verify: bool = True,
 ) -> Tensor | dict[str, Tensor]:
@@ -111,6 +111,9 @@ def empirical_ntk(
             half precision.
         out: a new .npy file for the kernel, which is then a memory map of it: for kernels that are larger
             than the memory limit.
+        resume: keep what an interrupted call has written beside `out`, and go on from there if the model,
+            the examples and the settings are the same. That holds for a call that was stopped or killed; for
+            a machine that lost power it may not.
         progress: told pairs of examples done and in all.
         verify: whether the kernel is held against autograd before it is returned (see `nnlab.ntk.verify` for
             what that can miss). Where they disagree, `auto` takes the next method and says so in the log.
@@ -135,9 +138,9 @@ def empirical_ntk(
         limit = default_limit(x1.device) if memory_limit is None else memory_limit
         task = _Task(network, x1, x2, output, per_layer, limit)
         _log_precision(model, network)
-        with _Destination(task, limit, out) as destination:
+        with _Destination(task, limit, out, resume) as destination:
             ways = _choose(task, method, limit - destination.bytes_held)
-            kernels = _first_right(task, ways, destination.kernels, _Guard(progress), verify, limit)
+            kernels = _first_right(task, ways, destination, _Guard(progress), verify, limit)
             destination.finish()
     return kernels if per_layer else kernels[None]  # type: ignore[return-value]
 
@@ -165,7 +168,7 @@ class _Guard:
 def _first_right(
     task: "_Task",
     ways: Iterable["_Way"],
-    kernels: Mapping[str | None, Tensor],
+    destination: "_Destination",
     guard: _Guard,
     verified: bool,
     limit: int,
@@ -175,8 +178,8 @@ def _first_right(
     for way in ways:
         log.info("%s, within %s: %s", way.method, in_words(limit), way.why)
         try:
-            way.fill(task, kernels, guard.progress)
-            found = {name: public(kernel, task.output) for name, kernel in kernels.items()}
+            way.fill(task, destination, guard.progress)
+            found = {name: public(kernel, task.output) for name, kernel in destination.kernels.items()}
             fault = task.fault(found, way) if verified else None
         except NonFiniteError:
             for name, x in (("x1", task.x1), ("x2", task.x2)):
@@ -189,6 +192,7 @@ def _first_right(
             fault = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         if fault is None:
             return found
+        destination.finished.forget()
         faults.append(f"{way.method}: {fault}")
         log.warning("%s is not used: %s", way.method, fault)
     if len(faults) == 1:
@@ -323,11 +327,18 @@ class _Task:
     def _plan(self, layer: Layer, how: How) -> Plan:
         return plan_layer(layer, self.output, self.outputs, len(self.x1), how)
 
+    def fingerprint(self) -> str:
+        """Of the kernel, for a file that is to be gone on with."""
+        network = self.network
+        settings = (type(network.module), self.output, network.outputs, network.dtype, list(network.trained))
+        return fingerprint(settings, [*network.parameters.values(), self.x1, self.x2])
+
     def fault(self, kernels: Mapping[str | None, Tensor], way: "_Way") -> str | None:
         """What is wrong with a kernel, in words, or None."""
         passes = 1 if self.output == "full" else self.outputs
         each = (2 + 4 * passes) * self.forward
-        count = int(min(verify.MOST, max(verify.LEAST, CHECKED * way.operations / max(each, 1.0))))
+        least = verify.LEAST_KNOWN if self.probe.known else verify.LEAST
+        count = int(min(verify.MOST, max(least, CHECKED * way.operations / max(each, 1.0))))
         return verify.disagreement(
             self.network, self.x1, self.x2, kernels, self.output, count, self.outputs,
             lambda network, x1, x2: self._again(network, x1, x2, way.method),
@@ -339,8 +350,8 @@ class _Task:
         """The kernel of a few examples in the same way."""
         limit = default_limit(x1.device)
         task = _Task(network, x1, x2, self.output, self.per_layer, limit)
-        with _Destination(task, limit, None) as destination:
-            _way(task, method, limit).fill(task, destination.kernels, None)
+        destination = _Destination(task, limit)
+        _way(task, method, limit).fill(task, destination, None)
         return {name: public(kernel, self.output) for name, kernel in destination.kernels.items()}
 
 
@@ -362,14 +373,17 @@ class _Way:
             f"({listed}); {self.blocks.held} examples held, {self.blocks.pass_} in a pass"
         )
 
-    def fill(self, task: _Task, kernels: Mapping[str | None, Tensor], progress: Progress | None) -> None:
+    def fill(self, task: _Task, destination: "_Destination", progress: Progress | None) -> None:
         output, x1, x2 = task.output, task.x1, task.x2
         if self.method == "products":
             groups = [plan.layer for plan in self.plans]
-            fill_by_products(kernels, task.network, groups, x1, x2, output, self.blocks.held, progress)
+            fill_by_products(
+                destination.kernels, task.network, groups, x1, x2, output, self.blocks.held, progress,
+                destination.finished,
+            )  # fmt: skip
             return
         fill(
-            kernels,
+            destination.kernels,
             names_of(self.plans, task.per_layer),
             lambda x: factors(self.plans, output, x, self.blocks.pass_, task.probe, task.per_layer),
             x1,
@@ -377,6 +391,7 @@ class _Way:
             output,
             self.blocks,
             progress,
+            destination.finished,
         )
 
 
@@ -475,65 +490,49 @@ def _operations(task: _Task, method: Method, plans: Sequence[Plan], blocks: Bloc
 class _Destination:
     """The kernel's memory: plain, or a memory map of a new file that bears its name only when it is whole."""
 
-    def __init__(self, task: _Task, limit: int, out: str | os.PathLike[str] | None) -> None:
-        self._task, self._limit = task, limit
-        self._path = None if out is None else Path(out)
-        self._partial = None if self._path is None else self._path.with_name(f"{self._path.name}.partial")
-        self.kernels: dict[str | None, Tensor] = {}
+    def __init__(
+        self, task: _Task, limit: int, out: str | os.PathLike[str] | None = None, resume: bool = False
+    ) -> None:
+        self._file: KernelFile | None = None
+        self.finished = Finished()
         self.bytes_held = 0
-
-    def __enter__(self) -> "_Destination":
-        task = self._task
+        if out is not None:
+            self.kernels = {None: self._mapped(task, out, resume)}
+            return
         size = math.prod(task.shape) * task.itemsize * len(task.names)
-        if self._path is None:
-            if size > self._limit:
-                raise MemoryLimitError(
-                    f"memory_limit: the kernel itself takes {in_words(size)}, the limit is "
-                    f"{in_words(self._limit)}; write it to a file with out=, or ask for output='trace'"
-                )
-            self.bytes_held = size
-            self.kernels = {
-                name: torch.empty(task.shape, dtype=task.network.dtype, device=task.x1.device)
-                for name in task.names
-            }
-        else:
-            self.kernels = {None: self._mapped(self._path, size)}
-        return self
+        if size > limit:
+            raise MemoryLimitError(
+                f"memory_limit: the kernel itself takes {in_words(size)}, the limit is "
+                f"{in_words(limit)}; write it to a file with out=, or ask for output='trace'"
+            )
+        self.bytes_held = size
+        self.kernels = {
+            name: torch.empty(task.shape, dtype=task.network.dtype, device=task.x1.device)
+            for name in task.names
+        }
 
-    def _mapped(self, path: Path, size: int) -> Tensor:
-        task = self._task
+    kernels: dict[str | None, Tensor]
+
+    def _mapped(self, task: _Task, out: str | os.PathLike[str], resume: bool) -> Tensor:
         if task.names != [None]:
-            raise KernelError(f"out: {path}: per_layer=True makes several kernels; call it without out")
-        if path.exists():
-            raise KernelError(f"out: {path}: exists already; choose a new name")
-        if not path.parent.is_dir():
-            raise KernelError(f"out: {path}: there is no folder {path.parent}")
-        public_shape = public(torch.empty(task.shape, device="meta"), task.output).shape
+            raise KernelError(f"out: {out}: per_layer=True makes several kernels; call it without out")
+        shape = public(torch.empty(task.shape, device="meta"), task.output).shape
         dtype = torch.empty(0, dtype=task.network.dtype).numpy().dtype
-        assert self._partial is not None
-        try:
-            mapped = np.lib.format.open_memmap(self._partial, "w+", dtype, tuple(public_shape))
-            _reserve(self._partial)
-        except OSError as error:
-            self._partial.unlink(missing_ok=True)
-            raise KernelError(f"out: {path}: {in_words(size)} cannot be written there: {error}") from error
-        return from_public(torch.from_numpy(mapped), task.output)
+        self._file = KernelFile(out, tuple(shape), dtype, task.fingerprint() if resume else None)
+        self.finished = self._file.finished
+        return from_public(self._file.array, task.output)
 
     def finish(self) -> None:
-        """The kernel is whole: its file gets its name. The system writes it to disk when it has time."""
-        if self._partial is not None and self._path is not None:
-            self._partial.rename(self._path)
+        """The kernel is whole."""
+        if self._file is not None:
+            self._file.finish()
 
-    def __exit__(self, *_: object) -> None:
-        if self._partial is not None:
-            self._partial.unlink(missing_ok=True)
+    def __enter__(self) -> "_Destination":
+        return self
 
-
-def _reserve(path: Path) -> None:
-    """Takes the disk space now: writing to a memory map on a full disk would kill the process."""
-    if hasattr(os, "posix_fallocate"):
-        with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    def __exit__(self, *raised: Any) -> None:
+        if self._file is not None:
+            self._file.__exit__(*raised)
 
 
 # --- checks -----------------------------------------------------------------------------------------

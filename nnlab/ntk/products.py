@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nnlab.ntk.blocks import Progress, check_finite, pairs_of, slices
 from nnlab.ntk.factors import Output, public
+from nnlab.ntk.kernel_file import Finished
 from nnlab.ntk.layers import Layer
 from nnlab.ntk.network import Network
 
@@ -20,6 +21,7 @@ def fill_by_products(
     output: Output,
     block: int,
     progress: Progress | None,
+    finished: Finished,
 ) -> None:
     """Writes the kernel: column (x', c') is J(x) v with v = J(x')ᵀ e_c'.
 
@@ -35,13 +37,21 @@ def fill_by_products(
         output: which kernel.
         block: examples of x1 that go through the network together.
         progress: told pairs done and pairs in all.
+        finished: what is there already, and is told what is.
     """
     kernels = {name: public(kernel, output) for name, kernel in kernels.items()}
     symmetric, others = x2 is None, x1 if x2 is None else x2
     done, total = 0, pairs_of(len(x1), None if symmetric else len(x2))  # type: ignore[arg-type]
     for rows in slices(0, len(x1), block):
+        reach = slice(rows.start if symmetric else 0, len(others))
+        if finished.covers(rows, reach):
+            done += sum(
+                min(j + 1, rows.stop) - rows.start if symmetric else rows.stop - rows.start
+                for j in range(reach.start, reach.stop)
+            )
+            continue
         products = _Products(network, groups, x1[rows])
-        for j in range(rows.start if symmetric else 0, len(others)):
+        for j in range(reach.start, reach.stop):
             for name, column in products.columns(others[j : j + 1], by_group=None not in kernels).items():
                 _write(kernels[name], column, rows, j, output)
                 if symmetric and j >= rows.stop:
@@ -57,6 +67,7 @@ def fill_by_products(
                     (square + (square.permute(1, 0, 3, 2) if output == "full" else square.transpose(0, 1)))
                     / 2
                 )
+        finished.add(rows, reach)
 
 
 class _Products:

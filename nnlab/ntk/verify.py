@@ -1,9 +1,10 @@
 """A kernel held against autograd in another way, before anyone sees it.
 
 With random numbers u for some examples and scores, uᵀH u = ‖Jᵀu‖², and Jᵀu is the gradient of Σ u f: one
-plain backward pass over the model as its user calls it, that knows nothing of layers, blocks or vmap. Between
-two sets of examples it is uᵀH w = ⟨Jᵀu, J'ᵀw⟩. For the trace and the diagonal u is the same for all scores,
-and there is a backward pass for each of them.
+plain backward pass over the model as its user calls it, that knows nothing of layers, blocks or vmap. (Of a
+wide weight's gradient A Gᵀ only the norm is formed, from the A and G that autograd gives.) Between two sets
+of examples it is uᵀH w = ⟨Jᵀu, J'ᵀw⟩. For the trace and the diagonal u is the same for all scores, and there
+is a backward pass for each of them.
 
 What it finds: with Gaussian u, an error E of the examples that are drawn changes uᵀH u by uᵀE u, which is 0
 with probability 0. What it can miss: errors below the tolerance, 1e-9 in float64 and 1e-4 in float32 of
@@ -13,22 +14,27 @@ the scores of those drawn.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node
 
 from nnlab.ntk.factors import Output
 from nnlab.ntk.jacobian import graph_of
 from nnlab.ntk.layers import company_tolerance, difference, module_of
 from nnlab.ntk.network import Network
+from nnlab.ntk.uses import ordered
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 # In float32 a unit whose input is 0 but for rounding may be on or off, and so change more than its digits
 ROUNDING = 3e-2
 
-# Whom to ask: few examples cost little, more see more.
-LEAST, MOST = 4, 64
+# How many examples to ask: few cost little, more see more; two of a network whose modules are all known.
+LEAST_KNOWN, LEAST, MOST = 2, 6, 64
+
+WIDE = 2**14  # numbers in a weight whose gradient is not written out
 
 By = str | None  # the module whose parameters a kernel is over, or None for all
 
@@ -78,11 +84,13 @@ def expected(
     network: Network, x1: Tensor, x2: Tensor | None, sketch: Sketch, output: Output, by_module: bool
 ) -> dict[By, tuple[list[float], list[float]]]:
     """⟨Jᵀu, J'ᵀw⟩ by autograd, and the size that its errors are relative to, for each part of a kernel."""
-    left = _Products(network, x1[sketch.rows.to(x1.device)], sketch.u, output)
+    # of two sets of different sizes a weight might be thin in one alone
+    thin = sketch.columns is None or len(sketch.columns) == len(sketch.rows)
+    left = _Products(network, x1[sketch.rows.to(x1.device)], sketch.u, output, thin)
     right = left
     if sketch.columns is not None:
         assert x2 is not None
-        right = _Products(network, x2[sketch.columns.to(x2.device)], sketch.w, output)
+        right = _Products(network, x2[sketch.columns.to(x2.device)], sketch.w, output, thin)
     found: dict[By, tuple[list[float], list[float]]] = {}
     for c in range(left.count):
         one = left.gradients(c)
@@ -103,7 +111,23 @@ def expected(
     return found
 
 
-def _inner(one: Tensor, two: Tensor) -> float:
+@dataclass(frozen=True)
+class _Thin:
+    """A gradient Σ A Gᵀ of a weight, kept as the inputs A (R, d) and gradients G (R, m) of its products.
+
+    Of a few examples both are thin, where the weight of a wide layer is not.
+    """
+
+    parts: list[tuple[Tensor, Tensor]]
+
+
+def _inner(one: Tensor | _Thin, two: Tensor | _Thin) -> float:
+    """⟨·, ·⟩ of two gradients of one parameter."""
+    if isinstance(one, _Thin) and isinstance(two, _Thin):  # ⟨A Gᵀ, A' G'ᵀ⟩ = Σ (A A'ᵀ) ∘ (G G'ᵀ)
+        pairs = [(mine, theirs) for mine in one.parts for theirs in two.parts]
+        return sum(float(((a @ b.T) * (g @ h.T)).sum()) for (a, g), (b, h) in pairs)
+    assert isinstance(one, Tensor)
+    assert isinstance(two, Tensor)
     if one is two:
         return float(torch.linalg.vector_norm(one)) ** 2
     return float(torch.dot(one.flatten(), two.flatten()))
@@ -112,27 +136,66 @@ def _inner(one: Tensor, two: Tensor) -> float:
 class _Products:
     """Jᵀu of some examples, all scores at once or one after the other."""
 
-    def __init__(self, network: Network, x: Tensor, u: Tensor, output: Output) -> None:
+    def __init__(self, network: Network, x: Tensor, u: Tensor, output: Output, thin: bool) -> None:
         self._scores, self._leaves = graph_of(network, network.trained, x)
         self._u = u.to(self._scores)
         self._full = output == "full"
+        self._thin = _thin_weights(self._scores, self._leaves) if thin else {}
         self.count = 1 if self._full else self._scores.shape[1]
-        self.scores = self._scores.detach()
 
-    def gradients(self, c: int) -> Mapping[str, Tensor]:
+    def gradients(self, c: int) -> Mapping[str, Tensor | _Thin]:
         """By parameter."""
         scores = self._scores if self._full else self._scores[:, c : c + 1]
         total = (scores * self._u).sum()
         if not total.requires_grad:
             return {name: torch.zeros_like(leaf) for name, leaf in self._leaves.items()}
+        plain = [name for name in self._leaves if name not in self._thin]
+        nodes = [node for its in self._thin.values() for node, _ in its]
+        wanted = [self._leaves[name] for name in plain] + [GradientEdge(node, 0) for node in nodes]
         last = c == self.count - 1
-        found = torch.autograd.grad(
-            total, list(self._leaves.values()), retain_graph=not last, materialize_grads=True
-        )
-        return {
+        taken = torch.autograd.grad(total, wanted, retain_graph=not last, materialize_grads=True)
+        found: dict[str, Tensor | _Thin] = {
             name: part.to_dense() if part.is_sparse else part
-            for name, part in zip(self._leaves, found, strict=True)
+            for name, part in zip(plain, taken, strict=False)
         }
+        at = dict(zip(nodes, taken[len(plain) :], strict=True))
+        for name, its in self._thin.items():
+            found[name] = _Thin([(inputs, at[node]) for node, inputs in its])
+        return found
+
+
+def _thin_weights(scores: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, list[tuple[Node, Tensor]]]:
+    """The wide matrices that do nothing but multiply a few rows h, as h Wᵀ: the products, and their h.
+
+    Autograd would fill a matrix for each, which takes longer than all the rest of the check.
+    """
+    above: dict[Node, list[tuple[Node, int]]] = {}
+    for node in ordered(scores.grad_fn):
+        for slot, (child, _) in enumerate(node.next_functions):
+            if child is not None:
+                above.setdefault(child, []).append((node, slot))
+    ends = {id(end.variable): end for end in above if hasattr(end, "variable")}
+    found: dict[str, list[tuple[Node, Tensor]]] = {}
+    for name, leaf in leaves.items():
+        if leaf.ndim != 2 or leaf.numel() < WIDE or id(leaf) not in ends:
+            continue
+        turns = [node for node, _ in above[ends[id(leaf)]]]
+        if any(node.name() != "TBackward0" for node in turns):
+            continue
+        products = [_product(*use) for node in turns for use in above[node]]
+        rows = sum(0 if it is None else len(it[1]) for it in products)
+        if None not in products and 4 * rows < min(leaf.shape):
+            found[name] = [it for it in products if it is not None]
+    return found
+
+
+def _product(node: Any, slot: int) -> tuple[Node, Tensor] | None:
+    """A product h Wᵀ and its h, or None for anything else."""
+    if node.name() == "AddmmBackward0" and slot == 2 and node._saved_alpha == 1:
+        return node, node._saved_mat1.detach()
+    if node.name() == "MmBackward0" and slot == 1:
+        return node, node._saved_self.detach()
+    return None
 
 
 def disagreement(
