@@ -104,7 +104,9 @@ def test_two_classes_and_one_example_by_hand() -> None:
         scores = logit_flow(torch.eye(2, dtype=FLOAT), torch.zeros(2), torch.tensor([0]), t).train
         z = (scores[0] - scores[1]).item()
         assert z + math.exp(z) == pytest.approx(1 + 2 * t, rel=1e-7)
-        assert scores.sum().item() == pytest.approx(0, abs=1e-12)
+        # the sum is conserved by each of at most 1,000 steps, up to the rounding of scores below 12
+        rounding = 1000 * 4 * torch.finfo(FLOAT).eps * 12
+        assert scores.sum().item() == pytest.approx(0, abs=rounding)
 
 
 def test_stiff_kernels_are_integrated_over_long_times() -> None:

@@ -151,7 +151,8 @@ class _Products:
             return {name: torch.zeros_like(leaf) for name, leaf in self._leaves.items()}
         plain = [name for name in self._leaves if name not in self._thin]
         nodes = [node for its in self._thin.values() for node, _ in its]
-        wanted = [self._leaves[name] for name in plain] + [GradientEdge(node, 0) for node in nodes]
+        wanted: list[Any] = [self._leaves[name] for name in plain]
+        wanted += [GradientEdge(node, 0) for node in nodes]
         last = c == self.count - 1
         taken = torch.autograd.grad(total, wanted, retain_graph=not last, materialize_grads=True)
         found: dict[str, Tensor | _Thin] = {
