@@ -34,6 +34,13 @@ RANDOM = (
     "for dropout or noise that does not ask self.training"
 )
 
+MIXES = "the model mixes examples: the scores of one change with what else is in its batch"
+
+# What rounding may change in the scores of an example when others are computed beside it; and in single
+# precision, at most.
+COMPANY = {torch.float32: 1e-5, torch.float64: 1e-9}
+DOUBT = 1e-3
+
 # The nodes that torch's autograd records for functions of one number each.
 ELEMENTWISE = {
     f"{name}Backward{version}"
@@ -59,12 +66,14 @@ class Pass:
         raw: what the module returned.
         leaves: the trained parameters in the graph, by name.
         graph: where they are used.
+        tracked: whether the examples are a part of the graph.
     """
 
     x: Tensor
     raw: Tensor
     leaves: Mapping[str, Tensor]
     graph: Graph
+    tracked: bool
 
     def is_of(self, x: Tensor) -> bool:
         """Whether the pass was of these very examples."""
@@ -84,13 +93,15 @@ def forward(network: Network, x: Tensor, probe: "Probe | None" = None) -> Pass:
         ModelError: the module fails.
     """
     leaves = network.leaves(network.trained)
-    tracked = x.is_floating_point() and (probe is None or probe.tracked)
+    tracked = x.is_floating_point() and (probe is None or probe.last.tracked)
     try:
         raw, examples = _tracked(network, leaves, x) if tracked else (network.call(leaves, x), None)
     except KernelError:
         raise
     except Exception as error:
-        if probe is not None or not tracked:
+        if probe is not None:  # other methods may do
+            raise UnexpectedGraphError(str(failed(x, error))) from error
+        if not tracked:
             raise failed(x, error) from error
         try:  # some modules take examples that are no part of a graph only
             raw, examples = network.call(leaves, x), None
@@ -103,7 +114,7 @@ def forward(network: Network, x: Tensor, probe: "Probe | None" = None) -> Pass:
         raise UnexpectedGraphError("the model computes other things for some examples than for others")
     if probe is not None:
         _check_shapes(graph, probe, len(x))
-    return Pass(x, raw, leaves, graph)
+    return Pass(x, raw, leaves, graph, examples is not None)
 
 
 def _check_foreign(graph: Graph, network: Network) -> None:
@@ -191,7 +202,6 @@ class Probe:
         layouts: of the result of each use; None where it belongs to no examples.
         layers: the groups of parameters.
         saved: bytes that the pass keeps for the backward pass, per example, parameters apart.
-        tracked: whether the examples are a part of the graph.
         known: whether all modules are known to treat examples one by one.
     """
 
@@ -200,7 +210,6 @@ class Probe:
     layouts: list[Layout | None]
     layers: list[Layer]
     saved: int
-    tracked: bool
     known: bool
 
 
@@ -221,12 +230,7 @@ def probe(network: Network, x: Tensor) -> Probe:
         check_independent(network, x, seen.raw.detach())
     found = _layouts(network, seen, known)
     layers = _find_layers(network, seen, found)
-    tracked = x.is_floating_point() and _reaches(seen)
-    return Probe(network, seen, found, layers, saved // len(x), tracked, known)
-
-
-def _reaches(seen: Pass) -> bool:
-    return bool(seen.graph.uses) or bool(seen.graph.opaque)
+    return Probe(network, seen, found, layers, saved // len(x), known)
 
 
 def _first_pass(network: Network, x: Tensor) -> tuple[Pass, int]:
@@ -299,16 +303,32 @@ def check_independent(network: Network, x: Tensor, raw: Tensor) -> None:
         again = network.scores(_called(network, x))
         if differ(together, again):
             raise ModelError(RANDOM)
-        for number in range(len(x)):
-            alone = network.scores(_alone(network, x[number : number + 1], len(x)))
-            if difference(together[number : number + 1], alone) > company_tolerance(raw.dtype):
-                for _ in range(REPETITIONS):  # by chance all calls before were alike
-                    if differ(alone, network.scores(_called(network, x[number : number + 1]))):
-                        raise ModelError(RANDOM)
-                raise ModelError(
-                    "the model mixes examples: the scores of one change with what else is in its batch; "
-                    "a tangent kernel is defined between single examples"
-                )
+        alone = [network.scores(_alone(network, x[i : i + 1], len(x))) for i in range(len(x))]
+        if not depends_on_company(network, x, together, alone):
+            return
+        for number, scores in enumerate(alone * REPETITIONS):  # by chance all calls before were alike
+            if differ(scores, network.scores(_called(network, x[number % len(x)][None]))):
+                raise ModelError(RANDOM)
+    raise ModelError(f"{MIXES}; a tangent kernel is defined between single examples")
+
+
+def depends_on_company(network: Network, x: Tensor, together: Tensor, alone: Sequence[Tensor]) -> bool:
+    """Whether the scores of examples together differ from those of each alone by more than rounding.
+
+    Where single precision leaves a doubt, double precision has the word.
+    """
+    gap = max(difference(together[i : i + 1], scores) for i, scores in enumerate(alone))
+    if gap <= COMPANY[network.dtype]:
+        return False
+    if network.dtype == torch.float64 or gap > DOUBT:
+        return True
+    exact, wide = network.cast(torch.float64), x.double() if x.is_floating_point() else x
+    try:
+        found = exact.scores(exact.call({}, wide))
+        each = [exact.scores(exact.call({}, wide[i : i + 1])) for i in range(len(x))]
+    except Exception:
+        return False  # a model that is bound to single precision: it is rounding, as far as can be told
+    return depends_on_company(exact, wide, found, each)
 
 
 def _called(network: Network, x: Tensor) -> Tensor:
@@ -341,11 +361,6 @@ def difference(one: Tensor, two: Tensor) -> float:
 def differ(one: Tensor, two: Tensor) -> bool:
     """Whether two calls with the same examples gave other scores: the order of a sum may vary, no more."""
     return difference(one, two) > 16 * torch.finfo(one.dtype).eps
-
-
-def company_tolerance(dtype: torch.dtype) -> float:
-    """What rounding may change in the scores of an example when others are computed beside it."""
-    return 1e-3 if dtype == torch.float32 else 1e-9
 
 
 # --- from uses to layers ----------------------------------------------------------------------------

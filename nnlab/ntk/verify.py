@@ -22,7 +22,7 @@ from torch.autograd.graph import GradientEdge, Node
 
 from nnlab.ntk.factors import Output
 from nnlab.ntk.jacobian import graph_of
-from nnlab.ntk.layers import company_tolerance, difference, module_of
+from nnlab.ntk.layers import MIXES, depends_on_company, module_of
 from nnlab.ntk.network import Network
 from nnlab.ntk.uses import ordered
 
@@ -282,8 +282,5 @@ def _mixes(network: Network, x: Tensor) -> str | None:
     """Whether the scores of these examples together are those of each alone."""
     with torch.no_grad():
         together = network.scores(network.call({}, x))
-        for number in range(len(x)):
-            alone = network.scores(network.call({}, x[number : number + 1]))
-            if difference(together[number : number + 1], alone) > company_tolerance(network.dtype):
-                return "the model mixes examples: the scores of one change with what else is in its batch"
-    return None
+        alone = [network.scores(network.call({}, x[i : i + 1])) for i in range(len(x))]
+        return MIXES if depends_on_company(network, x, together, alone) else None
