@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -179,7 +179,7 @@ def _first_right(
         log.info("%s, within %s: %s", way.method, in_words(limit), way.why)
         try:
             way.fill(task, destination, guard.progress)
-            found = {name: public(kernel, task.output) for name, kernel in destination.kernels.items()}
+            found = destination.public()
             fault = task.fault(found, way) if verified else None
         except NonFiniteError:
             for name, x in (("x1", task.x1), ("x2", task.x2)):
@@ -347,12 +347,14 @@ class _Task:
     def _again(
         self, network: Network, x1: Tensor, x2: Tensor | None, method: Method
     ) -> dict[str | None, Tensor]:
-        """The kernel of a few examples in the same way."""
+        """The kernel of a few examples in the same way, in several blocks and tiles as that of many is."""
         limit = default_limit(x1.device)
         task = _Task(network, x1, x2, self.output, self.per_layer, limit)
         destination = _Destination(task, limit)
-        _way(task, method, limit).fill(task, destination, None)
-        return {name: public(kernel, self.output) for name, kernel in destination.kernels.items()}
+        few = max(1, len(x1) // 3)
+        way = replace(_way(task, method, limit), blocks=Blocks(2 * few, few, few, (few, few)))
+        way.fill(task, destination, None)
+        return destination.public()
 
 
 @dataclass(frozen=True)
@@ -493,6 +495,7 @@ class _Destination:
     def __init__(
         self, task: _Task, limit: int, out: str | os.PathLike[str] | None = None, resume: bool = False
     ) -> None:
+        self._output = task.output
         self._file: KernelFile | None = None
         self.finished = Finished()
         self.bytes_held = 0
@@ -521,6 +524,12 @@ class _Destination:
         self._file = KernelFile(out, tuple(shape), dtype, task.fingerprint() if resume else None)
         self.finished = self._file.finished
         return from_public(self._file.array, task.output)
+
+    def public(self) -> dict[str | None, Tensor]:
+        """The kernels in the order of the interface; of a file what it holds."""
+        if self._file is not None:
+            return {None: self._file.array}
+        return {name: public(kernel, self._output) for name, kernel in self.kernels.items()}
 
     def finish(self) -> None:
         """The kernel is whole."""

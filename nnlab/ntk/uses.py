@@ -210,7 +210,7 @@ def _side(node: Node, sides: Mapping[Node, Side], names: Mapping[int, str], exam
 
 def _is_uncertain(node: Node) -> bool:
     """Whether examples may enter without an edge: as integers, as a mask, or by a repetition for each."""
-    if node.name() in PICKS | REPEATS:
+    if node.name() in PICKS | REPEATS | {"WhereBackward0"}:
         return True
     return any(child is None for child, _ in node.next_functions) and _factor_of(node) is None
 
