@@ -45,8 +45,8 @@ def _against_jacobians(width: int, pairs: int, reporter: Reporter) -> Row:
     model, x = _model(width)
     params = {name: parameter.detach() for name, parameter in model.named_parameters()}
 
-    def ours() -> Tensor:
-        return empirical_ntk(model, x)  # type: ignore[return-value]
+    def ours(verify: bool = True) -> Tensor:
+        return empirical_ntk(model, x, verify=verify)  # type: ignore[return-value]
 
     def theirs() -> Tensor:
         return plain_ntk.jacobian_contraction(model, params, x, x)
@@ -56,12 +56,16 @@ def _against_jacobians(width: int, pairs: int, reporter: Reporter) -> Row:
     times = interleaved(
         lambda: seconds_of(ours), lambda: seconds_of(theirs), pairs, reporter, f"width {width}"
     )
+    checked = interleaved(
+        lambda: seconds_of(ours), lambda: seconds_of(lambda: ours(False)), pairs, reporter, "its check"
+    )
     ratios = [other / own for own, other in times]
     return {
         "width": width,
         "nnlab_ms": 1e3 * statistics.median(own for own, _ in times),
         "jacobians_ms": 1e3 * statistics.median(other for _, other in times),
         **spread("speedup", ratios),
+        "check": statistics.median(own / bare - 1 for own, bare in checked),
         "nnlab_mb": megabytes(ours),
         "jacobians_mb": megabytes(theirs),
     }
@@ -79,5 +83,5 @@ def _huge(width: int) -> Row:
         seconds = time.perf_counter() - began
 
     peak = megabytes(build_and_compute)
-    absent = dict.fromkeys(("jacobians_ms", "speedup", "speedup_low", "speedup_high"))
+    absent = dict.fromkeys(("jacobians_ms", "speedup", "speedup_low", "speedup_high", "check"))
     return {"width": width, "nnlab_ms": 1e3 * seconds, **absent, "nnlab_mb": peak, "jacobians_mb": None}

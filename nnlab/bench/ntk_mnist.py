@@ -62,15 +62,20 @@ def half_products(n: int, block: int) -> float:
 
 
 def _in_memory(model: MLP, images: Tensor, pairs: int, reporter: Reporter) -> Row:
-    def kernel() -> Tensor:
-        return empirical_ntk(model, images, output="trace", memory_limit=LIMIT)  # type: ignore[return-value]
+    def kernel(verify: bool = True) -> Tensor:
+        return empirical_ntk(  # type: ignore[return-value]
+            model, images, output="trace", memory_limit=LIMIT, verify=verify
+        )
 
     n = len(images)
     times = interleaved(
         lambda: seconds_of(kernel), lambda: half_products(n, n), pairs, reporter, f"{n} images"
     )
+    checked = interleaved(
+        lambda: seconds_of(kernel), lambda: seconds_of(lambda: kernel(False)), pairs, reporter, "its check"
+    )
     peak, h = megabytes(kernel), kernel()
-    return _row(n, times, peak, h)
+    return _row(n, times, peak, h) | {"check": statistics.median(own / bare - 1 for own, bare in checked)}
 
 
 def _in_file(model: MLP, images: Tensor, reporter: Reporter) -> Row:
@@ -87,7 +92,7 @@ def _in_file(model: MLP, images: Tensor, reporter: Reporter) -> Row:
         seconds: list[float] = []
         peak = megabytes(lambda: seconds.append(seconds_of(kernel)))
         times = [(seconds[0], half_products(n, 2000))]
-        return _row(n, times, peak, np.load(path, mmap_mode="r"))
+        return _row(n, times, peak, np.load(path, mmap_mode="r")) | {"check": None}
 
 
 def _row(n: int, times: list[tuple[float, float]], peak: float | None, kernel: Tensor | np.ndarray) -> Row:

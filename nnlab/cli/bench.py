@@ -10,7 +10,7 @@ import typer
 
 def bench(
     name: Annotated[
-        str, typer.Argument(help="Which benchmark: train, ntk, ntk_mnist, approx, ensemble, cifar10.")
+        str, typer.Argument(help="train, ntk, ntk_mnist, ntk_networks, approx, ensemble or cifar10.")
     ],
     pairs: Annotated[int, typer.Option(min=3, help="Interleaved pairs of timings.")] = 15,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON on stdout.")] = False,

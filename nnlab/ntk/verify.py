@@ -75,7 +75,7 @@ def draw(n1: int, n2: int | None, outputs: int, output: Output, count: int) -> S
 
 
 def _numbers(count: int, width: int, generator: torch.Generator) -> Tensor:
-    """(k, C) whose sum over the examples is not nearly 0, lest what they have in common drowns in rounding."""
+    """(k, C) whose sum over the examples is not nearly 0, where what they share would drown in rounding."""
     while True:
         u = torch.randn(count, width, generator=generator, dtype=torch.float64)
         if float(u.sum(0).square().mean()) >= 0.1 * count:
