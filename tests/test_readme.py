@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from nnlab.config import shipped_configs
+from nnlab.models import MLP
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -64,6 +66,19 @@ def test_notebook_imports_exist() -> None:
     assert len(lines) == 3
     for line in lines:
         exec(line, {})
+
+
+def test_the_lines_on_kernels_run() -> None:
+    (block,) = [
+        block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "nnlab.ntk" in block
+    ]
+    random = torch.Generator().manual_seed(0)
+    x, new, y, u0 = (torch.randn(n, 2, generator=random) for n in (6, 3, 6, 6))
+    model = MLP(2, [16], 2, parameterization="ntk", generator=random)
+    names = {"model": model, "x": x, "new": new, "y": y, "u0": u0, "torch": torch}
+    exec(block, names)
+    assert names["H"].shape == (6, 6)
+    assert [kernel.shape for kernel in names["kernels"]] == [(9, 9), (9, 9)]
 
 
 @pytest.mark.parametrize("picture", re.findall(r"\]\(([\w./]+\.png)\)", README))
