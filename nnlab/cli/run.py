@@ -41,7 +41,14 @@ def numbers(flag: str, text: str | None, kind: type[int] | type[float], example:
 
 
 def run_config(
-    config: str, sets: list[str], flags: Iterable[Flag], *, runs: Path, as_json: bool, quiet: bool
+    config: str,
+    sets: list[str],
+    flags: Iterable[Flag],
+    *,
+    runs: Path,
+    as_json: bool,
+    quiet: bool,
+    allow_custom_code: bool = False,
 ) -> None:
     """Runs a config once and reports."""
     from nnlab.cli.terminal import Terminal
@@ -49,7 +56,7 @@ def run_config(
     from nnlab.experiments.session import Session, Silence
 
     checked = checked_config(config, sets, flags)
-    summary = runner.run(checked, runs, Session(Silence() if quiet else Terminal()))
+    summary = runner.run(checked, runs, Session(Silence() if quiet else Terminal(), allow_custom_code))
     report(summary, as_json=as_json, quiet=quiet)
 
 
@@ -71,13 +78,15 @@ def checked_config(config: str, sets: list[str], flags: Iterable[Flag]) -> "Expe
         path, value = flag.path, flag.value
         if isinstance(value, dict):
             path, value = (*path, "name"), value["name"]
-        source.override(path, value, f"{flag.name} {_typed(flag.value)}")
+        source.override(path, value, f"{flag.name} {_typed(flag.value)}".rstrip())
     source.values.setdefault("name", _name(source.where))
     return check(source, CONFIG_CLASSES)
 
 
 def _typed(value: Any) -> str:
-    """The value as the user typed it."""
+    """The value as the user typed it; nothing after a flag that takes none."""
+    if value is True:
+        return ""
     if isinstance(value, list):
         return ",".join(str(part) for part in value)
     return str(value["name"]) if isinstance(value, dict) else str(value)

@@ -7,7 +7,7 @@ from nnlab.data.folder import load_image_folder
 from nnlab.data.images import load_digits, load_torchvision
 from nnlab.data.locations import cache_folder, data_root
 from nnlab.data.synthetic import target_function
-from nnlab.data.table import load_csv
+from nnlab.data.table import load_csv, read_csv
 
 __all__ = [
     "PREPARED_LIMIT",
@@ -26,6 +26,7 @@ __all__ = [
     "load_image_folder",
     "load_torchvision",
     "prepare",
+    "read_csv",
     "select",
     "target_function",
 ]

@@ -19,10 +19,7 @@ LARGEST = torch.finfo(torch.float32).max
 
 
 def load_csv(path: Path, *, target: str, task: Task, test: float, split_seed: int) -> RawData:
-    """Reads a comma-separated table in UTF-8 whose first line names the columns.
-
-    Every column but `target` is a feature and holds numbers. For classification the classes are the
-    distinct texts in the target column, in alphabetical order, or by value where all are numbers.
+    """Reads a table as `read_csv` does, and holds out a part of its rows for the test.
 
     Args:
         target: the name of the target column.
@@ -32,23 +29,38 @@ def load_csv(path: Path, *, target: str, task: Task, test: float, split_seed: in
     Raises:
         DataError: naming file, line, column and value of what does not fit.
     """
-    table = _read(path, target, numeric_target=task == "regression")
-    inputs = torch.frombuffer(table.numbers, dtype=torch.float64).reshape(len(table.labels), -1).clone()
-    if task == "regression":
-        targets, inputs = inputs[:, -1:], inputs[:, :-1]
-        strata, names = torch.zeros(len(inputs), dtype=torch.int64), []
-    else:
-        names = _classes(table.labels)
-        positions = {name: k for k, name in enumerate(names)}
-        targets = strata = torch.tensor([positions[label] for label in table.labels])
+    rows, names = read_csv(path, target=target, task=task)
+    strata = rows.targets if task == "classification" else torch.zeros(len(rows), dtype=torch.int64)
     kept, held = _hold_out(strata, test, split_seed, names)
     return RawData(
         task=task,
-        train=Split(inputs[kept], targets[kept]),
-        test=Split(inputs[held], targets[held]),
+        train=Split(rows.inputs[kept], rows.targets[kept]),
+        test=Split(rows.inputs[held], rows.targets[held]),
         outputs=len(names) or 1,
         class_names=names,
     )
+
+
+def read_csv(path: Path, *, target: str, task: Task) -> tuple[Split, list[str]]:
+    """Reads a comma-separated table in UTF-8 whose first line names the columns.
+
+    Every column but `target` is a feature and holds numbers. For classification the classes are the
+    distinct texts in the target column, in alphabetical order, or by value where all are numbers.
+
+    Returns:
+        All rows in the order of the file, features (N, d) in float64, and the names of the classes, of
+        which there are none for regression: its targets are (N, 1) in float64.
+
+    Raises:
+        DataError: naming file, line, column and value of what does not fit.
+    """
+    table = _read(path, target, numeric_target=task == "regression")
+    inputs = torch.frombuffer(table.numbers, dtype=torch.float64).reshape(len(table.labels), -1).clone()
+    if task == "regression":
+        return Split(inputs[:, :-1], inputs[:, -1:]), []
+    names = _classes(table.labels)
+    positions = {name: k for k, name in enumerate(names)}
+    return Split(inputs, torch.tensor([positions[label] for label in table.labels])), names
 
 
 def _hold_out(strata: Tensor, test: float, split_seed: int, names: list[str]) -> tuple[Tensor, Tensor]:

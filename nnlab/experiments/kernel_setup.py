@@ -1,15 +1,18 @@
 """What the kernel experiments are about: the points, and the networks of each width."""
 
+import inspect
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, FiniteFloat, NonNegativeFloat, PositiveFloat
+from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from nnlab.config import (
     ActivationName,
     Count,
+    CustomModel,
     DigitsData,
     Hardware,
     ImageFolderData,
@@ -17,10 +20,11 @@ from nnlab.config import (
     Section,
     TorchvisionData,
 )
-from nnlab.data import target_function
-from nnlab.errors import InputError
+from nnlab.data import RawData, prepare, read_csv, target_function
+from nnlab.errors import DataError, InputError, suggest
 from nnlab.experiments.session import Session, dtype_of, generator, select_device
-from nnlab.models import CNN, MLP
+from nnlab.models import CNN, MLP, build_model
+from nnlab.models.custom import load_factory
 from nnlab.ntk.harmonics import circle_points
 
 # --- config -----------------------------------------------------------------------------------------
@@ -52,6 +56,16 @@ class ImagePoints(Section):
     download: bool = False
 
 
+class CsvPoints(Section):
+    """The first rows of a table, features standardized over all; classes become one-hot targets."""
+
+    name: Literal["csv"]
+    path: PathText
+    target: str
+    task: Literal["classification", "regression"] = "classification"
+    examples: Count | None = Field(None, description="rows from the top; all of them if left out")
+
+
 class KernelMLP(Section):
     """`depth` hidden layers of one width each."""
 
@@ -73,8 +87,22 @@ class KernelCNN(Section):
     bias: bool = True
 
 
-Points = Annotated[LinePoints | CirclePoints | ImagePoints, Field(discriminator="name")]
-KernelModel = Annotated[KernelMLP | KernelCNN, Field(discriminator="name")]
+def _keyword(value: str) -> str:
+    if not value.isidentifier():
+        raise ValueError("must be the name of an argument, such as width")
+    return value
+
+
+class KernelCustom(CustomModel):
+    """Your own: `factory(input_shape, outputs, width=m, **arguments)` returns a module of that width."""
+
+    width_argument: Annotated[str, AfterValidator(_keyword)] = Field(
+        "width", description="the argument of the factory that takes each of the widths"
+    )
+
+
+Points = Annotated[LinePoints | CirclePoints | ImagePoints | CsvPoints, Field(discriminator="name")]
+KernelModel = Annotated[KernelMLP | KernelCNN | KernelCustom, Field(discriminator="name")]
 
 
 # --- points -----------------------------------------------------------------------------------------
@@ -110,15 +138,17 @@ class Task:
 GRID = 200
 
 
-def build_task(points: LinePoints | CirclePoints | ImagePoints, hardware: Hardware, session: Session) -> Task:
+def build_task(points: Points, hardware: Hardware, session: Session) -> Task:
     """The points on the device and in the precision that the config asks for.
 
     Raises:
-        InputError: more examples than the set has, or a set that is missing.
+        InputError: more examples than the set has, or a set that is missing or damaged.
     """
     device, dtype = select_device(hardware), dtype_of(hardware)
     if isinstance(points, ImagePoints):
         return _images(points, hardware, session)
+    if isinstance(points, CsvPoints):
+        return _table(points, device, dtype)
     task = _line(points) if isinstance(points, LinePoints) else _circle(points)
     moved = {
         name: None if value is None else value.to(device, dtype)
@@ -171,18 +201,61 @@ def _image_set(points: ImagePoints) -> DigitsData | TorchvisionData | ImageFolde
     )
 
 
+def _table(points: CsvPoints, device: torch.device, dtype: torch.dtype) -> Task:
+    """Rows from the top; mean and standard deviation of the features are those of the whole table."""
+    path = Path(points.path).expanduser()
+    try:
+        rows, names = read_csv(path, target=points.target, task=points.task)
+    except OSError as error:  # a name that is too long, a disk that fails while it is read
+        raise DataError(f"data.path: {path}: cannot be read: {error.strerror}") from None
+    _check_classes(points, names, len(rows))
+    if points.examples is not None and points.examples > len(rows):
+        raise InputError(f"data.examples: {points.examples}: {path} has {len(rows)} rows")
+    raw = RawData(points.task, train=rows, test=rows, outputs=len(names) or 1, class_names=names)
+    data = prepare(
+        raw, name="csv", validation=0.0, split_seed=0, standardize=True, device=device, dtype=dtype
+    )
+    x, y = (values[: points.examples] for values in (data.train.inputs, data.train.targets))
+    if points.task == "regression":
+        return Task(x, y)
+    return Task(x, torch.nn.functional.one_hot(y, data.outputs).to(dtype), y)
+
+
+def _check_classes(points: CsvPoints, names: list[str], rows: int) -> None:
+    """Numbers that are no class labels would make an output each."""
+    try:
+        values = [float(name) for name in names]
+    except ValueError:
+        return
+    fraction = next((name for name, value in zip(names, values, strict=True) if value % 1), None)
+    if fraction is not None or len(names) > max(2, rows // 2):
+        shown = f"such as {fraction}" if fraction is not None else f"{len(names)} in {rows} rows"
+        raise InputError(
+            f"data.target: {points.target} holds numbers, {shown}, each of which would be a class. Where the "
+            "target is a quantity and no class, set data.task: regression"
+        )
+
+
 # --- networks ---------------------------------------------------------------------------------------
 
 
-def build_network(model: KernelMLP | KernelCNN, width: int, task: Task, seed: int) -> nn.Module:
+def build_network(
+    model: KernelModel, width: int, task: Task, seed: int, *, allow_custom_code: bool = False
+) -> nn.Module:
     """The network of a width at its random start, on the device and in the type of the points.
 
     Raises:
-        InputError: a convolutional network for what is no image.
+        InputError: a convolutional network for what is no image, or a custom one that is not allowed, cannot
+            be built, or has nothing that takes the width.
     """
     random = generator(seed, "weights")
-    if isinstance(model, KernelMLP):
-        network: nn.Module = MLP(
+    if isinstance(model, KernelCustom):
+        network = build_model(
+            _of_width(model, width, allow_custom_code), input_shape=tuple(task.x.shape[1:]),
+            outputs=task.outputs, generator=random, allow_custom_code=allow_custom_code,
+        )  # fmt: skip
+    elif isinstance(model, KernelMLP):
+        network = MLP(
             task.x[0].numel(), [width] * model.depth, task.outputs, model.activation, bias=model.bias,
             parameterization=model.parameterization, sigma_w=model.sigma_w, sigma_b=model.sigma_b,
             generator=random,
@@ -196,3 +269,23 @@ def build_network(model: KernelMLP | KernelCNN, width: int, task: Task, seed: in
         channels = [width] * model.depth
         network = CNN(shape, channels, task.outputs, model.activation, bias=model.bias, generator=random)
     return network.to(task.x.device, task.x.dtype)
+
+
+def _of_width(model: KernelCustom, width: int, allow: bool) -> CustomModel:
+    """The section with the width among the arguments of its factory."""
+    name = model.width_argument
+    if name in model.arguments:
+        raise InputError(
+            f"model.arguments.{name}: the factory is given each of widths by this argument; leave it out, or "
+            "name another one by model.width_argument"
+        )
+    try:
+        taken = inspect.signature(load_factory(model.factory, allow)).parameters
+    except (TypeError, ValueError):  # some callables written in C do not tell; calling them will
+        taken = None
+    if taken is not None and name not in taken and all(p.kind != p.VAR_KEYWORD for p in taken.values()):
+        raise InputError(
+            f"model.width_argument: {model.factory} takes no argument {name} to be given each of widths by; "
+            f"{suggest(name, list(taken)[2:])}"
+        )
+    return CustomModel(name="custom", factory=model.factory, arguments={**model.arguments, name: width})

@@ -5,18 +5,19 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field, PositiveFloat
 
 from nnlab.config import Count, Distinct, Experiment, Hardware, Section
 from nnlab.errors import Diverged, InputError, Interrupted
-from nnlab.experiments import ntk_circle, ntk_drawing, ntk_edge
+from nnlab.experiments import ntk_circle, ntk_drawing, ntk_edge, ntk_infinite
 from nnlab.experiments.kernel_setup import (
+    KernelCustom,
     KernelMLP,
     KernelModel,
     LinePoints,
     Points,
     Task,
-    build_network,
     build_task,
 )
 from nnlab.experiments.ntk_claims import claims_about, kernel_notes
@@ -31,7 +32,7 @@ from nnlab.experiments.ntk_members import (
 )
 from nnlab.experiments.outcome import Outcome
 from nnlab.experiments.session import Session
-from nnlab.ntk import MemoryLimitError
+from nnlab.ntk import MemoryLimitError, ModelError
 from nnlab.record import Record
 
 
@@ -50,7 +51,7 @@ class CrossEntropy(Section):
 
 
 class Descent(Hardware):
-    """Full-batch gradient descent."""
+    """Full-batch gradient descent. The steps are those of every training in the experiment."""
 
     steps: int = Field(300, ge=1, le=10**7)
     lr_fraction: float = Field(0.5, gt=0, le=100, description="step size in units of η_max = 2/λmax(H₀)")
@@ -61,7 +62,7 @@ class Edge(Section):
     """Further trainings with step sizes of so many η_max."""
 
     multiples: Annotated[list[PositiveFloat], Distinct] = Field([0.95, 1.05, 1.5], min_length=1)
-    steps: int = Field(200, ge=2, le=10**6)
+    steps: int | None = Field(None, ge=1, le=10**6, description="those of training if left out")
 
 
 class Config(Experiment):
@@ -77,6 +78,11 @@ class Config(Experiment):
     )
     training: Descent = Descent()
     edge: Edge = Edge()
+    infinite: bool = Field(
+        False,
+        description="predict the ensemble of infinitely wide networks too; hold finite ones against it",
+    )
+    ensemble: ntk_infinite.Networks = ntk_infinite.Networks()
     outputs: Annotated[list[Annotated[int, Field(ge=0)]], Distinct] | None = Field(
         None,
         min_length=1,
@@ -99,14 +105,23 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     plan = Plan(
         loss=config.loss.name, reduction=config.loss.reduction, lr_fraction=config.training.lr_fraction,
         steps=config.training.steps, memory_limit=config.memory_limit, outputs=config.outputs,
+        allow_custom_code=session.allow_custom_code,
     )  # fmt: skip
+    if isinstance(config.model, KernelCustom):
+        _check_repeats(config.model, min(config.widths), task, plan)
+    if config.infinite:
+        ntk_infinite.check(config.data.name, config.model, config.loss.name, plan)
     members = list(_members(config, task, plan, session))
-    edge = ntk_edge.prepare(_edge_member(members), config.edge.multiples, config.edge.steps, plan, task)
+    edge_steps = config.training.steps if config.edge.steps is None else config.edge.steps
+    edge = ntk_edge.prepare(_edge_member(members), config.edge.multiples, edge_steps, plan, task)
+    infinite = _infinite(config, task, plan)
     predictions = {
         "steps": recorded_steps(config.training.steps),
         "members": [member.predictions(task, plan) for member in members],
         "step_sizes": edge.predictions(),
     }
+    if infinite is not None:
+        predictions["infinite"] = infinite.as_dict(task)
     notes = kernel_notes(config.model, task, members)
     for note in notes:
         session.reporter.say(note)
@@ -119,22 +134,44 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     claims += ntk_edge.run(edge, config.model, drift, record, session)
     if config.data.name == "circle":
         claims += ntk_circle.run(config.model, record, session)
+    metrics = _metrics(comparisons)
+    if infinite is not None:
+        found, measured = ntk_infinite.run(infinite, config.model, task, plan, record, session)
+        claims, metrics = claims + found, metrics | measured
     ntk_drawing.draw(config.model, task, plan, comparisons, record)
     rows = [comparison.row() for comparison in comparisons]
-    return Outcome(_metrics(comparisons), rows, claims)
+    return Outcome(metrics, rows, claims)
+
+
+def _infinite(config: Config, task: Task, plan: Plan) -> ntk_infinite.Prediction | None:
+    if not config.infinite:
+        return None
+    return ntk_infinite.prepare(config.model, config.ensemble, config.seed, task, plan)
 
 
 def _check(config: Config, task: Task) -> None:
     if config.loss.name == "cross_entropy" and task.labels is None:
         raise InputError(
             f"loss.name: cross_entropy needs classes, but data.name: {config.data.name} has numbers; "
-            "use data.name: digits, mnist or cifar10, or loss.name: squared_error"
+            "use data.name: digits, mnist or cifar10, a csv with data.task: classification, or loss.name: "
+            "squared_error"
         )
     for index in config.outputs or ():
         if index >= task.outputs:
             raise InputError(f"outputs: {index}: these data have the outputs 0 to {task.outputs - 1}")
     if config.seed + config.seeds > 2**63:
         raise InputError(f"seed: {config.seed}: the last of {config.seeds} seeds must be less than {2**63}")
+
+
+def _check_repeats(model: KernelCustom, width: int, task: Task, plan: Plan) -> None:
+    """A factory that draws other random numbers than torch's returns another network every time."""
+    with torch.no_grad():
+        first, again = (plan.network(model, width, task, 0).eval()(task.x) for _ in range(2))
+    if not torch.allclose(again, first, rtol=1e-3, atol=1e-3 * float(first.abs().max())):
+        raise InputError(
+            f"model.factory: {model.factory} returns another network each time it is called for one seed; "
+            "draw its parameters from torch's global random numbers alone, which are seeded"
+        )
 
 
 def _members(config: Config, task: Task, plan: Plan, session: Session) -> Iterator[Member]:
@@ -147,9 +184,13 @@ def _members(config: Config, task: Task, plan: Plan, session: Session) -> Iterat
             if session.stop():
                 raise Interrupted("interrupted before the predictions were complete: nothing was written")
             advance(done, len(pairs), f"width {width}")
-            network = build_network(config.model, width, task, seed)
+            network = plan.network(config.model, width, task, seed)
             try:
                 yield prepare(network, width, seed, limit, task, plan)
+            except ModelError as error:
+                if not isinstance(config.model, KernelCustom):
+                    raise
+                raise InputError(f"model.factory: {config.model.factory}: {error}") from error
             except MemoryLimitError as error:
                 reason = str(error).replace("memory_limit: ", "").partition(";")[0]
                 raise InputError(
@@ -172,7 +213,7 @@ def _compared(
     with session.reporter.bar("training") as advance:
         for done, member in enumerate(members):
             advance(done, len(members), f"width {member.width}")
-            network = build_network(config.model, member.width, task, member.seed)
+            network = plan.network(config.model, member.width, task, member.seed)
             found.append(
                 compare(member, network, task, plan, linear=member.seed == config.seed, stop=session.stop)
             )

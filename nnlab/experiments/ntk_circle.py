@@ -3,7 +3,7 @@
 import numpy as np
 
 from nnlab import figures
-from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP
+from nnlab.experiments.kernel_setup import KernelMLP, KernelModel
 from nnlab.experiments.session import Session
 from nnlab.ntk.harmonics import circle_eigenvalues, circle_tail
 from nnlab.record import Record
@@ -15,7 +15,7 @@ TAIL = (32, 64)  # frequencies over which k²λ_k is compared with its limit
 BIAS = 1.0  # σ_b of the kernel with bias: as large as the inputs, so that the tail is soon reached
 
 
-def run(model: KernelMLP | KernelCNN, record: Record, session: Session) -> list[Claim]:
+def run(model: KernelModel, record: Record, session: Session) -> list[Claim]:
     """The eigenvalues of H∞ by frequency, without bias and with it; for one hidden ReLU layer."""
     if not isinstance(model, KernelMLP) or model.activation != "relu" or model.depth != 1:
         session.reporter.say(

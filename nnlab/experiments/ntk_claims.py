@@ -9,7 +9,14 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from nnlab.experiments.drawing import numbers
-from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task, build_network
+from nnlab.experiments.kernel_setup import (
+    KernelCNN,
+    KernelCustom,
+    KernelMLP,
+    KernelModel,
+    Task,
+    build_network,
+)
 from nnlab.experiments.ntk_members import TINY, Comparison, Member, Plan, residuals_of
 from nnlab.models.parameterization import DEFAULT_SIGMA_B
 from nnlab.ntk import MemoryLimitError, as_matrix, empirical_ntk, feature_map, gradient_flow, spectrum
@@ -23,11 +30,9 @@ REGRESSION_WORK = 10**10  # products of a linear regression on the features that
 PROMISED_LOSS, REACHED_LOSS = 1e-6, 1e-4  # of the loss at the start
 KINKED = ("relu", "leaky_relu", "maxout", "elu")  # the eigenvalues of smooth ones sink into rounding
 
-Model = KernelMLP | KernelCNN
-
 
 def claims_about(
-    model: Model, task: Task, plan: Plan, comparisons: Sequence[Comparison], precision: str
+    model: KernelModel, task: Task, plan: Plan, comparisons: Sequence[Comparison], precision: str
 ) -> list[Claim]:
     """Everything but the step sizes and the circle."""
     setting = [describe(model), f"n = {task.n}", precision]
@@ -41,12 +46,15 @@ def claims_about(
         *setting, f"η = {plan.lr_fraction:g} η_max of each network, {plan.steps} steps",
         f"{plan.loss}, {plan.reduction}",
     ]  # fmt: skip
-    claims += _loss_claim(comparisons, task, plan, trained)
+    if not isinstance(model, KernelCustom):  # which may be narrow however large its width is
+        claims += _loss_claim(comparisons, task, plan, trained)
     return claims + _exponent_claims(model, comparisons, plan, setting, trained)
 
 
-def describe(model: Model) -> str:
+def describe(model: KernelModel) -> str:
     """The network in words."""
+    if isinstance(model, KernelCustom):
+        return f"the module of {model.factory}"
     if isinstance(model, KernelCNN):
         return f"CNN of {model.depth} blocks, {model.activation}, standard parameterization"
     layers = "1 hidden layer" if model.depth == 1 else f"{model.depth} hidden layers"
@@ -58,7 +66,7 @@ def describe(model: Model) -> str:
 
 
 def _feature_claims(
-    model: Model,
+    model: KernelModel,
     task: Task,
     plan: Plan,
     comparisons: Sequence[Comparison],
@@ -67,7 +75,7 @@ def _feature_claims(
 ) -> list[Claim]:
     """Of the smallest network, where the features φ fit into memory."""
     first = comparisons[0]
-    network = build_network(model, first.member.width, task, first.member.seed)
+    network = plan.network(model, first.member.width, task, first.member.seed)
     try:
         features = feature_map(network, task.x, memory_limit=plan.memory_limit)
     except MemoryLimitError:
@@ -123,7 +131,7 @@ def _regression_claim(
     )
 
 
-def parallel_pairs(model: Model, task: Task) -> int:
+def parallel_pairs(model: KernelModel, task: Task) -> int:
     """Pairs of inputs that are parallel as the first layer's units see them: next to what multiplies a bias.
 
     Biases that start at 0 let no unit tell x from 2x, also where they are trained: the gradients then differ
@@ -141,7 +149,7 @@ def parallel_pairs(model: Model, task: Task) -> int:
     return int(close.triu(1).sum())
 
 
-def kernel_notes(model: Model, task: Task, members: Sequence[Member]) -> list[str]:
+def kernel_notes(model: KernelModel, task: Task, members: Sequence[Member]) -> list[str]:
     """What a user should know about kernels that are singular, and why they are."""
     singular: dict[int, list[int]] = {}
     for member in members:
@@ -157,7 +165,7 @@ def kernel_notes(model: Model, task: Task, members: Sequence[Member]) -> list[st
     reasons = []
     if repeated := task.n - len(np.unique(numbers(task.x.flatten(1)), axis=0)):
         reasons.append(f"{repeated} of the {task.n} points repeat{'s' * (repeated == 1)} another")
-    elif parallel := parallel_pairs(model, task):
+    elif not isinstance(model, KernelCustom) and (parallel := parallel_pairs(model, task)):
         reasons.append(f"{parallel} pairs of points are parallel as the first layer sees them")
     return [
         f"the kernel is singular, as far as rounding lets one tell: {'; '.join([*found, *reasons])}. "
@@ -166,11 +174,12 @@ def kernel_notes(model: Model, task: Task, members: Sequence[Member]) -> list[st
 
 
 def _definiteness_claim(
-    model: Model, task: Task, comparisons: Sequence[Comparison], setting: list[str]
+    model: KernelModel, task: Task, comparisons: Sequence[Comparison], setting: list[str]
 ) -> list[Claim]:
     """λmin > 0, for what the theory promises it, and where float64 can tell."""
     wide = [c.member for c in comparisons if c.member.width >= PLENTY * task.n]
-    if task.x.dtype != torch.float64 or model.activation not in KINKED:
+    promised = not isinstance(model, KernelCustom) and model.activation in KINKED
+    if task.x.dtype != torch.float64 or not promised:
         return []
     if not wide or wide[0].spectrum.lambda_min is None or parallel_pairs(model, task):
         return []
@@ -189,7 +198,7 @@ def _definiteness_claim(
     ]
 
 
-def _rank_claim(model: Model, task: Task) -> list[Claim]:
+def _rank_claim(model: KernelModel, task: Task) -> list[Claim]:
     """Numbers on a line, no bias: f(x) = |x| f(sign x), so the kernel has one dimension for each sign."""
     if not isinstance(model, KernelMLP) or model.activation != "relu" or task.x[0].numel() != 1:
         return []
@@ -302,7 +311,7 @@ def _apart(measured: Tensor, predicted: Tensor) -> float:
 
 
 def _exponent_claims(
-    model: Model, comparisons: Sequence[Comparison], plan: Plan, setting: list[str], trained: list[str]
+    model: KernelModel, comparisons: Sequence[Comparison], plan: Plan, setting: list[str], trained: list[str]
 ) -> list[Claim]:
     """Over widths; of training for step sizes at which the linearization converges."""
     claims = []
@@ -320,7 +329,7 @@ def _exponent_claims(
                 predicted=(-0.7, -0.3),
             )
         )
-    if isinstance(model, KernelCNN) or model.parameterization != "ntk" or plan.lr_fraction >= 1:
+    if not isinstance(model, KernelMLP) or model.parameterization != "ntk" or plan.lr_fraction >= 1:
         return claims
     drift = over_widths(comparisons, lambda c: c.drift)
     if drift is not None:

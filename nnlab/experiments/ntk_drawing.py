@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nnlab import figures
 from nnlab.experiments.drawing import numbers
-from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task, build_network
+from nnlab.experiments.kernel_setup import KernelCNN, KernelCustom, KernelModel, Task
 from nnlab.experiments.ntk_claims import over_widths
 from nnlab.experiments.ntk_members import (
     Comparison,
@@ -27,7 +27,7 @@ EXAMPLES = 6  # whose class probabilities are drawn
 
 
 def draw(
-    model: KernelMLP | KernelCNN, task: Task, plan: Plan, comparisons: Sequence[Comparison], record: Record
+    model: KernelModel, task: Task, plan: Plan, comparisons: Sequence[Comparison], record: Record
 ) -> None:
     """Everything but the step sizes and the circle."""
     done = [c for c in comparisons if not c.diverged]
@@ -94,7 +94,7 @@ def _mean_over_outputs(kernel: Tensor) -> np.ndarray:
     return numbers(kernel.double().diagonal(dim1=2, dim2=3).mean(-1))
 
 
-def _laws(model: KernelMLP | KernelCNN, comparisons: Sequence[Comparison], record: Record) -> None:
+def _laws(model: KernelModel, comparisons: Sequence[Comparison], record: Record) -> None:
     """Distance to the limit, drift and error of the prediction over the width."""
     laws = {}
     for name, measure in (
@@ -111,10 +111,12 @@ def _laws(model: KernelMLP | KernelCNN, comparisons: Sequence[Comparison], recor
         record.save_figure(figures.width_scaling({_short(model): laws}, "relative distance"), "widths")
 
 
-def _short(model: KernelMLP | KernelCNN) -> str:
+def _short(model: KernelModel) -> str:
     """The network in a few words, for a panel."""
     if isinstance(model, KernelCNN):
         return f"CNN, {model.depth} blocks"
+    if isinstance(model, KernelCustom):
+        return model.factory
     return f"{model.parameterization}, {model.depth} hidden layer{'s' * (model.depth > 1)}"
 
 
@@ -195,12 +197,10 @@ def _stack(functions: Sequence[Tensor | None]) -> np.ndarray:
     return np.array([numbers(f.double().cpu().reshape(-1)) for f in functions if f is not None])
 
 
-def _features(
-    model: KernelMLP | KernelCNN, task: Task, plan: Plan, comparison: Comparison, record: Record
-) -> None:
+def _features(model: KernelModel, task: Task, plan: Plan, comparison: Comparison, record: Record) -> None:
     """Some coordinates of φ for the narrowest network, and its Gram matrix beside the kernel."""
     member = comparison.member
-    network = build_network(model, member.width, task, member.seed)
+    network = plan.network(model, member.width, task, member.seed)
     assert task.grid is not None
     try:
         over_grid = feature_map(network, task.grid, memory_limit=plan.memory_limit)[:, 0].double().cpu()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nnlab import figures
 from nnlab.experiments.drawing import numbers
-from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task, build_network
+from nnlab.experiments.kernel_setup import KernelMLP, KernelModel, Task
 from nnlab.experiments.ntk_members import (
     TINY,
     Member,
@@ -50,7 +50,7 @@ class Edge:
     Attributes:
         member: the network.
         multiples: step sizes in units of η_max.
-        steps: of each training.
+        steps: of each training; as many as the others have, unless the config says otherwise.
         plan: how the other trainings go; its loss and reduction hold here too.
         task: the examples.
     """
@@ -92,7 +92,7 @@ def prepare(member: Member, multiples: Sequence[float], steps: int, plan: Plan, 
 
 def run(
     edge: Edge,
-    model: KernelMLP | KernelCNN,
+    model: KernelModel,
     drift: float | None,
     record: Record,
     session: Session,
@@ -136,11 +136,11 @@ def run(
 
 
 def _train(
-    edge: Edge, multiple: float, model: KernelMLP | KernelCNN, session: Session
+    edge: Edge, multiple: float, model: KernelModel, session: Session
 ) -> tuple[Trajectory, Trajectory, list[tuple[int, float]]]:
     """The linearization, the network, and (step, ηλmax) of the network's kernel."""
     member, task = edge.member, edge.task
-    network = build_network(model, member.width, task, member.seed)
+    network = edge.plan.network(model, member.width, task, member.seed)
     function, start = as_function(network)
     lr = multiple * member.max_lr
     looks: list[tuple[int, float]] = []

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nnlab.experiments.kernel_setup import KernelCNN, KernelMLP, Task
+from nnlab.experiments.kernel_setup import KernelMLP, KernelModel, Task, build_network
 from nnlab.ntk import (
     KernelRegression,
     Modes,
@@ -38,7 +38,7 @@ TINY = 1e-300  # in place of a norm that is 0, where everything that it would di
 
 @dataclass(frozen=True)
 class Plan:
-    """How every network trains."""
+    """How every network is built and trains."""
 
     loss: Literal["squared_error", "cross_entropy"]
     reduction: Literal["sum", "mean"]
@@ -46,6 +46,11 @@ class Plan:
     steps: int
     memory_limit: int | None
     outputs: list[int] | None
+    allow_custom_code: bool = False
+
+    def network(self, model: KernelModel, width: int, task: Task, seed: int) -> nn.Module:
+        """The network of a width at its random start."""
+        return build_network(model, width, task, seed, allow_custom_code=self.allow_custom_code)
 
     def objective(self, task: Task) -> Callable[[Tensor], Tensor]:
         """From scores (n, C) to the loss."""
@@ -199,7 +204,7 @@ def prepare(
     return Member(
         width=width,
         seed=seed,
-        parameters=sum(p.numel() for p in network.parameters()),
+        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
         kernel=kernel,
         grid_kernel=None if task.grid is None else kernel_of(network, task.grid, task.x, plan),
         modes=modes,
@@ -221,20 +226,12 @@ def kernel_of(
     return found.cpu()
 
 
-def limit_kernel(model: KernelMLP | KernelCNN, task: Task) -> Tensor | None:
-    """H∞ (n, n) of one output, for the networks that have a closed form."""
-    if (
-        isinstance(model, KernelCNN)
-        or model.parameterization != "ntk"
-        or model.activation not in ("relu", "erf")
-    ):
+def limit_kernel(model: KernelModel, task: Task) -> Tensor | None:
+    """H∞ (n, n) of one output, for fully connected networks in the ntk parameterization; maxout has none."""
+    if not isinstance(model, KernelMLP) or model.parameterization != "ntk" or model.activation == "maxout":
         return None
-    sigma_b = model.sigma_b if model.bias else 0.0
-    _, kernel = infinite_ntk(
-        task.x.double().cpu(), depth=model.depth, activation=model.activation, sigma_w=model.sigma_w,
-        sigma_b=sigma_b,
-    )  # fmt: skip
-    return kernel
+    _, kernel = infinite_ntk(build_network(model, 1, task, 0), task.x)
+    return kernel.cpu()
 
 
 # --- training ---------------------------------------------------------------------------------------
@@ -363,7 +360,7 @@ def as_function(network: nn.Module) -> tuple[Function, dict[str, Tensor]]:
         scores: Tensor = functional_call(network, dict(w), (x,))
         return scores
 
-    return function, {name: value.detach() for name, value in network.named_parameters()}
+    return function, {n: value.detach() for n, value in network.named_parameters() if value.requires_grad}
 
 
 def residuals_of(trajectory: Trajectory, task: Task) -> Tensor:

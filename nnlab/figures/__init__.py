@@ -22,6 +22,7 @@ from nnlab.figures.graph import computational_graph
 from nnlab.figures.growth import convergence, separable_growth
 from nnlab.figures.histograms import histogram_fit, histogram_grid
 from nnlab.figures.images import weight_templates, worst_mistakes
+from nnlab.figures.infinite import infinite_ensemble
 from nnlab.figures.kernels import feature_map, kernel_images
 from nnlab.figures.logits import logit_dynamics
 from nnlab.figures.maps import LayerMaps, activation_maps
@@ -72,6 +73,7 @@ __all__ = [
     "gradient_noise",
     "histogram_fit",
     "histogram_grid",
+    "infinite_ensemble",
     "kernel_images",
     "kernel_spectra",
     "layer_stack",
