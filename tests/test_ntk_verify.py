@@ -1143,8 +1143,7 @@ SINGLE = {
     "its diagonal": ("chain_beside_the_trace",),
     "its layers": ("contributions_under_names_of_others",),
     "two sets": ("pass_of_other_examples_taken_again",),
-    "filters": ("bias_forgotten_in_rows", "height_and_width_exchanged"),
-    "filters of groups": ("groups_exchanged",),
+    "filters": ("bias_forgotten_in_rows",),
     "layer norm": ("parameters_without_a_product_lost",),
     "weight norm": ("normalized_weight_not_pulled_back",),
 }  # fmt: skip
@@ -1154,6 +1153,8 @@ SMALL = {
     "layer norm": "mean_of_the_layer_forgotten",
     "words": "padding_trained",
     "prelu": "wrong_side_of_the_kink",
+    "filters": "height_and_width_exchanged",
+    "filters of groups": "groups_exchanged",
 }
 
 
