@@ -440,13 +440,25 @@ def test_convolutional_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["{name: mlp, parameterization: standard}", "{name: mlp, activation: tanh}"]
+    "model", ["{name: mlp, parameterization: standard}", "{name: mlp, activation: maxout}"]
 )
 def test_no_limit_is_known(model: str, tmp_path: Path) -> None:
     done = run(tmp_path, *TINY, f"model={model}")
     assert done.rows[0]["distance_to_infinite"] is None
     assert "distance_to_infinite" not in done.summary["metrics"]
     assert "kernel_converges_with_width" not in done.verdicts
+
+
+def test_every_smooth_activation_has_its_limit(tmp_path: Path) -> None:
+    """Sixteen times the width: a quarter of the distance by 1/√m, and half of it is asked for."""
+    done = run(tmp_path, "widths=[16, 256]", "seeds=3", "training.steps=2", "data.examples=4",
+               "model={name: mlp, activation: tanh, depth: 1}")  # fmt: skip
+    far, near = (
+        np.mean([row["distance_to_infinite"] for row in done.rows if row["width"] == width])
+        for width in (16, 256)
+    )
+    assert 0 < near < 0.5 * far
+    assert near < 0.1
 
 
 # --- odd corners ------------------------------------------------------------------------------------
@@ -494,7 +506,7 @@ def test_a_kernel_that_is_zero(tmp_path: Path) -> None:
 
 
 def test_the_smallest_run(tmp_path: Path) -> None:
-    done = run(tmp_path, "widths=[1]", "seeds=1", "training.steps=1", "edge.steps=2", draw=True)
+    done = run(tmp_path, "widths=[1]", "seeds=1", "training.steps=1", draw=True)
     assert done.summary["status"] == "finished"
     assert "FAIL" not in done.verdicts.values()
     assert not any("with_width" in name for name in done.verdicts)
@@ -530,6 +542,18 @@ def test_far_above_eta_max_nothing_is_claimed_of_widths(tmp_path: Path) -> None:
     assert "residuals_follow_the_kernel_at_the_start" not in done.verdicts
     assert "kernel_drift_falls_with_width" not in done.verdicts
     assert "FAIL" not in done.verdicts.values()
+
+
+def test_the_steps_of_training_are_those_of_every_part(tmp_path: Path) -> None:
+    for sets, expected in ((["training.steps=3"], 3), (["training.steps=3", "edge.steps=5"], 5)):
+        done = run(tmp_path, "widths=[4]", "seeds=1", "data.examples=4", *sets)
+        assert done.predictions()["steps"][-1] == 3
+        with np.load(done.folder / "arrays.npz") as arrays:
+            assert arrays["edge/steps"].tolist() == list(range(expected + 1))
+            assert len(arrays["edge/1.5 η_max/network"]) == expected + 1
+        for claim in done.summary["claims"]:
+            if claim["name"].startswith("linearization_at"):
+                assert f"{expected} steps" in claim["hypotheses"][2]
 
 
 def test_some_networks_diverge(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ def ntk(
     activation: Annotated[str | None, typer.Option(help="Such as relu, erf or tanh.")] = None,
     parameterization: Annotated[str | None, typer.Option(help="ntk or standard.")] = None,
     loss: Annotated[str | None, typer.Option(help="squared_error or cross_entropy.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Gradient steps of every training.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Gradient steps of every training, those with other step sizes too.")
+    ] = None,
     seeds: Annotated[int | None, typer.Option(help="Networks of each width.")] = None,
     infinite: Annotated[
         bool,

@@ -1,0 +1,87 @@
+"""The band of the infinite ensemble shows what it was given, and stays readable."""
+
+import numpy as np
+import pytest
+from figure_checks import assert_finite_limits, assert_readable, drawn_in, texts
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from nnlab import figures
+from nnlab.errors import InputError
+from nnlab.figures.style import INK, MUTED, PALETTE
+
+Array = NDArray[np.float64]
+X = np.linspace(-1.25, 1.25, 11)
+MEAN, STD = X**3, 0.1 + 0.2 * X**2
+
+
+def draw(functions: Array, x: Array = X, **settings: str) -> Figure:
+    return figures.infinite_ensemble(
+        x, np.sin(x), [-1.0, 0.5], [0.2, 0.4], functions, (MEAN, STD), (MEAN + 0.1, STD / 2), width=512,
+        **settings,
+    )  # fmt: skip
+
+
+def test_band_functions_and_rival_are_those_given() -> None:
+    functions = MEAN + np.array([[-1.0], [0.0], [1.0]]) * STD
+    figure = draw(functions)
+    left, right = figure.axes
+    for axes, taken in ((left, np.zeros(11)), (right, MEAN)):
+        (band,) = [c for c in axes.collections if isinstance(c, PolyCollection)]
+        corners = band.get_paths()[0].vertices
+        for end in (MEAN - 2 * STD, MEAN + 2 * STD):
+            for point in np.stack([X, end - taken], axis=1):
+                assert np.abs(corners - point).sum(1).min() < 1e-12
+        drawn = drawn_in(axes, MUTED)
+        assert len(drawn) == 3
+        for line, function in zip(drawn, functions, strict=True):
+            np.testing.assert_allclose(line, np.stack([X, function - taken], axis=1))
+        rivals = drawn_in(axes, PALETTE[1])
+        for line, sign in zip(rivals, (-1, 1), strict=True):
+            np.testing.assert_allclose(line[:, 1], MEAN + 0.1 + sign * STD - taken)
+        target, points = drawn_in(axes, INK)
+        np.testing.assert_allclose(target[:, 1], np.sin(X) - taken)
+        np.testing.assert_allclose(points, [[-1.0, 0.2 - taken[1]], [0.5, 0.4 - taken[7]]])
+    assert figure.get_suptitle().replace("\n", " ") == (  # of deviations −1, 0 and 1
+        "The infinite ensemble was predicted before 3 networks of width 512 trained: their variance is 1 "
+        "times the predicted one"
+    )
+    assert_readable(figure)
+
+
+def test_of_many_networks_some_are_drawn_and_all_are_counted() -> None:
+    functions = MEAN + np.random.default_rng(0).standard_normal((100, 11)) * STD
+    figure = draw(functions)
+    assert len(drawn_in(figure.axes[0], MUTED)) == 40
+    assert "40 of 100 trained networks" in texts(figure)
+    ratio = functions.var(axis=0, ddof=1).mean() / np.square(STD).mean()
+    assert f"{ratio:.2g} times" in figure.get_suptitle()
+    assert_readable(figure)
+
+
+def test_a_function_that_runs_away_or_is_lost_leaves_the_axes_as_they_are() -> None:
+    calm = draw(MEAN + np.array([[-1.0], [1.0]]) * STD)
+    wild = draw(np.stack([MEAN + 1e9 * X, np.full(11, np.nan)]))
+    for a, b in zip(calm.axes, wild.axes, strict=True):
+        assert a.get_ylim() == b.get_ylim()
+    assert "times" not in wild.get_suptitle()
+    assert draw(MEAN[None], title="Mine").get_suptitle() == "Mine"
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(InputError, match=r"the functions must have the shape \(seeds, 11\)"):
+        draw(np.ones((2, 5)))
+    with pytest.raises(InputError, match="standard deviation of the ensemble must be at least 0"):
+        figures.infinite_ensemble(X, X, [0], [0], MEAN[None], (MEAN, -STD), (MEAN, STD), width=4)
+    with pytest.raises(InputError, match="the mean of the NNGP posterior"):
+        figures.infinite_ensemble(X, X, [0], [0], MEAN[None], (MEAN, STD), (MEAN[:3], STD), width=4)
+
+
+@pytest.mark.parametrize("values", [[], [0.0], [np.nan, np.inf, 1.0], [1e-320, 1.0, 2.0], [1.0, 1.0]])
+def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> None:
+    x = np.array(values)
+    band = (x, np.abs(x))
+    figure = figures.infinite_ensemble(x, x, x, x, np.tile(x, (2, 1)), band, band, width=4)
+    assert_finite_limits(figure)
+    figure.canvas.draw()
