@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from nnlab.models import CNN, MLP
 from nnlab.ntk import KernelError, MemoryLimitError, ModelError, NonFiniteError, as_matrix, empirical_ntk
-from nnlab.ntk.layers import Network, probe
+from nnlab.ntk.network import Network
+from nnlab.ntk.probe import probe
 
 METHODS = ["layerwise", "jacobian", "products"]
 OUTPUTS = ["full", "trace", "diagonal"]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import index
 from typing import Any, Literal
 
 import torch
@@ -21,16 +22,11 @@ from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFinit
 from nnlab.ntk.factors import Output, from_public, public, tile_shape
 from nnlab.ntk.jacobian import How, jacobian_rows
 from nnlab.ntk.kernel_file import Finished, KernelFile, fingerprint
-from nnlab.ntk.layers import (
-    Layer,
-    UnexpectedGraphError,
-    group,
-    merged,
-    probe,
-    sample_of,
-)
+from nnlab.ntk.layers import Layer, group, merged
 from nnlab.ntk.layerwise import Plan, factors, names_of, plan_layer
 from nnlab.ntk.network import LOW_PRECISION, Network, build_network, check_module, examples, surroundings
+from nnlab.ntk.passes import UnexpectedGraphError
+from nnlab.ntk.probe import probe, sample_of
 from nnlab.ntk.products import fill_by_products
 
 Method = Literal["auto", "layerwise", "jacobian", "products", "loop"]
@@ -131,7 +127,7 @@ def empirical_ntk(
     check_module(model)
     _check_arguments(output, method, memory_limit)
     with surroundings(model):
-        network = build_network(model, params, outputs, dtype)
+        network = build_network(model, params, _checked_outputs(outputs), dtype)
         x1 = examples("x1", x1, network)
         x2 = None if x2 is None else examples("x2", x2, network)
         _check_shapes(x1, x2)
@@ -245,16 +241,34 @@ def feature_map(
                 f"memory_limit: the features take {in_words(size)}, the limit is {in_words(limit)}; "
                 "take fewer examples or a smaller model"
             )
-        return jacobian_rows(network, network.trained, x, _how(network, network.trained, x))
+        return _features(network, x)
+
+
+def _features(network: Network, x: Tensor) -> Tensor:
+    """By vmap, if the rows of a few examples are those of a loop."""
+    if _how(network, network.trained, x) == "vmap":
+        with suppress(Exception):  # some rules for vmap fail with more examples only
+            rows = jacobian_rows(network, network.trained, x)
+            some = torch.linspace(0, len(x) - 1, min(3, len(x))).long()
+            if _agree(rows[some], jacobian_rows(network, network.trained, x[some], "loop")):
+                return rows
+    return jacobian_rows(network, network.trained, x, "loop")
 
 
 def _how(network: Network, names: Sequence[str], x: Tensor) -> How:
-    """By vmap where that can be, which two examples tell."""
+    """By vmap where that can be, and is right, which two examples tell."""
+    some = x[:2]
     try:
-        jacobian_rows(network, names, x[:2])
+        found = jacobian_rows(network, names, some)
     except Exception:  # torch has no rule for vmap, or the module looks into its numbers
         return "loop"
-    return "vmap"
+    return "vmap" if _agree(found, jacobian_rows(network, names, some, "loop")) else "loop"
+
+
+def _agree(one: Tensor, two: Tensor) -> bool:
+    """Whether rows of derivatives are the same but for rounding."""
+    allowed = verify.TOLERANCE[one.dtype] ** 0.5 if one.dtype == torch.float32 else 1e-9
+    return float((one - two).norm()) <= allowed * float(two.norm())
 
 
 # --- what is computed, and which way ----------------------------------------------------------------
@@ -278,10 +292,10 @@ class _Task:
         limit: int,
     ) -> None:
         self.x1, self.x2, self.output, self.per_layer, self.network = x1, x2, output, per_layer, network
+        self.limit = limit
         small = network.known and len(x1) > 1 and x1.numel() <= SMALL and limit >= ENOUGH
         self.probe = probe(network, x1 if small else sample_of(x1))
         raw = self.probe.last.raw
-        _check_outputs(network.outputs, raw[0].numel())
         self.groups = group(network, network.trained)
         self.names: list[str | None] = [layer.name for layer in self.groups] if per_layer else [None]
         self.outputs = network.scores(raw).shape[1]
@@ -311,6 +325,11 @@ class _Task:
         opaque = [name for layer in self.probe.layers if layer.kind == "opaque" for name in layer.parameters]
         return _how(self.network, opaque, self.probe.last.x) if opaque else "vmap"
 
+    @cached_property
+    def vmap_fails(self) -> bool:
+        """Whether the Jacobian of all parameters cannot be had by vmap."""
+        return self.how == "loop" or _how(self.network, self.network.trained, self.probe.last.x) == "loop"
+
     def plans(self, method: Method) -> list[Plan]:
         """The parameters in groups, and how each is treated."""
         if method == "layerwise":
@@ -338,7 +357,9 @@ class _Task:
         passes = 1 if self.output == "full" else self.outputs
         each = (2 + 4 * passes) * self.forward
         least = verify.LEAST_KNOWN if self.probe.known else verify.LEAST
-        count = int(min(verify.MOST, max(least, CHECKED * way.operations / max(each, 1.0))))
+        room = self.limit // (4 * self.probe.saved + 1)
+        count = int(min(verify.MOST, room, CHECKED * way.operations / max(each, 1.0)))
+        count = max(least, count)
         return verify.disagreement(
             self.network, self.x1, self.x2, kernels, self.output, count, self.outputs,
             lambda network, x1, x2: self._again(network, x1, x2, way.method),
@@ -410,7 +431,8 @@ def _choose(task: _Task, method: Method, limit: int) -> Iterator[_Way]:
     ways, reasons = [], []
     for candidate in candidates:
         try:
-            ways.append(_way(task, candidate, limit))
+            if candidate != "jacobian" or not task.vmap_fails:
+                ways.append(_way(task, candidate, limit))
         except MemoryLimitError as error:
             reasons.append(f"{candidate}: {error}")
     if len(reasons) == len(METHODS):
@@ -551,24 +573,35 @@ def _check_arguments(output: str, method: str, memory_limit: int | None) -> None
     for name, value, allowed in (("output", output, OUTPUTS), ("method", method, ("auto", *METHODS))):
         if value not in allowed:
             raise KernelError(f"{name}: {value!r} is unknown; {suggest(str(value), allowed)}")
-    if memory_limit is not None and memory_limit < 1:
-        raise KernelError(f"memory_limit: {memory_limit}: must be a positive number of bytes")
+    if memory_limit is None:
+        return
+    if isinstance(memory_limit, bool) or not isinstance(memory_limit, int | float) or not memory_limit >= 1:
+        raise KernelError(f"memory_limit: {memory_limit!r}: must be a positive number of bytes")
+
+
+def _checked_outputs(outputs: Sequence[int] | None) -> list[int] | None:
+    """Indices of scores as plain integers."""
+    if outputs is None:
+        return None
+    try:
+        found = [index(value) for value in outputs]
+    except TypeError as error:
+        raise KernelError(f"outputs: {outputs!r}: a list of indices is needed, such as [0, 3]") from error
+    if any(isinstance(value, bool) for value in outputs):
+        raise KernelError(f"outputs: {outputs!r}: indices are needed, not true and false")
+    if not found or len(set(found)) != len(found):
+        raise KernelError(f"outputs: {found}: name at least one, and each once")
+    return found
 
 
 def _check_shapes(x1: Tensor, x2: Tensor | None) -> None:
+    if x2 is not None and x1.dtype != x2.dtype:
+        raise KernelError(f"x1 is of type {x1.dtype}, x2 of {x2.dtype}; both must be of one type")
     if x2 is not None and x1.shape[1:] != x2.shape[1:]:
         raise KernelError(
             f"x1 holds examples of shape {tuple(x1.shape[1:])}, x2 of {tuple(x2.shape[1:])}; "
             "both must be of one shape"
         )
-
-
-def _check_outputs(outputs: Sequence[int] | None, count: int) -> None:
-    for index in outputs or ():
-        if not 0 <= index < count:
-            raise KernelError(f"outputs: {index}: the model has the outputs 0 to {count - 1}")
-    if outputs is not None and (len(outputs) == 0 or len(set(outputs)) != len(outputs)):
-        raise KernelError(f"outputs: {list(outputs)}: name at least one, and each once")
 
 
 def _check_finite(name: str, x: Tensor | None) -> None:

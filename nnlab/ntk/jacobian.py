@@ -35,7 +35,8 @@ def _by_vmap(network: Network, names: Sequence[str], x: Tensor) -> Tensor:
         # torch takes some operations one by one under vmap, and warns that this is slower
         warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)
         jacobians = vmap(jacrev(scores), in_dims=(None, 0))(values, x)
-    return torch.cat([jacobians[name].detach().flatten(2) for name in names], 2)
+    rows = [jacobians[name].detach() for name in names]  # (n, C, *shape) each
+    return torch.cat([row.reshape(*row.shape[:2], -1) for row in rows], 2)
 
 
 def _by_loop(network: Network, names: Sequence[str], x: Tensor) -> Tensor:

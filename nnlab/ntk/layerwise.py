@@ -10,7 +10,9 @@ from torch.autograd.graph import GradientEdge
 
 from nnlab.ntk.factors import Factor, LookupFactor, Output, PositionFactor
 from nnlab.ntk.jacobian import How, jacobian_rows
-from nnlab.ntk.layers import SAMPLE, Layer, Pass, Probe, forward
+from nnlab.ntk.layers import Layer
+from nnlab.ntk.passes import Pass, forward
+from nnlab.ntk.probe import SAMPLE, Probe
 from nnlab.ntk.uses import PRODUCTS, Layout, Source, Use, bias_rows, patches_of, units_of, weight_rows
 
 Treatment = Literal["identity", "chain", "outer", "rows", "pairs", "uses", "vmap", "loop"]
@@ -118,7 +120,11 @@ def _factors(
     found: list[AnyFactor] = []
     if any(not plan.by_autograd for plan in plans):
         few = not probe.known and n < SAMPLE  # of one example, say, torch may compute in another way
-        seen = probe.last if probe.last.is_of(x) else forward(network, _repeated(x) if few else x, probe)
+        seen = (
+            probe.last
+            if probe.last.is_of(x)
+            else forward(network, _repeated(x) if few else x, probe.last, probe.layouts)
+        )
         with torch.no_grad():  # what the graph has saved is a part of it
             gathered = _Gathered(plans, seen, probe)
     for number, plan in enumerate(plans):
@@ -265,10 +271,10 @@ class _Gathered:
     def _pulled_back(self, source: Source, rows: Tensor) -> list[tuple[str, Tensor]]:
         """From derivatives in a tensor made of parameters, (n, …), to those in each of them, (n, p)."""
         if source.way == ():
-            return [(source.names[0], rows.flatten(1))]
+            return [(source.names[0], rows.reshape(len(rows), -1))]
         leaves = [self._seen.leaves[name] for name in source.names]
         edge = GradientEdge(*source.edge)
         pulled = torch.autograd.grad(
             [edge], leaves, [rows], is_grads_batched=True, retain_graph=True, materialize_grads=True
         )
-        return [(name, part.flatten(1)) for name, part in zip(source.names, pulled, strict=True)]
+        return [(name, part.reshape(len(part), -1)) for name, part in zip(source.names, pulled, strict=True)]

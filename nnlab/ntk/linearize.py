@@ -13,6 +13,7 @@ from torch.func import functional_call, jvp
 from nnlab.errors import suggest
 from nnlab.ntk.errors import KernelError, ModelError
 from nnlab.ntk.network import check_mode, check_module, plain, untouched
+from nnlab.ntk.uses import ordered
 
 Parameters = dict[str, Tensor]
 
@@ -74,6 +75,7 @@ class Linearization:
             ModelError: the module has derivatives of neither kind.
         """
         if "forward" not in self._found:
+            self._check_hidden(x[:1].detach())
             ways = [_tried(way, self.params0, x[:1].detach()) for way in self._ways()]
             if ways == [None, None]:
                 raise ModelError(
@@ -85,6 +87,20 @@ class Linearization:
                 backward is None or torch.allclose(forward, backward, rtol=1e-3, atol=1e-5)
             )
         return self._found["forward"]
+
+    def _check_hidden(self, x: Tensor) -> None:
+        """Raises ModelError where the module uses a parameter past the values that are put in its place."""
+        own = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        with torch.enable_grad():
+            start = {name: value.detach().requires_grad_() for name, value in self.params0.items()}
+            scores = self._scores(start, x)
+        for node in ordered(scores.grad_fn):
+            name = own.get(id(getattr(node, "variable", None)))
+            if name is not None:
+                raise ModelError(
+                    f"linearize: parameter {name} is used in a place where no other value can be put, such "
+                    "as a hook or a plain list"
+                )
 
     def _ways(self) -> tuple[Callable[[Parameters, Tensor], Tensor], Callable[[Parameters, Tensor], Tensor]]:
         return self._by_forward_product, self._by_backward_passes
@@ -112,7 +128,7 @@ class Linearization:
 
     def _scores(self, params: Parameters, x: Tensor) -> Tensor:
         own = {name: value.clone() for name, value in self.constants.items() if name in self.buffers}
-        scores: Tensor = functional_call(self.model, {**self.constants, **own, **params}, (x,))
+        scores: Tensor = functional_call(self.model, {**self.constants, **own, **params}, (x.clone(),))
         return scores
 
     def _check(self, params: Mapping[str, Tensor]) -> None:

@@ -1,5 +1,6 @@
 """Anyone's module as a pure function of examples, at fixed parameters, with the module left as it was."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules import module as hooks
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from nnlab.errors import suggest
@@ -19,7 +21,7 @@ from nnlab.ntk.errors import KernelError, ModelError
 BY_EXAMPLE = {
     MLP, CNN, ActivationLayer, Maxout, ScaledLinear, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Sequential,
     nn.ModuleList, nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.Sigmoid, nn.Tanh, nn.MaxPool2d,
-    nn.AvgPool2d, nn.LayerNorm, nn.GroupNorm, nn.Flatten,
+    nn.AvgPool2d, nn.GroupNorm, nn.Flatten,
 }  # fmt: skip
 """Modules whose results for an example depend on that example alone, the first axis counting examples."""
 
@@ -39,6 +41,7 @@ class Network:
         buffers: names of those in `parameters` that the module may change while it computes.
         originals: the trained parameters that are the module's own, to the object: a hook or a closure may
             hold them too.
+        names: of the module's own parameters, by their identity.
     """
 
     module: nn.Module
@@ -47,6 +50,7 @@ class Network:
     outputs: Sequence[int] | None = None
     buffers: Sequence[str] = ()
     originals: Mapping[str, Tensor] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -70,7 +74,8 @@ class Network:
     @property
     def known(self) -> bool:
         """Whether all of its modules are known to treat examples one by one, and nothing interferes."""
-        return all(
+        watched = hooks._global_forward_hooks or hooks._global_forward_pre_hooks
+        return not watched and all(
             type(module) in BY_EXAMPLE
             and "forward" not in module.__dict__
             and not module._forward_hooks
@@ -81,7 +86,8 @@ class Network:
     def call(self, values: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """What the module returns with some parameters replaced; buffers that it changes are copies."""
         own = {name: self.parameters[name].clone() for name in self.buffers}
-        result = functional_call(self.module, {**self.parameters, **own, **values}, (x,))
+        # the module may change the examples in place
+        result = functional_call(self.module, {**self.parameters, **own, **values}, (x.clone(),))
         if not isinstance(result, Tensor):
             raise ModelError(
                 f"the model returns {type(result).__name__}; a tangent kernel needs one tensor of scores, "
@@ -94,12 +100,19 @@ class Network:
                 f"the model maps {tuple(x.shape)} to {tuple(result.shape)}; scores (n, C) are needed, "
                 "a row for each example"
             )
-        return result
+        if result.numel() == 0:
+            raise ModelError(f"the model maps {tuple(x.shape)} to {tuple(result.shape)}: there are no scores")
+        return result if result.dtype == self.dtype else result.to(self.dtype)
 
     def scores(self, raw: Tensor) -> Tensor:
         """(n, C) of what the module returned, restricted to the outputs that are asked for."""
         scores = raw.reshape(len(raw), -1)
-        return scores if self.outputs is None else scores[:, list(self.outputs)]
+        if self.outputs is None:
+            return scores
+        for number in self.outputs:
+            if not 0 <= number < scores.shape[1]:
+                raise KernelError(f"outputs: {number}: the model has the outputs 0 to {scores.shape[1] - 1}")
+        return scores[:, list(self.outputs)]
 
     def cast(self, dtype: torch.dtype) -> "Network":
         """The same in another precision."""
@@ -136,14 +149,17 @@ def build_network(
     if dtype not in (torch.float32, torch.float64):
         raise KernelError(f"dtype: {dtype}: a kernel is computed in torch.float32 or torch.float64")
     buffers = dict(model.named_buffers())
-    values = {**own, **buffers, **_given(own, params or {})}
+    _check_buffers(buffers)
+    params = _given(model, own, params or {})
+    values = {**own, **buffers, **params}
     cast = {name: _cast(value, dtype) for name, value in values.items()}
     kept = {
         name: own[name]
         for name in trained
-        if name not in (params or {}) and own[name].dtype == dtype and not own[name].is_inference()
+        if name not in params and own[name].dtype == dtype and not own[name].is_inference()
     }
-    return Network(model, cast, trained, None if outputs is None else list(outputs), tuple(buffers), kept)
+    names = {id(parameter): name for name, parameter in own.items()}
+    return Network(model, cast, trained, outputs, tuple(buffers), kept, names)
 
 
 def check_module(model: nn.Module) -> None:
@@ -189,14 +205,37 @@ def _check_parameters(own: Mapping[str, Tensor]) -> None:
             raise ModelError(f"parameter {name} is on the meta device, where it has no values")
 
 
-def _given(own: Mapping[str, Tensor], params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+def _check_buffers(buffers: Mapping[str, Tensor]) -> None:
+    for name, buffer in buffers.items():
+        if buffer.requires_grad:
+            raise ModelError(
+                f"buffer {name} was computed from parameters and holds their graph, but does not follow "
+                "them; compute it in forward, or detach it"
+            )
+
+
+def _given(model: nn.Module, own: Mapping[str, Tensor], params: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Values by the names of the model's parameters; a parameter may be named by any of its names."""
+    names = {id(parameter): name for name, parameter in own.items()}
+    every = {other: names[id(p)] for other, p in model.named_parameters(remove_duplicate=False)}
+    every |= {name: name for name, _ in model.named_buffers()}
+    shapes = {**own, **dict(model.named_buffers())}
+    found: dict[str, Tensor] = {}
     for name, value in params.items():
-        if name not in own:
-            raise KernelError(f"params: {name}: the model has no such parameter; {suggest(name, own)}")
-        if not isinstance(value, Tensor) or value.shape != own[name].shape:
+        if name not in every:
+            raise KernelError(f"params: {name}: the model has no such parameter; {suggest(str(name), own)}")
+        expected = shapes[every[name]]
+        if not isinstance(value, Tensor) or value.shape != expected.shape:
             shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise KernelError(f"params: {name}: shape {shape}; the model's has {tuple(own[name].shape)}")
-    return params
+            raise KernelError(f"params: {name}: shape {shape}; the model's has {tuple(expected.shape)}")
+        if value.layout != torch.strided or value.is_floating_point() != expected.is_floating_point():
+            raise KernelError(
+                f"params: {name}: type {value.dtype}, layout {value.layout}; the model's is {expected.dtype}"
+            )
+        if value.device != expected.device:
+            raise KernelError(f"params: {name}: is on {value.device}, the model on {expected.device}")
+        found[every[name]] = value
+    return found
 
 
 def check_mode(model: nn.Module) -> None:
@@ -244,6 +283,10 @@ def examples(name: str, x: Tensor, network: Network) -> Tensor:
     """
     if not isinstance(x, Tensor):
         raise KernelError(f"{name}: {_kind(x)}; a tensor of examples (n, …) is needed{_remedy(x)}")
+    if x.is_nested or x.layout != torch.strided:
+        raise KernelError(
+            f"{name}: is nested or sparse; a plain tensor is needed: torch.Tensor.to_dense makes one"
+        )
     if x.ndim < 1 or len(x) == 0:
         raise KernelError(f"{name}: shape {tuple(x.shape)}; at least one example is needed, as (n, …)")
     if x.device != network.device:
@@ -305,30 +348,52 @@ def plain(module: nn.Module) -> Iterator[None]:
             torch.backends.cudnn.set_flags(_enabled=cudnn)  # type: ignore[no-untyped-call]
 
 
+COPIED = 2**28  # bytes of parameters that are copied, lest the module changes them
+
+
 @contextmanager
 def untouched(module: nn.Module) -> Iterator[None]:
-    """While open, the module may store things in itself: attributes, buffers, running statistics. At the end
-    they are as they were."""
-    before = [
-        (part, dict(part.__dict__), dict(part._buffers), dict(part._parameters)) for part in module.modules()
-    ]
-    tensors = [
-        (value, value._version, value.detach().clone())
-        for _, attributes, _, _ in before
+    """While open, the module may store things in itself: attributes, buffers, hooks, parts, even parameters.
+    At the end they are as they were; of more than 256 MiB of parameters their values are not looked after."""
+    parts = [(part, dict(part.__dict__)) for part in module.modules()]
+    containers = [
+        (value, copy.copy(value))
+        for _, attributes in parts
         for value in attributes.values()
-        if isinstance(value, Tensor) and not value.is_inference()
+        if isinstance(value, dict | list | set)
+    ]
+    parameters = list(module.parameters())
+    gradients = [parameter.grad for parameter in parameters]
+    trained = [parameter.requires_grad for parameter in parameters]
+    size = sum(
+        parameter.nbytes for parameter in parameters if not isinstance(parameter, UninitializedParameter)
+    )
+    plain_tensors = [v for _, attributes in parts for v in attributes.values() if isinstance(v, Tensor)]
+    watched = plain_tensors + (parameters if size <= COPIED and not _is_known(module) else [])
+    copies = [
+        (tensor, tensor.detach().clone())
+        for tensor in watched
+        if not (isinstance(tensor, UninitializedParameter) or tensor.is_inference() or tensor.is_meta)
     ]
     try:
         yield
     finally:
-        for part, attributes, buffers, parameters in before:
+        for part, attributes in parts:
             for new in part.__dict__.keys() - attributes.keys():
                 del part.__dict__[new]
             part.__dict__.update(attributes)
-            part._buffers.clear()
-            part._buffers.update(buffers)
-            part._parameters.update(parameters)  # of a module under two names torch would leave others
+        for value, before in containers:
+            value.clear()
+            value.extend(before) if isinstance(value, list) else value.update(before)
+        for parameter, gradient, requires in zip(parameters, gradients, trained, strict=True):
+            parameter.grad = gradient
+            if parameter.requires_grad != requires:
+                parameter.requires_grad_(requires)
         with torch.no_grad():
-            for tensor, version, copy in tensors:
-                if tensor._version != version:
-                    tensor.copy_(copy)
+            for tensor, values in copies:
+                if not torch.equal(tensor, values):
+                    tensor.copy_(values)
+
+
+def _is_known(module: nn.Module) -> bool:
+    return all(type(part) in BY_EXAMPLE for part in module.modules())

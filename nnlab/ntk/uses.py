@@ -270,6 +270,8 @@ Found = list[tuple[Rule, int, dict[Role, Source]]]
 def _rules(node: Node, used: Mapping[int, Source], shape: tuple[int, ...]) -> Found:
     """The rules that apply, each with the slot of its weight; sources that are left out have none."""
     name: str = node.name()
+    if node._input_metadata[0].dtype.is_complex:
+        return []  # with the conjugates of autograd's convention
     if name in PRODUCTS:
         return _product_rules(node, used, shape, PRODUCTS[name])
     if name == "ConvolutionBackward0":
@@ -356,8 +358,9 @@ def _factor_of(node: Node) -> float | None:
         return -1.0
     if name in ("MulBackward0", "DivBackward0") and node.next_functions[1][0] is None:
         other = node._saved_other  # type: ignore[attr-defined]
-        if isinstance(other, Tensor) and other.ndim == 0:
-            return float(other) if name == "MulBackward0" else 1 / float(other)
+        if isinstance(other, Tensor) and other.ndim == 0 and not other.is_complex() and bool(other != 0):
+            factor = float(other.detach())
+            return factor if name == "MulBackward0" else 1 / factor
     return None
 
 
@@ -381,7 +384,8 @@ class Layout:
     def front(self, tensor: Tensor, axis: int | None = None) -> Tensor:
         """(n, …) with T left at the place of the axis; the other one where the tensor has them elsewhere."""
         axis = self.axis if axis is None else axis
-        parts = (self.positions, -1) if self.inner else (-1, self.positions)
+        n = tensor.shape[axis] // self.positions
+        parts = (self.positions, n) if self.inner else (n, self.positions)
         apart = tensor.reshape(*tensor.shape[:axis], *parts, *tensor.shape[axis + 1 :])
         return apart.movedim(axis + 1 if self.inner else axis, 0)
 

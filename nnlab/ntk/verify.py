@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
+from nnlab.ntk.company import MIXES, depends_on_company
 from nnlab.ntk.factors import Output
-from nnlab.ntk.jacobian import graph_of
-from nnlab.ntk.layers import MIXES, depends_on_company, module_of
+from nnlab.ntk.layers import module_of
 from nnlab.ntk.network import Network
 from nnlab.ntk.uses import ordered
 
@@ -121,10 +121,16 @@ def expected(
             pairs = [(one, two)] if two is one else [(one, two), (one, one), (two, two)]
             for number, (a, b) in enumerate(pairs):
                 sums[number] += _inner(a[name], b[name])
-        for key, (product, first, second) in parts.items():
+        own = {
+            key: product if two is one else (first * second) ** 0.5
+            for key, (product, first, second) in parts.items()
+        }
+        # what is 0 but for rounding is compared with what it might have been
+        least = (1000 * torch.finfo(network.dtype).eps) ** 2 * (sum(own.values()) + left.size)
+        for key, (product, _, _) in parts.items():
             values, sizes = found.setdefault(key, ([], []))
             values.append(product)
-            sizes.append(product if two is one else (first * second) ** 0.5)
+            sizes.append(max(own[key], least))
     if output == "trace":
         return {key: ([sum(values)], [sum(sizes)]) for key, (values, sizes) in found.items()}
     return found
@@ -153,27 +159,45 @@ def _inner(one: Tensor | _Thin, two: Tensor | _Thin) -> float:
 
 
 class _Products:
-    """Jᵀu of some examples, all scores at once or one after the other."""
+    """Jᵀu of some examples, all scores at once or one after the other.
+
+    Of a network whose modules are not all known each example goes alone: what it computes may depend on how
+    many go together. It goes beside a copy of itself, as torch is not at its best with one.
+    """
 
     def __init__(self, network: Network, x: Tensor, u: Tensor, output: Output, thin: bool) -> None:
-        self._scores, self._leaves = graph_of(network, network.trained, x)
-        self._u = u.to(self._scores)
+        self._network = network
+        self._leaves = network.leaves(network.trained)
+        self._u = u.to(x.device, network.dtype)
         self._full = output == "full"
-        self._thin = _thin_weights(self._scores, self._leaves) if thin else {}
-        self.count = 1 if self._full else self._scores.shape[1]
+        self._groups = [x] if network.known else [torch.cat([x[i : i + 1]] * 2) for i in range(len(x))]
+        self._first = self._called(self._groups[0])
+        self._thin = _thin_weights(self._first, self._leaves) if thin and network.known else {}
+        self.count = 1 if self._full else self._first.shape[1]
+        self.size = float((self._first[:1] * self._u[:1]).detach().square().sum())
 
     def gradients(self, c: int) -> Mapping[str, Tensor | _Thin]:
         """By parameter."""
-        scores = self._scores if self._full else self._scores[:, c : c + 1]
-        total = (scores * self._u).sum()
+        if self._network.known:
+            return self._of(self._first, self._u, c)
+        total: dict[str, Tensor | _Thin] = {}
+        for pair, u in zip(self._groups, self._u, strict=True):
+            for name, part in self._of(self._called(pair)[:1], u, c).items():
+                total[name] = total[name] + part if name in total else part  # type: ignore[operator]
+        return total
+
+    def _called(self, x: Tensor) -> Tensor:
+        return self._network.scores(self._network.call(self._leaves, x))
+
+    def _of(self, scores: Tensor, u: Tensor, c: int) -> dict[str, Tensor | _Thin]:
+        total = ((scores if self._full else scores[:, c : c + 1]) * u).sum()
         if not total.requires_grad:
             return {name: torch.zeros_like(leaf) for name, leaf in self._leaves.items()}
         plain = [name for name in self._leaves if name not in self._thin]
         nodes = [node for its in self._thin.values() for node, _ in its]
         wanted: list[Any] = [self._leaves[name] for name in plain]
         wanted += [GradientEdge(node, 0) for node in nodes]
-        last = c == self.count - 1
-        taken = torch.autograd.grad(total, wanted, retain_graph=not last, materialize_grads=True)
+        taken = torch.autograd.grad(total, wanted, retain_graph=True, materialize_grads=True)
         found: dict[str, Tensor | _Thin] = {
             name: part.to_dense() if part.is_sparse else part
             for name, part in zip(plain, taken, strict=False)
@@ -242,8 +266,10 @@ def disagreement(
             a doubt.
     """
     sketch = draw(len(x1), None if x2 is None else len(x2), outputs, output, count)
-    if not network.known and (mixed := _mixes(network, x1[sketch.rows.to(x1.device)])):
-        return mixed
+    drawn = [(x1, sketch.rows)]
+    drawn += [] if x2 is None or sketch.columns is None else [(x2, sketch.columns)]
+    if not network.known and any(_mixes(network, x[rows.to(x.device)]) for x, rows in drawn):
+        return MIXES
     by_module = None not in kernels
     truth = expected(network, x1, x2, sketch, output, by_module)
     found = {key: measured(sketch, kernel, output) for key, kernel in kernels.items()}
@@ -298,9 +324,9 @@ def _wide(x: Tensor) -> Tensor:
     return x.double() if x.is_floating_point() else x
 
 
-def _mixes(network: Network, x: Tensor) -> str | None:
-    """Whether the scores of these examples together are those of each alone."""
+def _mixes(network: Network, x: Tensor) -> bool:
+    """Whether the scores of these examples together are not those of each alone."""
     with torch.no_grad():
         together = network.scores(network.call({}, x))
         alone = [network.scores(network.call({}, x[i : i + 1])) for i in range(len(x))]
-        return MIXES if depends_on_company(network, x, together, alone) else None
+        return depends_on_company(network, x, together, alone)
