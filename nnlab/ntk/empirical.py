@@ -126,6 +126,13 @@ def empirical_ntk(
     """
     check_module(model)
     _check_arguments(output, method, memory_limit)
+    for name, value, fits, kind in (
+        ("params", params, isinstance(params, Mapping), "a mapping from names to tensors"),
+        ("out", out, isinstance(out, str | os.PathLike), "the path of a file"),
+        ("progress", progress, callable(progress), "a function of two numbers"),
+    ):
+        if value is not None and not fits:
+            raise KernelError(f"{name}: {value!r}: must be {kind}")
     with surroundings(model):
         network = build_network(model, params, _checked_outputs(outputs), dtype)
         x1 = examples("x1", x1, network)

@@ -27,8 +27,10 @@ def jacobian_rows(network: Network, names: Sequence[str], x: Tensor, how: How = 
 
 
 def _by_vmap(network: Network, names: Sequence[str], x: Tensor) -> Tensor:
+    copies = network.copies
+
     def scores(values: dict[str, Tensor], example: Tensor) -> Tensor:
-        return network.scores(network.call(values, example[None]))[0]
+        return network.scores(network.call(values, torch.stack([example] * copies)))[0]
 
     values = {name: network.parameters[name] for name in names}
     with warnings.catch_warnings():
@@ -41,8 +43,9 @@ def _by_vmap(network: Network, names: Sequence[str], x: Tensor) -> Tensor:
 
 def _by_loop(network: Network, names: Sequence[str], x: Tensor) -> Tensor:
     found: Tensor | None = None
+    copies = network.copies
     for number in range(len(x)):
-        scores, leaves = graph_of(network, names, x[number : number + 1])
+        scores, leaves = graph_of(network, names, torch.cat([x[number : number + 1]] * copies))
         if found is None:
             size = sum(leaf.numel() for leaf in leaves.values())
             found = scores.new_empty(len(x), scores.shape[1], size)

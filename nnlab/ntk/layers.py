@@ -73,7 +73,11 @@ def find_layers(network: Network, seen: Pass, found: Sequence[Layout | None]) ->
             if layout is None:
                 opaque.update(source.names)
     opaque = _closed(opaque, occurrences)
-    understood = {name: its for name, its in occurrences.items() if its and name not in opaque}
+    understood = {
+        name: its
+        for name, its in occurrences.items()
+        if its and name not in opaque and network.parameters[name].numel()
+    }
     products, rest = _products(network, seen, found, understood)
     rows = [
         replace(

@@ -62,6 +62,12 @@ class Network:
         """Where the parameters are."""
         return self.parameters[self.trained[0]].device
 
+    @property
+    def copies(self) -> int:
+        """How often an example that goes alone is taken: of a single one torch's batch norm may be wrong."""
+        norms = nn.modules.batchnorm._BatchNorm
+        return 2 if any(isinstance(module, norms) for module in self.module.modules()) else 1
+
     def leaves(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Parameters to differentiate in."""
         return {
@@ -80,6 +86,8 @@ class Network:
             and "forward" not in module.__dict__
             and not module._forward_hooks
             and not module._forward_pre_hooks
+            and not module._backward_hooks
+            and not module._backward_pre_hooks
             for module in self.module.modules()
         )
 

@@ -52,6 +52,10 @@ def probe(network: Network, x: Tensor) -> Probe:
     """
     known = network.known
     seen, saved = _first_pass(network, x)
+    if {name for name, _ in network.module.named_parameters()} - set(network.parameters):
+        raise ModelError(
+            "the model makes parameters in its first forward pass; pass some examples through it before"
+        )
     check_independent(network, x, seen.raw.detach())
     found = _layouts(network, seen, known)
     layers = find_layers(network, seen, found)

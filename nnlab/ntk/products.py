@@ -88,7 +88,7 @@ class _Products:
 
     def columns(self, example: Tensor, by_group: bool) -> dict[str | None, Tensor]:
         """(b, C, C'): H between the block and one example, in all or by group."""
-        scores = self._scores(example)[0]
+        scores = self._scores(torch.cat([example] * self._network.copies))[0]
         found: dict[str | None, list[Tensor]] = {}
         for score in scores:
             v = torch.autograd.grad(

@@ -162,7 +162,8 @@ class _Products:
     """Jᵀu of some examples, all scores at once or one after the other.
 
     Of a network whose modules are not all known each example goes alone: what it computes may depend on how
-    many go together. It goes beside a copy of itself, as torch is not at its best with one.
+    many go together. It goes beside copies of itself, now one and now two, as torch is not at its best with
+    a single one, and a backward pass that divides by their number is found out.
     """
 
     def __init__(self, network: Network, x: Tensor, u: Tensor, output: Output, thin: bool) -> None:
@@ -170,7 +171,7 @@ class _Products:
         self._leaves = network.leaves(network.trained)
         self._u = u.to(x.device, network.dtype)
         self._full = output == "full"
-        self._groups = [x] if network.known else [torch.cat([x[i : i + 1]] * 2) for i in range(len(x))]
+        self._groups = [x] if network.known else [_copies(x[i : i + 1], 2 + i % 2) for i in range(len(x))]
         self._first = self._called(self._groups[0])
         self._thin = _thin_weights(self._first, self._leaves) if thin and network.known else {}
         self.count = 1 if self._full else self._first.shape[1]
@@ -206,6 +207,10 @@ class _Products:
         for name, its in self._thin.items():
             found[name] = _Thin([(inputs, at[node]) for node, inputs in its])
         return found
+
+
+def _copies(example: Tensor, number: int) -> Tensor:
+    return torch.cat([example] * number)
 
 
 def _thin_weights(scores: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, list[tuple[Node, Tensor]]]:
