@@ -17,7 +17,7 @@ Progress = Callable[[int, int], None]
 
 TILE_ROWS = 512
 PASS = 1024  # examples of a pass: the memory of the last one is used again, not given back and asked for
-DIAGONAL = 64  # rows of a tile on the diagonal
+DIAGONAL = 64  # rows of a tile on the diagonal, as a matrix
 TILE_BYTES = 6 * 2**20  # of a tile and its temporary matrices: they stay in the processor's cache
 
 
@@ -70,7 +70,10 @@ def choose_blocks(costs: Costs, n1: int, n2: int, symmetric: bool, limit: int) -
         )
     tile = _tile(costs, n1, n2, min(TILE_BYTES, usable // 8))
     spare = usable - tile[0] * tile[1] * costs.pair
-    passes = max(1, min(max(n1, n2), PASS, spare // 8 // max(1, costs.pass_)))
+    most = min(max(n1, n2), PASS)
+    passes = max(1, min(most, spare // 8 // max(1, costs.pass_)))
+    if (n1 if symmetric else n1 + n2) * costs.factors + most * costs.pass_ <= spare:
+        passes = most  # all at once where that fits
     spare -= passes * costs.pass_
     examples = n1 if symmetric else n1 + n2
     if examples * costs.factors <= spare:
@@ -124,6 +127,7 @@ def fill(
         progress=progress,
         total=pairs_of(len(x1), None if x2 is None else len(x2)),
         finished=finished,
+        diagonal=max(1, DIAGONAL // outputs),
     )
     everything = factors(x2) if x2 is not None and blocks.streamed >= len(x2) else None
     for rows in slices(0, len(x1), blocks.held):
@@ -152,13 +156,14 @@ class _Filling:
     progress: Progress | None
     total: int
     finished: Finished
+    diagonal: int
     done: int = 0
 
     def add(
         self, rows: slice, left: list[AnyFactor], columns: slice, right: list[AnyFactor], symmetric: bool
     ) -> None:
         """Writes the kernel between two blocks of examples, and its mirror image, strip by strip."""
-        for strip, tiles in _strips(rows, columns, symmetric, self.tile):
+        for strip, tiles in _strips(rows, columns, symmetric, self.tile, self.diagonal):
             reach = slice(strip.start if symmetric and rows == columns else columns.start, columns.stop)
             if not self.finished.covers(strip, reach):
                 for i, j, on_diagonal in tiles:
@@ -206,19 +211,19 @@ Tile = tuple[slice, slice, bool]
 
 
 def _strips(
-    rows: slice, columns: slice, symmetric: bool, tile: tuple[int, int]
+    rows: slice, columns: slice, symmetric: bool, tile: tuple[int, int], diagonal: int
 ) -> Iterator[tuple[slice, list[Tile]]]:
     """The tiles of a pair of blocks, row by row, and whether one begins on the diagonal of the kernel."""
     on_diagonal = symmetric and rows == columns
     for i in slices(rows.start, rows.stop, tile[0]):
-        first = list(_triangle(i)) if on_diagonal else []
+        first = list(_triangle(i, diagonal)) if on_diagonal else []
         start = i.stop if on_diagonal else columns.start
         yield i, first + [(i, j, False) for j in slices(start, columns.stop, tile[1])]
 
 
-def _triangle(i: slice) -> Iterator[tuple[slice, slice, bool]]:
+def _triangle(i: slice, diagonal: int) -> Iterator[tuple[slice, slice, bool]]:
     """The tiles on and above the diagonal of a square: small ones, as half of each on it is for nothing."""
-    for k in slices(i.start, i.stop, DIAGONAL):
+    for k in slices(i.start, i.stop, diagonal):
         yield k, k, True
         if k.stop < i.stop:
             yield k, slice(k.stop, i.stop), False

@@ -249,14 +249,12 @@ class _Gathered:
         """∂f_c/∂(W, b) = Σₜ gₜ hₜᵀ, Σₜ gₜ of every example: (n, p)."""
         parts = []
         if layer.scale:
-            weight = sum(
-                weight_rows(self._use(u), self._layout(u), g[u], self._patches[u]) for u in layer.uses
-            )
-            parts.append(weight.flatten(1) * layer.scale**0.5)  # type: ignore[union-attr]
+            found = [weight_rows(self._use(u), self._layout(u), g[u], self._patches[u]) for u in layer.uses]
+            parts.append(_total(found, layer.scale**0.5))
         if layer.constant:
-            bias = sum(bias_rows(self._use(u), self._layout(u), g[u]) for u in layer.uses)
-            parts.append(bias.flatten(1) * layer.constant**0.5)  # type: ignore[union-attr]
-        return torch.cat(parts, 1)
+            found = [bias_rows(self._use(u), self._layout(u), g[u]) for u in layer.uses]
+            parts.append(_total(found, layer.constant**0.5))
+        return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
     def _add_rows(self, rows: dict[str, Tensor], number: int, g: Tensor, names: set[str]) -> None:
         """Adds ∂f_c/∂θ (n, p) at one use to the rows of those parameters that are named."""
@@ -278,3 +276,10 @@ class _Gathered:
             [edge], leaves, [rows], is_grads_batched=True, retain_graph=True, materialize_grads=True
         )
         return [(name, part.reshape(len(part), -1)) for name, part in zip(source.names, pulled, strict=True)]
+
+
+def _total(rows: list[Tensor], factor: float) -> Tensor:
+    """The sum over the uses of a parameter, (n, p) of (n, …), times a factor."""
+    whole = rows[0] if len(rows) == 1 else torch.stack(rows).sum(0)
+    whole = whole.flatten(1)
+    return whole if factor == 1 else whole * factor
