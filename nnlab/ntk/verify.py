@@ -15,6 +15,7 @@ that mixes examples without changing the scores of those drawn.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -57,6 +58,7 @@ class Sketch:
     w: Tensor
 
 
+@lru_cache(maxsize=64)
 def draw(n1: int, n2: int | None, outputs: int, output: Output, count: int) -> Sketch:
     """A sketch of up to `count` examples of each side, one of each part and the last; always the same."""
     generator = torch.Generator().manual_seed(0)
