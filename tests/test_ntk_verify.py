@@ -157,7 +157,7 @@ def error(found: Kernels, right: Kernels) -> float:
     return max(float((found[key] - right[key]).norm() / right[key].norm()) for key in right)
 
 
-SMALL_BLOCKS = {"PASS": 4, "TILE_ROWS": 4, "DIAGONAL": 2, "TILE_BYTES": 6 * 4 * 4 * 9 * 8}
+SMALL_BLOCKS = {"PASS": 4, "TILE_ROWS": 4, "DIAGONAL": 6, "TILE_BYTES": 6 * 4 * 4 * 9 * 8}
 
 
 def perceptron(**options: Any) -> Case:
