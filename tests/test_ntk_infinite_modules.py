@@ -17,7 +17,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from nnlab.bench.plain_infinite import plain_infinite_cnn
-from nnlab.models import ACTIVATION_NAMES, MLP, ActivationLayer, ScaledLinear, get_activation
+from nnlab.errors import InputError
+from nnlab.models import ACTIVATION_NAMES, CNN, MLP, ActivationLayer, ScaledLinear, get_activation
 from nnlab.ntk.errors import KernelError, MemoryLimitError
 from nnlab.ntk.infinite import infinite_ntk
 from nnlab.ntk.limit import modules as infinite_modules
@@ -686,3 +687,26 @@ def test_zero_examples_without_bias_have_zero_rows() -> None:
         for kernel in infinite_ntk(model, x):
             assert kernel[1, 1] > 0.01
             assert kernel[0].abs().max() < 1e-11  # of tanh, as its table says; of the others 0
+
+
+@pytest.mark.parametrize("activation", ["relu", "erf"])
+def test_the_cnn_of_the_models_with_average_pooling(activation: str) -> None:
+    """Its limit is that of the same layers in a row; with max-pooling the layer is named."""
+    cnn = CNN((2, 8, 8), [3, 4], 1, activation, pooling="average", generator=torch.Generator().manual_seed(0))
+    row = nn.Sequential(
+        *(
+            layer
+            for block in zip(cnn.convolutions, cnn.activations, cnn.pools, strict=True)
+            for layer in block
+        ),
+        nn.Flatten(),
+        cnn.output,
+    )
+    x = torch.randn(4, 2, 8, 8, generator=torch.Generator().manual_seed(1))
+    for found, expected in zip(infinite_ntk(cnn, x), infinite_ntk(row, x), strict=True):
+        assert torch.equal(found, expected)
+    assert (torch.linalg.eigvalsh(infinite_ntk(cnn, x)[1]) > 0).all()
+    with pytest.raises(KernelError, match=r"pools\.0.*MaxPool2d"):
+        infinite_ntk(CNN((2, 8, 8), [3], 1, generator=torch.Generator().manual_seed(0)), x)
+    with pytest.raises(InputError, match="pooling 'mean' is unknown"):
+        CNN((2, 8, 8), [3], 1, pooling="mean", generator=torch.Generator().manual_seed(0))

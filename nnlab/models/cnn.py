@@ -1,16 +1,18 @@
-"""A convolutional network: convolution, activation, max-pooling, and again; then one linear layer."""
+"""A convolutional network: convolution, activation, pooling, and again; then one linear layer."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 
-from nnlab.errors import InputError
+from nnlab.errors import InputError, suggest
 from nnlab.models.activations import Activation, get_activation
 from nnlab.models.convolution import conv_output_size, pool_output_size, same_padding
 from nnlab.models.parameterization import BLANK, draw_parameters, linear_layer
+
+POOLINGS: dict[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
 class ActivationLayer(nn.Module):
@@ -33,7 +35,7 @@ class ActivationLayer(nn.Module):
 
 
 class CNN(nn.Module):
-    """Blocks of convolution, activation and 2 × 2 max-pooling with stride 2, then a linear layer.
+    """Blocks of convolution, activation and 2 × 2 pooling with stride 2, then a linear layer.
 
     With `channels` C₁, …, C_B and filters that keep the size, an image (C₀, H, W) becomes (C₁, ⌊H/2⌋, ⌊W/2⌋),
     …, (C_B, ⌊H/2^B⌋, ⌊W/2^B⌋), is flattened and mapped to the scores. With batch norm (Ioffe & Szegedy 2015)
@@ -67,6 +69,7 @@ class CNN(nn.Module):
         pieces: int = 2,
         batch_norm: bool = False,
         dropout: float = 0.0,
+        pooling: str = "max",
         generator: torch.Generator,
     ) -> None:
         """Builds the network at its random start, in float32 and channels last on the CPU.
@@ -83,12 +86,13 @@ class CNN(nn.Module):
             batch_norm: whether each convolution is followed by batch norm.
             dropout: the probability of a value of the last maps to be set to 0 in training. It draws from
                 torch's global generator, whose state a checkpoint holds.
+            pooling: `max` or `average`; only with averages are there kernels of infinite width.
             generator: where the start's random numbers come from, on the CPU; the order is that of
                 `nnlab.models.parameterization`.
 
         Raises:
             InputError: a layer would leave less than one pixel, a size is below 1, the kernel is even and no
-                padding given, or the activation is unknown.
+                padding given, or the activation or the pooling is unknown.
         """
         super().__init__()
         if min(outputs, kernel, *input_shape, *channels) < 1:
@@ -96,6 +100,8 @@ class CNN(nn.Module):
                 f"CNN: input_shape {input_shape}, channels {list(channels)}, outputs {outputs}, kernel "
                 f"{kernel}: every size must be at least 1"
             )
+        if pooling not in POOLINGS:
+            raise InputError(f"CNN: pooling {pooling!r} is unknown; {suggest(str(pooling), POOLINGS)}")
         phi = get_activation(activation, pieces)
         padding = same_padding(kernel) if padding is None else padding
         height, width = _sizes(input_shape[1:], channels, kernel, padding)[-1]
@@ -111,7 +117,7 @@ class CNN(nn.Module):
         self.convolutions = nn.ModuleList(convolutions)
         self.norms = nn.ModuleList(nn.BatchNorm2d(phi.pieces * maps) for maps in channels if batch_norm)
         self.activations = nn.ModuleList(_activation_layer(activation, pieces) for _ in channels)
-        self.pools = nn.ModuleList(nn.MaxPool2d(2) for _ in channels)
+        self.pools = nn.ModuleList(POOLINGS[pooling](2) for _ in channels)
         self.dropout = nn.Dropout(dropout) if dropout > 0 else nn.Identity()
         self.output = linear_layer(
             fan_in * height * width,
