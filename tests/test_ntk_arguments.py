@@ -133,3 +133,13 @@ def test_complex_parameters_are_named() -> None:
 def test_numpy_arrays_of_the_right_shape_are_not_taken_for_tensors() -> None:
     with pytest.raises(KernelError, match="NumPy"):
         empirical_ntk(model(), np.zeros((4, 4), dtype=np.float32))  # type: ignore[arg-type]
+
+
+def test_frozen_parameters_can_be_replaced_too() -> None:
+    frozen, other = model(), model()
+    frozen[0].weight.requires_grad_(False)
+    with torch.no_grad():
+        other[0].weight.mul_(2)
+    other[0].weight.requires_grad_(False)
+    found = empirical_ntk(frozen, points(), params={"0.weight": other[0].weight})
+    assert torch.equal(found, empirical_ntk(other, points()))

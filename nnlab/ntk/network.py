@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ class Network:
         """Where the parameters are."""
         return self.parameters[self.trained[0]].device
 
-    @property
+    @cached_property
     def copies(self) -> int:
         """How often an example that goes alone is taken: of a single one torch's batch norm may be wrong."""
         norms = nn.modules.batchnorm._BatchNorm
@@ -77,7 +78,7 @@ class Network:
             for name in names
         }
 
-    @property
+    @cached_property
     def known(self) -> bool:
         """Whether all of its modules are known to treat examples one by one, and nothing interferes."""
         watched = hooks._global_forward_hooks or hooks._global_forward_pre_hooks
@@ -93,9 +94,7 @@ class Network:
 
     def call(self, values: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """What the module returns with some parameters replaced; buffers that it changes are copies."""
-        own = {name: self.parameters[name].clone() for name in self.buffers}
-        # the module may change the examples in place
-        result = functional_call(self.module, {**self.parameters, **own, **values}, (x.clone(),))
+        result = self._result(values, x.clone())  # which the module may change in place
         if not isinstance(result, Tensor):
             raise ModelError(
                 f"the model returns {type(result).__name__}; a tangent kernel needs one tensor of scores, "
@@ -111,6 +110,25 @@ class Network:
         if result.numel() == 0:
             raise ModelError(f"the model maps {tuple(x.shape)} to {tuple(result.shape)}: there are no scores")
         return result if result.dtype == self.dtype else result.to(self.dtype)
+
+    @cached_property
+    def as_it_is(self) -> bool:
+        """Whether all values are the module's own, and it changes none of them."""
+        own = dict(self.module.named_parameters())
+        return (
+            self.known
+            and not self.buffers
+            and len(own) == len(self.parameters)
+            and all(self.parameters[name].data_ptr() == value.data_ptr() for name, value in own.items())
+            and len(self.originals) == len(self.trained)
+        )
+
+    def _result(self, values: Mapping[str, Tensor], x: Tensor) -> Any:
+        own = self.originals
+        if self.as_it_is and all(values.get(name, tensor) is tensor for name, tensor in own.items()):
+            return self.module(x)  # to replace nothing would take longer than a small network
+        copies = {name: self.parameters[name].clone() for name in self.buffers}
+        return functional_call(self.module, {**self.parameters, **copies, **values}, (x,))
 
     def scores(self, raw: Tensor) -> Tensor:
         """(n, C) of what the module returned, restricted to the outputs that are asked for."""
