@@ -174,7 +174,9 @@ def test_two_functions_of_independent_numbers_are_the_product_of_their_means() -
 
 
 @pytest.mark.parametrize(
-    "function", [known.TANH, known.elu(1.0), known.elu(0.3), known.SELU, known.SILU], ids=str
+    "function",
+    [known.TANH, known.elu(1.0), known.elu(0.3), known.SELU, known.SILU],
+    ids=lambda function: function.name,
 )
 def test_a_table_says_how_accurate_it_is(function: Nonlinearity) -> None:
     table = DualTable((function, function), ((0.0, 3.0), (0.0, 3.0)))
