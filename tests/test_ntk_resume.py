@@ -135,4 +135,5 @@ def test_a_killed_process_is_gone_on_with(tmp_path: Path) -> None:
     time.sleep(0.1)
     settings = {"output": "trace", "memory_limit": LIMIT}
     found = empirical_ntk(model(), points(150), out=path, resume=True, **settings)
-    assert torch.equal(found, empirical_ntk(model(), points(150), out=tmp_path / "whole.npy", **settings))
+    whole = empirical_ntk(model(), points(150), out=tmp_path / "whole.npy", **settings)
+    assert (found - whole).norm() <= 1e-14 * whole.norm()  # the other process may use other threads

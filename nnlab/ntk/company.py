@@ -46,8 +46,9 @@ def check_independent(network: Network, x: Tensor, raw: Tensor) -> None:
             mixes = depends_on_company(network, x, together, alone)
         if not mixes:
             return
+        size = _largest(network.scores(raw))
         for number, scores in enumerate(alone * REPETITIONS):  # by chance all calls before were alike
-            if differ(scores, network.scores(_called(network, x[number % len(alone)][None]))):
+            if differ(scores, network.scores(_called(network, x[number % len(alone)][None])), size):
                 raise ModelError(RANDOM)
     raise ModelError(f"{MIXES}; a tangent kernel is defined between single examples")
 
@@ -57,7 +58,8 @@ def depends_on_company(network: Network, x: Tensor, together: Tensor, alone: Seq
 
     Where single precision leaves a doubt, double precision has the word.
     """
-    gap = max(difference(together[i : i + 1], scores) for i, scores in enumerate(alone))
+    size = _largest(together)  # of one example's scores nothing but rounding may be left
+    gap = max(difference(together[i : i + 1], scores, size) for i, scores in enumerate(alone))
     if gap <= COMPANY[network.dtype]:
         return False
     if network.dtype == torch.float64 or gap > DOUBT:
@@ -89,15 +91,20 @@ def _alone(network: Network, example: Tensor, others: int) -> Tensor:
         ) from error
 
 
-def difference(one: Tensor, two: Tensor) -> float:
-    """The largest, in units of the largest number."""
+def difference(one: Tensor, two: Tensor, size: float | None = None) -> float:
+    """The largest, in units of a size, or else of the largest number."""
     if one.shape != two.shape:
         return math.inf
-    size = float(one.abs().max())
+    size = _largest(one) if size is None else size
     gap = float(torch.nan_to_num(one - two).abs().max())
     return gap / size if size else gap
 
 
-def differ(one: Tensor, two: Tensor) -> bool:
+def _largest(scores: Tensor) -> float:
+    """The largest finite number; what is not finite is found later, and told as such."""
+    return float(torch.nan_to_num(scores, nan=0.0, posinf=0.0, neginf=0.0).abs().max())
+
+
+def differ(one: Tensor, two: Tensor, size: float | None = None) -> bool:
     """Whether two calls with the same examples gave other scores: the order of a sum may vary, no more."""
-    return difference(one, two) > 16 * torch.finfo(one.dtype).eps
+    return difference(one, two, size) > 16 * torch.finfo(one.dtype).eps
