@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nnlab.memory import in_words
-from nnlab.ntk.errors import MemoryLimitError, NonFiniteError
+from nnlab.ntk.errors import KernelError, MemoryLimitError, NonFiniteError
 from nnlab.ntk.factors import Output, Workspace, mirrored, part
 from nnlab.ntk.kernel_file import Finished
 from nnlab.ntk.layerwise import AnyFactor
@@ -51,6 +51,23 @@ class Blocks:
     streamed: int
     pass_: int
     tile: tuple[int, int]
+
+
+def check_limit(memory_limit: int | None) -> None:
+    """Raises KernelError for what is no number of bytes."""
+    if memory_limit is None:
+        return
+    if isinstance(memory_limit, bool) or not isinstance(memory_limit, int | float) or not memory_limit >= 1:
+        raise KernelError(f"memory_limit: {memory_limit!r}: must be a positive number of bytes")
+
+
+def check_shapes(x1: Tensor, x2: Tensor) -> None:
+    """Raises KernelError where the examples of two sets have different shapes."""
+    if x1.shape[1:] != x2.shape[1:]:
+        raise KernelError(
+            f"x1 holds examples of shape {tuple(x1.shape[1:])}, x2 of {tuple(x2.shape[1:])}; "
+            "both must be of one shape"
+        )
 
 
 def choose_blocks(costs: Costs, n1: int, n2: int, symmetric: bool, limit: int) -> Blocks:

@@ -64,13 +64,18 @@ def depends_on_company(network: Network, x: Tensor, together: Tensor, alone: Seq
         return False
     if network.dtype == torch.float64 or gap > DOUBT:
         return True
-    exact, wide = network.cast(torch.float64), x.double() if x.is_floating_point() else x
     try:
-        found = exact.scores(exact.call({}, wide))
-        each = [exact.scores(exact.call({}, wide[i : i + 1])) for i in range(len(alone))]
+        return mixes(network.cast(torch.float64), x.double() if x.is_floating_point() else x)
     except Exception:
         return False  # a model that is bound to single precision: it is rounding, as far as can be told
-    return depends_on_company(exact, wide, found, each)
+
+
+def mixes(network: Network, x: Tensor) -> bool:
+    """Whether the scores of these examples together are not those of each alone."""
+    with torch.no_grad():
+        together = network.scores(network.call({}, x))
+        alone = [network.scores(network.call({}, x[i : i + 1])) for i in range(len(x))]
+        return depends_on_company(network, x, together, alone)
 
 
 def _called(network: Network, x: Tensor) -> Tensor:

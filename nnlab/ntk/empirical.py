@@ -17,7 +17,16 @@ from torch import Tensor, nn
 from nnlab.errors import suggest
 from nnlab.memory import default_limit, in_words
 from nnlab.ntk import verify
-from nnlab.ntk.blocks import Blocks, Costs, Progress, choose_blocks, fill, pairs_of
+from nnlab.ntk.blocks import (
+    Blocks,
+    Costs,
+    Progress,
+    check_limit,
+    check_shapes,
+    choose_blocks,
+    fill,
+    pairs_of,
+)
 from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFiniteError
 from nnlab.ntk.factors import Output, from_public, public, tile_shape
 from nnlab.ntk.jacobian import How, jacobian_rows
@@ -39,6 +48,9 @@ ENOUGH = 2**28
 
 # Of the operations of a kernel, what the check may take where it asks more than the fewest examples.
 CHECKED = 0.02
+
+# How far rows of derivatives by two ways may lie apart; a unit at its kink may be on in one of them.
+SAME_ROWS = {torch.float32: 1e-2, torch.float64: 1e-9}
 
 # How much longer vmap takes for the same operations than one pass over all examples.
 VMAP = 2.0
@@ -137,7 +149,10 @@ def empirical_ntk(
         network = build_network(model, params, _checked_outputs(outputs), dtype)
         x1 = examples("x1", x1, network)
         x2 = None if x2 is None else examples("x2", x2, network)
-        _check_shapes(x1, x2)
+        if x2 is not None:
+            if x1.dtype != x2.dtype:
+                raise KernelError(f"x1 is of type {x1.dtype}, x2 of {x2.dtype}; both must be of one type")
+            check_shapes(x1, x2)
         limit = default_limit(x1.device) if memory_limit is None else memory_limit
         task = _Task(network, x1, x2, output, per_layer, limit)
         _log_precision(model, network)
@@ -237,6 +252,7 @@ def feature_map(
         KernelError, ModelError, NonFiniteError: as for `empirical_ntk`.
     """
     check_module(model)
+    check_limit(memory_limit)
     with surroundings(model):
         network = build_network(model, params)
         x = examples("x", x, network)
@@ -274,8 +290,7 @@ def _how(network: Network, names: Sequence[str], x: Tensor) -> How:
 
 def _agree(one: Tensor, two: Tensor) -> bool:
     """Whether rows of derivatives are the same but for rounding."""
-    allowed = verify.TOLERANCE[one.dtype] ** 0.5 if one.dtype == torch.float32 else 1e-9
-    return float((one - two).norm()) <= allowed * float(two.norm())
+    return float((one - two).norm()) <= SAME_ROWS[one.dtype] * float(two.norm())
 
 
 # --- what is computed, and which way ----------------------------------------------------------------
@@ -580,10 +595,7 @@ def _check_arguments(output: str, method: str, memory_limit: int | None) -> None
     for name, value, allowed in (("output", output, OUTPUTS), ("method", method, ("auto", *METHODS))):
         if value not in allowed:
             raise KernelError(f"{name}: {value!r} is unknown; {suggest(str(value), allowed)}")
-    if memory_limit is None:
-        return
-    if isinstance(memory_limit, bool) or not isinstance(memory_limit, int | float) or not memory_limit >= 1:
-        raise KernelError(f"memory_limit: {memory_limit!r}: must be a positive number of bytes")
+    check_limit(memory_limit)
 
 
 def _checked_outputs(outputs: Sequence[int] | None) -> list[int] | None:
@@ -599,16 +611,6 @@ def _checked_outputs(outputs: Sequence[int] | None) -> list[int] | None:
     if not found or len(set(found)) != len(found):
         raise KernelError(f"outputs: {found}: name at least one, and each once")
     return found
-
-
-def _check_shapes(x1: Tensor, x2: Tensor | None) -> None:
-    if x2 is not None and x1.dtype != x2.dtype:
-        raise KernelError(f"x1 is of type {x1.dtype}, x2 of {x2.dtype}; both must be of one type")
-    if x2 is not None and x1.shape[1:] != x2.shape[1:]:
-        raise KernelError(
-            f"x1 holds examples of shape {tuple(x1.shape[1:])}, x2 of {tuple(x2.shape[1:])}; "
-            "both must be of one shape"
-        )
 
 
 def _check_finite(name: str, x: Tensor | None) -> None:

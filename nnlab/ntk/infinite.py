@@ -140,21 +140,8 @@ def infinite_ntk(*examples: Any, **options: Any) -> tuple[Tensor, Tensor]:
             float64.
     """
     first = examples[0] if examples else options.get("model", options.get("x1"))
-    return _of_module(*examples, **options) if isinstance(first, nn.Module) else _of_mlp(*examples, **options)
-
-
-def _of_module(
-    model: nn.Module,
-    x1: Tensor,
-    x2: Tensor | None = None,
-    *,
-    sigma_w: Sigma = None,
-    sigma_b: Sigma = None,
-    memory_limit: int | None = None,
-    out: str | os.PathLike[str] | None = None,
-    progress: Progress | None = None,
-) -> tuple[Tensor, Tensor]:
-    return module_kernels(model, x1, x2, sigma_w, sigma_b, memory_limit, out, progress)
+    form = module_kernels if isinstance(first, nn.Module) else _of_mlp
+    return form(*examples, **options)
 
 
 def _of_mlp(

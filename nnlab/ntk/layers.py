@@ -91,10 +91,6 @@ def find_layers(network: Network, seen: Pass, found: Sequence[Layout | None]) ->
     return products + rows + group(network, [name for name in network.trained if name in opaque])
 
 
-def _uses(layer: Layer, occurrences: Mapping[str, list[Occurrence]]) -> tuple[int, ...]:
-    return tuple(sorted({number for name in layer.parameters for number, _, _ in occurrences[name]}))
-
-
 def _closed(opaque: set[str], occurrences: Mapping[str, list[Occurrence]]) -> set[str]:
     """With all parameters that are made into one tensor with one of these."""
     while True:
@@ -243,8 +239,7 @@ def group(network: Network, names: Sequence[str] | Mapping[str, None]) -> list[L
     ]
 
 
-def merged(layers: Sequence[Layer], kind: Literal["rows", "opaque"] = "opaque") -> Layer:
-    """All parameters as one group."""
+def merged(layers: Sequence[Layer]) -> Layer:
+    """All parameters as one group, for autograd to differentiate."""
     names = tuple(name for layer in layers for name in layer.parameters)
-    uses = tuple(sorted({use for layer in layers for use in layer.uses}))
-    return Layer("", names, kind, uses, size=sum(layer.size for layer in layers))
+    return Layer("", names, size=sum(layer.size for layer in layers))

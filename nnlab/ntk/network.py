@@ -422,4 +422,5 @@ def untouched(module: nn.Module) -> Iterator[None]:
 
 
 def _is_known(module: nn.Module) -> bool:
+    """Whether all of its parts are of kinds that are known."""
     return all(type(part) in BY_EXAMPLE for part in module.modules())

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from nnlab.ntk.company import MIXES, depends_on_company
+from nnlab.ntk.company import MIXES, mixes
 from nnlab.ntk.factors import Output
 from nnlab.ntk.layers import module_of
 from nnlab.ntk.network import Network
@@ -275,7 +275,7 @@ def disagreement(
     sketch = draw(len(x1), None if x2 is None else len(x2), outputs, output, count)
     drawn = [(x1, sketch.rows)]
     drawn += [] if x2 is None or sketch.columns is None else [(x2, sketch.columns)]
-    if not network.known and any(_mixes(network, x[rows.to(x.device)]) for x, rows in drawn):
+    if not network.known and any(mixes(network, x[rows.to(x.device)]) for x, rows in drawn):
         return MIXES
     by_module = None not in kernels
     truth = expected(network, x1, x2, sketch, output, by_module)
@@ -329,11 +329,3 @@ def _rounding(
 
 def _wide(x: Tensor) -> Tensor:
     return x.double() if x.is_floating_point() else x
-
-
-def _mixes(network: Network, x: Tensor) -> bool:
-    """Whether the scores of these examples together are not those of each alone."""
-    with torch.no_grad():
-        together = network.scores(network.call({}, x))
-        alone = [network.scores(network.call({}, x[i : i + 1])) for i in range(len(x))]
-        return depends_on_company(network, x, together, alone)

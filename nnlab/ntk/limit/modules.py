@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nnlab.memory import default_limit, in_words
-from nnlab.ntk.blocks import Progress, pairs_of, slices
+from nnlab.ntk.blocks import Progress, check_limit, check_shapes, pairs_of, slices
 from nnlab.ntk.errors import KernelError, MemoryLimitError, NonFiniteError
 from nnlab.ntk.kernel_file import KernelFile
 from nnlab.ntk.limit.angles import Layer, augmented, erf_layer, first_pairs, kernels, relu_layer
@@ -32,24 +32,20 @@ Compute = Callable[[slice, slice], tuple[Tensor, Tensor]]
 def module_kernels(
     model: nn.Module,
     x1: Tensor,
-    x2: Tensor | None,
-    sigma_w: Sigma,
-    sigma_b: Sigma,
-    memory_limit: int | None,
-    out: str | os.PathLike[str] | None,
-    progress: Progress | None,
+    x2: Tensor | None = None,
+    *,
+    sigma_w: Sigma = None,
+    sigma_b: Sigma = None,
+    memory_limit: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Tensor, Tensor]:
     """As `infinite_ntk` for modules."""
-    if memory_limit is not None and memory_limit < 1:
-        raise KernelError(f"memory_limit: {memory_limit}: must be a positive number of bytes")
+    check_limit(memory_limit)
     checked_examples("x1", x1)
     if x2 is not None:
         checked_examples("x2", x2)
-        if x1.shape[1:] != x2.shape[1:]:
-            raise KernelError(
-                f"x1 holds examples of shape {tuple(x1.shape[1:])}, x2 of {tuple(x2.shape[1:])}; "
-                "both must be of one shape"
-            )
+        check_shapes(x1, x2)
         if x1.device != x2.device:
             raise KernelError(f"x1 is on {x1.device} and x2 on {x2.device}; move one of them")
     node = trace(model, tuple(x1.shape[1:]), sigma_w, sigma_b)
