@@ -277,26 +277,14 @@ def test_auto_says_what_it_chose_and_why(caplog: pytest.LogCaptureFixture) -> No
 
 
 PEAK = """
-import threading, time, torch
+import torch
+from nnlab.bench.memory import megabytes
 from nnlab.models import CNN, MLP
 from nnlab.ntk import empirical_ntk
 
-def anonymous():
-    lines = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
-    return 1024 * int(lines["RssAnon"].split()[0])
-
 def measure(model, x, limit, **arguments):
     empirical_ntk(model, x[:4], **arguments | {{"out": None}})  # what is loaded once
-    before, peak, done = anonymous(), [0], threading.Event()
-    def watch():
-        while not done.wait(0.001):
-            peak[0] = max(peak[0], anonymous())
-    thread = threading.Thread(target=watch)
-    thread.start()
-    empirical_ntk(model, x, memory_limit=limit, **arguments)
-    done.set()
-    thread.join()
-    print((peak[0] - before) / limit)
+    print(1e6 * megabytes(lambda: empirical_ntk(model, x, memory_limit=limit, **arguments)) / limit)
 
 torch.set_num_threads(1)
 g = torch.Generator().manual_seed(0)

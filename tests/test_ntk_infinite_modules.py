@@ -568,26 +568,14 @@ def test_single_examples_and_float32() -> None:
 
 
 PEAK = """
-import threading, torch
+import torch
 from torch import nn
+from nnlab.bench.memory import megabytes
 from nnlab.ntk.infinite import infinite_ntk
-
-def anonymous():
-    lines = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
-    return 1024 * int(lines["RssAnon"].split()[0])
 
 def measure(model, x, limit, **arguments):
     infinite_ntk(model, x[:2], memory_limit=limit)  # what is loaded once
-    before, peak, done = anonymous(), [0], threading.Event()
-    def watch():
-        while not done.wait(0.001):
-            peak[0] = max(peak[0], anonymous())
-    thread = threading.Thread(target=watch)
-    thread.start()
-    infinite_ntk(model, x, memory_limit=limit, **arguments)
-    done.set()
-    thread.join()
-    print((peak[0] - before) / limit)
+    print(1e6 * megabytes(lambda: infinite_ntk(model, x, memory_limit=limit, **arguments)) / limit)
 
 torch.set_num_threads({threads})
 g = torch.Generator().manual_seed(0)

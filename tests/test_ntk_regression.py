@@ -275,33 +275,22 @@ def test_bad_kernels_and_values_are_named(problem: Problem) -> None:
 # --- memory -----------------------------------------------------------------------------------------
 
 MEASURE = """
-import re, sys, threading
+import sys
 import numpy as np, torch
+from nnlab.bench.memory import megabytes
 from nnlab.ntk.regression import kernel_regression
 
 torch.set_num_threads(1)
-
-def anonymous():
-    return 1024 * int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read()).group(1))
 
 kernel, limit = np.load(sys.argv[1], mmap_mode="r"), int(sys.argv[2])
 small, y = np.eye(50) + 1, torch.ones(len(kernel), 2, dtype=torch.float64)
 for room in (2**30, 30_000):  # loads what loads late
     kernel_regression(small, small[:2], None, y[:50], 1.0, room)
-before, peak, done = anonymous(), [0], threading.Event()
-
-def watch():
-    while not done.wait(0.002):
-        peak[0] = max(peak[0], anonymous())
-
-thread = threading.Thread(target=watch)
-thread.start()
-ridge = 1e-2 * float(kernel[:500, :500].trace())
-found = kernel_regression(kernel, kernel[:500], None, y, ridge, limit)
-done.set()
-thread.join()
+ridge, found = 1e-2 * float(kernel[:500, :500].trace()), []
+held = megabytes(lambda: found.append(kernel_regression(kernel, kernel[:500], None, y, ridge, limit)))
+found = found[0]
 mismatch = (found.predictions - y[:500] - found.residuals[:500]).abs().max()
-print(found.way.split()[0], float(mismatch), peak[0] - before)
+print(found.way.split()[0], float(mismatch), round(1e6 * held))
 """
 
 

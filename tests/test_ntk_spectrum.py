@@ -241,29 +241,18 @@ def test_progress_runs_to_its_end(on_disk: tuple[np.memmap, np.ndarray]) -> None
 
 
 MEASURE = """
-import re, sys, threading
+import sys
 import numpy as np, torch
+from nnlab.bench.memory import megabytes
 from nnlab.ntk.spectrum import spectrum
 
 torch.set_num_threads(1)
 
-def anonymous():
-    return 1024 * int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read()).group(1))
-
 spectrum(np.eye(50) + 1)  # loads what loads late
 kernel, limit = np.load(sys.argv[1], mmap_mode="r"), int(sys.argv[2])
-before, peak, done = anonymous(), [0], threading.Event()
-
-def watch():
-    while not done.wait(0.002):
-        peak[0] = max(peak[0], anonymous())
-
-thread = threading.Thread(target=watch)
-thread.start()
-found = spectrum(kernel, memory_limit=limit)
-done.set()
-thread.join()
-print(found.complete, found.eigenvalues[0], peak[0] - before)
+found = []
+held = megabytes(lambda: found.append(spectrum(kernel, memory_limit=limit)))
+print(found[0].complete, found[0].eigenvalues[0], round(1e6 * held))
 """
 
 

@@ -8,13 +8,13 @@ STATUS = Path("/proc/self/status")
 
 
 def megabytes(call: Callable[[], object]) -> float | None:
-    """Anonymous memory (MB) that a call adds at its peak, read every 2 ms; None without Linux's /proc."""
+    """Anonymous memory (MB) that a call adds at its peak, read every ms; None without Linux's /proc."""
     if not STATUS.exists():
         return None
     before, peak, done = _anonymous(), [0], threading.Event()
 
     def watch() -> None:
-        while not done.wait(0.002):
+        while not done.wait(0.001):
             peak[0] = max(peak[0], _anonymous())
 
     watcher = threading.Thread(target=watch)
