@@ -67,3 +67,29 @@ def gradient(score: Tensor, leaves: Mapping[str, Tensor]) -> Tensor:
         return torch.cat([torch.zeros_like(leaf).flatten() for leaf in leaves.values()])
     parts = torch.autograd.grad(score, list(leaves.values()), retain_graph=True, materialize_grads=True)
     return torch.cat([part.to_dense().flatten() if part.is_sparse else part.flatten() for part in parts])
+
+
+class ForwardProducts:
+    """J v for any v, by backward passes alone: u ↦ Jᵀu is linear, and the transposed derivative of it at v is
+    J v (the "double backward" form of a forward product)."""
+
+    def __init__(self, scores: Tensor, leaves: Mapping[str, Tensor]) -> None:
+        """Of scores in a graph of these leaves."""
+        self._u = torch.zeros_like(scores, requires_grad=True)
+        gradients = torch.autograd.grad(
+            scores, list(leaves.values()), self._u, create_graph=True, materialize_grads=True
+        )
+        self._gradients = dict(zip(leaves, gradients, strict=True))
+
+    def times(self, v: Mapping[str, Tensor], create_graph: bool = False) -> Tensor:
+        """J v, in the shape of the scores, over the leaves that v names."""
+        pairs = [
+            (self._gradients[name], its) for name, its in v.items() if self._gradients[name].requires_grad
+        ]
+        if not pairs:
+            return torch.zeros_like(self._u)
+        outer, directions = zip(*pairs, strict=True)
+        (product,) = torch.autograd.grad(
+            outer, [self._u], directions, retain_graph=True, create_graph=create_graph, materialize_grads=True
+        )
+        return product

@@ -12,6 +12,7 @@ from torch.func import functional_call, jvp
 
 from nnlab.errors import suggest
 from nnlab.ntk.errors import KernelError, ModelError
+from nnlab.ntk.jacobian import ForwardProducts
 from nnlab.ntk.network import check_mode, check_module, plain, untouched
 from nnlab.ntk.uses import ordered
 
@@ -106,20 +107,12 @@ class Linearization:
         return self._by_forward_product, self._by_backward_passes
 
     def _by_backward_passes(self, tangents: Parameters, x: Tensor) -> Tensor:
-        """The same where there is no forward product: u ↦ Jᵀu is linear, and J v its derivative at v."""
+        """The same where there is no forward product."""
         graph = torch.is_grad_enabled()
         with torch.enable_grad():
             start = {name: value.detach().requires_grad_() for name, value in self.params0.items()}
             scores = self._scores(start, x)
-            u = torch.zeros_like(scores, requires_grad=True)
-            gradients = torch.autograd.grad(
-                scores, list(start.values()), u, create_graph=True, materialize_grads=True
-            )
-            pairs = [(g, tangents[name]) for name, g in zip(start, gradients, strict=True) if g.requires_grad]
-            change = torch.zeros_like(scores)
-            if pairs:
-                outer, v = zip(*pairs, strict=True)
-                (change,) = torch.autograd.grad(outer, [u], v, create_graph=graph, materialize_grads=True)
+            change = ForwardProducts(scores, start).times(tangents, create_graph=graph)
         return scores + change if graph else (scores + change).detach()
 
     def start(self) -> Parameters:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nnlab.ntk.blocks import Progress, check_finite, pairs_of, slices
 from nnlab.ntk.factors import Output, public
+from nnlab.ntk.jacobian import ForwardProducts
 from nnlab.ntk.kernel_file import Finished
 from nnlab.ntk.layers import Layer
 from nnlab.ntk.network import Network
@@ -24,9 +25,6 @@ def fill_by_products(
     finished: Finished,
 ) -> None:
     """Writes the kernel: column (x', c') is J(x) v with v = J(x')ᵀ e_c'.
-
-    J v comes from two backward passes: u ↦ J ᵀu is linear, and the transposed derivative of it at v is J v
-    (the "double backward" form of a forward product).
 
     Args:
         kernels: where it goes, as tiles lie in memory: one per group, or one under None for the sum.
@@ -76,12 +74,7 @@ class _Products:
     def __init__(self, network: Network, groups: Sequence[Layer], x: Tensor) -> None:
         self._network, self._groups = network, groups
         self._values = network.leaves(name for layer in groups for name in layer.parameters)
-        scores = self._scores(x)
-        self._u = torch.zeros_like(scores, requires_grad=True)
-        gradients = torch.autograd.grad(
-            scores, list(self._values.values()), self._u, create_graph=True, materialize_grads=True
-        )
-        self._gradients = dict(zip(self._values, gradients, strict=True))
+        self._forward = ForwardProducts(self._scores(x), self._values)
 
     def _scores(self, x: Tensor) -> Tensor:
         return self._network.scores(self._network.call(self._values, x))
@@ -108,12 +101,7 @@ class _Products:
             if group is None or layer.name == group
             for name in layer.parameters
         ]
-        pairs = [(self._gradients[n], directions[n]) for n in names if self._gradients[n].requires_grad]
-        if not pairs:
-            return torch.zeros_like(self._u)
-        outer, v = zip(*pairs, strict=True)
-        (product,) = torch.autograd.grad(outer, [self._u], v, retain_graph=True, materialize_grads=True)
-        return product
+        return self._forward.times({name: directions[name] for name in names})
 
 
 def _write(kernel: Tensor, column: Tensor, rows: slice, j: int, output: Output) -> None:
