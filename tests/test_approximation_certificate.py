@@ -23,7 +23,7 @@ from nnlab.approximation.line import LineNetwork
 from nnlab.approximation.network import ACTIVATIONS, Network, Output
 from nnlab.approximation.targets import NAMED, make_target
 from nnlab.errors import InputError
-from nnlab.graph import lipschitz, parse
+from nnlab.expressions import lipschitz, parse
 
 Array = NDArray[np.float64]
 Long = NDArray[np.longdouble]

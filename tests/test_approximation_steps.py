@@ -29,7 +29,7 @@ from nnlab.approximation.steps import (
     unit_step,
 )
 from nnlab.errors import InputError
-from nnlab.graph import Interval, parse, slopes
+from nnlab.expressions import Interval, parse, slopes
 from nnlab.models import ACTIVATION_NAMES, get_activation
 
 steepnesses = st.floats(1e-3, 1e6)

@@ -14,7 +14,7 @@ from nnlab.approximation.bins import build_bins
 from nnlab.approximation.certificate import certify
 from nnlab.approximation.targets import NAMED, PointsTarget, make_target, read_points
 from nnlab.errors import InputError
-from nnlab.graph import DomainError, ExpressionError
+from nnlab.expressions import DomainError, ExpressionError
 
 Array = NDArray[np.float64]
 

@@ -9,19 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nnlab import config
-from nnlab.data import (
-    Augmentation,
-    DataSet,
-    Draws,
-    RawData,
-    Split,
-    augmentation,
-    build_data,
-    dataset,
-    prepare,
-)
+from nnlab.data import Augmentation, DataSet, Draws, RawData, Split, augmentation, dataset, prepare
 from nnlab.errors import DataError
+from nnlab.lab import sections as config
+from nnlab.lab.build import build_data
 
 FILL = torch.tensor([3, 200, 90, 7], dtype=torch.uint8)
 

@@ -14,12 +14,15 @@ import torch
 from command_line import finish, nnlab, start
 from PIL import Image
 
-from nnlab import record as record_file
-from nnlab.config import Source, check, parse_yaml
+from nnlab.chapters.classification import classify
+from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.errors import Interrupted
-from nnlab.experiments import CONFIG_CLASSES, classify, runner
-from nnlab.experiments.session import Session
+from nnlab.lab import runner
+from nnlab.lab.config import check
+from nnlab.lab.session import Session
+from nnlab.lab.source import Source, parse_yaml
 from nnlab.record import MetricsLog
+from nnlab.record import run_folder as record_file
 
 CONFIG = """\
 experiment: classify
@@ -312,7 +315,7 @@ class StopsAfter(Session):
 @pytest.fixture(scope="module")
 def cut_off(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that was interrupted."""
-    config = check(Source("c.yaml", CONFIG, parse_yaml(CONFIG, "")), CONFIG_CLASSES)
+    config = check(Source("c.yaml", CONFIG, parse_yaml(CONFIG, "")), EXPERIMENTS)
     runs = tmp_path_factory.mktemp("cut-off")
     with pytest.raises(Interrupted):
         runner.run(config, runs, StopsAfter())
@@ -377,7 +380,7 @@ def test_a_checkpoint_of_another_model(run: Path, tmp_path: Path) -> None:
     other = StopsAfter()
     text = CONFIG.replace("[8]", "[16]")
     with pytest.raises(Interrupted):
-        runner.run(check(Source("c.yaml", text, parse_yaml(text, "")), CONFIG_CLASSES), tmp_path / "o", other)
+        runner.run(check(Source("c.yaml", text, parse_yaml(text, "")), EXPERIMENTS), tmp_path / "o", other)
     (theirs,) = (tmp_path / "o").glob("classify/*/checkpoints")
     shutil.copytree(theirs, run / "checkpoints", dirs_exist_ok=True)
     message = refused_resume(run)

@@ -10,10 +10,11 @@ from PIL import Image
 
 from nnlab.bench import cifar10_images, cifar10_steps, plain_torchvision, step_profile
 from nnlab.bench.cifar10_images import BATCH, CROP, data_set, find_images, noise
-from nnlab.config import TrainingExperiment, check, read_source
+from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.data import Augmentation, Draws, RawData
-from nnlab.experiments import CONFIG_CLASSES
-from nnlab.experiments.session import Silence
+from nnlab.lab.config import check, read_source
+from nnlab.lab.sections import TrainingExperiment
+from nnlab.lab.session import Silence
 from nnlab.models import layer_table
 from nnlab.models.speed_cnn import SpeedCNN
 
@@ -89,7 +90,7 @@ def small_config(**training: object) -> TrainingExperiment:
     source.values["data"]["batch_size"] = 40
     source.values["model"]["channels"] = [8, 16, 16]
     source.values["training"] |= {"device": "cpu", "micro_batch": None, **training}
-    config = check(source, CONFIG_CLASSES)
+    config = check(source, EXPERIMENTS)
     assert isinstance(config, TrainingExperiment)
     return config
 

@@ -11,8 +11,8 @@ import torch
 from command_line import nnlab
 
 from nnlab.approximation.network import load_network
-from nnlab.config import Experiment
-from nnlab.experiments import runner
+from nnlab.lab import runner
+from nnlab.lab.sections import Experiment
 from nnlab.record import open_run
 
 BINS = ["--parts", "bins"]

@@ -12,14 +12,14 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from nnlab.chapters.backpropagation.latex import formula
+from nnlab.chapters.backpropagation.network import network_sheet
 from nnlab.cli.worksheet import Pager
-from nnlab.config import shipped_configs
 from nnlab.errors import InputError
-from nnlab.graph.operations import OPERATIONS
-from nnlab.graph.tokens import MAX_LENGTH
+from nnlab.expressions.operations import OPERATIONS
+from nnlab.expressions.tokens import MAX_LENGTH
+from nnlab.lab.config import shipped_configs
 from nnlab.models import CNN, MLP, SpeedCNN
-from nnlab.worksheet.latex import formula
-from nnlab.worksheet.network import network_sheet
 from tests.command_line import Result, files_no_longer_than, nnlab
 from tests.plain_tex import pdflatex
 
@@ -306,7 +306,7 @@ def test_gradients_that_disagree_end_with_1(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_network_whose_gradients_disagree_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnlab.worksheet.network.TOLERANCE", -1.0)
+    monkeypatch.setattr("nnlab.chapters.backpropagation.network.TOLERANCE", -1.0)
     for flags in ((), ("--json",)):
         result = nnlab("backprop", "--config", "xor", *flags)
         assert result.code == 1

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from command_line import Result, nnlab
 
-from nnlab.config import json_schema, shipped_configs
-from nnlab.experiments import CONFIG_CLASSES
+from nnlab.chapters.experiments import EXPERIMENTS
+from nnlab.lab.config import json_schema, shipped_configs
 
 
 def good(*arguments: str | Path) -> Result:
@@ -82,4 +82,4 @@ def test_check_stops_at_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_schema_is_json() -> None:
-    assert json.loads(good("schema").out) == json_schema(CONFIG_CLASSES)
+    assert json.loads(good("schema").out) == json_schema(EXPERIMENTS)

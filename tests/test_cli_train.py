@@ -19,8 +19,8 @@ import pytest
 from command_line import Result, files_no_longer_than, finish, nnlab, start
 from scipy import stats
 
-from nnlab.config import Experiment
-from nnlab.experiments import runner
+from nnlab.lab import runner
+from nnlab.lab.sections import Experiment
 from nnlab.record import Group, open_run
 
 CONFIG = """\

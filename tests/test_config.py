@@ -12,19 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from nnlab import config as c
-from nnlab.config import (
-    Experiment,
-    Source,
-    apply_sets,
-    check,
-    parse_yaml,
-    read_source,
-    shipped_configs,
-    to_yaml,
-)
+from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.errors import ConfigError
-from nnlab.experiments import CONFIG_CLASSES
+from nnlab.lab import sections as c
+from nnlab.lab.config import apply_sets, check, read_source, shipped_configs, to_yaml
+from nnlab.lab.sections import Experiment
+from nnlab.lab.source import Source, parse_yaml
 
 BASE: dict[str, Any] = {"experiment": "classify", "data": {"name": "digits"}, "model": {"name": "mlp"}}
 TEXT = """\
@@ -35,13 +28,13 @@ model: {name: mlp}
 
 
 def checked(values: dict[str, Any]) -> Experiment:
-    return check(Source("c.yaml", "", values), CONFIG_CLASSES)
+    return check(Source("c.yaml", "", values), EXPERIMENTS)
 
 
 def load(text: str, *sets: str) -> Experiment:
     source = Source("c.yaml", text, parse_yaml(text, "c.yaml"))
     apply_sets(source, sets)
-    return check(source, CONFIG_CLASSES)
+    return check(source, EXPERIMENTS)
 
 
 def refusal(text: str, *sets: str) -> str:
@@ -566,9 +559,9 @@ def test_configs_that_are_not_there(
 # --- whatever comes in ------------------------------------------------------------------------------
 
 WORDS = sorted({
-    *(key for cls in CONFIG_CLASSES.values() for key in cls.model_fields),
+    *(key for cls in EXPERIMENTS.values() for key in cls.model_fields),
     *(key for _, given_, defaults in SECTIONS for key in given_ | defaults),
-    *CONFIG_CLASSES, "digits", "mlp", "sgd", "l1", "cross_entropy", "strength", "regularization", "full", "[key]",
+    *EXPERIMENTS, "digits", "mlp", "sgd", "l1", "cross_entropy", "strength", "regularization", "full", "[key]",
 })  # fmt: skip
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.just(10**40), st.floats(), st.text(max_size=8),
@@ -595,7 +588,7 @@ def test_check_raises_nothing_but_config_errors(
     try:
         for path, value in changes:
             source.override(tuple(path), value, "--set")
-        config = check(source, CONFIG_CLASSES)
+        config = check(source, EXPERIMENTS)
     except ConfigError:
         return
     assert type(config)(**config.model_dump()) == config

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnlab.config import Source, check, json_schema, read_source, shipped_configs
+from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.errors import ConfigError
-from nnlab.experiments import CONFIG_CLASSES
+from nnlab.lab.config import check, json_schema, read_source, shipped_configs
+from nnlab.lab.source import Source
 
 FOLDER = Path(__file__).parent.parent / "configs"
 FILES = sorted(FOLDER.glob("*"))
-SCHEMA = json_schema(CONFIG_CLASSES)
+SCHEMA = json_schema(EXPERIMENTS)
 NEEDED = {
     "softmax_digits", "mlp2_digits", "mlp3_digits", "cnn_digits", "softmax_mnist", "mlp2_mnist", "mlp3_mnist",
     "activations", "sgd_vs_gd", "regularization", "separable", "xor",
@@ -35,13 +36,13 @@ def test_a_shipped_config_is_good(file: Path) -> None:
     assert command == f"# nnlab train --config configs/{file.name}"
     assert re.fullmatch(r"# \S.{10,110}\S", about)
     assert first.startswith("experiment: ")
-    config = check(read_source(str(file)), CONFIG_CLASSES)
+    config = check(read_source(str(file)), EXPERIMENTS)
     assert read_source(file.stem).values == read_source(str(file)).values
-    assert type(config) is CONFIG_CLASSES[config.experiment]
+    assert type(config) is EXPERIMENTS[config.experiment]
 
 
 def test_every_experiment_has_a_shipped_config() -> None:
-    assert {read_source(str(file)).values["experiment"] for file in FILES} == set(CONFIG_CLASSES)
+    assert {read_source(str(file)).values["experiment"] for file in FILES} == set(EXPERIMENTS)
 
 
 # --- the schema -------------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ def test_the_schema_accepts_a_shipped_config(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_the_schema_accepts_a_resolved_config(file: Path) -> None:
-    config = check(read_source(str(file)), CONFIG_CLASSES)
+    config = check(read_source(str(file)), EXPERIMENTS)
     assert list(faults(config.model_dump(mode="json"), SCHEMA)) == []
 
 
@@ -157,11 +158,11 @@ SCALAR = st.one_of(
 @given(file=st.sampled_from(FILES), data=st.data(), value=SCALAR)
 def test_the_schema_accepts_what_the_check_accepts(file: Path, data: st.DataObject, value: Any) -> None:
     """An editor must not mark a config that runs. (The check knows more: how parts fit together.)"""
-    values = check(read_source(str(file)), CONFIG_CLASSES).model_dump(mode="json")
+    values = check(read_source(str(file)), EXPERIMENTS).model_dump(mode="json")
     place = _at(values, data.draw(st.sampled_from(list(_places(values)))))
     place[data.draw(st.sampled_from(sorted(place)))] = value
     try:
-        check(Source("c.yaml", "", values), CONFIG_CLASSES)
+        check(Source("c.yaml", "", values), EXPERIMENTS)
     except ConfigError:
         return
     assert list(faults(values, SCHEMA)) == []

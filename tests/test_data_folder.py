@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from nnlab import config
-from nnlab.data import RawData, build_data, cache_folder, decoding, load_image_folder
+from nnlab.data import RawData, cache_folder, decoding, load_image_folder
 from nnlab.errors import DataError
+from nnlab.lab import sections as config
+from nnlab.lab.build import build_data
 
 WIDTH, HEIGHT = 6, 4
 

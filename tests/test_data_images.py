@@ -15,10 +15,11 @@ import torch
 from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10, MNIST, cifar, mnist
 
-from nnlab import config
-from nnlab.data import DataSet, build_data, cache_folder, load_torchvision
+from nnlab.data import DataSet, cache_folder, load_torchvision
 from nnlab.data import data_root as find_root
 from nnlab.errors import DataError
+from nnlab.lab import sections as config
+from nnlab.lab.build import build_data
 
 IDX_FILES = [
     "train-images-idx3-ubyte",
@@ -328,7 +329,7 @@ MEASURE_PEAK = """
 import sys, threading
 from pathlib import Path
 import torch, torchvision.datasets
-from nnlab.data import load_torchvision, prepare
+from nnlab.data import (load_torchvision, prepare)
 
 def anonymous():  # bytes of this process that no file stands behind
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -7,9 +7,10 @@ import pytest
 import torch
 from sklearn.datasets import make_moons
 
-from nnlab import config
-from nnlab.data import DataSet, RawData, build_data, synthetic, target_function
+from nnlab.data import DataSet, RawData, synthetic, target_function
 from nnlab.errors import DataError, InputError
+from nnlab.lab import sections as config
+from nnlab.lab.build import build_data
 
 SECTIONS: dict[str, config.Data] = {
     "xor": config.XorData(name="xor"),

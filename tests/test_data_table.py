@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from nnlab import config
-from nnlab.data import DataSet, build_data, load_csv
+from nnlab.data import DataSet, load_csv
 from nnlab.errors import DataError
+from nnlab.lab import sections as config
+from nnlab.lab.build import build_data
 
 
 def write(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:

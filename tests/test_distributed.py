@@ -16,10 +16,12 @@ from command_line import nnlab
 from torch import nn
 from train_together import CASES, train
 
-from nnlab.config import Source, check, parse_yaml
+from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.errors import InputError
-from nnlab.experiments import CONFIG_CLASSES, runner
-from nnlab.experiments.session import Session
+from nnlab.lab import runner
+from nnlab.lab.config import check
+from nnlab.lab.session import Session
+from nnlab.lab.source import Source, parse_yaml
 from nnlab.record import open_run
 from nnlab.training.distributed import Share, World, lost
 
@@ -267,7 +269,7 @@ def test_wrong_input_is_said_once(config: Path, tmp_path: Path) -> None:
 
 def test_experiments_of_one_process_are_refused(tmp_path: Path) -> None:
     text = "{experiment: sgd_vs_gd, data: {name: digits}, model: {name: mlp}}"
-    config = check(Source("c.yaml", text, parse_yaml(text, "c.yaml")), CONFIG_CLASSES)
+    config = check(Source("c.yaml", text, parse_yaml(text, "c.yaml")), EXPERIMENTS)
     with pytest.raises(
         InputError, match="experiment: sgd_vs_gd runs in one process, not in 2: start it without"
     ):

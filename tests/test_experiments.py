@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from nnlab.config import apply_sets, check, read_source
+from nnlab.chapters.classification.separable import least_norm, max_margin
+from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.errors import InputError
-from nnlab.experiments import CONFIG_CLASSES, runner
-from nnlab.experiments.separable import least_norm, max_margin
-from nnlab.experiments.session import Session
+from nnlab.lab import runner
+from nnlab.lab.config import apply_sets, check, read_source
+from nnlab.lab.session import Session
 from nnlab.record import open_run
 from nnlab.training import losses
 from nnlab.training.convergence import linear_rate, measured_rate, softmax_hessian
@@ -33,7 +34,7 @@ def run(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     def run_(name: str, *sets: str) -> dict[str, Any]:
         source = read_source(name)
         apply_sets(source, ["training.device=cpu", f"name={name}", *sets])
-        return runner.run(check(source, CONFIG_CLASSES), tmp_path, Session())
+        return runner.run(check(source, EXPERIMENTS), tmp_path, Session())
 
     return run_
 
@@ -124,7 +125,7 @@ def test_same_predictions_as_scikit_learn(run: Callable[..., dict[str, Any]]) ->
     """The other half of the bar: the same class wherever the margin between the best two exceeds 1e-6."""
     from sklearn.linear_model import LogisticRegression
 
-    from nnlab.experiments.training_run import build_parts, train
+    from nnlab.lab.training_run import build_parts, train
     from nnlab.record import Record
 
     source = read_source("convergence")
@@ -132,7 +133,7 @@ def test_same_predictions_as_scikit_learn(run: Callable[..., dict[str, Any]]) ->
         source, ["optimizer={name: lbfgs}", "training.epochs=60", "model.bias=true", "experiment=classify"]
     )
     source.values.pop("multiples")
-    config: Any = check(source, CONFIG_CLASSES)
+    config: Any = check(source, EXPERIMENTS)
     parts = build_parts(config, Session())
     summary = run("softmax_digits", "training.epochs=1")
     record = Record(Path(summary["run_dir"]), "lbfgs", "", {})
@@ -160,7 +161,7 @@ def test_regress(run: Callable[..., dict[str, Any]]) -> None:
 def test_seeds_make_a_group(tmp_path: Path) -> None:
     source = read_source("mlp2_digits")
     apply_sets(source, ["training.device=cpu", "training.epochs=3"])
-    config = check(source, CONFIG_CLASSES)
+    config = check(source, EXPERIMENTS)
     summary = runner.run_seeds(config, 3, tmp_path, Session())
     assert summary["members"] == ["s0", "s1", "s2"]
     joined = summary["metrics"]["test/accuracy"]
@@ -201,7 +202,7 @@ def test_a_missing_half_in_the_step_bound_is_caught(
     run: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With two classes and half of the examples each way the bound is sharp: four times as much ascends."""
-    from nnlab.experiments import training_run
+    from nnlab.lab import training_run
 
     monkeypatch.setattr(
         training_run, "softmax_step_bound", lambda x, s=0.0: 40 * losses.softmax_step_bound(x, s)
@@ -229,7 +230,7 @@ def test_lambda_for_two_lambda_is_caught(
 def test_noise_with_replacement_is_caught(
     run: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nnlab.experiments import sgd_vs_gd
+    from nnlab.chapters.classification import sgd_vs_gd
 
     monkeypatch.setattr(sgd_vs_gd, "predicted_noise", lambda s, n, b: s / b)
     summary = run("sgd_vs_gd", "draws=4000", "training.epochs=1", "batch_sizes=[512]")

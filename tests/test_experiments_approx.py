@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from nnlab.approximation.bins import build_bins
-from nnlab.config import apply_sets, check, read_source
+from nnlab.chapters.approximation.bins import experiment as approx_bins
+from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.errors import Interrupted
-from nnlab.experiments import CONFIG_CLASSES, approx_bins, runner
-from nnlab.experiments.session import Session
+from nnlab.lab import runner
+from nnlab.lab.config import apply_sets, check, read_source
+from nnlab.lab.session import Session
 from nnlab.record import Record, Run, open_run
 
 QUICK_SUMS = ("sums.dimensions=[1,2]", "sums.terms=[4,8]", "sums.seeds=3")
@@ -28,7 +30,7 @@ def figures_drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def run(folder: Path, *sets: str, session: Session | None = None) -> Run:
     source = read_source("approx")
     apply_sets(source, sets)
-    summary = runner.run(check(source, CONFIG_CLASSES), folder, session or Session())
+    summary = runner.run(check(source, EXPERIMENTS), folder, session or Session())
     return open_run(Path(summary["run_dir"]))
 
 
@@ -183,6 +185,6 @@ def test_resume_computes_it_again(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         run(tmp_path, "parts=[bins]", "bins=[3]", session=Stopping())
     (folder,) = (tmp_path / "approx").iterdir()
-    summary = runner.resume(folder, Session())
+    summary = runner.resume(folder, Session(experiments=EXPERIMENTS))
     assert summary["status"] == "finished"
     assert summary["results"][0]["bins"] == 3

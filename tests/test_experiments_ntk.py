@@ -18,15 +18,20 @@ import scipy.linalg
 import torch
 from torch import Tensor, nn
 
-from nnlab.config import apply_sets, check, read_source
+from nnlab.chapters.experiments import EXPERIMENTS
+from nnlab.chapters.kernels import drawing as ntk_drawing
+from nnlab.chapters.kernels import edge as ntk_edge
+from nnlab.chapters.kernels import experiment as ntk
+from nnlab.chapters.kernels import members as ntk_members
+from nnlab.chapters.kernels.claims import parallel_pairs
+from nnlab.chapters.kernels.edge import _climb, _factor_per_step
+from nnlab.chapters.kernels.members import kernel_of, recorded_steps
+from nnlab.chapters.kernels.setup import CirclePoints, KernelMLP, LinePoints, build_network, build_task
 from nnlab.data import target_function
 from nnlab.errors import Diverged, Interrupted
-from nnlab.experiments import CONFIG_CLASSES, ntk, ntk_drawing, ntk_edge, ntk_members, runner
-from nnlab.experiments.kernel_setup import CirclePoints, KernelMLP, LinePoints, build_network, build_task
-from nnlab.experiments.ntk_claims import parallel_pairs
-from nnlab.experiments.ntk_edge import _climb, _factor_per_step
-from nnlab.experiments.ntk_members import kernel_of, recorded_steps
-from nnlab.experiments.session import Session, generator
+from nnlab.lab import runner
+from nnlab.lab.config import apply_sets, check, read_source
+from nnlab.lab.session import Session, generator
 from nnlab.models import CNN, MLP
 from nnlab.ntk import NonFiniteError, infinite_ntk
 from nnlab.record import Record
@@ -86,7 +91,7 @@ class Done:
 def config_of(*sets: str) -> Any:
     source = read_source("ntk")
     apply_sets(source, ["training.device=cpu", *sets])
-    return check(source, CONFIG_CLASSES)
+    return check(source, EXPERIMENTS)
 
 
 @contextmanager
@@ -343,7 +348,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(line: Done, tmp_path: 
     (folder,) = tmp_path.glob("ntk/*")
     assert (folder / "metrics.jsonl").read_bytes() != b""
     with figures(draw=False):
-        summary = runner.resume(folder, Session())
+        summary = runner.resume(folder, Session(experiments=EXPERIMENTS))
     same = ("results", "claims", "metrics", "notes", "predictions_sha256", "seed", "status")
     assert {key: summary[key] for key in same} == {key: line.summary[key] for key in same}
     assert (folder / "metrics.jsonl").read_bytes() == line.metrics()

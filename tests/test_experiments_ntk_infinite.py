@@ -12,12 +12,14 @@ import torch
 from test_experiments_ntk import FLOAT, Done, config_of, line_points, run
 from torch import Tensor
 
+from nnlab.chapters.experiments import EXPERIMENTS
+from nnlab.chapters.kernels import infinite as ntk_infinite
+from nnlab.chapters.kernels.infinite import Band, Prediction, trained
+from nnlab.chapters.kernels.members import Plan
+from nnlab.chapters.kernels.setup import KernelMLP, build_task
 from nnlab.errors import Interrupted
-from nnlab.experiments import ntk_infinite, runner
-from nnlab.experiments.kernel_setup import KernelMLP, build_task
-from nnlab.experiments.ntk_infinite import Band, Prediction, trained
-from nnlab.experiments.ntk_members import Plan
-from nnlab.experiments.session import Session, generator
+from nnlab.lab import runner
+from nnlab.lab.session import Session, generator
 from nnlab.models import MLP
 from nnlab.ntk import infinite_ntk, posterior
 
@@ -280,7 +282,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path: Path) -> Non
     ):
         run(tmp_path / "cut", *sets)
     (folder,) = tmp_path.glob("cut/ntk/*")
-    summary: dict[str, Any] = runner.resume(folder, Session())
+    summary: dict[str, Any] = runner.resume(folder, Session(experiments=EXPERIMENTS))
     assert summary["claims"] == whole.summary["claims"]
     assert summary["predictions_sha256"] == whole.summary["predictions_sha256"]
 

@@ -14,9 +14,9 @@ from command_line import nnlab
 from test_experiments_ntk import config_of, tangent_kernel
 from torch import nn
 
+from nnlab.chapters.kernels.setup import build_network, build_task
 from nnlab.cli.run import checked_config
-from nnlab.experiments.kernel_setup import build_network, build_task
-from nnlab.experiments.session import Session
+from nnlab.lab.session import Session
 from nnlab.record import Record
 
 SMALL = ["--widths", "4,8", "--seeds", "1", "--steps", "4"]

@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from nnlab.config import apply_sets, check, read_source
+from nnlab.chapters.experiments import EXPERIMENTS
+from nnlab.chapters.widths import experiment as experiment
+from nnlab.chapters.widths.experiment import curve_steps, operator_norm
+from nnlab.chapters.widths.width_laws import Family, Setting, climbing_claim, crossing, crossing_claim, laws
 from nnlab.errors import ConfigError, InputError, Interrupted
-from nnlab.experiments import CONFIG_CLASSES, runner
-from nnlab.experiments import weight_change as experiment
-from nnlab.experiments.session import Session, generator
-from nnlab.experiments.weight_change import curve_steps, operator_norm
-from nnlab.experiments.width_laws import Family, Setting, climbing_claim, crossing, crossing_claim, laws
+from nnlab.lab import runner
+from nnlab.lab.config import apply_sets, check, read_source
+from nnlab.lab.session import Session, generator
 from nnlab.models import MLP
 from nnlab.record import open_run
 
@@ -28,7 +29,7 @@ LRS = {"ntk": 0.015, "standard": 7.5e-4}
 def config(*sets: str) -> Any:
     source = read_source("weight_change")
     apply_sets(source, ["training.device=cpu", "name=w", *sets])
-    return check(source, CONFIG_CLASSES)
+    return check(source, EXPERIMENTS)
 
 
 def run_in(folder: Path, *sets: str, session: Session | None = None) -> Summary:
@@ -221,7 +222,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
         run_in(tmp_path / "cut", *TINY, session=StopsInTheFourth())
     (folder,) = (tmp_path / "cut").glob("*/*")
     assert open_run(folder).status == "interrupted"
-    resumed = runner.resume(folder, Session())
+    resumed = runner.resume(folder, Session(experiments=EXPERIMENTS))
     assert trained[3] == trained[4], "only what had not ended is done again"
     assert len(trained) == 9
     assert json.dumps(lasting(resumed)) == json.dumps(lasting(whole))

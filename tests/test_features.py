@@ -14,11 +14,7 @@ from scipy.signal import correlate2d
 from torch import nn
 from torch.nn import functional as F
 
-from nnlab.config import DigitsData
-from nnlab.data import DataSet, build_data
-from nnlab.data.user_image import read_user_image
-from nnlab.errors import DataError
-from nnlab.experiments.features import (
+from nnlab.chapters.convolution.features import (
     last_hidden,
     observe,
     principal_components,
@@ -26,7 +22,12 @@ from nnlab.experiments.features import (
     readable_pool,
     telling_places,
 )
-from nnlab.experiments.input_form import InputForm
+from nnlab.chapters.convolution.input_form import InputForm
+from nnlab.data import DataSet
+from nnlab.data.user_image import read_user_image
+from nnlab.errors import DataError
+from nnlab.lab.build import build_data
+from nnlab.lab.sections import DigitsData
 from nnlab.models import CNN, activation_maps
 from nnlab.record import open_run
 from nnlab.theory.intervals import proportion_interval

@@ -13,12 +13,21 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from numpy.typing import NDArray
 
-from nnlab import figures
+from nnlab.chapters.approximation.bins.figures.certified import error_over_bins
+from nnlab.chapters.approximation.bins.figures.ends import towers_end_error
+from nnlab.chapters.approximation.bins.figures.errorcurves import error_curves
+from nnlab.chapters.approximation.bins.figures.histograms import histogram_fit, histogram_grid
+from nnlab.chapters.approximation.bins.figures.sigmoidoutput import sigmoid_output
+from nnlab.chapters.approximation.perceptron.figures.mistakes import perceptron_mistakes
+from nnlab.chapters.approximation.perceptron.figures.separation import separating_lines
+from nnlab.chapters.approximation.steps.figures.single_bin import single_bin
+from nnlab.chapters.approximation.steps.figures.steps import step_distance, steps_over_steepness
+from nnlab.chapters.approximation.sums.figures import constructed_and_trained, terms_scaling
+from nnlab.chapters.approximation.surfaces.figures import furthest, surface
 from nnlab.errors import InputError
-from nnlab.figures.outward import at_least, at_most
-from nnlab.figures.style import INK, MUTED, PALETTE
-from nnlab.figures.surfaces import furthest
-from nnlab.figures.thinning import thinned
+from nnlab.plot.outward import at_least, at_most
+from nnlab.plot.style import INK, MUTED, PALETTE
+from nnlab.plot.thinning import thinned
 
 Array = NDArray[np.float64]
 
@@ -73,7 +82,7 @@ def logic(names: tuple[str, ...] = ("AND", "OR", "XOR", "XOR, 2 units")) -> Figu
         third: (CORNERS, XOR, perceptron(XOR)),
         network: (CORNERS, XOR, units),
     }
-    return figures.separating_lines(panels, regions={network: band()})
+    return separating_lines(panels, regions={network: band()})
 
 
 def steps(names: tuple[str, ...] = ("sigmoid", "tanh", "ReLU")) -> Figure:
@@ -81,24 +90,24 @@ def steps(names: tuple[str, ...] = ("sigmoid", "tanh", "ReLU")) -> Figure:
     panels = {
         name: {w: kind(w * (X - 0.4)) for w in (5, 20, 200)} for name, kind in zip(names, kinds, strict=True)
     }
-    return figures.steps_over_steepness(X, panels, 0.4)
+    return steps_over_steepness(X, panels, 0.4)
 
 
 def distances(name: str = "sigmoid") -> Figure:
     w, fine = np.array([1000.0, 10, 100]), np.linspace(10, 1000, 50)
-    return figures.step_distance({name: (w, sigmoid(-0.05 * w), fine, sigmoid(-0.05 * fine))}, 0.05)
+    return step_distance({name: (w, sigmoid(-0.05 * w), fine, sigmoid(-0.05 * fine))}, 0.05)
 
 
 def one_bin(height: float = 0.8) -> Figure:
     panels = {w: (height * sigmoid(w * (X - 0.3)), -height * sigmoid(w * (X - 0.6))) for w in (20, 60, 400)}
-    return figures.single_bin(X, panels, (0.3, 0.6), height)
+    return single_bin(X, panels, (0.3, 0.6), height)
 
 
 def fit(bins: int, x: Array = X) -> Figure:
     output, edges, heights = staircase(x, bins)
     upper = 5 / (2 * bins)
     close = (x[:50], wave(x[:50]), output[:50])
-    return figures.histogram_fit(
+    return histogram_fit(
         x, wave(x), output, edges, heights, hidden_units=bins - 1, error_upper=upper, epsilon=2 * upper,
         close_up=close,
     )  # fmt: skip
@@ -109,7 +118,7 @@ def histograms(names: tuple[str, ...] = ("5 bins, 10 hidden units", "20 bins", "
     for name, bins in zip(names, (5, 20, 50), strict=True):
         output, edges, heights = staircase(X, bins)
         panels[name] = (X, wave(X), output, edges, heights)
-    return figures.histogram_grid(
+    return histogram_grid(
         panels, errors={name: 5 / 2 / bins for name, bins in zip(names, (5, 20, 50), strict=True)}
     )
 
@@ -117,9 +126,7 @@ def histograms(names: tuple[str, ...] = ("5 bins, 10 hidden units", "20 bins", "
 def ends(name: str = "left end") -> Figure:
     x = np.linspace(-0.05, 0.2, 300)
     inside = sigmoid(800 * x)
-    return figures.towers_end_error(
-        {name: (x, np.ones(300), inside, np.ones(300))}, (0, 1), errors=(0.5, 0.1)
-    )
+    return towers_end_error({name: (x, np.ones(300), inside, np.ones(300))}, (0, 1), errors=(0.5, 0.1))
 
 
 BINS = np.array([100.0, 5, 10, 20, 50])
@@ -128,7 +135,7 @@ BINS = np.array([100.0, 5, 10, 20, 50])
 def rates(names: tuple[str, ...] = ("staircase", "towers", "ReLU hats")) -> Figure:
     errors = (5 / 2 / BINS, 5 / BINS, 25 / 8 / BINS**2)
     series = {name: (BINS, 0.99 * upper, upper) for name, upper in zip(names, errors, strict=True)}
-    return figures.error_over_bins(series, theory={"L/(2N)": (BINS, errors[0])}, epsilon=0.05, answer=50)
+    return error_over_bins(series, theory={"L/(2N)": (BINS, errors[0])}, epsilon=0.05, answer=50)
 
 
 def curves(names: tuple[str, ...] = ("staircase", "left ends")) -> Figure:
@@ -137,13 +144,13 @@ def curves(names: tuple[str, ...] = ("staircase", "left ends")) -> Figure:
         name: (X, error, 0.9 * np.abs(error).max(), 1.01 * np.abs(error).max())
         for name, error in zip(names, errors, strict=True)
     }
-    return figures.error_curves(panels)
+    return error_curves(panels)
 
 
 def with_sigmoid() -> Figure:
     target = 0.5 + 0.4 * np.sin(6 * X)
     logit = np.log(target / (1 - target))
-    return figures.sigmoid_output(
+    return sigmoid_output(
         X, (logit, logit + 0.1), (target, sigmoid(logit + 0.1)), delta=0.1, errors=(0.1, 0.02501)
     )
 
@@ -154,7 +161,7 @@ def planes(names: tuple[str, ...] = ("isolated towers", "quadrant thresholds")) 
     pits = one.copy()
     pits[20, 20] = 0.0
     cut = (0.5, g, one[20], {names[0]: pits[20], names[1]: one[20]})
-    return figures.surface(
+    return surface(
         g, g, one, {names[0]: pits, names[1]: one}, cut, corners=([0.5], [0.5]), errors={names[0]: 1.0001}
     )
 
@@ -169,14 +176,14 @@ def scaling(names: tuple[str, ...] = ("sup, trained", "L₂, trained")) -> Figur
         for name, slope in zip(names, (-1.2, -0.6), strict=True)
     }
     bounds = {f"d = {d}": (TERMS, 9 / np.sqrt(TERMS)) for d in (1, 2, 3)}
-    return figures.terms_scaling({f"d = {d}": laws for d in (1, 2, 3)}, bounds=bounds)
+    return terms_scaling({f"d = {d}": laws for d in (1, 2, 3)}, bounds=bounds)
 
 
 def side_by_side(names: tuple[str, ...] = ("constructed", "least squares", "Adam, then L-BFGS")) -> Figure:
     outputs = {
         name: wave(X) + size * np.sin(30 * X) for name, size in zip(names, (0.1, 1e-2, 1e-4), strict=True)
     }
-    return figures.constructed_and_trained(X, wave(X), outputs, hidden_units=19)
+    return constructed_and_trained(X, wave(X), outputs, hidden_units=19)
 
 
 # --- numbers in words and on the screen -------------------------------------------------------------------
@@ -262,11 +269,11 @@ def test_captions_count_changes_and_wrong_points() -> None:
     assert f"separated after {len(perceptron(AND))} changes" in labels[0]
     assert "of 4 points stay wrong" in labels[2]
     assert "2 hidden units: all right" in labels[3]
-    wrong = figures.separating_lines(
+    wrong = separating_lines(
         {"a": (CORNERS, XOR, np.ones((2, 3)))}, regions={"a": (*band()[:2], 1 - band()[2])}
     )
     assert "4 of 4 points stay wrong" in wrong.axes[0].get_xlabel().replace("\n", " ")
-    said = figures.separating_lines({"a": (CORNERS, XOR, [])}, captions={"a": "no line separates"})
+    said = separating_lines({"a": (CORNERS, XOR, [])}, captions={"a": "no line separates"})
     assert "no line separates" in said.axes[0].get_xlabel()
 
 
@@ -281,21 +288,21 @@ def test_captions_count_changes_and_wrong_points() -> None:
 )
 def test_lines_refuse_other_shapes_and_labels(panel: tuple[object, object, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        figures.separating_lines({"a": panel})  # type: ignore[dict-item]
+        separating_lines({"a": panel})  # type: ignore[dict-item]
 
 
 def test_lines_refuse_regions_that_do_not_fit() -> None:
     panels = {"a": (CORNERS, XOR, [])}
     with pytest.raises(InputError, match="'b' names no panel; allowed: 'a'"):
-        figures.separating_lines(panels, regions={"b": band()})
+        separating_lines(panels, regions={"b": band()})
     with pytest.raises(InputError, match="classes that are 0 or 1"):
-        figures.separating_lines(panels, regions={"a": (*band()[:2], band()[2] / 2)})
+        separating_lines(panels, regions={"a": (*band()[:2], band()[2] / 2)})
     with pytest.raises(InputError, match=r"shape \(60, 60\) for 60 and 59"):
-        figures.separating_lines(panels, regions={"a": (band()[0], band()[0][1:], band()[2])})
+        separating_lines(panels, regions={"a": (band()[0], band()[0][1:], band()[2])})
 
 
 def test_mistakes_are_counted_beside_the_bound() -> None:
-    figure = figures.perceptron_mistakes({"AND": [5, 7, 7], "OR": [4]}, {"AND": 54.0, "OR": 22.5})
+    figure = perceptron_mistakes({"AND": [5, 7, 7], "OR": [4]}, {"AND": 54.0, "OR": 22.5})
     (axes,) = figure.axes
     dots = np.concatenate([data(line)[:, 0] for line in lines(axes) if line.get_marker() == "o"])
     bounds = [data(line)[0].tolist() for line in lines(axes) if line.get_marker() == "|"]
@@ -304,11 +311,9 @@ def test_mistakes_are_counted_beside_the_bound() -> None:
     assert title(figure) == (
         "The perceptron stays within its bound of (R/γ)² mistakes, at most 7 of 54 on AND, 4 of 22.5 on OR"
     )
-    assert "makes more mistakes than (R/γ)² on AND" in title(
-        figures.perceptron_mistakes({"AND": [60]}, {"AND": 54})
-    )
+    assert "makes more mistakes than (R/γ)² on AND" in title(perceptron_mistakes({"AND": [60]}, {"AND": 54}))
     with pytest.raises(InputError, match="must be the same"):
-        figures.perceptron_mistakes({"AND": [60]}, {"OR": 54})
+        perceptron_mistakes({"AND": [60]}, {"OR": 54})
 
 
 # --- steps and one bin ------------------------------------------------------------------------------------
@@ -358,7 +363,7 @@ def test_a_bin_is_the_sum_of_its_steps(height: float) -> None:
 
 def test_a_bin_needs_ascending_edges() -> None:
     with pytest.raises(InputError, match="s₁ < s₂"):
-        figures.single_bin(X, {}, (0.5, 0.5), 1.0)
+        single_bin(X, {}, (0.5, 0.5), 1.0)
 
 
 # --- histograms -------------------------------------------------------------------------------------------
@@ -385,7 +390,7 @@ def test_a_histogram_shows_bins_error_and_bounds() -> None:
 
 def test_a_close_up_of_a_short_piece_is_counted_from_a_point_on_it() -> None:
     x = 0.3 + np.linspace(0, 9e-6, 50)
-    figure = figures.histogram_fit(X, X, X, [0, 1], [0.5], close_up=(x, 2 + x, 2 + x))
+    figure = histogram_fit(X, X, X, [0, 1], [0.5], close_up=(x, 2 + x, 2 + x))
     close = figure.axes[1]
     assert close.get_xlabel() == "input x − 0.3"
     assert close.get_ylabel() == "both − 2.3"
@@ -400,7 +405,7 @@ def test_a_million_bins_draw_quickly_and_keep_the_extremes() -> None:
     output = heights.copy()
     output[123_456] = 9.0
     start = time.perf_counter()
-    figure = figures.histogram_fit(x, wave(x), output, edges, heights, hidden_units=count - 1)
+    figure = histogram_fit(x, wave(x), output, edges, heights, hidden_units=count - 1)
     figure.canvas.draw()
     assert time.perf_counter() - start < 5  # about 1 s on an idle machine
     drawn = drawn_in(figure.axes[0], PALETTE[0])[0]
@@ -419,11 +424,11 @@ def test_histograms_side_by_side_name_their_certified_errors() -> None:
 
 def test_bins_must_fit_their_edges() -> None:
     with pytest.raises(InputError, match="3 edges for 3 heights; must be one edge more than bins"):
-        figures.histogram_fit(X, X, X, [0, 0.5, 1], [1, 2, 3])
+        histogram_fit(X, X, X, [0, 0.5, 1], [1, 2, 3])
     with pytest.raises(InputError, match="finite and ascending"):
-        figures.histogram_fit(X, X, X, [0, np.nan, 1], [1, 2])
+        histogram_fit(X, X, X, [0, np.nan, 1], [1, 2])
     with pytest.raises(InputError, match="the output of the histogram has 2 values for 501"):
-        figures.histogram_fit(X, X, [1, 2], [0, 1], [1])
+        histogram_fit(X, X, [1, 2], [0, 1], [1])
 
 
 def test_towers_that_end_at_the_end_are_off_by_half() -> None:
@@ -469,8 +474,8 @@ def test_errors_over_bins_write_the_last_slope_at_the_line() -> None:
 
 def test_the_slope_is_that_of_the_last_octave() -> None:
     bent = {"a": ([1, 10, 20], [0.0, 0, 0], [5.0, 1.0, 0.25])}
-    assert "N^−2.000" in texts(figures.error_over_bins(bent))
-    assert "one point" in texts(figures.error_over_bins({"a": ([7], [0.1], [0.2])}))
+    assert "N^−2.000" in texts(error_over_bins(bent))
+    assert "one point" in texts(error_over_bins({"a": ([7], [0.1], [0.2])}))
 
 
 def test_error_curves_say_whether_they_stay_in_their_band() -> None:
@@ -479,17 +484,17 @@ def test_error_curves_say_whether_they_stay_in_their_band() -> None:
     np.testing.assert_allclose(error[:, 1], staircase(X, 10)[0] - wave(X))
     assert title(figure) == "Every error curve stays in its certified band and reaches to its edge"
     assert "lower to upper bound" in texts(figure)
-    outside = figures.error_curves({"a": (X, X, 0.1, 0.5)})
+    outside = error_curves({"a": (X, X, 0.1, 0.5)})
     assert title(outside) == "The error leaves its certified band: a"
-    inside = figures.error_curves({"a": (X, X, 1.0, 1.5)})
+    inside = error_curves({"a": (X, X, 1.0, 1.5)})
     assert title(inside) == "Every error curve stays in its certified band"
     assert "certified: 1 ≤ largest |error| ≤ 1.5" in inside.axes[0].get_xlabel()
 
 
 def test_alike_errors_share_a_scale() -> None:
     alike, apart = ({"a": (X, X, 1.0, 1.0), "b": (X, X / size, 1 / size, 1 / size)} for size in (3, 300))
-    assert len({axes.get_ylim() for axes in figures.error_curves(alike).axes}) == 1
-    assert len({axes.get_ylim() for axes in figures.error_curves(apart).axes}) == 2
+    assert len({axes.get_ylim() for axes in error_curves(alike).axes}) == 1
+    assert len({axes.get_ylim() for axes in error_curves(apart).axes}) == 2
 
 
 # --- two inputs -------------------------------------------------------------------------------------------
@@ -528,13 +533,13 @@ def test_surfaces_refuse_what_does_not_fit() -> None:
     g, one = np.linspace(0, 1, 4), np.ones((4, 4))
     cut = (0.5, g, g, {"a": g})
     with pytest.raises(InputError, match=r"'a' has the shape \(4, 3\) for 4 and 4 inputs"):
-        figures.surface(g, g, one, {"a": one[:, :3]}, cut)
+        surface(g, g, one, {"a": one[:, :3]}, cut)
     with pytest.raises(InputError, match="the cut has no outputs of 'b'"):
-        figures.surface(g, g, one, {"b": one}, cut)
+        surface(g, g, one, {"b": one}, cut)
     with pytest.raises(InputError, match="at most 4"):
-        figures.surface(g, g, one, dict.fromkeys("abcde", one), cut)
+        surface(g, g, one, dict.fromkeys("abcde", one), cut)
     with pytest.raises(InputError, match="finite and ascending"):
-        figures.surface(g[::-1], g, one, {"a": one}, cut)
+        surface(g[::-1], g, one, {"a": one}, cut)
 
 
 # --- sums -------------------------------------------------------------------------------------------------
@@ -554,15 +559,12 @@ def test_terms_scale_with_their_exponents_below_the_bound() -> None:
     assert "N^−1.20" in title(figure)
     assert "N^−0.60" in title(figure)
     with pytest.raises(InputError, match=r"bounds\['d = 9'\] names no panel"):
-        figures.terms_scaling({}, bounds={"d = 9": ([1], [1])})
+        terms_scaling({}, bounds={"d = 9": ([1], [1])})
 
 
 def test_values_without_a_logarithm_are_counted() -> None:
     law = ([1.0, 2, 4], [[1.0, np.nan], [0.0, 0.5], [0.2, 0.3]], -1.0, (None, None))
-    assert (
-        "left out: 2 values ≤ 0 or not finite"
-        in figures.terms_scaling({"d": {"a": law}}).axes[0].get_xlabel()
-    )
+    assert "left out: 2 values ≤ 0 or not finite" in terms_scaling({"d": {"a": law}}).axes[0].get_xlabel()
 
 
 def test_networks_of_equal_size_stand_side_by_side() -> None:
@@ -576,7 +578,7 @@ def test_networks_of_equal_size_stand_side_by_side() -> None:
         (error,) = drawn_in(axes, PALETTE[1])
         np.testing.assert_allclose(error[:, 1], np.abs(size * np.sin(30 * X)), atol=1e-12)
         assert axes.get_yscale() == "log"
-    certified = figures.constructed_and_trained(X, X, {"a": X}, errors={"a": 0.30502})
+    certified = constructed_and_trained(X, X, {"a": X}, errors={"a": 0.30502})
     assert title(certified) == "Networks of equal size, largest error certified: 0.306 (a)"
 
 
@@ -584,9 +586,7 @@ def test_networks_of_equal_size_stand_side_by_side() -> None:
 
 FIGURES: dict[str, Callable[[], Figure]] = {
     "lines": logic,
-    "mistakes": lambda: figures.perceptron_mistakes(
-        {"AND": [5, 7, 7], "OR": [4, 9]}, {"AND": 54.0, "OR": 22.5}
-    ),
+    "mistakes": lambda: perceptron_mistakes({"AND": [5, 7, 7], "OR": [4, 9]}, {"AND": 54.0, "OR": 22.5}),
     "steps": steps,
     "distances": distances,
     "bin": one_bin,
@@ -597,7 +597,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "histograms": histograms,
     "ends": ends,
     "rates": rates,
-    "one rate": lambda: figures.error_over_bins({"a": (BINS, 1 / BINS, 1 / BINS)}, epsilon=0.05),
+    "one rate": lambda: error_over_bins({"a": (BINS, 1 / BINS, 1 / BINS)}, epsilon=0.05),
     "curves": curves,
     "sigmoid": with_sigmoid,
     "surfaces": planes,
@@ -624,7 +624,7 @@ def test_users_strings_are_shown_letter_by_letter() -> None:
         planes(names[:2]),
         scaling(names[:2]),
         side_by_side(names[:3]),
-        figures.perceptron_mistakes({HOSTILE[0]: [3]}, {HOSTILE[0]: 9.0}),
+        perceptron_mistakes({HOSTILE[0]: [3]}, {HOSTILE[0]: 9.0}),
     ]
     for figure in hostile:
         assert_readable(figure)
@@ -642,21 +642,21 @@ def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> Non
     plane = np.resize(v, (len(grid), len(grid))) if len(v) else np.zeros((2, 2))
     law = (v, v[:, None], bound, (None, bound))
     strange = [
-        figures.separating_lines({"a": (CORNERS, XOR, np.stack([v, v, v], axis=1))}),
-        figures.perceptron_mistakes({"a": v}, {"a": bound}),
-        figures.steps_over_steepness(v, {"a": {1.0: v, 2.0: v}}, bound),
-        figures.step_distance({"a": (v, v, v, v)}, bound),
-        figures.single_bin(v, {1.0: (v, v)}, (0.0, 1.0), bound),
-        figures.histogram_fit(v, v, v[::-1], edges, v, error_upper=bound, epsilon=bound, close_up=(v, v, v)),
-        figures.histogram_grid({"a": (v, v, v, edges, v)}, errors={"a": bound}),
-        figures.towers_end_error({"a": (v, v, v, v)}, (0.0, 1.0), errors=(bound, bound)),
-        figures.error_over_bins({"a": (v, v, v)}, theory={"t": (v, v)}, epsilon=bound, answer=3),
-        figures.error_over_bins({"a": (v, v, v)}, epsilon=bound, answer=0),
-        figures.error_curves({"a": (v, v, bound, bound), "b": (v, v, 0.0, 1.0)}),
-        figures.sigmoid_output(v, (v, v), (v, v), delta=bound, errors=(bound, bound)),
-        figures.surface(grid, grid, plane, {"a": plane}, (bound, v, v, {"a": v}), errors={"a": bound}),
-        figures.terms_scaling({"a": {"b": law}}, bounds={"a": (v, v)}),
-        figures.constructed_and_trained(v, v, {"a": v[::-1]}, errors={"a": bound}),
+        separating_lines({"a": (CORNERS, XOR, np.stack([v, v, v], axis=1))}),
+        perceptron_mistakes({"a": v}, {"a": bound}),
+        steps_over_steepness(v, {"a": {1.0: v, 2.0: v}}, bound),
+        step_distance({"a": (v, v, v, v)}, bound),
+        single_bin(v, {1.0: (v, v)}, (0.0, 1.0), bound),
+        histogram_fit(v, v, v[::-1], edges, v, error_upper=bound, epsilon=bound, close_up=(v, v, v)),
+        histogram_grid({"a": (v, v, v, edges, v)}, errors={"a": bound}),
+        towers_end_error({"a": (v, v, v, v)}, (0.0, 1.0), errors=(bound, bound)),
+        error_over_bins({"a": (v, v, v)}, theory={"t": (v, v)}, epsilon=bound, answer=3),
+        error_over_bins({"a": (v, v, v)}, epsilon=bound, answer=0),
+        error_curves({"a": (v, v, bound, bound), "b": (v, v, 0.0, 1.0)}),
+        sigmoid_output(v, (v, v), (v, v), delta=bound, errors=(bound, bound)),
+        surface(grid, grid, plane, {"a": plane}, (bound, v, v, {"a": v}), errors={"a": bound}),
+        terms_scaling({"a": {"b": law}}, bounds={"a": (v, v)}),
+        constructed_and_trained(v, v, {"a": v[::-1]}, errors={"a": bound}),
     ]
     for figure in strange:
         assert_finite_limits(figure)
@@ -666,23 +666,23 @@ def test_lost_values_are_counted_in_a_note() -> None:
     broken = wave(X)
     broken[[3, 4]] = np.inf, np.nan
     output, edges, heights = staircase(X, 5)
-    figure = figures.histogram_fit(X, broken, output, edges, heights)
+    figure = histogram_fit(X, broken, output, edges, heights)
     assert "left out: 2 values that are not finite" in figure.axes[1].get_xlabel()
 
 
 def test_nothing_to_draw_says_so() -> None:
     for figure, words in (
-        (figures.separating_lines({}), "no problems"),
-        (figures.perceptron_mistakes({}, {}), "no problems"),
-        (figures.steps_over_steepness(X, {}, 0.0), "no activations"),
-        (figures.step_distance({}, 0.1), "nothing was measured"),
-        (figures.single_bin(X, {}, (0, 1), 1.0), "no steps"),
-        (figures.histogram_grid({}), "no histograms"),
-        (figures.towers_end_error({}, (0, 1)), "no ends"),
-        (figures.error_over_bins({}), "nothing was certified"),
-        (figures.error_curves({}), "no constructions"),
-        (figures.terms_scaling({}), "nothing was measured"),
-        (figures.constructed_and_trained(X, X, {}), "no networks"),
+        (separating_lines({}), "no problems"),
+        (perceptron_mistakes({}, {}), "no problems"),
+        (steps_over_steepness(X, {}, 0.0), "no activations"),
+        (step_distance({}, 0.1), "nothing was measured"),
+        (single_bin(X, {}, (0, 1), 1.0), "no steps"),
+        (histogram_grid({}), "no histograms"),
+        (towers_end_error({}, (0, 1)), "no ends"),
+        (error_over_bins({}), "nothing was certified"),
+        (error_curves({}), "no constructions"),
+        (terms_scaling({}), "nothing was measured"),
+        (constructed_and_trained(X, X, {}), "no networks"),
     ):
         assert words in texts(figure)
         assert_finite_limits(figure)

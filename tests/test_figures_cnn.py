@@ -16,15 +16,22 @@ from matplotlib.offsetbox import AnnotationBbox
 from matplotlib.patches import Rectangle
 from scipy.signal import correlate2d
 
-from nnlab import figures
+from nnlab.chapters.convolution.figures.classes import class_accuracy
+from nnlab.chapters.convolution.figures.filters import as_colour, filter_images
+from nnlab.chapters.convolution.figures.maps import LayerMaps as LayerMaps_figure
+from nnlab.chapters.convolution.figures.maps import activation_maps
+from nnlab.chapters.convolution.figures.pooling import pooling_step
+from nnlab.chapters.convolution.figures.probabilities import class_probabilities
+from nnlab.chapters.convolution.figures.representation import representation
+from nnlab.chapters.convolution.figures.sliding import sliding_filter
+from nnlab.chapters.convolution.figures.stack import Layer as Layer_figure
+from nnlab.chapters.convolution.figures.stack import amount, grouped, layer_stack
 from nnlab.errors import InputError
-from nnlab.figures.canvas import cell_font, ink_on, short
-from nnlab.figures.filters import as_colour
-from nnlab.figures.stack import amount, grouped
-from nnlab.figures.style import GRID, PALETTE
-from nnlab.figures.text import width_in_points
+from nnlab.plot.canvas import cell_font, ink_on, short
+from nnlab.plot.style import GRID, PALETTE
+from nnlab.plot.text import width_in_points
 
-Layer, LayerMaps = figures.Layer, figures.LayerMaps
+Layer, LayerMaps = Layer_figure, LayerMaps_figure
 MARK_A = PALETTE[1]
 
 
@@ -46,7 +53,7 @@ def sliding(channels: int = 3, side: int = 3, size: int = 12, **changes: object)
         "activation_map": correlation(inputs, weights, 0.25, padding=1),
         "places": [(2, 3), (8, 9), (6, 1)], "padding": 1,
     }  # fmt: skip
-    return figures.sliding_filter(**(arguments | changes))  # type: ignore[arg-type]
+    return sliding_filter(**(arguments | changes))  # type: ignore[arg-type]
 
 
 def speed_layers() -> list[Layer]:
@@ -89,23 +96,23 @@ KINDS: dict[str, Callable[[], Figure]] = {
     "sliding, 2×2": lambda: sliding(side=2, places=[(11, 11), (2, 2)]),
     "sliding, 7×7": lambda: sliding(channels=1, side=7, places=[(1, 1)], size=28),
     "sliding, large numbers": lambda: sliding(bias=-12345.0),
-    "filters, grey": lambda: figures.filter_images(normal(16, 1, 3, 3)),
-    "filters, colour": lambda: figures.filter_images(normal(100, 3, 5, 5)),
-    "filters, own scales": lambda: figures.filter_images(normal(24, 3, 2, 2) ** 7),
-    "filters, one": lambda: figures.filter_images(np.ones((1, 1, 3, 3))),
-    "maps": lambda: figures.activation_maps(random(32, 32, 3), layer_maps(18), NAMES[:2]),
-    "maps, few": lambda: figures.activation_maps(random(8, 8), layer_maps(3), ["a" * 200]),
-    "pooling": lambda: figures.pooling_step(LARGE, LARGE.reshape(15, 2, 15, 2).max((1, 3)), (3, 4)),
-    "pooling, signs": lambda: figures.pooling_step(-100 - random(6, 6), np.ones((2, 2)), (0, 0), kernel=3),
-    "pooling, to one": lambda: figures.pooling_step(np.ones((2, 2)), np.ones((1, 1)), (0, 0), kind="mean"),
-    "stack": lambda: figures.layer_stack(speed_layers(), (3, 32, 32)),
-    "stack, mlp": lambda: figures.layer_stack([Layer("a", "linear", (10,), 7850, 7850, 7840)], (1, 28, 28)),
-    "classes": lambda: figures.class_accuracy(random(8), NAMES, [[0.1, 0.9]] * 8, overall=0.5),
-    "classes, many": lambda: figures.class_accuracy(random(100), [f"c{i}" for i in range(100)]),
-    "representation": lambda: figures.representation(
+    "filters, grey": lambda: filter_images(normal(16, 1, 3, 3)),
+    "filters, colour": lambda: filter_images(normal(100, 3, 5, 5)),
+    "filters, own scales": lambda: filter_images(normal(24, 3, 2, 2) ** 7),
+    "filters, one": lambda: filter_images(np.ones((1, 1, 3, 3))),
+    "maps": lambda: activation_maps(random(32, 32, 3), layer_maps(18), NAMES[:2]),
+    "maps, few": lambda: activation_maps(random(8, 8), layer_maps(3), ["a" * 200]),
+    "pooling": lambda: pooling_step(LARGE, LARGE.reshape(15, 2, 15, 2).max((1, 3)), (3, 4)),
+    "pooling, signs": lambda: pooling_step(-100 - random(6, 6), np.ones((2, 2)), (0, 0), kernel=3),
+    "pooling, to one": lambda: pooling_step(np.ones((2, 2)), np.ones((1, 1)), (0, 0), kind="mean"),
+    "stack": lambda: layer_stack(speed_layers(), (3, 32, 32)),
+    "stack, mlp": lambda: layer_stack([Layer("a", "linear", (10,), 7850, 7850, 7840)], (1, 28, 28)),
+    "classes": lambda: class_accuracy(random(8), NAMES, [[0.1, 0.9]] * 8, overall=0.5),
+    "classes, many": lambda: class_accuracy(random(100), [f"c{i}" for i in range(100)]),
+    "representation": lambda: representation(
         normal(200, 2), [i % 8 for i in range(200)], NAMES, [0.5, 0.25], list(random(200, 8, 8))
     ),
-    "probabilities": lambda: figures.class_probabilities(
+    "probabilities": lambda: class_probabilities(
         random(40, 60, 3), random(8, 8), np.full(8, 0.125), NAMES, "$x$", "resized"
     ),
 }
@@ -136,7 +143,7 @@ def test_the_dot_product_is_written_out(channels: int) -> None:
     inputs, weights = generator.normal(size=(channels, 9, 9)), generator.normal(size=(channels, 3, 3))
     answers = correlation(inputs, weights, -0.5)
     picture = np.zeros((9, 9, 3)) if channels == 3 else np.zeros((9, 9))
-    figure = figures.sliding_filter(picture, inputs, weights, -0.5, answers, [(4, 5)], padding=1)
+    figure = sliding_filter(picture, inputs, weights, -0.5, answers, [(4, 5)], padding=1)
     shown = texts(figure)
     window = inputs[:, 3:6, 4:7]  # one row and column before the centre, as padding 1 centres the filter
     for value in (*window.flat, *weights.flat):
@@ -155,7 +162,7 @@ def test_windows_and_map_places_are_where_the_numbers_come_from() -> None:
     inputs = np.random.default_rng(4).normal(size=(1, 10, 10))
     weights = np.ones((1, 3, 3))
     answers = correlation(inputs, weights, 0.0)[::2, ::2]
-    figure = figures.sliding_filter(inputs[0], inputs, weights, 0.0, answers, [(2, 3)], stride=2, padding=1)
+    figure = sliding_filter(inputs[0], inputs, weights, 0.0, answers, [(2, 3)], stride=2, padding=1)
     window, place = sorted(frames(figure, MARK_A), key=lambda p: p.get_x())
     image, activation = (
         pictures(figure)[0],
@@ -215,7 +222,7 @@ def test_ink_stands_out(ground: tuple[float, ...], ink: str) -> None:
 def test_pooling_writes_out_four_windows_and_stresses_the_largest(kernel: int) -> None:
     large = np.random.default_rng(5).permutation(36 * kernel**2).reshape(6 * kernel, 6 * kernel) / 10
     small = large.reshape(6, kernel, 6, kernel).max((1, 3))
-    figure = figures.pooling_step(large, small, (2, 3), kernel=kernel)
+    figure = pooling_step(large, small, (2, 3), kernel=kernel)
     bold = [t.get_text() for t in figure.axes[0].texts if t.get_weight() == "bold"]
     wanted = [short(value) for value in small[2:4, 3:5].flat]
     assert sorted(bold) == sorted(2 * wanted)
@@ -224,7 +231,7 @@ def test_pooling_writes_out_four_windows_and_stresses_the_largest(kernel: int) -
 
 
 def test_a_pixel_is_as_large_before_and_after_pooling() -> None:
-    figure = figures.pooling_step(np.random.default_rng(6).random((8, 12)), np.zeros((4, 6)), (0, 0))
+    figure = pooling_step(np.random.default_rng(6).random((8, 12)), np.zeros((4, 6)), (0, 0))
     sizes = {i.get_array().shape: i.get_extent() for i in pictures(figure)}
     pixels = [(x1 - x0) / shape[1] for shape, (x0, x1, _, _) in sizes.items() if shape in ((8, 12), (4, 6))]
     assert len(pixels) == 2
@@ -236,7 +243,7 @@ def test_sizes_that_pooling_does_not_make_are_refused(
     after: tuple[int, int], corner: tuple[int, int]
 ) -> None:
     with pytest.raises(InputError, match="figure: "):
-        figures.pooling_step(np.ones((8, 8)), np.ones(after), corner)
+        pooling_step(np.ones((8, 8)), np.ones(after), corner)
 
 
 # --- filters and maps ----------------------------------------------------------------------------------
@@ -251,16 +258,16 @@ def test_filters_share_one_scale_unless_they_differ_too_much() -> None:
     generator = np.random.default_rng(7)
     weights = generator.uniform(-1, 1, (4, 1, 3, 3))
     weights[:, 0, 0, 0] = [1, 2, 3, 4]
-    limits = {image.norm.vmax for image in pictures(figures.filter_images(weights))}
+    limits = {image.norm.vmax for image in pictures(filter_images(weights))}
     assert limits == {4.0}
     weights[3, 0, 0, 0] = 40
-    own = figures.filter_images(weights)
+    own = filter_images(weights)
     assert [image.norm.vmax for image in pictures(own)] == [1, 2, 3, 40]
     assert {"1.00", "2.00", "3.00", "40.0"} <= set(texts(own))
 
 
 def test_of_many_filters_the_first_64_are_shown_and_counted() -> None:
-    figure = figures.filter_images(np.random.default_rng(8).normal(size=(100, 3, 3, 3)))
+    figure = filter_images(np.random.default_rng(8).normal(size=(100, 3, 3, 3)))
     assert len([i for i in pictures(figure) if i.get_array().shape == (3, 3, 3)]) == 64
     assert "first 64 of 100 filters" in figure.get_suptitle()
 
@@ -268,13 +275,13 @@ def test_of_many_filters_the_first_64_are_shown_and_counted() -> None:
 @pytest.mark.parametrize("shape", [(4, 2, 3, 3), (4, 3, 3), (0, 3, 3, 3)])
 def test_what_is_no_filter_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="filters"):
-        figures.filter_images(np.zeros(shape))
+        filter_images(np.zeros(shape))
 
 
 def test_maps_have_their_own_colours_and_a_dead_one_is_grey() -> None:
     maps = np.zeros((2, 3, 3))
     maps[0] = np.arange(9).reshape(3, 3)
-    figure = figures.activation_maps(np.zeros((3, 3)), [LayerMaps("layer", (2, 3, 3), maps)])
+    figure = activation_maps(np.zeros((3, 3)), [LayerMaps("layer", (2, 3, 3), maps)])
     strip = np.asarray(pictures(figure)[1].get_array())
     assert strip.shape[2] == 4
     np.testing.assert_array_equal(strip[0, 0], [68, 1, 84, 255])  # the two ends of viridis
@@ -285,7 +292,7 @@ def test_maps_have_their_own_colours_and_a_dead_one_is_grey() -> None:
 
 def test_a_map_keeps_its_proportions_and_its_pixels() -> None:
     maps = np.random.default_rng(9).normal(size=(1, 4, 8))
-    figure = figures.activation_maps(np.zeros((3, 3)), [LayerMaps("layer", (1, 4, 8), maps)])
+    figure = activation_maps(np.zeros((3, 3)), [LayerMaps("layer", (1, 4, 8), maps)])
     image = pictures(figure)[1]
     x0, x1, y1, y0 = image.get_extent()
     assert (x1 - x0) == pytest.approx(2 * (y1 - y0))
@@ -300,7 +307,7 @@ def test_a_map_keeps_its_proportions_and_its_pixels() -> None:
 @pytest.mark.parametrize("layers", [[], layer_maps(19), [LayerMaps("a", (2, 2), np.zeros((2, 2)))]])
 def test_layers_that_no_figure_can_hold_are_refused(layers: list[LayerMaps]) -> None:
     with pytest.raises(InputError, match="figure: "):
-        figures.activation_maps(np.zeros((3, 3)), layers)
+        activation_maps(np.zeros((3, 3)), layers)
 
 
 # --- the stack of layers -------------------------------------------------------------------------------
@@ -313,7 +320,7 @@ def test_every_box_has_the_numbers_of_its_layer() -> None:
         Layer("p", "max-pool 2×2", (16, 16, 16), 0, 0, 0),
         Layer("o", "linear", (10,), 40_970, 0, 40_960),
     ]
-    figure = figures.layer_stack(layers, (3, 32, 32))
+    figure = layer_stack(layers, (3, 32, 32))
     shown = texts(figure)
     assert {"3×32×32", "16×32×32", "16×16×16", "10", "448", "442 k", "41.0 k fixed"} <= set(shown)
     assert "41.4 k parameters, 483 k multiply-adds" in figure.get_suptitle()
@@ -345,14 +352,14 @@ def test_amounts_keep_three_digits(count: int) -> None:
 
 def test_a_stack_needs_layers() -> None:
     with pytest.raises(InputError, match="without layers"):
-        figures.layer_stack([], (3, 32, 32))
+        layer_stack([], (3, 32, 32))
 
 
 # --- classes -------------------------------------------------------------------------------------------
 
 
 def test_classes_are_bars_from_the_best_to_the_worst() -> None:
-    figure = figures.class_accuracy(
+    figure = class_accuracy(
         [0.5, np.nan, 0.9], ["a", "b", "c"], [[0.4, 0.6], [np.nan, np.nan], [0.8, 0.95]], overall=0.7
     )
     axes = figure.axes[0]
@@ -366,7 +373,7 @@ def test_classes_are_bars_from_the_best_to_the_worst() -> None:
 
 
 def test_of_many_classes_the_best_and_the_worst_are_shown() -> None:
-    figure = figures.class_accuracy(np.arange(100) / 100, [f"c{i}" for i in range(100)])
+    figure = class_accuracy(np.arange(100) / 100, [f"c{i}" for i in range(100)])
     widths = [patch.get_width() for patch in figure.axes[0].patches]
     np.testing.assert_allclose(widths, [*range(99, 89, -1), *range(9, -1, -1)])
 
@@ -383,7 +390,7 @@ def test_points_that_do_not_fit_are_refused(
     points: np.ndarray, labels: list[int], explained: list[float]
 ) -> None:
     with pytest.raises(InputError, match="figure: "):
-        figures.representation(points, labels, ["a", "b"], explained)
+        representation(points, labels, ["a", "b"], explained)
 
 
 def test_classes_keep_their_points_and_thumbnails_their_room() -> None:
@@ -391,7 +398,7 @@ def test_classes_keep_their_points_and_thumbnails_their_room() -> None:
     labels = np.repeat(np.arange(4), 30)
     middles = np.array([[0, 0], [0.4, 0], [10, 0], [0, 10]])
     points = middles[labels] + generator.normal(size=(120, 2)) / 20
-    figure = figures.representation(
+    figure = representation(
         points, labels.tolist(), list("abcd"), [0.6, 0.4], list(generator.random((120, 8, 8)))
     )
     axes = figure.axes[0]
@@ -407,12 +414,10 @@ def test_classes_keep_their_points_and_thumbnails_their_room() -> None:
 def test_the_five_most_probable_classes_are_bars() -> None:
     chances = np.array([0.05, 0.4, 0.1, 0.02, 0.3, 0.13])
     names = list("abcdef")
-    figure = figures.class_probabilities(
-        np.zeros((9, 9)), np.zeros((4, 4)), chances, names, "cat.png", "resized"
-    )
+    figure = class_probabilities(np.zeros((9, 9)), np.zeros((4, 4)), chances, names, "cat.png", "resized")
     bars = [p for p in figure.axes[0].patches if isinstance(p, Rectangle) and p.get_fill()]
     widths = np.array([bar.get_width() for bar in bars])
     np.testing.assert_allclose(widths / widths[0], np.array([0.4, 0.3, 0.13, 0.1, 0.05]) / 0.4)
     assert figure.get_suptitle() == "cat.png: the model says b, 40 %"
     with pytest.raises(InputError, match="6 probabilities"):
-        figures.class_probabilities(np.zeros((9, 9)), np.zeros((4, 4)), chances, ["a"], "x")
+        class_probabilities(np.zeros((9, 9)), np.zeros((4, 4)), chances, ["a"], "x")

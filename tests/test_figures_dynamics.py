@@ -8,9 +8,13 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nnlab import figures
+from nnlab.chapters.kernels.figures.dynamics import loss_prediction, residual_error
+from nnlab.chapters.kernels.figures.functions import functions_on_line
+from nnlab.chapters.kernels.figures.logits import logit_dynamics
+from nnlab.chapters.kernels.figures.modes import mode_trajectories
+from nnlab.chapters.kernels.figures.stepsizes import flow_gap, step_sizes
 from nnlab.errors import InputError
-from nnlab.figures.style import INK, MUTED, PALETTE
+from nnlab.plot.style import INK, MUTED, PALETTE
 
 Array = NDArray[np.float64]
 BLUE, VERMILLION = PALETTE[:2]
@@ -38,7 +42,7 @@ def test_modes_show_both_predictions_and_both_measurements() -> None:
     eigenvalues, start = np.array([2.0, 0.5]), np.array([3.0, -4.0])
     flow, descent = modes(eigenvalues, 0.1, start)
     network, linearized = descent + 0.5, descent + 0.25
-    figure = figures.mode_trajectories(STEPS, eigenvalues, flow, descent, network, linearized, lr=0.1)
+    figure = mode_trajectories(STEPS, eigenvalues, flow, descent, network, linearized, lr=0.1)
     for axes, row in zip(figure.axes, range(2), strict=True):
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
         for color, values in ((INK, descent), (MUTED, flow), (BLUE, linearized), (VERMILLION, network)):
@@ -57,7 +61,7 @@ def test_modes_show_both_predictions_and_both_measurements() -> None:
 def test_of_many_modes_the_strongest_are_shown_in_their_order() -> None:
     eigenvalues, start = 2.0 ** -np.arange(9), np.array([1, 9, 2, 8, 0.0, 7, 3, 6, -5.0])
     flow, descent = modes(eigenvalues, 0.5, start)
-    figure = figures.mode_trajectories(STEPS, eigenvalues, flow, descent, descent, descent)
+    figure = mode_trajectories(STEPS, eigenvalues, flow, descent, descent, descent)
     headings = [axes.get_title(loc="left").split(",")[0] for axes in figure.axes]
     assert headings == [f"mode {index}" for index in (2, 4, 6, 7, 8, 9)]
     assert (
@@ -71,17 +75,17 @@ def test_a_mode_that_leaves_its_panel_says_so() -> None:
     flow, descent = modes(eigenvalues, 0.5, np.array([1.0]))
     network = descent.copy()
     network[0, 3] = 40.0
-    figure = figures.mode_trajectories(STEPS, eigenvalues, flow, descent, network, descent)
+    figure = mode_trajectories(STEPS, eigenvalues, flow, descent, network, descent)
     assert "network leaves the panel" in texts(figure)
     assert figure.axes[0].get_ylim()[1] < 3
-    steady = figures.mode_trajectories(STEPS, eigenvalues, flow, descent, descent, descent)
+    steady = mode_trajectories(STEPS, eigenvalues, flow, descent, descent, descent)
     assert "network leaves the panel" not in texts(steady)
 
 
 def test_long_trajectories_keep_a_few_marks_that_are_measured() -> None:
     steps = np.arange(3000.0)
     descent = 0.999 ** steps[None]
-    figure = figures.mode_trajectories(steps, [1.0], descent, descent, descent, descent)
+    figure = mode_trajectories(steps, [1.0], descent, descent, descent, descent)
     for color in (BLUE, VERMILLION):
         (points,) = drawn_in(figure.axes[0], color)
         assert 8 <= len(points) <= 12
@@ -93,7 +97,7 @@ def test_long_trajectories_keep_a_few_marks_that_are_measured() -> None:
 def test_modes_refuse_shapes_that_do_not_fit() -> None:
     good = np.ones((2, 7))
     with pytest.raises(InputError, match=r"modes \(network\) must have the shape \(2, 7\), not \(2, 6\)"):
-        figures.mode_trajectories(STEPS, [1, 2], good, good, good[:, 1:], good)
+        mode_trajectories(STEPS, [1, 2], good, good, good[:, 1:], good)
 
 
 # --- losses and residuals -------------------------------------------------------------------------------
@@ -102,7 +106,7 @@ def test_modes_refuse_shapes_that_do_not_fit() -> None:
 def test_the_loss_lies_beside_its_prediction() -> None:
     predicted = np.exp(-STEPS / 8)
     network, linearized = np.outer([1.0, 2.0, 4.0], predicted), np.outer([0.5, 1.0, 1.5], predicted)
-    figure = figures.loss_prediction(STEPS, predicted, network, linearized, 0.9 * predicted)
+    figure = loss_prediction(STEPS, predicted, network, linearized, 0.9 * predicted)
     (axes,) = figure.axes
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     expected = {INK: predicted, MUTED: 0.9 * predicted, VERMILLION: 2 * predicted, BLUE: predicted}
@@ -113,7 +117,7 @@ def test_the_loss_lies_beside_its_prediction() -> None:
     for scale in (0.5, 1.5, 1.0, 4.0):
         assert np.isclose(corners, [1, scale * predicted[1]]).all(axis=1).any()
     assert title(figure) == "The network's loss stays within a factor of 2 of the predicted one"
-    faster = figures.loss_prediction(STEPS, predicted, 0.2 * network, linearized)
+    faster = loss_prediction(STEPS, predicted, 0.2 * network, linearized)
     assert "within a factor of 2.5 of" in title(faster)
     assert_readable(figure)
 
@@ -121,16 +125,16 @@ def test_the_loss_lies_beside_its_prediction() -> None:
 def test_losses_at_the_level_of_rounding_are_not_compared() -> None:
     predicted = 10.0 ** -(np.arange(7)[None] ** 1.5)
     network = np.maximum(1.5 * predicted, 1e-7)
-    words = title(figures.loss_prediction(STEPS, predicted[0], network, network))
+    words = title(loss_prediction(STEPS, predicted[0], network, network))
     assert "within a factor of 1.5 of the predicted one, until it has fallen to 10⁻⁸ of its start" in words
 
 
 def test_networks_that_diverge_are_counted() -> None:
     predicted = np.exp(-STEPS)
     network = np.stack([predicted, predicted, np.where(STEPS > 4, np.nan, 100 * predicted)])
-    figure = figures.loss_prediction(STEPS, predicted, network, predicted[None])
+    figure = loss_prediction(STEPS, predicted, network, predicted[None])
     assert "1 of 3 networks diverged" in figure.axes[0].get_xlabel()
-    all_lost = figures.loss_prediction(STEPS, predicted, network[2:], predicted[None])
+    all_lost = loss_prediction(STEPS, predicted, network[2:], predicted[None])
     assert "diverges" in title(all_lost)
     assert [list(mark.get_xdata()) for mark in marks(all_lost.axes[0])] == [[8]]
 
@@ -138,7 +142,7 @@ def test_networks_that_diverge_are_counted() -> None:
 def test_residual_errors_fall_with_the_width() -> None:
     shape = STEPS / (1 + STEPS)
     errors = {256: np.outer([0.01, 0.02, 0.03], shape), 64: np.outer([0.1, 0.2, 0.3], shape)}
-    figure = figures.residual_error(STEPS, errors)
+    figure = residual_error(STEPS, errors)
     (axes,) = figure.axes
     narrow, wide = (data(line) for line in lines(axes))
     np.testing.assert_allclose(narrow, np.stack([STEPS, 0.2 * shape], axis=1)[1:])
@@ -149,7 +153,7 @@ def test_residual_errors_fall_with_the_width() -> None:
         "the residual is off by at most 19.4 % at m = 64, by 1.9 % at m = 256"
     )
     assert_readable(figure)
-    same = figures.residual_error(STEPS, {64: errors[256], 256: errors[64]})
+    same = residual_error(STEPS, {64: errors[256], 256: errors[64]})
     assert title(same).startswith("Width does not help here")
 
 
@@ -160,7 +164,7 @@ def test_functions_are_means_with_bands_under_the_points() -> None:
     x = np.linspace(-1, 1, 11)
     network = np.stack([x**2, x**2 + 0.2, x**2 + 0.4])
     panels = {"$m$ = 64": {"network": network, "kernel": network - 0.1}, "m = 256": {"network": network}}
-    figure = figures.functions_on_line(x, x**2, [-0.5, 0.5], [0.25, 0.3], panels)
+    figure = functions_on_line(x, x**2, [-0.5, 0.5], [0.25, 0.3], panels)
     first, second = figure.axes
     (mean,) = drawn_in(first, VERMILLION)
     np.testing.assert_allclose(mean, np.stack([x, x**2 + 0.2], axis=1))
@@ -178,7 +182,7 @@ def test_functions_are_means_with_bands_under_the_points() -> None:
 def test_functions_that_run_away_do_not_flatten_the_others() -> None:
     x = np.linspace(-1, 1, 5)
     wild = np.stack([x, 1000 * x**3, np.full(5, np.nan)])
-    figure = figures.functions_on_line(x, x, x, x, {"m = 4": {"network": wild}})
+    figure = functions_on_line(x, x, x, x, {"m = 4": {"network": wild}})
     low, high = figure.axes[0].get_ylim()
     assert -4 < low < -2 < 2 < high < 4
     assert figure.axes[0].get_title(loc="left") == "m = 4 (1 seed not finite)"
@@ -187,10 +191,10 @@ def test_functions_that_run_away_do_not_flatten_the_others() -> None:
 def test_functions_at_eight_widths_stay_readable() -> None:
     x = np.linspace(-1, 1, 7)
     kinds = dict.fromkeys(["network", "linearization", "kernel regression", *HOSTILE[:2]], np.tile(x, (2, 1)))
-    figure = figures.functions_on_line(x, x, x, x, {f"m = {2**k}": kinds for k in range(4, 12)})
+    figure = functions_on_line(x, x, x, x, {f"m = {2**k}": kinds for k in range(4, 12)})
     assert_readable(figure)
     with pytest.raises(InputError, match=r"'network' at 'm = 4' must have the shape \(seeds, 7\)"):
-        figures.functions_on_line(x, x, x, x, {"m = 4": {"network": np.ones((2, 6))}})
+        functions_on_line(x, x, x, x, {"m = 4": {"network": np.ones((2, 6))}})
 
 
 # --- step sizes -----------------------------------------------------------------------------------------
@@ -200,7 +204,7 @@ def test_step_sizes_show_losses_and_sharpness_around_the_edge() -> None:
     down, up = np.exp(-STEPS / 9), np.exp(STEPS)
     losses = {"0.9 η_max": (down, 0.9 * down), "1.1 η_max": (up, np.where(STEPS < 3, 1 + STEPS, 0.5))}
     sharpness = {"0.9 η_max": ([0, 16], [1.8, 1.7]), "1.1 η_max": ([0, 16, 32], [2.2, 2.4, 1.9])}
-    figure = figures.step_sizes(STEPS, losses, sharpness)
+    figure = step_sizes(STEPS, losses, sharpness)
     grid = np.reshape(figure.axes, (2, 2))
     for column, name in enumerate(losses):
         upper, lower = grid[:, column]
@@ -222,13 +226,13 @@ def test_step_sizes_show_losses_and_sharpness_around_the_edge() -> None:
 
 def test_a_step_size_without_sharpness_leaves_the_others_theirs() -> None:
     losses = {name: (STEPS, np.where(STEPS > 4, np.nan, STEPS)) for name in ("a", "$b$")}
-    figure = figures.step_sizes(STEPS, losses, {"a": (STEPS, STEPS)})
+    figure = step_sizes(STEPS, losses, {"a": (STEPS, STEPS)})
     assert "not measured" in texts(figure)
     assert len(figure.axes[2].get_yticks()) > 1
     assert "× no longer finite" in figure.axes[3].get_xlabel()
     assert title(figure).endswith("for the linearization at no step size, for the network at no step size")
     with pytest.raises(InputError, match="network's loss at 'a' has 2 values for 7 x values"):
-        figures.step_sizes(STEPS, {"a": (STEPS, [1, 2])}, {})
+        step_sizes(STEPS, {"a": (STEPS, [1, 2])}, {})
 
 
 def test_many_step_sizes_stay_readable() -> None:
@@ -240,16 +244,14 @@ def test_many_step_sizes_stay_readable() -> None:
         "a step size with a name too long for one line",
     ]
     loss = (1 / (1 + STEPS), np.zeros(7))
-    assert_readable(
-        figures.step_sizes(STEPS, dict.fromkeys(names, loss), dict.fromkeys(names, (STEPS, STEPS)))
-    )
+    assert_readable(step_sizes(STEPS, dict.fromkeys(names, loss), dict.fromkeys(names, (STEPS, STEPS))))
 
 
 def test_the_gap_to_the_flow_lies_beside_both_laws() -> None:
     x = np.array([1.0, 0.01, 0.1])
     k = np.arange(2000)
     exact = np.array([np.abs((1 - a) ** k - np.exp(-a * k)).max() for a in x])
-    figure = figures.flow_gap(x, 1.1 * exact, exact)
+    figure = flow_gap(x, 1.1 * exact, exact)
     (axes,) = figure.axes
     ascending = [1, 2, 0]
     for color, values in ((VERMILLION, 1.1 * exact), (BLUE, exact), (INK, x / (2 * np.e))):
@@ -270,7 +272,7 @@ def test_outputs_are_lines_and_marks_of_one_colour_per_class() -> None:
     t = np.linspace(0, 3, 7)
     predicted = np.random.default_rng(0).random((8, 3, 7))
     measured = predicted + 0.25
-    figure = figures.logit_dynamics(t, predicted, measured, class_names=HOSTILE[:3])
+    figure = logit_dynamics(t, predicted, measured, class_names=HOSTILE[:3])
     assert len(figure.axes) == 6
     for index, axes in enumerate(figure.axes):
         assert axes.get_title(loc="left") == f"example {index + 1}"
@@ -287,9 +289,9 @@ def test_logits_refuse_shapes_and_names_that_do_not_fit() -> None:
     with pytest.raises(
         InputError, match=r"\(1, 2, 3\) predicted and \(1, 2, 4\) measured outputs for 3 times"
     ):
-        figures.logit_dynamics([0, 1, 2], np.ones((1, 2, 3)), np.ones((1, 2, 4)))
+        logit_dynamics([0, 1, 2], np.ones((1, 2, 3)), np.ones((1, 2, 4)))
     with pytest.raises(InputError, match="1 class names for 2 classes"):
-        figures.logit_dynamics([0, 1, 2], np.ones((1, 2, 3)), np.ones((1, 2, 3)), class_names=["a"])
+        logit_dynamics([0, 1, 2], np.ones((1, 2, 3)), np.ones((1, 2, 3)), class_names=["a"])
 
 
 # --- strange numbers ------------------------------------------------------------------------------------
@@ -303,15 +305,15 @@ def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> Non
     rows = np.tile(x, (2, 1))
     square = np.outer(x, np.ones(len(x))) if len(x) else np.zeros((0, 0))
     strange = [
-        figures.mode_trajectories(steps, x, square, square, square, square, lr=0.1),
-        figures.mode_trajectories(x, x, square, square, square, square),
-        figures.loss_prediction(steps, x, rows, rows, x),
-        figures.residual_error(steps, {16: rows, 64: np.zeros((0, 0))}),
-        figures.functions_on_line(steps, x, x, x, {"a": {"b": rows, "c": rows}}),
-        figures.step_sizes(x, {"a": (x, x)}, {"a": (x, x)}),
-        figures.step_sizes(steps, dict.fromkeys("abcd", (x, x)), dict.fromkeys("abc", (steps, x))),
-        figures.flow_gap(x, x, x),
-        figures.logit_dynamics(x, np.tile(x, (2, 3, 1)), np.tile(x, (2, 3, 1))),
+        mode_trajectories(steps, x, square, square, square, square, lr=0.1),
+        mode_trajectories(x, x, square, square, square, square),
+        loss_prediction(steps, x, rows, rows, x),
+        residual_error(steps, {16: rows, 64: np.zeros((0, 0))}),
+        functions_on_line(steps, x, x, x, {"a": {"b": rows, "c": rows}}),
+        step_sizes(x, {"a": (x, x)}, {"a": (x, x)}),
+        step_sizes(steps, dict.fromkeys("abcd", (x, x)), dict.fromkeys("abc", (steps, x))),
+        flow_gap(x, x, x),
+        logit_dynamics(x, np.tile(x, (2, 3, 1)), np.tile(x, (2, 3, 1))),
     ]
     for figure in strange:
         assert_finite_limits(figure)
@@ -319,11 +321,11 @@ def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> Non
 
 def test_nothing_at_all_is_drawn_without_a_warning() -> None:
     empty = [
-        figures.residual_error([], {}),
-        figures.step_sizes([], {}, {}),
-        figures.functions_on_line([], [], [], [], {}),
-        figures.logit_dynamics([], [], []),
-        figures.mode_trajectories([], [], [], [], [], []),
+        residual_error([], {}),
+        step_sizes([], {}, {}),
+        functions_on_line([], [], [], [], {}),
+        logit_dynamics([], [], []),
+        mode_trajectories([], [], [], [], [], []),
     ]
     for figure in empty:
         assert_finite_limits(figure)

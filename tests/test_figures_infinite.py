@@ -7,9 +7,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nnlab import figures
+from nnlab.chapters.kernels.figures.infinite import infinite_ensemble
 from nnlab.errors import InputError
-from nnlab.figures.style import INK, MUTED, PALETTE
+from nnlab.plot.style import INK, MUTED, PALETTE
 
 Array = NDArray[np.float64]
 X = np.linspace(-1.25, 1.25, 11)
@@ -17,7 +17,7 @@ MEAN, STD = X**3, 0.1 + 0.2 * X**2
 
 
 def draw(functions: Array, x: Array = X, **settings: str) -> Figure:
-    return figures.infinite_ensemble(
+    return infinite_ensemble(
         x, np.sin(x), [-1.0, 0.5], [0.2, 0.4], functions, (MEAN, STD), (MEAN + 0.1, STD / 2), width=512,
         **settings,
     )  # fmt: skip
@@ -73,15 +73,15 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match=r"the functions must have the shape \(seeds, 11\)"):
         draw(np.ones((2, 5)))
     with pytest.raises(InputError, match="standard deviation of the ensemble must be at least 0"):
-        figures.infinite_ensemble(X, X, [0], [0], MEAN[None], (MEAN, -STD), (MEAN, STD), width=4)
+        infinite_ensemble(X, X, [0], [0], MEAN[None], (MEAN, -STD), (MEAN, STD), width=4)
     with pytest.raises(InputError, match="the mean of the NNGP posterior"):
-        figures.infinite_ensemble(X, X, [0], [0], MEAN[None], (MEAN, STD), (MEAN[:3], STD), width=4)
+        infinite_ensemble(X, X, [0], [0], MEAN[None], (MEAN, STD), (MEAN[:3], STD), width=4)
 
 
 @pytest.mark.parametrize("values", [[], [0.0], [np.nan, np.inf, 1.0], [1e-320, 1.0, 2.0], [1.0, 1.0]])
 def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> None:
     x = np.array(values)
     band = (x, np.abs(x))
-    figure = figures.infinite_ensemble(x, x, x, x, np.tile(x, (2, 1)), band, band, width=4)
+    figure = infinite_ensemble(x, x, x, x, np.tile(x, (2, 1)), band, band, width=4)
     assert_finite_limits(figure)
     figure.canvas.draw()

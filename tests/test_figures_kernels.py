@@ -7,9 +7,11 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nnlab import figures
+from nnlab.chapters.kernels.figures.circle import circle_harmonics
+from nnlab.chapters.kernels.figures.kernels import feature_map, kernel_images
+from nnlab.chapters.kernels.figures.spectra import kernel_spectra
 from nnlab.errors import InputError
-from nnlab.figures.style import INK, PALETTE
+from nnlab.plot.style import INK, PALETTE
 
 Array = NDArray[np.float64]
 
@@ -36,7 +38,7 @@ def test_spectra_show_medians_bands_and_the_limit() -> None:
     falling = 2.0 ** -np.arange(5)
     limit = 1.5 * falling
     spectra = {64: np.outer([1, 2, 4], falling[::-1]), 256: np.outer([1.4, 1.5, 1.7], falling)}
-    figure = figures.kernel_spectra(spectra, limit[::-1])
+    figure = kernel_spectra(spectra, limit[::-1])
     axes = figure.axes[0]
     assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
     index = np.arange(1, 6)
@@ -55,7 +57,7 @@ def test_spectra_show_medians_bands_and_the_limit() -> None:
 def test_spectra_measure_the_distance_to_the_limit() -> None:
     limit = np.array([4.0, 2, 1])
     spectra = {16: np.outer([0.9, 1.1, 1.2], limit), 64: np.outer([0.99, 1.01, 1.05], limit)}
-    figure = figures.kernel_spectra(spectra, limit)
+    figure = kernel_spectra(spectra, limit)
     right = figure.axes[1]
     assert (right.get_xscale(), right.get_yscale()) == ("log", "log")
     medians = data(lines(right)[0])  # (1 + c)‖λ∞‖ is |c| away
@@ -71,7 +73,7 @@ def test_spectra_measure_the_distance_to_the_limit() -> None:
 def test_the_distance_of_spectra_is_at_most_that_of_the_kernels() -> None:
     limit, kernels = symmetric(6, 0), [symmetric(6, seed) for seed in (1, 2)]
     spectra = {m: np.linalg.eigvalsh(kernel)[None] for m, kernel in zip((4, 8), kernels, strict=True)}
-    figure = figures.kernel_spectra(spectra, np.linalg.eigvalsh(limit))
+    figure = kernel_spectra(spectra, np.linalg.eigvalsh(limit))
     shown = data(lines(figure.axes[1])[0])[:, 1]
     between = [np.linalg.norm(kernel - limit) / np.linalg.norm(limit) for kernel in kernels]
     assert np.all(shown > 0)
@@ -80,7 +82,7 @@ def test_the_distance_of_spectra_is_at_most_that_of_the_kernels() -> None:
 
 def test_eigenvalues_that_are_not_positive_are_marked_and_counted() -> None:
     values = np.array([[3.0, 1e-3, 0.0, -1e-17], [3.0, 2e-3, 1e-17, -2e-17]])
-    figure = figures.kernel_spectra({64: values})
+    figure = kernel_spectra({64: values})
     (axes,) = figure.axes
     assert "▼ λ ≤ 0: 3 of 8" in axes.get_xlabel()
     (below,) = marks(axes)
@@ -92,34 +94,32 @@ def test_eigenvalues_that_are_not_positive_are_marked_and_counted() -> None:
 
 def test_definiteness_is_judged_per_width_against_the_threshold() -> None:
     spectra = {16: [[2.0, 1e-8]], 64: [[2.0, 0.3]], 256: [[2.0, 0.4]]}
-    assert title(figures.kernel_spectra(spectra)) == "Every kernel is positive definite, λmin ≥ 1·10⁻⁸"
-    judged = figures.kernel_spectra(spectra, threshold=1e-6)
+    assert title(kernel_spectra(spectra)) == "Every kernel is positive definite, λmin ≥ 1·10⁻⁸"
+    judged = kernel_spectra(spectra, threshold=1e-6)
     assert title(judged) == "The kernel is positive definite from m = 64 on, λmin ≥ 0.3"
-    strict = figures.kernel_spectra(spectra, threshold=0.35)
+    strict = kernel_spectra(spectra, threshold=0.35)
     assert title(strict) == "The kernel is positive definite from m = 256 on, λmin ≥ 0.4"
-    odd = figures.kernel_spectra({16: [[2.0, 0.3]], 64: [[2.0, 0.0]]})
+    odd = kernel_spectra({16: [[2.0, 0.3]], 64: [[2.0, 0.0]]})
     assert "at some widths only" in title(odd)
 
 
 def test_many_eigenvalues_get_a_logarithmic_index() -> None:
-    figure = figures.kernel_spectra({64: 1.0 / np.arange(1, 200)[None]})
+    figure = kernel_spectra({64: 1.0 / np.arange(1, 200)[None]})
     assert figure.axes[0].get_xscale() == "log"
 
 
 def test_spectra_refuse_another_number_of_eigenvalues() -> None:
     with pytest.raises(InputError, match="2 eigenvalues at width 64, 3 in the limit"):
-        figures.kernel_spectra({64: [[1.0, 2.0]]}, [1, 2, 3])
+        kernel_spectra({64: [[1.0, 2.0]]}, [1, 2, 3])
     with pytest.raises(InputError, match="eigenvalues at width 64 must have 2 dimensions"):
-        figures.kernel_spectra({64: [1.0, 2.0]})
+        kernel_spectra({64: [1.0, 2.0]})
 
 
 @pytest.mark.parametrize("limited", [False, True])
 def test_spectra_of_eight_widths_stay_readable(limited: bool) -> None:
     kernels = {m: [np.linalg.eigvalsh(gram(32, m, seed)) for seed in range(3)] for m in 2 ** np.arange(4, 12)}
     limit = np.ones(32) if limited else None
-    assert_readable(
-        figures.kernel_spectra({int(m): np.array(values) for m, values in kernels.items()}, limit)
-    )
+    assert_readable(kernel_spectra({int(m): np.array(values) for m, values in kernels.items()}, limit))
 
 
 # --- matrices -------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def images(figure: Figure) -> list[Array]:
 def test_kernels_share_a_scale_and_the_difference_has_its_own() -> None:
     start, limit = gram(6, 50, 0), gram(6, 50, 1)
     end = start + 0.1 * gram(6, 3, 2)
-    figure = figures.kernel_images(start, end, limit)
+    figure = kernel_images(start, end, limit)
     for shown, expected in zip(images(figure), (limit, start, end, end - start), strict=True):
         np.testing.assert_array_equal(shown, expected)
     scales = [axes.images[0].get_clim() for axes in figure.axes[:4]]
@@ -148,10 +148,10 @@ def test_kernels_share_a_scale_and_the_difference_has_its_own() -> None:
 
 def test_kernels_with_negative_entries_have_zero_in_the_middle() -> None:
     signed = np.array([[2.0, -1.5], [-1.5, 2.0]])
-    figure = figures.kernel_images(signed, signed)
+    figure = kernel_images(signed, signed)
     assert figure.axes[0].images[0].get_clim() == (-2, 2)
     slightly = np.array([[2.0, -0.1], [-0.1, 2.0]])
-    assert figures.kernel_images(slightly, slightly).axes[0].images[0].get_clim() == (-0.1, 2)
+    assert kernel_images(slightly, slightly).axes[0].images[0].get_clim() == (-0.1, 2)
 
 
 def test_large_kernels_are_thinned_but_measured_whole() -> None:
@@ -159,7 +159,7 @@ def test_large_kernels_are_thinned_but_measured_whole() -> None:
     start[1, 1] = 3.0
     end = start.copy()
     end[1, 1] = 6.0  # not among the examples that are shown
-    figure = figures.kernel_images(start, end)
+    figure = kernel_images(start, end)
     assert [image.shape for image in images(figure)] == [(434, 434)] * 3
     assert figure.axes[0].images[0].get_clim() == (0, 6)
     assert figure.axes[0].get_xlabel() == "example j (1 of 3 shown)"
@@ -168,9 +168,9 @@ def test_large_kernels_are_thinned_but_measured_whole() -> None:
 
 def test_kernel_images_refuse_what_is_not_square_or_equal() -> None:
     with pytest.raises(InputError, match=r"start must be square, not of the shape \(2, 3\)"):
-        figures.kernel_images(np.zeros((2, 3)), np.zeros((2, 2)))
+        kernel_images(np.zeros((2, 3)), np.zeros((2, 2)))
     with pytest.raises(InputError, match="equally large"):
-        figures.kernel_images(np.eye(2), np.eye(3))
+        kernel_images(np.eye(2), np.eye(3))
 
 
 def test_the_feature_map_shows_features_and_both_matrices() -> None:
@@ -179,7 +179,7 @@ def test_the_feature_map_shows_features_and_both_matrices() -> None:
     inner = features @ features.T
     direct = inner.copy()
     direct[0, -1] += 0.25
-    figure = figures.feature_map(x[::-1], features[::-1], inner, direct)
+    figure = feature_map(x[::-1], features[::-1], inner, direct)
     left = figure.axes[0]
     shown = [data(line) for line in lines(left) if len(data(line)) == 9]
     for line, feature in zip(shown, features.T, strict=True):
@@ -189,14 +189,14 @@ def test_the_feature_map_shows_features_and_both_matrices() -> None:
     assert f"differ by at most 0.25, with entries up to {np.abs(direct).max():.3g}" in title(figure)
     assert left.get_title(loc="left") == "3 of the features"
     assert_readable(figure)
-    assert title(figures.feature_map(x, features, inner, inner)).endswith("φφᵀ and H are equal")
+    assert title(feature_map(x, features, inner, inner)).endswith("φφᵀ and H are equal")
 
 
 def test_the_feature_map_refuses_shapes_that_do_not_fit() -> None:
     with pytest.raises(InputError, match="features have 2 rows for 3 inputs"):
-        figures.feature_map([1, 2, 3], np.zeros((2, 4)), np.eye(2), np.eye(2))
+        feature_map([1, 2, 3], np.zeros((2, 4)), np.eye(2), np.eye(2))
     with pytest.raises(InputError, match=r"Gram matrix \(2, 2\) and a kernel \(3, 3\)"):
-        figures.feature_map([1, 2], np.zeros((2, 4)), np.eye(2), np.eye(3))
+        feature_map([1, 2], np.zeros((2, 4)), np.eye(2), np.eye(3))
 
 
 # --- the circle -----------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def arc_cosine_modes(bias: float, modes: int, points: int = 128) -> Array:
 def test_odd_modes_without_bias_lie_on_the_edge() -> None:
     k = np.arange(16)
     without, with_bias = arc_cosine_modes(0.0, 16), arc_cosine_modes(0.5, 16)
-    figure = figures.circle_harmonics(k, without, with_bias, constant=0.2)
+    figure = circle_harmonics(k, without, with_bias, constant=0.2)
     left, right = figure.axes
     assert {axes.get_xscale() for axes in figure.axes} == {"log"}
     even, odd = [line for line in lines(left) if line.get_color() == PALETTE[0]]
@@ -241,7 +241,7 @@ def test_odd_modes_without_bias_lie_on_the_edge() -> None:
 def test_odd_modes_that_do_not_vanish_are_said_to_be_there() -> None:
     k = np.arange(1, 6)
     modes = np.array([1.0, 0.5, 0.25, 0.1, 0.2])
-    figure = figures.circle_harmonics(k, modes, modes)
+    figure = circle_harmonics(k, modes, modes)
     assert title(figure).startswith("Without bias the odd modes k ≥ 3 reach 0.25 of the largest mode")
     assert "▼" not in figure.axes[0].get_xlabel()
 
@@ -256,16 +256,16 @@ def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> Non
     x = np.array(values)
     square = np.outer(x, np.ones(len(x))) if len(x) else np.zeros((0, 0))
     strange = [
-        figures.kernel_spectra({16: np.tile(x, (2, 1)), 64: np.tile(x, (2, 1))}, x),
-        figures.kernel_spectra({16: np.zeros((0, 0))}),
-        figures.kernel_images(square, square, square),
-        figures.feature_map(x, np.outer(x, [1.0, 0.5]), square, square),
-        figures.circle_harmonics(x, x, x, 1.0),
-        figures.circle_harmonics(np.arange(len(x)), x, x, float("nan")),
+        kernel_spectra({16: np.tile(x, (2, 1)), 64: np.tile(x, (2, 1))}, x),
+        kernel_spectra({16: np.zeros((0, 0))}),
+        kernel_images(square, square, square),
+        feature_map(x, np.outer(x, [1.0, 0.5]), square, square),
+        circle_harmonics(x, x, x, 1.0),
+        circle_harmonics(np.arange(len(x)), x, x, float("nan")),
     ]
     for figure in strange:
         assert_finite_limits(figure)
 
 
 def test_no_widths_say_so() -> None:
-    assert "no eigenvalues" in texts(figures.kernel_spectra({}))
+    assert "no eigenvalues" in texts(kernel_spectra({}))

@@ -12,9 +12,10 @@ from hypothesis.extra.numpy import arrays
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 
-from nnlab import figures
+from nnlab.chapters.widths.figures import training_over_widths
 from nnlab.errors import InputError
-from nnlab.figures.bands import lost_as_infinite, over_seeds, quantile, width_looks
+from nnlab.plot.bands import lost_as_infinite, over_seeds, quantile, width_looks
+from nnlab.plot.exponents import width_scaling
 
 STEPS = np.array([0.0, 1, 2, 3, 4, 5])
 
@@ -83,7 +84,7 @@ def test_wider_is_darker_and_marked_otherwise() -> None:
 
 def test_training_shows_medians_and_bands_of_every_width() -> None:
     runs = {width: training(width) for width in (256, 64)}
-    figure = figures.training_over_widths({"ntk, 1 hidden layer": runs})
+    figure = training_over_widths({"ntk, 1 hidden layer": runs})
     loss, change = figure.axes
     assert (loss.get_yscale(), change.get_yscale(), loss.get_xscale()) == ("log", "log", "linear")
     for axes, index, start in ((loss, 1, 0), (change, 2, 1)):  # at step 0 nothing has changed yet
@@ -102,14 +103,14 @@ def test_training_shows_medians_and_bands_of_every_width() -> None:
 
 def test_the_title_says_how_far_narrow_and_wide_networks_moved() -> None:
     runs = {width: training(width) for width in (50, 200)}
-    figure = figures.training_over_widths({"a": runs})
+    figure = training_over_widths({"a": runs})
     first, last = (100 * 2 * (1 - math.exp(-5)) / width for width in (50, 200))  # the middle seed at step 5
     assert figure.get_suptitle().replace("\n", " ") == (
         f"Wide networks move less: in the end the weights have changed by {first:.2g} % at m = 50, "
         f"by {last:.2g} % at m = 200"
     )
     grown = {width: (STEPS, loss, width**2 * change) for width, (_, loss, change) in runs.items()}
-    assert "do not always move less" in figures.training_over_widths({"a": grown}).get_suptitle()
+    assert "do not always move less" in training_over_widths({"a": grown}).get_suptitle()
 
 
 def test_diverged_seeds_are_counted_and_leave_at_the_top() -> None:
@@ -117,7 +118,7 @@ def test_diverged_seeds_are_counted_and_leave_at_the_top() -> None:
     some, every = loss.copy(), np.full_like(loss, np.nan)
     some[3:, 2:] = np.nan
     every[:, 0] = loss[:, 0]
-    figure = figures.training_over_widths(
+    figure = training_over_widths(
         {"standard": {64: (steps, loss, change), 128: (steps, some, change), 256: (steps, every, change)}}
     )
     upper = figure.axes[0]
@@ -134,7 +135,7 @@ def test_diverged_seeds_are_counted_and_leave_at_the_top() -> None:
 def test_a_loss_on_its_way_to_infinity_does_not_flatten_the_others() -> None:
     steps, loss, change = training(64)
     climbing = loss * np.exp(30 * steps)
-    figure = figures.training_over_widths({"a": {64: (steps, loss, change), 128: (steps, climbing, change)}})
+    figure = training_over_widths({"a": {64: (steps, loss, change), 128: (steps, climbing, change)}})
     low, high = figure.axes[0].get_ylim()
     assert low < 1.01 * loss.min()
     assert high < 1000 * loss[:, 0].max()
@@ -143,7 +144,7 @@ def test_a_loss_on_its_way_to_infinity_does_not_flatten_the_others() -> None:
 def test_steps_recorded_ever_more_rarely_get_a_logarithmic_axis() -> None:
     steps = np.array([0, 1, 2, 4, 8, 16, 32, 64, 128.0])
     loss = np.exp(-steps / 50)[None]
-    figure = figures.training_over_widths({"a": {64: (steps, loss, 1 - loss)}})
+    figure = training_over_widths({"a": {64: (steps, loss, 1 - loss)}})
     assert {axes.get_xscale() for axes in figure.axes} == {"log"}
     assert [list(data(lines(axes)[0])[:, 0]) for axes in figure.axes] == [list(steps[1:])] * 2
 
@@ -156,7 +157,7 @@ def test_many_widths_and_settings_stay_readable(panels: int) -> None:
     runs[2048] = (steps, np.where(steps > 2, np.nan, loss), change)
     names = [f"standard, {i} hidden layers, constant step" for i in range(panels)]
     names[0] = HOSTILE[panels % 5]
-    figure = figures.training_over_widths(dict.fromkeys(names, runs))
+    figure = training_over_widths(dict.fromkeys(names, runs))
     assert_readable(figure)
     drawn = [axes for axes in figure.axes if axes.axison]
     assert len(drawn) == 2 * panels
@@ -166,9 +167,9 @@ def test_many_widths_and_settings_stay_readable(panels: int) -> None:
 def test_training_refuses_shapes_that_do_not_fit() -> None:
     steps, loss, change = training(64)
     with pytest.raises(InputError, match=r"loss of 'a' at width 64 must have the shape \(seeds, 6\)"):
-        figures.training_over_widths({"a": {64: (steps, loss[:, :4], change)}})
+        training_over_widths({"a": {64: (steps, loss[:, :4], change)}})
     with pytest.raises(InputError, match=r"weight change of 'a' at width 64 must have 2 dimensions"):
-        figures.training_over_widths({"a": {64: (steps, loss, change[0])}})
+        training_over_widths({"a": {64: (steps, loss, change[0])}})
 
 
 # --- exponents ------------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ def test_training_refuses_shapes_that_do_not_fit() -> None:
 
 def test_scaling_draws_means_spread_fit_and_prediction() -> None:
     m, values = law(-0.5, [64, 256, 1024])
-    figure = figures.width_scaling(
+    figure = width_scaling(
         {"ntk": {"whole vector": (m, values, -0.52, (-0.55, -0.49))}},
         "relative weight change",
         predicted={"whole vector": -1.0},
@@ -208,7 +209,7 @@ def test_scaling_names_the_extreme_exponents_and_shares_the_scale() -> None:
         },
         "standard": {"first layer": (*law(-1.5, widths), -1.51, (-1.6, -1.4))},
     }
-    figure = figures.width_scaling(panels, "change")
+    figure = width_scaling(panels, "change")
     assert figure.get_suptitle().replace("\n", " ") == (
         "Change: from m^−0.50 (first layer, ntk) to m^−1.51 (first layer, standard)"
     )
@@ -221,7 +222,7 @@ def test_scaling_names_the_extreme_exponents_and_shares_the_scale() -> None:
 def test_values_without_a_logarithm_are_left_out_and_counted() -> None:
     m, values = law(-1, [16, 64, 256])
     values[0, 0], values[1, 1], values[2] = 0.0, np.nan, [-1, np.inf, np.nan]
-    figure = figures.width_scaling({"a": {"b": (m, values, np.nan, (None, None))}}, "change")
+    figure = width_scaling({"a": {"b": (m, values, np.nan, (None, None))}}, "change")
     (axes,) = figure.axes
     points = next(data(line) for line in lines(axes) if line.get_linestyle() == "None")
     means = [np.sqrt(values[0, 1] * values[0, 2]), np.sqrt(values[1, 0] * values[1, 2])]
@@ -232,14 +233,14 @@ def test_values_without_a_logarithm_are_left_out_and_counted() -> None:
 
 def test_a_prediction_may_be_for_a_panel_but_not_for_nothing() -> None:
     panels = {name: {"b": (*law(-1, [16, 64]), -1.0, (None, None))} for name in ("ntk", "standard")}
-    figure = figures.width_scaling(panels, "change", predicted={"standard": -0.5})
+    figure = width_scaling(panels, "change", predicted={"standard": -0.5})
     assert ["predicted" in axes.get_xlabel() for axes in figure.axes] == [False, True]
     with pytest.raises(
         InputError, match=r"predicted\['mup'\] names nothing that is shown; allowed: 'b', 'ntk'"
     ):
-        figures.width_scaling(panels, "change", predicted={"mup": -0.5})
+        width_scaling(panels, "change", predicted={"mup": -0.5})
     with pytest.raises(InputError, match="2 rows for 3 widths"):
-        figures.width_scaling({"a": {"b": ([1, 2, 3], np.ones((2, 4)), 0.0, (None, None))}}, "change")
+        width_scaling({"a": {"b": ([1, 2, 3], np.ones((2, 4)), 0.0, (None, None))}}, "change")
 
 
 @pytest.mark.parametrize("panels", [1, 8])
@@ -250,7 +251,7 @@ def test_exponents_stay_readable(panels: int) -> None:
         for name, slope in ((HOSTILE[0], -0.5), ("second layer, operator norm", -0.57), ("drift of H", -0.87))
     }
     names = [f"standard, {i} hidden layers, constant step" for i in range(panels)]
-    figure = figures.width_scaling(dict.fromkeys(names, laws), HOSTILE[1], predicted={"drift of H": -0.5})
+    figure = width_scaling(dict.fromkeys(names, laws), HOSTILE[1], predicted={"drift of H": -0.5})
     assert_readable(figure)
 
 
@@ -265,15 +266,15 @@ def test_strange_numbers_are_drawn_without_a_warning(values: list[float], seeds:
     x = np.arange(len(values))
     rows = np.tile(np.array(values, dtype=float), (seeds, 1))
     runs = {16: (x, rows, rows), 64: (values, rows, rows)}
-    assert_finite_limits(figures.training_over_widths({"a": runs, "b": runs}))
+    assert_finite_limits(training_over_widths({"a": runs, "b": runs}))
     laws = {"q": (x, rows.T, -300.0, (None, 1.0)), "$r$": (values, rows.T, np.nan, (0.0, 1.0))}
-    assert_finite_limits(figures.width_scaling({"a": laws, "b": laws}, "y", predicted={"q": -np.inf}))
+    assert_finite_limits(width_scaling({"a": laws, "b": laws}, "y", predicted={"q": -np.inf}))
 
 
 def test_nothing_at_all_says_so() -> None:
-    for figure in (figures.training_over_widths({}), figures.width_scaling({}, "y")):
+    for figure in (training_over_widths({}), width_scaling({}, "y")):
         assert "nothing was measured" in texts(figure)
         assert_finite_limits(figure)
-    for figure in (figures.training_over_widths({"a": {}}), figures.width_scaling({"a": {}}, "y")):
+    for figure in (training_over_widths({"a": {}}), width_scaling({"a": {}}, "y")):
         assert "nothing was measured" in texts(figure)
         assert_finite_limits(figure)

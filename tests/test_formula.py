@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnlab.report.formula import typeset
+from nnlab.page.formula import typeset
 
 
 def tree(formula: str) -> ET.Element:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nnlab.errors import InputError
-from nnlab.graph import DomainError, check_domain, parse
+from nnlab.expressions import DomainError, check_domain, parse
 
 VARIABLES = ("x", "y", "z", "w")
 

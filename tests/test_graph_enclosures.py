@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from nnlab.errors import InputError
-from nnlab.graph import (
+from nnlab.expressions import (
     Interval,
     curvature,
     enclose,

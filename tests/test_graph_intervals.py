@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnlab.graph import Interval, intervals
+from nnlab.expressions import Interval
+from nnlab.rigorous import intervals
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 ordinary = st.floats(-8, 8)

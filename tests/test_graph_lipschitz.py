@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nnlab.errors import InputError
-from nnlab.graph import DomainError, UnboundedSlopeError, evaluate, lipschitz, parse
+from nnlab.expressions import DomainError, UnboundedSlopeError, evaluate, lipschitz, parse
 
 WEIERSTRASS = " + ".join(f"{0.5**k}*cos({3**k}*pi*x)" for k in range(8))
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from nnlab.errors import InputError
-from nnlab.graph import ExpressionError, Graph, evaluate, parse
-from nnlab.graph.errors import pointed
-from nnlab.graph.tokens import MAX_DIGITS, MAX_LENGTH
+from nnlab.expressions import ExpressionError, Graph, evaluate, parse
+from nnlab.expressions.errors import pointed
+from nnlab.expressions.tokens import MAX_DIGITS, MAX_LENGTH
 
 X, Y = 0.75, -1.5
 

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from nnlab.errors import InputError
-from nnlab.graph import ExpressionError, Graph, parse
-from nnlab.graph.costs import forward_cost, reverse_cost
-from nnlab.graph.passes import directional, gradient, hessian_vector
-from nnlab.graph.shapes import shapes
+from nnlab.expressions import ExpressionError, Graph, parse
+from nnlab.expressions.costs import forward_cost, reverse_cost
+from nnlab.expressions.passes import directional, gradient, hessian_vector
+from nnlab.expressions.shapes import shapes
 from tests import torch_reference as reference
 
 Arrays = dict[str, np.ndarray]

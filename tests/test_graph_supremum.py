@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nnlab.graph.supremum import BLOCK, Bound, supremum
+from nnlab.rigorous.supremum import BLOCK, Bound, supremum
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-13  # more than what float64 does to the functions below
@@ -236,7 +236,7 @@ def test_many_boxes_are_bounded_in_blocks_and_threads(monkeypatch: pytest.Monkey
     assert states == {"ignore"}
     assert found.complete
     assert found.lower <= 2 <= found.upper <= found.lower + 1e-4
-    monkeypatch.setattr("nnlab.graph.supremum.BLOCK", 10**9)
+    monkeypatch.setattr("nnlab.rigorous.supremum.BLOCK", 10**9)
     again = supremum(inner, low, high, absolute=1e-4)
     assert (again.lower, again.upper, again.boxes) == (found.lower, found.upper, found.boxes)
     assert np.array_equal(again.at, found.at)

@@ -1,7 +1,6 @@
-"""Imports run one way: a file may import its own layer and those below it, and nothing back up.
+"""Imports run one way: a package imports from the floors below its own, and a chapter from no other chapter.
 
-cli -> bench -> experiments -> models, data, training, ntk, approximation, graph, theory -> record
--> events, figures -> memory, safe_yaml, errors
+Each line of FLOORS is a floor, the ground first. What a package may take from outside stands in OUTSIDE.
 """
 
 import ast
@@ -13,54 +12,75 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "nnlab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-LEAVES = {"errors", "memory", "safe_yaml"}
-BELOW_RECORD = {"figures", "events"}
-ALLOWED = {
-    "errors": set(),
-    "memory": set(),
-    "safe_yaml": {"errors"},
-    "config": {"errors", "safe_yaml"},
-    "figures": LEAVES,
-    "events": LEAVES,
-    "record": LEAVES | BELOW_RECORD,
-    "theory": LEAVES,
-    "models": LEAVES,
-    "data": LEAVES,
-    "ntk": LEAVES | {"models"},
-    "graph": {"errors"},
-    "worksheet": LEAVES | {"graph", "figures", "models"},
-    "report": LEAVES | BELOW_RECORD | {"record"},
-    "approximation": LEAVES | {"models", "graph", "theory", "training"},
-    "training": LEAVES | BELOW_RECORD | {"record", "models", "data"},
-}
-ALLOWED["experiments"] = {*ALLOWED}
-ALLOWED["bench"] = {*ALLOWED}
-ALLOWED["cli"] = {*ALLOWED}
-ALLOWED["__main__"] = {"cli"}
-ALLOWED["__init__"] = set()
+FLOORS = """
+errors memory
+safe_yaml rigorous plot theory models data
+expressions record ntk
+training page
+approximation
+lab
+chapters
+bench
+cli
+__main__
+"""
+FLOOR = {package: height for height, line in enumerate(FLOORS.split("\n")) for package in line.split()}
 
-MAY_SEE_CONFIG = {"cli", "bench", "experiments"}
-BUILDERS = {"models/__init__.py", "data/build.py"}
-OUTSIDE = {
-    "figures": {"matplotlib", "numpy"},
-    "theory": {"numpy", "scipy"},
-    "graph": {"numpy"},
-    "events": {"tensorboard"},
-    "errors": set(),
-    "safe_yaml": {"yaml"},
-    "config": {"yaml", "pydantic"},
-    "record": {"numpy", "matplotlib"},
-    "report": {"numpy", "jinja2", "yaml", "PIL"},
+MAY_IMPORT = {
+    "classification": {"convolution"},
+    "convolution": {"classification"},
+    "lecture": {"backpropagation"},
 }
-"""The third-party packages that these layers may import; the others are free."""
+"""The chapters that use others: classifiers may be convolutional, and the slides show graphs."""
+
+OUTSIDE = {
+    "errors": set(),
+    "rigorous": {"numpy"},
+    "plot": {"matplotlib", "numpy"},
+    "theory": {"numpy", "scipy"},
+    "expressions": {"numpy"},
+    "safe_yaml": {"yaml"},
+    "record": {"numpy", "matplotlib", "tensorboard"},
+    "page": {"numpy", "jinja2", "yaml", "PIL"},
+    "figures": {"matplotlib", "numpy"},
+    "widget": {"numpy", "yaml"},
+    "lab.config": {"yaml", "pydantic"},
+    "lab.sections": {"yaml", "pydantic"},
+    "lab.source": {"yaml", "pydantic"},
+    "lab.messages": {"yaml", "pydantic"},
+}
+"""The third-party packages that these may import; the others are free."""
 THIRD_PARTY = {"torch", "torchvision", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "yaml", "pydantic"}
 THIRD_PARTY |= {"typer", "rich", "tensorboard", "plotly", "pandas", "jinja2", "igraph"}
 
 
-def layer(module: str) -> str:
-    """`experiments` of nnlab.experiments.xor, `__init__` of nnlab itself."""
+def package_of(module: str) -> str:
+    """`lab` of nnlab.lab.runner, `__init__` of nnlab itself."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
+
+
+def chapter_of(module: str) -> str | None:
+    """`kernels` of nnlab.chapters.kernels.edge; None outside chapters, and for their registries."""
+    parts = module.split(".")
+    inside = (
+        parts[:2] == ["nnlab", "chapters"] and len(parts) > 2 and (PACKAGE / "chapters" / parts[2]).is_dir()
+    )
+    return parts[2] if inside else None
+
+
+def may_use(module: str) -> set[str]:
+    """The third-party packages that a module may import."""
+    parts = module.split(".")[1:]
+    for name in (
+        ".".join(parts[:2]),
+        "figures" * ("figures" in parts),
+        parts[-1] if parts else "",
+        package_of(module),
+    ):
+        if name in OUTSIDE:
+            return OUTSIDE[name]
+    return THIRD_PARTY
 
 
 def module_of(file: Path) -> str:
@@ -92,32 +112,31 @@ def imports(text: str, module: str, is_package: bool = False) -> Iterator[tuple[
             up = parts[: len(parts) - node.level + is_package] if node.level else []
             base = ".".join([*up, *([node.module] if node.module else [])])
             for alias in node.names:
-                below = f"{base}.{alias.name}"  # `from nnlab import config` imports nnlab.config
+                below = f"{base}.{alias.name}"  # `from nnlab import lab` imports nnlab.lab
                 name = below if base.split(".")[0] == "nnlab" and is_module(below) else base
                 yield name, node.lineno, id(node) in typing_only
 
 
 def faults(text: str, file: Path) -> list[str]:
-    """What the imports of a file do against the order of the layers."""
+    """What the imports of a file do against the order of the floors."""
     module, place = module_of(file), file.relative_to(PACKAGE).as_posix()
-    own, found = layer(module), []
+    own, wrong = package_of(module), []
     for name, line, typing_only in imports(text, module, file.name == "__init__.py"):
         where = f"{place}, line {line}: imports {name}"
         if name.split(".")[0] != "nnlab":
-            package = name.split(".")[0]
-            outside = OUTSIDE.get(own, THIRD_PARTY)
-            if package in THIRD_PARTY and package not in outside and not typing_only:
-                found.append(f"{where}, which {own} does without")
+            if name.split(".")[0] in THIRD_PARTY - may_use(module) and not typing_only:
+                wrong.append(f"{where}, which {own} does without")
             continue
-        other = layer(name)
-        if other == own or other == "__init__":
-            continue
-        if other == "config":
-            if own not in MAY_SEE_CONFIG and place not in BUILDERS:
-                found.append(f"{where}: only cli, bench, experiments and the builders see configs")
-        elif other not in ALLOWED[own] and not typing_only:
-            found.append(f"{where}, which is above or beside {own}")
-    return found
+        other, chapter = package_of(name), chapter_of(module)
+        if other == own:
+            used = chapter_of(name)
+            if chapter and used not in (None, chapter, *MAY_IMPORT.get(chapter, ())):
+                wrong.append(f"{where}: a chapter imports no other chapter")
+            if chapter and used is None and name != "nnlab.chapters":
+                wrong.append(f"{where}: the registry of chapters is above them")
+        elif other != "__init__" and FLOOR[other] >= FLOOR[own] and not typing_only:
+            wrong.append(f"{where}, which is above or beside {own}")
+    return wrong
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
@@ -125,32 +144,38 @@ def test_imports_run_one_way(file: Path) -> None:
     assert faults(file.read_text("utf-8"), file) == []
 
 
-def test_every_layer_is_known() -> None:
-    assert {layer(module_of(file)) for file in FILES} == set(ALLOWED)
+def test_every_package_has_a_floor() -> None:
+    assert {package_of(module_of(file)) for file in FILES} == {*FLOOR, "__init__"}
 
 
 @pytest.mark.parametrize(
     ("place", "text"),
     [
-        ("record.py", "from nnlab.training import fit"),
-        ("record.py", "from nnlab import experiments"),
-        ("record.py", "def f():\n    import nnlab.cli.train"),
-        ("data/table.py", "from nnlab.config import CsvData"),
-        ("data/table.py", "from nnlab import config"),
+        ("record/__init__.py", "from nnlab.training import fit"),
+        ("record/__init__.py", "from nnlab import lab"),
+        ("record/__init__.py", "def f():\n    import nnlab.cli.train"),
+        ("data/table.py", "from nnlab.lab.sections import CsvData"),
+        ("data/table.py", "from nnlab import lab"),
         ("data/table.py", "from nnlab.models import MLP"),
         ("data/table.py", "from ..models import MLP"),
         ("models/mlp.py", "from nnlab.data import DataSet"),
         ("models/mlp.py", "from nnlab.record import Record"),
-        ("training/trainer.py", "from nnlab.config import Training"),
-        ("training/trainer.py", "from nnlab.theory import Claim"),
-        ("training/trainer.py", "from .. import experiments"),
+        ("training/trainer.py", "from nnlab.lab.sections import Training"),
+        ("training/trainer.py", "from .. import lab"),
         ("theory/claims.py", "import torch"),
         ("theory/claims.py", "from nnlab.record import Record"),
-        ("figures/curves.py", "import torch.nn"),
-        ("figures/curves.py", "from nnlab.record import open_run"),
-        ("figures/__init__.py", "from ..record import open_run"),
-        ("experiments/xor.py", "from nnlab.bench import bench_train"),
-        ("errors.py", "from nnlab.config import Section"),
+        ("plot/curves.py", "import torch.nn"),
+        ("plot/curves.py", "from nnlab.record import open_run"),
+        ("plot/curves.py", "from ..record import open_run"),
+        ("lab/runner.py", "from nnlab.chapters.experiments import EXPERIMENTS"),
+        ("lab/config.py", "import torch"),
+        ("page/build.py", "from nnlab.chapters.pages import CHAPTERS"),
+        ("chapters/kernels/widget.py", "import torch"),
+        ("chapters/widths/figures.py", "import torch"),
+        ("chapters/kernels/edge.py", "from nnlab.chapters.widths.experiment import Config"),
+        ("chapters/lecture/experiment.py", "from nnlab.chapters.experiments import EXPERIMENTS"),
+        ("chapters/kernels/edge.py", "from nnlab.bench import bench_train"),
+        ("errors.py", "from nnlab.lab.sections import Section"),
     ],
 )
 def test_a_wrong_import_is_seen(place: str, text: str) -> None:
@@ -160,11 +185,12 @@ def test_a_wrong_import_is_seen(place: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("place", "text"),
     [
-        ("data/build.py", "from nnlab import config"),
-        ("models/__init__.py", "from nnlab.config import MLPModel"),
+        ("lab/build.py", "from nnlab.lab import sections"),
         ("training/trainer.py", "from nnlab.data import DataSet\nfrom nnlab.models import MLP\nimport torch"),
         ("cli/runs.py", "from nnlab.record import Run\nfrom nnlab.theory.seeds import over_seeds"),
-        ("record.py", "from nnlab import figures"),
+        ("chapters/lecture/slides.py", "from nnlab.chapters.backpropagation.build import build"),
+        ("chapters/kernels/edge.py", "from nnlab.chapters.kernels.claims import describe"),
+        ("record/__init__.py", "from nnlab import plot"),
         ("data/table.py", "from .dataset import RawData"),
     ],
 )

@@ -11,12 +11,17 @@ import pytest
 import torch
 
 from nnlab.approximation.bins import build_bins
+from nnlab.chapters.approximation.bins import experiment as approx_bins
+from nnlab.chapters.classification import sgd_vs_gd
+from nnlab.chapters.kernels import claims as ntk_claims
+from nnlab.chapters.kernels import members as ntk_members
+from nnlab.chapters.lecture import experiment as lecture
+from nnlab.chapters.lecture import slides
+from nnlab.chapters.lecture.experiment import Config, chosen, experiment_of, unexpected
+from nnlab.chapters.lecture.plan import LESSONS, POINTS, Lesson
 from nnlab.cli import main
-from nnlab.config import Experiment
 from nnlab.errors import ExperimentError, InputError, Interrupted
-from nnlab.experiments import approx_bins, lecture, ntk_claims, ntk_members, sgd_vs_gd, slides
-from nnlab.experiments.lecture import Config, chosen, experiment_of, unexpected
-from nnlab.experiments.lecture_plan import LESSONS, POINTS, Lesson
+from nnlab.lab.sections import Experiment
 from nnlab.models import MLP
 from nnlab.ntk import empirical_ntk, gradient_flow, max_step
 from nnlab.record import Record, open_run

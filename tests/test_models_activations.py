@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 from torch import nn
 
-from nnlab.config import ActivationName
 from nnlab.errors import InputError
+from nnlab.lab.sections import ActivationName
 from nnlab.models.activations import ACTIVATION_NAMES, ELEMENTWISE, Maxout, get_activation, maxout_gain
 
 # The slide's formulas once more, in NumPy.

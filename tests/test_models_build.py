@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnlab.config import CNNModel, CustomModel, MLPModel, SpeedCNNModel
 from nnlab.errors import InputError
-from nnlab.models import CNN, MLP, ScaledLinear, SpeedCNN, build_model
+from nnlab.lab.build import build_model
+from nnlab.lab.sections import CNNModel, CustomModel, MLPModel, SpeedCNNModel
+from nnlab.models import CNN, MLP, ScaledLinear, SpeedCNN
 from nnlab.models.custom import load_factory
 
 MODULE = """

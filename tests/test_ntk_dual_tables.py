@@ -11,9 +11,9 @@ from scipy.special import erf, expit, ndtr
 from torch import Tensor
 
 from nnlab.ntk.errors import KernelError
-from nnlab.ntk.limit import nonlinearities as known
-from nnlab.ntk.limit.dual_tables import DualTable, Side, expectation
-from nnlab.ntk.limit.nonlinearities import Nonlinearity
+from nnlab.ntk.infinite import nonlinearities as known
+from nnlab.ntk.infinite.dual_tables import DualTable, Side, expectation
+from nnlab.ntk.infinite.nonlinearities import Nonlinearity
 
 FLOAT = torch.float64
 LENGTHS = (0.2, 1.0, 1.7)

@@ -10,7 +10,8 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from nnlab.ntk.dynamics import (
+from nnlab.ntk.errors import KernelError, NonFiniteError
+from nnlab.ntk.flow.dynamics import (
     flow_gap,
     gradient_descent,
     gradient_flow,
@@ -18,8 +19,7 @@ from nnlab.ntk.dynamics import (
     kernel_regression,
     max_step,
 )
-from nnlab.ntk.errors import KernelError, NonFiniteError
-from nnlab.ntk.modes import decompose
+from nnlab.ntk.flow.modes import decompose
 
 FLOAT = torch.float64
 N, NEW, P = 6, 4, 9

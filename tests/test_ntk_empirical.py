@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from nnlab.models import CNN, MLP
 from nnlab.ntk import KernelError, MemoryLimitError, ModelError, NonFiniteError, as_matrix, empirical_ntk
-from nnlab.ntk.network import Network
-from nnlab.ntk.probe import probe
+from nnlab.ntk.empirical.network import Network
+from nnlab.ntk.empirical.probe import probe
 
 METHODS = ["layerwise", "jacobian", "products"]
 OUTPUTS = ["full", "trace", "diagonal"]
@@ -279,7 +279,7 @@ def test_auto_says_what_it_chose_and_why(caplog: pytest.LogCaptureFixture) -> No
 PEAK = """
 import torch
 from nnlab.bench.memory import megabytes
-from nnlab.models import CNN, MLP
+from nnlab.models import (CNN, MLP)
 from nnlab.ntk import empirical_ntk
 
 def measure(model, x, limit, **arguments):

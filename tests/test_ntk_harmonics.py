@@ -9,8 +9,8 @@ import torch
 from scipy.integrate import quad
 
 from nnlab.ntk.errors import KernelError
-from nnlab.ntk.harmonics import circle_eigenvalues, circle_points, circle_tail, unbiased_eigenvalues
-from nnlab.ntk.infinite import infinite_ntk
+from nnlab.ntk.infinite.kernel import infinite_ntk
+from nnlab.ntk.spectral.harmonics import circle_eigenvalues, circle_points, circle_tail, unbiased_eigenvalues
 
 SIGMA_W = math.sqrt(2)
 

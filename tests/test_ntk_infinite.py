@@ -12,9 +12,9 @@ from scipy.special import erf, roots_hermitenorm
 from torch import Tensor, nn
 
 from nnlab.models import ACTIVATION_NAMES, MLP, get_activation
-from nnlab.ntk import infinite
 from nnlab.ntk.errors import KernelError, NonFiniteError
-from nnlab.ntk.infinite import infinite_ntk
+from nnlab.ntk.infinite import kernel as infinite
+from nnlab.ntk.infinite.kernel import infinite_ntk
 
 FLOAT = torch.float64
 EPS = torch.finfo(FLOAT).eps

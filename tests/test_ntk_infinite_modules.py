@@ -20,9 +20,9 @@ from nnlab.bench.plain_infinite import plain_infinite_cnn
 from nnlab.errors import InputError
 from nnlab.models import ACTIVATION_NAMES, CNN, MLP, ActivationLayer, ScaledLinear, get_activation
 from nnlab.ntk.errors import KernelError, MemoryLimitError
-from nnlab.ntk.infinite import infinite_ntk
-from nnlab.ntk.limit import modules as infinite_modules
-from nnlab.ntk.limit import pair_steps
+from nnlab.ntk.infinite import modules as infinite_modules
+from nnlab.ntk.infinite import pair_steps
+from nnlab.ntk.infinite.kernel import infinite_ntk
 
 FLOAT = torch.float64
 EPS = torch.finfo(FLOAT).eps
@@ -571,7 +571,7 @@ PEAK = """
 import torch
 from torch import nn
 from nnlab.bench.memory import megabytes
-from nnlab.ntk.infinite import infinite_ntk
+from nnlab.ntk import infinite_ntk
 
 def measure(model, x, limit, **arguments):
     infinite_ntk(model, x[:2], memory_limit=limit)  # what is loaded once

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from nnlab.models import CNN, MLP, Maxout
 from nnlab.ntk.errors import KernelError, NonFiniteError
-from nnlab.ntk.infinite import infinite_ntk
+from nnlab.ntk.infinite.kernel import infinite_ntk
 
 FLOAT = torch.float64
 

@@ -12,10 +12,10 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 from torch import Tensor
 
-from nnlab.ntk.dynamics import gradient_flow
 from nnlab.ntk.errors import KernelError, NonFiniteError
-from nnlab.ntk.infinite import infinite_ntk
-from nnlab.ntk.posterior import Gaussian, posterior
+from nnlab.ntk.flow.dynamics import gradient_flow
+from nnlab.ntk.infinite.kernel import infinite_ntk
+from nnlab.ntk.regression.posterior import Gaussian, posterior
 
 FLOAT = torch.float64
 N, NEW, P, C = 5, 4, 12, 2

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from nnlab.ntk.conjugate_gradients import MAX_READINGS, solve
 from nnlab.ntk.errors import KernelError, MemoryLimitError, NonFiniteError
-from nnlab.ntk.infinite import infinite_ntk
-from nnlab.ntk.modes import decompose
-from nnlab.ntk.regression import kernel_regression
-from nnlab.ntk.tiles import Tiles
+from nnlab.ntk.flow.modes import decompose
+from nnlab.ntk.infinite.kernel import infinite_ntk
+from nnlab.ntk.regression.conjugate_gradients import MAX_READINGS, solve
+from nnlab.ntk.regression.solve import kernel_regression
+from nnlab.ntk.spectral.tiles import Tiles
 
 FLOAT = torch.float64
 EPS = torch.finfo(FLOAT).eps
@@ -278,7 +278,7 @@ MEASURE = """
 import sys
 import numpy as np, torch
 from nnlab.bench.memory import megabytes
-from nnlab.ntk.regression import kernel_regression
+from nnlab.ntk import kernel_regression
 
 torch.set_num_threads(1)
 

@@ -63,7 +63,7 @@ def test_it_goes_on_where_it_stopped(output: str, two: bool, method: str, tmp_pa
 
 
 def test_what_is_there_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nnlab.ntk import blocks
+    from nnlab.ntk.empirical import blocks
 
     counted: list[slice] = []
     monkeypatch.setattr(blocks, "TILE_ROWS", 20)

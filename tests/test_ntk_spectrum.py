@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from nnlab.ntk import lanczos
 from nnlab.ntk.errors import KernelError, MemoryLimitError, NonFiniteError
-from nnlab.ntk.infinite import infinite_ntk
-from nnlab.ntk.lanczos import leading_eigenvalues
-from nnlab.ntk.spectrum import spectrum
-from nnlab.ntk.tiles import Tiles
+from nnlab.ntk.infinite.kernel import infinite_ntk
+from nnlab.ntk.spectral import lanczos
+from nnlab.ntk.spectral.lanczos import leading_eigenvalues
+from nnlab.ntk.spectral.spectrum import spectrum
+from nnlab.ntk.spectral.tiles import Tiles
 
 EPS = np.finfo(np.float64).eps
 MIB = 2**20
@@ -70,7 +70,9 @@ def test_all_eigenvalues_are_those_of_numpy(
 def test_in_place_where_a_copy_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """The decomposition by LAPACK, which takes no copy, agrees with that by torch."""
     matrix = with_eigenvalues(decaying(200))
-    module = importlib.import_module("nnlab.ntk.spectrum")  # the package shows the function by this name
+    module = importlib.import_module(
+        "nnlab.ntk.spectral.spectrum"
+    )  # the package shows the function by this name
     monkeypatch.setattr(module, "EXTRA", 50_000)
     monkeypatch.setattr(torch.linalg, "eigvalsh", lambda *_, **__: pytest.fail("takes a copy"))
     found = spectrum(matrix, memory_limit=8 * 200**2 + 60_000)

@@ -16,21 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from nnlab.ntk import (
-    ModelError,
-    empirical,
-    empirical_ntk,
-    factors,
-    jacobian,
-    layers,
-    layerwise,
-    passes,
-    products,
-    uses,
-)
-from nnlab.ntk import blocks as in_blocks
-from nnlab.ntk import probe as probing
-from nnlab.ntk import verify as verification
+from nnlab.ntk import ModelError, empirical_ntk
+from nnlab.ntk.empirical import blocks as in_blocks
+from nnlab.ntk.empirical import factors, jacobian, layers, layerwise, passes, products, uses
+from nnlab.ntk.empirical import kernel as empirical
+from nnlab.ntk.empirical import probe as probing
+from nnlab.ntk.empirical import verify as verification
 
 MODULES: tuple[Any, ...] = (
     empirical, factors, in_blocks, jacobian, layers, layerwise, passes, probing, products, uses,
@@ -104,7 +95,7 @@ class Case:
         x1: its examples.
         x2: other ones.
         options: of `empirical_ntk`.
-        settings: of `nnlab.ntk.blocks`: small numbers make many blocks of few examples.
+        settings: of `nnlab.ntk.empirical.blocks`: small numbers make many blocks of few examples.
     """
 
     model: nn.Module
@@ -363,7 +354,7 @@ class Pretending:
 def misread(
     patch: pytest.MonkeyPatch, name: str, attributes: Callable[[Any], dict[str, Any]], of_use: bool = False
 ) -> None:
-    """A function of `nnlab.ntk.uses` takes other attributes from a node."""
+    """A function of `nnlab.ntk.empirical.uses` takes other attributes from a node."""
     before = getattr(uses, name)
 
     def after(first: Any, *rest: Any) -> Any:

@@ -11,13 +11,14 @@ import torch
 from figure_checks import HOSTILE, assert_readable, texts
 from torch.nn import functional as F
 
-from nnlab import figures
-from nnlab.config import apply_sets, check, read_source
+from nnlab.chapters.convolution.figures.shuffled import shuffled_pixels
+from nnlab.chapters.convolution.pixel_shuffle import Config, Images, Trainings, _claims, with_permuted_columns
+from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.data import dataset, in_order
 from nnlab.errors import InputError
-from nnlab.experiments import CONFIG_CLASSES, runner
-from nnlab.experiments.pixel_shuffle import Config, Images, Trainings, _claims, with_permuted_columns
-from nnlab.experiments.session import Session
+from nnlab.lab import runner
+from nnlab.lab.config import apply_sets, check, read_source
+from nnlab.lab.session import Session
 from nnlab.models import MLP
 from nnlab.record import open_run
 
@@ -31,7 +32,7 @@ DIGITS = (
 def config(*sets: str) -> Config:
     source = read_source("pixel_shuffle")
     apply_sets(source, [*DIGITS, *sets])
-    checked = check(source, CONFIG_CLASSES)
+    checked = check(source, EXPERIMENTS)
     assert isinstance(checked, Config)
     return checked
 
@@ -187,7 +188,7 @@ def picture(*shape: int) -> np.ndarray:
 
 def test_bars_and_dots() -> None:
     accuracies = {"one": ([0.5, 0.6], [0.52, 0.54]), "two": ([0.7, 0.8], [0.4, 0.5])}
-    figure = figures.shuffled_pixels(picture(4, 5), picture(4, 5), accuracies, chance=0.1)
+    figure = shuffled_pixels(picture(4, 5), picture(4, 5), accuracies, chance=0.1)
     assert_readable(figure)
     bars = next(axes for axes in figure.axes if axes.patches)
     assert [round(patch.get_height(), 6) for patch in bars.patches] == [55, 53, 75, 45]
@@ -201,13 +202,13 @@ def test_bars_and_dots() -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_any_name(name: str) -> None:
-    figure = figures.shuffled_pixels(picture(4, 4, 3), picture(4, 4, 3), {name: ([0.5], [1.0])})
+    figure = shuffled_pixels(picture(4, 4, 3), picture(4, 4, 3), {name: ([0.5], [1.0])})
     assert_readable(figure)
 
 
 def test_little_to_show() -> None:
-    assert "nothing was trained" in texts(figures.shuffled_pixels(picture(2, 2), picture(2, 2), {}))
-    figure = figures.shuffled_pixels(picture(2, 2), picture(2, 2), {"a": ([], [float("nan")])})
+    assert "nothing was trained" in texts(shuffled_pixels(picture(2, 2), picture(2, 2), {}))
+    figure = shuffled_pixels(picture(2, 2), picture(2, 2), {"a": ([], [float("nan")])})
     assert texts(figure).count("not\nmeasured") == 2
     with pytest.raises(InputError, match=r"images of shape \(2, 2\) and \(2, 3\)"):
-        figures.shuffled_pixels(picture(2, 2), picture(2, 3), {})
+        shuffled_pixels(picture(2, 2), picture(2, 3), {})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnlab.config import shipped_configs
+from nnlab.lab.config import shipped_configs
 from nnlab.models import MLP
 
 ROOT = Path(__file__).parent.parent

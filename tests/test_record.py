@@ -17,7 +17,6 @@ from command_line import files_no_longer_than
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nnlab import record as record_file
 from nnlab.errors import RunFolderError
 from nnlab.record import (
     Group,
@@ -31,6 +30,7 @@ from nnlab.record import (
     replace_file,
     slug,
 )
+from nnlab.record import run_folder as record_file
 
 FACTS = {"experiment": "classify", "name": "a run", "seed": 0}
 

@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnlab.config import check, read_source
-from nnlab.experiments import CONFIG_CLASSES, runner
-from nnlab.experiments.session import Session
+from nnlab.chapters.experiments import EXPERIMENTS
+from nnlab.chapters.pages import CHAPTERS
+from nnlab.lab import runner
+from nnlab.lab.config import check, read_source
+from nnlab.lab.session import Session
+from nnlab.page import build_page
+from nnlab.page.charts import WIDTH, drawings
+from nnlab.page.claims import cards
+from nnlab.page.contents import Contents
+from nnlab.page.data import POINTS, Room, curves, pictures, tables
+from nnlab.page.lecture import expand
+from nnlab.page.numbers import shown
 from nnlab.record import open_run
-from nnlab.report import build_page
-from nnlab.report.charts import WIDTH, drawings
-from nnlab.report.claims import cards
-from nnlab.report.data import POINTS, Room, curves, pictures, tables
-from nnlab.report.lecture import expand
-from nnlab.report.numbers import shown
-from nnlab.report.sections import section_of
 from tests.command_line import nnlab
 from tests.page_reader import Reader
 
@@ -77,7 +79,7 @@ def test_a_page_holds_all_of_a_run_and_fetches_nothing(run_folder: Path) -> None
 
 
 def test_every_control_of_the_page_has_a_label(run_folder: Path) -> None:
-    page = build_page([open_run(run_folder)])
+    page = build_page([open_run(run_folder)], CHAPTERS)
     for kind in ("input", "select"):
         for match in re.finditer(f"<{kind}[^>]*>", page):
             before = page[: match.start()]
@@ -109,7 +111,7 @@ def test_what_a_folder_lacks_is_said(run_folder: Path, tmp_path: Path) -> None:
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"step": 99, "lo')
     change(folder, status="interrupted", claims=[{"name": "old"}, "no claim"])
-    page = build_page([open_run(folder)])
+    page = build_page([open_run(folder)], CHAPTERS)
     for words in ("config.yaml cannot be read", "there are no figures", "the run is interrupted"):
         assert words in page
     assert nnlab("report", tmp_path / "nothing").code == 2
@@ -143,9 +145,9 @@ def test_runs_stand_in_the_order_of_the_lecture(run_folder: Path, tmp_path: Path
     for experiment, number in (("xor", 6), ("ntk", 5), ("pixel_shuffle", 4), ("activations", 2), ("new", 7)):
         folder = copy_of(run_folder, tmp_path / experiment)
         change(folder, experiment=experiment)
-        assert section_of(open_run(folder)).number == number
-    assert section_of(open_run(run_folder)).number == 1
-    page = build_page([open_run(tmp_path / name) for name in ("xor", "activations", "ntk")])
+        assert Contents(CHAPTERS).section_of(open_run(folder)).number == number
+    assert Contents(CHAPTERS).section_of(open_run(run_folder)).number == 1
+    page = build_page([open_run(tmp_path / name) for name in ("xor", "activations", "ntk")], CHAPTERS)
     places = [page.index(f'id="part{number}"') for number in (2, 5, 6)]
     assert places == sorted(places)
     assert places[-1] < page.index(">XOR</h3>")
@@ -203,7 +205,7 @@ def test_seeds_of_a_group_are_lines_of_one_card(run_folder: Path, tmp_path: Path
     facts = {"name": "g", "seed": 0, "experiment": "classify", "status": "finished", "metrics": spread}
     (group / "summary.json").write_text(json.dumps(facts | {"seeds": [0, 1], "members": ["s0", "s1"]}))
     shutil.copy(run_folder / "config.yaml", group)
-    page = build_page([open_run(group)])
+    page = build_page([open_run(group)], CHAPTERS)
     claims = open_run(run_folder).summary["claims"]
     assert page.count('class="claim"') == len(claims)
     assert page.count('<p class="label">seed 1') == len(claims)
@@ -228,7 +230,7 @@ def test_a_lecture_is_shown_as_its_sentences_and_the_runs_inside_it(run_folder: 
     ]  # fmt: skip
     facts = {"name": "lecture", "seed": 0, "experiment": "lecture", "status": "finished", "metrics": {}}
     (lecture / "summary.json").write_text(json.dumps(facts | {"results": rows}))
-    page = build_page([open_run(lecture)])
+    page = build_page([open_run(lecture)], CHAPTERS)
     glance = page[page.index('<section id="glance">') : page.index('<section id="part')]
     table = glance[glance.index('<table class="glance">') :]
     assert len(re.findall("<tr", table)) == 1 + len(rows)
@@ -247,8 +249,8 @@ def test_a_lecture_is_shown_as_its_sentences_and_the_runs_inside_it(run_folder: 
 
 
 def test_what_is_worked_on_the_slides_stands_in_its_sections(tmp_path: Path) -> None:
-    summary = runner.run(check(read_source("slides"), CONFIG_CLASSES), tmp_path, Session())
-    page = build_page([open_run(summary["run_dir"])])
+    summary = runner.run(check(read_source("slides"), EXPERIMENTS), tmp_path, Session())
+    page = build_page([open_run(summary["run_dir"])], CHAPTERS)
     for section, figure, sentence in (
         (1, "has probability 0.13: the loss is 2.04", "the loss of the example is 2.04"),
         (3, "f = 1/(1 + exp", "Backpropagation gives the slide"),

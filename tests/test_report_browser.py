@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from nnlab.chapters.pages import CHAPTERS
+from nnlab.page import build_page
 from nnlab.record import open_run
-from nnlab.report import build_page
 from tests.command_line import nnlab
 from tests.hostile_runs import TEXTS, hostile_run
 
@@ -59,7 +60,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         runs.append(Path(done.last_line))
     again = shutil.copytree(runs[0], folder / "again")
     page = folder / "page.html"
-    page.write_text(build_page([open_run(run) for run in [*runs, again]], title="Page"), "utf-8")
+    page.write_text(build_page([open_run(run) for run in [*runs, again]], CHAPTERS, title="Page"), "utf-8")
     return page
 
 
@@ -242,7 +243,7 @@ def test_it_is_small_and_its_first_figure_is_there_at_once(file: Path, open_page
 def test_nothing_that_a_run_says_is_executed(text: str, tmp_path: Path, open_page: Open) -> None:
     path = tmp_path / "page.html"
     folder = hostile_run(tmp_path / "run", text)
-    path.write_bytes(build_page([open_run(folder)], title=text).encode("utf-8", "replace"))
+    path.write_bytes(build_page([open_run(folder)], CHAPTERS, title=text).encode("utf-8", "replace"))
     page = open_page(path, 400)
     start_all(page)
     for metric in page.locator("figure[data-kind=curves] option").all():

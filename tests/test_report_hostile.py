@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnlab.chapters.pages import CHAPTERS
 from nnlab.errors import RunFolderError
+from nnlab.page import build_page
+from nnlab.page import data as report_data
 from nnlab.record import open_run
-from nnlab.report import build_page
-from nnlab.report import data as report_data
 from tests.command_line import nnlab
 from tests.hostile_runs import TEXTS, hostile_run
 from tests.page_reader import Reader
@@ -21,7 +22,7 @@ SECRET = "the-secret-of-another-folder"
 
 
 def page_of(folder: Path) -> str:
-    return build_page([open_run(folder)], title=folder.name)
+    return build_page([open_run(folder)], CHAPTERS, title=folder.name)
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def outside(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_nothing_that_a_run_says_becomes_a_tag(text: str, tmp_path: Path) -> None:
     calm = Reader(page_of(hostile_run(tmp_path / "calm", "word"))).tags
-    page = build_page([open_run(hostile_run(tmp_path / "run", text))], title=text)
+    page = build_page([open_run(hostile_run(tmp_path / "run", text))], CHAPTERS, title=text)
     page.encode()  # no half characters
     tags = Reader(page).tags
 

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from nnlab.approximation.bins import bins_for
 from nnlab.approximation.targets import NAMED
-from nnlab.graph import evaluate, gradient, parse
+from nnlab.chapters.experiments import EXPERIMENTS
+from nnlab.chapters.pages import CHAPTERS
+from nnlab.expressions import evaluate, gradient, parse
+from nnlab.page.build import SCRIPTS, STYLES
+from nnlab.page.contents import Contents
+from nnlab.page.widget import MOST, Widget, numbers, packed, thinned
 from nnlab.record import Run, open_run
-from nnlab.report.page import SCRIPTS, STYLES
-from nnlab.report.widgets import OF_EXPERIMENT, Widget, standing_widgets, widgets_of
-from nnlab.report.widgets.widget import MOST, numbers, packed, thinned
 from tests.command_line import nnlab
 
 SETTINGS = {
@@ -35,7 +37,7 @@ SETTINGS = {
 }
 """Short runs of the shipped configs that have interactive figures."""
 
-SECTIONS = (1, 3, 4, 6)
+CONTENTS = Contents(CHAPTERS)
 """Those with figures that need no run."""
 
 Runs = dict[str, Run]
@@ -53,7 +55,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 
 def data_of(run: Run, kind: str) -> dict[str, Any]:
-    return next(widget.data for widget in widgets_of(run) if widget.kind == kind)
+    return next(widget.data for widget in CONTENTS.widgets_of(run) if widget.kind == kind)
 
 
 # --- numbers ----------------------------------------------------------------------------------------
@@ -90,7 +92,7 @@ def test_thinning_keeps_both_ends() -> None:
 
 
 def test_every_shipped_run_has_its_figures(runs: Runs) -> None:
-    kinds = {name: [widget.kind for widget in widgets_of(run)] for name, run in runs.items()}
+    kinds = {name: [widget.kind for widget in CONTENTS.widgets_of(run)] for name, run in runs.items()}
     assert kinds == {
         "approx": ["bins"],
         "cnn_digits": ["maps", "filter"],
@@ -101,7 +103,7 @@ def test_every_shipped_run_has_its_figures(runs: Runs) -> None:
         "weight_change": ["widths"],
     }
     for run in runs.values():
-        for widget in widgets_of(run):
+        for widget in CONTENTS.widgets_of(run):
             assert len(json.dumps(widget.data, allow_nan=False)) < 300_000
 
 
@@ -226,9 +228,8 @@ def test_maps_are_those_of_the_run(runs: Runs) -> None:
 
 
 def test_the_figures_without_a_run_belong_to_their_sections() -> None:
-    kinds = {section: [w.kind for w in standing_widgets(section)] for section in range(8)}
-    expected = {1: ["softmax"], 3: ["graph"], 4: ["filter"], 6: ["step", "bin"]}
-    assert kinds == {section: expected.get(section, []) for section in range(8)}
+    kinds = {section.number: [w.kind for w in section.widgets] for section in CONTENTS.sections}
+    assert kinds == {1: ["softmax"], 2: [], 3: ["graph"], 4: ["filter"], 5: [], 6: ["step", "bin"]}
 
 
 # --- runs that are not as expected ---------------------------------------------------------------------
@@ -251,9 +252,9 @@ def test_a_run_without_its_numbers_has_no_figure_and_no_error(runs: Runs, name: 
     def nan(arrays: dict[str, Any]) -> None:
         arrays.update({k: np.full(a.shape, np.nan) for k, a in arrays.items() if a.dtype.kind == "f"})
 
-    assert widgets_of(changed(runs[name], tmp_path / "empty", dict.clear)) == []
+    assert CONTENTS.widgets_of(changed(runs[name], tmp_path / "empty", dict.clear)) == []
     for change in (scalars, nan):
-        for widget in widgets_of(changed(runs[name], tmp_path / change.__name__, change)):
+        for widget in CONTENTS.widgets_of(changed(runs[name], tmp_path / change.__name__, change)):
             json.dumps(widget.data, allow_nan=False)
 
 
@@ -262,14 +263,14 @@ def test_a_torn_or_strange_run_has_no_figure_and_no_error(runs: Runs, tmp_path: 
     shutil.copytree(runs["ntk"].folder, folder)
     whole = (folder / "arrays.npz").read_bytes()
     (folder / "arrays.npz").write_bytes(whole[: len(whole) // 2])
-    assert widgets_of(open_run(folder)) == []
-    for experiment in OF_EXPERIMENT:
+    assert CONTENTS.widgets_of(open_run(folder)) == []
+    for experiment in EXPERIMENTS:
         for results in ([], [None], [{"construction": "staircase"}]):
             strange = {"experiment": experiment, "results": results, "claims": [], "metrics": {}}
             summary = {**runs["approx"].summary, **strange}
-            for widget in widgets_of(Run(runs["approx"].folder, summary)):
+            for widget in CONTENTS.widgets_of(Run(runs["approx"].folder, summary)):
                 json.dumps(widget.data, allow_nan=False)
-    assert widgets_of(Run(folder, {**runs["ntk"].summary, "experiment": ["?"]})) == []
+    assert CONTENTS.widgets_of(Run(folder, {**runs["ntk"].summary, "experiment": ["?"]})) == []
 
 
 # --- in the browser ------------------------------------------------------------------------------------
@@ -306,14 +307,14 @@ def said(figure: Any, before: str) -> float:
 
 @pytest.fixture(scope="module")
 def widgets(runs: Runs) -> list[Widget]:
-    standing = [widget for section in SECTIONS for widget in standing_widgets(section)]
-    return standing + [widget for run in runs.values() for widget in widgets_of(run)]
+    standing = [widget for section in CONTENTS.sections for widget in section.widgets]
+    return standing + [widget for run in runs.values() for widget in CONTENTS.widgets_of(run)]
 
 
 def document(widgets: list[Widget]) -> str:
     """The figures alone, with the scripts and styles of the page."""
     style = "".join(file.read_text("utf-8") for file in STYLES)
-    scripts = [script.read_text("utf-8") for script in SCRIPTS]
+    scripts = [script.read_text("utf-8") for script in (*SCRIPTS, *CONTENTS.scripts)]
     template = Environment(autoescape=True).from_string(PAGE)
     return template.render(widgets=widgets, style=style, scripts=scripts)
 
@@ -662,7 +663,7 @@ def test_changed_numbers_are_drawn_or_left_out(
         for change in CHANGES if array.ndim and array.dtype.kind in "fi" else ():
             held = arrays | {key: change(array)}
             monkeypatch.setattr(Run, "arrays", lambda _, held=held: held)
-            found |= {json.dumps([w.kind, w.data]): w for w in widgets_of(runs[name])}
+            found |= {json.dumps([w.kind, w.data]): w for w in CONTENTS.widgets_of(runs[name])}
     with opened(browser, tmp_path / "changed.html", list(found.values())) as page:
         page.emulate_media(media="print")  # draws them all
         page.wait_for_function("document.querySelectorAll('.stage:not([data-drawn])').length === 0")

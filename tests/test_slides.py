@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnlab.config import check, read_source
-from nnlab.experiments import CONFIG_CLASSES, runner, slides
-from nnlab.experiments.session import Session
+from nnlab.chapters.experiments import EXPERIMENTS
+from nnlab.chapters.lecture import slides
+from nnlab.lab import runner
+from nnlab.lab.config import check, read_source
+from nnlab.lab.session import Session
 
 
 def verdicts(runs: Path, seed: int = 0) -> dict[str, str]:
     source = read_source("slides")
     source.override(("seed",), seed, "--seed")
-    summary = runner.run(check(source, CONFIG_CLASSES), runs, Session())
+    summary = runner.run(check(source, EXPERIMENTS), runs, Session())
     return {claim["name"]: claim["verdict"] for claim in summary["claims"]}
 
 

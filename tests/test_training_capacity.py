@@ -21,7 +21,7 @@ training: {epochs: 1, device: cpu}
 LIMITED = """\
 import pathlib, resource, sys
 import matplotlib.pyplot
-import nnlab.experiments.runner
+import nnlab.lab.runner
 from nnlab.cli.launch import launch
 pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
 room = pages * resource.getpagesize() + int(sys.argv.pop(1))

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nnlab.config import BlobsData, DigitsData, Regression1dData
-from nnlab.data import DataSet, build_data
+from nnlab.data import DataSet
 from nnlab.errors import Diverged
+from nnlab.lab.build import build_data
+from nnlab.lab.sections import BlobsData, DigitsData, Regression1dData
 from nnlab.models import CNN, MLP
 from nnlab.training import build_loss, build_optimizer, build_penalty, fit, predict, schedule
 from nnlab.training.trainer import accuracy

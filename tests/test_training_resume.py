@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from nnlab.config import BlobsData
-from nnlab.data import build_data
 from nnlab.errors import Interrupted, RunFolderError
+from nnlab.lab.build import build_data
+from nnlab.lab.sections import BlobsData
 from nnlab.models import MLP
 from nnlab.record import MetricsLog, open_run
 from nnlab.training import Checkpoints, build_loss, build_optimizer, build_penalty, fit, schedule

@@ -14,19 +14,19 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from matplotlib.patches import Ellipse
 
+from nnlab.chapters.backpropagation import checks as checks_module
+from nnlab.chapters.backpropagation.autograd import autograd
+from nnlab.chapters.backpropagation.build import Worksheet, build
+from nnlab.chapters.backpropagation.checks import check
+from nnlab.chapters.backpropagation.examples import EXAMPLES, scores_rows, stability_rows
+from nnlab.chapters.backpropagation.figures import computational_graph
+from nnlab.chapters.backpropagation.fuse import with_sigmoids
+from nnlab.chapters.backpropagation.latex import ENTRIES, latex
+from nnlab.chapters.backpropagation.layout import MAX_NODES, layout
+from nnlab.chapters.backpropagation.notation import tex_notation
+from nnlab.chapters.backpropagation.sentences import local, rule
 from nnlab.errors import InputError
-from nnlab.figures.graph import computational_graph
-from nnlab.graph import evaluate, parse
-from nnlab.worksheet import Worksheet, build
-from nnlab.worksheet import checks as checks_module
-from nnlab.worksheet.autograd import autograd
-from nnlab.worksheet.checks import check
-from nnlab.worksheet.examples import EXAMPLES, scores_rows, stability_rows
-from nnlab.worksheet.fuse import with_sigmoids
-from nnlab.worksheet.latex import ENTRIES, latex
-from nnlab.worksheet.layout import MAX_NODES, layout
-from nnlab.worksheet.notation import tex_notation
-from nnlab.worksheet.sentences import local, rule
+from nnlab.expressions import evaluate, parse
 from tests import figure_checks
 from tests import graph_reference as scalar_reference
 from tests import torch_reference as reference

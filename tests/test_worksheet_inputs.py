@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnlab.chapters.backpropagation.inputs import graph_at, read_values
+from nnlab.chapters.backpropagation.stored_values import MAX_ENTRIES
+from nnlab.chapters.backpropagation.typed_values import assignments
 from nnlab.errors import InputError
-from nnlab.graph import ExpressionError
-from nnlab.worksheet.inputs import graph_at, read_values
-from nnlab.worksheet.stored_values import MAX_ENTRIES
-from nnlab.worksheet.typed_values import assignments
+from nnlab.expressions import ExpressionError
 
 LONG = "a" * 5000
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnlab.config import BlobsData
-from nnlab.data import build_data
+from nnlab.lab.build import build_data
+from nnlab.lab.sections import BlobsData
 from nnlab.models import MLP
 from nnlab.training import build_loss, build_optimizer, build_penalty, fit
 from nnlab.training.distributed import World, called, together

@@ -18,8 +18,8 @@ from nnlab.approximation.enclosures import TINY, BoxNetwork, U, evaluation_error
 from nnlab.approximation.network import Network
 from nnlab.approximation.targets import Target
 from nnlab.errors import InputError
-from nnlab.graph import Interval
-from nnlab.graph.supremum import MAX_BOXES, Supremum, supremum
+from nnlab.expressions import Interval
+from nnlab.rigorous.supremum import MAX_BOXES, Supremum, supremum
 
 Array = NDArray[np.float64]
 

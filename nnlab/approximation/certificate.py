@@ -18,8 +18,8 @@ from nnlab.approximation.line import LineNetwork, Lines, strayed
 from nnlab.approximation.network import Network
 from nnlab.approximation.targets import Target
 from nnlab.errors import InputError
-from nnlab.graph import Interval
-from nnlab.graph.supremum import MAX_BOXES, supremum
+from nnlab.expressions import Interval
+from nnlab.rigorous.supremum import MAX_BOXES, supremum
 
 Array = NDArray[np.float64]
 

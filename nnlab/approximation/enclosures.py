@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nnlab.approximation.network import Network
-from nnlab.graph import Interval
+from nnlab.expressions import Interval
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]

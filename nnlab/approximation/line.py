@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from nnlab.approximation.network import Network
 from nnlab.errors import InputError
-from nnlab.graph import Interval, parse, slopes
+from nnlab.expressions import Interval, parse, slopes
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]

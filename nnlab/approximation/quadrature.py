@@ -15,7 +15,7 @@ from nnlab.approximation.boxes import certify_boxes
 from nnlab.approximation.network import Network
 from nnlab.approximation.targets import Target
 from nnlab.errors import InputError
-from nnlab.graph.supremum import Supremum
+from nnlab.rigorous.supremum import Supremum
 
 Array = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.errors import InputError
-from nnlab.graph import Graph, Interval, enclose, evaluate, parse, slopes
+from nnlab.expressions import Graph, Interval, enclose, evaluate, parse, slopes
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from nnlab.bench.ntk import bench_ntk
 from nnlab.bench.ntk_mnist import bench_ntk_mnist
 from nnlab.bench.ntk_networks import bench_ntk_networks
 from nnlab.bench.train import bench_train
-from nnlab.experiments.session import Reporter
+from nnlab.lab.session import Reporter
 
 
 @dataclass(frozen=True)

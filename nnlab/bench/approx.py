@@ -12,15 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from nnlab import figures
 from nnlab.approximation.bins import Histogram, build_bins
 from nnlab.approximation.certificate import Certificate, certify
 from nnlab.approximation.line import LineNetwork
 from nnlab.approximation.targets import Target, make_target
 from nnlab.bench.memory import megabytes
 from nnlab.bench.pairs import interleaved, seconds_of, spread
+from nnlab.chapters.approximation.bins.figures.histograms import histogram_fit
 from nnlab.errors import ExperimentError
-from nnlab.experiments.session import Reporter
+from nnlab.lab.session import Reporter
+from nnlab.plot.save import save
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
@@ -117,14 +118,14 @@ def _draw(histogram: Histogram, target: Target, certificate: Certificate) -> Non
     network = LineNetwork(histogram.network)
     middles = histogram.borders[:-1] + np.diff(histogram.borders) / 2
     close = np.linspace(histogram.borders[1000], histogram.borders[1006], 1501)
-    figure = figures.histogram_fit(
+    figure = histogram_fit(
         middles, target.values(middles[:, None]), network.values(middles),
         histogram.borders, histogram.heights,
         hidden_units=histogram.network.hidden_units, error_upper=certificate.upper,
         close_up=(close, target.values(close[:, None]), network.values(close)),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        figures.save(figure, Path(folder), "million")
+        save(figure, Path(folder), "million")
 
 
 def _against_dense(pairs: int, reporter: Reporter) -> Row:

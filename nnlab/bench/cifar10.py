@@ -8,7 +8,7 @@ from nnlab.bench.cifar10_airbench import airbench_rows
 from nnlab.bench.cifar10_images import delivery_rows, find_images
 from nnlab.bench.cifar10_steps import config_of, data_of, step_rows
 from nnlab.bench.step_profile import profile_rows
-from nnlab.experiments.session import Reporter
+from nnlab.lab.session import Reporter
 
 FAST = "cnn_cifar10_fast"
 

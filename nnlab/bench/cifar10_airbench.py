@@ -12,11 +12,12 @@ from typing import Any
 import torch
 
 from nnlab.bench.pairs import interleaved, spread
-from nnlab.config import ImageSection, TrainingExperiment, apply_sets, check, read_source
+from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.data import Augmentation, DataSet, RawData, prepare
-from nnlab.experiments import CONFIG_CLASSES
-from nnlab.experiments.session import Reporter, Session
-from nnlab.experiments.training_run import build_parts, train
+from nnlab.lab.config import apply_sets, check, read_source
+from nnlab.lab.sections import ImageSection, TrainingExperiment
+from nnlab.lab.session import Reporter, Session
+from nnlab.lab.training_run import build_parts, train
 from nnlab.record import Record
 
 ROUNDS = 5
@@ -103,7 +104,7 @@ def _config(name: str) -> TrainingExperiment:
     source = read_source(name)
     sets = ["training.device=cuda", "data.validation=0", "training.test_time_augmentation=none"]
     apply_sets(source, [*sets, "training.checkpoint_seconds=1e9"])
-    config = check(source, CONFIG_CLASSES)
+    config = check(source, EXPERIMENTS)
     assert isinstance(config, TrainingExperiment)
     return config
 

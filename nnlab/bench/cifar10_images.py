@@ -21,7 +21,7 @@ from nnlab.data import (
     prepare,
 )
 from nnlab.errors import DataError
-from nnlab.experiments.session import Reporter
+from nnlab.lab.session import Reporter
 
 CROP, BATCH = 2, 500
 THEIR_BATCHES = 10  # of one timing; all of the set would take them too long

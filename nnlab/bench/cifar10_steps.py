@@ -15,21 +15,13 @@ from torch import Tensor
 from nnlab.bench import plain_torchvision
 from nnlab.bench.cifar10_images import data_set
 from nnlab.bench.pairs import interleaved, spread
-from nnlab.config import (
-    CrossEntropyLoss,
-    Data,
-    Hardware,
-    ImageSection,
-    TrainingExperiment,
-    apply_sets,
-    check,
-    read_source,
-)
+from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.data import Augmentation, DataSet, RawData
 from nnlab.errors import Interrupted
-from nnlab.experiments import CONFIG_CLASSES
-from nnlab.experiments.session import Reporter, Session
-from nnlab.experiments.training_run import Parts, build_parts, train
+from nnlab.lab.config import apply_sets, check, read_source
+from nnlab.lab.sections import CrossEntropyLoss, Data, Hardware, ImageSection, TrainingExperiment
+from nnlab.lab.session import Reporter, Session
+from nnlab.lab.training_run import Parts, build_parts, train
 from nnlab.record import Record
 
 Row = dict[str, Any]
@@ -120,7 +112,7 @@ def config_of(name: str, sets: tuple[str, ...] = ()) -> TrainingExperiment:
     """The shipped config, on the CPU, all images for training, no checkpoint while the time is taken."""
     source = read_source(name)
     apply_sets(source, ["training.device=cpu", "data.validation=0", "training.checkpoint_seconds=1e9", *sets])
-    config = check(source, CONFIG_CLASSES)
+    config = check(source, EXPERIMENTS)
     assert isinstance(config, TrainingExperiment)
     return config
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nnlab.bench.pairs import interleaved, per_step, seconds_of, spread
 from nnlab.errors import ExperimentError
-from nnlab.experiments.session import Reporter
+from nnlab.lab.session import Reporter
 from nnlab.models import MLP
 from nnlab.training.ensemble import Ensemble, descend, weight_change
 

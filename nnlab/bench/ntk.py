@@ -11,7 +11,7 @@ from torch import Tensor
 from nnlab.bench import plain_ntk
 from nnlab.bench.memory import megabytes
 from nnlab.bench.pairs import interleaved, seconds_of, spread
-from nnlab.experiments.session import Reporter
+from nnlab.lab.session import Reporter
 from nnlab.models import MLP
 from nnlab.ntk import empirical_ntk
 

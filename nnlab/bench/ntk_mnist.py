@@ -13,8 +13,8 @@ from torch import Tensor
 
 from nnlab.bench.memory import megabytes
 from nnlab.bench.pairs import interleaved, seconds_of, spread
-from nnlab.config import TorchvisionData, Training
-from nnlab.experiments.session import Reporter, Session
+from nnlab.lab.sections import TorchvisionData, Training
+from nnlab.lab.session import Reporter, Session
 from nnlab.models import MLP
 from nnlab.ntk import empirical_ntk, spectrum
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nnlab.bench import plain_infinite, plain_loop
 from nnlab.bench.memory import megabytes
 from nnlab.bench.pairs import interleaved, seconds_of, spread
-from nnlab.experiments.session import Reporter
+from nnlab.lab.session import Reporter
 from nnlab.ntk import empirical_ntk, infinite_ntk
 
 LIMIT = 2 * 2**30

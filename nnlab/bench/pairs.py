@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
-from nnlab.experiments.session import Reporter
+from nnlab.lab.session import Reporter
 
 
 def interleaved(

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from nnlab.bench.cifar10_steps import TimedSession, trainer_seconds
-from nnlab.config import TrainingExperiment
 from nnlab.data import DataSet, Draws, Split
-from nnlab.experiments.training_run import build_parts
+from nnlab.lab.sections import TrainingExperiment
+from nnlab.lab.training_run import build_parts
 from nnlab.models import layer_table
 from nnlab.training.trainer import autocast
 

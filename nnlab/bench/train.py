@@ -11,19 +11,12 @@ import torch
 
 from nnlab.bench import plain_pytorch
 from nnlab.bench.pairs import interleaved, per_step, spread
-from nnlab.config import (
-    CrossEntropyLoss,
-    MLPModel,
-    SGDOptimizer,
-    TrainingExperiment,
-    apply_sets,
-    check,
-    read_source,
-)
+from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.errors import DataError
-from nnlab.experiments import CONFIG_CLASSES
-from nnlab.experiments.session import Reporter, Session
-from nnlab.experiments.training_run import Parts, build_parts, train
+from nnlab.lab.config import apply_sets, check, read_source
+from nnlab.lab.sections import CrossEntropyLoss, MLPModel, SGDOptimizer, TrainingExperiment
+from nnlab.lab.session import Reporter, Session
+from nnlab.lab.training_run import Parts, build_parts, train
 from nnlab.record import Record
 
 CASES = {"mlp2_digits": 60, "mlp2_mnist": 2}  # config: epochs of one timing
@@ -71,7 +64,7 @@ def _config(name: str, epochs: int) -> TrainingExperiment:
     """The shipped config, on the CPU, without the validation that the bare loop does not do."""
     source = read_source(name)
     apply_sets(source, [f"training.epochs={epochs}", "training.device=cpu", "data.validation=0"])
-    config = check(source, CONFIG_CLASSES)
+    config = check(source, EXPERIMENTS)
     assert isinstance(config, TrainingExperiment)
     return config
 

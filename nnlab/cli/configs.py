@@ -17,7 +17,7 @@ def list_() -> None:
     from rich.markup import escape
 
     from nnlab.cli import terminal
-    from nnlab.config import shipped_configs
+    from nnlab.lab.config import shipped_configs
 
     rows = [(escape(name), escape(_about(path))) for name, path in shipped_configs().items()]
     made = terminal.table("nnlab train --config NAME", ("name", "what it shows"), rows)
@@ -34,7 +34,7 @@ def _about(path: Path) -> str:
 @app.command()
 def show(name: str) -> None:
     """Print a config."""
-    from nnlab.config import read_source
+    from nnlab.lab.config import read_source
 
     print(read_source(name).text, end="")
 
@@ -42,7 +42,7 @@ def show(name: str) -> None:
 @app.command()
 def copy(name: str, destination: Annotated[Path | None, typer.Argument()] = None) -> None:
     """Copy a shipped config, to change it. Never overwrites a file."""
-    from nnlab.config import shipped_configs
+    from nnlab.lab.config import shipped_configs
 
     shipped = shipped_configs()
     if name not in shipped:
@@ -65,18 +65,18 @@ def copy(name: str, destination: Annotated[Path | None, typer.Argument()] = None
 @app.command("check")
 def check_(configs: list[str]) -> None:
     """Check configs without running them."""
-    from nnlab.config import check, read_source
-    from nnlab.experiments import CONFIG_CLASSES
+    from nnlab.chapters.experiments import EXPERIMENTS
+    from nnlab.lab.config import check, read_source
 
     for config in configs:
-        check(read_source(config), CONFIG_CLASSES)
+        check(read_source(config), EXPERIMENTS)
         print(f"{config}: good")
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON schema of a config, for editors that complete and check YAML."""
-    from nnlab.config import json_schema
-    from nnlab.experiments import CONFIG_CLASSES
+    from nnlab.chapters.experiments import EXPERIMENTS
+    from nnlab.lab.config import json_schema
 
-    print(json.dumps(json_schema(CONFIG_CLASSES), indent=2, ensure_ascii=False))
+    print(json.dumps(json_schema(EXPERIMENTS), indent=2, ensure_ascii=False))

@@ -23,10 +23,9 @@ def features(
     Everything goes into a new folder, RUN/features/<time>: the run's own files stay as they are. Its path is
     the last line printed.
     """
-    from nnlab.cli.run import report
-    from nnlab.cli.terminal import Terminal
-    from nnlab.experiments.finished_run import draw_again
-    from nnlab.experiments.session import Session, Silence
+    from nnlab.chapters.convolution.finished_run import draw_again
+    from nnlab.cli.run import new_session
+    from nnlab.cli.summary import report
 
-    session = Session(Silence() if quiet else Terminal(), allow_custom_code)
-    report(draw_again(run, image or [], session), as_json=as_json, quiet=quiet)
+    summary = draw_again(run, image or [], new_session(quiet=quiet, allow_custom_code=allow_custom_code))
+    report(summary, as_json=as_json, quiet=quiet)

@@ -45,12 +45,12 @@ def _follow() -> int:
     it has told.
     """
     warnings.simplefilter("ignore")  # the first process gives the same ones
-    from nnlab.experiments import runner
-    from nnlab.experiments.session import Session
+    from nnlab.cli.run import new_session
+    from nnlab.lab import runner
     from nnlab.training import distributed
 
     world = distributed.called()
-    message = None if world is None else runner.assist(Session(world=world))
+    message = None if world is None else runner.assist(new_session(quiet=True, world=world))
     if message is None:
         return 0
     print(f"nnlab: {message}", file=sys.stderr)

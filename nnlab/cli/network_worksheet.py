@@ -11,7 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nnlab.worksheet.network import Gradient, NetworkSheet
+    from nnlab.chapters.backpropagation.network import Gradient, NetworkSheet
 
 
 def network(
@@ -19,24 +19,21 @@ def network(
     digits: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Builds, checks, shows and writes the worksheet of a network."""
-    from nnlab.cli import terminal
+    from nnlab.chapters.backpropagation.network_experiment import of_config, of_run
     from nnlab.cli.files import check_places, write
-    from nnlab.cli.run import checked_config
+    from nnlab.cli.run import checked_config, new_session
     from nnlab.cli.worksheet import DIGITS
     from nnlab.errors import CheckFailed
-    from nnlab.experiments.network_worksheet import of_config, of_run
-    from nnlab.experiments.session import Session
 
     files = {} if latex is None else {"--latex": latex}
     check_places(files)
-    session = Session(terminal.Terminal())
     if config is not None:
-        sentence, sheet = of_config(checked_config(config, sets, []), row, session)
+        sentence, sheet = of_config(checked_config(config, sets, []), row, new_session())
     else:
         assert run is not None
-        sentence, sheet = of_run(run, row, session)
+        sentence, sheet = of_run(run, row, new_session())
     if files:
-        from nnlab.worksheet.network_latex import network_latex
+        from nnlab.chapters.backpropagation.network_latex import network_latex
 
         notes = [*_legend(sheet), _verdict(sheet)]
         write(files, {"--latex": network_latex(sheet, sentence, notes, digits or DIGITS).encode()})
@@ -77,8 +74,8 @@ def _forward_table(sheet: "NetworkSheet", digits: int) -> Table:
 
 def _backward_table(sheet: "NetworkSheet", digits: int) -> Table:
     """From the loss down to the example: what arrives at each layer's result, and what its weights get."""
+    from nnlab.chapters.backpropagation.numbers import number
     from nnlab.cli import terminal
-    from nnlab.worksheet.numbers import number
 
     def row(layer: str, name: str, found: "Gradient") -> list[str]:
         return [layer, name, found.formula, *_sized(found.value, digits), number(found.error, 2)]
@@ -102,7 +99,7 @@ def _left(table: Table) -> Table:
 
 def _sized(value: "Tensor", digits: int) -> list[str]:
     """Shape, norm, and the entries where they are few."""
-    from nnlab.worksheet.numbers import array, number
+    from nnlab.chapters.backpropagation.numbers import array, number
 
     few = value.numel() <= 6 and value.ndim == 1
     shape = "×".join(map(str, value.shape))
@@ -123,8 +120,8 @@ def _legend(sheet: "NetworkSheet") -> list[str]:
 
 
 def _verdict(sheet: "NetworkSheet") -> str:
-    from nnlab.worksheet.network import TOLERANCE
-    from nnlab.worksheet.numbers import number
+    from nnlab.chapters.backpropagation.network import TOLERANCE
+    from nnlab.chapters.backpropagation.numbers import number
 
     word = "agree with" if sheet.agrees else "DISAGREE with"
     return (
@@ -136,7 +133,7 @@ def _verdict(sheet: "NetworkSheet") -> str:
 
 def _go_through(pager: Any, sheet: "NetworkSheet", digits: int) -> None:
     """The backward pass, one layer at a time."""
-    from nnlab.worksheet.numbers import number
+    from nnlab.chapters.backpropagation.numbers import number
 
     way = " → ".join(["x", *(step.name for step in sheet.steps)])
     pager.say(f"forward: {way}; L = {number(sheet.loss, digits)}")

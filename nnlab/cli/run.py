@@ -1,12 +1,13 @@
-"""From the command line to a run and back: what every command that runs an experiment shares."""
+"""From the command line to a run: what every command that runs an experiment shares."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from nnlab.config import Experiment
+    from nnlab.lab.sections import Experiment
+    from nnlab.lab.session import Session
+    from nnlab.training.distributed import World
 
 
 class Flag(NamedTuple):
@@ -51,13 +52,25 @@ def run_config(
     allow_custom_code: bool = False,
 ) -> None:
     """Runs a config once and reports."""
-    from nnlab.cli.terminal import Terminal
-    from nnlab.experiments import runner
-    from nnlab.experiments.session import Session, Silence
+    from nnlab.cli.summary import report
+    from nnlab.lab import runner
 
     checked = checked_config(config, sets, flags)
-    summary = runner.run(checked, runs, Session(Silence() if quiet else Terminal(), allow_custom_code))
+    summary = runner.run(checked, runs, new_session(quiet=quiet, allow_custom_code=allow_custom_code))
     report(summary, as_json=as_json, quiet=quiet)
+
+
+def new_session(
+    *, quiet: bool = False, allow_custom_code: bool = False, world: "World | None" = None
+) -> "Session":
+    """What every run of this command is given: it speaks to the terminal, and knows every experiment."""
+    from nnlab.chapters.experiments import EXPERIMENTS
+    from nnlab.cli.terminal import Terminal
+    from nnlab.lab.session import Session, Silence
+    from nnlab.training.distributed import World
+
+    reporter = Silence() if quiet else Terminal()
+    return Session(reporter, allow_custom_code, world=world or World(), experiments=EXPERIMENTS)
 
 
 def checked_config(config: str, sets: list[str], flags: Iterable[Flag]) -> "Experiment":
@@ -65,8 +78,8 @@ def checked_config(config: str, sets: list[str], flags: Iterable[Flag]) -> "Expe
 
     A flag that names a whole section, such as --data, starts it anew; --set and other flags then fill it.
     """
-    from nnlab.config import apply_sets, check, read_source
-    from nnlab.experiments import CONFIG_CLASSES
+    from nnlab.chapters.experiments import EXPERIMENTS
+    from nnlab.lab.config import apply_sets, check, read_source
 
     source = read_source(config)
     given = [flag for flag in flags if flag.value is not None]
@@ -80,7 +93,7 @@ def checked_config(config: str, sets: list[str], flags: Iterable[Flag]) -> "Expe
             path, value = (*path, "name"), value["name"]
         source.override(path, value, f"{flag.name} {_typed(flag.value)}".rstrip())
     source.values.setdefault("name", _name(source.where))
-    return check(source, CONFIG_CLASSES)
+    return check(source, EXPERIMENTS)
 
 
 def _typed(value: Any) -> str:
@@ -95,64 +108,3 @@ def _typed(value: Any) -> str:
 def _name(file: str) -> str:
     """The run's name after its config file's: at most 200 characters, all of which can be printed."""
     return "".join(character if character.isprintable() else "?" for character in Path(file).stem)[:200]
-
-
-def report(summary: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
-    """The closing tables and, last, the run's folder; or the summary as one JSON object."""
-    from nnlab.record import plain
-
-    if as_json:
-        print(json.dumps(plain({"schema_version": 1, **summary}), ensure_ascii=False))
-        return
-    if not quiet:
-        _tables(summary)
-    print(summary["run_dir"])
-
-
-def _tables(summary: dict[str, Any]) -> None:
-    from nnlab.cli import terminal
-    from nnlab.cli.lecture import tables as lecture_tables
-
-    console = terminal.out()
-    if summary.get("experiment") == "lecture" and summary.get("results"):
-        lecture_tables(console, summary["results"])
-        return
-    if summary["metrics"]:
-        console.print(_metrics_table(summary))
-    rows = summary.get("results", [])
-    if rows:
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        console.print(
-            terminal.table(
-                "results", columns, [[terminal.percent(c, row.get(c)) for c in columns] for row in rows]
-            )
-        )
-    if summary.get("claims"):
-        console.print(terminal.claims_table(summary["claims"]))
-    for name, counts in summary.get("verdicts", {}).items():
-        console.print(f"claim {name}: " + ", ".join(f"{n} {v}" for v, n in counts.items()), markup=False)
-
-
-def _metrics_table(summary: dict[str, Any]) -> Any:
-    """Splits down, metrics across; what belongs to no split stands in a row of its own."""
-    from rich.markup import escape
-
-    from nnlab.cli import terminal
-
-    metrics: dict[str, Any] = summary["metrics"]
-    pairs = [(name.rpartition("/")[0] or "run", name.rpartition("/")[2]) for name in metrics]
-    columns = list(dict.fromkeys(metric for _, metric in pairs))
-    splits = list(dict.fromkeys(split for split, _ in pairs))
-    cells = dict(zip(pairs, metrics.values(), strict=True))
-
-    def shown(split: str, metric: str) -> str:
-        value = cells.get((split, metric))
-        if isinstance(value, dict):
-            return terminal.spread(value, metric)
-        return "" if value is None else terminal.percent(metric, value)
-
-    title = f"{summary['name']}, seed {summary['seed']}"
-    if "seeds" in summary:
-        title = f"{summary['name']}, mean ± 95% interval over {len(summary['seeds'])} seeds"
-    rows = [[split, *(shown(split, metric) for metric in columns)] for split in splits]
-    return terminal.table(escape(title), ["", *columns], rows)

@@ -72,7 +72,7 @@ def _headline(run: "Run") -> str:
 @app.command()
 def show(run: Path, as_json: AsJson = False) -> None:
     """One run: metrics, results, claims and files."""
-    from nnlab.cli.run import report
+    from nnlab.cli.summary import report
     from nnlab.record import open_run
 
     found = open_run(run)
@@ -142,7 +142,7 @@ def _members(run: "Run") -> "list[Run]":
 
 def _flat(run: "Run") -> dict[str, str]:
     """The config as dotted keys, without the seed and the name."""
-    from nnlab.config import source_from_file
+    from nnlab.lab.config import source_from_file
 
     def walk(prefix: str, value: Any) -> dict[str, str]:
         if isinstance(value, dict) and value:
@@ -185,7 +185,8 @@ def _check_new(png: Path) -> None:
 def _draw(labels: list[str], sets: "list[list[Run]]", png: Path) -> list[Path]:
     import numpy as np
 
-    from nnlab import figures
+    from nnlab.plot.curves import compare_curves
+    from nnlab.plot.save import save
 
     histories = {}
     for label, members in zip(labels, sets, strict=True):
@@ -196,5 +197,5 @@ def _draw(labels: list[str], sets: "list[list[Run]]", png: Path) -> list[Path]:
             histories[label] = {"epoch": np.array(epochs), "loss": values.mean(1)}
     if not histories:
         raise InputError("none of these runs has a validation curve to draw")
-    figure = figures.compare_curves(histories, x="epoch", y="loss", title="Validation loss")
-    return figures.save(figure, png.parent, png.stem)
+    figure = compare_curves(histories, x="epoch", y="loss", title="Validation loss")
+    return save(figure, png.parent, png.stem)

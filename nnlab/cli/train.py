@@ -41,17 +41,15 @@ def train(
         raise InputError(
             "--resume goes on with the run's own config: leave out --set, --seed, --seeds and --device"
         )
-    from nnlab.cli.lecture import leave_page
-    from nnlab.cli.run import Flag, checked_config, report
-    from nnlab.cli.terminal import Terminal
-    from nnlab.experiments import runner
-    from nnlab.experiments.session import Session, Silence
+    from nnlab.cli.run import Flag, checked_config, new_session
+    from nnlab.cli.summary import leave_page, report
+    from nnlab.lab import runner
     from nnlab.training.distributed import together
 
     flags = [Flag("--seed", ("seed",), seed), Flag("--device", ("training", "device"), device)]
     checked = None if config is None else checked_config(config, sets or [], flags)
     with together() as world:
-        session = Session(Silence() if quiet else Terminal(), allow_custom_code, world=world)
+        session = new_session(quiet=quiet, allow_custom_code=allow_custom_code, world=world)
         if checked is None:
             assert resume is not None
             summary = runner.resume(resume, session)

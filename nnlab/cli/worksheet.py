@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from nnlab.graph.costs import Cost
-    from nnlab.worksheet import Edge, Worksheet
-    from nnlab.worksheet.checks import Check, Checks
-    from nnlab.worksheet.examples import Example
-    from nnlab.worksheet.examples import Table as Facts
+    from nnlab.chapters.backpropagation.build import Edge, Worksheet
+    from nnlab.chapters.backpropagation.checks import Check, Checks
+    from nnlab.chapters.backpropagation.examples import Example
+    from nnlab.chapters.backpropagation.examples import Table as Facts
+    from nnlab.expressions.costs import Cost
 
 DISAGREE = "[bold red]DISAGREE[/bold red]"
 DIGITS = 4
@@ -32,14 +32,14 @@ def expression(
     files: Mapping[str, Path], digits: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Builds, checks, shows and writes the worksheet of an expression; `files` go by their flags."""
+    from nnlab.chapters.backpropagation.build import build
+    from nnlab.chapters.backpropagation.checks import check
+    from nnlab.chapters.backpropagation.examples import example_table, find_example
+    from nnlab.chapters.backpropagation.fuse import with_sigmoids
+    from nnlab.chapters.backpropagation.inputs import graph_at, read_values
     from nnlab.cli.files import check_places
     from nnlab.errors import CheckFailed
     from nnlab.record import plain
-    from nnlab.worksheet import build
-    from nnlab.worksheet.checks import check
-    from nnlab.worksheet.examples import example_table, find_example
-    from nnlab.worksheet.fuse import with_sigmoids
-    from nnlab.worksheet.inputs import graph_at, read_values
 
     check_places(files)
     values = read_values(at)
@@ -86,8 +86,8 @@ def _show(
 
 def _graph_table(sheet: "Worksheet", digits: int, *, narrow: bool = False) -> Table:
     """One row per node, and below it one per edge: evaluation order down, the backward pass on the right."""
-    from nnlab.worksheet.numbers import array, truth
-    from nnlab.worksheet.sentences import rule
+    from nnlab.chapters.backpropagation.numbers import array, truth
+    from nnlab.chapters.backpropagation.sentences import rule
 
     made = Table(title=escape(_heading(sheet)), title_justify="left", show_edge=False)
     shaped = any(sheet.shapes)
@@ -119,7 +119,7 @@ def _graph_table(sheet: "Worksheet", digits: int, *, narrow: bool = False) -> Ta
 
 def _derivative(sheet: "Worksheet", name: str, edge: "Edge", digits: int) -> str:
     """∂name/∂argument with its value; empty where it is a matrix."""
-    from nnlab.worksheet.sentences import local
+    from nnlab.chapters.backpropagation.sentences import local
 
     told = local(edge, digits)
     return f"{sheet.notation.partial(name, sheet.notation.names[edge.argument])} = {told}" if told else ""
@@ -127,8 +127,8 @@ def _derivative(sheet: "Worksheet", name: str, edge: "Edge", digits: int) -> str
 
 def _gradient_table(sheet: "Worksheet", checks: "Checks", digits: int) -> Table:
     """The gradient of each variable beside torch's, and beside central differences."""
+    from nnlab.chapters.backpropagation.numbers import array, number
     from nnlab.cli import terminal
-    from nnlab.worksheet.numbers import array, number
 
     rows = []
     for check in _ends(checks.variables):
@@ -168,8 +168,8 @@ def _verdict(check: "Check") -> str:
 
 def _notes(console: Console, sheet: "Worksheet", checks: "Checks", digits: int) -> None:
     """What is off beside the gradients, kinks, entries without differences, and what each mode costs."""
-    from nnlab.graph.costs import forward_cost, reverse_cost
-    from nnlab.worksheet.notes import notes
+    from nnlab.chapters.backpropagation.notes import notes
+    from nnlab.expressions.costs import forward_cost, reverse_cost
 
     if not checks.value_agrees:
         console.print(f"the value beside torch's: {_off(checks.value_error)}")
@@ -196,14 +196,14 @@ def _cost(cost: "Cost") -> str:
 
 
 def _off(error: float) -> str:
-    from nnlab.worksheet.numbers import number
+    from nnlab.chapters.backpropagation.numbers import number
 
     return f"relative difference {number(error, 2)}, {DISAGREE}"
 
 
 def _example_table(table: "Facts", digits: int) -> Table:
+    from nnlab.chapters.backpropagation.numbers import array
     from nnlab.cli import terminal
-    from nnlab.worksheet.numbers import array
 
     rows = [
         [escape(cell if isinstance(cell, str) else array(cell, digits)) for cell in row] for row in table.rows
@@ -234,8 +234,8 @@ class Pager:
 
 def _go_through(pager: Pager, sheet: "Worksheet", digits: int) -> None:
     """The backward pass, one node at a time; in a terminal each waits for Enter."""
-    from nnlab.worksheet.numbers import array, truth
-    from nnlab.worksheet.sentences import rule
+    from nnlab.chapters.backpropagation.numbers import array, truth
+    from nnlab.chapters.backpropagation.sentences import rule
 
     notation = sheet.notation
     pager.say(_heading(sheet))
@@ -270,20 +270,20 @@ def _write(
     sheet: "Worksheet", checks: "Checks", table: "Facts | None", files: Mapping[str, Path], digits: int | None
 ) -> None:
     from nnlab.cli.files import write
-    from nnlab.figures.save import render
+    from nnlab.plot.save import render
 
     contents: dict[str, bytes] = {}
     pictures = [flag for flag in ("--png", "--svg") if flag in files]
     if pictures:
-        from nnlab.figures.graph import computational_graph
-        from nnlab.worksheet import layout
+        from nnlab.chapters.backpropagation import layout
+        from nnlab.chapters.backpropagation.figures import computational_graph
 
         circles, wires = layout.layout(sheet, digits or layout.DIGITS)
         for flag in pictures:
             figure = computational_graph(_heading(sheet), circles, wires, sheet.notation.result)
             contents[flag] = render(figure, flag.removeprefix("--"), "graph")
     if "--latex" in files:
-        from nnlab.worksheet.latex import latex
+        from nnlab.chapters.backpropagation.latex import latex
 
         contents["--latex"] = latex(sheet, digits or DIGITS, checks=checks, table=table).encode()
     write(files, contents)
@@ -292,7 +292,7 @@ def _write(
 def _as_json(sheet: "Worksheet", checks: "Checks", table: "Facts | None") -> dict[str, Any]:
     from dataclasses import asdict
 
-    from nnlab.graph.costs import forward_cost, reverse_cost
+    from nnlab.expressions.costs import forward_cost, reverse_cost
 
     names = sheet.notation.names
     nodes = [

@@ -1,7 +1,6 @@
 """Data sets as tensors on the device: published images, image folders, tables, synthetic points."""
 
 from nnlab.data.augmentation import Augmentation, Draws
-from nnlab.data.build import build_data
 from nnlab.data.dataset import PREPARED_LIMIT, DataSet, RawData, Split, Task, in_order, prepare, select
 from nnlab.data.folder import load_image_folder
 from nnlab.data.images import load_digits, load_torchvision
@@ -17,7 +16,6 @@ __all__ = [
     "RawData",
     "Split",
     "Task",
-    "build_data",
     "cache_folder",
     "data_root",
     "in_order",

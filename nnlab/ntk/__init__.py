@@ -1,6 +1,8 @@
 """The neural tangent kernel: pure functions of models, parameters and inputs."""
 
-from nnlab.ntk.dynamics import (
+from nnlab.ntk.empirical.kernel import as_matrix, empirical_ntk, feature_map
+from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFiniteError
+from nnlab.ntk.flow.dynamics import (
     FlowGap,
     KernelRegression,
     Modes,
@@ -12,13 +14,11 @@ from nnlab.ntk.dynamics import (
     kernel_regression,
     max_step,
 )
-from nnlab.ntk.empirical import as_matrix, empirical_ntk, feature_map
-from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFiniteError
-from nnlab.ntk.infinite import infinite_ntk
-from nnlab.ntk.linearize import Linearization, linearize
-from nnlab.ntk.logits import LogitFlow, logit_descent, logit_flow
-from nnlab.ntk.posterior import Gaussian, Posterior, posterior
-from nnlab.ntk.spectrum import Spectrum, spectrum
+from nnlab.ntk.flow.linearize import Linearization, linearize
+from nnlab.ntk.flow.logits import LogitFlow, logit_descent, logit_flow
+from nnlab.ntk.infinite.kernel import infinite_ntk
+from nnlab.ntk.regression.posterior import Gaussian, Posterior, posterior
+from nnlab.ntk.spectral.spectrum import Spectrum, spectrum
 
 __all__ = [
     "FlowGap",

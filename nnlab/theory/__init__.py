@@ -1,14 +1,6 @@
 """Theory: claims with verdicts, exponents and intervals. NumPy and SciPy only; never imports torch."""
 
-from nnlab.theory.claims import (
-    Claim,
-    Prediction,
-    Verdict,
-    exact_claim,
-    interval_claim,
-    judge,
-    measured_claim,
-)
+from nnlab.theory.claims import Claim, Prediction, Verdict, exact_claim, interval_claim, judge, measured_claim
 from nnlab.theory.exponents import (
     ExponentFit,
     exponent_claim,

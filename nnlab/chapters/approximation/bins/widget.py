@@ -1,0 +1,42 @@
+"""How many bins a function needs, on the page."""
+
+import numpy as np
+
+from nnlab.page.numbers import is_number
+from nnlab.page.widget import Arrays, Widget, config_of, numbers, rising
+from nnlab.record import Run
+
+GRID = 2001
+"""Places at which the page knows the function; it takes it as straight between them."""
+
+
+def bins(run: Run, arrays: Arrays) -> Widget:
+    """The histogram of f with any number of bins, its error, and the bound L(b − a)/2N.
+
+    Hard steps, or the steep sigmoids whose error the run has certified for some N.
+    """
+    finest = max(int(name.split("/")[1]) for name in arrays if name.startswith("bins/"))
+    x, f = (arrays[f"bins/{finest}/{name}"] for name in ("x", "target"))
+    low, high = float(rising(x)[0]), float(x[-1])
+    config = config_of(run)
+    rows = [row for row in run.summary["results"] if row.get("construction") == config["construction"]]
+    usual = ("staircase", "midpoint", None, "sigmoid", "identity")
+    is_usual = usual == tuple(
+        config[key] for key in ("construction", "heights", "steepness", "activation", "output")
+    )
+    slope, epsilon = rows[0]["lipschitz"], config["epsilon"]
+    return Widget(
+        "bins",
+        "How many bins?",
+        "Each bin takes the value of f at its middle. Within a bin an L-Lipschitz f moves away from it by at "
+        "most L(b − a)/2N: the band around f that the histogram never leaves.",
+        {
+            "low": low,
+            "high": high,
+            "f": numbers(np.interp(np.linspace(low, high, GRID), x, f), 7),
+            "lipschitz": slope if is_number(slope) and slope > 0 else None,
+            "epsilon": epsilon if is_number(epsilon) else None,
+            "sharpness": rows[0]["steepness"] * (high - low) / rows[0]["bins"] if is_usual else None,
+            "certified": [[row["bins"], float(row["error_upper"])] for row in rows if is_usual],
+        },
+    )

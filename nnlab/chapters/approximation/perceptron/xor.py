@@ -1,0 +1,168 @@
+"""XOR: no linear classifier, two hidden units."""
+
+import math
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from nnlab.data import DataSet
+from nnlab.errors import InputError, Interrupted
+from nnlab.lab import drawing
+from nnlab.lab.outcome import Outcome
+from nnlab.lab.sections import Count, Distinct, TrainingExperiment
+from nnlab.lab.session import Session
+from nnlab.lab.training_run import Parts, build_parts, train, vary
+from nnlab.plot.regions import decision_regions_grid
+from nnlab.plot.sweeps import success_rate
+from nnlab.record import Record
+from nnlab.theory import Claim, exact_claim, interval_claim, proportion_interval
+from nnlab.training import predict
+from nnlab.training.losses import cross_entropy
+
+
+class Config(TrainingExperiment):
+    """Trains networks with each list of hidden layers on XOR, from many starts."""
+
+    experiment: Literal["xor"]
+    hidden: Annotated[list[list[Count]], Distinct] = Field([[], [2], [8]], min_length=1)
+    starts: Count = 20
+
+    def run(self, record: Record, session: Session) -> Outcome:
+        return run(self, record, session)
+
+
+def run(config: Config, record: Record, session: Session) -> Outcome:
+    """Counts from how many starts each architecture learns all training points."""
+    if config.model.name != "mlp" or config.data.name != "xor":
+        raise InputError("experiment: xor is about model.name: mlp and data.name: xor")
+    data = build_parts(config, session).data
+    record.start()
+    rows, regions = [], {}
+    points = data.raw(data.train.inputs)
+    x1, x2, grid = drawing.plane(data, points)
+    for hidden in config.hidden:
+        row, best = _starts(config, hidden, record, session)
+        rows.append(row)
+        regions[row["model"]] = drawing.plane_probabilities(best, data, grid)
+    _draw(record, rows, regions, x1, x2, data)
+    metrics = {f"{row['model']}/success_rate": row["success_rate"] for row in rows}
+    return Outcome(metrics, rows, _claims(rows, exact=config.data.noise == 0))
+
+
+def _starts(
+    config: Config, hidden: list[int], record: Record, session: Session
+) -> tuple[dict[str, Any], torch.nn.Module]:
+    """Trains one architecture from every start; its row, and the model with the least loss."""
+    name = "linear" if not hidden else f"{'-'.join(map(str, hidden))} hidden units"
+    accuracies, losses, best = [], [], None
+    for start in range(config.starts):
+        if session.stop():
+            raise Interrupted(f"stopped before start {start + 1} of {config.starts}, {name}")
+        varied = vary(config, {"model.hidden": hidden, "seed": config.seed * config.starts + start})
+        parts = build_parts(varied, session)
+        train(varied, parts, record, session, part=f"{name.replace(' ', '-')}-{start}")
+        accuracy, loss = _accuracy_and_loss(parts)
+        accuracies.append(accuracy)
+        losses.append(loss)
+        if losses[-1] == min(losses):
+            best = parts.model
+    successes = sum(accuracy == 1.0 for accuracy in accuracies)
+    low, high = proportion_interval(successes, config.starts)
+    assert best is not None
+    return {
+        "model": name,
+        "starts": config.starts,
+        "success_rate": successes / config.starts,
+        "interval": [low, high],
+        "best_accuracy": max(accuracies),
+        "least_loss": min(losses),
+    }, best
+
+
+def _accuracy_and_loss(parts: Parts) -> tuple[float, float]:
+    """On the training points. A point counts as right where its class has clearly more than one half.
+
+    The best linear classifier says one half everywhere, and rounding alone may then break all ties well.
+    """
+    train = parts.data.train
+    scores = predict(parts.model, parts.data, train.inputs).double()
+    right = scores.softmax(1).gather(1, train.targets[:, None]) > 0.5 + 1e-6
+    return float(right.double().mean()), float(cross_entropy(scores, train.targets))
+
+
+def _draw(
+    record: Record,
+    rows: list[dict[str, Any]],
+    regions: dict[str, np.ndarray],
+    x1: np.ndarray,
+    x2: np.ndarray,
+    data: DataSet,
+) -> None:
+    points = drawing.numbers(data.raw(data.train.inputs))
+    record.save_arrays(x1=x1, x2=x2, points=points, **{f"regions/{name}": r for name, r in regions.items()})
+    figure = decision_regions_grid(
+        x1, x2, regions, points, drawing.numbers(data.train.targets), data.class_names
+    )
+    record.save_figure(figure, "regions")
+    names = [row["model"] for row in rows]
+    rates, intervals = [r["success_rate"] for r in rows], [r["interval"] for r in rows]
+    record.save_arrays(success_rate=rates, success_interval=intervals)
+    figure = success_rate(names, rates, intervals, x_label="starts that learn every point (%)")
+    record.save_figure(figure, "success_rate")
+
+
+def _claims(rows: list[dict[str, Any]], *, exact: bool) -> list[Claim]:
+    claims = []
+    for row in rows:
+        if row["model"] == "linear":
+            claims.append(_linear_accuracy(row))
+            if exact:
+                claims.append(_linear_loss(row))
+        else:
+            claims.append(_hidden_units(row))
+    return claims
+
+
+def _linear_accuracy(row: dict[str, Any]) -> Claim:
+    return exact_claim(
+        "linear_fails_xor",
+        sentence="A linear classifier gets at most three of the four corners right.",
+        formula="no w, b: sign(wᵀx + b) = −x₁x₂ on {±1}²",
+        hypotheses=[f"the best of {row['starts']} starts, on the training points"],
+        predicted=(None, 0.999),
+        measured=row["best_accuracy"],
+        tolerance=0.0,
+        seeds=row["starts"],
+    )
+
+
+def _linear_loss(row: dict[str, Any]) -> Claim:
+    """The loss is convex and XOR is symmetric, so W = 0 minimizes it: every class has probability ½."""
+    return exact_claim(
+        "linear_loss_on_xor_is_log_2",
+        sentence="The best that a linear classifier can do on XOR is to say one half everywhere.",
+        formula="min L = log 2",
+        hypotheses=["the four corners, each equally often"],
+        predicted=math.log(2),
+        measured=row["least_loss"],
+        tolerance=1e-4,
+        rivals={"three of four right": math.log(2) * 0.75, "all right": 0.0},
+        seeds=row["starts"],
+    )
+
+
+def _hidden_units(row: dict[str, Any]) -> Claim:
+    low, high = row["interval"]
+    return interval_claim(
+        f"xor_with_{row['model'].replace(' ', '_')}",
+        sentence=f"A network with {row['model']} can learn XOR: some starts succeed.",
+        formula="P(all points right) > 0",
+        hypotheses=["gradient descent from random starts; success is not guaranteed from each of them"],
+        predicted=(0.005, None),
+        measured=row["success_rate"],
+        interval=(low, high),
+        seeds=row["starts"],
+        how=f"95% Wilson interval over {row['starts']} starts",
+    )

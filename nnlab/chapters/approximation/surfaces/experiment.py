@@ -1,0 +1,235 @@
+"""Two inputs: towers that are isolated fail at every corner of the cells, cumulative quadrants do not."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nnlab.approximation.boxes import certify_boxes
+from nnlab.approximation.network import Network
+from nnlab.approximation.surfaces import (
+    Grid,
+    Surface,
+    centre_heights,
+    isolated_towers,
+    l2_bound,
+    quadrant_bound,
+    quadrant_thresholds,
+    tower_bound,
+)
+from nnlab.approximation.targets import ExpressionTarget, Target, make_target
+from nnlab.chapters.approximation.setup import Config, naming
+from nnlab.chapters.approximation.surfaces.figures import surface as surface_figure
+from nnlab.errors import Interrupted
+from nnlab.expressions import UnboundedSlopeError, check_domain, lipschitz
+from nnlab.lab.outcome import Outcome
+from nnlab.lab.session import Session
+from nnlab.record import Record
+from nnlab.rigorous.supremum import Supremum
+from nnlab.theory import Claim, exact_claim
+
+Array = NDArray[np.float64]
+
+FINE = 9  # drawn points a side of a cell
+TOLERANCES = (0.2, 0.05, 0.01)  # how steep the towers are that fail at a corner
+BOXES = 3_000_000
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A function of two variables on a square, and the cells that it is approximated by.
+
+    Attributes:
+        target: f.
+        grid: its cells.
+        slope: L, a bound on ‖∇f‖₂; infinite where there is none.
+    """
+
+    target: Target
+    grid: Grid
+    slope: float
+
+
+def build(config: Config) -> Plane:
+    """The function of two variables that the config names.
+
+    Raises:
+        InputError: it has not two variables, or is not defined everywhere on the square.
+    """
+    own = make_target(config.target)
+    key = "target" if own.dimension == 2 else "surface.target"
+    with naming(key):
+        target = own if own.dimension == 2 else make_target(config.surface.target, 2)
+    low, high = config.interval if config.interval and own.dimension == 2 else (0.0, 1.0)
+    assert isinstance(target, ExpressionTarget)  # a table of points has one variable
+    box = dict.fromkeys(target.variables, (low, high))
+    with naming(key):
+        check_domain(target.graph, box)
+    grid = Grid((low, low), (high, high), (config.surface.cells, config.surface.cells))
+    try:
+        slope = lipschitz(target.graph, box, tolerance=1e-2)[1]
+    except UnboundedSlopeError:
+        slope = math.inf
+    return Plane(target, grid, slope)
+
+
+def run(plane: Plane, record: Record, session: Session) -> Outcome:
+    """Builds both, bounds their errors on the square and outside the corners, and judges."""
+    heights = centre_heights(plane.target, plane.grid)
+    towers, quadrants = isolated_towers(plane.grid, heights), quadrant_thresholds(plane.grid, heights)
+    rows, found = [], {}
+    work: list[tuple[str, Surface, Callable[[], Supremum]]] = [
+        ("isolated towers", towers, lambda: _certify(plane, towers)),
+        ("isolated towers, off the corners", towers, lambda: _certify(plane, towers, off_corners=True)),
+        ("quadrant thresholds", quadrants, lambda: _certify(plane, quadrants)),
+    ]
+    with session.reporter.bar("certificates in the plane") as advance:
+        for done, (name, surface, certificate) in enumerate(work):
+            if session.stop():
+                raise Interrupted(f"interrupted before the certificate of {name}")
+            advance(done, len(work), name)
+            found[name] = certificate()
+            rows.append(_row(plane, name, surface, found[name]))
+        advance(len(work), len(work), "")
+    _draw(plane, {"isolated towers": towers, "quadrant thresholds": quadrants}, found, record)
+    claims = [_hole_claim(plane.grid), *_bound_claims(plane, towers, quadrants, found)]
+    return Outcome({}, rows, claims)
+
+
+def _certify(plane: Plane, surface: Surface, off_corners: bool = False) -> Supremum:
+    grid = plane.grid
+    return certify_boxes(
+        surface.network, plane.target, grid.lo, grid.hi, relative=0.02, max_boxes=BOXES,
+        outside=grid.corner_squares(surface.window) if off_corners else None,
+    )  # fmt: skip
+
+
+def _bound(plane: Plane, name: str, surface: Surface) -> float | None:
+    """What theory says the error does not exceed; nothing holds for isolated towers on the whole square."""
+    if not math.isfinite(plane.slope) or name == "isolated towers":
+        return None
+    if name.startswith("isolated"):
+        return tower_bound(surface, plane.slope)
+    return quadrant_bound(surface, plane.slope)
+
+
+def _row(plane: Plane, name: str, surface: Surface, found: Supremum) -> dict[str, Any]:
+    grid = plane.grid
+    return {
+        "construction": name,
+        "bins": math.prod(grid.cells),
+        "hidden_units": surface.network.hidden_units,
+        "steepness": surface.steepness[0],
+        "interval": [grid.lo[0], grid.hi[0]],
+        "epsilon": None,
+        "lipschitz": plane.slope if math.isfinite(plane.slope) else None,
+        "bound": _bound(plane, name, surface),
+        "error_lower": found.lower,
+        "error_upper": found.upper,
+    }
+
+
+def _values(network: Network, x1: Array, x2: Array) -> Array:
+    """(G₁,) and (G₂,) to (G₁, G₂)."""
+    points = np.stack(np.meshgrid(x1, x2, indexing="ij"), axis=-1).reshape(-1, 2)
+    with torch.no_grad():
+        return np.asarray(network(torch.from_numpy(points)).numpy().reshape(len(x1), len(x2)))
+
+
+def _axis(grid: Grid, surface: Surface, axis: int) -> Array:
+    """Inputs along one side: evenly spread, and close together around each grid line."""
+    even = np.linspace(grid.lo[axis], grid.hi[axis], FINE * grid.cells[axis] + 1)
+    around = np.linspace(-6, 6, 13) / surface.steepness[axis]
+    close = (grid.lines(axis)[:, None] + around).ravel()
+    return np.unique(np.concatenate([even, close]))
+
+
+def _draw(plane: Plane, surfaces: dict[str, Surface], found: dict[str, Supremum], record: Record) -> None:
+    grid, target = plane.grid, plane.target
+    some = next(iter(surfaces.values()))
+    x1, x2 = _axis(grid, some, 0), _axis(grid, some, 1)
+    exact = target.values(np.stack(np.meshgrid(x1, x2, indexing="ij"), -1).reshape(-1, 2))
+    exact = exact.reshape(len(x1), len(x2))
+    outputs = {name: _values(s.network, x1, x2) for name, s in surfaces.items()}
+    line = float(grid.lines(1)[len(grid.lines(1)) // 2])
+    fine = np.unique(np.concatenate([np.linspace(grid.lo[0], grid.hi[0], 2001), x1]))
+    cut = {name: _values(s.network, fine, np.array([line]))[:, 0] for name, s in surfaces.items()}
+    along = target.values(np.stack([fine, np.full(len(fine), line)], axis=1))
+    record.save_arrays(**{
+        "surface/x1": x1, "surface/x2": x2, "surface/target": exact, "surface/cut/x1": fine,
+        "surface/cut/target": along, "surface/cut/x2": [line],
+        **{f"surface/{name}": z for name, z in outputs.items()},
+        **{f"surface/cut/{name}": z for name, z in cut.items()},
+    })  # fmt: skip
+    figure = surface_figure(
+        x1, x2, exact, outputs, (line, fine, along, cut),
+        corners=(grid.lines(0), grid.lines(1)), errors={name: found[name].upper for name in surfaces},
+    )  # fmt: skip
+    record.save_figure(figure, "surface")
+
+
+# --- claims ---------------------------------------------------------------------------------------------
+
+
+def _hole_claim(grid: Grid) -> Claim:
+    """f ≡ 1: at a corner the output of isolated towers drops to 0, whatever the steepness."""
+    small = Grid(grid.lo, grid.hi, (3, 3))
+    corner = small.corners()[:1]
+    steep, outputs = [], []
+    for tolerance in TOLERANCES:
+        surface = isolated_towers(small, np.ones(small.cells), tolerance)
+        steep.append(surface.steepness[0])
+        outputs.append(float(_values(surface.network, corner[:, 0], corner[:, 1])[0, 0]))
+    return exact_claim(
+        "isolated_towers_have_holes",
+        sentence="Where four cells meet, isolated towers drop to 0, and the more so the steeper they are.",
+        formula="f ≡ 1: y(corner) = 4σ(−w₂/2) → 0; the largest output",
+        hypotheses=["3 × 3 cells", "w₁ = " + ", ".join(f"{w:.0f}" for w in steep)],
+        predicted=0.0,
+        measured=max(outputs),
+        tolerance=0.1,
+        rivals={"f": 1.0, "half of it": 0.5, "a quarter": 0.25},
+    )
+
+
+def _bound_claims(
+    plane: Plane, towers: Surface, quadrants: Surface, found: dict[str, Supremum]
+) -> list[Claim]:
+    if not (math.isfinite(plane.slope) and plane.slope > 0):
+        return []
+    grid, slope = plane.grid, plane.slope
+    off = found["isolated towers, off the corners"].upper
+    cell = slope * grid.radius()
+    setting = [f"f = {plane.target.text[:80]}", f"{grid.cells[0]} × {grid.cells[1]} cells, L = {slope:.4g}"]
+    measure = grid.corner_measure(towers.window)
+    mean_square = l2_bound(towers, off, float(np.abs(towers.heights).max()) + cell)
+    return [
+        exact_claim(
+            "isolated_towers_off_the_corners",
+            sentence="Off small squares at the corners, isolated towers are as near as their cells allow.",
+            formula="sup |y − f| / (L(r + max δ) + leak) outside squares of half-width δ",
+            hypotheses=[
+                *setting, f"squares of measure {measure:.3g}",
+                f"so an L₂ error ≤ {mean_square:.3g} on the whole",
+            ],
+            predicted=(None, 1.0),
+            measured=off / tower_bound(towers, slope),
+            tolerance=0.0,
+        ),
+        exact_claim(
+            "quadrant_thresholds_in_sup_norm",
+            sentence="Cumulative quadrants are near everywhere, at the corners too.",
+            formula="sup |y − f| / (L(r + min h + ‖δ‖) + leak) on the whole square",
+            hypotheses=[
+                *setting,
+                f"{found['quadrant thresholds'].upper / cell:.3g} times the cell bound Lr was certified",
+            ],
+            predicted=(None, 1.0),
+            measured=found["quadrant thresholds"].upper / quadrant_bound(quadrants, slope),
+            tolerance=0.0,
+        ),
+    ]  # fmt: skip

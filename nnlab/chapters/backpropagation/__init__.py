@@ -1,0 +1,1 @@
+"""Backpropagation on paper: an expression with all its values and gradients, and where they come from."""

@@ -1,0 +1,137 @@
+"""Worked examples of the lecture, with the numbers of its slides."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nnlab.chapters.backpropagation.build import build
+from nnlab.errors import InputError, suggest
+from nnlab.expressions import parse
+from nnlab.expressions.passes import gradient
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Example:
+    """An expression with values.
+
+    Attributes:
+        name: what `--example` calls it.
+        sentence: what it shows.
+        expression: the text.
+        at: variable -> value.
+    """
+
+    name: str
+    sentence: str
+    expression: str
+    at: Mapping[str, Array]
+
+    def with_values(self, at: Mapping[str, Array]) -> "Example":
+        """The example at other values; a variable that is left out keeps its own."""
+        return replace(self, at={**self.at, **at})
+
+
+def _example(name: str, sentence: str, expression: str, at: Mapping[str, ArrayLike]) -> Example:
+    return Example(name, sentence, expression, {k: np.asarray(v, np.float64) for k, v in at.items()})
+
+
+_SCORES: Mapping[str, ArrayLike] = {
+    "W": [[0.2, -0.5, 0.1, 2.0], [1.5, 1.3, 2.1, 0.0], [0.0, 0.25, 0.2, -0.3]],
+    "x": [0.56, 2.31, 0.24, 0.02],
+    "b": [1.1, 3.2, -1.2],
+    "y": [1.0, 0.0, 0.0],
+}
+
+EXAMPLES = {
+    example.name: example
+    for example in (
+        _example("sum", "A sum and a product.", "(x + y) * z", {"x": -2, "y": 5, "z": -4}),
+        _example(
+            "neuron",
+            "A neuron with two inputs, taken apart; --fuse takes its sigmoid as one node.",
+            "1/(1 + exp(-(w0*x0 + w1*x1 + w2)))",
+            {"w0": 2, "x0": -1, "w1": -3, "x1": -2, "w2": -3},
+        ),
+        _example(
+            "scores",
+            "Linear scores of 3 classes for 4 pixels, softmax and cross-entropy: the gradient in the scores "
+            "is p − y.",
+            "logsumexp(W @ x + b) - sum(y * (W @ x + b))",
+            _SCORES,
+        ),
+        _example(
+            "logsumexp",
+            "Scores that overflow exp: logsumexp takes the largest one out first.",
+            "logsumexp(s) - sum(y * s)",
+            {"s": [1000.0, 1001.0, 998.0], "y": [0.0, 1.0, 0.0]},
+        ),
+    )
+}
+
+
+def find_example(name: str) -> Example:
+    """Raises InputError for a name that there is not."""
+    if name not in EXAMPLES:
+        raise InputError(f"--example {name}: {suggest(name, EXAMPLES)}")
+    return EXAMPLES[name]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What an example shows beside its gradients.
+
+    Attributes:
+        title: above it.
+        columns: their heads.
+        rows: a text or a value for each column.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str | Array, ...]]
+
+
+def example_table(example: Example) -> Table | None:
+    """The table of an example that has one."""
+    match example.name:
+        case "scores":
+            title = "scores, probabilities, and the gradient in the scores"
+            return Table(title, ("quantity", "value"), scores_rows(example))
+        case "logsumexp":
+            columns = ("scores times", "logsumexp(s)", "log(sum(exp(s)))", "its gradient")
+            return Table("the stable form against the naive one", columns, stability_rows(example))
+    return None
+
+
+def scores_rows(example: Example) -> list[tuple[str, Array]]:
+    """Scores, probabilities, loss, and the gradient in the scores beside p − y."""
+    at = example.at
+    scores = at["W"] @ at["x"] + at["b"]
+    sheet = build(parse(example.expression, tuple(at), tensors=True), at)
+    arrived = next(line.gradient for line in sheet.lines if line.operation.endswith("+ b"))
+    logarithms = scores - scores.max()
+    logarithms = logarithms - np.log(np.exp(logarithms).sum())
+    probabilities = np.exp(logarithms)
+    return [
+        ("scores s = W x + b", scores),
+        ("probabilities p = softmax(s)", probabilities),
+        ("loss −Σ y log p", np.asarray(-np.sum(at["y"] * logarithms))),
+        ("gradient in s, from the graph", np.asarray(arrived)),
+        ("p − y", probabilities - at["y"]),
+    ]
+
+
+def stability_rows(example: Example) -> list[tuple[str, Array, Array, Array]]:
+    """For scores of several sizes: the stable form, the naive one, and the naive one's gradient."""
+    scores = example.at["s"]
+    stable, naive = (parse(text, ("s",), tensors=True) for text in ("logsumexp(s)", "log(sum(exp(s)))"))
+    rows = []
+    for factor in (0.001, 0.1, 0.5, 1.0):
+        at = {"s": factor * scores}
+        value, slope = gradient(naive, at)
+        rows.append((f"{factor:g}", np.asarray(gradient(stable, at)[0]), np.asarray(value), slope["s"]))
+    return rows

@@ -1,0 +1,117 @@
+"""All activation functions side by side: their slopes, and what a network learns with each."""
+
+from typing import Annotated, Any, Literal
+
+import torch
+
+from nnlab.errors import InputError
+from nnlab.lab.drawing import activation_curve
+from nnlab.lab.outcome import Outcome
+from nnlab.lab.sections import ActivationName, CustomModel, Distinct, TrainingExperiment
+from nnlab.lab.session import Session
+from nnlab.lab.training_run import Parts, build_parts, histories, train, vary
+from nnlab.models import get_activation
+from nnlab.plot.activations import activation_functions
+from nnlab.plot.curves import compare_curves
+from nnlab.record import Record
+from nnlab.theory import Claim, exact_claim
+
+ALL: list[ActivationName] = ["sigmoid", "tanh", "relu", "leaky_relu", "maxout", "elu", "gelu"]
+SMOOTH = ("sigmoid", "tanh", "gelu")
+
+
+class Config(TrainingExperiment):
+    """Trains one architecture with each activation, everything else equal."""
+
+    experiment: Literal["activations"]
+    activations: Annotated[list[ActivationName], Distinct] = ALL
+
+    def run(self, record: Record, session: Session) -> Outcome:
+        return run(self, record, session)
+
+
+def run(config: Config, record: Record, session: Session) -> Outcome:
+    """Trains with each activation in turn; compares gradients at the start, curves and accuracies."""
+    if isinstance(config.model, CustomModel) or not config.activations:
+        raise InputError("experiment: activations needs model.name: mlp or cnn and at least one activation")
+    build_parts(config, session)
+    record.start()
+    results: list[dict[str, Any]] = []
+    curves: dict[str, dict[str, list[float]]] = {}
+    for name in config.activations:
+        varied = vary(config, {"model.activation": name})
+        parts = build_parts(varied, session)
+        first, last = _gradient_norms(parts)
+        result = train(varied, parts, record, session, part=name)
+        accuracy = result.metrics.get("test/accuracy")
+        results.append({
+            "activation": name,
+            "gradient_first_layer": first,
+            "gradient_last_layer": last,
+            "train_loss": result.metrics["train/loss"],
+            "test_accuracy": accuracy,
+        })  # fmt: skip
+        curves[name] = histories(record.history(), name)["train"]
+    _draw(config, record, curves)
+    metrics = {f"{r['activation']}/test/accuracy": r["test_accuracy"] for r in results}
+    return Outcome(metrics, results, [_sigmoid_slope(), _derivatives()])
+
+
+def _gradient_norms(parts: Parts) -> tuple[float, float]:
+    """Norm of the loss gradient in the first and the last weight matrix, at the start."""
+    data = parts.data
+    inputs = data.normalize(data.train.inputs[:1024])
+    parts.loss(parts.model(inputs), data.train.targets[:1024]).backward()  # type: ignore[no-untyped-call]
+    norms = [float(w.grad.norm()) for w in parts.weights if w.grad is not None]
+    parts.model.zero_grad(set_to_none=True)
+    return norms[0], norms[-1]
+
+
+def _draw(config: Config, record: Record, curves: dict[str, dict[str, list[float]]]) -> None:
+    z = torch.linspace(-4, 4, 401, dtype=torch.float64)
+    pieces = getattr(config.model, "pieces", 2)
+    names: list[str] = [*config.activations]
+    functions = {name: activation_curve(name, z, pieces) for name in names}
+    record.save_arrays(
+        z=z,
+        **{f"{name}/value": value for name, (value, _) in functions.items()},
+        **{f"{name}/derivative": slope for name, (_, slope) in functions.items()},
+        **{f"{name}/train_loss": curve["loss"] for name, curve in curves.items()},
+    )
+    record.save_figure(activation_functions(z.numpy(), functions), "activations")
+    figure = compare_curves(curves, x="epoch", y="loss", ylog=True, y_label="training loss")
+    record.save_figure(figure, "curves")
+
+
+def _sigmoid_slope() -> Claim:
+    """σ' = σ(1 − σ) is largest at 0."""
+    z = torch.linspace(-20, 20, 400_001, dtype=torch.float64)
+    return exact_claim(
+        "sigmoid_slope_is_at_most_a_quarter",
+        sentence="A sigmoid passes on at most a quarter of the gradient that reaches it.",
+        formula="max σ'(z) = σ'(0) = 1/4",
+        hypotheses=["z on a grid over [−20, 20] that holds 0"],
+        predicted=0.25,
+        measured=float(get_activation("sigmoid").derivative(z).max()),
+        tolerance=1e-12,
+    )
+
+
+def _derivatives() -> Claim:
+    """The derivative formulas against central differences, where the functions are smooth."""
+    z = torch.linspace(-6, 6, 1201, dtype=torch.float64)
+    step = 1e-5  # cube root of the rounding unit: truncation and rounding balance near 1e-10
+    worst = 0.0
+    for name in SMOOTH:
+        activation = get_activation(name)
+        difference = (activation.function(z + step) - activation.function(z - step)) / (2 * step)
+        worst = max(worst, float((difference - activation.derivative(z)).abs().max()))
+    return exact_claim(
+        "derivatives_match_differences",
+        sentence="The derivative of each smooth activation is the limit of its difference quotients.",
+        formula="(φ(z + h) − φ(z − h))/2h → φ'(z)",
+        hypotheses=[f"{', '.join(SMOOTH)}; float64, h = {step:g}"],
+        predicted=0.0,
+        measured=worst,
+        tolerance=1e-9,
+    )

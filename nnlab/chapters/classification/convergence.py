@@ -1,0 +1,256 @@
+"""Gradient descent against the optimum: the distance over steps, and the linear rate predicted for it."""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveFloat
+from torch import Tensor, nn
+
+from nnlab.chapters.classification.figures.growth import convergence
+from nnlab.errors import InputError
+from nnlab.lab.drawing import numbers
+from nnlab.lab.outcome import Outcome
+from nnlab.lab.sections import Distinct, MLPModel, SGDOptimizer, TrainingExperiment
+from nnlab.lab.session import Session
+from nnlab.lab.training_run import Parts, build_parts, design_matrix, histories, step_bound, train, vary
+from nnlab.record import Record
+from nnlab.theory import Claim, exact_claim
+from nnlab.training.convergence import linear_rate, measured_rate, softmax_hessian
+
+OPTIMUM_EPOCHS = 60  # of 20 L-BFGS iterations each: far more than digits need
+# A line search compares objectives, and so finds the optimum to the root of rounding only, 1e-8. Newton's
+# method solves for the gradient; each step doubles the digits.
+NEWTON_STEPS = 3
+
+
+class Config(TrainingExperiment):
+    """Softmax regression with L2, by gradient descent at multiples of the step size that is guaranteed."""
+
+    experiment: Literal["convergence"]
+    multiples: Annotated[list[PositiveFloat], Distinct] = Field([0.1, 0.5, 1.0, 10.0], min_length=1)
+
+    def run(self, record: Record, session: Session) -> Outcome:
+        return run(self, record, session)
+
+
+def run(config: Config, record: Record, session: Session) -> Outcome:
+    """Finds the optimum by L-BFGS, checks it against scikit-learn, and measures the way of descent to it."""
+    _check(config)
+    parts = build_parts(config, session)
+    if parts.penalty is None or parts.penalty.absolute:
+        raise InputError("experiment: convergence needs loss.regularization: {name: l2, strength: above 0}")
+    bound = step_bound(config, parts)
+    assert bound is not None
+    record.start()
+    optimum, claims = find_optimum(config, record, session)
+    for _ in range(NEWTON_STEPS):
+        newton_step(optimum)
+    best = parameters_of(optimum.model)
+    eigenvalues, directions = torch.linalg.eigh(hessian(optimum))
+    lrs = {f"{multiple:g} × bound": multiple * bound.bound for multiple in config.multiples}
+    rates = {label: linear_rate(eigenvalues, lr) for label, lr in lrs.items()}
+    record.predict({"guaranteed_below": bound.bound, "step_sizes": lrs, "rates": rates})
+    rows, distances = [], {}
+    for label, lr in lrs.items():
+        varied = vary(config, {"optimizer.lr": lr})
+        descent = build_parts(varied, session)
+        result = train(
+            varied, descent, record, session, part=label,
+            observe=lambda model: {"distance": float((parameters_of(model) - best).norm())},
+        )  # fmt: skip
+        history = histories(record.history(), label)["train"]
+        distances[label] = np.array(history["distance"])
+        rows.append(_row(label, lr, rates[label], history, result.metrics))
+        judge = _rate_claim if rates[label] < 1 else _no_convergence_claim
+        claims.append(judge(label, lr, rates[label], torch.tensor(history["distance"])))
+    steps = np.arange(config.training.epochs)
+    away = stacked(parts) - stacked(optimum)
+    record.save_arrays(
+        steps=steps,
+        bound=bound.bound,
+        **{"hessian/eigenvalues": numbers(eigenvalues), "hessian/start": numbers(directions.T @ away)},
+        **{f"distance/{label}": d for label, d in distances.items()},
+    )
+    converging = {label: rate for label, rate in rates.items() if rate < 1}
+    figure = convergence(steps, distances, converging, anchor="end")
+    record.save_figure(figure, "convergence")
+    return Outcome(optimum_metrics(optimum), rows, claims)
+
+
+def _check(config: Config) -> None:
+    if not isinstance(config.model, MLPModel) or config.model.hidden:
+        raise InputError("experiment: convergence is about softmax regression: model.hidden: []")
+    if config.model.parameterization != "standard":
+        raise InputError("experiment: convergence needs model.parameterization: standard")
+    plain = isinstance(config.optimizer, SGDOptimizer) and config.optimizer.momentum == 0
+    if not plain or config.optimizer.clip_norm is not None or config.data.batch_size != "full":
+        raise InputError(
+            "experiment: convergence is about plain full-batch gradient descent: optimizer.name: sgd, "
+            "momentum: 0, no clip_norm, data.batch_size: full"
+        )
+    if config.training.precision != "float64" or config.training.evaluate_every != 1:
+        raise InputError(
+            "experiment: convergence needs training.precision: float64 and training.evaluate_every: 1"
+        )
+    if config.loss.name != "cross_entropy" or config.loss.label_smoothing:
+        raise InputError("experiment: convergence needs loss.name: cross_entropy without label smoothing")
+
+
+def parameters_of(model: nn.Module) -> Tensor:
+    """All parameters as one vector, (p,)."""
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def stacked(parts: Parts) -> Tensor:
+    """[W | b] row by row, (p,): the order of the Hessian."""
+    columns = [p.detach().reshape(len(p), -1) for p in parts.model.parameters()]
+    return torch.cat(columns, 1).flatten()
+
+
+def find_optimum(config: Config, record: Record, session: Session) -> tuple[Parts, list[Claim]]:
+    """The minimizer by L-BFGS, and the claim that scikit-learn finds the same."""
+    newton = vary(config, {"optimizer": {"name": "lbfgs"}, "training.epochs": OPTIMUM_EPOCHS})
+    parts = build_parts(newton, session)
+    train(newton, parts, record, session, part="optimum")
+    return parts, [scikit_learn_claim(parts)]
+
+
+def optimum_metrics(parts: Parts) -> dict[str, float]:
+    """Objective and gradient at the optimum, and its accuracy on the test set."""
+    data = parts.data
+    scores = parts.model(data.normalize(data.test.inputs))
+    return {
+        "optimum/objective": objective(parts),
+        "optimum/gradient_norm": float(gradient(parts).norm()),
+        "test/accuracy": float((scores.argmax(1) == data.test.targets).double().mean()),
+    }
+
+
+def objective(parts: Parts) -> float:
+    """Mean cross-entropy plus λΣW² on the training split."""
+    data = parts.data
+    assert parts.penalty is not None
+    with torch.no_grad():
+        loss = parts.loss(parts.model(data.normalize(data.train.inputs)), data.train.targets)
+        return float(loss + parts.penalty.value(parts.weights))
+
+
+def gradient(parts: Parts) -> Tensor:
+    """∇(L + λΣW²), (C, d) or with a bias (C, d + 1), the bias last."""
+    data = parts.data
+    assert parts.penalty is not None
+    parts.model.zero_grad(set_to_none=True)
+    parts.loss(parts.model(data.normalize(data.train.inputs)), data.train.targets).backward()  # type: ignore[no-untyped-call]
+    parts.penalty.add_gradient_(parts.weights)
+    gradients = [p.grad for p in parts.model.parameters() if p.grad is not None]
+    return torch.cat([g if g.ndim == 2 else g[:, None] for g in gradients], 1)
+
+
+def hessian(parts: Parts) -> Tensor:
+    """Hessian of L + λΣW², row-major over (class, feature); λ acts on weights, not on biases."""
+    assert parts.penalty is not None
+    x = design_matrix(parts).double()
+    with torch.no_grad():
+        p = parts.model(parts.data.normalize(parts.data.train.inputs)).softmax(1)
+    found = softmax_hessian(x, p.double())
+    regularized = torch.ones(p.shape[1], x.shape[1], dtype=torch.float64, device=x.device)
+    if len(list(parts.model.parameters())) == 2:
+        regularized[:, -1] = 0
+    found.diagonal().add_(2 * parts.penalty.strength * regularized.flatten())
+    return found
+
+
+@torch.no_grad()
+def newton_step(parts: Parts) -> None:
+    """w ← w − H⁺∇: the pseudo-inverse, since one number added to every bias changes nothing."""
+    with torch.enable_grad():
+        g = gradient(parts)
+    step = (torch.linalg.pinv(hessian(parts), hermitian=True) @ g.flatten()).reshape(g.shape)
+    columns = parts.weights[0].shape[1]
+    for p in parts.model.parameters():
+        p.sub_(step[:, :columns] if p.ndim == 2 else step[:, -1])
+
+
+def scikit_learn_claim(parts: Parts) -> Claim:
+    """LogisticRegression minimizes C Σ loss + ½‖W‖²: the same as ours over λ, with C = 1/(2λN)."""
+    from sklearn.linear_model import LogisticRegression  # slow to import, and no other experiment needs it
+
+    assert parts.penalty is not None
+    data = parts.data
+    x = numbers(data.normalize(data.train.inputs).flatten(1).double())
+    strength = parts.penalty.strength
+    has_bias = len(list(parts.model.parameters())) == 2
+    reference = LogisticRegression(C=1 / (2 * strength * len(x)), tol=1e-10, max_iter=100_000,
+                                   fit_intercept=has_bias)  # fmt: skip
+    reference.fit(x, numbers(data.train.targets))
+    theirs = _their_objective(reference, x, numbers(data.train.targets), strength)
+    return exact_claim(
+        "optimum_agrees_with_scikit_learn",
+        sentence="L-BFGS finds the minimum that scikit-learn finds for the same data and objective.",
+        formula="L(W*) + λ‖W*‖², relative difference",
+        hypotheses=["softmax regression with L2, float64, scikit-learn's LogisticRegression with tol 1e-10"],
+        predicted=0.0,
+        measured=(objective(parts) - theirs) / theirs,
+        tolerance=1e-8,
+    )
+
+
+def _their_objective(model: Any, x: np.ndarray, y: np.ndarray, strength: float) -> float:
+    scores = model.decision_function(x)
+    if scores.ndim == 1:  # two classes: scikit-learn keeps one row, with softmax scores ∓ half of it
+        half = model.coef_ / 2
+        scores, weights = np.stack([-scores / 2, scores / 2], 1), np.concatenate([-half, half])
+    else:
+        weights = model.coef_
+    shifted = scores - scores.max(1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(y)), np.searchsorted(model.classes_, y)]
+    return float(losses.mean() + strength * (weights**2).sum())
+
+
+def _row(
+    label: str, lr: float, rate: float, history: dict[str, list[float]], metrics: dict[str, float]
+) -> dict[str, Any]:
+    distances = torch.tensor(history["distance"])
+    return {
+        "step_size": label,
+        "lr": lr,
+        "predicted_rate": rate,
+        "measured_rate": measured_rate(distances),
+        "distance_at_start": float(distances[0]),
+        "distance_at_end": float(distances[-1]),
+        "objective_at_end": history["objective"][-1],
+        "largest_rise": float(np.diff(history["objective"]).max()) if len(distances) > 1 else 0.0,
+        "train_loss": metrics["train/loss"],
+    }
+
+
+def _rate_claim(label: str, lr: float, rate: float, distances: Tensor) -> Claim:
+    """Compared as 1 − ρ, the part of the distance that a step removes."""
+    removed = 1 - measured_rate(distances)
+    return exact_claim(
+        f"rate_at_{label.replace(' ', '_')}",
+        sentence=f"Near the optimum each step of size {label} removes the predicted part of the distance.",
+        formula="‖w(k+1) − w*‖/‖w(k) − w*‖ → ρ = max |1 − ηλᵢ|",
+        hypotheses=[
+            "λᵢ: eigenvalues of the Hessian at the optimum, without the flat direction",
+            f"η = {lr:.4g}",
+        ],
+        predicted=1.0,
+        measured=removed / (1 - rate),
+        tolerance=0.05,
+        rivals={"half as fast": 0.5, "twice as fast": 2.0},
+    )
+
+
+def _no_convergence_claim(label: str, lr: float, rate: float, distances: Tensor) -> Claim:
+    """Where ρ > 1 the optimum repels: from almost every start the descent ends elsewhere, or nowhere."""
+    return exact_claim(
+        f"no_convergence_at_{label.replace(' ', '_')}",
+        sentence=f"Steps of size {label} do not end at the optimum.",
+        formula="ρ = max |1 − ηλᵢ| > 1  ⟹  w(k) does not tend to w*",
+        hypotheses=["λᵢ: eigenvalues of the Hessian at the optimum", f"η = {lr:.4g}, ρ = {rate:.4g}"],
+        predicted=(1e-3, None),
+        measured=float(distances[-1] / distances[0]),
+        tolerance=0.0,
+    )

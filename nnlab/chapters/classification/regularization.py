@@ -1,0 +1,183 @@
+"""L2, L1 and the elastic net over λ: accuracy, zeros, size of the weights, optimality conditions."""
+
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveFloat
+
+from nnlab.chapters.classification.classify import largest_kkt_violation, smooth_gradients
+from nnlab.errors import InputError
+from nnlab.lab.drawing import numbers
+from nnlab.lab.outcome import Outcome
+from nnlab.lab.sections import Distinct, SGDOptimizer, TrainingExperiment
+from nnlab.lab.session import Session
+from nnlab.lab.training_run import Parts, build_parts, train, vary
+from nnlab.plot.sweeps import regularization_paths
+from nnlab.record import Record
+from nnlab.theory import Claim, exact_claim
+from nnlab.training.losses import build_penalty
+
+PenaltyName = Literal["l2", "l1", "elastic_net"]
+KKT_TOLERANCE = 0.01  # of λ: what a training that ends after finitely many steps may leave
+
+
+class Config(TrainingExperiment):
+    """Trains the same model with every penalty and every strength to its optimum."""
+
+    experiment: Literal["regularization"]
+    penalties: Annotated[list[PenaltyName], Distinct] = Field(["l2", "l1", "elastic_net"], min_length=1)
+    strengths: Annotated[list[PositiveFloat], Distinct] = Field([0.001, 0.003, 0.01, 0.03, 0.1], min_length=1)
+
+    def run(self, record: Record, session: Session) -> Outcome:
+        return run(self, record, session)
+
+
+def run(config: Config, record: Record, session: Session) -> Outcome:
+    """Trains every combination; the kinked penalties take proximal steps."""
+    if not isinstance(config.optimizer, SGDOptimizer) or config.optimizer.momentum:
+        raise InputError(
+            "experiment: regularization takes proximal steps: optimizer.name must be sgd, with momentum 0"
+        )
+    parts = build_parts(config, session)
+    record.start()
+    record.save_arrays(input_shape=parts.data.input_shape)
+    rows: list[dict[str, Any]] = []
+    for penalty in config.penalties:
+        trained = [_one(config, penalty, strength, record, session) for strength in config.strengths]
+        rows += [row for row, _ in trained]
+        record.save_arrays(**{f"{penalty}/weights": np.stack([weights for _, weights in trained])})
+    _draw(config, record, rows)
+    metrics = {
+        f"{row['penalty']}/{row['strength']:g}/test/accuracy": row["test_accuracy"]
+        for row in rows
+        if row["test_accuracy"] is not None
+    }
+    return Outcome(metrics, rows, _claims(config, rows))
+
+
+def _one(
+    config: Config, penalty: PenaltyName, strength: float, record: Record, session: Session
+) -> tuple[dict[str, Any], np.ndarray]:
+    """The row of one training, and the weights of its first layer."""
+    changes = {
+        "loss.regularization.name": penalty,
+        "loss.regularization.strength": strength,
+        "loss.regularization.proximal": penalty != "l2",
+    }
+    varied = vary(config, changes)
+    parts = build_parts(varied, session)
+    result = train(varied, parts, record, session, part=f"{penalty}-{strength:g}")
+    weights = [w.detach() for w in parts.weights]
+    assert parts.penalty is not None
+    row = {
+        "penalty": penalty,
+        "strength": strength,
+        "test_accuracy": result.metrics.get("test/accuracy"),
+        "sparsity": sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights),
+        "norm": float(torch.cat([w.flatten() for w in weights]).norm()),
+        "penalty_value": float(parts.penalty.value(weights)) / strength,
+        "kkt_violation": largest_kkt_violation(parts) if penalty != "l2" else _stationarity(parts),
+    }
+    return row, numbers(weights[0])
+
+
+def _stationarity(parts: Parts) -> float:
+    """|∇L + 2λW| at its largest entry, in units of λ: 0 at the minimizer with L2."""
+    assert parts.penalty is not None
+    return max(float(g.abs().max()) for g in smooth_gradients(parts)) / parts.penalty.strength
+
+
+def _draw(config: Config, record: Record, rows: list[dict[str, Any]]) -> None:
+    columns = {"accuracy": "test_accuracy", "sparsity": "sparsity", "norm": "norm"}
+    names: list[str] = [*config.penalties]
+    paths = {
+        penalty: {key: [r[name] for r in rows if r["penalty"] == penalty] for key, name in columns.items()}
+        for penalty in names
+    }
+    record.save_arrays(
+        strengths=config.strengths,
+        **{f"{penalty}/{key}": values for penalty, path in paths.items() for key, values in path.items()},
+    )
+    figure = regularization_paths(config.strengths, paths, accuracy_label="test accuracy (%)")
+    record.save_figure(figure, "paths")
+
+
+def _claims(config: Config, rows: list[dict[str, Any]]) -> list[Claim]:
+    claims = []
+    for penalty in config.penalties:
+        claims.append(_gradient_claim(penalty))
+        of_penalty = sorted((r for r in rows if r["penalty"] == penalty), key=lambda r: r["strength"])
+        claims.append(_optimality_claim(penalty, of_penalty))
+        claims.append(_monotone_claim(penalty, of_penalty))
+    return claims
+
+
+def _optimality_claim(penalty: str, rows: list[dict[str, Any]]) -> Claim:
+    formulas = {
+        "l2": "∂L/∂wᵢ + 2λwᵢ = 0",
+        "l1": "|gᵢ| ≤ λ where wᵢ = 0,  gᵢ + λ sign wᵢ = 0 elsewhere;  g = ∇L",
+        "elastic_net": "|gᵢ| ≤ λ where wᵢ = 0,  gᵢ + λ sign wᵢ = 0 elsewhere;  g = ∇L + 2λβw",
+    }
+    return exact_claim(
+        f"optimality_{penalty}",
+        sentence=f"Training with {penalty.replace('_', ' ')} ends where its optimality conditions hold.",
+        formula=formulas[penalty],
+        hypotheses=["convex: softmax regression, full batch, run to convergence"],
+        predicted=0.0,
+        measured=max(row["kkt_violation"] for row in rows),
+        tolerance=KKT_TOLERANCE,
+        rivals={"gradient of L without the penalty": 1.0},
+    )
+
+
+def _monotone_claim(penalty: str, rows: list[dict[str, Any]]) -> Claim:
+    """If W minimizes L + λR and W' minimizes L + λ'R with λ < λ', adding both inequalities gives R' ≤ R."""
+    values = [row["penalty_value"] for row in rows]
+    rises = [after / before - 1 if before else after for before, after in pairwise(values)]
+    return exact_claim(
+        f"stronger_is_smaller_{penalty}",
+        sentence=f"A larger λ never ends with a larger R(W) ({penalty.replace('_', ' ')}).",
+        formula="λ < λ'  ⟹  R(W*_λ') ≤ R(W*_λ)",
+        hypotheses=["both weights are minimizers"],
+        predicted=(None, 1e-3),
+        measured=max(rises, default=0.0),
+        tolerance=0.0,
+    )
+
+
+def _gradient_claim(name: PenaltyName) -> Claim:
+    """What training adds to the gradient, beside the formula and beside differences of λR(W)."""
+    strength, beta = 0.3, 0.7
+    w = torch.linspace(-2, 2, 10, dtype=torch.float64).requires_grad_()  # none of them 0, where |w| bends
+    formulas = {
+        "l2": ("2λW", 2 * w, {"λW, the gradient of ½λΣW²": w}),
+        "l1": ("λ sign W", w.sign(), {"no penalty": 0 * w}),
+        "elastic_net": ("λ(2βW + sign W)", 2 * beta * w + w.sign(), {"βW for 2βW": beta * w + w.sign()}),
+    }
+    formula, slope, rivals = formulas[name]
+    penalty = build_penalty(name, strength, beta)
+    assert penalty is not None
+    w.grad = torch.zeros_like(w)
+    penalty.add_gradient_([w])
+    step = 1e-3  # λR(W) is quadratic between its kinks: a central difference has no truncation error
+    shifted = torch.eye(len(w), dtype=torch.float64) * step
+    with torch.no_grad():
+        difference = torch.stack([penalty.value([w + s]) - penalty.value([w - s]) for s in shifted]) / (
+            2 * step
+        )
+        expected = strength * slope
+        apart = max(float((other - expected).norm()) for other in (w.grad, difference))
+        size = float(expected.norm())
+        wrong = {label: float((strength * other - expected).norm()) / size for label, other in rivals.items()}
+    return exact_claim(
+        f"gradient_of_{name}",
+        sentence=f"The gradient of λ R(W) is {formula}: {name.replace('_', ' ')} as on the slide.",
+        formula=f"∇ λ R(W) = {formula}, relative difference",
+        hypotheses=["W ≠ 0", "what training adds, and central differences of λR(W), beside the formula"],
+        predicted=0.0,
+        measured=apart / size,
+        tolerance=1e-9,
+        rivals=wrong,
+    )

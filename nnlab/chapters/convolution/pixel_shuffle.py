@@ -1,0 +1,281 @@
+"""Shuffled pixels: a fully connected network never knew where they were; a convolutional one loses by it."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from nnlab.chapters.convolution.figures.shuffled import shuffled_pixels
+from nnlab.data import DataSet, in_order
+from nnlab.errors import InputError, Interrupted
+from nnlab.lab.drawing import numbers
+from nnlab.lab.outcome import Outcome
+from nnlab.lab.sections import AugmentationSection, CNNModel, Count, ImageSection, TrainingExperiment
+from nnlab.lab.session import Session
+from nnlab.lab.training_run import build_parts, train, vary
+from nnlab.models import MLP
+from nnlab.record import Record
+from nnlab.theory import Claim, exact_claim, mean_interval, measured_claim
+
+COMPARED = 1000  # test images on which the outputs of two networks are held against each other
+NETWORKS = {"mlp": "fully connected", "cnn": "convolutional"}
+KINDS = ("plain", "shuffled")
+
+
+class Config(TrainingExperiment):
+    """Trains a fully connected and a convolutional network, each on plain images and with pixels shuffled.
+
+    `model` is the convolutional network; the other has the hidden layers `hidden` and the same activation.
+    """
+
+    experiment: Literal["pixel_shuffle"]
+    hidden: list[Count] = Field([256], description="widths of the fully connected network")
+    seeds: int = Field(3, ge=2, le=1000, description="trainings of each network on each kind of images")
+    margin: float = Field(0.02, gt=0, lt=1, description="difference of accuracies that would matter")
+    least_fall: float = Field(0.05, gt=0, lt=1, description="of the convolutional network's accuracy")
+
+    def run(self, record: Record, session: Session) -> Outcome:
+        return run(self, record, session)
+
+
+@dataclass(frozen=True)
+class Images:
+    """The first test images of a data set, and what a figure must know about it.
+
+    Attributes:
+        standardized: (n, C, H, W) as a network sees them.
+        picture: the first one in raw units, with its pixels where they belong.
+        order: place k of a shuffled image holds what was at order[k]; None for plain ones.
+    """
+
+    standardized: Tensor
+    picture: Tensor
+    full_scale: float
+    classes: int
+    order: Tensor | None
+
+    @classmethod
+    def of(cls, data: DataSet) -> "Images":
+        first = data.test.inputs[:COMPARED]
+        return cls(
+            data.normalize(first).cpu(),
+            data.raw(first[:1])[0].float().cpu(),
+            float(data.full_scale or 1),
+            data.outputs,
+            data.pixel_order,
+        )
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """What all trainings left behind.
+
+    Attributes:
+        accuracies: network → kind of images → test accuracy for each seed.
+        parameters: network → its number.
+        images: kind → the first test images.
+        network: a fully connected network that was trained on plain images.
+    """
+
+    accuracies: dict[str, dict[str, list[float]]]
+    parameters: dict[str, int]
+    images: dict[str, Images]
+    network: MLP
+
+    def falls(self, network: str) -> list[float]:
+        """For each seed, how much accuracy is lost by shuffling."""
+        plain, shuffled = (self.accuracies[network][kind] for kind in KINDS)
+        return [a - b for a, b in zip(plain, shuffled, strict=True)]
+
+
+def run(config: Config, record: Record, session: Session) -> Outcome:
+    """Trains both networks on both kinds of images with the same seeds, and compares accuracies."""
+    _check(config)
+    for network in NETWORKS:  # every error in the input comes up before anything is written
+        build_parts(_varied(config, network, "plain", 0), session)
+    record.start()
+    record.predict({
+        "mlp": {"fall": 0.0, "margin": config.margin},
+        "cnn": {"fall_at_least": config.least_fall},
+    })  # fmt: skip
+    trainings = _train(config, record, session)
+    rows = [_row(network, kind, trainings) for network in NETWORKS for kind in KINDS]
+    _draw(record, trainings)
+    metrics = {f"{row['model']}/{row['pixels']}/test/accuracy": row["test_accuracy"] for row in rows}
+    return Outcome(metrics, rows, _claims(config, trainings))
+
+
+def _check(config: Config) -> None:
+    data = config.data
+    if not isinstance(config.model, CNNModel):
+        raise InputError(
+            f"experiment: pixel_shuffle needs model.name: cnn, not {config.model.name}; the fully connected "
+            "network beside it is described by hidden"
+        )
+    if not isinstance(data, ImageSection):
+        raise InputError(f"experiment: pixel_shuffle needs images, which data.name: {data.name} has not")
+    if data.shuffle_pixels:
+        raise InputError("data.shuffle_pixels: pixel_shuffle tries both, false and true; leave it out")
+    if data.augmentation != AugmentationSection():
+        raise InputError(
+            "data.augmentation: a shuffled image that is mirrored or moved is no shuffled mirror image, so "
+            "that pixel_shuffle would compare two things at once; leave it out"
+        )
+
+
+def _varied(config: Config, network: str, kind: str, seed: int) -> Config:
+    """The config of one training. Plain and shuffled images get the same seeds."""
+    changes: dict[str, Any] = {
+        "data.shuffle_pixels": kind == "shuffled",
+        "seed": config.seed * config.seeds + seed,
+    }
+    if network == "mlp":
+        same = config.model.model_dump(include={"activation", "pieces", "bias"})
+        changes["model"] = {"name": "mlp", "hidden": config.hidden, **same}
+    return vary(config, changes)
+
+
+def _train(config: Config, record: Record, session: Session) -> Trainings:
+    accuracies: dict[str, dict[str, list[float]]] = {network: {} for network in NETWORKS}
+    parameters, images, kept = {}, {}, None
+    for kind in KINDS:  # one after the other, as a session holds one data set at a time
+        for network in NETWORKS:
+            found = accuracies[network][kind] = []
+            for seed in range(config.seeds):
+                part = f"{network}-{kind}-{seed}"
+                if session.stop():
+                    raise Interrupted(f"stopped before {part}")
+                varied = _varied(config, network, kind, seed)
+                parts = build_parts(varied, session)
+                found.append(train(varied, parts, record, session, part=part).metrics["test/accuracy"])
+            parameters[network] = sum(p.numel() for p in parts.model.parameters())
+            if network == "mlp" and kind == "plain":
+                kept = parts.model
+        images[kind] = Images.of(parts.data)
+    assert isinstance(kept, MLP)
+    return Trainings(accuracies, parameters, images, kept)
+
+
+# --- what came out ----------------------------------------------------------------------------------
+
+
+def _row(network: str, kind: str, trainings: Trainings) -> dict[str, Any]:
+    mean, low, high = mean_interval(trainings.accuracies[network][kind])
+    return {
+        "model": network,
+        "parameters": trainings.parameters[network],
+        "pixels": kind,
+        "test_accuracy": mean,
+        "interval": [low, high],
+    }
+
+
+def _draw(record: Record, trainings: Trainings) -> None:
+    plain, shuffled = (trainings.images[kind] for kind in KINDS)
+    assert shuffled.order is not None
+    picture = displayed(plain.picture / plain.full_scale)
+    moved = displayed(in_order(plain.picture[None] / plain.full_scale, shuffled.order)[0])
+    record.save_arrays(
+        picture=picture,
+        picture_shuffled=moved,
+        pixel_order=numbers(shuffled.order),
+        **{
+            f"{network}/{kind}": values
+            for network, kinds in trainings.accuracies.items()
+            for kind, values in kinds.items()
+        },
+    )
+    labelled = {
+        NETWORKS[network]: (kinds["plain"], kinds["shuffled"])
+        for network, kinds in trainings.accuracies.items()
+    }
+    figure = shuffled_pixels(picture, moved, labelled, chance=1 / plain.classes)
+    record.save_figure(figure, "shuffled_pixels")
+
+
+def displayed(picture: Tensor) -> np.ndarray:
+    """(C, H, W) in [0, 1] → (H, W) grey or (H, W, 3) colour."""
+    return numbers(picture.movedim(0, -1) if len(picture) == 3 else picture.mean(0))
+
+
+def _claims(config: Config, trainings: Trainings) -> list[Claim]:
+    paired = f"{config.seeds} pairs of trainings, equal in everything but the places of the pixels"
+    network, cnn = trainings.falls("mlp"), trainings.falls("cnn")
+    points = f"{100 * config.margin:g} points"
+    return [
+        permuted_columns_claim(trainings.network, trainings.images["plain"], trainings.images["shuffled"]),
+        measured_claim(
+            "network_keeps_its_accuracy",
+            sentence="Shuffling the pixels leaves a fully connected network's accuracy as it is.",
+            formula="E[accuracy, plain] − E[accuracy, shuffled] = 0",
+            hypotheses=[
+                "one permutation for all images; the columns of W₁ start independent and alike",
+                paired,
+            ],
+            predicted=0.0,
+            values=network,
+            rivals={f"{points} lost": config.margin, f"{points} won": -config.margin},
+        ),
+        measured_claim(
+            "cnn_loses_accuracy",
+            sentence="Shuffling the pixels costs a convolutional network accuracy.",
+            formula=f"E[accuracy, plain] − E[accuracy, shuffled] ≥ {config.least_fall:g}",
+            hypotheses=["neighbouring pixels of the images belong together", paired],
+            predicted=(config.least_fall, None),
+            values=cnn,
+        ),
+        measured_claim(
+            "cnn_loses_more_than_the_network",
+            sentence="It costs the convolutional network more than the fully connected one.",
+            formula=f"the one's loss of accuracy − the other's ≥ {config.margin:g}",
+            hypotheses=["neighbouring pixels of the images belong together", paired],
+            predicted=(config.margin, None),
+            values=[a - b for a, b in zip(cnn, network, strict=True)],
+        ),
+    ]
+
+
+def permuted_columns_claim(network: MLP, plain: Images, shuffled: Images) -> Claim:
+    """W₁P·Px = W₁x: with its first columns in the pixels' new order, the network is the same function."""
+    order = shuffled.order
+    assert order is not None
+    before = _outputs(network, plain.standardized)
+    scale = float(before.abs().max())
+    after = _outputs(with_permuted_columns(network, order), shuffled.standardized)
+    unmoved = _outputs(network, shuffled.standardized)
+    gap, rival = (float((other - before).abs().max()) / scale for other in (after, unmoved))
+    return exact_claim(
+        "permuted_columns_are_the_same_network",
+        sentence="Permute the columns of W₁ as the pixels, and the network gives the same scores.",
+        formula="W₁P (Pᵀx) = W₁x for every permutation matrix P",
+        hypotheses=[f"the trained network, {len(before):,} test images, float64"],
+        predicted=0.0,
+        measured=gap,
+        tolerance=1e-9,  # a sum in another order: rounding only
+        rivals={"columns left where they are": rival} if rival > 0 else {},
+    )
+
+
+def with_permuted_columns(network: MLP, order: Tensor) -> MLP:
+    """A copy whose first layer reads pixel order[k] of every channel at place k.
+
+    Args:
+        network: of images (C, H, W).
+        order: (H·W,) a permutation, as `DataSet.pixel_order`.
+    """
+    moved = copy.deepcopy(network)
+    weight = next(moved.parameters())  # W₁ (units, C·H·W)
+    with torch.no_grad():
+        by_pixel = torch.unflatten(weight, 1, (-1, len(order)))
+        weight.copy_(by_pixel[:, :, order.to(weight.device)].flatten(1))
+    return moved
+
+
+@torch.no_grad()
+def _outputs(network: MLP, images: Tensor) -> Tensor:
+    scores: Tensor = copy.deepcopy(network).cpu().double()(images.double())
+    return scores

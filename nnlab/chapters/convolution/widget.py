@@ -1,0 +1,121 @@
+"""Section 4: a filter that slides over an image, and the maps that each layer makes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlab.page.contents import ChapterPage, ExperimentPage, Section
+from nnlab.page.widget import Arrays, Widget, numbers, packed, shaped
+from nnlab.record import Run
+
+IMAGES = 4
+"""Images whose maps are shown."""
+
+
+def learned_filter(run: Run, arrays: Arrays) -> Widget:
+    """A filter of the first layer on the image that the run looked at."""
+    number = int(arrays["sliding/filter"]) + 1
+    image, weights = arrays["sliding/inputs"], arrays["sliding/weights"]
+    channels, height, width = image.shape
+    shaped(weights, channels, weights.shape[-1], weights.shape[-1])
+    shaped(image, channels, max(height, weights.shape[-1]), max(width, weights.shape[-1]))
+    if arrays["sliding/stride"] < 1 or not 0 <= arrays["sliding/padding"] < weights.shape[-1]:
+        raise ValueError("no convolution")
+    return Widget(
+        "filter",
+        "A learned filter slides over an image",
+        "At each place the filter takes the dot product with the pixels under it, and adds its bias: one "
+        "number of its activation map.",
+        {
+            "image": numbers(image, 4),
+            "stride": int(arrays["sliding/stride"]),
+            "padding": int(arrays["sliding/padding"]),
+            "filters": [
+                {
+                    "name": f"filter {number} of the first layer",
+                    "weights": numbers(weights, 4),
+                    "bias": float(arrays["sliding/bias"]),
+                }
+            ],
+        },
+    )
+
+
+def maps(run: Run, arrays: Arrays) -> Widget:
+    """Filters of the first layer, and the maps of each layer for each of the images."""
+    looks: dict[str, dict[str, Any]] = {}
+    for name in arrays:
+        place, _, layer = name.removeprefix("maps/").partition("/")
+        if not name.startswith("maps/") or layer.endswith("/chosen"):
+            continue
+        look = looks.setdefault(place, {"name": place, "layers": []})
+        if layer == "picture":
+            look["picture"] = numbers(arrays[name].reshape(*arrays[name].shape[:2], -1), 3)
+        elif arrays[name].ndim == 3:
+            look["layers"].append(_maps(layer, arrays[name], arrays[f"{name}/chosen"]))
+        else:
+            look["layers"].append({"name": layer, "values": numbers(arrays[name].reshape(-1), 4)})
+    filters = arrays.get("filters", np.zeros(0))
+    shown = [look for look in looks.values() if "picture" in look][:IMAGES]
+    if not shown:
+        raise ValueError("no image with its maps")
+    return Widget(
+        "maps",
+        "What each layer makes of an image",
+        "Each filter of a layer makes one activation map. From layer to layer the maps become smaller, and "
+        "what they answer to becomes larger. Those that vary most over the image are shown.",
+        {
+            "looks": shown,
+            "filters": numbers(filters, 3) if filters.ndim == 4 else [],
+            "classes": [str(name) for name in np.atleast_1d(arrays["data/class_names"])],
+        },
+    )
+
+
+def _maps(layer: str, values: NDArray[Any], chosen: NDArray[Any]) -> dict[str, Any]:
+    """The maps (n, H, W) of a layer, their numbers in it, and where the strongest answer is."""
+    place = [int(i) for i in np.unravel_index(values.argmax(), values.shape)]
+    return {
+        "name": layer,
+        "maps": packed(values),
+        "chosen": [int(number) + 1 for number in shaped(chosen, len(values))],
+        "strongest": {"value": float(values.max()), "at": place},
+    }
+
+
+CROSS = [[0, 0, 0, 1, 0, 0, 0]] * 3 + [[1] * 7] + [[0, 0, 0, 1, 0, 0, 0]] * 3
+FILTER = Widget(
+    "filter",
+    "A filter slides over an image",
+    "At each place the filter takes the dot product with the pixels under it: one number of its "
+    "activation map.",
+    {
+        "image": [CROSS],
+        "stride": 1,
+        "padding": 0,
+        "filters": [
+            {"name": "edge to the right", "weights": [[[-1, 0, 1]] * 3], "bias": 0},
+            {"name": "edge below", "weights": [[[-1, -1, -1], [0, 0, 0], [1, 1, 1]]], "bias": 0},
+            {"name": "horizontal line", "weights": [[[-1, -1, -1], [2, 2, 2], [-1, -1, -1]]], "bias": 0},
+            {"name": "sharpen", "weights": [[[0, -1, 0], [-1, 5, -1], [0, -1, 0]]], "bias": 0},
+        ],
+    },
+)
+
+PAGE = ChapterPage(
+    sections=(
+        Section(
+            4,
+            "Convolutional networks",
+            "Filters slide over the image and take dot products: each makes a map, and pooling shrinks it.",
+            (FILTER,),
+        ),
+    ),
+    experiments={
+        "pixel_shuffle": ExperimentPage("Shuffled pixels", 4),
+        "features": ExperimentPage("Filters and activation maps", 4, (maps, learned_filter)),
+    },
+    scripts=tuple(Path(__file__).parent / f"{name}.js" for name in ("filter", "maps")),
+)

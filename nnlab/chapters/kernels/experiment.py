@@ -1,0 +1,258 @@
+"""The tangent kernel over widths: what it predicts is written down, then networks train and are compared."""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, PositiveFloat
+
+from nnlab.chapters.kernels import circle as ntk_circle
+from nnlab.chapters.kernels import drawing as ntk_drawing
+from nnlab.chapters.kernels import edge as ntk_edge
+from nnlab.chapters.kernels import infinite as ntk_infinite
+from nnlab.chapters.kernels.claims import claims_about, kernel_notes
+from nnlab.chapters.kernels.members import (
+    Comparison,
+    Member,
+    Plan,
+    compare,
+    limit_kernel,
+    prepare,
+    recorded_steps,
+)
+from nnlab.chapters.kernels.setup import (
+    KernelCustom,
+    KernelMLP,
+    KernelModel,
+    LinePoints,
+    Points,
+    Task,
+    build_task,
+)
+from nnlab.errors import Diverged, InputError, Interrupted
+from nnlab.lab.outcome import Outcome
+from nnlab.lab.sections import Count, Distinct, Experiment, Hardware, Section
+from nnlab.lab.session import Session
+from nnlab.ntk import MemoryLimitError, ModelError
+from nnlab.record import Record
+
+
+class SquaredError(Section):
+    """`sum` is ½Σ‖y−ȳ‖², `mean` is (1/2N)Σ‖y−ȳ‖²."""
+
+    name: Literal["squared_error"]
+    reduction: Literal["sum", "mean"] = "sum"
+
+
+class CrossEntropy(Section):
+    """−log softmax of the right class, summed over the examples or their mean; for images."""
+
+    name: Literal["cross_entropy"]
+    reduction: Literal["sum", "mean"] = "mean"
+
+
+class Descent(Hardware):
+    """Full-batch gradient descent. The steps are those of every training in the experiment."""
+
+    steps: int = Field(300, ge=1, le=10**7)
+    lr_fraction: float = Field(0.5, gt=0, le=100, description="step size in units of η_max = 2/λmax(H₀)")
+    precision: Literal["float32", "float64"] = "float64"
+
+
+class Edge(Section):
+    """Further trainings with step sizes of so many η_max."""
+
+    multiples: Annotated[list[PositiveFloat], Distinct] = Field([0.95, 1.05, 1.5], min_length=1)
+    steps: int | None = Field(None, ge=1, le=10**6, description="those of training if left out")
+
+
+class Config(Experiment):
+    """Predicts training from the tangent kernel at the start, then trains and compares, width by width."""
+
+    experiment: Literal["ntk"]
+    widths: Annotated[list[Count], Distinct] = Field([64, 256, 1024], min_length=1)
+    seeds: int = Field(3, ge=1, le=1000, description="networks of each width")
+    data: Points = LinePoints(name="line")
+    model: KernelModel = KernelMLP(name="mlp")
+    loss: Annotated[SquaredError | CrossEntropy, Field(discriminator="name")] = SquaredError(
+        name="squared_error"
+    )
+    training: Descent = Descent()
+    edge: Edge = Edge()
+    infinite: bool = Field(
+        False,
+        description="predict the ensemble of infinitely wide networks too; hold finite ones against it",
+    )
+    ensemble: ntk_infinite.Networks = ntk_infinite.Networks()
+    outputs: Annotated[list[Annotated[int, Field(ge=0)]], Distinct] | None = Field(
+        None,
+        min_length=1,
+        description="indices of the scores that the spectra are of; all of them if left out",
+    )
+    memory_gib: PositiveFloat | None = Field(
+        None, le=10**6, description="limit for one kernel; a quarter of the free memory if left out"
+    )
+
+    @property
+    def memory_limit(self) -> int | None:
+        """In bytes."""
+        return None if self.memory_gib is None else int(self.memory_gib * 2**30)
+
+    def run(self, record: Record, session: Session) -> Outcome:
+        return run(self, record, session)
+
+
+def run(config: Config, record: Record, session: Session) -> Outcome:
+    """Computes every kernel at the start, writes the predictions, trains, compares, and judges."""
+    task = build_task(config.data, config.training, session)
+    _check(config, task)
+    plan = Plan(
+        loss=config.loss.name, reduction=config.loss.reduction, lr_fraction=config.training.lr_fraction,
+        steps=config.training.steps, memory_limit=config.memory_limit, outputs=config.outputs,
+        allow_custom_code=session.allow_custom_code,
+    )  # fmt: skip
+    if isinstance(config.model, KernelCustom):
+        _check_repeats(config.model, min(config.widths), task, plan)
+    if config.infinite:
+        ntk_infinite.check(config.data.name, config.model, config.loss.name, plan)
+    members = list(_members(config, task, plan, session))
+    edge_steps = config.training.steps if config.edge.steps is None else config.edge.steps
+    edge = ntk_edge.prepare(_edge_member(members), config.edge.multiples, edge_steps, plan, task)
+    infinite = _infinite(config, task, plan)
+    predictions = {
+        "steps": recorded_steps(config.training.steps),
+        "members": [member.predictions(task, plan) for member in members],
+        "step_sizes": edge.predictions(),
+    }
+    if infinite is not None:
+        predictions["infinite"] = infinite.as_dict(task)
+    notes = kernel_notes(config.model, task, members)
+    for note in notes:
+        session.reporter.say(note)
+    record.start()
+    record.write_summary(notes=notes)
+    record.predict(predictions)
+    comparisons = _compared(config, task, plan, members, record, session)
+    claims = claims_about(config.model, task, plan, comparisons, config.training.precision)
+    drift = next(c.drift for c in comparisons if c.member is edge.member)
+    claims += ntk_edge.run(edge, config.model, drift, record, session)
+    if config.data.name == "circle":
+        claims += ntk_circle.run(config.model, record, session)
+    metrics = _metrics(comparisons)
+    if infinite is not None:
+        found, measured = ntk_infinite.run(infinite, config.model, task, plan, record, session)
+        claims, metrics = claims + found, metrics | measured
+    ntk_drawing.draw(config.model, task, plan, comparisons, record)
+    rows = [comparison.row() for comparison in comparisons]
+    return Outcome(metrics, rows, claims)
+
+
+def _infinite(config: Config, task: Task, plan: Plan) -> ntk_infinite.Prediction | None:
+    if not config.infinite:
+        return None
+    return ntk_infinite.prepare(config.model, config.ensemble, config.seed, task, plan)
+
+
+def _check(config: Config, task: Task) -> None:
+    if config.loss.name == "cross_entropy" and task.labels is None:
+        raise InputError(
+            f"loss.name: cross_entropy needs classes, but data.name: {config.data.name} has numbers; "
+            "use data.name: digits, mnist or cifar10, a csv with data.task: classification, or loss.name: "
+            "squared_error"
+        )
+    for index in config.outputs or ():
+        if index >= task.outputs:
+            raise InputError(f"outputs: {index}: these data have the outputs 0 to {task.outputs - 1}")
+    if config.seed + config.seeds > 2**63:
+        raise InputError(f"seed: {config.seed}: the last of {config.seeds} seeds must be less than {2**63}")
+
+
+def _check_repeats(model: KernelCustom, width: int, task: Task, plan: Plan) -> None:
+    """A factory that draws other random numbers than torch's returns another network every time."""
+    first, again = (plan.network(model, width, task, 0).eval() for _ in range(2))
+    with torch.no_grad():
+        outputs, others = first(task.x), again(task.x)
+    mine, theirs = (list(network.state_dict().values()) for network in (first, again))
+    same = len(mine) == len(theirs) and all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+    close = torch.allclose(outputs, others, rtol=1e-4, atol=1e-4 * float(outputs.abs().max()))
+    if not (same and close):
+        raise InputError(
+            f"model.factory: {model.factory} returns another network each time it is called for one seed; "
+            "draw its parameters from torch's global random numbers alone, which are seeded"
+        )
+
+
+def _members(config: Config, task: Task, plan: Plan, session: Session) -> Iterator[Member]:
+    """Every network at its start, with its kernel."""
+    seeds = range(config.seed, config.seed + config.seeds)
+    pairs = [(width, seed) for width in sorted(config.widths) for seed in seeds]
+    limit = cache(lambda: limit_kernel(config.model, task))  # one for all, asked for after a network's own
+    with session.reporter.bar("kernels at the start") as advance:
+        for done, (width, seed) in enumerate(pairs):
+            if session.stop():
+                raise Interrupted("interrupted before the predictions were complete: nothing was written")
+            advance(done, len(pairs), f"width {width}")
+            network = plan.network(config.model, width, task, seed)
+            try:
+                yield prepare(network, width, seed, limit, task, plan)
+            except ModelError as error:
+                if not isinstance(config.model, KernelCustom):
+                    raise
+                raise InputError(f"model.factory: {config.model.factory}: {error}") from error
+            except MemoryLimitError as error:
+                reason = str(error).replace("memory_limit: ", "").partition(";")[0]
+                raise InputError(
+                    f"memory_gib: at width {width} {reason}; raise it (--memory), or take a smaller width "
+                    "or fewer data.examples"
+                ) from error
+
+
+def _edge_member(members: Sequence[Member]) -> Member:
+    """The widest network that is small enough to train many times."""
+    affordable = [member for member in members if member.parameters <= 3_000_000] or members[:1]
+    widest = max(member.width for member in affordable)
+    return next(member for member in affordable if member.width == widest)
+
+
+def _compared(
+    config: Config, task: Task, plan: Plan, members: Sequence[Member], record: Record, session: Session
+) -> list[Comparison]:
+    found = []
+    with session.reporter.bar("training") as advance:
+        for done, member in enumerate(members):
+            advance(done, len(members), f"width {member.width}")
+            network = plan.network(config.model, member.width, task, member.seed)
+            found.append(
+                compare(member, network, task, plan, linear=member.seed == config.seed, stop=session.stop)
+            )
+            for row in found[-1].log_rows():
+                record.log(row)
+        advance(len(members), len(members), "")
+    if all(comparison.diverged for comparison in found):
+        raise Diverged(
+            f"every network diverged; training.lr_fraction: {config.training.lr_fraction:g} of η_max is too "
+            "much: try 0.5"
+        )
+    return found
+
+
+def _metrics(comparisons: Sequence[Comparison]) -> dict[str, float]:
+    """Means over the seeds of the widest network that trained."""
+    done = [c for c in comparisons if not c.diverged]
+    widest = [c.row() for c in done if c.member.width == done[-1].member.width]
+    names = [
+        "train_loss",
+        "lambda_min",
+        "lambda_max",
+        "kernel_drift",
+        "distance_to_infinite",
+        "residual_error",
+    ]
+    means: dict[str, float] = {}
+    for name in names:
+        values = [row[name] for row in widest if row[name] is not None]
+        if values:
+            means[name.replace("train_loss", "train/loss")] = math.fsum(values) / len(values)
+    return means

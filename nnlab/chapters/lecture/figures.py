@@ -1,0 +1,34 @@
+"""The loss of an example over the probability of its class."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from nnlab.plot.scales import as_pair
+from nnlab.plot.style import FONT_NOTE, INK, LINE, PALETTE, dress, new_figure
+from nnlab.plot.text import families
+
+
+def loss_of_probability(probabilities: ArrayLike, losses: ArrayLike, marked: float) -> Figure:
+    """−log P over P, with one probability read off.
+
+    Args:
+        probabilities: (T,) in (0, 1], rising.
+        losses: (T,).
+        marked: the probability that is read off, between the first and the last.
+
+    Raises:
+        InputError: an array is not one of numbers, or lengths differ.
+    """
+    p, loss = as_pair(probabilities, losses, "the loss")
+    value = float(np.interp(marked, p, loss))
+    figure = new_figure(f"The right class has probability {marked:g}: the loss is {value:.2f}", (7.5, 4.8))
+    axes = figure.add_subplot()
+    dress(axes, "probability of the right class", "loss −log P")
+    axes.plot(p, loss, color=PALETTE[0], linewidth=LINE)
+    axes.plot([marked, marked, 0], [0, value, value], color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.plot([marked], [value], "o", color=PALETTE[1], markersize=9)
+    axes.text(marked + 0.02, value, f"−log {marked:g} = {value:.2f}", fontsize=FONT_NOTE, color=INK,
+              family=list(families()), va="bottom")  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(0, min(float(loss.max()), 2.5 * value)))
+    return figure

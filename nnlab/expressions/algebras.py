@@ -1,0 +1,211 @@
+"""The two algebras below dual numbers: float64 arrays, and intervals of them."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlab.expressions.operations import Decision
+from nnlab.rigorous import intervals
+from nnlab.rigorous.arithmetic import as_interval, interval, number
+from nnlab.rigorous.intervals import Interval
+from nnlab.rigorous.rounding import fraction_ends
+
+Array = NDArray[np.float64]
+
+_CONSTANTS = {"pi": math.pi, "e": math.e}
+
+
+class Floats:
+    """Float64 arrays, rounded to nearest; NaN or infinite where a function has no value."""
+
+    sin, cos, tan, exp, log = np.sin, np.cos, np.tan, np.exp, np.log
+    sqrt, tanh, absolute, power = np.sqrt, np.tanh, np.absolute, np.power
+    maximum, minimum, sign = np.maximum, np.minimum, np.sign
+
+    def number(self, value: Fraction) -> np.float64:
+        """One of numpy's, whose division by zero is no exception."""
+        return np.float64(value.numerator / value.denominator)
+
+    def constant(self, name: str) -> np.float64:
+        return np.float64(_CONSTANTS[name])
+
+    def relu(self, x: Array) -> Array:
+        return np.maximum(x, 0.0)
+
+    def sigmoid(self, x: Array) -> Array:
+        found: Array = np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(-np.absolute(x)))
+        return found
+
+    def integer_power(self, x: Array, exponent: int) -> Array:
+        return np.power(x, float(exponent))
+
+    def real_power(self, x: Array, exponent: Fraction) -> Array:
+        return np.power(x, self.number(exponent))
+
+    def step(self, x: Array) -> Array:
+        return np.heaviside(x, 0.0)
+
+    def bend(self, x: Array) -> Array:
+        return np.multiply(x, 0.0)
+
+    def less(self, x: Array, y: Array) -> Decision:
+        return np.where(np.less(x, y), 1, -1).astype(np.int8)
+
+    def less_equal(self, x: Array, y: Array) -> Decision:
+        return np.where(np.less_equal(x, y), 1, -1).astype(np.int8)
+
+    def order(self, x: Array, y: Array) -> Decision:
+        return np.greater(x, y).astype(np.int8) - np.less(x, y).astype(np.int8)
+
+    def select(self, decision: Decision, x: Array, y: Array) -> Array:
+        chosen = np.where(decision > 0, x, y)
+        if np.any(decision == 0):
+            return np.where(decision == 0, (np.asarray(x) + y) / 2, chosen)
+        return chosen
+
+    jump = select
+    matmul, outer, transpose = np.matmul, staticmethod(np.outer), staticmethod(np.transpose)
+    largest, smallest = staticmethod(np.max), staticmethod(np.min)
+
+    def shape(self, x: Array) -> tuple[int, ...]:
+        return np.shape(x)
+
+    def gather(self, x: Array, shape: tuple[int, ...]) -> Array:
+        if np.shape(x) == shape:
+            return x
+        ahead = np.ndim(x) - len(shape)
+        repeated = (i for i, n in enumerate(shape, ahead) if n == 1 and np.shape(x)[i] != 1)
+        return np.reshape(np.sum(x, (*range(ahead), *repeated)), shape)
+
+    def spread(self, x: Array, shape: tuple[int, ...]) -> Array:
+        return np.broadcast_to(x, shape)
+
+    def rows(self, x: Array) -> Array:
+        return np.asarray(np.sum(x, -1))
+
+    def unsqueeze(self, x: Array) -> Array:
+        return np.expand_dims(x, -1)
+
+    def softmax(self, x: Array) -> Array:
+        powers = np.exp(x - np.max(x, -1, keepdims=True))
+        return np.asarray(powers / np.sum(powers, -1, keepdims=True))
+
+    def logsumexp(self, x: Array) -> Array:
+        """Less the largest entry, so that no power overflows."""
+        top = np.max(x, -1)
+        found: Array = top + np.log(np.sum(np.exp(x - np.expand_dims(top, -1)), -1))
+        return found
+
+    def shares(self, x: Array, value: Array) -> Array:
+        equal = np.equal(x, value)
+        return np.asarray(equal / np.sum(equal))
+
+
+class Intervals:
+    """Intervals, rounded outward."""
+
+    def number(self, value: Fraction) -> Interval:
+        return number(*fraction_ends(value))
+
+    def constant(self, name: str) -> Interval:
+        """The floats around π and e: both lie above their nearest float."""
+        below = _CONSTANTS[name]
+        return number(below, math.nextafter(below, math.inf))
+
+    def sin(self, x: Interval) -> Interval:
+        return intervals.sin(x)
+
+    def cos(self, x: Interval) -> Interval:
+        return intervals.cos(x)
+
+    def tan(self, x: Interval) -> Interval:
+        return intervals.tan(x)
+
+    def exp(self, x: Interval) -> Interval:
+        return intervals.exp(x)
+
+    def log(self, x: Interval) -> Interval:
+        return intervals.log(x)
+
+    def sqrt(self, x: Interval) -> Interval:
+        return intervals.sqrt(x)
+
+    def tanh(self, x: Interval) -> Interval:
+        return intervals.tanh(x)
+
+    def sigmoid(self, x: Interval) -> Interval:
+        return intervals.sigmoid(x)
+
+    def relu(self, x: Interval) -> Interval:
+        return interval(np.maximum(x.lo, 0.0), np.maximum(x.hi, 0.0))
+
+    def absolute(self, x: Interval) -> Interval:
+        return abs(x)
+
+    def maximum(self, x: Interval, y: Interval) -> Interval:
+        return intervals.maximum(x, y)
+
+    def minimum(self, x: Interval, y: Interval) -> Interval:
+        return intervals.minimum(x, y)
+
+    def integer_power(self, x: Interval, exponent: int) -> Interval:
+        return intervals.integer_power(x, exponent)
+
+    def real_power(self, x: Interval, exponent: Fraction) -> Interval:
+        return intervals.real_power(x, exponent)
+
+    def power(self, x: Interval, y: Interval) -> Interval:
+        return intervals.power(x, as_interval(y))
+
+    def sign(self, x: Interval) -> Interval:
+        below, above = _sides(x)
+        return interval(np.where(above, 1.0, -1.0), np.where(below, -1.0, 1.0))
+
+    def step(self, x: Interval) -> Interval:
+        below, above = _sides(x)
+        return interval(np.where(above, 1.0, 0.0), np.where(below, 0.0, 1.0))
+
+    def bend(self, x: Interval) -> Interval:
+        below, above = _sides(x)
+        one_sided = below | above
+        if np.all(one_sided):
+            return number(0.0, 0.0)
+        return interval(np.where(one_sided, 0.0, -np.inf), np.where(one_sided, 0.0, np.inf))
+
+    def less(self, x: Interval, y: Interval) -> Decision:
+        return (x.hi < y.lo).astype(np.int8) - (x.lo >= y.hi).astype(np.int8)
+
+    def less_equal(self, x: Interval, y: Interval) -> Decision:
+        return (x.hi <= y.lo).astype(np.int8) - (x.lo > y.hi).astype(np.int8)
+
+    def order(self, x: Interval, y: Interval) -> Decision:
+        """Where both only touch, the larger one is so throughout the cell: its slope is that of one side."""
+        return (x.lo >= y.hi).astype(np.int8) - (y.lo >= x.hi).astype(np.int8)
+
+    def select(self, decision: Decision, x: Interval, y: Interval) -> Interval:
+        x, y = as_interval(x), as_interval(y)
+        low = np.where(decision > 0, x.lo, y.lo)
+        high = np.where(decision > 0, x.hi, y.hi)
+        if np.any(decision == 0):
+            tie = decision == 0
+            low = np.where(tie, np.minimum(x.lo, y.lo), low)
+            high = np.where(tie, np.maximum(x.hi, y.hi), high)
+        return interval(low, high)
+
+    def jump(self, decision: Decision, x: Interval, y: Interval) -> Interval:
+        found = self.select(decision, x, y)
+        if np.any(decision == 0):
+            tie = decision == 0
+            return interval(np.where(tie, -np.inf, found.lo), np.where(tie, np.inf, found.hi))
+        return found
+
+
+def _sides(x: Interval) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where x ≤ 0 and where x ≥ 0 throughout; neither where it is 0 and no more."""
+    return (x.hi <= 0) & (x.lo < 0), (x.lo >= 0) & (x.hi > 0)
+
+
+FLOATS = Floats()
+INTERVALS = Intervals()

@@ -1,0 +1,283 @@
+"""Whether an expression has a finite value everywhere in a box, proved cell by cell.
+
+Every operation that is not defined everywhere is looked at in each cell: its arguments are enclosed, and the
+cell is clean, certainly bad, or undecided. Undecided cells are cut in two until none is left, or one is as
+narrow as MIN_WIDTH of the box: then the argument cannot be told from the value that is forbidden, which is an
+error as well, except below a root.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlab.errors import InputError
+from nnlab.expressions.algebras import INTERVALS
+from nnlab.expressions.cells import first_cells, halved
+from nnlab.expressions.errors import DomainError, placed
+from nnlab.expressions.evaluation import applied
+from nnlab.expressions.nodes import Graph, Node
+from nnlab.expressions.operations import Decision, Number
+from nnlab.rigorous.circle import may_hold
+from nnlab.rigorous.intervals import Interval
+from nnlab.rigorous.rounding import LARGEST
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+MIN_WIDTH = 1e-12
+"""Cells narrower than this part of the box are not cut again."""
+MAX_CELLS = 2_000_000
+BATCH = 4_096
+"""Cells that are looked at together: the newest first, so that a fault is found early."""
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What an operation asks of its arguments.
+
+    Attributes:
+        test: (node, *arguments) -> by cell, whether it may be broken, and whether it certainly is.
+        fault: what is wrong, with {} for the text of the argument.
+        argument: which argument that is; None for the value itself.
+        is_root: whether an argument that cannot be told from the boundary is allowed.
+    """
+
+    test: Callable[..., tuple[Mask, Mask]]
+    fault: str
+    argument: int = 0
+    is_root: bool = False
+
+    def words(self, graph: Graph, index: int) -> str:
+        arguments = graph.nodes[index].arguments
+        return self.fault.format(graph.term(arguments[self.argument])) if arguments else self.fault
+
+
+def _reaches_zero(x: Interval) -> tuple[Mask, Mask]:
+    return (x.lo <= 0) & (x.hi >= 0), (x.lo == 0) & (x.hi == 0)
+
+
+def _is_negative(x: Interval) -> tuple[Mask, Mask]:
+    return x.lo < 0, x.hi < 0
+
+
+def _is_not_positive(x: Interval) -> tuple[Mask, Mask]:
+    return x.lo <= 0, x.hi <= 0
+
+
+def _never(x: Interval) -> tuple[Mask, Mask]:
+    return np.zeros(x.shape, bool), np.zeros(x.shape, bool)
+
+
+def _bad_base(x: Interval, y: Interval) -> tuple[Mask, Mask]:
+    """x^y needs x > 0, or x ≥ 0 with y > 0."""
+    possible = (x.lo < 0) | ((x.lo <= 0) & (y.lo <= 0))
+    return possible, (x.hi < 0) | ((x.hi <= 0) & (y.hi <= 0))
+
+
+_RULES: Mapping[str, _Rule] = {
+    "divide": _Rule(lambda node, x, y: _reaches_zero(y), "its divisor {} reaches 0", 1),
+    "log": _Rule(lambda node, x: _is_not_positive(x), "its argument {} is not positive"),
+    "sqrt": _Rule(lambda node, x: _is_negative(x), "its argument {} is negative", is_root=True),
+    "integer_power": _Rule(
+        lambda node, x: _reaches_zero(x) if node.parameter < 0 else _never(x), "its base {} reaches 0"
+    ),
+    "power": _Rule(lambda node, x, y: _bad_base(x, y), "its base {} is not positive"),
+    "tan": _Rule(
+        lambda node, x: (may_hold(x.lo, x.hi, np.pi, 0.5), np.zeros(x.shape, bool)), "it has a pole"
+    ),
+}
+_ROOT = _Rule(lambda node, x: _is_negative(x), "its base {} is negative", is_root=True)
+_INVERSE_ROOT = _Rule(lambda node, x: _is_not_positive(x), "its base {} is not positive")
+_OVERFLOW = _Rule(lambda node: (np.zeros(0, bool), np.zeros(0, bool)), "it overflows float64")
+
+
+def _rule(node: Node) -> _Rule | None:
+    if node.operation == "real_power":
+        return _ROOT if Fraction(node.parameter or 0) > 0 else _INVERSE_ROOT
+    return _RULES.get(node.operation)
+
+
+def check_domain(graph: Graph, box: Mapping[str, tuple[float, float]], max_cells: int = MAX_CELLS) -> None:
+    """Proves that an expression is defined and finite in a box.
+
+    Not allowed are: a divisor that reaches 0; the logarithm of a number ≤ 0; the root, or another power that
+    is not an integer, of a negative number; a pole of the tangent; and a value beyond float64's largest
+    number. Branches of a `where` count only where they are taken.
+
+    A number below a root counts as 0 where it is negative only within rounding, that is where no cell of
+    width MIN_WIDTH shows it to be negative: √(1 − x²) has [-1, 1] for its domain, whatever the last digit.
+
+    Args:
+        graph: the expression.
+        box: variable -> (low, high), in 1 to 4 variables that may occur in it.
+        max_cells: when so many cells were looked at, the question is given up.
+
+    Raises:
+        DomainError: the expression has no value somewhere; the message names the operation and the place.
+            Also when that could not be decided.
+        InputError: a variable without an interval, or an interval that is reversed or not finite.
+    """
+    names = checked_names(graph, box)
+    lo, hi = first_cells([box[name] for name in names])
+    sides = np.array([box[name][1] - box[name][0] for name in names])
+    sides[sides == 0] = 1.0
+    looked_at = 0
+    while len(lo):
+        low, high = lo[-BATCH:], hi[-BATCH:]
+        lo, hi = lo[:-BATCH], hi[:-BATCH]
+        looked_at += len(low)
+        search = _Search(graph, names, low, high)
+        search.raise_certain()
+        middle = 0.5 * low + 0.5 * high
+        narrow = np.all((high - low <= MIN_WIDTH * sides) | (middle <= low) | (middle >= high), axis=1)
+        search.raise_narrow(narrow)
+        undecided = search.undecided() & ~narrow
+        if looked_at > max_cells and np.any(undecided):
+            raise search.given_up(undecided, looked_at)
+        low, high = halved(low[undecided], high[undecided], sides)
+        lo, hi = np.concatenate([lo, low]), np.concatenate([hi, high])
+
+
+def checked_names(graph: Graph, box: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The variables of a box, in the graph's order; see `check_domain` for what is raised."""
+    names = [name for name in graph.variables if name in box]
+    missing = [name for name in graph.used() if name not in box]
+    extra = [name for name in box if name not in graph.variables]
+    if missing or extra:
+        raise InputError(
+            f"{graph.text}: an interval is needed for each of {', '.join(graph.used()) or 'none'}"
+        )
+    for name in names:
+        low, high = box[name]
+        if not (-LARGEST / 4 <= low <= high <= LARGEST / 4):
+            raise InputError(f"interval of {name}: [{low:g}, {high:g}] must be finite, its low end first")
+    return names
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """One node that may have no finite value: in which cells that is possible, and in which it is certain."""
+
+    index: int
+    rule: _Rule
+    possible: Mask
+    certain: Mask
+
+
+class _Search:
+    """A batch of cells, and the troubles of the graph in them."""
+
+    def __init__(self, graph: Graph, names: list[str], lo: Array, hi: Array) -> None:
+        self.graph, self.names, self.lo, self.hi = graph, names, lo, hi
+        cells = {name: Interval(lo[:, i], hi[:, i]) for i, name in enumerate(names)}
+        self.troubles = _troubles(graph, cells, len(lo))
+
+    def undecided(self) -> Mask:
+        found = np.zeros(len(self.lo), bool)
+        for trouble in self.troubles:
+            found |= trouble.possible
+        return found
+
+    def raise_certain(self) -> None:
+        """The first node in evaluation order is the cause of what follows from it."""
+        for trouble in self.troubles:
+            if np.any(trouble.certain):
+                cells = np.flatnonzero(trouble.certain)
+                first = cells[np.lexsort(self.lo[cells].T[::-1])[0]] if self.names else 0
+                raise self._error(trouble, self.lo[first])
+
+    def raise_narrow(self, narrow: Mask) -> None:
+        for trouble in self.troubles:
+            cells = np.flatnonzero(trouble.possible & narrow)
+            if len(cells) and not trouble.rule.is_root:
+                raise self._error(trouble, self._worst(trouble, int(cells[0])))
+
+    def given_up(self, undecided: Mask, looked_at: int) -> DomainError:
+        trouble = next(t for t in self.troubles if np.any(t.possible & undecided))
+        cell = np.flatnonzero(trouble.possible & undecided)[0]
+        place = self._place(0.5 * self.lo[cell] + 0.5 * self.hi[cell])
+        term, what = self.graph.term(trouble.index), trouble.rule.words(self.graph, trouble.index)
+        reason = f"{term}: after {looked_at:,} cells it is not decided whether {what}, near {placed(place)}"
+        return DomainError(f"{reason}; write the expression so that this is plain", term, place)
+
+    def _worst(self, trouble: _Trouble, cell: int) -> Array:
+        """A corner of a narrow cell, if the trouble is there, or else its middle."""
+        corners: tuple[Array, Array] = (self.lo[cell], self.hi[cell])
+        for corner in corners:
+            found = _Search(self.graph, self.names, corner[None], corner[None]).troubles
+            if any(t.index == trouble.index and t.rule is trouble.rule for t in found):
+                return corner
+        middle: Array = 0.5 * self.lo[cell] + 0.5 * self.hi[cell]
+        return middle
+
+    def _error(self, trouble: _Trouble, point: Array) -> DomainError:
+        place = self._place(point)
+        term, what = self.graph.term(trouble.index), trouble.rule.words(self.graph, trouble.index)
+        at = f" at {placed(place)}" if place else ""
+        advice = "choose an interval without that place, or another expression"
+        return DomainError(f"{term}: {what}{at}; {advice}", term, place)
+
+    def _place(self, point: Array) -> dict[str, float]:
+        return {name: float(x) for name, x in zip(self.names, point, strict=True)}
+
+
+def _troubles(graph: Graph, cells: Mapping[str, Interval], count: int) -> list[_Trouble]:
+    """The nodes that may have no finite value, in evaluation order, as far as their values are used."""
+    values: list[Number] = [None] * len(graph.nodes)
+    decisions: dict[int, Decision] = {}
+    found: list[_Trouble] = []
+    with np.errstate(all="ignore"):
+        for index, node in enumerate(graph.nodes):
+            values[index] = applied(node, INTERVALS, cells, values)
+            arguments = [values[i] for i in node.arguments]
+            if node.operation == "where":
+                decisions[index] = np.broadcast_to(arguments[0], count)
+            found += _of_node(index, node, arguments, values[index], count)
+            for argument in graph.last_uses[index]:
+                values[argument] = None
+    if not found or not decisions:
+        return found
+    needed = _needed(graph, decisions, count)
+    used = [
+        _Trouble(t.index, t.rule, t.possible & needed[t.index], t.certain & needed[t.index]) for t in found
+    ]
+    return [trouble for trouble in used if np.any(trouble.possible)]
+
+
+def _of_node(
+    index: int, node: Node, arguments: list[Number], value: Number, count: int
+) -> Iterator[_Trouble]:
+    if node.operation in ("less", "less_equal"):
+        return
+    rule = _rule(node)
+    undefined = np.zeros(count, bool)
+    if rule is not None:
+        possible, certain = rule.test(node, *arguments)
+        undefined |= possible
+        if np.any(possible):
+            yield _Trouble(index, rule, np.broadcast_to(possible, count), np.broadcast_to(certain, count))
+    finite = np.ones(count, bool)
+    for x in arguments:
+        if isinstance(x, Interval):
+            finite &= np.isfinite(x.lo) & np.isfinite(x.hi)
+    certain = finite & ~undefined & ((value.lo >= LARGEST) | (value.hi <= -LARGEST))
+    possible = finite & ~undefined & ~(np.isfinite(value.lo) & np.isfinite(value.hi)) | certain
+    if np.any(possible):
+        yield _Trouble(index, _OVERFLOW, np.broadcast_to(possible, count), np.broadcast_to(certain, count))
+
+
+def _needed(graph: Graph, decisions: Mapping[int, Decision], count: int) -> list[Mask]:
+    """Per node, the cells where its value is used: the branch of a `where` that is not taken is not."""
+    needed = [np.zeros(count, bool) for _ in graph.nodes]
+    needed[-1] = np.ones(count, bool)
+    for index in range(len(graph.nodes) - 1, -1, -1):
+        arguments = graph.nodes[index].arguments
+        uses: tuple[Mask | bool, ...] = (True,) * len(arguments)
+        if index in decisions:
+            uses = (True, decisions[index] >= 0, decisions[index] <= 0)
+        for argument, use in zip(arguments, uses, strict=True):
+            needed[argument] |= needed[index] & use
+    return needed

@@ -1,0 +1,207 @@
+"""Values, enclosures, slopes and curvatures of a graph: one walk over its nodes, in different algebras."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nnlab.errors import InputError
+from nnlab.expressions.algebras import FLOATS, INTERVALS
+from nnlab.expressions.duals import Dual, Duals
+from nnlab.expressions.nodes import Graph, Node
+from nnlab.expressions.operations import OPERATIONS, Algebra, Number
+from nnlab.rigorous.arithmetic import as_interval
+from nnlab.rigorous.intervals import Interval
+
+Array = NDArray[np.float64]
+
+
+def computed(graph: Graph, algebra: Algebra, inputs: Mapping[str, Number]) -> Number:
+    """The value of the graph in an algebra: each node once, in order; what nobody needs again is let go."""
+    values: list[Number] = [None] * len(graph.nodes)
+    for index, node in enumerate(graph.nodes):
+        values[index] = applied(node, algebra, inputs, values)
+        for argument in graph.last_uses[index]:
+            values[argument] = None
+    return values[-1]
+
+
+def applied(node: Node, algebra: Algebra, inputs: Mapping[str, Number], values: Sequence[Number]) -> Number:
+    """The value of one node, with those of its arguments in `values`."""
+    if node.exact is not None:
+        return algebra.number(node.exact)
+    if node.operation == "variable":
+        return inputs[str(node.parameter)]
+    if node.operation == "constant":
+        return algebra.constant(str(node.parameter))
+    arguments = [values[i] for i in node.arguments]
+    if node.parameter is not None:
+        arguments.append(node.parameter)
+    return OPERATIONS[node.operation].value(algebra, *arguments)
+
+
+def evaluate(graph: Graph, values: Mapping[str, ArrayLike]) -> Array:
+    """The values of an expression in float64.
+
+    Args:
+        graph: the expression.
+        values: variable -> array; they are broadcast together.
+
+    Returns:
+        An array of the common shape; NaN or infinite where the expression has no finite value. Arithmetic
+        with numbers alone is exact and then rounded once.
+
+    Raises:
+        InputError: a variable without a value, or a value without a variable.
+    """
+    arrays = {name: np.asarray(value, np.float64) for name, value in values.items()}
+    check_names(graph, arrays)
+    with np.errstate(all="ignore"):
+        return _shaped(computed(graph, FLOATS, arrays), _common(arrays))
+
+
+def tangent(
+    graph: Graph, values: Mapping[str, ArrayLike], directions: Mapping[str, ArrayLike]
+) -> tuple[Array, Array]:
+    """Values and their derivatives along a direction: Σ ∂f/∂x · direction[x], in forward mode.
+
+    At a kink the derivative is that of neither side: |x|′ = 0 and relu′ = 0 at 0, and where the arguments of
+    min or max are equal it is the mean of theirs.
+
+    Args:
+        graph: the expression.
+        values: variable -> array.
+        directions: variable -> array; a variable left out does not move.
+
+    Returns:
+        Two arrays of the common shape.
+    """
+    arrays = {name: np.asarray(value, np.float64) for name, value in values.items()}
+    moves = {name: np.asarray(value, np.float64) for name, value in directions.items()}
+    check_names(graph, arrays)
+    check_names(graph, {**arrays, **moves})
+    shape = np.broadcast_shapes(_common(arrays), _common(moves))
+    algebra = Duals(FLOATS)
+    inputs = {name: Dual(algebra, array, (moves.get(name),)) for name, array in arrays.items()}
+    with np.errstate(all="ignore"):
+        value, (derivative,) = _parts(computed(graph, algebra, inputs), 1)
+        return _shaped(value, shape), _shaped(0.0 if derivative is None else derivative, shape)
+
+
+def enclose(graph: Graph, cells: Mapping[str, Interval]) -> Interval:
+    """Intervals that hold every value of an expression in each cell, rounding accounted for.
+
+    Args:
+        graph: the expression.
+        cells: variable -> Interval of one common shape, or of none.
+
+    Returns:
+        An Interval of that shape. It holds f wherever f is defined in the cell (`check_domain` says whether
+        that is everywhere); a square root of a negative number counts as 0. Where the condition of a `where`
+        is undecided it holds both branches.
+
+    Raises:
+        InputError: a variable without a cell, a cell without a variable, ends that are NaN or reversed.
+    """
+    _check_cells(graph, cells)
+    with np.errstate(all="ignore"):
+        return _hull_shaped(computed(graph, INTERVALS, cells), _common(cells))
+
+
+def slopes(
+    graph: Graph, cells: Mapping[str, Interval], variables: Sequence[str]
+) -> tuple[Interval, dict[str, Interval]]:
+    """As `enclose`, and intervals that hold each partial derivative in each cell.
+
+    At a kink of abs, min, max or relu they hold the slopes of both sides (Clarke's generalized gradient)
+    where the cell has points on both: f(q) − f(p) lies in Σ slope · (q − p) for all p, q of the cell. A cell
+    that only touches the kink has the slope of its own side. Where the condition of a `where` is undecided
+    the slope is (−∞, ∞), since the function may jump there; where a root meets 0 one end is infinite.
+
+    Args:
+        graph: the expression.
+        cells: variable -> Interval.
+        variables: those to differentiate by.
+    """
+    _check_cells(graph, cells)
+    algebra = Duals(INTERVALS, len(variables))
+    inputs = seeded(algebra, cells, variables)
+    shape = _common(cells)
+    with np.errstate(all="ignore"):
+        value, tangents = _parts(computed(graph, algebra, inputs), len(variables))
+        found = {
+            name: _hull_shaped(0 if t is None else t, shape)
+            for name, t in zip(variables, tangents, strict=True)
+        }
+        return _hull_shaped(value, shape), found
+
+
+def curvature(graph: Graph, cells: Mapping[str, Interval], variable: str) -> Interval:
+    """Intervals that hold ∂²f/∂x² in each cell; (−∞, ∞) where a kink lies inside it."""
+    return second_derivatives(graph, cells, (variable,))[2][0][0]
+
+
+def second_derivatives(
+    graph: Graph, cells: Mapping[str, Interval], variables: Sequence[str]
+) -> tuple[Interval, list[Interval], list[list[Interval]]]:
+    """Value, gradient and Hessian matrix in each cell, by dual numbers over dual numbers."""
+    _check_cells(graph, cells)
+    count = len(variables)
+    inner = Duals(INTERVALS, count)
+    outer = Duals(inner, count)
+    inputs = seeded(outer, seeded(inner, cells, variables), variables)
+    shape = _common(cells)
+    with np.errstate(all="ignore"):
+        outer_value, rows = _parts(computed(graph, outer, inputs), count)
+        value, gradient = _parts(outer_value, count)
+        hessian = [_parts(row, count)[1] for row in rows]
+        return (
+            _hull_shaped(value, shape),
+            [_hull_shaped(0 if g is None else g, shape) for g in gradient],
+            [[_hull_shaped(0 if h is None else h, shape) for h in row] for row in hessian],
+        )
+
+
+def seeded(algebra: Duals, cells: Mapping[str, Number], variables: Sequence[str]) -> dict[str, Number]:
+    """The variables as dual numbers; each moves along its own direction."""
+    seeds = {name: tuple(1 if name == other else None for other in variables) for name in variables}
+    return {name: Dual(algebra, cell, seeds[name]) if name in seeds else cell for name, cell in cells.items()}
+
+
+def _parts(number: Number, count: int) -> tuple[Number, tuple[Number | None, ...]]:
+    """Value and tangents of what may be a Dual."""
+    return (number.value, number.tangents) if isinstance(number, Dual) else (number, (None,) * count)
+
+
+def _common(arrays: Mapping[str, Any]) -> tuple[int, ...]:
+    return np.broadcast_shapes(*(array.shape for array in arrays.values()))
+
+
+def _shaped(value: Number, shape: tuple[int, ...]) -> Array:
+    return np.array(np.broadcast_to(np.asarray(value, np.float64), shape))
+
+
+def _hull_shaped(value: Number, shape: tuple[int, ...]) -> Interval:
+    found = as_interval(value)
+    return found if found.shape == shape else Interval(_shaped(found.lo, shape), _shaped(found.hi, shape))
+
+
+def check_names(graph: Graph, given: Mapping[str, Any]) -> None:
+    """Raises InputError where a variable has no value, or a value no variable."""
+    missing = [name for name in graph.used() if name not in given]
+    if missing:
+        raise InputError(f"{graph.text}: no value is given for {', '.join(missing)}")
+    extra = set(given) - set(graph.variables)
+    if extra:
+        known = ", ".join(graph.variables) or "none"
+        raise InputError(
+            f"{graph.text}: has no variable {', '.join(sorted(extra))}; its variables are: {known}"
+        )
+
+
+def _check_cells(graph: Graph, cells: Mapping[str, Interval]) -> None:
+    check_names(graph, cells)
+    for name, cell in cells.items():
+        if not np.all(cell.lo <= cell.hi):
+            raise InputError(f"{graph.text}: the cells of {name} must be intervals with lo ≤ hi, without NaN")

@@ -1,0 +1,118 @@
+"""Configs: read from YAML, overridden by flags, checked, written with every default.
+
+The key `experiment` chooses the class (see `nnlab.lab.sections`) that the mapping must fit."""
+
+import copy
+import os
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
+
+from nnlab.errors import ConfigError, suggest
+from nnlab.lab.messages import explain
+from nnlab.lab.sections import Experiment
+from nnlab.lab.source import Source, dumped, parse_yaml, short, shown
+from nnlab.safe_yaml import MAX_DEPTH
+
+
+def configs_folder() -> Path:
+    """Where the shipped configs are: inside the wheel, or at the top of the repository."""
+    inside = Path(__file__).parent.parent / "configs"
+    return inside if inside.is_dir() else inside.parent.parent / "configs"
+
+
+def shipped_configs() -> dict[str, Path]:
+    """The configs that come with nnlab, by name."""
+    return {path.stem: path for path in sorted(configs_folder().glob("*.yaml"))}
+
+
+def read_source(config: str) -> Source:
+    """Reads a config by its file's path or by the name of a shipped one."""
+    path = Path(config)
+    if not os.path.isfile(path):  # unlike Path.is_file, it takes a name that is too long
+        shipped = shipped_configs()
+        if path.suffix in (".yaml", ".yml") or "/" in config or os.path.isdir(path):
+            if not os.path.exists(path) and path.stem in shipped:
+                hint = f"; a config of that name is shipped: --config {path.stem}"
+            else:
+                hint = "; `nnlab configs list` shows the shipped ones"
+            problem = "is a folder, not a config file" if os.path.isdir(path) else "no such file"
+            raise ConfigError(f"--config {short(config)}: {problem}{hint}")
+        if config not in shipped:
+            raise ConfigError(
+                f"--config {short(config)}: no file and no shipped config of that name; "
+                f"{suggest(config, shipped)}"
+            )
+        path = shipped[config]
+    return source_from_file(path)
+
+
+def source_from_file(path: Path) -> Source:
+    """Reads the YAML mapping in `path`. Raises ConfigError where it is not one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a text file: {error}") from None
+    values = parse_yaml(text, str(path))
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{path}: a config is a mapping (`key: value` lines), but this file holds {shown(values)}"
+        )
+    return Source(where=str(path), text=text, values=values)
+
+
+def apply_sets(source: Source, sets: Sequence[str]) -> None:
+    """Applies every `--set KEY=VALUE`; KEY is dotted (model.hidden), VALUE is YAML ([64, 64])."""
+    for item in sets:
+        key, equals, value = item.partition("=")
+        path = tuple(key.strip().split("."))
+        origin = f"--set {short(item)}"
+        if not equals or not all(path) or len(path) > MAX_DEPTH:
+            raise ConfigError(f"{origin}: write it as KEY=VALUE, such as --set optimizer.lr=0.05")
+        source.override(path, parse_yaml(value, origin), origin)
+
+
+def check(source: Source, experiments: Mapping[str, type[Experiment]]) -> Experiment:
+    """The checked config of `source`.
+
+    Args:
+        source: the values, from a file and from flags.
+        experiments: the config class of each experiment, by the value of the key `experiment`.
+
+    Raises:
+        ConfigError: naming the file, the line or flag, the key, the value and what is allowed.
+    """
+    name = source.values.get("experiment")
+    if name is None:
+        raise ConfigError(f"{source.where}: the key experiment is missing. Allowed: {', '.join(experiments)}")
+    if not isinstance(name, str) or name not in experiments:
+        raise ConfigError(
+            f"{source.origin(('experiment',))}: experiment: {shown(name)} is unknown; "
+            f"{suggest(str(name), experiments)}"
+        )
+    cls = experiments[name]
+    try:
+        return cls.model_validate(copy.deepcopy(source.values))
+    except ValidationError as error:
+        messages = [explain(dict(e), source, cls) for e in error.errors(include_url=False)]
+        raise ConfigError("\n".join(dict.fromkeys(messages))) from None
+
+
+def to_yaml(config: Experiment) -> str:
+    """The config with every default written out: loading it again gives an equal one."""
+    return dumped(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def json_schema(experiments: Mapping[str, type[Experiment]]) -> dict[str, Any]:
+    """A JSON schema over all experiments, for editors that complete and check YAML."""
+    union: Any = typing.Union[tuple(experiments.values())]  # noqa: UP007
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[union, Field(discriminator="experiment")])
+    schema = adapter.json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "nnlab config", **schema}

@@ -1,0 +1,92 @@
+"""A finished run, made alive again: its config, its model at the best weights, and its data set."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from nnlab.data import DataSet
+from nnlab.errors import InputError, RunFolderError
+from nnlab.lab import runner
+from nnlab.lab.build import build_model
+from nnlab.lab.sections import Hardware, TrainingExperiment
+from nnlab.lab.session import Session, dtype_of, generator, select_device
+from nnlab.record import Run
+from nnlab.training.checkpoint import read_checkpoint
+
+
+def restore(run: Run, session: Session) -> tuple[TrainingExperiment, nn.Module, DataSet]:
+    """Config, model at its best weights, and data set of a run that trained one model, on images or not.
+
+    Raises:
+        RunFolderError: a group of runs, an experiment that trains no single model, or no weights.
+        DataError: the data set is not at hand.
+    """
+    refuse_group(run)
+    config = runner.read_config(run, session)
+    if not isinstance(config, TrainingExperiment):
+        raise RunFolderError(
+            f"{run.folder}: is a run of experiment: {config.experiment}, which trains no single model"
+        )
+    refuse_without_weights(run)
+    hardware = hardware_here(config.training, session)
+    data = session.data(config.data, hardware)
+    return config, restored(run, config, hardware, session, data.input_shape, data.outputs), data
+
+
+def restored(
+    run: Run,
+    config: TrainingExperiment,
+    hardware: Hardware,
+    session: Session,
+    input_shape: tuple[int, ...],
+    outputs: int,
+) -> nn.Module:
+    """The model at its best weights, in evaluation mode, on the device."""
+    model = build_model(
+        config.model,
+        input_shape=input_shape,
+        outputs=outputs,
+        generator=generator(config.seed, "weights"),
+        examples=torch.zeros(1, *input_shape),  # a start that best.pt replaces
+        allow_custom_code=session.allow_custom_code,
+    )
+    model = model.to(device=select_device(hardware), dtype=dtype_of(hardware))
+    state = read_checkpoint(weights_file(run))
+    try:
+        model.load_state_dict(state["model"])
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise RunFolderError(
+            f"{weights_file(run)}: does not fit the run's config.yaml ({reason[:300]}); "
+            "one of the two was changed"
+        ) from None
+    return model.eval()
+
+
+def weights_file(run: Run) -> Path:
+    return run.folder / "checkpoints" / "best.pt"
+
+
+def hardware_here(asked: Hardware, session: Session) -> Hardware:
+    """The run's device where it is here, else the CPU."""
+    try:
+        select_device(asked)
+    except InputError:
+        session.reporter.say(f"training.device: {asked.device} is not here: the CPU takes its place")
+        return asked.model_copy(update={"device": "cpu"})
+    return asked
+
+
+def refuse_group(run: Run) -> None:
+    if run.is_group:
+        members = ", ".join(run.summary["members"]) or "none yet"
+        raise RunFolderError(f"{run.folder}: is a group of runs; name one of them ({members})")
+
+
+def refuse_without_weights(run: Run) -> None:
+    if not weights_file(run).is_file():
+        raise RunFolderError(
+            f"{run.folder}: has no checkpoints/best.pt: the run is {run.status}; go on with it first: "
+            f"nnlab train --resume {run.folder}"
+        )

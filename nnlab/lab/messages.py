@@ -1,0 +1,110 @@
+"""One sentence for each way in which a config does not fit its sections."""
+
+import re
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+)
+
+from nnlab.errors import suggest
+from nnlab.lab.source import Source, shown
+
+
+def explain(error: dict[str, Any], source: Source, cls: type[BaseModel]) -> str:
+    """One line for one pydantic error."""
+    path = _without_tags(error["loc"], source.values, missing=error["type"] == "missing")
+    key, kind, ctx = ".".join(map(str, path)), error["type"], error.get("ctx", {})
+    where, value = source.origin(path), shown(error["input"])
+    if kind == "extra_forbidden":
+        allowed = _keys_at(cls, source.values, path[:-1])
+        return f"{where}: unknown key {key} (value {value}); {suggest(str(path[-1]), allowed)}"
+    if kind == "missing":
+        return f"{where}: the key {key} is missing; it has no default"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        names = _tags_at(cls, source.values, path)
+        if kind == "union_tag_not_found":
+            return f"{where}: {key} must be a mapping with a key name. Names: {', '.join(names)}"
+        tag, where = shown(error["input"].get("name")), source.origin((*path, "name"))
+        return f"{where}: {key}.name: {tag} is unknown; {suggest(tag, names)}"
+    if kind in ("model_attributes_type", "model_type"):
+        return f"{where}: {key}: {value} must be a mapping (`key: value` lines)"
+    if kind == "invalid-json-value":
+        return f"{where}: {key}: {value} must be text, a number, true, false, a list or a mapping"
+    if kind == "literal_error":
+        allowed = [word.strip("' ") for word in ctx["expected"].replace(" or ", ", ").split(",")]
+        return f"{where}: {key}: {value} is not allowed; {suggest(str(error['input']), allowed)}"
+    if kind == "value_error":
+        problem = str(ctx["error"])
+        inner = re.match(r"[a-z_0-9.]+(?=:)", problem)  # a section's check names the key that is at fault
+        if inner is None:
+            return f"{where}: {key}: {value} {problem}"
+        where = source.origin((*path, *inner.group().split(".")))
+        return f"{where}: {key + '.' if key else ''}{problem}"
+    if kind == "invalid_key" or error["loc"][-1:] == ("[key]",):
+        return f"{where}: the key {value} is not a word; put it in quotes if it is meant as one"
+    problem = re.sub(r"^\w+ should", "must", error["msg"]).replace(" after validation", "")
+    return f"{where}: {key}: {value} {problem}"
+
+
+_NOTHING = object()
+
+
+def _below(values: object, part: str | int) -> object:
+    """What stands under a key or at an index; _NOTHING where there is no such place."""
+    if isinstance(values, dict):
+        return values.get(part, _NOTHING)
+    if isinstance(values, list) and isinstance(part, int) and part < len(values):
+        return values[part]
+    return _NOTHING
+
+
+def _without_tags(loc: tuple[str | int, ...], values: object, *, missing: bool) -> tuple[str | int, ...]:
+    """pydantic puts the chosen `name` of a section into the path; a reader does not want it there."""
+    path: list[str | int] = []
+    for position, part in enumerate(loc):
+        below = _below(values, part)
+        if below is not _NOTHING:
+            path.append(part)
+            values = below
+        elif missing and position == len(loc) - 1:
+            path.append(part)
+    return tuple(path)
+
+
+def _sections(annotation: object) -> list[type[BaseModel]]:
+    """The section classes that an annotation names, through unions and Annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [cls for part in typing.get_args(annotation) for cls in _sections(part)]
+
+
+def _names(cls: type[BaseModel]) -> list[str]:
+    found = cls.model_fields.get("name")
+    return [str(n) for n in typing.get_args(found.annotation)] if found else []
+
+
+def _candidates(
+    cls: type[BaseModel], values: object, path: Sequence[str | int]
+) -> tuple[list[type[BaseModel]], object]:
+    """The classes that the value at `path` might have to fit, and that value."""
+    classes = [cls]
+    for part in path:
+        values = values.get(str(part)) if isinstance(values, dict) else None
+        found = [c.model_fields[str(part)] for c in classes if str(part) in c.model_fields]
+        classes = [s for f in found for s in _sections(f.annotation)]
+        if isinstance(values, dict) and len(classes) > 1:
+            classes = [c for c in classes if values.get("name") in _names(c)] or classes
+    return classes, values
+
+
+def _keys_at(cls: type[BaseModel], values: object, path: Sequence[str | int]) -> list[str]:
+    classes, _ = _candidates(cls, values, path)
+    return sorted({key for c in classes for key in c.model_fields})
+
+
+def _tags_at(cls: type[BaseModel], values: object, path: Sequence[str | int]) -> list[str]:
+    classes, _ = _candidates(cls, values, path)
+    return sorted({name for c in classes for name in _names(c)})

@@ -1,0 +1,281 @@
+"""Runs an experiment into a run folder: one seed, several seeds, or the rest of a run that was cut off."""
+
+import contextlib
+import errno
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from nnlab.errors import Diverged, ExperimentError, InputError, Interrupted, NnlabError
+from nnlab.lab.config import check, source_from_file, to_yaml
+from nnlab.lab.sections import Experiment, TrainingExperiment
+from nnlab.lab.session import Session, stoppable
+from nnlab.lab.training_run import build_parts, train
+from nnlab.record import Group, Record, Run, check_writable, open_run, slug, stamp
+from nnlab.theory.seeds import over_seeds
+from nnlab.training import distributed
+from nnlab.training.capacity import out_of_memory
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+ONE_TRAINING = ("classify", "regress")
+"""The experiments that are one training and nothing else: several processes can share it."""
+
+
+class Task(NamedTuple):
+    """What the first process asks the others to train with it."""
+
+    config: TrainingExperiment
+    allow_custom_code: bool
+
+
+def run(config: Experiment, runs: Path, session: Session) -> dict[str, Any]:
+    """Runs one experiment in a new folder under `runs`; returns its summary."""
+    _check_processes(config, session)
+    check_writable(runs)
+    with stoppable(session):
+        record = _new_record(config, runs / config.experiment, _stem(config), session)
+        return _execute(config, record, session)
+
+
+def run_seeds(config: Experiment, seeds: int, runs: Path, session: Session) -> dict[str, Any]:
+    """Runs one experiment with the seeds seed, seed + 1, …; returns the group's summary."""
+    _check_processes(config, session)
+    check_writable(runs)
+    if config.seed + seeds > 2**63:
+        raise InputError(f"seed: {config.seed} with --seeds {seeds}: the last seed must be less than {2**63}")
+    group = Group(
+        runs / config.experiment,
+        f"{_stem(config)}x{seeds}",
+        to_yaml(config),
+        _facts(config),
+        range(config.seed, config.seed + seeds),
+    )
+    with stoppable(session):
+        return _run_members(config, group, session)
+
+
+def resume(path: Path, session: Session) -> dict[str, Any]:
+    """Goes on with a run, or a group of runs, in its own folder; returns the summary."""
+    found = open_run(path)
+    if found.status == "finished":
+        session.reporter.say(f"{path} is finished: there is nothing to resume")
+        return found.summary
+    config = read_config(found, session)
+    _check_processes(config, session)
+    with stoppable(session):
+        if found.is_group:
+            return _run_members(config, Group.reopen(found), session)
+        return _execute(config, _reopened(found), session)
+
+
+def assist(session: Session) -> str | None:
+    """What every process but the first does: its share of each training that the first one begins.
+
+    Returns:
+        What to tell the user, where the first process cannot; None where all is well, or will be told.
+    """
+    world = session.world
+    with stoppable(session):
+        try:
+            while (task := world.from_first()) is not None:
+                _share(task, session)
+        except BaseException as error:
+            gone = distributed.lost(world, error)
+            if gone is not None:
+                untold = f"{world}: {gone}; the run's folder can be resumed: nnlab train --resume RUN"
+                return untold if distributed.unheard(world) else None
+            message = _message(error)
+            distributed.report(world, message)
+            # Where the first process waits for its GPU, it may never come to hear of this.
+            uses_gpu = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+            return f"{world}: {message}" if uses_gpu else None
+    return None
+
+
+def _share(task: Task, session: Session) -> None:
+    session.allow_custom_code = task.allow_custom_code
+    parts = build_parts(task.config, session)
+    with contextlib.suppress(Interrupted, Diverged):  # as in the first process, which tells it
+        train(task.config, parts, None, session)
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, NnlabError):
+        return str(error)
+    memory = _out_of_memory(error)
+    return str(memory) if memory else f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+
+
+def _check_processes(config: Experiment, session: Session) -> None:
+    if session.world.size > 1 and config.experiment not in ONE_TRAINING:
+        raise InputError(
+            f"experiment: {config.experiment} runs in one process, not in {session.world.size}: start it "
+            f"without torchrun. Allowed under torchrun: {', '.join(ONE_TRAINING)}"
+        )
+
+
+def read_config(found: Run, session: Session) -> Experiment:
+    """The checked config of a run folder."""
+    return check(source_from_file(found.folder / "config.yaml"), session.experiments)
+
+
+def _stem(config: Experiment) -> str:
+    return f"{stamp()}-{slug(config.name or config.experiment)}-s{config.seed}"
+
+
+def _facts(config: Experiment) -> dict[str, Any]:
+    return {"experiment": config.experiment, "name": config.name or config.experiment, "seed": config.seed}
+
+
+def _new_record(config: Experiment, parent: Any, stem: str, session: Session) -> Record:
+    training = getattr(config, "training", None)
+    device = "cpu" if training is None else str(session.device(training))
+    if session.world.size > 1:
+        device = f"{device}, {session.world.size} processes"
+    return Record(parent, stem, to_yaml(config), _facts(config), device)
+
+
+def _reopened(found: Run) -> Record:
+    if found.status == "running":
+        raise InputError(f"{found.folder}: another process is running this run right now")
+    if found.status == "diverged":
+        raise InputError(
+            f"{found.folder}: this run diverged and would do so again; start one with a smaller step size"
+        )
+    return Record.reopen(found.folder)
+
+
+def _run_members(config: Experiment, group: Group, session: Session) -> dict[str, Any]:
+    summaries = []
+    try:
+        for number, seed in enumerate(group.seeds, 1):
+            session.reporter.say(f"seed {seed} ({number} of {len(group.seeds)})")
+            member = config.model_copy(update={"seed": seed})
+            summaries.append(_run_member(member, group, session))
+            group.add(Path(summaries[-1]["run_dir"]))
+        metrics = {
+            name: over_seeds([s["metrics"].get(name) for s in summaries]) for name in summaries[0]["metrics"]
+        }
+        group.finish("finished", metrics=metrics, verdicts=_verdicts(summaries))
+    except BaseException as error:
+        _end(group, error)
+        if isinstance(error, OSError):  # of the group's own files; a member's errors are explained by now
+            raise _explained(error, group.folder(), group.folder()) from error
+        raise
+    return group.summary
+
+
+def _run_member(config: Experiment, group: Group, session: Session) -> dict[str, Any]:
+    folder = group.member(config.seed)
+    if folder is None:
+        record = _new_record(config, group.folder, f"s{config.seed}", session)
+        return _execute(config, record, session, group.folder)
+    found = open_run(folder)
+    if found.status == "finished":
+        return found.summary
+    return _execute(read_config(found, session), _reopened(found), session, group.folder)
+
+
+def _verdicts(summaries: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """How often each claim was judged how."""
+    counts: dict[str, Counter[str]] = {}
+    for summary in summaries:
+        for claim in summary["claims"]:
+            counts.setdefault(claim["name"], Counter())[claim["verdict"]] += 1
+    return {name: dict(count) for name, count in counts.items()}
+
+
+def _execute(
+    config: Experiment, record: Record, session: Session, group: Callable[[], Path] | None = None
+) -> dict[str, Any]:
+    """Runs the experiment and sees to it that the summary tells how it ended.
+
+    Args:
+        group: the folder to go on with, where the run is one of several.
+    """
+    try:
+        if isinstance(config, TrainingExperiment):
+            session.world.from_first(Task(config, session.allow_custom_code))
+        outcome = config.run(record, session)
+        record.finish(
+            "finished",
+            metrics=outcome.metrics,
+            results=outcome.results,
+            claims=[claim.as_dict() for claim in outcome.claims],
+            **({"model": outcome.model} if outcome.model else {}),
+        )
+    except BaseException as found:
+        error = distributed.lost(session.world, found) or found
+        if error is not found:
+            distributed.dismiss()  # the others need not tell it too
+        if not record.started:
+            if error is not found:
+                raise error from found
+            memory = _out_of_memory(error)
+            if memory is None:
+                raise
+            raise memory from error
+        _end(record, error)
+        raise _explained(error, record.folder, group() if group else record.folder) from found
+    return record.summary
+
+
+def _end(written: Record | Group, error: BaseException) -> None:
+    """Writes how it ended; on a full disk the last whole summary stays."""
+    with contextlib.suppress(OSError):
+        if written.resumed and isinstance(error, InputError):
+            written.back_out()
+        else:
+            written.finish(**_ending(error))
+
+
+def _ending(error: BaseException) -> dict[str, Any]:
+    """Status and message of a run that ended with `error`."""
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        status = "interrupted"
+    elif isinstance(error, Diverged):
+        status = "diverged"
+    else:
+        status = "failed"
+    return {"status": status, "message": str(error) or type(error).__name__}
+
+
+def _explained(error: BaseException, folder: Path, whole: Path) -> BaseException:
+    """What to raise: our own errors gain the folder, a full disk and a Ctrl-C become errors of ours.
+
+    Args:
+        folder: where it happened.
+        whole: what to resume: the same, or the group around it.
+    """
+    go_on = f"go on with: nnlab train --resume {whole}"
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return Interrupted(f"{error or 'interrupted'}; {go_on}")
+    cause = error.__cause__ if isinstance(error, NnlabError) else error
+    if isinstance(cause, OSError) and cause.errno in DISK_FULL:
+        if not ((folder / "config.yaml").exists() and (folder / "summary.json").exists()):
+            return ExperimentError(f"{folder}: the disk is full; free some space, and start the run again")
+        return ExperimentError(
+            f"{folder}: the disk is full. What was written is readable; free some space, then {go_on}"
+        )
+    if isinstance(error, distributed.WorkerError):
+        return type(error)(f"{error}; {go_on}")
+    if isinstance(error, ExperimentError):
+        return type(error)(f"{error}\n{folder}")
+    if isinstance(error, NnlabError):
+        return error
+    memory = _out_of_memory(error)
+    return ExperimentError(f"{memory}\n{folder}") if memory else error
+
+
+def _out_of_memory(error: BaseException) -> ExperimentError | None:
+    """What to say where memory ran out elsewhere than in a step of a training."""
+    reason = out_of_memory(error)
+    return (
+        ExperimentError(f"out of memory: {reason}. Try a smaller model or a smaller data set")
+        if reason
+        else None
+    )

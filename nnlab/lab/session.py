@@ -1,0 +1,157 @@
+"""What a run is given beside its config: device, data, a way to speak, a way to be stopped."""
+
+import signal
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Protocol
+
+import torch
+
+from nnlab.data import DataSet
+from nnlab.errors import DataError, InputError
+from nnlab.lab.build import build_data
+from nnlab.lab.sections import Data, Experiment, Hardware
+from nnlab.training.distributed import World
+
+Advance = Callable[[int, int, str], None]
+
+
+class Reporter(Protocol):
+    """How a run speaks to a person: one line at a time, and a bar for what takes long."""
+
+    def say(self, message: str) -> None: ...
+
+    def bar(self, title: str) -> AbstractContextManager[Advance]:
+        """A bar that is moved by (done, total, a short text)."""
+        ...
+
+
+class Silence:
+    """The reporter of notebooks, tests and `--quiet`."""
+
+    def say(self, message: str) -> None:
+        pass
+
+    def bar(self, title: str) -> AbstractContextManager[Advance]:
+        return nullcontext(lambda done, total, text: None)
+
+
+@dataclass
+class Session:
+    """Shared by the runs of one command; the members of a group of seeds share its data set too.
+
+    Attributes:
+        experiments: the config class of each experiment, for what reads the config of a run or a lesson.
+        world: the processes that train together, of which this is one.
+    """
+
+    reporter: Reporter = field(default_factory=Silence)
+    allow_custom_code: bool = False
+    world: World = field(default_factory=World)
+    experiments: Mapping[str, type[Experiment]] = field(default_factory=dict)
+    stop_requested: bool = False
+    _data: dict[str, DataSet] = field(default_factory=dict)
+
+    def stop(self) -> bool:
+        return self.stop_requested
+
+    def data(self, section: Data, hardware: Hardware) -> DataSet:
+        """The data set on the device asked for; built once for equal sections."""
+        device, dtype = self.device(hardware), dtype_of(hardware)
+        key = f"{section!r} {device} {dtype}"
+        if key not in self._data:
+            downloads = getattr(section, "download", False)
+            if downloads and not self.world.is_first:
+                self.world.from_first()  # which has the files by then
+            data = self._build(section, device, dtype)
+            if downloads and self.world.is_first:
+                self.world.from_first()
+            for note in data.notes:
+                self.reporter.say(note)
+            self._data = {key: data}  # one set at a time: it may fill the memory
+        return self._data[key]
+
+    def device(self, hardware: Hardware) -> torch.device:
+        """The device asked for; of several processes, each has a GPU of its own."""
+        device = select_device(hardware)
+        if self.world.alone or device.type == "cpu":
+            return device
+        if device.type == "mps":
+            if hardware.device == "auto":
+                return torch.device("cpu")
+            raise InputError("training.device: mps cannot be used under torchrun; allowed here: auto, cpu")
+        count = torch.cuda.device_count()
+        if self.world.local_size > count:
+            raise InputError(
+                f"training.device: {hardware.device}: {self.world.local_size} processes want a GPU each, "
+                f"this machine has {count}: start torchrun with --nproc-per-node {count}, or use --device cpu"
+            )
+        return torch.device("cuda", self.world.local_rank)
+
+    def _build(self, section: Data, device: torch.device, dtype: torch.dtype) -> DataSet:
+        with self.reporter.bar("reading images") as advance:
+            try:
+                return build_data(
+                    section, device=device, dtype=dtype, progress=lambda done, total: advance(done, total, "")
+                )
+            except OSError as error:  # a disk that fails, a name that is too long
+                raise DataError(f"data.name: {section.name} cannot be read: {error}") from None
+
+
+def select_device(hardware: Hardware) -> torch.device:
+    """`auto` is CUDA, else MPS, else the CPU. Raises InputError where the one asked for is absent."""
+    has_mps = torch.backends.mps.is_available()
+    if hardware.device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if has_mps and hardware.precision != "float64" else "cpu")
+    if hardware.device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "training.device: cuda: this machine has no CUDA device that torch can use; "
+            "allowed here: auto, cpu" + (", mps" if has_mps else "")
+        )
+    if hardware.device == "mps" and not has_mps:
+        raise InputError(
+            "training.device: mps: this machine has no Apple GPU; allowed here: auto, cpu"
+            + (", cuda" if torch.cuda.is_available() else "")
+        )
+    return torch.device(hardware.device)
+
+
+def dtype_of(hardware: Hardware) -> torch.dtype:
+    """The type of weights and data: mixed precision keeps both in float32."""
+    return torch.float64 if hardware.precision == "float64" else torch.float32
+
+
+def generator(seed: int, purpose: str) -> torch.Generator:
+    """Random numbers for one purpose: how much another purpose draws does not move them."""
+    return torch.Generator().manual_seed((seed * 0x9E3779B1 + zlib.crc32(purpose.encode())) % 2**63)
+
+
+@contextmanager
+def stoppable(session: Session) -> Iterator[None]:
+    """SIGINT and SIGTERM ask the session to stop after the step; a second one interrupts at once.
+
+    Under torchrun this holds to the end of the process: torchrun sends SIGTERM to all when one process has
+    died, and the others must still be able to say so.
+    """
+
+    def request(number: int, frame: FrameType | None) -> None:
+        if session.stop_requested:
+            raise KeyboardInterrupt
+        session.stop_requested = True
+
+    try:
+        before = {s: signal.signal(s, request) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: a notebook's worker; its owner has the signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        if session.world.alone:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,367 @@
+"""Builds the page. Everything that a run folder says is text here: Jinja escapes all of it."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
+
+from nnlab.errors import InputError, RunFolderError
+from nnlab.page import data
+from nnlab.page.charts import WIDTH
+from nnlab.page.claims import VERDICTS, Card, cards
+from nnlab.page.contents import ChapterPage, Contents, Section
+from nnlab.page.lecture import Point, expand, is_lecture, points
+from nnlab.page.numbers import clean, shown
+from nnlab.page.widget import Widget
+from nnlab.record import Run, open_run, replace_file
+
+TEMPLATES = Path(__file__).parent / "templates"
+STYLES = [TEMPLATES / name for name in ("page.css", "widgets.css")]
+SCRIPTS = [TEMPLATES / name for name in ("page.js", "parts.js", "curves.js", "descent.js")]
+ROWS, COLUMNS = 200, 40
+"""Of a table; the others stay in the run folder."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run, or a group of runs over seeds, on the page.
+
+    Attributes:
+        label: its folder's name, by which it is told from the others.
+        folder: where it is.
+        status: finished, diverged, …
+        seconds: how long it took.
+        metrics: name -> value, or mean and interval over seeds.
+        claims: (seed, claim) as the summaries have them; the seed is empty but in a group.
+        results: rows of the experiment's table.
+        curves: see `nnlab.page.data.curves`; of a group those of its members, by seed.
+        widgets, pictures, tables: of a group those of its first member.
+        config: the text of config.yaml.
+        command: that runs it again.
+        notes: what is missing, in sentences.
+    """
+
+    label: str
+    folder: str
+    status: str
+    seconds: float | None
+    metrics: dict[str, Any]
+    claims: list[tuple[str, dict[str, Any]]]
+    results: list[dict[str, Any]]
+    curves: dict[str, dict[str, list[float]]]
+    widgets: list[Widget]
+    pictures: list[data.Picture]
+    tables: list[data.Table]
+    config: Markup
+    command: str
+    notes: list[str]
+
+    @property
+    def columns(self) -> list[str]:
+        """Of the table of results."""
+        return list(dict.fromkeys(key for row in self.results for key in row))[:COLUMNS]
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """All runs of one experiment, side by side."""
+
+    key: str
+    title: str
+    experiment: str
+    entries: list[Entry]
+    cards: list[Card]
+
+    @property
+    def metric_names(self) -> list[str]:
+        return list(dict.fromkeys(name for entry in self.entries for name in entry.metrics))[:ROWS]
+
+    @property
+    def widgets(self) -> list[Widget]:
+        """The interactive figures: those of each run, then the curves of all runs on one axis."""
+        several = len(self.entries) > 1
+        found = [
+            replace(widget, title=f"{widget.title} ({entry.label})") if several else widget
+            for entry in self.entries
+            for widget in entry.widgets
+        ]
+        lines: dict[str, list[dict[str, Any]]] = {}
+        for entry in self.entries:
+            prefix = f"{entry.label}: " if len(self.entries) > 1 else ""
+            for metric, splits in entry.curves.items():
+                for split, flat in splits.items():
+                    lines.setdefault(metric, []).append({"name": prefix + split, "points": flat})
+        if lines:
+            text = "Drag the step to read every line there."
+            found.append(Widget("curves", "Over the steps of training", text, lines))
+        return found
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of the lecture with what there is of it."""
+
+    section: Section
+    chapters: list[RunGroup]
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A row of the table at the top: a sentence and what became of it.
+
+    Attributes:
+        place: its section.
+        sentence: the claim, or what the lecture said.
+        address: of its card on the page, "#…"; empty where there is none.
+        predicted, measured, interval: as text.
+        verdict: PASS, FAIL, INCONCLUSIVE, or what an older run says.
+        holds: what holds instead of what the lecture said.
+        hypotheses: under which what it said does hold.
+        listed: whether the sentence is listed as refuted.
+    """
+
+    place: str
+    sentence: str
+    address: str
+    predicted: str
+    measured: str
+    interval: str
+    verdict: str
+    holds: str = ""
+    hypotheses: str = ""
+    listed: bool = False
+
+    @property
+    def refuted(self) -> bool:
+        """Whether it is listed as refuted, and was."""
+        return self.listed and self.verdict == "FAIL"
+
+
+def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: str = "nnlab") -> str:
+    """One HTML document of run folders, in the lecture's order, that needs no network.
+
+    A run of the whole lecture is shown as the runs inside it, below a table of the lecture's sentences.
+
+    Args:
+        runs: finished or not; what a folder lacks is said in its place.
+        chapters: their sections, titles and interactive figures.
+        title: of the page.
+
+    Raises:
+        RunFolderError: a summary is a link that leads out of its run folder.
+    """
+    for run in runs:
+        if data.own_file(run, "summary.json") is None:
+            raise RunFolderError(
+                f"{run.folder / 'summary.json'}: leads out of the run folder, or is too large"
+            )
+    contents = Contents(chapters)
+    whole = any(is_lecture(run) for run in runs)
+    parts = _parts([inner for run in runs for inner in expand(run)], contents, whole)
+    said = [point for run in runs for point in points(run)]
+    glances = _sentences(said, parts) if said else list(_claims(parts))
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_safe,
+    )
+    return environment.get_template("page.html").render(
+        title=title,
+        parts=parts,
+        glances=glances,
+        notes=[_state(run) for run in runs if is_lecture(run) and run.status != "finished"],
+        counts=[
+            (verdict, sum(g.verdict == verdict and not g.refuted for g in glances)) for verdict in VERDICTS
+        ],
+        refuted=sum(g.refuted for g in glances),
+        style=Markup("".join(file.read_text("utf-8") for file in STYLES)),
+        scripts=[Markup(file.read_text("utf-8")) for file in (*SCRIPTS, *contents.scripts)],
+        shown=shown,
+        width=WIDTH,
+        rows=ROWS,
+        signs=VERDICTS,
+    )
+
+
+def _safe(value: Any) -> Any:
+    """What the page prints: text of a run folder is cleaned, our own markup is not touched."""
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _parts(runs: Iterable[Run], contents: Contents, whole: bool) -> list[Part]:
+    """The sections that have runs, or all of them where the `whole` lecture is shown."""
+    figures, tables = data.Room(data.FIGURE_BYTES), data.Room(data.TABLE_BYTES)
+    found: dict[Section, dict[str, list[Entry]]] = {section: {} for section in contents.sections if whole}
+    for run in runs:
+        experiment, whole_entry = str(run.summary.get("experiment")), _entry(run, contents, figures, tables)
+        for section, entry in _over_sections(run, contents, whole_entry):
+            found.setdefault(section, {}).setdefault(experiment, []).append(entry)
+    parts = []
+    for section in sorted(found, key=lambda s: s.number):
+        names = sorted(found[section], key=contents.place)
+        chapters = [
+            _chapter(f"s{section.number}x{i}", contents.title(name), name, found[section][name])
+            for i, name in enumerate(names)
+        ]
+        if chapters or section.widgets:
+            parts.append(Part(section, chapters))
+    return parts
+
+
+def _over_sections(run: Run, contents: Contents, entry: Entry) -> Iterable[tuple[Section, Entry]]:
+    """A run in its section; one that works through the slides in all of theirs, each with its own claims."""
+    rows = {str(row.get("claim")): row for row in entry.results if "section" in row}
+    places = {name: contents.numbered(row["section"]) for name, row in rows.items()}
+    if not rows:
+        return [(contents.section_of(run), entry)]
+    parts = []
+    for section in dict.fromkeys(places.values()):
+        claims = [pair for pair in entry.claims if places.get(str(pair[1].get("name"))) == section]
+        names = {row.get("figure") for name, row in rows.items() if places[name] == section}
+        pictures = [picture for picture in entry.pictures if picture.name in names]
+        parts.append((section, replace(entry, claims=claims, pictures=pictures, results=[], tables=[])))
+    return parts
+
+
+def _chapter(key: str, title: str, experiment: str, entries: list[Entry]) -> RunGroup:
+    several = len(entries) > 1
+    measured = [
+        (", ".join(filter(None, (entry.label if several else "", seed))), claim)
+        for entry in entries
+        for seed, claim in entry.claims
+    ]
+    return RunGroup(key, title, experiment, entries, cards(measured, key))
+
+
+def _claims(parts: list[Part]) -> Iterable[Glance]:
+    for part in parts:
+        for chapter in part.chapters:
+            for card in chapter.cards:
+                for line in card.lines:
+                    label = f" ({line.label})" if line.label else ""
+                    yield Glance(
+                        str(part.section.number), card.sentence + label, f"#{card.key}",
+                        line.predicted, line.measured, line.interval, line.verdict,
+                    )  # fmt: skip
+
+
+def _sentences(said: list[Point], parts: list[Part]) -> list[Glance]:
+    """The lecture's sentences, each leading to the card of the claim that it was held against."""
+    made: dict[tuple[str, str], Card] = {}
+    for chapter in (chapter for part in parts for chapter in part.chapters):
+        for card in chapter.cards:
+            for one in card.lines:
+                labels = [entry.label for entry in chapter.entries if one.label in ("", entry.label)]
+                made.update({(label, card.name): card for label in labels})
+    glances = []
+    for point in said:
+        found = made.get((point.run, point.claim))
+        glances.append(Glance(
+            point.place, point.sentence, f"#{found.key}" if found else "",
+            shown(point.predicted), shown(point.measured), shown(point.interval), point.verdict,
+            point.holds, point.hypotheses, point.refuted,
+        ))  # fmt: skip
+    return glances
+
+
+def _entry(run: Run, contents: Contents, figures: data.Room, tables: data.Room) -> Entry:
+    summary, notes = run.summary, list[str]()
+    members = _members(run, notes)
+    first = members[:1]
+    curves: dict[str, dict[str, list[float]]] = {}
+    for one in members:
+        prefix = f"seed {one.summary.get('seed')} " if run.is_group else ""
+        for metric, splits in data.curves(one).items():
+            curves.setdefault(metric, {}).update({prefix + split: points for split, points in splits.items()})
+    pictures = [picture for one in first for picture in data.pictures(one, figures)]
+    if not pictures:
+        notes.append("there are no figures")
+    if run.status != "finished":
+        notes.append(_state(run))
+    seconds = summary.get("wall_seconds")
+    return Entry(
+        label=run.folder.name,
+        folder=str(run.folder),
+        status=run.status,
+        seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        metrics=summary["metrics"],
+        claims=[
+            (f"seed {one.summary.get('seed')}" if run.is_group else "", claim)
+            for one in members
+            for claim in one.summary.get("claims", [])
+            if isinstance(claim, dict)
+        ],
+        results=[row for row in summary.get("results", []) if isinstance(row, dict)],
+        curves=curves,
+        widgets=[widget for one in first for widget in _widgets(one, contents, notes)],
+        pictures=pictures,
+        tables=[table for one in first for table in data.tables(one, tables)],
+        config=_config(run, notes),
+        command=f"nnlab train --config {shlex.quote(str(run.folder / 'config.yaml'))}"
+        + (f" --seeds {len(summary['seeds'])}" if run.is_group else ""),
+        notes=notes,
+    )
+
+
+def _state(run: Run) -> str:
+    return f"the run is {run.status}: {run.summary.get('message') or 'this is what there is so far'}"
+
+
+def _config(run: Run, notes: list[str]) -> Markup:
+    try:
+        if data.own_file(run, "config.yaml", data.CONFIG_BYTES) is not None:
+            return escape(clean(run.config_text(), data.CONFIG_BYTES))
+    except (OSError, UnicodeDecodeError):
+        pass
+    notes.append("config.yaml cannot be read")
+    return Markup()
+
+
+def _widgets(run: Run, contents: Contents, notes: list[str]) -> list[Widget]:
+    """The interactive figures of a run, as far as what it holds has the form that they need."""
+    if data.own_file(run, "arrays.npz") is not None and not data.has_arrays(run):
+        notes.append("arrays.npz cannot be read")
+        return []
+    try:
+        return contents.widgets_of(run)
+    except Exception as error:  # an older run, or one that was changed by hand: the page shows the rest
+        notes.append(f"its interactive figures cannot be drawn: {type(error).__name__}")
+        return []
+
+
+def _members(run: Run, notes: list[str]) -> list[Run]:
+    """The run itself, or those of a group that can be read."""
+    if not run.is_group:
+        return [run]
+    found = []
+    for name in run.summary["members"]:
+        if Path(name).name != name or data.own_file(run, f"{name}/summary.json") is None:
+            notes.append(f"{name}: is no run of this group")
+            continue
+        try:
+            found.append(open_run(run.folder / name))
+        except RunFolderError as error:
+            notes.append(str(error))
+    return found
+
+
+def write_page(
+    runs: Sequence[Run], chapters: Sequence[ChapterPage], out: Path, title: str | None = None
+) -> None:
+    """Writes the page of run folders to a file. Raises InputError where it cannot be written."""
+
+    if title is None and len(runs) == 1 and runs[0].summary.get("experiment") == "lecture":
+        title = "Feed-forward networks: the lecture, held against measurements"
+    page = build_page(
+        runs, chapters, title=title or "nnlab: " + ", ".join(run.folder.name for run in runs[:3])
+    )
+    try:
+        replace_file(out, page.encode("utf-8", "replace"))
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,236 @@
+"""What a page takes from a run folder besides its summary: curves, pictures, tables; each with a limit."""
+
+import base64
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+from nnlab.page.numbers import clean, is_number
+from nnlab.record import Run
+
+POINTS = 240
+"""Of a curve: more are thinned out, evenly in the logarithm of the step."""
+FIGURE_BYTES = 5 * 2**20
+"""Of all figures of a page, as they stand in it."""
+TABLE_BYTES = 1 * 2**20
+"""Of all tables of a page."""
+ROWS = 20_000
+"""Of a table."""
+FILE_BYTES = 64 * 2**20
+"""Of any file that a page reads."""
+CONFIG_BYTES = 2**18
+"""Of a config."""
+ARRAY_BYTES = 512 * 2**20
+"""Of all arrays of a run, unpacked."""
+PIXELS = 20 * 10**6
+"""Of a picture."""
+METRICS, LINES = 60, 40
+"""Curves to choose from, and lines of each."""
+
+
+def own_file(run: Run, name: str, limit: int = FILE_BYTES) -> Path | None:
+    """A file of a run that may be read: inside its folder once links are followed, and not beyond `limit`."""
+    path = run.folder / name
+    try:
+        inside = path.is_file() and path.resolve().is_relative_to(run.folder.resolve())
+        return path if inside and path.stat().st_size <= limit else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def has_arrays(run: Run) -> bool:
+    """Whether arrays.npz can be read: it is the run's own, whole, and not too large unpacked."""
+    path = own_file(run, "arrays.npz")
+    if path is None:
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist()) <= ARRAY_BYTES
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of a run.
+
+    Attributes:
+        name: its file's name without suffix.
+        title: what stands above it, for those who cannot see it.
+        source: a data: address; empty where the page has no room for it.
+        size: width and height in pixels, (0, 0) where they are not known.
+    """
+
+    name: str
+    title: str
+    source: Markup
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Table:
+    """An array of a run as a CSV file: a data: address, empty where the page has no room for it."""
+
+    name: str
+    shape: str
+    source: Markup
+
+
+class Room:
+    """Bytes that a page has left."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def take(self, size: int) -> bool:
+        """Whether so many were left; they are not any more."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+def curves(run: Run) -> dict[str, dict[str, list[float]]]:
+    """Metric -> split -> steps and values one after the other: [step, value, step, value, …]."""
+    if own_file(run, "metrics.jsonl") is None:
+        return {}
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in run.metrics():
+        step = row.get("step")
+        if not is_number(step):
+            continue
+        split = clean("/".join(str(row[key]) for key in ("part", "split") if key in row), 100)
+        for key, value in row.items():
+            if key in ("step", "epoch", "part", "split") or not is_number(value):
+                continue
+            name = clean(key, 100)
+            metric = found.setdefault(name, {}) if len(found) < METRICS else found.get(name, {})
+            line = metric.setdefault(split, []) if len(metric) < LINES else metric.get(split, [])
+            line.append((float(step), float(value)))
+    return {
+        metric: {split: _flat(_thinned(points)) for split, points in splits.items() if len(points) > 1}
+        for metric, splits in found.items()
+        if any(len(points) > 1 for points in splits.values())
+    }
+
+
+def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    if len(points) <= POINTS:
+        return points
+    chosen = np.unique(np.geomspace(1, len(points), POINTS).round().astype(int)) - 1
+    return [points[i] for i in chosen]
+
+
+def _flat(points: Iterable[tuple[float, float]]) -> list[float]:
+    return [float(f"{number:.6g}") for point in points for number in point]
+
+
+def pictures(run: Run, room: Room) -> list[Picture]:
+    """The figures of a run, each as the smaller of its two files."""
+    found = []
+    for name in sorted(path.stem for path in run.folder.glob("figures/*.svg")):
+        files = [own_file(run, f"figures/{name}{suffix}") for suffix in (".svg", ".png")]
+        try:
+            contents = [b"" if file is None else file.read_bytes() for file in files]
+        except OSError:
+            continue
+        drawn, pixels = contents[0], _reduced(contents[1])
+        forms = [(content, kind) for content, kind in ((drawn, "svg+xml"), (pixels, "png")) if content]
+        if not forms:
+            continue
+        content, kind = min(forms, key=lambda form: len(form[0]))
+        source = _address(f"image/{kind}", content, room)
+        found.append(Picture(name, _title(drawn) or name, source, _size(drawn)))
+    return found
+
+
+def _reduced(png: bytes) -> bytes:
+    """The picture in 128 colours, enough for a drawing, in a third of the bytes; empty if it is none."""
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            if image.width * image.height > PIXELS:
+                return b""
+            stream = io.BytesIO()
+            few = image.convert("RGB").quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+            palette = few.getpalette() or []
+            few.putpalette([255 if level == 254 else level for level in palette])  # white paper stays white
+            few.save(stream, "PNG")
+    except (OSError, ValueError, SyntaxError, EOFError):
+        return b""
+    return stream.getvalue()
+
+
+def _address(kind: str, content: bytes, room: Room) -> Markup:
+    """A data: address, whose letters need no escape; empty where there is no room."""
+    text = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return Markup(text) if room.take(len(text)) else Markup()
+
+
+def _size(svg: bytes) -> tuple[int, int]:
+    """Width and height that an SVG file gives itself."""
+    match = re.search(rb'viewBox="0 0 (\d{1,5})[\d.]* (\d{1,5})', svg[:2_000])
+    return (int(match.group(1)), int(match.group(2))) if match else (0, 0)
+
+
+def _title(svg: bytes) -> str:
+    """The title that matplotlib writes into an SVG file."""
+    match = re.search(r"<dc:title>(.*?)</dc:title>", svg[:20_000].decode("utf-8", "replace"), re.DOTALL)
+    if match is None:
+        return ""
+    words = (
+        match.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
+    )
+    return " ".join(words.split())
+
+
+def tables(run: Run, room: Room) -> list[Table]:
+    """CSV files: rows of the experiment's table, rows of metrics.jsonl, and the arrays.
+
+    A vector becomes a column and a matrix rows; of other arrays, and where there is no room, the shape alone.
+    """
+    rows = {"results": [row for row in run.summary.get("results", []) if isinstance(row, dict)]}
+    if own_file(run, "metrics.jsonl") is not None:
+        rows["metrics"] = run.metrics()
+    found = [
+        Table(name, f"{len(table)} rows", _csv_of_rows(table, room)) for name, table in rows.items() if table
+    ]
+    try:
+        arrays = run.arrays() if has_arrays(run) else {}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # torn, or not what numpy wrote
+        arrays = {}
+    shapes = {name: "×".join(map(str, array.shape)) or "1" for name, array in arrays.items()}
+    return found + [Table(name, shapes[name], _csv(array, room)) for name, array in arrays.items()]
+
+
+def _csv_of_rows(rows: list[dict[str, Any]], room: Room) -> Markup:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    if len(rows) * len(columns) > 10 * ROWS:
+        return Markup()
+    return _written([columns, *([row.get(key) for key in columns] for row in rows)], room)
+
+
+def _csv(array: NDArray[Any], room: Room) -> Markup:
+    if array.ndim > 2 or array.shape[:1] > (ROWS,) or array.size > 10 * ROWS:
+        return Markup()
+    return _written((array.reshape(-1, 1) if array.ndim < 2 else array).tolist(), room)
+
+
+def _written(rows: Iterable[Iterable[Any]], room: Room) -> Markup:
+    stream = io.StringIO()
+    csv.writer(stream).writerows([_cell(value) for value in row] for row in rows)
+    return _address("text/csv", stream.getvalue().encode("utf-8", "replace"), room)
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value

@@ -1,0 +1,114 @@
+"""One interactive figure, and numbers in the form in which it takes them."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import ArrayLike, NDArray
+
+from nnlab.record import Run
+
+Arrays = Mapping[str, NDArray[Any]]
+
+MOST = 60_000
+"""Numbers of one array that a page takes."""
+CURVE = 120
+"""Points of a measured curve."""
+LARGEST = 1e100
+"""Beyond it a number counts as infinite."""
+MOST_BYTES = 500_000
+"""The same of a packed array."""
+
+
+@dataclass(frozen=True)
+class Widget:
+    """An interactive figure.
+
+    Attributes:
+        kind: names the JavaScript that draws it: `nnlab.widget(kind, …)` in a script of its chapter or of
+            the page.
+        title: what stands above it.
+        text: what is to be seen, in a sentence or two.
+        data: JSON for the drawing.
+    """
+
+    kind: str
+    title: str
+    text: str
+    data: dict[str, Any]
+
+
+def numbers(array: ArrayLike, digits: int = 5) -> Any:
+    """The numbers of an array, nested as it is, with so many significant digits.
+
+    Raises:
+        ValueError: one of them cannot be drawn, or there are too many.
+
+    >>> numbers([[1 / 3, 2.0]], 2)
+    [[0.33, 2.0]]
+    """
+    values = np.asarray(array, np.float64)
+    if values.size > MOST or not (np.abs(values) < LARGEST).all():
+        raise ValueError(f"{values.size} numbers: too many, or not all of them finite")
+    with np.errstate(divide="ignore"):
+        size = np.where(values == 0, 0, np.floor(np.log10(np.abs(values))))
+    return _rounded(values.tolist(), (digits - 1 - size).astype(int).tolist())
+
+
+def _rounded(value: Any, places: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(v, p) for v, p in zip(value, places, strict=True)]
+    return round(value, places)
+
+
+def packed(array: ArrayLike) -> dict[str, Any]:
+    """An array for colours alone, one byte a number: 128 is exactly 0, 1 and 255 are −`scale` and `scale`.
+
+    Raises:
+        ValueError: a number cannot be drawn, or there are too many.
+
+    >>> packed([0.0, 0.001, -2.0])
+    {'shape': [3], 'scale': 2.0, 'bytes': 'gIEB'}
+    """
+    values = np.asarray(array, np.float64)
+    if values.size > MOST_BYTES or not (np.abs(values) < LARGEST).all():
+        raise ValueError(f"{values.size} numbers: too many, or not all of them finite")
+    scale = float(np.abs(values).max(initial=0)) or 1.0
+    steps = np.sign(values) * np.maximum(np.round(127 * np.abs(values) / scale), 1)
+    content = (128 + steps).astype(np.uint8).tobytes()
+    return {"shape": list(values.shape), "scale": scale, "bytes": base64.b64encode(content).decode()}
+
+
+def shaped(array: NDArray[Any], *shape: int) -> NDArray[Any]:
+    """The array itself. Raises ValueError where it has another shape, or is empty."""
+    if array.shape != shape or array.size == 0:
+        raise ValueError(f"{array.shape} where {shape} was expected")
+    return array
+
+
+def rising(array: NDArray[Any], above: float = -np.inf) -> NDArray[Any]:
+    """The array itself. Raises ValueError where it is no rising vector, or does not begin above a number."""
+    if array.ndim != 1 or len(array) < 2 or not (array[0] > above and (np.diff(array) > 0).all()):
+        raise ValueError("a rising vector was expected")
+    return array
+
+
+def thinned(length: int, most: int) -> NDArray[np.int64]:
+    """At most so many of the indices 0 … length − 1, denser at the start; first and last among them."""
+    if length <= most:
+        return np.arange(length)
+    return np.unique(np.geomspace(1, length, most).round().astype(np.int64)) - 1
+
+
+def config_of(run: Run) -> dict[str, Any]:
+    """The resolved config. Raises ValueError where it cannot be read."""
+    try:
+        config = yaml.safe_load(run.config_text())
+    except (OSError, yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(config, dict):
+        raise ValueError("config.yaml holds no mapping")
+    return config

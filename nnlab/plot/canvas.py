@@ -1,0 +1,179 @@
+"""A slide to draw on in inches: pictures, numbers in cells, frames and notes at any place."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.text import Text
+from numpy.typing import NDArray
+
+from nnlab.plot.scales import FloatArray
+from nnlab.plot.style import FONT_LABEL, FONT_NOTE, FONT_TITLE, GRID, INK, PAPER, new_figure
+from nnlab.plot.text import families, number
+
+MARGIN = 0.15  # inches that stay empty at the left edge, where titles begin
+
+
+class Canvas:
+    """A figure and one pair of axes without ticks, whose unit is the inch: x to the right, y downward.
+
+    The point (0, 0) is the top left corner of what the title leaves.
+
+    Attributes:
+        figure: the figure, as tall as title and drawing together.
+        axes: the axes that hold everything.
+    """
+
+    def __init__(self, title: str, width: float, height: float) -> None:
+        """Makes the figure.
+
+        Args:
+            title: A sentence, wrapped to the width.
+            width: of the figure.
+            height: of the drawing, below the title.
+        """
+        self.figure: Figure = new_figure(title, (width, height))
+        lines = self.figure.get_suptitle().count("\n") + 1
+        above = 0.28 + lines * 1.25 * FONT_TITLE / 72
+        self.figure.set_layout_engine("none")
+        self.figure.set_size_inches(width, above + height)
+        self.figure.texts[0].set_y(1 - 0.14 / (above + height))
+        self.axes = self.figure.add_axes((0, 0, 1, height / (above + height)))
+        self.axes.set_axis_off()
+        self.axes.set_autoscale_on(False)
+        self.axes.set_xlim(0, width)
+        self.axes.set_ylim(height, 0)
+
+    def picture(
+        self,
+        box: tuple[float, float, float, float],
+        pixels: NDArray[np.float64] | NDArray[np.uint8],
+        colours: Colormap | None = None,
+        norm: Normalize | None = None,
+        *,
+        framed: bool = True,
+    ) -> None:
+        """(H, W) by a scale of colours, or (H, W, 3 or 4), in a box of (left, top, width, height)."""
+        left, top, width, height = box
+        extent = (left, left + width, top + height, top)
+        image = self.axes.imshow(
+            pixels, extent=extent, cmap=colours, norm=norm, interpolation="nearest", aspect="auto"
+        )
+        image.set_clip_on(False)
+        if framed:
+            self.frame(box, GRID, 0.8)
+
+    def frame(
+        self, box: tuple[float, float, float, float], colour: str, width: float, fill: str | None = None
+    ) -> None:
+        """A rectangle; its line is `width` points wide."""
+        left, top, across, down = box
+        patch = Rectangle((left, top), across, down, fill=fill is not None, facecolor=fill or "none")
+        patch.set(edgecolor=colour, linewidth=width, joinstyle="miter", clip_on=False, zorder=2.5)
+        self.axes.add_patch(patch)
+
+    def note(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: float = FONT_NOTE,
+        colour: str | tuple[float, float, float] = INK,
+        ha: str = "left",
+        va: str = "center",
+        *,
+        bold: bool = False,
+    ) -> Text:
+        """A text, already plain."""
+        made = self.axes.text(x, y, text, fontsize=size, color=colour, family=list(families()))
+        made.set(ha=ha, va=va, weight="bold" if bold else "normal", linespacing=1.2)
+        return made
+
+    def heading(self, x: float, text: str) -> None:
+        """What stands over one part of the slide, right below the title."""
+        self.note(x, 0.32, text, FONT_LABEL, va="baseline")
+
+    def letter(self, x: float, y: float, text: str, colour: str, ha: str = "left") -> None:
+        """A letter that names a place, on a ground of its colour; (x, y) is its lower corner at `ha`."""
+        made = self.note(x, y, text, FONT_NOTE, PAPER, ha, "bottom", bold=True)
+        made.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 1.6})
+
+    def arrow(self, start: tuple[float, float], end: tuple[float, float], colour: str = INK) -> None:
+        """A straight arrow."""
+        patch = FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=16, shrinkA=0, shrinkB=0)
+        patch.set(color=colour, linewidth=1.6, clip_on=False)
+        self.axes.add_patch(patch)
+
+    def cells(
+        self,
+        left: float,
+        top: float,
+        side: float,
+        values: FloatArray,
+        colours: Colormap,
+        norm: Normalize,
+        *,
+        written: bool = True,
+        size: float | None = None,
+        bold: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """Numbers (h, w) in cells of one side, on grounds of their colour; `bold` names cells to stress."""
+        points = cell_font(side, values) if size is None else size
+        height, width = values.shape
+        self.picture((left, top, width * side, height * side), values, colours, norm)
+        for (row, column), value in np.ndenumerate(values):
+            self.frame((left + column * side, top + row * side, side, side), PAPER, 0.8)
+            if written:
+                ink = ink_on(colours(norm(value)))
+                strong = (row, column) in bold
+                x, y = left + (column + 0.5) * side, top + (row + 0.5) * side
+                self.note(x, y, short(value), points, ink, "center", bold=strong)
+
+    def scale(
+        self, left: float, top: float, width: float, colours: Colormap, norm: Normalize, label: str
+    ) -> None:
+        """A scale of colours with its two ends, and zero where it is the middle; the label stands above."""
+        strip = np.linspace(float(norm.vmin or 0.0), float(norm.vmax or 0.0), 128)[None]
+        self.note(left, top, label, FONT_NOTE)
+        self.picture((left, top + 0.16, width, 0.16), strip, colours, norm)
+        ends = [(0.0, strip[0, 0], "left"), (1.0, strip[0, -1], "right")]
+        if strip[0, 0] == -strip[0, -1]:
+            ends.insert(1, (0.5, 0.0, "center"))
+        for place, value, ha in ends:
+            self.note(left + place * width, top + 0.46, number(float(value), 2), FONT_NOTE, INK, ha)
+
+
+def ink_on(ground: tuple[float, ...]) -> str:
+    """Dark or light ink, whichever stands out from a ground (red, green, blue, …)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in ground[:3]]
+    return INK if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.25 else PAPER
+
+
+def short(value: float) -> str:
+    """A number as a cell has room for: two decimals below 10, none above 100.
+
+    >>> short(-0.4321), short(12.34), short(0.001), short(4567.0)
+    ('−0.43', '12.3', '0.00', '4567')
+    """
+    if not np.isfinite(value):
+        return number(float(value))
+    if abs(value) >= 99_999.5:
+        return number(float(value), 2)
+    decimals = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
+    text = f"{value:.{decimals}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def cell_font(side: float, values: FloatArray) -> float:
+    """Points at which the longest of the numbers fits into a cell of `side` inches."""
+    longest = max((len(short(float(value))) for value in values.flat), default=1)
+    return float(min(13.0, 0.9 * 72 * side / (0.64 * longest), 0.5 * 72 * side))
+
+
+def box_of(shape: tuple[int, ...], most: tuple[float, float]) -> tuple[float, float]:
+    """(width, height) in inches of a picture (H, W, …), as large as fits into (width, height)."""
+    height, width = shape[:2]
+    pixel = min(most[0] / width, most[1] / height)
+    return width * pixel, height * pixel

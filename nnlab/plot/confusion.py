@@ -1,0 +1,146 @@
+"""The confusion matrix: which class is taken for which."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import ArrayLike
+
+from nnlab.errors import InputError
+from nnlab.plot.scales import FloatArray, as_array
+from nnlab.plot.style import (
+    FONT_TICK,
+    GRID,
+    INK,
+    MUTED,
+    PAPER,
+    colour_bar,
+    dress,
+    new_figure,
+    nothing_to_show,
+)
+from nnlab.plot.text import families, literal, number, percent, plain
+
+_SIZE = (9.4, 8.0)
+_SIDE = 6.0  # inches: about what the matrix itself gets of the figure
+_SMALLEST = 6.5  # points: smaller counts cannot be read and are left out
+_LETTERS = 24  # of a class name; where there are many classes three quarters of it
+_TICKS = 40  # class names along one side; beyond that every second, fifth, tenth… is named
+_EVERY = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10**9)
+
+
+def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], title: str | None = None) -> Figure:
+    """Counts of (true class, predicted class), coloured by the share of the true class.
+
+    Args:
+        matrix: (C, C) counts; entry [i, j] counts the examples of class i that were predicted as j.
+        class_names: C names.
+        title: A sentence; by default the accuracy and the most frequent mistake.
+
+    Raises:
+        InputError: the matrix is not square, or there are not as many names as classes.
+    """
+    counts = as_array(matrix, "the confusion matrix", dimensions=2)
+    classes = len(counts)
+    if counts.shape != (classes, len(class_names)):
+        raise InputError(
+            f"figure: the confusion matrix has the shape {counts.shape} for {len(class_names)} class names; "
+            "it must be square with one row and one column per name"
+        )
+    counts = np.where(np.isfinite(counts), counts, np.nan)
+    figure = new_figure(title or _title(counts, class_names), _SIZE)
+    axes = figure.subplots()
+    dress(axes, "predicted class", "true class", grid=False)
+    if classes == 0:
+        nothing_to_show(axes, "no classes")
+        return figure
+    shares = row_shares(counts)
+    image = _colour(axes, shares)
+    _name_classes(axes, class_names)
+    _print_counts(axes, counts, shares)
+    colour_bar(figure, image, [axes], "share of the true class (%)")
+    return figure
+
+
+def row_shares(counts: FloatArray) -> FloatArray:
+    """Each row of (C, C) counts divided by its sum; a class without examples gives not-a-number."""
+    totals = np.nansum(counts, axis=1, keepdims=True)
+    shares: FloatArray = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+    return shares
+
+
+def _colour(axes: Axes, shares: FloatArray) -> AxesImage:
+    """The shares as colours, by their square root: a rare mistake is to be seen beside the diagonal."""
+    colours = colormaps["Blues"].with_extremes(bad=GRID)
+    image = axes.imshow(
+        np.ma.masked_invalid(100 * shares),
+        cmap=colours,
+        norm=PowerNorm(0.5, vmin=0, vmax=100),
+        interpolation="nearest",
+    )
+    axes.spines[:].set(visible=True, color=MUTED, linewidth=0.8)
+    edges = np.arange(len(shares) + 1) - 0.5
+    if len(shares) <= _TICKS:
+        axes.set_xticks(edges, minor=True)
+        axes.set_yticks(edges, minor=True)
+        axes.grid(which="minor", color=PAPER, linewidth=1.0)
+        axes.tick_params(which="minor", length=0)
+    return image
+
+
+def _name_classes(axes: Axes, class_names: Sequence[str]) -> None:
+    """Names along both sides, slanted below where they are long, thinned out where they are many."""
+    every = next(n for n in _EVERY if len(class_names) <= n * _TICKS)
+    places = list(range(0, len(class_names), every))
+    most = _LETTERS if len(class_names) <= 12 else 3 * _LETTERS // 4
+    names = [plain(class_names[place], limit=most) for place in places]
+    size = min(FONT_TICK, 0.8 * 72 * _SIDE / len(names))
+    letters = max(map(len, names))
+    along_x = _SIDE * 72 / len(names)  # points for each name
+    rotation = 0 if letters * 0.65 * size < along_x else (45 if len(names) <= 15 else 90)
+    axes.set_xticks(places, names, fontsize=size, rotation=rotation, family=list(families()))
+    axes.set_yticks(places, names, fontsize=size, family=list(families()))
+    if rotation == 45:
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
+
+
+def _print_counts(axes: Axes, counts: FloatArray, shares: FloatArray) -> None:
+    """The count in every cell, as large as its cell allows; none where it could not be read."""
+    cell = _SIDE * 72 / len(counts)  # points
+    texts = [["–" if np.isnan(count) else number(float(count), digits=6) for count in row] for row in counts]
+    longest = max(len(text) for row in texts for text in row)
+    size = min(15.0, 0.62 * cell, 0.9 * cell / (0.64 * longest))
+    if size < _SMALLEST:
+        return
+    for (row, column), share in np.ndenumerate(shares):
+        ink = PAPER if share > 0.4 else (MUTED if counts[row, column] == 0 else INK)
+        axes.text(
+            column,
+            row,
+            texts[row][column],
+            ha="center",
+            va="center",
+            fontsize=size,
+            color=ink,
+            family=list(families()),
+        )
+
+
+def _title(counts: FloatArray, class_names: Sequence[str]) -> str:
+    known = np.nan_to_num(counts, nan=0.0)
+    total = known.sum()
+    if total <= 0:
+        return "No example was classified"
+    accuracy = float(np.trace(known) / total)
+    mistakes = known - np.diag(np.diag(known))
+    if mistakes.max(initial=0) <= 0:
+        return "Every example is classified right"
+    true, predicted = divmod(int(mistakes.argmax()), len(mistakes))
+    taken, given = (literal(class_names[index], _LETTERS) for index in (true, predicted))
+    times, of = (number(float(count), digits=6) for count in (mistakes[true, predicted], known[true].sum()))
+    return f"{percent(accuracy)} right; most frequent mistake: {taken} taken for {given}, {times} of {of}"

@@ -1,0 +1,79 @@
+"""Writing a figure to disk: whole or not at all, and the same bytes for the same figure."""
+
+import contextlib
+import errno
+import io
+import os
+import threading
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from nnlab.errors import ExperimentError, InputError, RunFolderError
+from nnlab.plot.style import DPI, PAPER
+
+# Drawing needs one setting (the salt of SVG identifiers) that matplotlib keeps for the whole process.
+_DRAWING = threading.Lock()
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write `folder/name.png` (150 dots per inch) and `folder/name.svg`, then empty the figure.
+
+    Neither file holds a date or a random identifier: the same figure gives the same bytes. Each is written
+    beside its place and moved there, so that a reader never sees half a picture. The folder is made if it
+    is missing.
+
+    Returns:
+        The two paths, PNG first.
+
+    Raises:
+        InputError: `name` is not a bare file name.
+        ExperimentError: the disk is full.
+        RunFolderError: the folder cannot be written for another reason.
+    """
+    if name in ("", ".", "..") or Path(name).name != name or "\\" in name:
+        raise InputError(f"figure name {name!r}: must be a bare file name without folders, such as 'loss'")
+    contents = {suffix: render(figure, suffix, name) for suffix in ("png", "svg")}
+    figure.clear()
+    paths = [folder / f"{name}.{suffix}" for suffix in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
+        _replace(path, content)
+    return paths
+
+
+def render(figure: Figure, suffix: str, salt: str) -> bytes:
+    """The picture as bytes of a PNG or SVG file. Two pictures in one HTML page keep apart by their salts."""
+    buffer = io.BytesIO()
+    title = " ".join(figure.get_suptitle().replace("\\$", "$").split())  # what a page reads out for it
+    metadata = (
+        {"Software": None} if suffix == "png" else {"Date": None, "Creator": None, "Title": title or None}
+    )
+    with _DRAWING:
+        before = matplotlib.rcParams["svg.hashsalt"]
+        matplotlib.rcParams["svg.hashsalt"] = f"nnlab-{salt}"
+        try:
+            figure.savefig(buffer, format=suffix, dpi=DPI, metadata=metadata, facecolor=PAPER)
+        finally:
+            matplotlib.rcParams["svg.hashsalt"] = before
+    return buffer.getvalue()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write the bytes under a name of this process and thread, then move them over `path`."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(content)
+        os.replace(draft, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            message = f"{path}: the disk is full; free some space and draw the figure again"
+            raise ExperimentError(message) from error
+        reason = error.strerror or str(error)
+        message = (
+            f"{path}: the figure cannot be written ({reason}); make the folder writable, or choose another"
+        )
+        raise RunFolderError(message) from error

@@ -1,0 +1,212 @@
+"""How every figure looks: colours, line styles, sizes, fonts, and the bare figure and axes.
+
+Everything is set on the artists themselves. Matplotlib's global settings are neither changed nor needed,
+so figures can be made in any thread and in a notebook that has a style of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+
+from nnlab.plot.text import families, paragraph
+
+# Colours that stay apart under the common colour-vision deficiencies (the first six after Okabe and Ito,
+# "Color Universal Design", 2008); their yellow is left out because text and thin lines in it are unreadable.
+PALETTE = (
+    "#0072B2",  # blue
+    "#D55E00",  # vermillion
+    "#009E73",  # green
+    "#CC79A7",  # pink
+    "#56B4E9",  # sky blue
+    "#E69F00",  # orange
+    "#5E3C99",  # violet
+    "#4D4D4D",  # grey
+    "#8C510A",  # brown
+    "#A6BF3B",  # lime
+)
+Dash = Literal["-", "none"] | tuple[float, tuple[float, ...]]
+DASHES: tuple[Dash, ...] = (
+    "-",
+    (0, (5, 1.6)),
+    (0, (6, 1.6, 1.2, 1.6)),
+    (0, (1.2, 1.4)),
+    (0, (9, 2)),
+    (0, (3, 1.2, 1.2, 1.2, 1.2, 1.2)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+INK = "#222222"
+MUTED = "#6B6B6B"
+GRID = "#D9D9D9"
+PAPER = "#FFFFFF"
+
+DPI = 150
+WIDE = (10.0, 5.6)  # inches; 16:9, one slide
+DOUBLE = (12.5, 5.4)  # inches; two panels beside each other
+
+FONT_TITLE = 17.0  # points, at a width of 10 to 12.5 inches
+FONT_LABEL = 14.5
+FONT_TICK = 13.0
+FONT_NOTE = 12.0
+LINE = 2.2
+THIN = 1.4
+
+
+@dataclass(frozen=True)
+class LineLook:
+    """Colour, dash and marker of one line: any one of the three tells lines apart, also in grey print."""
+
+    color: str
+    dash: Dash
+    marker: str
+
+
+def line_look(index: int) -> LineLook:
+    """The look of line number `index`: the first thirty differ in dash or marker, so also in grey print."""
+    return LineLook(PALETTE[index % len(PALETTE)], DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)])
+
+
+def darker(color: str) -> tuple[float, float, float]:
+    """The colour, darkened until text in it stands out from white: relative luminance at most 0.18.
+
+    A luminance of 0.18 is a contrast of 4.5 to 1, the least that the Web Content Accessibility Guidelines
+    (2.1, criterion 1.4.3) ask of text.
+    """
+    red, green, blue = to_rgb(color)
+    while _luminance(red, green, blue) > 0.18:
+        red, green, blue = 0.95 * red, 0.95 * green, 0.95 * blue
+    return red, green, blue
+
+
+def _luminance(red: float, green: float, blue: float) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def new_figure(title: str, size: tuple[float, float] = WIDE) -> Figure:
+    """An empty figure with its title at the top left, wrapped to the figure's width; size in inches."""
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor=PAPER)
+    FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)  # type: ignore[union-attr, call-arg]
+    figure.suptitle(
+        paragraph(title, 0.97 * 72 * size[0], FONT_TITLE),
+        x=0.012,
+        ha="left",
+        fontsize=FONT_TITLE,
+        family=list(families()),
+        color=INK,
+        linespacing=1.25,
+    )
+    return figure
+
+
+def dress(axes: Axes, x_label: str = "", y_label: str = "", *, grid: bool = True) -> None:
+    """Give axes their labels (already plain text), ticks, thin grid and two spines."""
+    axes.set_facecolor(PAPER)
+    for label, setter in ((x_label, axes.set_xlabel), (y_label, axes.set_ylabel)):
+        setter(label, fontsize=FONT_LABEL, family=list(families()), color=INK)
+    axes.tick_params(
+        which="both", labelsize=FONT_TICK, labelfontfamily=list(families()), color=MUTED, labelcolor=INK
+    )
+    axes.tick_params(which="minor", length=2)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set(color=MUTED, linewidth=0.9)
+    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(visible=True, color=GRID, linewidth=0.7)
+    else:
+        axes.grid(visible=False)
+
+
+def bare(axes: Axes) -> None:
+    """Axes that hold an image: no ticks, no grid, a hair-line frame."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    axes.set_facecolor(PAPER)
+    axes.spines[:].set(visible=True, color=GRID, linewidth=0.8)
+
+
+def panel_title(axes: Axes, text: str) -> None:
+    """The heading of one panel among several; `text` already plain."""
+    axes.set_title(text, fontsize=FONT_LABEL, family=list(families()), color=INK, loc="left", pad=9)
+
+
+def write(
+    axes: Axes, x: float, y: float, text: str, *, size: float = FONT_NOTE, color: str = INK, ha: str = "left"
+) -> Text:
+    """A note at a place given in fractions of the axes; `text` already plain."""
+    note = axes.text(x, y, text, transform=axes.transAxes, fontsize=size, family=list(families()))
+    note.set(color=color, ha=ha, va="center")
+    return note
+
+
+def nothing_to_show(axes: Axes, text: str) -> None:
+    """Say in the middle of the axes that there is nothing to draw, and show no ticks that mean nothing."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    write(axes, 0.5, 0.5, text, size=FONT_LABEL, color=MUTED, ha="center")
+
+
+def legend_beside(axes: Axes, handles: Sequence[Line2D], columns: int = 1, size: float = FONT_NOTE) -> Legend:
+    """A legend at the right of the axes, its top level with theirs."""
+    box = legend(axes, handles, "upper left", columns, size)
+    box.set_bbox_to_anchor((1.01, 1.02), transform=axes.transAxes)
+    return box
+
+
+def shared_labels(figure: Figure, x_label: str, y_label: str) -> None:
+    """One label for the x axes and one for the y axes of all panels; already plain text."""
+    for label, setter in ((x_label, figure.supxlabel), (y_label, figure.supylabel)):
+        setter(label, fontsize=FONT_LABEL, family=list(families()), color=INK)
+
+
+def colour_bar(figure: Figure, scale: ScalarMappable, panels: list[Axes], label: str) -> None:
+    """The scale of colours that the panels share, at their right; `label` already plain."""
+    bar = figure.colorbar(scale, ax=panels, shrink=0.88, pad=0.02, aspect=18)
+    bar.set_label(label, fontsize=FONT_LABEL, family=list(families()), color=INK)
+    bar.ax.tick_params(labelsize=FONT_TICK, labelfontfamily=list(families()), color=MUTED, labelcolor=INK)
+    bar.ax.spines["outline"].set(edgecolor=MUTED, linewidth=0.8)
+
+
+def legend(
+    owner: Axes | Figure, handles: Sequence[Line2D], loc: Any, columns: int = 1, size: float = FONT_NOTE
+) -> Legend:
+    """A legend without a frame around it; `loc` as matplotlib names places."""
+    box: Legend = owner.legend(
+        handles=list(handles),
+        loc=loc,
+        ncols=columns,
+        fontsize=size,
+        frameon=True,
+        edgecolor="none",
+        facecolor=PAPER,
+        framealpha=0.85,
+        handlelength=2.6,
+    )
+    for text in box.get_texts():
+        text.set(family=list(families()), color=INK)
+    return box
+
+
+def sample(look: LineLook, label: str, *, line: bool = True, marker: bool = True) -> Line2D:
+    """A legend entry that looks like a line of the figure; `label` already plain."""
+    return Line2D(
+        [],
+        [],
+        color=look.color,
+        linestyle=look.dash if line else "none",
+        marker=look.marker if marker else "none",
+        linewidth=LINE,
+        markersize=7,
+        label=label,
+    )
