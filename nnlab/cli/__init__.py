@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from nnlab.cli import configs, runs
+from nnlab.cli import configs, notebooks, runs
 from nnlab.cli.approx import approx
 from nnlab.cli.backprop import ExpressionCommand, backprop
 from nnlab.cli.bench import bench
@@ -39,6 +39,7 @@ app.command("features")(features)
 app.command("report")(report)
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")
+app.add_typer(notebooks.app, name="notebooks")
 app.command("bench")(bench)
 
 

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from nnlab.errors import InputError, suggest
-
 app = typer.Typer(help="List, show, copy and check configs; print their JSON schema.", no_args_is_help=True)
 
 
@@ -42,24 +40,10 @@ def show(name: str) -> None:
 @app.command()
 def copy(name: str, destination: Annotated[Path | None, typer.Argument()] = None) -> None:
     """Copy a shipped config, to change it. Never overwrites a file."""
+    from nnlab.cli.shipped import copy_shipped
     from nnlab.lab.config import shipped_configs
 
-    shipped = shipped_configs()
-    if name not in shipped:
-        raise InputError(f"no shipped config is named {name}; {suggest(name, shipped)}")
-    target = destination or Path(f"{name}.yaml")
-    if target.is_dir():
-        target = target / f"{name}.yaml"
-    try:
-        with open(target, "x", encoding="utf-8") as file:
-            file.write(shipped[name].read_text("utf-8"))
-    except FileExistsError:
-        raise InputError(
-            f"{target}: exists already; name another file: nnlab configs copy {name} FILE"
-        ) from None
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror})") from None
-    print(target)
+    print(copy_shipped("config", shipped_configs(), name, destination))
 
 
 @app.command("check")
