@@ -1,11 +1,11 @@
 """Fixtures that several test files share."""
 
-import fcntl
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 UNPACK = Path(__file__).parent.parent.parent / "shared" / "data" / "unpack.sh"
 
@@ -24,8 +24,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"no real data: NNLAB_DATA holds no MNIST, and there is no {UNPACK}")
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with (shared / "real-data.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(shared / "real-data.lock"):
         if not (shared / "real-data").exists():
             part = shared / "real-data.part"
             subprocess.run(["bash", str(UNPACK), str(part)], check=True, capture_output=True)
