@@ -99,9 +99,9 @@ def test_steps_of_both_programs_are_timed(raw: RawData) -> None:
     config = small_config()
     data = cifar10_steps.data_of(config, raw)
     done: list[int] = []
-    assert 0 < cifar10_steps.trainer_seconds(config, data, 2, done.append) < 60
+    assert cifar10_steps.trainer_seconds(config, data, 2, done.append) > 0
     assert done == [1, 2, 3]
-    assert 0 < cifar10_steps.bare_seconds(config, data, 2) < 60
+    assert cifar10_steps.bare_seconds(config, data, 2) > 0
 
 
 def test_the_parts_of_a_step_make_the_step(raw: RawData, monkeypatch: pytest.MonkeyPatch) -> None:

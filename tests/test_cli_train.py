@@ -522,23 +522,6 @@ def test_help_imports_nothing_heavy() -> None:
         assert command in done.stdout
 
 
-def _seconds(*arguments: str) -> float:
-    began = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True, timeout=60)
-    return time.perf_counter() - began
-
-
-def test_help_is_quick() -> None:
-    """At most 20 times as long as Python takes to do nothing; the least of three tries, as others work here too."""
-    ratios = []
-    for _ in range(3):
-        pairs = [(_seconds("-m", "nnlab", "--help"), _seconds("-c", "pass")) for _ in range(5)]
-        ratios.append(statistics.median(h for h, _ in pairs) / statistics.median(p for _, p in pairs))
-        if ratios[-1] <= 20:
-            return
-    pytest.fail(f"nnlab --help took {ratios} times as long as python -c pass")
-
-
 def test_help_of_every_command() -> None:
     for command in ([], ["train"], ["runs"], ["runs", "list"], ["configs"], ["configs", "copy"], ["bench"]):
         for flag in ("--help", "-h"):

@@ -1,7 +1,6 @@
 """Figures of universal approximation show the lines, steps, bins, bounds and surfaces they were given."""
 
 import itertools
-import time
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -397,17 +396,15 @@ def test_a_close_up_of_a_short_piece_is_counted_from_a_point_on_it() -> None:
     np.testing.assert_allclose(data(lines(close)[0]), np.stack([x - 0.3, x - 0.3], axis=1), atol=1e-15)
 
 
-def test_a_million_bins_draw_quickly_and_keep_the_extremes() -> None:
+def test_a_million_bins_keep_the_extremes() -> None:
     count = 10**6
     edges = np.linspace(0, 1, count + 1)
     heights = wave(edges[:-1])
     x = (edges[1:] + edges[:-1]) / 2
     output = heights.copy()
     output[123_456] = 9.0
-    start = time.perf_counter()
     figure = histogram_fit(x, wave(x), output, edges, heights, hidden_units=count - 1)
     figure.canvas.draw()
-    assert time.perf_counter() - start < 5  # about 1 s on an idle machine
     drawn = drawn_in(figure.axes[0], PALETTE[0])[0]
     assert len(drawn) < 5000
     assert drawn[:, 1].max() == 9.0

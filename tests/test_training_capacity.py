@@ -75,6 +75,7 @@ def test_what_ran_out() -> None:
     assert out_of_memory(ValueError("out of memory")) is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited as on Linux")
 def test_the_message_proposes_what_fits(tmp_path: Path) -> None:
     config = tmp_path / "large.yaml"
     config.write_text(CONFIG)
