@@ -1,3 +1,8 @@
 """nnlab: a laboratory for the theory of feed-forward neural networks."""
 
-__version__ = "0.1.0"
+from importlib import metadata
+
+try:
+    __version__ = metadata.version("nnlab")
+except metadata.PackageNotFoundError:  # a source tree that is not installed
+    __version__ = "unknown"

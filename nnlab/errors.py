@@ -1,4 +1,4 @@
-"""The ways in which nnlab stops: the input was wrong, the experiment failed, or its result is not right.
+"""Errors of nnlab: the input was wrong, the experiment failed, or its result is not right.
 
 Every message says what is wrong, where, and what to do about it. The command line prints it alone,
 without a traceback, and ends with `exit_code`.
@@ -37,7 +37,7 @@ class ExperimentError(NnlabError):
 
 
 class CheckFailed(NnlabError):
-    """A result does not hold against what it was checked with. Raised after it was shown."""
+    """A result that disagrees with its check. Raised after it was shown."""
 
 
 class Diverged(ExperimentError):

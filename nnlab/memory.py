@@ -1,4 +1,4 @@
-"""How much memory is free, and how much of it one result may take where nobody says."""
+"""The free memory, and the part of it that one result may take by default."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def free_bytes(device: torch.device | str = "cpu") -> int:
 
 
 def _container_free() -> int | None:
-    """What a memory limit on this container leaves, None where there is none."""
+    """The bytes that a memory limit on this container leaves, None if there is no limit."""
     try:
         limit = (CGROUP / "memory.max").read_text().strip()
         if limit == "max":

@@ -1,4 +1,4 @@
-"""YAML text in, plain values out: whatever else the language can do is an accident or an attack, and refused.
+"""Reads YAML text as plain values; anything else that the language can do is refused.
 
 `Loader` reads numbers and words as people write them, for configs. `TextLoader` leaves every value as it is
 written, for a reader with rules of its own.
@@ -16,9 +16,9 @@ MAX_VALUES = 100_000
 
 
 class Loader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-4 as a number, and refuses what is an accident or an attack.
+    """SafeLoader that reads 1e-4 as a number, and refuses accidents and attacks.
 
-    That is: a key that stands twice; an alias inside what it names; deep nesting; and aliases of aliases
+    These are: a duplicate key; an alias inside the value that it names; deep nesting; and aliases of aliases
     that unfold to more values than a config could need. Of YAML 1.1's whole numbers it leaves 1:30, which
     is 90, and 010, which is 8, as text.
     """
@@ -50,12 +50,12 @@ class Loader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
-        seen = set()
+        keys = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
+                if (key.tag, key.value) in keys:
                     raise _refused(f"the key {key.value} stands twice", key.start_mark)
-                seen.add((key.tag, key.value))
+                keys.add((key.tag, key.value))
         return node
 
 
@@ -97,6 +97,6 @@ def load(text: str, where: str, loader: type[Loader] = Loader) -> Any:
         line = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"{where}{line}: this is not valid YAML: {error.problem}") from None
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
-        # A value that does not fit its tag, such as !!int "", is told by whatever it made PyYAML stumble on.
+        # A value that does not fit its tag, such as !!int "", can raise any of these inside PyYAML.
         reason = " ".join(str(error).split())
         raise InputError(f"{where}: this is not valid YAML: {reason}") from None

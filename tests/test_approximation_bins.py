@@ -26,7 +26,7 @@ from nnlab.approximation.bins import (
     steepness_for,
 )
 from nnlab.approximation.certificate import certify
-from nnlab.approximation.network import Network, load_network, network_bytes
+from nnlab.approximation.network import ScalarNetwork, load_network, network_bytes
 from nnlab.approximation.targets import make_target
 from nnlab.errors import InputError
 
@@ -375,7 +375,7 @@ def saved(folder: Path, content: Any) -> Path:
     return path
 
 
-def equal(one: Network, other: Network) -> bool:
+def equal(one: ScalarNetwork, other: ScalarNetwork) -> bool:
     return (
         (one.activation, one.output_activation) == (other.activation, other.output_activation)
         and [p.shape for p in one.parameters()] == [p.shape for p in other.parameters()]
@@ -407,7 +407,7 @@ def test_networks_come_back_from_their_files(settings: dict[str, Any], tmp_path:
 def test_several_hidden_layers_come_back_as_well(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     shapes = [(4, 3), (2, 4), (1, 2)]
-    network = Network.build(
+    network = ScalarNetwork(
         [(generator.standard_normal(shape), generator.standard_normal(shape[0])) for shape in shapes], "tanh"
     )
     assert equal(load_network(saved(tmp_path, network_bytes(network))), network)

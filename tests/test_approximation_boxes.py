@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nnlab.approximation import enclosures
 from nnlab.approximation.boxes import certify_boxes, remainder
 from nnlab.approximation.enclosures import BoxNetwork, evaluation_error
-from nnlab.approximation.network import ACTIVATIONS, Network, Output
+from nnlab.approximation.network import ACTIVATIONS, Output, ScalarNetwork
 from nnlab.approximation.targets import make_target
 from nnlab.errors import InputError
 
@@ -24,15 +24,15 @@ SHAPES = ([2, 7, 1], [2, 6, 5, 1], [2, 4, 5, 3, 1], [1, 9, 1], [3, 8, 1])
 
 def random_network(
     shape: list[int], activation: str, output: Output = "identity", scale: float = 3.0
-) -> Network:
+) -> ScalarNetwork:
     rng = np.random.default_rng(len(shape) + shape[1])
     layers = [
         (scale * rng.standard_normal((m, n)) / np.sqrt(n), rng.standard_normal(m)) for n, m in pairwise(shape)
     ]
-    return Network.build(layers, activation, output)
+    return ScalarNetwork(layers, activation, output)
 
 
-def exact_value(network: Network, x: Array) -> mpmath.mpf:
+def exact_value(network: ScalarNetwork, x: Array) -> mpmath.mpf:
     """One point in the working precision of mpmath."""
     phi = {
         "sigmoid": lambda z: 1 / (1 + mpmath.exp(-z)),
@@ -81,7 +81,7 @@ def test_boxes_hold_the_values_and_slopes_of_their_points(
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_one_unit_is_enclosed_around_its_turning_points(activation: str) -> None:
     """φ itself over intervals with ends in steps of 0.05: against its values and slopes at 100 points."""
-    network = Network.build([([[1.0]], [0.0]), ([[1.0]], [0.0])], activation)
+    network = ScalarNetwork([([[1.0]], [0.0]), ([[1.0]], [0.0])], activation)
     ends = np.arange(-60, 61) / 20 + 0.0125  # no end at a jump or a kink
     lo, hi = (np.array(pair)[:, None] for pair in zip(*combinations(ends, 2), strict=True))
     value, (slope,) = BoxNetwork.of(network).slopes(lo, hi)
@@ -157,7 +157,7 @@ def test_a_restricted_network_stands_for_the_whole_one(
         later[0][0][1, 5:] += 1.0
         later[0][0][1, :5] = later[0][0][0, :5]
     bias = -steps * np.concatenate([[0.5] * 5, rng.uniform(0, 0.4, 25)])
-    network = Network.build([(first, bias), *later], activation, output)
+    network = ScalarNetwork([(first, bias), *later], activation, output)
     lo, hi = np.full(shape[0], 0.48), np.full(shape[0], 0.5005)
     small = BoxNetwork.of(network).restricted(lo, hi)
     assert len(small.weights[0][1]) == len(np.unique(first[:5], axis=0))  # the same step twice is one unit
@@ -209,7 +209,7 @@ def test_what_a_restricted_network_leaves_out_is_in_its_error(
 
 def test_evaluation_error_sees_what_a_steep_unit_loses() -> None:
     """wx + b cancels: at w = 10⁹ its rounding, far above that of φ, is what the output shows."""
-    network = Network.build([([[1e9]], [-3e8]), ([[1.0]], [0.0])], "sigmoid")
+    network = ScalarNetwork([([[1e9]], [-3e8]), ([[1.0]], [0.0])], "sigmoid")
     x = 0.3 + np.linspace(-1e-9, 1e-9, 200)[:, None]
     with torch.no_grad():
         computed = network(torch.from_numpy(x))[:, 0].tolist()
@@ -219,7 +219,7 @@ def test_evaluation_error_sees_what_a_steep_unit_loses() -> None:
 
 
 def test_a_monotone_error_is_done_with_one_box() -> None:
-    network = Network.build([([[0.0, 0.0]], [0.0]), ([[0.0]], [0.0])], "tanh")
+    network = ScalarNetwork([([[0.0, 0.0]], [0.0]), ([[0.0]], [0.0])], "tanh")
     found = certify_boxes(network, make_target("exp(x1) + x1*x2 - 2*x2", 2), [0, 0], [1, 1], relative=1e-9)
     assert found.boxes == 1
     np.testing.assert_array_equal(found.at, [1, 0])
@@ -230,18 +230,23 @@ def test_a_monotone_error_is_done_with_one_box() -> None:
     ("network", "text", "d", "expected"),
     [
         # nothing but the bias: sup |f − ½|
-        (Network.build([([[0.0, 0.0]], [0.0]), ([[0.0]], [0.5])], "tanh"), "x1*x2", 2, 0.5),
-        (Network.build([([[1.0]], [0.0]), ([[1.0]], [0.0])], "sigmoid"), "0*x", 1, 1 / (1 + np.exp(-1))),
+        (ScalarNetwork([([[0.0, 0.0]], [0.0]), ([[0.0]], [0.5])], "tanh"), "x1*x2", 2, 0.5),
+        (
+            ScalarNetwork([([[1.0]], [0.0]), ([[1.0]], [0.0])], "sigmoid"),
+            "0*x",
+            1,
+            1 / (1 + np.exp(-1)),
+        ),
         # σ(x) − σ(−x) = tanh(x/2), one minus the other largest at x = 1
         (
-            Network.build([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, -1.0]], [0.0])], "sigmoid"),
+            ScalarNetwork([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, -1.0]], [0.0])], "sigmoid"),
             "0*x",
             1,
             np.tanh(0.5),
         ),
         # |x₁ − 0.25| + 2 max(0, x₂) from ReLUs
         (
-            Network.build(
+            ScalarNetwork(
                 [([[1, 0], [-1, 0], [0, 1]], [-0.25, 0.25, 0]), ([[1.0, 1.0, 2.0]], [0.0])], "relu"
             ),
             "abs(x1 - 0.25) + 2*max(0, x2) + 0.125*x1*x2",
@@ -249,10 +254,10 @@ def test_a_monotone_error_is_done_with_one_box() -> None:
             0.125,
         ),
         # a hard step, 3 where x ≥ ½, against a line through its middle
-        (Network.build([([[1.0]], [-0.5]), ([[3.0]], [0.0])], "step"), "3*x", 1, 1.5),
+        (ScalarNetwork([([[1.0]], [-0.5]), ([[3.0]], [0.0])], "step"), "3*x", 1, 1.5),
     ],
 )
-def test_suprema_that_are_known(network: Network, text: str, d: int, expected: float) -> None:
+def test_suprema_that_are_known(network: ScalarNetwork, text: str, d: int, expected: float) -> None:
     target = make_target(text, d)
     found = certify_boxes(network, target, np.zeros(d), np.ones(d), relative=1e-6)
     assert found.complete
@@ -289,7 +294,7 @@ def test_a_list_of_boxes_is_their_union() -> None:
 
 def test_what_is_outside_is_left_out() -> None:
     # the error is x₁, largest in the strip that is left out
-    network = Network.build([([[0.0, 0.0]], [0.0]), ([[0.0]], [0.0])], "tanh")
+    network = ScalarNetwork([([[0.0, 0.0]], [0.0]), ([[0.0]], [0.0])], "tanh")
     found = certify_boxes(
         network, make_target("x1", 2), [0, 0], [1, 1], relative=1e-9, outside=([0.75, -1], [2, 2])
     )
@@ -315,7 +320,7 @@ def test_steep_steps_cost_few_boxes() -> None:
     """Without coordinates that widen them, steps a millionth wide would be cut into squares."""
     w = 1e6
     layers = [([[w, 0], [0, w]], [-0.3 * w, -0.6 * w]), ([[1.0, 1.0]], [0.0])]
-    network, target = Network.build(layers, "sigmoid"), make_target("x1 + x2", 2)
+    network, target = ScalarNetwork(layers, "sigmoid"), make_target("x1 + x2", 2)
     found = certify_boxes(network, target, [0, 0], [1, 1], relative=0.01)
     assert found.complete
     assert found.boxes < 3000

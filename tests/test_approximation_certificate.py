@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from nnlab.approximation.bins import Construction, Heights, Histogram, bins_for, build_bins
 from nnlab.approximation.certificate import Certificate, certify, histogram_lower_bound
 from nnlab.approximation.line import LineNetwork
-from nnlab.approximation.network import ACTIVATIONS, Network, Output
+from nnlab.approximation.network import ACTIVATIONS, Output, ScalarNetwork
 from nnlab.approximation.targets import NAMED, make_target
 from nnlab.errors import InputError
 from nnlab.expressions import lipschitz, parse
@@ -38,13 +38,13 @@ CHECK = settings(max_examples=60, deadline=None, suppress_health_check=list(Heal
 
 def line_network(
     w: ArrayLike, b: ArrayLike, c: ArrayLike, c0: float, activation: str, output: Output = "identity"
-) -> Network:
+) -> ScalarNetwork:
     """c₀ + Σ cᵢ φ(wᵢx + bᵢ)."""
     w, b, c = (np.asarray(v, np.float64) for v in (w, b, c))
-    return Network.build([(w[:, None], b), (c[None], np.array([c0]))], activation, output)
+    return ScalarNetwork([(w[:, None], b), (c[None], np.array([c0]))], activation, output)
 
 
-def long_values(network: Network, x: ArrayLike) -> tuple[Long, float]:
+def long_values(network: ScalarNetwork, x: ArrayLike) -> tuple[Long, float]:
     """(n,) values of the network in long double, and what their rounding may have done."""
     (w, b), (c, c0) = network.weights()
     points = np.asarray(x, np.longdouble)
@@ -65,7 +65,7 @@ def long_values(network: Network, x: ArrayLike) -> tuple[Long, float]:
     return y, 8 * EPS * (size * float(np.abs(c).sum()) + abs(float(c0[0])) + 1)
 
 
-def exact_value(network: Network, x: Any) -> Any:
+def exact_value(network: ScalarNetwork, x: Any) -> Any:
     """One value of the network in mpmath."""
     (w, b), (c, c0) = network.weights()
     phi: dict[str, Any] = {
@@ -269,7 +269,7 @@ outputs: st.SearchStrategy[Output] = st.sampled_from(["identity", "sigmoid"])
 
 
 @st.composite
-def networks(draw: st.DrawFn, activations: Sequence[str] = ACTIVATIONS) -> Network:
+def networks(draw: st.DrawFn, activations: Sequence[str] = ACTIVATIONS) -> ScalarNetwork:
     """Weights of both signs and all sizes, some 0; units in the same place, and some that cancel."""
     w, s, c = (
         np.array(column) for column in zip(*draw(st.lists(units, min_size=1, max_size=9)), strict=True)
@@ -291,7 +291,7 @@ cells = st.tuples(
 )
 @settings(CHECK, max_examples=150)
 def test_lines_bracket_any_network(
-    network: Network, drawn: list[tuple[float, float, float]], tails: float, part: float
+    network: ScalarNetwork, drawn: list[tuple[float, float, float]], tails: float, part: float
 ) -> None:
     """Whatever the slope that the tangents are laid for, at points and over cells."""
     a, length, slope = (np.array(column) for column in zip(*drawn, strict=True))
@@ -304,8 +304,8 @@ def test_lines_bracket_any_network(
         for i in range(len(a)):
             for t in (mp.mpf(0), mp.mpf(part), mp.mpf(1)):
                 value = exact_value(network, mp.mpf(a[i]) * (1 - t) + mp.mpf(b[i]) * t)
-                assert mp.mpf(found.below_a[i]) * (1 - t) + mp.mpf(found.below_b[i]) * t <= value
-                assert value <= mp.mpf(found.above_a[i]) * (1 - t) + mp.mpf(found.above_b[i]) * t
+                assert mp.mpf(found.below[0][i]) * (1 - t) + mp.mpf(found.below[1][i]) * t <= value
+                assert value <= mp.mpf(found.above[0][i]) * (1 - t) + mp.mpf(found.above[1][i]) * t
 
 
 @pytest.mark.parametrize("output", ["identity", "sigmoid"])
@@ -323,8 +323,8 @@ def test_lines_bracket_a_single_unit_over_cells_of_every_length(activation: str,
         y = values.reshape(x.shape)
         for slope in (0.0, 0.1, -0.1, 0.22, -0.22, 1.0, -1.0):
             found = LineNetwork(network).lines(a, b, np.full(len(a), slope))
-            below = found.below_a[:, None] * (1 - t) + found.below_b[:, None] * t
-            above = found.above_a[:, None] * (1 - t) + found.above_b[:, None] * t
+            below = found.below[0][:, None] * (1 - t) + found.below[1][:, None] * t
+            above = found.above[0][:, None] * (1 - t) + found.above[1][:, None] * t
             assert np.all(below - room <= y)
             assert np.all(y <= above + room)
             if activation in ("sigmoid", "tanh", "ripple"):
@@ -344,13 +344,13 @@ def test_lines_account_for_the_tails_that_they_leave_out(activation: str, tails:
     values, _ = long_values(histogram.network, x)
     exact = LineNetwork(histogram.network).lines(x, x)
     found = LineNetwork(histogram.network, tails).lines(x, x)
-    assert np.all((found.below_a <= values) & (values <= found.above_a))
-    middle = (found.below_a + found.above_a) / 2
-    assert np.abs(middle - values).max() > 100 * (exact.above_a - exact.below_a).max()
-    assert (found.above_a - found.below_a).max() <= 2.5 * tails  # the ripple has its wave beside
+    assert np.all((found.below[0] <= values) & (values <= found.above[0]))
+    middle = (found.below[0] + found.above[0]) / 2
+    assert np.abs(middle - values).max() > 100 * (exact.above[0] - exact.below[0]).max()
+    assert (found.above[0] - found.below[0]).max() <= 2.5 * tails  # the ripple has its wave beside
 
 
-def largest_error(network: Network, f: Function, interval: tuple[float, float]) -> float:
+def largest_error(network: ScalarNetwork, f: Function, interval: tuple[float, float]) -> float:
     """By brute force: a fine grid and both sides of every unit, then ever finer grids where it is largest."""
     (w, b), _ = network.weights()
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -408,12 +408,14 @@ def test_units_in_one_place_whose_sums_are_rounded() -> None:
         Fraction(float(c_i)) * max(Fraction(0), Fraction(float(w_i)) + Fraction(float(b_i)))
         for c_i, w_i, b_i in zip(c, weights[:, 0], biases, strict=True)
     )
-    assert Fraction(float(found.below_a[0])) <= exact <= Fraction(float(found.above_a[0]))
+    assert Fraction(float(found.below[0][0])) <= exact <= Fraction(float(found.above[0][0]))
 
 
 @given(networks([a for a in ACTIVATIONS if a != "step"]), st.lists(places, min_size=1, max_size=8))
 @settings(CHECK, max_examples=100)
-def test_evaluation_by_torch_stays_within_its_stated_error(network: Network, points: list[float]) -> None:
+def test_evaluation_by_torch_stays_within_its_stated_error(
+    network: ScalarNetwork, points: list[float]
+) -> None:
     x = np.array(points)
     with torch.no_grad():
         computed = network(torch.from_numpy(x[:, None]))[:, 0].numpy()
@@ -442,7 +444,7 @@ def test_lines_allow_for_the_enclosure_of_units_without_a_step() -> None:
     with mp.workdps(60):
         found = LineNetwork(network).lines(x, x)
         for i, point in enumerate(x):
-            assert found.below_a[i] <= exact_value(network, mp.mpf(point)) <= found.above_a[i]
+            assert found.below[0][i] <= exact_value(network, mp.mpf(point)) <= found.above[0][i]
 
 
 def test_evaluation_counts_the_rounding_of_a_long_sum() -> None:
@@ -467,7 +469,7 @@ def test_local_values_equal_the_dense_network_at_ten_thousand_bins() -> None:
     with torch.no_grad():
         dense = histogram.network(torch.from_numpy(x[:, None]))[:, 0].numpy()
     lines = line.lines(x, x)
-    own = float((lines.above_a - lines.below_a).max()) / 2
+    own = float((lines.above[0] - lines.below[0]).max()) / 2
     assert own < 1e-12
     assert line.evaluation_error(1.0) < 1e-7
     assert np.abs(line.values(x) - dense).max() <= line.evaluation_error(1.0) + own
@@ -567,7 +569,7 @@ def test_two_hidden_layers_are_certified_to_the_gap_asked_for(activation: str) -
     rng = np.random.default_rng(3)
     shapes = [(5, 1), (4, 5), (1, 4)]
     layers = [(rng.standard_normal(shape), rng.standard_normal(shape[0])) for shape in shapes]
-    network, target = Network.build(layers, activation), make_target("sin(3*x)")
+    network, target = ScalarNetwork(layers, activation), make_target("sin(3*x)")
     found = certify(network, target, (-1.0, 1.0), absolute=1e-4, relative=0.0)
     x = np.linspace(-1, 1, 200_001)
     with torch.no_grad():

@@ -294,11 +294,10 @@ def truth_by_formula(activation: str, layers: list[tuple[np.ndarray, np.ndarray]
 @pytest.mark.parametrize("activation", EXACT)
 @pytest.mark.parametrize("steepness", [0.1, 1.0, 2.0, 7.5, 60.0])
 def test_two_units_solve_xor_by_formula(activation: str, steepness: float) -> None:
-    solution = exact_xor(activation, steepness)
-    assert [w.shape for w, _ in solution.layers] == [(2, 2), (1, 2)]
-    expected = solution.margin * np.array(GATES["xor"])
-    np.testing.assert_allclose(truth_by_formula(activation, solution.layers), expected, atol=1e-14)
-    network = solution.network()
+    network, margin = exact_xor(activation, steepness)
+    assert [w.shape for w, _ in network.weights()] == [(2, 2), (1, 2)]
+    expected = margin * np.array(GATES["xor"])
+    np.testing.assert_allclose(truth_by_formula(activation, network.weights()), expected, atol=1e-14)
     with torch.no_grad():
         np.testing.assert_allclose(network(POINTS)[:, 0].numpy(), expected, atol=1e-14)
     assert solves_xor(network)
@@ -308,18 +307,17 @@ def test_two_units_solve_xor_by_formula(activation: str, steepness: float) -> No
 def test_the_margin_by_its_formula() -> None:
     for w in (0.5, 2.0, 20.0):
         formula = (math.tanh(w / 4) - math.sinh(w / 2) / (math.cosh(w / 2) + math.cosh(w))) / 2
-        assert exact_xor("sigmoid", w).margin == pytest.approx(formula, rel=1e-12)
-        assert exact_xor("tanh", w / 2).margin == pytest.approx(formula, rel=1e-12)
+        assert exact_xor("sigmoid", w)[1] == pytest.approx(formula, rel=1e-12)
+        assert exact_xor("tanh", w / 2)[1] == pytest.approx(formula, rel=1e-12)
 
 
 def test_the_ripple_solves_it_at_every_steepness() -> None:
     for w in np.geomspace(0.01, 1000, 200):
-        assert exact_xor("ripple", w).margin > 0
+        assert exact_xor("ripple", w)[1] > 0
 
 
 def test_a_network_that_is_linear_does_not_solve_it() -> None:
-    solution = exact_xor("relu")
-    network = solution.network()
+    network, _ = exact_xor("relu")
     with torch.no_grad():
         network.hidden[0].bias.fill_(10.0)  # both units always on
     assert not solves_xor(network)
@@ -390,21 +388,12 @@ def test_the_same_seed_gives_the_same_training() -> None:
         (lambda: learn([[0.0], [1.0]], [0, 1]), "labels: 0: must be 1 or −1"),
         (lambda: learn([[0.0], [math.nan]], [1, -1]), "not finite"),
         (lambda: learn([[0.0], [1e200]], [1, -1]), "beyond ±1e+100"),
-        (lambda: learn([[0.0], [1.0]], [1, -1], most=0), "most: 0"),
         (lambda: best_margin(CORNERS, GATES["xor"]), "no hyperplane separates"),
         (lambda: separate([[0.0], [math.inf]], [1, -1]), "not finite"),
         (lambda: is_certificate(CORNERS, GATES["xor"], [Fraction(1)]), "1 weights for 4 points"),
-        (lambda: planted(3, 2, 0.1, 1.0, seeded()), "pairs 3"),
-        (lambda: planted(2, 1, 0.1, 1.0, seeded()), "dimension 1"),
-        (lambda: planted(2, 2, 0.0, 1.0, seeded()), "margin 0"),
-        (lambda: tight(0), "doublings: 0"),
-        (lambda: exact_xor("gelu"), "gelu has no formula for XOR"),
-        (lambda: exact_xor("sigmoid", 0.0), "steepness: 0"),
+        (lambda: exact_xor("gelu"), "gelu makes no step here"),
         (lambda: exact_xor("sigmoid", 1e-7), "too flat for float64"),
-        (lambda: train_xor("step", generator=seeded()), "step is not trained on XOR"),
-        (lambda: train_xor("tanh", starts=0, generator=seeded()), "starts: 0"),
         (lambda: train_xor("tanh", 0, 3, generator=seeded()), "at least 1"),
-        (lambda: train_xor("tanh", 2, 2, steps=1, generator=seeded()).network(2), "member: 2"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call: object, words: str) -> None:

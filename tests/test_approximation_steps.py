@@ -11,26 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from nnlab.approximation.network import Network
+from nnlab.approximation.network import ScalarNetwork
 from nnlab.approximation.steps import (
-    RIPPLE_DIP,
-    RIPPLE_HUMP,
-    SIGMOIDALITY,
-    STEP_ACTIVATIONS,
     Bin,
     measured_distance,
-    ramp_distance,
     ramp_weights,
-    sigmoidality,
-    steepness_for,
     step_distance,
     step_weights,
-    tail,
-    unit_step,
 )
 from nnlab.errors import InputError
 from nnlab.expressions import Interval, parse, slopes
 from nnlab.models import ACTIVATION_NAMES, get_activation
+from nnlab.models.activations import ACTIVATIONS, STEP_ACTIVATIONS
+from nnlab.rigorous.activations import RIPPLE_DIP, RIPPLE_HUMP
 
 steepnesses = st.floats(1e-3, 1e6)
 windows = st.floats(0, 2)
@@ -41,6 +34,20 @@ activations = st.sampled_from(STEP_ACTIVATIONS)
 def many_digits() -> Iterator[None]:
     with mpmath.workdps(40):
         yield
+
+
+def unit_step(activation: str, z: np.ndarray | float) -> np.ndarray:
+    """φ scaled to run from 0 to 1."""
+    step = ACTIVATIONS[activation].step
+    assert step is not None
+    return step.unit(np.asarray(z, np.float64))
+
+
+def tail(activation: str, z: np.ndarray | float) -> np.ndarray:
+    """D(z), as an upper bound."""
+    step = ACTIVATIONS[activation].step
+    assert step is not None
+    return step.tail(np.asarray(z, np.float64))
 
 
 def sigma(z: mpmath.mpf) -> mpmath.mpf:
@@ -69,35 +76,31 @@ def largest_tail(activation: str, z: float) -> mpmath.mpf:
 
 def run(layers: list[tuple[np.ndarray, np.ndarray]], activation: str, x: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        return Network.build(layers, activation)(torch.from_numpy(x)[:, None])[:, 0].numpy()
+        return ScalarNetwork(layers, activation)(torch.from_numpy(x)[:, None])[:, 0].numpy()
 
 
 # --- what is sigmoidal -------------------------------------------------------------------------------
 
 
-def test_every_activation_is_judged() -> None:
-    assert set(SIGMOIDALITY) == set(ACTIVATION_NAMES)
-
-
 @pytest.mark.parametrize("name", [name for name in ACTIVATION_NAMES if name != "maxout"])
 def test_limits_are_those_of_the_functions(name: str) -> None:
-    phi, found = get_activation(name).function, sigmoidality(name)
-    at = torch.tensor([-1e4, -1e2, 1e2, 1e4], dtype=torch.float64)
-    far_left, left, right, far_right = phi(at).tolist()
-    for limit, near, far in ((found.low, left, far_left), (found.high, right, far_right)):
+    phi = get_activation(name)
+    at = torch.tensor([-1e18, -1e16, 1e16, 1e18], dtype=torch.float64)
+    far_left, left, right, far_right = phi.function(at).tolist()
+    for limit, near, far in zip(phi.limits, (left, right), (far_left, far_right), strict=True):
         assert limit is not None
         if math.isinf(limit):
             assert far == pytest.approx(100 * near)
             assert math.copysign(1, far) == math.copysign(1, limit)
         else:
             assert near == pytest.approx(limit, abs=1e-15)
-    assert found.is_sigmoidal == (math.isfinite(found.low or 0) and math.isfinite(found.high))
+    assert phi.is_sigmoidal == all(limit is not None and math.isfinite(limit) for limit in phi.limits)
 
 
 def test_maxout_is_unbounded_for_any_weights_that_differ() -> None:
     values = get_activation("maxout", 2).function(torch.tensor([[1e4, -3e4], [-1e4, 3e4]]))
     assert values.flatten().tolist() == [1e4, 3e4]
-    assert not sigmoidality("maxout").is_sigmoidal
+    assert not get_activation("maxout").is_sigmoidal
 
 
 # --- the distance to the hard step -------------------------------------------------------------------
@@ -195,39 +198,10 @@ def test_networks_keep_the_distance_and_reach_it(
         assert measured >= predicted - spacing**2  # |φ''| < 4: half a spacing from the top is ½·4·(½·0.02)²
 
 
-def test_both_scales_of_tanh() -> None:
-    assert step_distance("tanh", 30, 0.1, jump=2) == pytest.approx(1 - math.tanh(3), rel=1e-12)
+def test_distances_in_closed_form() -> None:
+    assert 2 * step_distance("tanh", 30, 0.1) == pytest.approx(1 - math.tanh(3), rel=1e-12)
     assert step_distance("tanh", 30, 0.1) == pytest.approx(special.expit(-6), rel=1e-14)
-    assert step_distance("sigmoid", -30, 0.1, jump=5) == pytest.approx(5 * special.expit(-3), rel=1e-14)
-
-
-@given(
-    activation=activations,
-    distance=st.floats(1e-299, 0.4999),
-    window=st.floats(1e-6, 10),
-    jump=st.floats(1, 3),
-)
-@settings(deadline=None, max_examples=150)
-def test_steepness_is_enough_and_not_much_more(
-    activation: str, distance: float, window: float, jump: float
-) -> None:
-    w = steepness_for(activation, distance, window, jump)
-    assert step_distance(activation, w, window, jump) <= distance
-    score = mpmath.mpf(w) * mpmath.mpf(window)
-    less = float(score) * (1 - 1e-9) - 1e-13  # D is flat at no such place but for the ripple's dip and hump
-    if less > 0:
-        assert largest_tail(activation, less) * mpmath.mpf(jump) > distance * (
-            1 - 5e-14
-        )  # what the rounded bound adds
-
-
-def test_steepness_in_closed_form() -> None:
-    assert steepness_for("sigmoid", 1e-3, 0.05) == pytest.approx(math.log(999) / 0.05, rel=1e-13)
-    assert steepness_for("tanh", 1e-3, 0.05) == pytest.approx(math.log(999) / 0.1, rel=1e-13)
-    # the hump is in the way: just above it a flat step will do, just below it takes one beyond the hump
-    above, below = (steepness_for("ripple", RIPPLE_HUMP[1] * factor, 1.0) for factor in (1.001, 0.999))
-    assert above < 1.3
-    assert below > RIPPLE_HUMP[0]
+    assert step_distance("sigmoid", -30, 0.1) == pytest.approx(special.expit(-3), rel=1e-14)
 
 
 @pytest.mark.parametrize("w", [3.0, -40.0])
@@ -252,16 +226,7 @@ def test_two_relus_make_a_ramp(w: float) -> None:
         outside = np.abs(x - 0.5) >= window
         hard = (w * (x - 0.5) > 0).astype(float)
         distance = np.abs(values - hard)[outside].max()
-        assert distance <= ramp_distance(w, window) + 1e-14
-        assert ramp_distance(w, window) == pytest.approx(max(0, 0.5 - abs(w) * window), abs=1e-15)
-
-
-def test_relu_is_refused_with_the_reason_and_its_own_construction() -> None:
-    with pytest.raises(InputError) as caught:
-        step_weights("relu", 10, 0.5)
-    message = str(caught.value)
-    for words in ("relu makes no step", "no limit at +∞", "not sigmoidal", "hats", "ramp"):
-        assert words in message
+        assert distance <= max(0, 0.5 - abs(w) * window) + 1e-14
 
 
 # --- bins --------------------------------------------------------------------------------------------
@@ -304,8 +269,8 @@ def test_the_closed_form_is_two_opposing_steps(b: Bin, x: float) -> None:
 def test_middle_and_edges(b: Bin) -> None:
     q = mpmath.mpf(b.steepness) * mpmath.mpf(b.size) / 2
     phi = PRECISE[b.activation]
-    assert b.middle() == pytest.approx(float(b.height * (phi(q) - phi(-q))), rel=1e-12, abs=1e-13)
-    assert float(b.values(b.position)) == pytest.approx(b.middle(), rel=1e-12, abs=1e-13)
+    middle = float(b.height * (phi(q) - phi(-q)))
+    assert float(b.values(b.position)) == pytest.approx(middle, rel=1e-12, abs=1e-13)
     if b.activation == "sigmoid":
         at_edge = precise_bin(b, b.position + b.size / 2)
         assert float(at_edge) == pytest.approx(
@@ -313,60 +278,20 @@ def test_middle_and_edges(b: Bin) -> None:
         )
 
 
-@given(b=bins, fraction=st.floats(0, 1.5))
-@settings(deadline=None, max_examples=150)
-def test_error_is_a_bound_and_attained_by_monotone_steps(b: Bin, fraction: float) -> None:
-    window = fraction * b.size / 2
-    left, right = b.edges
-    reach = 40 / b.steepness
-    outside = np.linspace(0, reach, 400)
-    x = np.concatenate([left - window - outside, right + window + outside])
-    if fraction <= 1:
-        x = np.concatenate([x, np.linspace(left + window, right - window, 401)])
-    hard = b.height * ((left < x) & (x < right))
-    # points that rounding moved into the window do not count
-    kept = np.minimum(np.abs(x - left), np.abs(x - right)) >= window
-    errors = np.abs(b.values(x) - hard)[kept]
-    score = 1e-15 * b.steepness * (abs(b.position) + b.size + reach)
-    slack = abs(b.height) * (score + 1e-14)
-    bound = b.error(window)
-    assert (errors <= bound + slack).all()
-    if b.activation != "ripple" and 0 < fraction <= 1:
-        edge = min(left + window, b.position)
-        assert abs(b.height) - abs(float(b.values(edge))) == pytest.approx(bound, abs=2 * slack)
-
-
 # --- bad input ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("activation", "words"),
     [
-        (lambda: tail("gelu", 1.0), "gelu makes no step"),
-        (lambda: tail("maxout", 1.0), "maxout makes no step"),
-        (lambda: tail("erf", 1.0), "erf is sigmoidal, but steps are built of"),
-        (lambda: tail("sigmoyd", 1.0), "did you mean sigmoid"),
-        (lambda: tail("sigmoid", -1.0), "at least 0"),
-        (lambda: tail("sigmoid", math.nan), "at least 0"),
-        (lambda: step_distance("tanh", 0.0, 0.1), "steepness: 0"),
-        (lambda: step_distance("tanh", math.inf, 0.1), "steepness: inf"),
-        (lambda: step_distance("tanh", 1.0, -0.1), "window: -0.1"),
-        (lambda: steepness_for("tanh", 0.5, 0.1), "distance: 0.5"),
-        (lambda: steepness_for("tanh", 0.0, 0.1), "distance: 0"),
-        (lambda: steepness_for("tanh", 0.1, 0.0), "window: 0"),
-        (lambda: steepness_for("tanh", 0.1, 1e-320), "beyond float64"),
-        (lambda: step_weights("tanh", 1.0, math.nan), "position: nan"),
-        (lambda: measured_distance("tanh", 1.0, 0.0, 0.1, samples=1), "samples: 1"),
-        (lambda: ramp_weights(0.0, 0.0), "steepness: 0"),
-        (lambda: ramp_distance(1.0, math.nan), "window: nan"),
-        (lambda: Bin("sigmoid", 0.0, 0.0, 1.0, 1.0), "size: 0"),
-        (lambda: Bin("sigmoid", 0.0, 1.0, 1.0, -1.0), "steepness: -1"),
-        (lambda: Bin("sigmoid", 0.0, 1.0, math.inf, 1.0), "height: inf"),
-        (lambda: Bin("relu", 0.0, 1.0, 1.0, 1.0), "relu makes no step"),
-        (lambda: Bin("sigmoid", 0.0, 1.0, 1.0, 1.0).error(-1.0), "window: -1"),
+        ("gelu", "gelu makes no step here: z Φ(z) grows without bound"),
+        ("relu", "no limit at +∞"),
+        ("maxout", "maxout makes no step"),
+        ("erf", "use sigmoid, tanh, ripple"),
+        ("sigmoyd", "did you mean sigmoid"),
     ],
 )
-def test_bad_input_is_named(call: object, words: str) -> None:
+def test_activations_without_steps_are_refused_with_the_reason(activation: str, words: str) -> None:
     with pytest.raises(InputError) as caught:
-        call()  # type: ignore[operator]
+        step_distance(activation, 10.0, 0.5)
     assert words in str(caught.value)

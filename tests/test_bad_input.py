@@ -21,8 +21,7 @@ from nnlab.lab import runner
 from nnlab.lab.config import check
 from nnlab.lab.session import Session
 from nnlab.lab.source import Source, parse_yaml
-from nnlab.record import MetricsLog
-from nnlab.record import run_folder as record_file
+from nnlab.record import MetricsLog, folders
 
 CONFIG = """\
 experiment: classify
@@ -284,7 +283,7 @@ def test_a_file_where_the_runs_should_go(extra: list[str], tmp_path: Path) -> No
 
 def test_a_folder_of_runs_that_is_read_only(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """(An administrator may write anywhere: so that the question is asked of `access`, not of the disk.)"""
-    monkeypatch.setattr(record_file.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(folders.os, "access", lambda path, mode: False)
     message = refused_config(runs, CONFIG)
     assert f"{runs}: not writable ({runs.parent} denies it); choose another folder with --runs DIR" in message
 

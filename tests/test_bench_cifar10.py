@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from nnlab.bench import cifar10_images, cifar10_steps, plain_torchvision, step_profile
-from nnlab.bench.cifar10_images import BATCH, CROP, data_set, find_images, noise
+from nnlab.bench import cifar10, plain_training, step_profile
+from nnlab.bench.cifar10 import BATCH, CROP, data_set, find_images, noise
+from nnlab.bench.trainer import trainer_seconds
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.data import Augmentation, Draws, RawData
 from nnlab.lab.config import check, read_source
@@ -42,13 +43,9 @@ def test_every_rivals_image_is_one_that_nnlab_could_draw(raw: RawData, kind: str
     draws = Draws(torch.tensor([m for *_, m in ways]), torch.tensor([s for *s, _ in ways]), None)
     possible = data.normalize(asked.apply(image.expand(len(ways), -1, -1, -1), draws))
     moments = [(v / 255).flatten().tolist() for v in (data.mean, data.std)]
-    if kind == "pil":
-        pixels = image[0].permute(1, 2, 0).contiguous().numpy()
-        transform = plain_torchvision.pil_transform((32, 32), CROP, *moments)
-        rival = [transform(Image.fromarray(pixels)) for _ in range(60)]
-    else:
-        transform = plain_torchvision.tensor_transform((32, 32), CROP, *moments)
-        rival = [transform(image[0]) for _ in range(60)]
+    transform = plain_training.random_transform(kind == "tensor", (32, 32), CROP, *moments)
+    pixels = image[0].permute(1, 2, 0).contiguous().numpy()
+    rival = [transform(Image.fromarray(pixels) if kind == "pil" else image[0]) for _ in range(60)]
     nearest = torch.stack([(possible - theirs).abs().amax((1, 2, 3)).min() for theirs in rival])
     assert nearest.max() < 1e-5  # (x/255 − μ/255)/(σ/255) in place of (x − μ)/σ, both in float32
     drawn = {int((possible - theirs).abs().amax((1, 2, 3)).argmin()) for theirs in rival}
@@ -56,13 +53,13 @@ def test_every_rivals_image_is_one_that_nnlab_could_draw(raw: RawData, kind: str
 
 
 def test_delivery_counts_every_image(raw: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cifar10_images, "THEIR_BATCHES", 1)
+    monkeypatch.setattr(cifar10, "THEIR_BATCHES", 1)
     data = data_set(raw, Augmentation("random", CROP))
-    loaders = cifar10_images.rivals(data)
+    loaders = cifar10.rivals(data)
     assert len(loaders) == 4
     for label in ("transforms on PIL images, 0 workers", "transforms.v2 on tensors, 0 workers"):
         assert 0 < loaders[label]() < 1
-    assert 0 < cifar10_images.ours_once(data) < 1
+    assert 0 < cifar10.ours_once(data) < 1
     assert len(data.train) > BATCH
 
 
@@ -71,10 +68,10 @@ def test_images_come_from_files_or_are_noise_and_that_is_said(
 ) -> None:
     monkeypatch.setenv("NNLAB_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(cifar10_images, "noise", lambda examples: noise(examples // 100))
+    monkeypatch.setattr(cifar10, "noise", lambda examples: noise(examples // 100))
     said = Said()
     assert len(find_images(said).train) == 500
-    assert "timed on noise" in said.messages[0]
+    assert "timings are on noise" in said.messages[0]
     rng = np.random.default_rng(0)
     for split, name in itertools.product(("train", "test"), "abcdefghij"):
         folder = tmp_path / "cifar10-jpeg" / split / name
@@ -97,17 +94,17 @@ def small_config(**training: object) -> TrainingExperiment:
 
 def test_steps_of_both_programs_are_timed(raw: RawData) -> None:
     config = small_config()
-    data = cifar10_steps.data_of(config, raw)
+    data = cifar10.data_of(config, raw)
     done: list[int] = []
-    assert cifar10_steps.trainer_seconds(config, data, 2, done.append) > 0
+    assert trainer_seconds(config, data, 2, done.append) > 0
     assert done == [1, 2, 3]
-    assert cifar10_steps.bare_seconds(config, data, 2) > 0
+    assert cifar10.bare_seconds(config, data, 2) > 0
 
 
 def test_the_parts_of_a_step_make_the_step(raw: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step_profile, "SIDE", 128)
     config = small_config()
-    data = cifar10_steps.data_of(config, raw)
+    data = cifar10.data_of(config, raw)
     whole, *parts = step_profile.profile_rows(config, data)
     assert sum(row["nnlab"] for row in parts) == pytest.approx(whole["nnlab"], rel=1e-6)
     names = {str(row["what"]).removeprefix("of a step: ") for row in parts}
@@ -123,7 +120,7 @@ def test_the_floor_is_that_of_the_multiply_adds(raw: RawData, monkeypatch: pytes
     """The whitening has no gradient, and its maps are not differentiated: the first block's input neither."""
     monkeypatch.setattr(step_profile, "matrix_product_rate", lambda dtype: 1e9)
     config = small_config()
-    _, *parts = step_profile.profile_rows(config, cifar10_steps.data_of(config, raw))
+    _, *parts = step_profile.profile_rows(config, cifar10.data_of(config, raw))
     floors = {str(row["what"]).removeprefix("of a step: "): row["other"] for row in parts}
     model = SpeedCNN(
         (3, 32, 32), [8, 16, 16], 10, examples=torch.rand(9, 3, 32, 32), generator=torch.Generator()

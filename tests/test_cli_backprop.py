@@ -14,10 +14,10 @@ from torch import nn
 
 from nnlab.chapters.backpropagation.latex import formula
 from nnlab.chapters.backpropagation.network import network_sheet
-from nnlab.cli.worksheet import Pager
+from nnlab.chapters.backpropagation.terminal import Pager
 from nnlab.errors import InputError
 from nnlab.expressions.operations import OPERATIONS
-from nnlab.expressions.tokens import MAX_LENGTH
+from nnlab.expressions.parser import MAX_LENGTH
 from nnlab.lab.config import shipped_configs
 from nnlab.models import CNN, MLP, SpeedCNN
 from tests.command_line import Result, files_no_longer_than, nnlab
@@ -59,15 +59,15 @@ def test_what_an_operation_on_arrays_passes_on_is_no_local_derivative() -> None:
 @pytest.mark.parametrize("fuse", [(), ("--fuse",)])
 def test_the_second_slide_as_json(fuse: tuple[str, ...]) -> None:
     result = nnlab("backprop", *NEURON, *fuse, "--json")
-    found = json.loads(result.out, parse_constant=pytest.fail)
-    assert round(found["value"], 2) == 0.73
-    rounded = {name: round(value, 2) for name, value in found["gradients"].items()}
+    report = json.loads(result.out, parse_constant=pytest.fail)
+    assert round(report["value"], 2) == 0.73
+    rounded = {name: round(value, 2) for name, value in report["gradients"].items()}
     assert rounded == {"w0": -0.2, "x0": 0.39, "w1": -0.39, "x1": -0.59, "w2": 0.2}
-    assert found["checks"]["agree"] is True
-    assert found["checks"]["forward_mode_error"] < 1e-12
-    assert ("sigmoid" in [node["operation"] for node in found["nodes"]]) == bool(fuse)
-    assert found["costs"]["reverse"]["passes"] == 1
-    assert found["costs"]["forward"]["passes"] == 5
+    assert report["checks"]["agree"] is True
+    assert report["checks"]["forward_mode_error"] < 1e-12
+    assert ("sigmoid" in [node["operation"] for node in report["nodes"]]) == bool(fuse)
+    assert report["costs"]["reverse"]["passes"] == 1
+    assert report["costs"]["forward"]["passes"] == 5
 
 
 def test_one_operation_is_told_as_one() -> None:
@@ -143,11 +143,11 @@ def test_what_was_not_checked_is_said() -> None:
     text = "where(x > 0, log(x), x)"
     assert "not checked" in nnlab("backprop", text, "--at", "x=0").out
     assert "agree, 1 of 2 not checked" in nnlab("backprop", f"sum({text})", "--at", "x=[0,1]").out
-    found = json.loads(nnlab("backprop", text, "--at", "x=0", "--json").out)["checks"]
-    assert (found["agree"], found["checked"], found["variables"]["x"]["checked"]) == (True, False, 0)
-    assert found["kinks"][0]["certain"] is True
+    report = json.loads(nnlab("backprop", text, "--at", "x=0", "--json").out)["checks"]
+    assert (report["agree"], report["checked"], report["variables"]["x"]["checked"]) == (True, False, 0)
+    assert report["kinks"][0]["certain"] is True
     sides = {"variable": "x", "entry": [], "below": 0, "above": None, "left": 1, "right": None}
-    assert found["sides"] == [{**sides, "jumps": True, "bends": True, "is_known": True}]
+    assert report["sides"] == [{**sides, "jumps": True, "bends": True, "is_known": True}]
 
 
 def test_worked_examples() -> None:
@@ -160,8 +160,8 @@ def test_worked_examples() -> None:
 def test_what_an_example_shows_beside_its_gradients_is_in_json_and_latex_too(tmp_path: Path) -> None:
     def of(name: str) -> tuple[list[dict[str, object]], str]:
         tex = tmp_path / f"{name}.tex"
-        found = json.loads(nnlab("backprop", "--example", name, "--json", "--latex", tex).out)
-        return found.get("example"), tex.read_text()
+        report = json.loads(nnlab("backprop", "--example", name, "--json", "--latex", tex).out)
+        return report.get("example"), tex.read_text()
 
     rows, text = of("scores")
     facts = {str(row["quantity"]): row["value"] for row in rows}
@@ -178,7 +178,7 @@ def test_what_an_example_shows_beside_its_gradients_is_in_json_and_latex_too(tmp
 def test_kinks_stand_in_latex_as_in_the_terminal(tmp_path: Path) -> None:
     tex = tmp_path / "a.tex"
     text = "abs(x1) + relu(sum(w)) + where(y < 1, y, 3*y)"
-    shown = nnlab("backprop", text, "--at", "x1=0,y=1,w=[1,-1]", "--latex", tex)
+    printed = nnlab("backprop", text, "--at", "x1=0,y=1,w=[1,-1]", "--latex", tex)
     for words in (
         "kink: abs has a kink at $x_{1} = 0$: slope $-1$ to the left, 1 to the right; 0 is used",
         "kink: relu has a kink at $q_{2} = 0$: slope 0 to the left, 1 to the right; 0 is used",
@@ -188,7 +188,7 @@ def test_kinks_stand_in_latex_as_in_the_terminal(tmp_path: Path) -> None:
         "jump at $y$ = $1$: $f$ is $1$ just below, $3$ there, $3$ just above",
     ):
         assert f"\n\n{words}\n" in tex.read_text()
-    assert shown.out.count("kink: ") == tex.read_text().count("kink: ")
+    assert printed.out.count("kink: ") == tex.read_text().count("kink: ")
 
 
 def test_a_worked_example_at_other_values_is_told_with_those() -> None:
@@ -206,25 +206,25 @@ def test_values_from_files_and_an_expression_that_begins_with_a_minus(tmp_path: 
     result = nnlab(
         "backprop", "-sum(W @ x)", "--at", tmp_path / "v.yaml", "--at", tmp_path / "w.npz", "--json"
     )
-    found = json.loads(result.out)
-    assert found["value"] == -3
-    assert found["gradients"] == {"x": [-1, -1], "W": [[-1, -2], [-1, -2]]}
-    assert found["expression"] == "-sum(W @ x)"
+    report = json.loads(result.out)
+    assert report["value"] == -3
+    assert report["gradients"] == {"x": [-1, -1], "W": [[-1, -2], [-1, -2]]}
+    assert report["expression"] == "-sum(W @ x)"
 
 
 def test_a_long_expression_is_shown_in_part_and_whole_as_json() -> None:
     depth = 1_000
     text = "sin(" * depth + "x" + ")" * depth
-    shown = nnlab("backprop", text, "--at", "x=1")
-    assert shown.code == 0
-    assert "…" in shown.out
+    printed = nnlab("backprop", text, "--at", "x=1")
+    assert printed.code == 0
+    assert "…" in printed.out
     assert len(json.loads(nnlab("backprop", text, "--at", "x=1", "--json").out)["nodes"]) == depth + 1
 
 
 def test_files_are_written_once(tmp_path: Path) -> None:
     files = {flag: tmp_path / f"a.{flag[2:]}" for flag in ("--png", "--svg", "--latex")}
-    given = [part for pair in files.items() for part in pair]
-    result = nnlab("backprop", *NEURON, *given)
+    flags = [part for pair in files.items() for part in pair]
+    result = nnlab("backprop", *NEURON, *flags)
     assert result.code == 0
     assert files["--png"].read_bytes()[:4] == b"\x89PNG"
     assert "<svg" in files["--svg"].read_text()
@@ -232,7 +232,7 @@ def test_files_are_written_once(tmp_path: Path) -> None:
     before = files["--png"].read_bytes()
     again = nnlab("backprop", *SUM, "--png", files["--png"])
     assert (again.code, files["--png"].read_bytes()) == (2, before)
-    assert "is there already" in again.err
+    assert "already exists" in again.err
     missing = nnlab("backprop", *SUM, "--svg", tmp_path / "no" / "a.svg")
     assert missing.code == 2
     assert "there is no folder" in missing.err
@@ -241,8 +241,8 @@ def test_files_are_written_once(tmp_path: Path) -> None:
 def test_the_digits_that_are_wanted_stand_in_every_file(tmp_path: Path) -> None:
     for digits, third in (("2", "0.33"), ("6", "0.333333")):
         svg, tex = tmp_path / f"{digits}.svg", tmp_path / f"{digits}.tex"
-        asked = ("--digits", digits, "--svg", svg, "--latex", tex, "--json")
-        assert nnlab("backprop", "x*1000", "--at", "x=1/3", *asked).code == 0
+        options = ("--digits", digits, "--svg", svg, "--latex", tex, "--json")
+        assert nnlab("backprop", "x*1000", "--at", "x=1/3", *options).code == 0
         assert f"<!-- {third} -->" in svg.read_text()
         assert f"$x$ & given & ${third}$" in tex.read_text()
 
@@ -276,7 +276,7 @@ def test_a_link_to_nowhere_is_there_already(tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to(tmp_path / "b.png")
     result = nnlab("backprop", *SUM, "--png", tmp_path / "a.png")
     assert result.code == 2
-    assert "is there already" in result.err
+    assert "already exists" in result.err
 
 
 def test_only_the_expression_may_begin_with_a_minus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,11 +296,11 @@ def test_gradients_that_disagree_end_with_1(monkeypatch: pytest.MonkeyPatch) -> 
     wrong = replace(multiply, partials=multiply.partials[::-1])
     with monkeypatch.context() as patched:
         patched.setitem(OPERATIONS, "multiply", wrong)  # type: ignore[misc]
-        shown, as_json = nnlab("backprop", *SUM), nnlab("backprop", *SUM, "--json")
-    assert shown.code == as_json.code == 1
-    assert "DISAGREE" in shown.out
+        printed, as_json = nnlab("backprop", *SUM), nnlab("backprop", *SUM, "--json")
+    assert printed.code == as_json.code == 1
+    assert "DISAGREE" in printed.out
     assert json.loads(as_json.out)["checks"]["agree"] is False
-    for result in (shown, as_json):
+    for result in (printed, as_json):
         assert result.err.startswith("nnlab: the gradients above disagree")
     assert nnlab("backprop", *SUM).code == 0
 
@@ -351,9 +351,15 @@ def test_a_network_whose_gradients_disagree_ends_with_1(monkeypatch: pytest.Monk
         (("--config", "xor", "--at", "x=1"), "--at is for an expression"),
         (("--config", "xor", "--png", "a.png"), "--png is for an expression"),
         (("--config", "xor", "--latex", "no/a.tex"), "there is no folder no"),
-        (("--config", "xor", "--latex", "a.pdf"), "--latex a.pdf: would not be such a file"),
-        (("x", "--at", "x=1", "--png", "a.jpg"), "would not be such a file; end its name with .png"),
-        (("x", "--at", "x=1", "--svg", "a.PNG"), "would not be such a file; end its name with .svg"),
+        (("--config", "xor", "--latex", "a.pdf"), "--latex a.pdf: the suffix is that of another format"),
+        (
+            ("x", "--at", "x=1", "--png", "a.jpg"),
+            "the suffix is that of another format; end its name with .png",
+        ),
+        (
+            ("x", "--at", "x=1", "--svg", "a.PNG"),
+            "the suffix is that of another format; end its name with .svg",
+        ),
         (("--config", "xor", "--row", "100000"), "the rows 0 to"),
         (("--config", "approx"), "trains no single network"),
         (("--config", "xorr"), "xorr"),
@@ -425,18 +431,18 @@ def test_the_network_of_a_config(name: str) -> None:
 @pytest.mark.parametrize("name", ["xor", "mlp3_digits", "cnn_digits"])
 def test_the_latex_of_a_network_has_what_the_terminal_has(name: str, tmp_path: Path) -> None:
     tex = tmp_path / "sheet.tex"
-    shown = nnlab("backprop", "--config", name, "--latex", tex)
-    assert shown.code == 0, shown.err
+    printed = nnlab("backprop", "--config", name, "--latex", tex)
+    assert printed.code == 0, printed.err
     text = tex.read_text()
-    rows = [line.split("│") for line in shown.out.splitlines() if line.count("│") >= 5]
+    rows = [line.split("│") for line in printed.out.splitlines() if line.count("│") >= 5]
     assert text.count(r"\noalign{\smallskip}") == len(rows) + 2  # the heads of two tables
     for _, _, _, shape, norm, entries, *_ in rows:
         size = r" \times ".join(shape.strip().split("×"))
         assert f"${size}$ & " in text
         assert entries.strip() or f"= {norm.strip().replace('−', '-')}$" in text or "e" in norm
     assert "all gradients agree with torch.autograd" in text
-    said = pdflatex(tmp_path, text)
-    assert "Overfull" not in said
+    log = pdflatex(tmp_path, text)
+    assert "Overfull" not in log
 
 
 def test_formulas_of_networks_are_set_as_mathematics() -> None:
@@ -464,14 +470,14 @@ def test_the_formula_of_a_smoothed_target_stands_in_the_table() -> None:
 
 def test_the_network_of_a_run_and_steps_and_json(tmp_path: Path) -> None:
     run = nnlab("train", "--config", "xor", "--set", "training.epochs=2", "--runs", tmp_path, "--quiet")
-    shown = nnlab("backprop", "--model", run.last_line, "--json")
-    if shown.code == 2:  # an experiment that trains several networks keeps none of them
-        assert "checkpoints/best.pt" in shown.err
+    printed = nnlab("backprop", "--model", run.last_line, "--json")
+    if printed.code == 2:  # an experiment that trains several networks keeps none of them
+        assert "checkpoints/best.pt" in printed.err
     train = ("train", "--config", "spirals", "--set", "training.epochs=2", "--runs", tmp_path, "--quiet")
     run = nnlab(*train)
-    found = json.loads(nnlab("backprop", "--model", run.last_line, "--json").out)
-    assert found["error"] < 1e-10
-    assert [layer["value"]["name"] for layer in found["layers"]][-1] == "s"
+    report = json.loads(nnlab("backprop", "--model", run.last_line, "--json").out)
+    assert report["error"] < 1e-10
+    assert [layer["value"]["name"] for layer in report["layers"]][-1] == "s"
     steps = nnlab("backprop", "--model", run.last_line, "--steps").out
     assert steps.index("= ∂L/∂s = p − y") < steps.index("δ1 = ")
 
@@ -482,11 +488,11 @@ def generator() -> torch.Generator:
 
 def networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
     image = (3, 18, 18)
-    made: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    models: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
         f"mlp {phi}": (MLP(4, [5, 3], 3, phi, pieces=3, generator=generator()), (4,))
         for phi in ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "erf", "ripple", "maxout")
     }
-    made |= {
+    models |= {
         "mlp of images": (MLP(12, [4], 3, generator=generator()), (3, 2, 2)),
         "mlp ntk": (MLP(4, [5], 3, parameterization="ntk", generator=generator()), (4,)),
         "mlp without bias": (MLP(4, [5], 3, bias=False, generator=generator()), (4,)),
@@ -494,14 +500,14 @@ def networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
         "width 1": (MLP(1, [1, 1], 1, "tanh", generator=generator()), (1,)),
     }
     speed = SpeedCNN(image, [4, 5, 6], 3, examples=torch.randn(20, *image), generator=generator())
-    made["speed_cnn"] = (speed, image)
+    models["speed_cnn"] = (speed, image)
     for name, shape, options in (
         ("cnn", (3, 9, 7), {"activation": "elu", "batch_norm": True, "dropout": 0.5}),
         ("cnn maxout", (1, 8, 8), {"activation": "maxout", "pieces": 2}),
         ("cnn unpadded", (3, 12, 12), {"padding": 0}),
     ):
-        made[name] = (CNN(shape, [4, 5], 3, **options, generator=generator()), shape)  # type: ignore[arg-type]
-    return made
+        models[name] = (CNN(shape, [4, 5], 3, **options, generator=generator()), shape)  # type: ignore[arg-type]
+    return models
 
 
 @pytest.mark.parametrize("name", networks())
@@ -524,9 +530,9 @@ def test_our_rules_give_autograds_gradients_for_every_kind_of_layer(name: str) -
     model.zero_grad()
     loss(model(inputs)).backward()  # type: ignore[no-untyped-call]
     theirs = [p.grad for p in model.parameters() if p.requires_grad]
-    ours = [found.value for step in sheet.steps for found in step.parameters.values()]
+    ours = [report.value for step in sheet.steps for report in step.parameters.values()]
     assert len(ours) == len(theirs)
-    norms = [sorted(float(g.norm()) for g in found if g is not None) for found in (ours, theirs)]
+    norms = [sorted(float(g.norm()) for g in report if g is not None) for report in (ours, theirs)]
     assert norms[0] == pytest.approx(norms[1], rel=1e-10)
 
 

@@ -70,12 +70,8 @@ def test_every_flag_arrives(configs: list[Experiment]) -> None:
     found = configs[0].model_dump()
     assert (found["widths"], found["seeds"], found["outputs"], found["seed"]) == ([16, 4], 2, [4, 1], 11)
     assert (found["data"]["name"], found["data"]["examples"]) == ("digits", 9)
-    assert [found["model"][k] for k in ("name", "depth", "activation", "parameterization")] == [
-        "mlp",
-        3,
-        "erf",
-        "standard",
-    ]
+    model = [found["model"][k] for k in ("name", "depth", "activation", "parameterization")]
+    assert model == ["mlp", 3, "erf", "standard"]
     assert found["model"]["sigma_b"] is None  # --model starts its section anew
     assert found["loss"] == {"name": "cross_entropy", "reduction": "mean"}
     assert (found["training"]["steps"], found["training"]["device"]) == (7, "cpu")
@@ -191,18 +187,7 @@ def test_a_run_ends_with_its_folder(runs: Path) -> None:
 
 
 def test_a_singular_kernel_is_said_on_stderr(runs: Path) -> None:
-    points = [
-        "--widths",
-        "8",
-        "--seeds",
-        "1",
-        "--steps",
-        "2",
-        "--set",
-        "edge.steps=2",
-        "--set",
-        "data.points=[0.5, 0.5]",
-    ]
+    points = ["--widths", "8", "--seeds", "1", "--steps", "2", "--set", "edge.steps=2", "--set", "data.points=[0.5,0.5]"]  # fmt: skip
     result = nnlab("ntk", *points, "--runs", runs, "--json")
     assert result.code == 0, result
     assert result.err.startswith("the kernel is singular, as far as rounding lets one tell: at width 8")
@@ -214,19 +199,8 @@ def test_a_singular_kernel_is_said_on_stderr(runs: Path) -> None:
 
 
 def test_every_network_diverges(runs: Path) -> None:
-    result = nnlab(
-        "ntk",
-        "--widths",
-        "64",
-        "--seeds",
-        "2",
-        "--steps",
-        "100",
-        "--set",
-        "training.lr_fraction=100",
-        "--runs",
-        runs,
-    )
+    arguments = ["--widths", "64", "--seeds", "2", "--steps", "100", "--set", "training.lr_fraction=100"]
+    result = nnlab("ntk", *arguments, "--runs", runs)
     assert result.code == 1, result
     assert result.out == ""
     (folder,) = runs.glob("ntk/*")
@@ -244,18 +218,7 @@ def test_interrupted_and_resumed(runs: Path) -> None:
 
     That the end is that of a run which was never stopped, test_experiments_ntk shows.
     """
-    arguments = [
-        "--widths",
-        "8",
-        "--seeds",
-        "10",
-        "--steps",
-        "150",
-        "--set",
-        "edge.steps=2",
-        "--device",
-        "cpu",
-    ]
+    arguments = ["--widths", "8", "--seeds", "10", "--steps", "150", "--set", "edge.steps=2", "--device", "cpu"]  # fmt: skip
     process = start("ntk", *arguments, "--runs", runs)
     wait_for(lambda: any(file.stat().st_size for file in runs.glob("ntk/*/metrics.jsonl")))
     process.send_signal(signal.SIGINT)

@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -282,7 +283,7 @@ def test_a_group_is_resumed_as_one(group: tuple[Path, Result], cut_group: Path) 
 
 
 def test_a_group_that_another_process_runs(cut_group: Path) -> None:
-    running = Group.reopen(open_run(cut_group))
+    running = Group.reopen(cut_group)
     before = (cut_group / "summary.json").read_bytes()
     result = nnlab("train", "--resume", cut_group)
     assert (result.code, result.out) == (2, "")
@@ -520,6 +521,11 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr == "[]\n"
     for command in ("train", "runs", "configs", "bench"):
         assert command in done.stdout
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    result = nnlab("--version")
+    assert (result.code, result.out) == (0, f"nnlab {metadata.version('nnlab')}\n")
 
 
 def test_help_of_every_command() -> None:

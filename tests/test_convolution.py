@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nnlab.errors import InputError
-from nnlab.models import (
+from nnlab.models.convolution import (
     conv_output_size,
     convolution_matrix,
     convolve,

@@ -17,13 +17,16 @@ from nnlab.lab.config import apply_sets, check, read_source
 from nnlab.lab.session import Session
 from nnlab.record import open_run
 from nnlab.training import losses
-from nnlab.training.convergence import linear_rate, measured_rate, softmax_hessian
-from nnlab.training.noise import (
+from nnlab.training.theory import (
     draw_batches,
     example_gradients,
+    linear_rate,
     measured_noise,
+    measured_rate,
     noise_of_one,
     predicted_noise,
+    softmax_hessian,
+    softmax_step_bound,
 )
 
 
@@ -204,9 +207,7 @@ def test_a_missing_half_in_the_step_bound_is_caught(
     """With two classes and half of the examples each way the bound is sharp: four times as much ascends."""
     from nnlab.lab import training_run
 
-    monkeypatch.setattr(
-        training_run, "softmax_step_bound", lambda x, s=0.0: 40 * losses.softmax_step_bound(x, s)
-    )
+    monkeypatch.setattr(training_run, "softmax_step_bound", lambda x, s=0.0: 40 * softmax_step_bound(x, s))
     summary = run(
         "softmax_digits", "optimizer.lr=4.8", "training.epochs=100", "loss.regularization.strength=0.1"
     )

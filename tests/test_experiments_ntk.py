@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ from nnlab.chapters.kernels import experiment as ntk
 from nnlab.chapters.kernels import members as ntk_members
 from nnlab.chapters.kernels.claims import parallel_pairs
 from nnlab.chapters.kernels.edge import _climb, _factor_per_step
-from nnlab.chapters.kernels.members import kernel_of, recorded_steps
+from nnlab.chapters.kernels.members import Study, kernel_of
 from nnlab.chapters.kernels.setup import CirclePoints, KernelMLP, LinePoints, build_network, build_task
 from nnlab.data import target_function
 from nnlab.errors import Diverged, Interrupted
@@ -102,7 +101,8 @@ def figures(draw: bool) -> Iterator[set[str]]:
         patch.setattr(Record, "save_figure", lambda self, figure, name: drawn.add(name))
         if not draw:
             patch.setattr(ntk_drawing, "draw", lambda *arguments: None)
-            patch.setattr(ntk_edge, "figures", mock.MagicMock())
+            for name in ("step_sizes", "flow_gap_figure"):
+                patch.setattr(ntk_edge, name, lambda *arguments: None)
         yield drawn
 
 
@@ -376,9 +376,14 @@ def test_metrics_hold_loss_and_prediction(line: Done) -> None:
 
 
 def test_recorded_steps_grow_like_a_logarithmic_axis() -> None:
-    assert recorded_steps(1) == [0, 1]
-    assert recorded_steps(5) == [0, 1, 2, 3, 4, 5]
-    many = recorded_steps(100_000)
+    task = build_task(LinePoints(name="line"), config_of().training, Session())
+
+    def recorded(steps: int) -> list[int]:
+        return Study(KernelMLP(name="mlp"), task, "squared_error", "sum", 0.5, steps).recorded
+
+    assert recorded(1) == [0, 1]
+    assert recorded(5) == [0, 1, 2, 3, 4, 5]
+    many = recorded(100_000)
     assert (many[0], many[-1]) == (0, 100_000)
     assert len(many) < 70
     assert all(b / a < 1.5 for a, b in pairwise(many) if a > 10)
@@ -578,11 +583,11 @@ def test_a_kernel_that_overflows_though_no_output_does() -> None:
     task = build_task(LinePoints(name="line", examples=3), config_of().training, Session())
     network = network_of(8, 0)
     start = {name: value.detach() for name, value in network.named_parameters()}
-    plan = ntk_members.Plan("squared_error", "sum", 0.5, 1, None, None)
+    study = Study(KernelMLP(name="mlp"), task, "squared_error", "sum", 0.5, 1)
 
     def kernel(scale: float) -> Tensor | None:
         w = {name: scale * value for name, value in start.items()}
-        return ntk_members._kernel_at_the_end(network, task, plan, Trajectory(torch.zeros(2, 3, 1), w, None))
+        return ntk_members._kernel_at_the_end(network, study, Trajectory(torch.zeros(2, 3, 1), w, None))
 
     found = kernel(1.0)
     assert found is not None

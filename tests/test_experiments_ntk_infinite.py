@@ -15,19 +15,26 @@ from torch import Tensor
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.chapters.kernels import infinite as ntk_infinite
 from nnlab.chapters.kernels.infinite import Band, Prediction, trained
-from nnlab.chapters.kernels.members import Plan
-from nnlab.chapters.kernels.setup import KernelMLP, build_task
+from nnlab.chapters.kernels.members import Study
+from nnlab.chapters.kernels.setup import build_task
 from nnlab.errors import Interrupted
 from nnlab.lab import runner
 from nnlab.lab.session import Session, generator
 from nnlab.models import MLP
 from nnlab.ntk import infinite_ntk, posterior
+from nnlab.training import ensemble as batched
+from nnlab.training.ensemble import mlp_parameters
 
 ON = (
     "widths=[8]", "seeds=1", "training.steps=60", "edge.steps=2", "data.examples=6", "model.depth=1",
     "infinite=true",
 )  # fmt: skip
-PLAN = Plan("squared_error", "sum", 0.5, 60, None, None)
+
+
+def study_of(config: Any) -> Study:
+    """The study of a config, but for its 60 steps."""
+    task = build_task(config.data, config.training, Session())
+    return Study(config.model, task, "squared_error", "sum", 0.5, 60)
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +144,9 @@ def test_off_by_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("depth", "width"), [(1, 8192), (2, 1024), (3, 512), (20, 128)])
 def test_as_wide_as_a_million_parameters_allow(depth: int, width: int) -> None:
     config = config_of("data.examples=3", f"model.depth={depth}")
-    task = build_task(config.data, config.training, Session())
-    assert ntk_infinite._width(config.model, None, task) == width
+    assert ntk_infinite.affordable_width(config.model) == width
     network = MLP(1, [width] * depth, 1, generator=generator(0, "weights"))
-    assert sum(p.numel() for p in network.parameters()) == ntk_infinite._parameters(config.model, width)
+    assert sum(p.numel() for p in network.parameters()) == mlp_parameters(width, depth, bias=True)
 
 
 # --- the networks -----------------------------------------------------------------------------------
@@ -169,7 +175,7 @@ def test_networks_that_do_not_fit_together_train_in_parts(
 ) -> None:
     sets = (*ON, "ensemble={networks: 5, width: 16}")
     whole = run(tmp_path / "a", *sets)
-    monkeypatch.setattr(ntk_infinite, "TOGETHER", 1)
+    monkeypatch.setattr(batched, "GROUP", 1)
     parts = run(tmp_path / "b", *sets)
     a, b = (np.load(done.folder / "arrays.npz")["infinite/functions"] for done in (whole, parts))
     np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
@@ -208,8 +214,7 @@ def judged(done: Done, spread: float = 1.0, mean: float = 1.0) -> dict[str, str]
     one = Band(np.zeros(200), np.ones(200))
     prediction = Prediction(found["seeds"], found["width"], found["lr"], predicted, nngp, one)
     config = config_of(*ON, "model.activation=gelu")
-    task = build_task(config.data, config.training, Session())
-    claims = ntk_infinite.claims_of(prediction, functions, config.model, task, PLAN)
+    claims = ntk_infinite.claims_of(prediction, functions, study_of(config))
     return {claim.name: claim.verdict for claim in claims}
 
 
@@ -240,12 +245,11 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
 
 def test_a_network_that_diverged_leaves_it_open() -> None:
     config = config_of(*ON)
-    task = build_task(config.data, config.training, Session())
     band = Band(np.ones(200), np.ones(200))
     prediction = Prediction(range(3), 8, 0.1, band, Band(np.ones(200), np.full(200, 0.5)), band)
     functions = np.ones((3, 200))
     functions[1] = np.nan
-    claims = ntk_infinite.claims_of(prediction, functions, config.model, task, PLAN)
+    claims = ntk_infinite.claims_of(prediction, functions, study_of(config))
     assert [claim.verdict for claim in claims] == ["INCONCLUSIVE", "INCONCLUSIVE"]
 
 
@@ -290,11 +294,9 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path: Path) -> Non
 def test_the_model_may_be_of_any_depth() -> None:
     """The prior of the prediction is the diagonal of the covariance in closed form."""
     config = config_of("model.depth=3", "data.examples=4")
-    task = build_task(config.data, config.training, Session())
-    model = config.model
-    assert isinstance(model, KernelMLP)
-    found = ntk_infinite.prepare(model, ntk_infinite.Networks(networks=2, width=4), 0, task, PLAN)
-    assert task.grid is not None
-    nngp, _ = infinite_ntk(task.grid, depth=3, sigma_b=1.0)
+    study = study_of(config)
+    found = ntk_infinite.prepare(study, ntk_infinite.Networks(networks=2, width=4), 0)
+    assert study.task.grid is not None
+    nngp, _ = infinite_ntk(study.task.grid, depth=3, sigma_b=1.0)
     np.testing.assert_allclose(found.start.std, nngp.diagonal().sqrt().numpy(), rtol=1e-10)
     assert not found.vanishes

@@ -226,8 +226,8 @@ def test_classes_of_a_table_by_a_module(folder: Path) -> None:
 REFUSED_MODELS = {
     "not allowed": (custom("build"), "own_networks:build runs your own code"),
     "no width": (custom("fixed", "--allow-custom-code"), "model.width_argument: own_networks:fixed takes no argument width"),
-    "another name": (custom("named", "--allow-custom-code"), "takes no argument width to be given each of widths by; Allowed: units"),
-    "width twice": (custom("build", "--set", "model.arguments.width=3", "--allow-custom-code"), "model.arguments.width: the factory is given each of widths by this argument"),
+    "another name": (custom("named", "--allow-custom-code"), "takes no argument width to set each of widths with; Allowed: units"),
+    "width twice": (custom("build", "--set", "model.arguments.width=3", "--allow-custom-code"), "model.arguments.width: this argument takes each of widths"),
     "no identifier": (custom("build", "--set", "model.width_argument=1st", "--allow-custom-code"), "model.width_argument: 1st must be the name of an argument"),
     "unknown argument": (custom("build", "--set", "model.arguments.bais=true", "--allow-custom-code"), "did you mean bias?"),
     "dropout": (custom("dropping", "--allow-custom-code"), "model.factory: own_networks:dropping: 1 (Dropout) is in training mode"),

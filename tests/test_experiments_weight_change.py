@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from nnlab.chapters.experiments import EXPERIMENTS
-from nnlab.chapters.widths import experiment as experiment
-from nnlab.chapters.widths.experiment import curve_steps, operator_norm
-from nnlab.chapters.widths.width_laws import Family, Setting, climbing_claim, crossing, crossing_claim, laws
+from nnlab.chapters.widths import experiment
+from nnlab.chapters.widths import study as widths_study
+from nnlab.chapters.widths.laws import Family, Setting, climbing_claim, crossing, crossing_claim, laws
+from nnlab.chapters.widths.study import Study, curve_steps, operator_norm
 from nnlab.errors import ConfigError, InputError, Interrupted
 from nnlab.lab import runner
 from nnlab.lab.config import apply_sets, check, read_source
 from nnlab.lab.session import Session, generator
 from nnlab.models import MLP
 from nnlab.record import open_run
+from nnlab.training import ensemble as batched
 
 Summary = dict[str, Any]
 WIDTHS, SEEDS, STEPS = [64, 128, 256], 12, 80
@@ -109,7 +111,7 @@ def test_claims(shipped: Summary) -> None:
                 "64, 128, 256",
             ):
                 assert word in said
-    assert "1/√m does not hold here" in claims["whole_standard-1-stable"]["sentence"]
+    assert ", not like 1/√m" in claims["whole_standard-1-stable"]["sentence"]
     assert claims["whole_standard-1-stable"]["rivals"]["1/√m"] == -0.5
 
 
@@ -206,13 +208,13 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run_in(tmp_path / "whole", *TINY)
     trained: list[str] = []
-    original = experiment.Study._train
+    original = Study._train
 
     def counted(self: Any, setting: Setting, width: int, *rest: Any) -> Any:
         trained.append(f"{setting.key}-m{width}")
         return original(self, setting, width, *rest)
 
-    monkeypatch.setattr(experiment.Study, "_train", counted)
+    monkeypatch.setattr(Study, "_train", counted)
 
     class StopsInTheFourth(Session):
         def stop(self) -> bool:
@@ -233,7 +235,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.usefixtures("undrawn")
 def test_memory_in_pieces_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run_in(tmp_path / "whole", *TINY)
-    monkeypatch.setattr(experiment, "TOGETHER", 1)
+    monkeypatch.setattr(batched, "GROUP", 1)
     pieces = run_in(tmp_path / "pieces", *TINY)
     for one, other in zip(whole["results"], pieces["results"], strict=True):
         assert one["whole"] == pytest.approx(other["whole"], rel=1e-9)
@@ -321,8 +323,8 @@ def test_a_change_that_is_not_relative_is_caught(tmp_path: Path, monkeypatch: py
         parts = [layer.parameters.flatten(1) for layer in start.layers]
         return found | {"change": found["change"] * torch.cat(parts, 1).norm(dim=1)}
 
-    experiment_weight_change = experiment.weight_change
-    monkeypatch.setattr(experiment, "weight_change", absolute)
+    experiment_weight_change = widths_study.weight_change
+    monkeypatch.setattr(widths_study, "weight_change", absolute)
     summary = run_in(
         tmp_path, "widths=[64, 1024]", "depths=[1]", "protocols=[stable]", "training.steps=20", "seeds=12"
     )

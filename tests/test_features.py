@@ -22,7 +22,7 @@ from nnlab.chapters.convolution.features import (
     readable_pool,
     telling_places,
 )
-from nnlab.chapters.convolution.input_form import InputForm
+from nnlab.chapters.convolution.image_format import ImageFormat
 from nnlab.data import DataSet
 from nnlab.data.user_image import read_user_image
 from nnlab.errors import DataError
@@ -147,7 +147,7 @@ def test_what_is_no_image_is_named(tmp_path: Path, content: object, message: str
     assert str(file) in str(caught.value)
 
 
-# --- the form of the images ----------------------------------------------------------------------------
+# --- the format of the images ----------------------------------------------------------------------------
 
 
 def digits(**changes: object) -> DataSet:
@@ -155,10 +155,10 @@ def digits(**changes: object) -> DataSet:
 
 
 @pytest.mark.parametrize("changes", [{}, {"standardize": False}, {"shuffle_pixels": True}])
-def test_another_image_gets_the_form_of_the_data(changes: dict[str, object]) -> None:
+def test_another_image_gets_the_format_of_the_data(changes: dict[str, object]) -> None:
     """Digits have 17 grey levels, so that bytes lose nothing but rounding: at most half of 1/255."""
     data = digits(**changes)
-    kept = InputForm.from_arrays({k: np.asarray(v) for k, v in InputForm.of(data).arrays().items()})
+    kept = ImageFormat.from_arrays({k: np.asarray(v) for k, v in ImageFormat.of(data).arrays().items()})
     assert kept is not None
     assert kept.class_names == data.class_names
     raw = data.raw(data.test.inputs[:20])
@@ -169,8 +169,8 @@ def test_another_image_gets_the_form_of_the_data(changes: dict[str, object]) -> 
         np.testing.assert_allclose(kept.picture(data.test.inputs[0]), raw[0, 0] / 16, atol=1e-12)
 
 
-def test_a_form_that_was_not_kept_is_none() -> None:
-    assert InputForm.from_arrays({"data/mean": np.zeros((1, 1, 1))}) is None
+def test_a_format_that_was_not_kept_is_none() -> None:
+    assert ImageFormat.from_arrays({"data/mean": np.zeros((1, 1, 1))}) is None
 
 
 # --- numbers -------------------------------------------------------------------------------------------
@@ -259,9 +259,9 @@ def test_a_filter_that_fits_nowhere_has_no_place() -> None:
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 def test_only_what_the_figures_can_explain_is_shown(layer: nn.Module, readable: bool) -> None:
     images = torch.zeros(1, 3, 8, 8)
-    (seen,) = observe(nn.Sequential(layer), images)
-    shown = readable_pool(seen) if "Pool" in type(layer).__name__ else readable_convolution(seen, images[0])
-    assert shown is readable
+    (call,) = observe(nn.Sequential(layer), images)
+    pool = "Pool" in type(layer).__name__
+    assert (readable_pool(call) if pool else readable_convolution(call, images[0])) is readable
 
 
 # --- the command ---------------------------------------------------------------------------------------
@@ -404,7 +404,7 @@ def test_an_image_of_the_users_is_classified(run: Path, photo: Path) -> None:
     assert sums(run) == before
 
 
-def test_without_its_data_set_a_run_still_knows_the_form(tmp_path: Path, folder: Path, photo: Path) -> None:
+def test_without_its_data_set_a_run_still_knows_the_format(tmp_path: Path, folder: Path, photo: Path) -> None:
     root = shutil.copytree(folder, tmp_path / "moved")
     run = train(tmp_path, root)
     there = json.loads(features(run, "--image", photo, "--json").out)

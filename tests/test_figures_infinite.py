@@ -7,8 +7,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nnlab.chapters.kernels.figures.infinite import infinite_ensemble
-from nnlab.errors import InputError
+from nnlab.chapters.kernels.figures.functions import infinite_ensemble
 from nnlab.plot.style import INK, MUTED, PALETTE
 
 Array = NDArray[np.float64]
@@ -16,11 +15,9 @@ X = np.linspace(-1.25, 1.25, 11)
 MEAN, STD = X**3, 0.1 + 0.2 * X**2
 
 
-def draw(functions: Array, x: Array = X, **settings: str) -> Figure:
-    return infinite_ensemble(
-        x, np.sin(x), [-1.0, 0.5], [0.2, 0.4], functions, (MEAN, STD), (MEAN + 0.1, STD / 2), width=512,
-        **settings,
-    )  # fmt: skip
+def draw(functions: Array) -> Figure:
+    points = np.array([-1.0, 0.5]), np.array([0.2, 0.4])
+    return infinite_ensemble(X, np.sin(X), points, functions, (MEAN, STD), (MEAN + 0.1, STD / 2), width=512)
 
 
 def test_band_functions_and_rival_are_those_given() -> None:
@@ -66,22 +63,12 @@ def test_a_function_that_runs_away_or_is_lost_leaves_the_axes_as_they_are() -> N
     for a, b in zip(calm.axes, wild.axes, strict=True):
         assert a.get_ylim() == b.get_ylim()
     assert "times" not in wild.get_suptitle()
-    assert draw(MEAN[None], title="Mine").get_suptitle() == "Mine"
 
 
-def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(InputError, match=r"the functions must have the shape \(seeds, 11\)"):
-        draw(np.ones((2, 5)))
-    with pytest.raises(InputError, match="standard deviation of the ensemble must be at least 0"):
-        infinite_ensemble(X, X, [0], [0], MEAN[None], (MEAN, -STD), (MEAN, STD), width=4)
-    with pytest.raises(InputError, match="the mean of the NNGP posterior"):
-        infinite_ensemble(X, X, [0], [0], MEAN[None], (MEAN, STD), (MEAN[:3], STD), width=4)
-
-
-@pytest.mark.parametrize("values", [[], [0.0], [np.nan, np.inf, 1.0], [1e-320, 1.0, 2.0], [1.0, 1.0]])
-def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> None:
-    x = np.array(values)
-    band = (x, np.abs(x))
-    figure = infinite_ensemble(x, x, x, x, np.tile(x, (2, 1)), band, band, width=4)
+@pytest.mark.parametrize("std", [0.0, 1e-320, 1.0, 1e100])
+def test_strange_numbers_are_drawn_without_a_warning(std: float) -> None:
+    band, points = (X, np.full(11, std)), (X[:1], X[:1])
+    functions = np.stack([X, np.full(11, np.inf)])
+    figure = infinite_ensemble(X, X, points, functions, band, (X, np.zeros(11)), width=4)
     assert_finite_limits(figure)
     figure.canvas.draw()

@@ -7,10 +7,12 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nnlab.chapters.kernels.figures.circle import circle_harmonics
-from nnlab.chapters.kernels.figures.kernels import feature_map, kernel_images
-from nnlab.chapters.kernels.figures.spectra import kernel_spectra
-from nnlab.errors import InputError
+from nnlab.chapters.kernels.figures.kernels import (
+    circle_harmonics,
+    feature_map,
+    kernel_images,
+    kernel_spectra,
+)
 from nnlab.plot.style import INK, PALETTE
 
 Array = NDArray[np.float64]
@@ -37,8 +39,8 @@ def title(figure: Figure) -> str:
 def test_spectra_show_medians_bands_and_the_limit() -> None:
     falling = 2.0 ** -np.arange(5)
     limit = 1.5 * falling
-    spectra = {64: np.outer([1, 2, 4], falling[::-1]), 256: np.outer([1.4, 1.5, 1.7], falling)}
-    figure = kernel_spectra(spectra, limit[::-1])
+    spectra = {64: np.outer([1, 2, 4], falling), 256: np.outer([1.4, 1.5, 1.7], falling)}
+    figure = kernel_spectra(spectra, limit, threshold=1e-12)
     axes = figure.axes[0]
     assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
     index = np.arange(1, 6)
@@ -57,7 +59,7 @@ def test_spectra_show_medians_bands_and_the_limit() -> None:
 def test_spectra_measure_the_distance_to_the_limit() -> None:
     limit = np.array([4.0, 2, 1])
     spectra = {16: np.outer([0.9, 1.1, 1.2], limit), 64: np.outer([0.99, 1.01, 1.05], limit)}
-    figure = kernel_spectra(spectra, limit)
+    figure = kernel_spectra(spectra, limit, threshold=1e-12)
     right = figure.axes[1]
     assert (right.get_xscale(), right.get_yscale()) == ("log", "log")
     medians = data(lines(right)[0])  # (1 + c)‖λ∞‖ is |c| away
@@ -72,8 +74,8 @@ def test_spectra_measure_the_distance_to_the_limit() -> None:
 
 def test_the_distance_of_spectra_is_at_most_that_of_the_kernels() -> None:
     limit, kernels = symmetric(6, 0), [symmetric(6, seed) for seed in (1, 2)]
-    spectra = {m: np.linalg.eigvalsh(kernel)[None] for m, kernel in zip((4, 8), kernels, strict=True)}
-    figure = kernel_spectra(spectra, np.linalg.eigvalsh(limit))
+    spectra = {m: np.linalg.eigvalsh(kernel)[None, ::-1] for m, kernel in zip((4, 8), kernels, strict=True)}
+    figure = kernel_spectra(spectra, np.linalg.eigvalsh(limit)[::-1], threshold=1e-12)
     shown = data(lines(figure.axes[1])[0])[:, 1]
     between = [np.linalg.norm(kernel - limit) / np.linalg.norm(limit) for kernel in kernels]
     assert np.all(shown > 0)
@@ -82,7 +84,7 @@ def test_the_distance_of_spectra_is_at_most_that_of_the_kernels() -> None:
 
 def test_eigenvalues_that_are_not_positive_are_marked_and_counted() -> None:
     values = np.array([[3.0, 1e-3, 0.0, -1e-17], [3.0, 2e-3, 1e-17, -2e-17]])
-    figure = kernel_spectra({64: values})
+    figure = kernel_spectra({64: values}, threshold=1e-15)
     (axes,) = figure.axes
     assert "▼ λ ≤ 0: 3 of 8" in axes.get_xlabel()
     (below,) = marks(axes)
@@ -93,33 +95,31 @@ def test_eigenvalues_that_are_not_positive_are_marked_and_counted() -> None:
 
 
 def test_definiteness_is_judged_per_width_against_the_threshold() -> None:
-    spectra = {16: [[2.0, 1e-8]], 64: [[2.0, 0.3]], 256: [[2.0, 0.4]]}
-    assert title(kernel_spectra(spectra)) == "Every kernel is positive definite, λmin ≥ 1·10⁻⁸"
+    spectra = {m: np.array([[2.0, low]]) for m, low in ((16, 1e-8), (64, 0.3), (256, 0.4))}
+    assert (
+        title(kernel_spectra(spectra, threshold=1e-15)) == "Every kernel is positive definite, λmin ≥ 1·10⁻⁸"
+    )
     judged = kernel_spectra(spectra, threshold=1e-6)
     assert title(judged) == "The kernel is positive definite from m = 64 on, λmin ≥ 0.3"
     strict = kernel_spectra(spectra, threshold=0.35)
     assert title(strict) == "The kernel is positive definite from m = 256 on, λmin ≥ 0.4"
-    odd = kernel_spectra({16: [[2.0, 0.3]], 64: [[2.0, 0.0]]})
+    odd = kernel_spectra({16: spectra[64], 64: spectra[16]}, threshold=1e-6)
     assert "at some widths only" in title(odd)
 
 
 def test_many_eigenvalues_get_a_logarithmic_index() -> None:
-    figure = kernel_spectra({64: 1.0 / np.arange(1, 200)[None]})
+    figure = kernel_spectra({64: 1.0 / np.arange(1, 200)[None]}, threshold=1e-9)
     assert figure.axes[0].get_xscale() == "log"
-
-
-def test_spectra_refuse_another_number_of_eigenvalues() -> None:
-    with pytest.raises(InputError, match="2 eigenvalues at width 64, 3 in the limit"):
-        kernel_spectra({64: [[1.0, 2.0]]}, [1, 2, 3])
-    with pytest.raises(InputError, match="eigenvalues at width 64 must have 2 dimensions"):
-        kernel_spectra({64: [1.0, 2.0]})
 
 
 @pytest.mark.parametrize("limited", [False, True])
 def test_spectra_of_eight_widths_stay_readable(limited: bool) -> None:
-    kernels = {m: [np.linalg.eigvalsh(gram(32, m, seed)) for seed in range(3)] for m in 2 ** np.arange(4, 12)}
+    kernels = {
+        2**k: np.stack([np.linalg.eigvalsh(gram(32, 2**k, seed))[::-1] for seed in range(3)])
+        for k in range(4, 12)
+    }
     limit = np.ones(32) if limited else None
-    assert_readable(kernel_spectra({int(m): np.array(values) for m, values in kernels.items()}, limit))
+    assert_readable(kernel_spectra(kernels, limit, threshold=1e-14))
 
 
 # --- matrices -------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def images(figure: Figure) -> list[Array]:
 def test_kernels_share_a_scale_and_the_difference_has_its_own() -> None:
     start, limit = gram(6, 50, 0), gram(6, 50, 1)
     end = start + 0.1 * gram(6, 3, 2)
-    figure = kernel_images(start, end, limit)
+    figure = kernel_images(start, end, limit, "The kernel moves")
     for shown, expected in zip(images(figure), (limit, start, end, end - start), strict=True):
         np.testing.assert_array_equal(shown, expected)
     scales = [axes.images[0].get_clim() for axes in figure.axes[:4]]
@@ -140,37 +140,27 @@ def test_kernels_share_a_scale_and_the_difference_has_its_own() -> None:
     assert len(set(scales[:3])) == 1
     assert scales[0][1] == pytest.approx(largest)
     assert scales[3] == (-np.abs(end - start).max(), np.abs(end - start).max())
-    drift = np.linalg.norm(end - start) / np.linalg.norm(start)
-    assert f"‖H − H₀‖ / ‖H₀‖ = {drift:.3g}" in title(figure)
-    assert ("hardly moves" in title(figure)) == (drift < 0.05)
+    assert title(figure) == "The kernel moves"
     assert_readable(figure)
 
 
 def test_kernels_with_negative_entries_have_zero_in_the_middle() -> None:
     signed = np.array([[2.0, -1.5], [-1.5, 2.0]])
-    figure = kernel_images(signed, signed)
+    figure = kernel_images(signed, signed, None, "Signed")
     assert figure.axes[0].images[0].get_clim() == (-2, 2)
     slightly = np.array([[2.0, -0.1], [-0.1, 2.0]])
-    assert kernel_images(slightly, slightly).axes[0].images[0].get_clim() == (-0.1, 2)
+    assert kernel_images(slightly, slightly, None, "Slightly").axes[0].images[0].get_clim() == (-0.1, 2)
 
 
-def test_large_kernels_are_thinned_but_measured_whole() -> None:
+def test_large_kernels_are_thinned() -> None:
     start = np.zeros((1300, 1300))
     start[1, 1] = 3.0
     end = start.copy()
     end[1, 1] = 6.0  # not among the examples that are shown
-    figure = kernel_images(start, end)
+    figure = kernel_images(start, end, None, "Large")
     assert [image.shape for image in images(figure)] == [(434, 434)] * 3
     assert figure.axes[0].images[0].get_clim() == (0, 6)
     assert figure.axes[0].get_xlabel() == "example j (1 of 3 shown)"
-    assert title(figure) == "In training the kernel moves: ‖H − H₀‖ / ‖H₀‖ = 1"
-
-
-def test_kernel_images_refuse_what_is_not_square_or_equal() -> None:
-    with pytest.raises(InputError, match=r"start must be square, not of the shape \(2, 3\)"):
-        kernel_images(np.zeros((2, 3)), np.zeros((2, 2)))
-    with pytest.raises(InputError, match="equally large"):
-        kernel_images(np.eye(2), np.eye(3))
 
 
 def test_the_feature_map_shows_features_and_both_matrices() -> None:
@@ -179,7 +169,7 @@ def test_the_feature_map_shows_features_and_both_matrices() -> None:
     inner = features @ features.T
     direct = inner.copy()
     direct[0, -1] += 0.25
-    figure = feature_map(x[::-1], features[::-1], inner, direct)
+    figure = feature_map(x, features, inner, direct)
     left = figure.axes[0]
     shown = [data(line) for line in lines(left) if len(data(line)) == 9]
     for line, feature in zip(shown, features.T, strict=True):
@@ -190,13 +180,6 @@ def test_the_feature_map_shows_features_and_both_matrices() -> None:
     assert left.get_title(loc="left") == "3 of the features"
     assert_readable(figure)
     assert title(feature_map(x, features, inner, inner)).endswith("φφᵀ and H are equal")
-
-
-def test_the_feature_map_refuses_shapes_that_do_not_fit() -> None:
-    with pytest.raises(InputError, match="features have 2 rows for 3 inputs"):
-        feature_map([1, 2, 3], np.zeros((2, 4)), np.eye(2), np.eye(2))
-    with pytest.raises(InputError, match=r"Gram matrix \(2, 2\) and a kernel \(3, 3\)"):
-        feature_map([1, 2], np.zeros((2, 4)), np.eye(2), np.eye(3))
 
 
 # --- the circle -----------------------------------------------------------------------------------------
@@ -213,35 +196,35 @@ def arc_cosine_modes(bias: float, modes: int, points: int = 128) -> Array:
 
 
 def test_odd_modes_without_bias_lie_on_the_edge() -> None:
-    k = np.arange(16)
-    without, with_bias = arc_cosine_modes(0.0, 16), arc_cosine_modes(0.5, 16)
-    figure = circle_harmonics(k, without, with_bias, constant=0.2)
+    k = np.arange(1.0, 16)
+    without, with_bias = arc_cosine_modes(0.0, 16)[1:], arc_cosine_modes(0.5, 16)[1:]
+    figure = circle_harmonics(k, without, with_bias, 0.2)
     left, right = figure.axes
     assert {axes.get_xscale() for axes in figure.axes} == {"log"}
     even, odd = [line for line in lines(left) if line.get_color() == PALETTE[0]]
-    np.testing.assert_allclose(data(even), np.stack([k[2::2], without[2::2]], axis=1))
-    np.testing.assert_allclose(data(odd), [[1, without[1]]])  # k ≥ 3 vanish
+    np.testing.assert_allclose(data(even), np.stack([k[1::2], without[1::2]], axis=1))
+    np.testing.assert_allclose(data(odd), [[1, without[0]]])  # k ≥ 3 vanish
     (edge,) = [line for line in left.lines if line.get_transform() != left.transData]
     assert list(edge.get_xdata()) == [3, 5, 7, 9, 11, 13, 15]
     assert set(edge.get_ydata()) == {0}
     assert "▼ zero but for rounding" in left.get_xlabel()
     assert even.get_markerfacecolor() != odd.get_markerfacecolor()
     biased = np.concatenate([data(line) for line in lines(left) if line.get_color() == PALETTE[1]])
-    np.testing.assert_allclose(biased[np.argsort(biased[:, 0])], np.stack([k[1:], with_bias[1:]], axis=1))
+    np.testing.assert_allclose(biased[np.argsort(biased[:, 0])], np.stack([k, with_bias], axis=1))
     scaled = np.concatenate([data(line) for line in lines(right) if line.get_color() == PALETTE[1]])
-    np.testing.assert_allclose(scaled[np.argsort(scaled[:, 0]), 1], (k**2 * with_bias)[1:])
+    np.testing.assert_allclose(scaled[np.argsort(scaled[:, 0]), 1], k**2 * with_bias)
     assert [0.2, 0.2] in [list(line.get_ydata()) for line in right.lines]
     assert "predicted limit 0.2" in right.get_xlabel()
     assert title(figure) == (
-        f"Without bias the odd modes k ≥ 3 vanish; with bias k²λₖ is {225 * with_bias[15]:.3g} at k = 15"
+        f"Without bias the odd modes k ≥ 3 vanish; with bias k²λₖ is {225 * with_bias[14]:.3g} at k = 15"
     )
     assert_readable(figure)
 
 
 def test_odd_modes_that_do_not_vanish_are_said_to_be_there() -> None:
-    k = np.arange(1, 6)
+    k = np.arange(1.0, 6)
     modes = np.array([1.0, 0.5, 0.25, 0.1, 0.2])
-    figure = circle_harmonics(k, modes, modes)
+    figure = circle_harmonics(k, modes, modes, 1.0)
     assert title(figure).startswith("Without bias the odd modes k ≥ 3 reach 0.25 of the largest mode")
     assert "▼" not in figure.axes[0].get_xlabel()
 
@@ -249,23 +232,15 @@ def test_odd_modes_that_do_not_vanish_are_said_to_be_there() -> None:
 # --- strange numbers ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "values", [[], [0.0], [np.nan, np.inf, -np.inf], [-1.0, 0.0, 1.0], [1e-320, 1.0, 1e308]]
-)
+@pytest.mark.parametrize("values", [[0.0], [1.0, 0.0, -1.0], [1e100, 1.0, 1e-320]])
 def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> None:
     x = np.array(values)
-    square = np.outer(x, np.ones(len(x))) if len(x) else np.zeros((0, 0))
+    spectra, square = np.tile(x, (2, 1)), np.outer(np.sign(x), np.ones(len(x)))
     strange = [
-        kernel_spectra({16: np.tile(x, (2, 1)), 64: np.tile(x, (2, 1))}, x),
-        kernel_spectra({16: np.zeros((0, 0))}),
-        kernel_images(square, square, square),
-        feature_map(x, np.outer(x, [1.0, 0.5]), square, square),
-        circle_harmonics(x, x, x, 1.0),
-        circle_harmonics(np.arange(len(x)), x, x, float("nan")),
+        kernel_spectra({16: spectra, 64: spectra}, np.abs(x), threshold=1e-9),
+        kernel_spectra({16: spectra}, threshold=0.0),
+        kernel_images(square, square, square, "Strange"),
+        feature_map(np.arange(len(x), dtype=float), np.outer(x, [1.0, 0.5]), square, square),
     ]
     for figure in strange:
         assert_finite_limits(figure)
-
-
-def test_no_widths_say_so() -> None:
-    assert "no eigenvalues" in texts(kernel_spectra({}))

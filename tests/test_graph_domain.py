@@ -1,4 +1,4 @@
-"""Where an expression has no value: found, named and placed; and expressions that are fine are left alone."""
+"""Places without a value are found, named and placed; expressions that are fine are left alone."""
 
 import re
 
@@ -16,7 +16,7 @@ def check(text: str, *ends: tuple[float, float]) -> None:
 
 
 FAULTS = [
-    # text, interval, the operation, what is said, the place
+    # text, interval, the operation, the reason, the place
     ("1/x", (-1, 1), "1/x", "divisor x reaches 0", 0),
     ("2 + x/(x - 1/3)", (0, 1), "x/(x - 1/3)", "divisor x - 1/3 reaches 0", 1 / 3),
     ("x/x", (0, 1), "x/x", "divisor x reaches 0", 0),
@@ -43,9 +43,9 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "interval", "term", "said", "place"), FAULTS)
+@pytest.mark.parametrize(("text", "interval", "term", "reason", "place"), FAULTS)
 def test_a_fault_is_named_and_placed(
-    text: str, interval: tuple[float, float], term: str, said: str, place: float | None
+    text: str, interval: tuple[float, float], term: str, reason: str, place: float | None
 ) -> None:
     with pytest.raises(DomainError) as caught:
         check(text, interval)
@@ -53,7 +53,7 @@ def test_a_fault_is_named_and_placed(
     assert isinstance(error, InputError)
     assert error.term == term
     assert message.startswith(f"{term}: ")
-    assert said in message
+    assert reason in message
     assert "\n" not in message
     assert f"x = {error.place['x'] + 0.0:.10g}" in message
     assert interval[0] <= error.place["x"] <= interval[1]
@@ -125,18 +125,18 @@ def test_several_variables() -> None:
 
 def test_constants() -> None:
     check_domain(parse("sqrt(2)/log(3)", ()), {})
-    for text, said in (
+    for text, reason in (
         ("1/0", "divisor 0 reaches 0"),
         ("log(-1)", "not positive"),
         ("exp(1000)", "overflows"),
     ):
-        with pytest.raises(DomainError, match=said):
+        with pytest.raises(DomainError, match=reason):
             check_domain(parse(text, ()), {})
 
 
 def test_a_question_that_is_too_hard_is_given_up() -> None:
     graph = parse("1/(x^2 - 2*x*y + y^2 + 1e-4)", ("x", "y"))
-    with pytest.raises(DomainError, match="it is not decided whether its divisor"):
+    with pytest.raises(DomainError, match="it is undecided whether its divisor"):
         check_domain(graph, {"x": (0, 1), "y": (0, 1)}, max_cells=20_000)
     check_domain(parse("1/((x - y)^2 + 1e-4)", ("x", "y")), {"x": (0, 1), "y": (0, 1)}, max_cells=200_000)
 

@@ -15,12 +15,12 @@ from nnlab.errors import InputError
 from nnlab.expressions import (
     Interval,
     curvature,
+    directional,
     enclose,
     evaluate,
     parse,
     second_derivatives,
     slopes,
-    tangent,
 )
 
 CHECK = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
@@ -30,11 +30,11 @@ sizes = st.sampled_from([1e-9, 1e-4, 0.03, 0.5, 2.0])
 parts = st.floats(0.01, 0.99)
 
 
-def holds(found: Interval, exact: Any) -> bool:
-    """Whether the only cell of `found` holds the number, up to 10⁻³⁰ of it for the finite difference."""
+def holds(result: Interval, exact: Any) -> bool:
+    """True where the only cell of an interval holds the number, up to 10⁻³⁰ for the finite difference."""
     with mp.workdps(DIGITS):
         room = mp.mpf(10) ** -30 * (1 + abs(exact))
-        return bool(found.lo[0] - room <= exact <= found.hi[0] + room)
+        return bool(result.lo[0] - room <= exact <= result.hi[0] + room)
 
 
 def cell(low: float, size: float) -> Interval:
@@ -73,9 +73,9 @@ def test_values_in_float64(text: str, x: float) -> None:
     """Every operation in float64 lies in the enclosure of a point, which holds the exact value as well."""
     graph, exact = parse(text, ("x",)), reference(text, {"x": mp.mpf(x)})
     assume(exact is not None and abs(exact) < 1e200)
-    found, around = evaluate(graph, {"x": np.array([x])}), enclose(graph, {"x": cell(x, 0.0)})
+    result, around = evaluate(graph, {"x": np.array([x])}), enclose(graph, {"x": cell(x, 0.0)})
     assert holds(around, exact)
-    assert np.isnan(found[0]) or around.holds(found)[0]
+    assert np.isnan(result[0]) or around.holds(result)[0]
 
 
 @given(expressions(("x", "y")), ends, ends)
@@ -86,9 +86,9 @@ def test_values_against_mpmath(text: str, x: float, y: float) -> None:
     around = enclose(graph, {"x": Interval.point(x), "y": Interval.point(y)})
     # where the enclosure of the point is narrow, rounding was harmless: then the value must be right
     assume(exact is not None and float(around.width) <= 1e-10 * (1 + abs(float(around.mid))))
-    found = float(evaluate(graph, {"x": x, "y": y}))
-    assume(not math.isnan(found))
-    assert found == pytest.approx(float(exact), rel=1e-9, abs=1e-9)
+    result = float(evaluate(graph, {"x": x, "y": y}))
+    assume(not math.isnan(result))
+    assert result == pytest.approx(float(exact), rel=1e-9, abs=1e-9)
 
 
 @given(expressions(smooth=True), ends)
@@ -101,7 +101,7 @@ def test_forward_mode(text: str, x: float) -> None:
     exact = slope(text, point, "x")
     around = slopes(graph, {"x": Interval.point(x)}, ("x",))[1]["x"]
     assume(exact is not None and float(around.width) <= 1e-10 * (1 + abs(float(around.mid))))
-    value, derivative = tangent(graph, {"x": x}, {"x": 1.0})
+    value, derivative = directional(graph, {"x": x}, {"x": 1.0})
     assume(not math.isnan(float(derivative)))
     assert float(derivative) == pytest.approx(float(exact), rel=1e-9, abs=1e-9)
     assert float(value) == float(evaluate(graph, {"x": x}))
@@ -110,10 +110,10 @@ def test_forward_mode(text: str, x: float) -> None:
 def test_a_direction_may_mix_variables() -> None:
     graph = parse("x^2*y + sin(y)", ("x", "y"))
     x, y = np.array([1.0, 2.0]), np.array([[0.5], [3.0]])
-    value, derivative = tangent(graph, {"x": x, "y": y}, {"x": 2.0, "y": -1.0})
+    value, derivative = directional(graph, {"x": x, "y": y}, {"x": 2.0, "y": -1.0})
     np.testing.assert_allclose(value, x**2 * y + np.sin(y), rtol=1e-15)
     np.testing.assert_allclose(derivative, 2 * 2 * x * y - (x**2 + np.cos(y)), rtol=1e-14)
-    assert np.all(tangent(graph, {"x": x, "y": y}, {})[1] == 0)
+    assert np.all(directional(graph, {"x": x, "y": y}, {})[1] == 0)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_direction_may_mix_variables() -> None:
     [("abs(x)", 0.0), ("relu(x)", 0.0), ("max(3*x, x)", 2.0), ("min(x, -x)", 0.0), ("sqrt(x)", math.inf)],
 )
 def test_forward_mode_at_kinks(text: str, expected: float) -> None:
-    assert float(tangent(parse(text, ("x",)), {"x": 0.0}, {"x": 1.0})[1]) == expected
+    assert float(directional(parse(text, ("x",)), {"x": 0.0}, {"x": 1.0})[1]) == expected
 
 
 EXACT = [
@@ -154,9 +154,9 @@ EXACT = [
 def test_slopes_without_a_rounding(
     text: str, lo: list[float], hi: list[float], low: list[float], high: list[float]
 ) -> None:
-    found = slopes(parse(text, ("x",)), {"x": Interval(np.array(lo), np.array(hi))}, ("x",))[1]["x"]
-    np.testing.assert_array_equal(found.lo, np.array(low, float))
-    np.testing.assert_array_equal(found.hi, np.array(high, float))
+    result = slopes(parse(text, ("x",)), {"x": Interval(np.array(lo), np.array(hi))}, ("x",))[1]["x"]
+    np.testing.assert_array_equal(result.lo, np.array(low, float))
+    np.testing.assert_array_equal(result.hi, np.array(high, float))
 
 
 @pytest.mark.parametrize(
@@ -174,16 +174,16 @@ def test_slopes_without_a_rounding(
     ],
 )
 def test_curvature_at_kinks_and_beside_them(text: str, low: float, high: float) -> None:
-    found = curvature(parse(text, ("x",)), {"x": cell(-1.0, 2.0)}, "x")
-    assert (found.lo[0], found.hi[0]) == (low, high)
+    result = curvature(parse(text, ("x",)), {"x": cell(-1.0, 2.0)}, "x")
+    assert (result.lo[0], result.hi[0]) == (low, high)
 
 
 def test_slopes_that_are_unbounded() -> None:
     cells = {"x": Interval(np.array([0.0, 0.25]), np.array([1.0, 1.0]))}
-    found = slopes(parse("sqrt(x)", ("x",)), cells, ("x",))[1]["x"]
-    np.testing.assert_array_equal(found.hi, [math.inf, found.hi[1]])
-    np.testing.assert_allclose(found.lo, 0.5, rtol=1e-15)
-    assert 1 <= found.hi[1] <= 1 + 1e-15
+    result = slopes(parse("sqrt(x)", ("x",)), cells, ("x",))[1]["x"]
+    np.testing.assert_array_equal(result.hi, [math.inf, result.hi[1]])
+    np.testing.assert_allclose(result.lo, 0.5, rtol=1e-15)
+    assert 1 <= result.hi[1] <= 1 + 1e-15
     for text in ("1/x", "log(x)", "x^-1", "x^-0.5", "tan(pi*(x + 0.5))"):
         value, partials = slopes(
             parse(text, ("x",)), {"x": Interval(np.array([0.0]), np.array([1.0]))}, ("x",)
@@ -194,7 +194,7 @@ def test_slopes_that_are_unbounded() -> None:
 
 
 def test_the_enclosures_close_in() -> None:
-    """Over cells of width h the excess of value and slope over the true range falls like h or faster."""
+    """The excess of value and slope over the true range of cells of width h falls like h or faster."""
     text = "sin(3*x)*exp(-x) + 1/(1 + x^2) - tanh(x)*sigmoid(x) + sqrt(1 + x)"
     graph = parse(text, ("x",))
     excess = []
@@ -203,7 +203,7 @@ def test_the_enclosures_close_in() -> None:
         cells = {"x": Interval(edges[:-1], edges[1:])}
         value, partials = slopes(graph, cells, ("x",))
         points = edges[:-1, None] + np.diff(edges)[:, None] * np.linspace(0, 1, 9)
-        true = evaluate(graph, {"x": points}), tangent(graph, {"x": points}, {"x": 1.0})[1]
+        true = evaluate(graph, {"x": points}), directional(graph, {"x": points}, {"x": 1.0})[1]
         pairs = ((value, true[0]), (partials["x"], true[1]))
         excess.append([float(np.max(one.width - np.ptp(all_, axis=1))) for one, all_ in pairs])
     assert excess[0][0] < 0.1
@@ -214,9 +214,9 @@ def test_the_enclosures_close_in() -> None:
 
 
 def test_an_exact_decimal_is_enclosed() -> None:
-    found = enclose(parse("0.1", ()), {})
-    assert Fraction(float(found.lo)) < Fraction(1, 10) < Fraction(float(found.hi))
-    assert np.nextafter(found.lo, 1) == found.hi
+    result = enclose(parse("0.1", ()), {})
+    assert Fraction(float(result.lo)) < Fraction(1, 10) < Fraction(float(result.hi))
+    assert np.nextafter(result.lo, 1) == result.hi
     for name, exact in (("pi", mp.pi), ("e", mp.e)):
         around = enclose(parse(name, ()), {})
         with mp.workdps(50):
@@ -256,8 +256,8 @@ def test_a_constant_has_the_shape_of_its_cells() -> None:
 
 
 def test_undefined_values_are_not_numbers_and_not_warnings() -> None:
-    found = evaluate(parse("log(x) + sqrt(x) + 1/(x + 2)", ("x",)), {"x": np.array([-2.0, -1.0, 0.0, 1.0])})
-    np.testing.assert_array_equal(found, [np.nan, np.nan, -np.inf, 1 + 1 / 3])
+    result = evaluate(parse("log(x) + sqrt(x) + 1/(x + 2)", ("x",)), {"x": np.array([-2.0, -1.0, 0.0, 1.0])})
+    np.testing.assert_array_equal(result, [np.nan, np.nan, -np.inf, 1 + 1 / 3])
     assert evaluate(parse("exp(x)", ("x",)), {"x": 1000.0}) == np.inf
 
 

@@ -74,6 +74,7 @@ def test_no_chord_is_steeper(text: str, low: float, size: float) -> None:
         assume(False)
     x = np.linspace(low, high, 2_001)
     y = evaluate(graph, {"x": x})
+    assume(np.all(np.isfinite(y)))  # the domain allows roots of what is negative within rounding
     rise = np.abs(np.diff(y))
     room = 1e-12 * (1 + np.abs(y[1:]))
     assert lower <= upper

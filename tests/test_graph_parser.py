@@ -9,7 +9,7 @@ import pytest
 from nnlab.errors import InputError
 from nnlab.expressions import ExpressionError, Graph, evaluate, parse
 from nnlab.expressions.errors import pointed
-from nnlab.expressions.tokens import MAX_DIGITS, MAX_LENGTH
+from nnlab.expressions.parser import MAX_DIGITS, MAX_LENGTH
 
 X, Y = 0.75, -1.5
 
@@ -67,8 +67,8 @@ def test_precedence(text: str, expected: float) -> None:
 
 def test_nodes_come_in_evaluation_order_with_their_text() -> None:
     graph = parse("2*(x + y)^2 - sin(x)", ("x", "y"))
-    shown = [(node.operation, graph.term(i)) for i, node in enumerate(graph.nodes)]
-    assert shown == [
+    terms = [(node.operation, graph.term(i)) for i, node in enumerate(graph.nodes)]
+    assert terms == [
         ("number", "2"),
         ("variable", "x"),
         ("variable", "y"),
@@ -147,8 +147,8 @@ ERRORS = [
     ("-(x < 1)", "a comparison is not a number", 1),
     ("where(0 < x < 1, 1, 2)", "comparisons cannot be chained", 12),
     ("where(x < 1, x < 2, 2)", "a comparison is not a number", 13),
-    ("x, y", "a comma may only part the arguments of a function", 1),
-    ("max((x, y), 1)", "a comma may only part the arguments of a function", 6),
+    ("x, y", "a comma may only separate the arguments of a function", 1),
+    ("max((x, y), 1)", "a comma may only separate the arguments of a function", 6),
     ("max(x,,y)", "',' stands where a number", 6),
     ("x == 1", "'=' cannot be in an expression: write <= or >=", 2),
     ("x − 1", "'−' (U+2212) cannot be in an expression: write -", 2),

@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 
 from nnlab.errors import InputError
 from nnlab.expressions import ExpressionError, Graph, parse
-from nnlab.expressions.costs import forward_cost, reverse_cost
-from nnlab.expressions.passes import directional, gradient, hessian_vector
+from nnlab.expressions.passes import (
+    directional,
+    forward_cost,
+    gradient,
+    hessian_vector,
+    reverse_cost,
+)
 from nnlab.expressions.shapes import shapes
 from tests import torch_reference as reference
 
@@ -35,12 +40,12 @@ def by_torch(text: str, at: Arrays) -> tuple[float, Arrays, reference.Seen]:
     leaves = {name: torch.tensor(value, requires_grad=True) for name, value in at.items()}
     seen = reference.Seen()
     value = reference.evaluate(text, leaves, seen)
-    found = (
+    result = (
         torch.autograd.grad(value, list(leaves.values()), allow_unused=True) if value.requires_grad else ()
     )
     gradients = {
         name: np.zeros(at[name].shape) if g is None else g.numpy()
-        for name, g in zip(at, found or [None] * len(at), strict=True)
+        for name, g in zip(at, result or [None] * len(at), strict=True)
     }
     return float(value.detach()), gradients, seen
 
@@ -86,11 +91,11 @@ def test_hessian_vector_products_are_those_of_torch_func(text: str, seed: int) -
         return torch.stack([(slopes[name] * tangent[name]).sum() for name in leaves]).sum()
 
     expected = torch.func.grad(along)(primal)
-    found = hessian_vector(graph_of(text), at, direction)
+    result = hessian_vector(graph_of(text), at, direction)
     scale = max(float(e.abs().max()) for e in expected.values())
     assume(scale < 1e4)
     for name in at:
-        assert np.abs(found[name] - expected[name].numpy()).max() <= 1e-10 * scale + 1e-11, (text, name)
+        assert np.abs(result[name] - expected[name].numpy()).max() <= 1e-10 * scale + 1e-11, (text, name)
 
 
 @pytest.mark.parametrize(
@@ -117,10 +122,10 @@ def test_hessian_vector_products_are_those_of_torch_func(text: str, seed: int) -
     ],
 )
 def test_gradients_by_hand(text: str, at: dict[str, object], expected: dict[str, object]) -> None:
-    _, found = gradient(parse(text, tuple(at), tensors=True), at)  # type: ignore[arg-type]
+    _, result = gradient(parse(text, tuple(at), tensors=True), at)  # type: ignore[arg-type]
     for name, value in expected.items():
-        assert np.allclose(found[name], value, rtol=1e-14, atol=0), name
-        assert np.shape(found[name]) == np.shape(at[name])
+        assert np.allclose(result[name], value, rtol=1e-14, atol=0), name
+        assert np.shape(result[name]) == np.shape(at[name])
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (3, 1), (2, 3)])
@@ -140,30 +145,30 @@ def test_what_is_repeated_gathers_its_gradient(
         "x": np.asarray(generator.uniform(0.5, 2, shape)),
         "y": np.asarray(generator.uniform(0.5, 2, other)),
     }
-    _, found = gradient(parse(f"sum(x {sign} y)", ("x", "y"), tensors=True), at)
+    _, result = gradient(parse(f"sum(x {sign} y)", ("x", "y"), tensors=True), at)
     x, y = (torch.tensor(value, requires_grad=True) for value in at.values())
     torch.sum({"+": x + y, "*": x * y, "/": x / y, "^": x**y}[sign]).backward()  # type: ignore[no-untyped-call]
     for name, leaf in (("x", x), ("y", y)):
         assert leaf.grad is not None
-        assert found[name].shape == at[name].shape
-        assert np.allclose(found[name], leaf.grad.numpy(), rtol=1e-13)
+        assert result[name].shape == at[name].shape
+        assert np.allclose(result[name], leaf.grad.numpy(), rtol=1e-13)
 
 
 def test_products_with_a_hessian_of_zero_have_the_shape_of_their_variable() -> None:
     for shape in ((), (1,), (1, 3), (2, 1)):
         graph = parse("sum(x) + sum(y*y)", ("x", "y"), tensors=True)
         at = {"x": np.ones(shape), "y": np.ones(2)}
-        found = hessian_vector(graph, at, {"x": np.ones(shape), "y": np.ones(2)})
-        assert found["x"].shape == shape
-        assert found["y"].tolist() == [2.0, 2.0]
+        result = hessian_vector(graph, at, {"x": np.ones(shape), "y": np.ones(2)})
+        assert result["x"].shape == shape
+        assert result["y"].tolist() == [2.0, 2.0]
 
 
 def test_a_power_with_exponent_0_keeps_its_mixed_derivative() -> None:
     """∂²x^y/∂x∂y = x^(y − 1) (1 + y log x), which is 1/x at y = 0; torch's second pass gives 0 there."""
     graph = parse("x^y", ("x", "y"), tensors=True)
-    found = hessian_vector(graph, {"x": 2.0, "y": 0.0}, {"y": 1.0})
-    assert float(found["x"]) == 0.5
-    assert float(found["y"]) == pytest.approx(math.log(2) ** 2)
+    result = hessian_vector(graph, {"x": 2.0, "y": 0.0}, {"y": 1.0})
+    assert float(result["x"]) == 0.5
+    assert float(result["y"]) == pytest.approx(math.log(2) ** 2)
 
 
 @pytest.mark.parametrize(
@@ -188,8 +193,8 @@ def test_entries_that_are_not_taken_stay_out_of_both_passes(
 def test_powers_at_zero_have_their_second_derivatives() -> None:
     """∂²x^y/∂x² = y(y − 1) x^(y − 2) and ∂²x^y/∂x∂y = x^(y − 1) (1 + y log x)."""
     graph = parse("x^y", ("x", "y"), tensors=True)
-    found = hessian_vector(graph, {"x": 0.0, "y": 2.0}, {"x": 1.0, "y": 1.0})
-    assert (float(found["x"]), float(found["y"])) == (2.0, 0.0)
+    result = hessian_vector(graph, {"x": 0.0, "y": 2.0}, {"x": 1.0, "y": 1.0})
+    assert (float(result["x"]), float(result["y"])) == (2.0, 0.0)
     assert float(hessian_vector(parse("x^1", ("x",)), {"x": 0.0}, {"x": 1.0})["x"]) == 0
 
 
@@ -209,7 +214,7 @@ def test_forward_mode_gives_derivatives_of_vectors_too() -> None:
 
 
 def calls(work: Callable[[], object]) -> int:
-    """How many functions a piece of work calls: the same on every machine, however busy it is."""
+    """The number of functions that a piece of work calls: the same on every machine, however busy it is."""
     count = 0
 
     def event(frame: FrameType, kind: str, value: object) -> None:
@@ -238,12 +243,12 @@ def test_the_work_of_a_chain_grows_with_its_length_alone() -> None:
 def test_a_chain_of_nested_calls_needs_no_recursion() -> None:
     depth = 10_000
     text = "sin(" * depth + "x" + ")" * depth
-    value, found = gradient(parse(text, ("x",), tensors=True), {"x": 1.0})
+    value, result = gradient(parse(text, ("x",), tensors=True), {"x": 1.0})
     expected, slope = 1.0, 1.0
     for _ in range(depth):
         expected, slope = math.sin(expected), slope * math.cos(expected)
     assert value == pytest.approx(expected, rel=1e-12)
-    assert float(found["x"]) == pytest.approx(slope, rel=1e-9)
+    assert float(result["x"]) == pytest.approx(slope, rel=1e-9)
 
 
 def weighted_sum(terms: int) -> dict[str, np.ndarray]:
@@ -317,8 +322,8 @@ def test_names_without_a_value_and_values_without_a_name_are_refused() -> None:
 def test_costs_of_a_chain_by_hand() -> None:
     """f = sin(cos(x)): an edge is one multiply-add in either mode; values and gradients of 3 nodes wait."""
     graph = parse("sin(cos(x))", ("x",), tensors=True)
-    found = shapes(graph, {"x": ()})
-    reverse, forward = reverse_cost(graph, found), forward_cost(graph, found)
+    result = shapes(graph, {"x": ()})
+    reverse, forward = reverse_cost(graph, result), forward_cost(graph, result)
     assert (reverse.passes, reverse.multiply_adds, reverse.stored) == (1, 2, 6)
     assert (forward.passes, forward.multiply_adds) == (1, 2)
     assert forward.stored == 4  # a node and the one after it, each with its derivative
@@ -328,8 +333,8 @@ def test_forward_mode_costs_a_pass_for_each_input() -> None:
     """f = Σ wᵢ xᵢ over n: 3n multiply-adds back; forward, n or 2n inputs along each edge."""
     n = 7
     graph = parse("sum(w * x)", ("w", "x"), tensors=True)
-    found = shapes(graph, {"w": (n,), "x": (n,)})
-    reverse, forward = reverse_cost(graph, found), forward_cost(graph, found)
+    result = shapes(graph, {"w": (n,), "x": (n,)})
+    reverse, forward = reverse_cost(graph, result), forward_cost(graph, result)
     assert reverse.multiply_adds == 3 * n
     assert forward.passes == 2 * n
     assert forward.multiply_adds == n * n + n * n + n * 2 * n
@@ -338,16 +343,16 @@ def test_forward_mode_costs_a_pass_for_each_input() -> None:
 def test_a_matrix_product_costs_what_it_multiplies() -> None:
     m, n, k = 3, 4, 5
     graph = parse("sum(A @ B)", ("A", "B"), tensors=True)
-    found = shapes(graph, {"A": (m, k), "B": (k, n)})
-    assert reverse_cost(graph, found).multiply_adds == 2 * m * n * k + m * n
+    result = shapes(graph, {"A": (m, k), "B": (k, n)})
+    assert reverse_cost(graph, result).multiply_adds == 2 * m * n * k + m * n
 
 
 def test_reverse_mode_wins_where_inputs_are_many_and_not_on_a_chain_of_one() -> None:
     wide = " + ".join(f"x{i}^2" for i in range(50))
     graph = parse(wide, tuple(f"x{i}" for i in range(50)), tensors=True)
-    found = shapes(graph, {f"x{i}": () for i in range(50)})
-    assert reverse_cost(graph, found).multiply_adds * 8 < forward_cost(graph, found).multiply_adds
+    result = shapes(graph, {f"x{i}": () for i in range(50)})
+    assert reverse_cost(graph, result).multiply_adds * 8 < forward_cost(graph, result).multiply_adds
     chain = parse("sin(" * 30 + "x" + ")" * 30, ("x",), tensors=True)
-    found = shapes(chain, {"x": ()})
-    assert forward_cost(chain, found).multiply_adds == reverse_cost(chain, found).multiply_adds
-    assert forward_cost(chain, found).stored < reverse_cost(chain, found).stored
+    result = shapes(chain, {"x": ()})
+    assert forward_cost(chain, result).multiply_adds == reverse_cost(chain, result).multiply_adds
+    assert forward_cost(chain, result).stored < reverse_cost(chain, result).stored

@@ -63,12 +63,12 @@ def test_known_maxima(
     f: Callable[[Array], Array], lipschitz: float, dimension: int, known: float, where: list[float]
 ) -> None:
     gap = [1e-9, 1e-4, 2e-2][dimension - 1]
-    found = supremum(bound_of(f, lipschitz), *box([0.0] * dimension, [1.0] * dimension), absolute=gap)
-    assert found.complete
-    assert known - gap <= found.lower <= known <= found.upper <= found.lower + gap
-    assert found.at.shape == (dimension,)
-    assert f(found.at[None])[0] >= found.lower
-    assert np.abs(found.at - where).max() <= 2 * math.sqrt(gap) + gap * lipschitz
+    result = supremum(bound_of(f, lipschitz), *box([0.0] * dimension, [1.0] * dimension), absolute=gap)
+    assert result.complete
+    assert known - gap <= result.lower <= known <= result.upper <= result.lower + gap
+    assert result.at.shape == (dimension,)
+    assert f(result.at[None])[0] >= result.lower
+    assert np.abs(result.at - where).max() <= 2 * math.sqrt(gap) + gap * lipschitz
 
 
 def test_the_relative_gap_counts_where_it_is_larger() -> None:
@@ -80,17 +80,17 @@ def test_the_relative_gap_counts_where_it_is_larger() -> None:
     assert rough.boxes < fine.boxes
     assert rough.upper - rough.lower <= 10
     assert fine.upper - fine.lower <= 1e-3
-    for found in (rough, fine):
-        assert found.lower <= 1000 <= found.upper
+    for result in (rough, fine):
+        assert result.lower <= 1000 <= result.upper
 
 
 def test_a_negative_supremum() -> None:
-    found = supremum(bound_of(lambda x: bell(x) - 3, 1.0), *box([0.0], [1.0]), absolute=1e-6)
-    assert found.complete
-    assert -2 - 1e-6 <= found.lower <= -2 <= found.upper <= -2 + 1e-6
+    result = supremum(bound_of(lambda x: bell(x) - 3, 1.0), *box([0.0], [1.0]), absolute=1e-6)
+    assert result.complete
+    assert -2 - 1e-6 <= result.lower <= -2 <= result.upper <= -2 + 1e-6
     rough = supremum(bound_of(lambda x: bell(x) - 3, 1.0), *box([0.0], [1.0]), relative=0.01)
     assert rough.complete
-    assert rough.boxes < found.boxes
+    assert rough.boxes < result.boxes
 
 
 @given(
@@ -107,23 +107,23 @@ def test_incomplete_searches_stay_valid(
     first = top + math.ceil(-top / (2 * math.pi / frequency)) * 2 * math.pi / frequency
     known = dimension * (1.0 if first <= 1 else max(math.sin(shift), math.sin(frequency + shift)))
     start = box([0.0] * dimension, [1.0] * dimension)
-    found = supremum(bound_of(f, frequency * dimension), *start, absolute=gap, max_boxes=most)
-    assert found.lower <= known + ROUNDING
-    assert known <= found.upper + ROUNDING
-    assert found.boxes <= max(most, 1)
-    assert f(found.at[None])[0] >= found.lower
-    assert found.complete == (found.upper - found.lower <= gap)
+    result = supremum(bound_of(f, frequency * dimension), *start, absolute=gap, max_boxes=most)
+    assert result.lower <= known + ROUNDING
+    assert known <= result.upper + ROUNDING
+    assert result.boxes <= max(most, 1)
+    assert f(result.at[None])[0] >= result.lower
+    assert result.complete == (result.upper - result.lower <= gap)
 
 
 def test_points() -> None:
     """Boxes without width cannot be split: their own bounds are all that can be known."""
     points = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.1]])
-    found = supremum(bound_of(slope, 2.0), points, points, absolute=1e-9)
-    assert found.complete
-    assert found.lower == pytest.approx(0.4, abs=1e-12)
-    assert found.upper == pytest.approx(0.4, abs=1e-12)
-    assert found.at.tolist() == [0.5, 0.1]
-    assert found.boxes == 3
+    result = supremum(bound_of(slope, 2.0), points, points, absolute=1e-9)
+    assert result.complete
+    assert result.lower == pytest.approx(0.4, abs=1e-12)
+    assert result.upper == pytest.approx(0.4, abs=1e-12)
+    assert result.at.tolist() == [0.5, 0.1]
+    assert result.boxes == 3
 
 
 def test_points_whose_bounds_are_far_apart() -> None:
@@ -131,22 +131,22 @@ def test_points_whose_bounds_are_far_apart() -> None:
         return lo[:, 0] - 1, hi[:, 0] + 1, lo
 
     points = np.array([[0.0], [0.5], [0.25]])
-    found = supremum(bound, points, points)
-    assert (found.lower, found.upper, found.boxes, found.complete) == (-0.5, 1.5, 3, False)
-    assert found.at.tolist() == [0.5]
+    result = supremum(bound, points, points)
+    assert (result.lower, result.upper, result.boxes, result.complete) == (-0.5, 1.5, 3, False)
+    assert result.at.tolist() == [0.5]
 
 
 def test_boxes_that_do_not_touch() -> None:
     """The hole between them is not searched: x(1 − x) on [0, 0.4] and [0.7, 1] is largest at 0.4."""
     lo, hi = np.array([[0.0], [0.7]]), np.array([[0.4], [1.0]])
-    found = supremum(bound_of(lambda x: x[:, 0] * (1 - x[:, 0]), 1.0), lo, hi, absolute=1e-7)
-    assert found.lower <= 0.24 <= found.upper <= 0.24 + 1e-7
+    result = supremum(bound_of(lambda x: x[:, 0] * (1 - x[:, 0]), 1.0), lo, hi, absolute=1e-7)
+    assert result.lower <= 0.24 <= result.upper <= 0.24 + 1e-7
 
 
 def test_flat_boxes_are_split_along_the_sides_that_they_have() -> None:
-    found = supremum(bound_of(waves, 15.0), *box([0.0, 0.2, 0.0], [1.0, 0.2, 1.0]), absolute=1e-4)
-    assert found.complete
-    assert found.lower <= 2 + math.sin(1) <= found.upper
+    result = supremum(bound_of(waves, 15.0), *box([0.0, 0.2, 0.0], [1.0, 0.2, 1.0]), absolute=1e-4)
+    assert result.complete
+    assert result.lower <= 2 + math.sin(1) <= result.upper
 
 
 def test_a_jump_stays_open_and_is_counted() -> None:
@@ -156,10 +156,10 @@ def test_a_jump_stays_open_and_is_counted() -> None:
         a, b = lo[:, 0], hi[:, 0]
         return np.where(a >= 0.5, 1 - a, 0.0), np.where(b < 0.5, 0.0, np.where(a > 0.5, 0.5, 2.0)), lo
 
-    found = supremum(bound, *box([0.0], [1.0]), absolute=1e-3)
-    assert not found.complete
-    assert found.lower == 0.5
-    assert found.upper == 2.0
+    result = supremum(bound, *box([0.0], [1.0]), absolute=1e-3)
+    assert not result.complete
+    assert result.lower == 0.5
+    assert result.upper == 2.0
 
 
 def test_unbounded_boxes_are_split_until_they_are_bounded() -> None:
@@ -171,22 +171,22 @@ def test_unbounded_boxes_are_split_until_they_are_bounded() -> None:
         wide = (hi - lo)[:, 0] > 0.01
         return np.where(wide, -np.inf, lower), np.where(wide, np.inf, upper), at
 
-    found = supremum(bound, *box([0.0], [1.0]), absolute=1e-6)
-    assert found.complete
-    assert found.lower <= 1 <= found.upper <= 1 + 1e-6
+    result = supremum(bound, *box([0.0], [1.0]), absolute=1e-6)
+    assert result.complete
+    assert result.lower <= 1 <= result.upper <= 1 + 1e-6
 
 
 def test_what_is_never_bounded_stays_infinite() -> None:
     def bound(lo: Array, hi: Array) -> tuple[Array, Array, Array]:
         return np.full(len(lo), -np.inf), np.full(len(lo), np.inf), lo
 
-    found = supremum(bound, *box([0.0], [1.0]), max_boxes=1000)
-    assert (found.lower, found.upper, found.complete) == (-np.inf, np.inf, False)
-    assert found.boxes <= 1000
+    result = supremum(bound, *box([0.0], [1.0]), max_boxes=1000)
+    assert (result.lower, result.upper, result.complete) == (-np.inf, np.inf, False)
+    assert result.boxes <= 1000
 
 
 def test_an_infinite_upper_bound_is_never_complete() -> None:
-    """Also where the gap that would be good enough overflows."""
+    """The sufficient gap overflows, too."""
 
     def bound(lo: Array, hi: Array) -> tuple[Array, Array, Array]:
         return np.full(len(lo), 1.7e308), np.full(len(lo), np.inf), lo
@@ -201,9 +201,9 @@ def test_a_bound_that_is_reached_later_counts() -> None:
         point, width = lo[:, 0] == 5, (hi - lo)[:, 0]
         return np.where(point, 0.0, 1 - width), np.where(point, 1.0, 1 + width), lo
 
-    found = supremum(bound, np.array([[5.0], [0.0]]), np.array([[5.0], [1.0]]), absolute=1e-3)
-    assert found.upper - found.lower <= 1e-3
-    assert found.complete
+    result = supremum(bound, np.array([[5.0], [0.0]]), np.array([[5.0], [1.0]]), absolute=1e-3)
+    assert result.upper - result.lower <= 1e-3
+    assert result.complete
 
 
 def test_children_are_never_worse_than_the_box_they_came_from() -> None:
@@ -230,16 +230,16 @@ def test_many_boxes_are_bounded_in_blocks_and_threads(monkeypatch: pytest.Monkey
     side = np.linspace(0, 1, 513)
     low = np.stack(np.meshgrid(side[:-1], side[:-1]), axis=-1).reshape(-1, 2)
     high = np.stack(np.meshgrid(side[1:], side[1:]), axis=-1).reshape(-1, 2)
-    found = supremum(bound, low, high, absolute=1e-4)
-    assert max(sizes) <= BLOCK < len(low) <= sum(sizes) == found.boxes
+    result = supremum(bound, low, high, absolute=1e-4)
+    assert max(sizes) <= BLOCK < len(low) <= sum(sizes) == result.boxes
     assert names - {threading.current_thread().name}
     assert states == {"ignore"}
-    assert found.complete
-    assert found.lower <= 2 <= found.upper <= found.lower + 1e-4
+    assert result.complete
+    assert result.lower <= 2 <= result.upper <= result.lower + 1e-4
     monkeypatch.setattr("nnlab.rigorous.supremum.BLOCK", 10**9)
     again = supremum(inner, low, high, absolute=1e-4)
-    assert (again.lower, again.upper, again.boxes) == (found.lower, found.upper, found.boxes)
-    assert np.array_equal(again.at, found.at)
+    assert (again.lower, again.upper, again.boxes) == (result.lower, result.upper, result.boxes)
+    assert np.array_equal(again.at, result.at)
 
 
 def test_errors_of_the_bound_arrive() -> None:

@@ -13,8 +13,9 @@ PACKAGE = Path(__file__).parent.parent / "nnlab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = """
-errors memory
-safe_yaml rigorous plot theory models data
+errors memory files display
+safe_yaml rigorous plot theory
+models data
 expressions record ntk
 training page
 approximation
@@ -187,8 +188,8 @@ def test_a_wrong_import_is_seen(place: str, text: str) -> None:
     [
         ("lab/build.py", "from nnlab.lab import sections"),
         ("training/trainer.py", "from nnlab.data import DataSet\nfrom nnlab.models import MLP\nimport torch"),
-        ("cli/runs.py", "from nnlab.record import Run\nfrom nnlab.theory.seeds import over_seeds"),
-        ("chapters/lecture/slides.py", "from nnlab.chapters.backpropagation.build import build"),
+        ("cli/runs.py", "from nnlab.record import Run\nfrom nnlab.theory import over_seeds"),
+        ("chapters/lecture/slides.py", "from nnlab.chapters.backpropagation.worksheet import build"),
         ("chapters/kernels/edge.py", "from nnlab.chapters.kernels.claims import describe"),
         ("record/__init__.py", "from nnlab import plot"),
         ("data/table.py", "from .dataset import RawData"),

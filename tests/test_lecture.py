@@ -13,6 +13,7 @@ import torch
 from nnlab.approximation.bins import build_bins
 from nnlab.chapters.approximation.bins import experiment as approx_bins
 from nnlab.chapters.classification import sgd_vs_gd
+from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.chapters.kernels import claims as ntk_claims
 from nnlab.chapters.kernels import members as ntk_members
 from nnlab.chapters.lecture import experiment as lecture
@@ -68,7 +69,7 @@ def nnlab(
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("lesson", LESSONS.values(), ids=LESSONS)
 def test_every_lesson_has_a_valid_config(lesson: Lesson, full: bool) -> None:
-    config = experiment_of(lesson, Config(experiment="lecture", full=full, seed=7))
+    config = experiment_of(lesson, Config(experiment="lecture", full=full, seed=7), EXPERIMENTS)
     assert (config.name, config.seed) == (lesson.name, 7)
 
 

@@ -12,8 +12,17 @@ from scipy import integrate, special, stats
 from torch import nn
 
 from nnlab.errors import InputError
-from nnlab.lab.sections import ActivationName
-from nnlab.models.activations import ACTIVATION_NAMES, ELEMENTWISE, Maxout, get_activation, maxout_gain
+from nnlab.expressions import evaluate, parse
+from nnlab.lab.sections import ActivationName, StepName
+from nnlab.models.activations import (
+    ACTIVATION_NAMES,
+    ACTIVATIONS,
+    ELEMENTWISE,
+    STEP_ACTIVATIONS,
+    Maxout,
+    get_activation,
+    maxout_gain,
+)
 
 # The slide's formulas once more, in NumPy.
 FORMULAS = {
@@ -31,8 +40,49 @@ KINKED = {"relu": 0.0, "leaky_relu": 0.01}
 z_grid = torch.linspace(-8, 8, 1600, dtype=torch.float64)  # an even number: 0 is not on it
 
 
-def test_registry_and_config_know_the_same_names() -> None:
+def test_table_and_config_know_the_same_names() -> None:
     assert set(ACTIVATION_NAMES) == set(typing.get_args(ActivationName))
+    assert set(STEP_ACTIVATIONS) == set(typing.get_args(StepName))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_bounds_of_the_slopes_hold_and_are_not_far_off(name: str) -> None:
+    row, z = ACTIVATIONS[name], torch.linspace(-8, 8, 160_001, dtype=torch.float64, requires_grad=True)
+    steepest = float(row.derivative(z).detach().abs().max())
+    assert 0.99 * row.lipschitz <= steepest <= row.lipschitz
+    if row.curvature is not None:
+        (bent,) = torch.autograd.grad(row.derivative(z).sum(), z)
+        assert 0.8 * row.curvature <= float(bent.abs().max()) <= row.curvature
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_odd_ones_and_kinks_are_marked(name: str) -> None:
+    row, h = ELEMENTWISE[name], 1e-6
+    values = row.function(z_grid)
+    assert row.odd == torch.allclose(row.function(-z_grid), -values, rtol=1e-12, atol=0)
+    around = torch.tensor([-1.5 * h, -0.5 * h, 0.5 * h, 1.5 * h], dtype=torch.float64)
+    slopes = row.derivative(around)
+    second = (slopes[1:] - slopes[:-1]) / h
+    assert bool(row.kinks) == (float(second.diff().abs().max()) > 0.1)
+
+
+@pytest.mark.parametrize("name", STEP_ACTIVATIONS)
+def test_steps_run_from_0_to_1_and_are_symmetric(name: str) -> None:
+    row = ELEMENTWISE[name]
+    (low, high), step, z = row.limits, row.step, z_grid.numpy()
+    assert step is not None
+    assert low is not None
+    np.testing.assert_allclose(step.unit(z), (FORMULAS[name](z) - low) / (high - low), rtol=0, atol=1e-15)
+    np.testing.assert_allclose(step.unit(z) + step.unit(-z), 1, rtol=0, atol=1e-15)
+    if step.logistic is not None:
+        np.testing.assert_allclose(step.unit(z), special.expit(step.logistic * z), rtol=0, atol=1e-15)
+    else:
+        assert step.value is not None
+        np.testing.assert_allclose(step.value(z), FORMULAS[name](z), rtol=0, atol=1e-15)
+        text = evaluate(parse(step.expression, ("z",)), {"z": z})
+        np.testing.assert_allclose(text, FORMULAS[name](z), rtol=0, atol=1e-15)
+    for far in (1.0, 2.5, 6.0, 20.0):
+        assert float(step.tail(np.array(far))) <= 1.01 * step.decay(far)
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)

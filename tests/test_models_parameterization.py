@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nnlab.errors import InputError
 from nnlab.models import MLP, ScaledLinear, get_activation, layer_multipliers
-from nnlab.models.parameterization import PARAMETERIZATIONS, linear_layer
+from nnlab.models.parameterization import DEFAULT_SIGMA_B, linear_layer
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -72,7 +72,7 @@ def test_one_seed_gives_one_function_in_both(hidden: list[int], bias: bool) -> N
     sigmas = {"sigma_w": 1.3, "sigma_b": 0.4}
     standard, ntk = (
         MLP(6, hidden, 4, "tanh", bias=bias, parameterization=name, generator=seeded(3), **sigmas).double()
-        for name in PARAMETERIZATIONS
+        for name in DEFAULT_SIGMA_B
     )
     x = torch.randn(9, 6, dtype=torch.float64, generator=seeded(4))
     torch.testing.assert_close(standard(x), ntk(x), rtol=1e-5, atol=1e-6)  # draws are scaled in float32
@@ -95,7 +95,7 @@ def test_one_seed_gives_one_function_in_both(hidden: list[int], bias: bool) -> N
             torch.testing.assert_close(scaled.bias.grad, c * plain.bias.grad)
 
 
-@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+@pytest.mark.parametrize("parameterization", DEFAULT_SIGMA_B)
 def test_output_variance_over_starts(parameterization: str) -> None:
     """E f(x)² of a ReLU network follows the recursion q ↦ σ_w² q/2 + σ_b², at every finite width."""
     sigma_w, sigma_b, x = 1.2, 0.5, torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
@@ -121,7 +121,7 @@ def test_scaled_linear_takes_inputs_of_any_shape() -> None:
     assert "weight_multiplier=0.25, bias_multiplier=3" in repr(layer)
 
 
-@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+@pytest.mark.parametrize("parameterization", DEFAULT_SIGMA_B)
 def test_weights_do_not_depend_on_the_sigma_of_biases(parameterization: str) -> None:
     with_noise, without = (
         MLP(4, [3], 2, parameterization=parameterization, sigma_w=1.0, sigma_b=sigma_b, generator=seeded(6))
@@ -131,7 +131,7 @@ def test_weights_do_not_depend_on_the_sigma_of_biases(parameterization: str) -> 
         assert torch.equal(noisy.weight, quiet.weight)
 
 
-@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+@pytest.mark.parametrize("parameterization", DEFAULT_SIGMA_B)
 def test_same_seed_same_start_whatever_the_ambient_state(parameterization: str) -> None:
     """Neither the global generator nor the default dtype has a say, and the global generator stays put."""
     torch.manual_seed(1)

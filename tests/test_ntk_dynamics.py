@@ -10,16 +10,16 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from nnlab.ntk.errors import KernelError, NonFiniteError
-from nnlab.ntk.flow.dynamics import (
+from nnlab.ntk.dynamics.flow import (
     flow_gap,
     gradient_descent,
     gradient_flow,
     half_lives,
-    kernel_regression,
     max_step,
 )
-from nnlab.ntk.flow.modes import decompose
+from nnlab.ntk.dynamics.modes import decompose
+from nnlab.ntk.errors import KernelError, NonFiniteError
+from nnlab.ntk.regression.kernel_regression import kernel_regression
 
 FLOAT = torch.float64
 N, NEW, P = 6, 4, 9

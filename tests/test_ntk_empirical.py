@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from nnlab.models import CNN, MLP
 from nnlab.ntk import KernelError, MemoryLimitError, ModelError, NonFiniteError, as_matrix, empirical_ntk
-from nnlab.ntk.empirical.network import Network
-from nnlab.ntk.empirical.probe import probe
+from nnlab.ntk.empirical.functional import FunctionalModule
+from nnlab.ntk.empirical.layers import probe
 
 METHODS = ["layerwise", "jacobian", "products"]
 OUTPUTS = ["full", "trace", "diagonal"]
@@ -263,7 +263,9 @@ def test_the_layer_before_the_output_is_recognized_by_the_graph() -> None:
 
 def _layers(model: nn.Module) -> list:  # type: ignore[type-arg]
     model = model.double()
-    network = Network(model, dict(model.named_parameters()), [n for n, _ in model.named_parameters()], None)
+    network = FunctionalModule(
+        model, dict(model.named_parameters()), [n for n, _ in model.named_parameters()], None
+    )
     return probe(network, random(2, 4)).layers
 
 
@@ -278,7 +280,7 @@ def test_auto_says_what_it_chose_and_why(caplog: pytest.LogCaptureFixture) -> No
 
 PEAK = """
 import torch
-from nnlab.bench.memory import megabytes
+from nnlab.bench.timing import megabytes
 from nnlab.models import (CNN, MLP)
 from nnlab.ntk import empirical_ntk
 

@@ -10,9 +10,20 @@ from scipy.integrate import quad
 
 from nnlab.ntk.errors import KernelError
 from nnlab.ntk.infinite.kernel import infinite_ntk
-from nnlab.ntk.spectral.harmonics import circle_eigenvalues, circle_points, circle_tail, unbiased_eigenvalues
+from nnlab.ntk.spectral.harmonics import circle_eigenvalues, circle_points, circle_tail
 
 SIGMA_W = math.sqrt(2)
+
+
+def unbiased_eigenvalues(k: np.ndarray, *, sigma_w: float = SIGMA_W) -> np.ndarray:
+    """λ_k of the operator for one hidden layer without bias, in closed form.
+
+    (σ_w⁴/2π²)(k² + 3)/(k² − 1)² for even k, σ_w⁴/8 for k = 1, 0 for odd k ≥ 3.
+    """
+    order = np.asarray(k, dtype=np.float64)
+    divisor = np.where(order == 1, 1.0, (order**2 - 1) ** 2)
+    even = (order**2 + 3) / (2 * math.pi**2 * divisor)
+    return sigma_w**4 * np.where(order == 1, 1 / 8, np.where(order % 2 == 0, even, 0.0))
 
 
 @pytest.mark.parametrize("n", [12, 13])

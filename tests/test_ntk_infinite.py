@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nnlab.models import ACTIVATION_NAMES, MLP, get_activation
 from nnlab.ntk.errors import KernelError, NonFiniteError
 from nnlab.ntk.infinite import kernel as infinite
+from nnlab.ntk.infinite.angles import augmented, first_pairs
 from nnlab.ntk.infinite.kernel import infinite_ntk
 
 FLOAT = torch.float64
@@ -169,10 +170,8 @@ def test_equal_points_have_angle_0_to_the_last_bit(activation: str) -> None:
     """Also where they are equal by accident: the same row in x1 and in x2, at another place."""
     x = points(50, 7)
     order = torch.randperm(50, generator=torch.Generator().manual_seed(3))
-    layer, points1 = infinite.LAYERS[activation], infinite._augmented(x, "x1", 1.3, 0.4)
-    pairs = infinite._first_pairs(
-        points1, infinite._augmented(x[order], "x2", 1.3, 0.4), slice(0, 50), slice(0, 50)
-    )
+    layer, points1 = infinite.LAYERS[activation], augmented(x, "x1", 1.3, 0.4)
+    pairs = first_pairs(points1, augmented(x[order], "x2", 1.3, 0.4), slice(0, 50), slice(0, 50))
     for _ in range(4):
         assert torch.equal(pairs.angle[order, torch.arange(50)], torch.zeros(50, dtype=FLOAT))
         pairs, _ = layer(pairs, 1.3, 0.4)

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from nnlab.bench.plain_infinite import plain_infinite_cnn
+from nnlab.bench.plain_kernels import infinite_cnn
 from nnlab.errors import InputError
 from nnlab.models import ACTIVATION_NAMES, CNN, MLP, ActivationLayer, ScaledLinear, get_activation
 from nnlab.ntk.errors import KernelError, MemoryLimitError
-from nnlab.ntk.infinite import modules as infinite_modules
+from nnlab.ntk.infinite import kernel as infinite
 from nnlab.ntk.infinite import pair_steps
 from nnlab.ntk.infinite.kernel import infinite_ntk
 
@@ -222,7 +222,7 @@ def test_it_is_what_networks_tend_to(name: str) -> None:
 
 def force_pairwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes dense chains through the program for all other networks, too."""
-    monkeypatch.setattr(infinite_modules, "_chain", lambda node: None)
+    monkeypatch.setattr(infinite, "_chain", lambda node: None)
 
 
 @pytest.mark.parametrize("activation", ["relu", "erf"])
@@ -271,7 +271,7 @@ def convolutional(depth: int, pooling: bool, size: int, bias: bool = True) -> nn
 def test_convolutions_against_plain_numpy(pooling: bool, bias: bool) -> None:
     x, y = normal(3, 3, 6, 5), normal(2, 3, 6, 5, seed=1)
     found = infinite_ntk(convolutional(3, pooling, 30, bias), x, y, sigma_w=1.3, sigma_b=0.3)
-    expected = plain_infinite_cnn(x.numpy(), y.numpy(), 3, 1.3, 0.3 if bias else 0.0, pooling)
+    expected = infinite_cnn(x.numpy(), y.numpy(), 3, 1.3, 0.3 if bias else 0.0, pooling)
     for one, two in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.numpy(), two, rtol=1e-12)
 
@@ -523,7 +523,7 @@ def mixed_networks() -> list[tuple[nn.Module, Tensor, Tensor]]:
 def test_blocks_and_threads_change_nothing(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, x, y = mixed_networks()[k]
     whole = infinite_ntk(model, x, y, sigma_w=1.2), infinite_ntk(model, x, sigma_w=1.2)
-    monkeypatch.setattr(infinite_modules, "BLOCK", 600)
+    monkeypatch.setattr(infinite, "BLOCK", 600)
     monkeypatch.setattr(pair_steps, "TILE", 20)
     threads = torch.get_num_threads()
     for used in (1, 3):
@@ -570,7 +570,7 @@ def test_single_examples_and_float32() -> None:
 PEAK = """
 import torch
 from torch import nn
-from nnlab.bench.memory import megabytes
+from nnlab.bench.timing import megabytes
 from nnlab.ntk import infinite_ntk
 
 def measure(model, x, limit, **arguments):
@@ -651,7 +651,7 @@ def test_out_writes_one_file_and_leaves_no_half_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("k", range(5))
 def test_progress_ends_at_the_number_of_pairs(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(infinite_modules, "BLOCK", 600)
+    monkeypatch.setattr(infinite, "BLOCK", 600)
     model, x, y = mixed_networks()[k]
     for examples, pairs in (((x,), len(x) * (len(x) + 1) // 2), ((x, y), len(x) * len(y))):
         told: list[tuple[int, int]] = []

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from nnlab.models import CNN, MLP
+from nnlab.ntk.dynamics.linearize import Parameters, linearize
 from nnlab.ntk.errors import KernelError, ModelError
-from nnlab.ntk.flow.linearize import Parameters, linearize
 
 FLOAT = torch.float64
 
@@ -182,7 +182,7 @@ def test_wrong_parameters_are_named() -> None:
 def test_no_warning_reaches_a_fresh_program() -> None:
     """torch warns on the first forward product of a process, which here may have been another test's."""
     program = (
-        "import torch\nfrom nnlab.ntk.flow.linearize import linearize\n"
+        "import torch\nfrom nnlab.ntk.dynamics.linearize import linearize\n"
         "f = linearize(torch.nn.Linear(2, 1)); w = f.start()\n"
         "f(w, torch.ones(1, 2)).sum().backward(); print(w['weight'].grad.tolist())"
     )

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from nnlab.ntk.dynamics.logits import logit_descent, logit_flow
 from nnlab.ntk.errors import KernelError, NonFiniteError
-from nnlab.ntk.flow.logits import logit_descent, logit_flow
 
 FLOAT = torch.float64
 N, C, NEW, P = 5, 3, 2, 11

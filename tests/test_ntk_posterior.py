@@ -2,6 +2,9 @@
 
 import logging
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -12,8 +15,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 from torch import Tensor
 
-from nnlab.ntk.errors import KernelError, NonFiniteError
-from nnlab.ntk.flow.dynamics import gradient_flow
+from nnlab.ntk.dynamics.flow import gradient_flow
+from nnlab.ntk.errors import KernelError, MemoryLimitError, NonFiniteError
 from nnlab.ntk.infinite.kernel import infinite_ntk
 from nnlab.ntk.regression.posterior import Gaussian, posterior
 
@@ -374,3 +377,60 @@ def test_wrong_arguments_are_named() -> None:
         posterior(kernels, y, math.inf)
     with pytest.raises(NonFiniteError, match="kernel"):
         posterior((kernels[0] * math.inf, kernels[1]), y)
+
+
+# --- memory -----------------------------------------------------------------------------------------
+
+MEASURE = """
+import re, sys
+import torch
+from nnlab.bench.timing import megabytes
+from nnlab.ntk import MemoryLimitError, posterior
+
+torch.set_num_threads(1)
+generator = torch.Generator().manual_seed(0)
+size, train, times = map(int, sys.argv[1:])
+
+def kernel(n):
+    features = torch.randn(n, n + 50, generator=generator, dtype=torch.float64) / n**0.5
+    return features @ features.T
+
+def arguments(n, of):
+    y = torch.randn(of, 2, generator=generator, dtype=torch.float64)
+    return (kernel(n), kernel(n)), y, [1.0 + k for k in range(times)], 0.1
+
+posterior(*arguments(40, 30))  # loads what loads late
+large = arguments(size, train)
+try:
+    posterior(*large, memory_limit=10**6)
+except MemoryLimitError as error:
+    needed = float(re.search(r"([0-9.]+) MiB do", str(error))[1]) * 2**20
+held = megabytes(lambda: posterior(*large, memory_limit=int(1.001 * needed)))
+print(round(1e6 * held), round(needed))
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").is_file() or "RssAnon" not in Path("/proc/self/status").read_text(),
+    reason="the system does not say how much anonymous memory a process holds",
+)
+@pytest.mark.parametrize(("size", "train", "times"), [(1000, 850, 1), (900, 300, 5)])
+def test_anonymous_memory_stays_within_the_limit(size: int, train: int, times: int) -> None:
+    """What the message names suffices, within the 8 MB of the libraries' own buffers."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(size), str(train), str(times)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    held, needed = map(int, done.stdout.split())
+    assert needed / 8 < held < needed + 8 * 2**20
+
+
+def test_a_limit_that_does_not_hold_the_matrices_is_refused() -> None:
+    K = torch.eye(6, dtype=torch.float64)
+    y = torch.ones(4, dtype=torch.float64)
+    with pytest.raises(MemoryLimitError, match=r"limit of 100 bytes .* 4 training and 2 new rows.* do$"):
+        posterior((K, K), y, memory_limit=100)
+    with pytest.raises(KernelError, match="memory_limit: 'much': must be a positive number of bytes"):
+        posterior((K, K), y, memory_limit="much")  # type: ignore[arg-type]

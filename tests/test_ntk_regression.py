@@ -11,11 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from nnlab.ntk.dynamics.modes import decompose
 from nnlab.ntk.errors import KernelError, MemoryLimitError, NonFiniteError
-from nnlab.ntk.flow.modes import decompose
 from nnlab.ntk.infinite.kernel import infinite_ntk
-from nnlab.ntk.regression.conjugate_gradients import MAX_READINGS, solve
-from nnlab.ntk.regression.solve import kernel_regression
+from nnlab.ntk.regression.kernel_regression import MAX_READINGS, kernel_regression, solve
 from nnlab.ntk.spectral.tiles import Tiles
 
 FLOAT = torch.float64
@@ -69,7 +68,7 @@ def test_a_factor_gives_what_the_modes_give(problem: Problem, relative: float) -
     start = problem.f0, problem.f0_x
     by_modes = kernel_regression(decompose(problem.H), problem.H_xt, start, problem.y, ridge)
     found = kernel_regression(problem.H, problem.H_xt, start, problem.y, ridge)
-    assert (by_modes.way, found.way) == ("modes", "cholesky")
+    assert (by_modes.method, found.method) == ("modes", "cholesky")
     assert (found.rank, found.singular, found.unlearned, found.error_bound) == (N, False, 0.0, None)
     smallest = float(torch.linalg.eigvalsh(problem.H)[0]) + ridge
     tolerance = N * EPS * (problem.largest + ridge) / smallest
@@ -93,7 +92,7 @@ def test_a_kernel_that_does_not_fit_is_read_from_its_file(
     start = problem.f0, problem.f0_x
     found = kernel_regression(kernel, problem.H_xt, start, problem.y, ridge, memory_limit=limit)
     weights, predictions = problem.solved(ridge)
-    assert found.way == "conjugate gradients"
+    assert found.method == "conjugate gradients"
     assert (found.rank, found.singular) == (N, False)
     assert found.error_bound is not None
     assert found.error_bound < 1e-9 * float((problem.y - problem.f0).norm()) / ridge
@@ -109,7 +108,7 @@ def test_a_tensor_that_maps_a_file_and_a_file_of_float32(problem: Problem, tmp_p
     kernel = torch.from_numpy(np.load(tmp_path / "h.npy", mmap_mode="r+"))
     ridge = 1e-2 * problem.largest
     found = kernel_regression(kernel, problem.H_xt, None, problem.y, ridge, memory_limit=400 * KIB)
-    assert found.way == "conjugate gradients"
+    assert found.method == "conjugate gradients"
     by_modes = kernel_regression(decompose(torch.from_numpy(single)), problem.H_xt, None, problem.y, ridge)
     assert distance(found.predictions, by_modes.predictions) < 1e-8
 
@@ -151,7 +150,7 @@ def test_full_kernels_and_every_layout(problem: Problem) -> None:
         assert torch.equal(rows.predictions.reshape(-1), alone.predictions)
         assert torch.equal(rows.residuals.reshape(-1), alone.residuals)
         assert distance(alone.predictions, expected) < 1e-8
-    assert kernel_regression(H, H_xt, None, y, 0.5, 80 * KIB).way == "conjugate gradients"
+    assert kernel_regression(H, H_xt, None, y, 0.5, 80 * KIB).method == "conjugate gradients"
     for ridge in (0.0, 0.1):
         together = kernel_regression(problem.H, problem.H_xt, None, problem.y, ridge)
         for c in range(C):
@@ -177,10 +176,10 @@ def test_without_a_ridge_or_with_a_tiny_one_the_eigenvalues_decide() -> None:
     H = features @ features.T
     for ridge in (0.0, 1e-16):
         found = kernel_regression(H, H[:4], None, draw(50, seed=1), ridge)
-        assert (found.way, found.rank, found.singular) == ("modes", 3, True)
+        assert (found.method, found.rank, found.singular) == ("modes", 3, True)
     found = kernel_regression(H.float(), H[:4], None, draw(50, seed=1), 1e-5)  # below 50 ε₃₂ λmax
-    assert (found.way, found.rank) == ("modes", 3)
-    assert kernel_regression(H, H[:4], None, draw(50, seed=1), 1e-5).way == "cholesky"
+    assert (found.method, found.rank) == ("modes", 3)
+    assert kernel_regression(H, H[:4], None, draw(50, seed=1), 1e-5).method == "cholesky"
 
 
 def test_negative_eigenvalues_that_the_ridge_explains() -> None:
@@ -189,7 +188,7 @@ def test_negative_eigenvalues_that_the_ridge_explains() -> None:
     )
     y = draw(40, seed=1)
     found = kernel_regression(H, H[:4], None, y, 0.5)
-    assert found.way == "cholesky"
+    assert found.method == "cholesky"
     expected = H[:4] @ torch.linalg.solve(H + 0.5 * torch.eye(40, dtype=FLOAT), y)
     torch.testing.assert_close(found.predictions, expected, rtol=0, atol=1e-11)
     with pytest.raises(KernelError, match=r"eigenvalue -0\.3"):
@@ -197,7 +196,7 @@ def test_negative_eigenvalues_that_the_ridge_explains() -> None:
     # the ridge cancels it, so that the mode is lost; a factor may exist all the same
     for ridge in (0.3, 0.3 + 1e-15, 0.3 - 1e-15):
         found = kernel_regression(H, H[:4], None, y, ridge)
-        assert (found.way, found.rank, found.singular) == ("modes", 39, True)
+        assert (found.method, found.rank, found.singular) == ("modes", 39, True)
 
 
 def test_what_is_not_learned_is_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -277,7 +276,7 @@ def test_bad_kernels_and_values_are_named(problem: Problem) -> None:
 MEASURE = """
 import sys
 import numpy as np, torch
-from nnlab.bench.memory import megabytes
+from nnlab.bench.timing import megabytes
 from nnlab.ntk import kernel_regression
 
 torch.set_num_threads(1)
@@ -290,7 +289,7 @@ ridge, found = 1e-2 * float(kernel[:500, :500].trace()), []
 held = megabytes(lambda: found.append(kernel_regression(kernel, kernel[:500], None, y, ridge, limit)))
 found = found[0]
 mismatch = (found.predictions - y[:500] - found.residuals[:500]).abs().max()
-print(found.way.split()[0], float(mismatch), round(1e6 * held))
+print(found.method.split()[0], float(mismatch), round(1e6 * held))
 """
 
 
@@ -298,8 +297,10 @@ print(found.way.split()[0], float(mismatch), round(1e6 * held))
     not Path("/proc/self/status").is_file() or "RssAnon" not in Path("/proc/self/status").read_text(),
     reason="the system does not say how much anonymous memory a process holds",
 )
-@pytest.mark.parametrize(("n", "limit", "way"), [(5000, 48 * MIB, "conjugate"), (2000, 38 * MIB, "cholesky")])
-def test_anonymous_memory_stays_within_the_limit(tmp_path: Path, n: int, limit: int, way: str) -> None:
+@pytest.mark.parametrize(
+    ("n", "limit", "method"), [(5000, 48 * MIB, "conjugate"), (2000, 38 * MIB, "cholesky")]
+)
+def test_anonymous_memory_stays_within_the_limit(tmp_path: Path, n: int, limit: int, method: str) -> None:
     """5000² float32 numbers take 100 MB, 2000² float64 ones 32 MB, once but not twice within 38 MiB.
 
     The libraries' own buffers may add 8 MB.
@@ -316,7 +317,7 @@ def test_anonymous_memory_stays_within_the_limit(tmp_path: Path, n: int, limit: 
         check=True,
     )
     found, mismatch, held = done.stdout.split()
-    assert found == way
+    assert found == method
     assert float(mismatch) < 1e-6  # f at training points, from the predictions and from the residuals
     assert int(held) < limit + 8 * MIB
     assert int(held) > limit / 8  # the measurement measures

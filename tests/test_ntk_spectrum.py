@@ -1,6 +1,5 @@
 """The spectrum of a kernel: all of it, the top of it from disk, what it says and what it leaves open."""
 
-import importlib
 import math
 import subprocess
 import sys
@@ -13,9 +12,9 @@ from torch import Tensor
 
 from nnlab.ntk.errors import KernelError, MemoryLimitError, NonFiniteError
 from nnlab.ntk.infinite.kernel import infinite_ntk
-from nnlab.ntk.spectral import lanczos
-from nnlab.ntk.spectral.lanczos import leading_eigenvalues
-from nnlab.ntk.spectral.spectrum import spectrum
+from nnlab.ntk.spectral import spectrum as in_spectrum
+from nnlab.ntk.spectral import tiles
+from nnlab.ntk.spectral.spectrum import leading_eigenvalues, spectrum
 from nnlab.ntk.spectral.tiles import Tiles
 
 EPS = np.finfo(np.float64).eps
@@ -52,7 +51,7 @@ def full_kernel(n: int, outputs: int) -> np.ndarray:
 def test_all_eigenvalues_are_those_of_numpy(
     dtype: type, as_tensor: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanczos, "TILE_SIDE", 64)  # read in several tiles
+    monkeypatch.setattr(tiles, "TILE_SIDE", 64)  # read in several tiles
     matrix = with_eigenvalues(decaying(150)).astype(dtype)
     matrix = np.triu(matrix) + np.triu(matrix, 1).T
     found = spectrum(torch.from_numpy(matrix) if as_tensor else matrix)
@@ -70,10 +69,7 @@ def test_all_eigenvalues_are_those_of_numpy(
 def test_in_place_where_a_copy_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """The decomposition by LAPACK, which takes no copy, agrees with that by torch."""
     matrix = with_eigenvalues(decaying(200))
-    module = importlib.import_module(
-        "nnlab.ntk.spectral.spectrum"
-    )  # the package shows the function by this name
-    monkeypatch.setattr(module, "EXTRA", 50_000)
+    monkeypatch.setattr(in_spectrum, "EXTRA", 50_000)
     monkeypatch.setattr(torch.linalg, "eigvalsh", lambda *_, **__: pytest.fail("takes a copy"))
     found = spectrum(matrix, memory_limit=8 * 200**2 + 60_000)
     assert found.complete
@@ -184,16 +180,16 @@ def test_error_bounds_are_residuals_of_true_eigenvalues() -> None:
 
 
 def test_a_small_basis_starts_again_and_ends_at_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanczos, "OVERSAMPLING", 3)
+    monkeypatch.setattr(in_spectrum, "OVERSAMPLING", 3)
     values = np.concatenate([[50.0], np.linspace(10, 1, 399)])  # hardly a gap
     matrix = with_eigenvalues(values)
-    share = lanczos._share
+    share = in_spectrum._share
 
-    def tight(size: int, k: int, memory_limit: int) -> lanczos._Room:
+    def tight(size: int, k: int, memory_limit: int) -> in_spectrum._Room:
         room = share(size, k, memory_limit)
-        return lanczos._Room(4 * room.block, room.block, 64)
+        return in_spectrum._Room(4 * room.block, room.block, 64)
 
-    monkeypatch.setattr(lanczos, "_share", tight)
+    monkeypatch.setattr(in_spectrum, "_share", tight)
     found = leading_eigenvalues(Tiles(matrix), 5, 100 * MIB)
     assert found.readings > 8  # so it did start again
     np.testing.assert_allclose(found.eigenvalues, values[:5], rtol=1e-9)
@@ -218,8 +214,8 @@ def test_what_is_in_the_space_already_gives_no_new_vectors() -> None:
     """Of two vectors in the span of Q and one outside only the latter is left, orthogonal to Q."""
     q = torch.from_numpy(np.linalg.qr(rng().standard_normal((50, 10)))[0].T.copy())
     inside, outside = torch.from_numpy(rng(1).standard_normal((2, 10))) @ q, torch.ones(1, 50).double()
-    assert len(lanczos._next_block(q, inside, 1e-12)) == 0
-    new = lanczos._next_block(q, torch.cat([inside, 1e-6 * outside]), 1e-12)
+    assert len(in_spectrum._next_block(q, inside, 1e-12)) == 0
+    new = in_spectrum._next_block(q, torch.cat([inside, 1e-6 * outside]), 1e-12)
     assert new.shape == (1, 50)
     together = torch.cat([q, new])
     torch.testing.assert_close(together @ together.T, torch.eye(11).double(), rtol=0, atol=1e-14)
@@ -245,8 +241,8 @@ def test_progress_runs_to_its_end(on_disk: tuple[np.memmap, np.ndarray]) -> None
 MEASURE = """
 import sys
 import numpy as np, torch
-from nnlab.bench.memory import megabytes
-from nnlab.ntk.spectrum import spectrum
+from nnlab.bench.timing import megabytes
+from nnlab.ntk import spectrum
 
 torch.set_num_threads(1)
 
@@ -292,7 +288,7 @@ def test_anonymous_memory_stays_within_the_limit(tmp_path: Path, n: int, limit: 
 
 @pytest.mark.parametrize("limit", [None, 8 * MIB])
 def test_bad_kernels_are_named(limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanczos, "TILE_SIDE", 128)  # more than one tile
+    monkeypatch.setattr(tiles, "TILE_SIDE", 128)  # more than one tile
     n = 300
     kernel = with_eigenvalues(decaying(n))
     for value in (math.nan, math.inf):

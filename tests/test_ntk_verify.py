@@ -18,13 +18,12 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from nnlab.ntk import ModelError, empirical_ntk
 from nnlab.ntk.empirical import blocks as in_blocks
-from nnlab.ntk.empirical import factors, jacobian, layers, layerwise, passes, products, uses
+from nnlab.ntk.empirical import factors, graph, jacobian, layers, layerwise, rules
 from nnlab.ntk.empirical import kernel as empirical
-from nnlab.ntk.empirical import probe as probing
 from nnlab.ntk.empirical import verify as verification
 
 MODULES: tuple[Any, ...] = (
-    empirical, factors, in_blocks, jacobian, layers, layerwise, passes, probing, products, uses,
+    empirical, factors, graph, in_blocks, jacobian, layers, layerwise, rules,
 )  # fmt: skip
 Kernels = dict[str | None, Tensor]
 
@@ -354,8 +353,8 @@ class Pretending:
 def misread(
     patch: pytest.MonkeyPatch, name: str, attributes: Callable[[Any], dict[str, Any]], of_use: bool = False
 ) -> None:
-    """A function of `nnlab.ntk.empirical.uses` takes other attributes from a node."""
-    before = getattr(uses, name)
+    """A function of a node takes other attributes from it."""
+    before = getattr(rules if hasattr(rules, name) else graph, name)
 
     def after(first: Any, *rest: Any) -> Any:
         node = first.node if of_use else first
@@ -378,12 +377,19 @@ def other_layers(patch: pytest.MonkeyPatch, **changes: Callable[[layers.Layer], 
 def from_zero(patch: pytest.MonkeyPatch) -> None:
     """What a kernel's memory holds before it is written is left to chance; here it is 0."""
 
-    def zeroed(destination: Any, *_: Any) -> Any:
-        for kernel in destination.kernels.values():
-            kernel.zero_()
-        return destination
+    with_memory(patch, lambda kernel: kernel.zero_())
 
-    changed(patch, empirical._Destination, "__enter__", zeroed)
+
+def with_memory(patch: pytest.MonkeyPatch, change: Callable[[Tensor], object]) -> None:
+    """Changes the memory of kernels before they are written."""
+    before = empirical._first_right
+
+    def first_right(task: Any, candidates: Any, destination: Any, *rest: Any) -> Any:
+        for kernel in destination.kernels.values():
+            change(kernel)
+        return before(task, candidates, destination, *rest)
+
+    patch.setattr(empirical, "_first_right", first_right)
 
 
 # Numbers of a layer
@@ -426,14 +432,14 @@ def multiplier_of_the_weight_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 @planted("multipliers")
 def quotient_taken_for_a_product(patch: pytest.MonkeyPatch) -> None:
-    changed(patch, uses, "_factor_of", lambda f, node: 1 / f if node.name() == "DivBackward0" and f else f)
+    changed(patch, graph, "_factor_of", lambda f, node: 1 / f if node.name() == "DivBackward0" and f else f)
 
 
 @planted("filter with multipliers")
 def multiplier_of_rows_squared(patch: pytest.MonkeyPatch) -> None:
-    before = layerwise._Gathered._weight_rows
+    before = layerwise._Derivatives._weight_rows
     patch.setattr(
-        layerwise._Gathered,
+        layerwise._Derivatives,
         "_weight_rows",
         lambda self, layer, g: before(self, replace(layer, scale=layer.scale**2), g),
     )
@@ -441,9 +447,9 @@ def multiplier_of_rows_squared(patch: pytest.MonkeyPatch) -> None:
 
 @planted("filters")
 def bias_forgotten_in_rows(patch: pytest.MonkeyPatch) -> None:
-    before = layerwise._Gathered._weight_rows
+    before = layerwise._Derivatives._weight_rows
     patch.setattr(
-        layerwise._Gathered,
+        layerwise._Derivatives,
         "_weight_rows",
         lambda self, layer, g: before(self, replace(layer, constant=0.0), g),
     )
@@ -488,14 +494,14 @@ def only_the_first_use_of_a_weight(patch: pytest.MonkeyPatch) -> None:
 
 @planted("words, scored by their table")
 def rows_of_a_second_use_replace_the_first(patch: pytest.MonkeyPatch) -> None:
-    before = layerwise._Gathered._add_rows
+    before = layerwise._Derivatives._add_rows
 
     def add(self: Any, rows: dict[str, Tensor], *rest: Any) -> None:
         fresh: dict[str, Tensor] = {}
         before(self, fresh, *rest)
         rows.update(fresh)
 
-    patch.setattr(layerwise._Gathered, "_add_rows", add)
+    patch.setattr(layerwise._Derivatives, "_add_rows", add)
 
 
 @planted("its layers")
@@ -508,19 +514,19 @@ def contributions_under_names_of_others(patch: pytest.MonkeyPatch) -> None:
 
 @planted("its trace")
 def identity_counted_once(patch: pytest.MonkeyPatch) -> None:
-    def once(factor: Any, gathered: Any, number: int, *_: Any) -> Any:
-        plan = gathered._plans[number]
+    def once(factor: Any, derivatives: Any, number: int, *_: Any) -> Any:
+        plan = derivatives._plans[number]
         known = plan.treatment == "identity"
         return replace(factor, scale=plan.layer.scale, constant=plan.layer.constant) if known else factor
 
-    changed(patch, layerwise._Gathered, "factor", once)
+    changed(patch, layerwise._Derivatives, "factor", once)
 
 
 @planted("its trace")
 def identity_without_bias(patch: pytest.MonkeyPatch) -> None:
-    before = factors.Factor._add_identity
+    before = factors.VectorFactor._add_identity
     patch.setattr(
-        factors.Factor, "_add_identity", lambda self, *rest: before(replace(self, constant=0.0), *rest)
+        factors.VectorFactor, "_add_identity", lambda self, *rest: before(replace(self, constant=0.0), *rest)
     )
 
 
@@ -529,7 +535,7 @@ def identity_taken_for_ones(patch: pytest.MonkeyPatch) -> None:
     def add(self: Any, tile: Tensor, other: Any, output: str, workspace: Any) -> None:
         tile.add_(self._pairs(other, workspace)[:, None, :, None])
 
-    patch.setattr(factors.Factor, "_add_identity", add)
+    patch.setattr(factors.VectorFactor, "_add_identity", add)
 
 
 @planted("softmax")
@@ -537,29 +543,29 @@ def layer_before_the_softmax_taken_for_the_output(patch: pytest.MonkeyPatch) -> 
     changed(patch, layers, "_product", lambda layer, *_: replace(layer, is_output=layer.units == 3))
 
 
-def _output_weight(gathered: Any) -> Tensor:
+def _output_weight(derivatives: Any) -> Tensor:
     """V (d, C)."""
-    last = next(plan.layer for plan in gathered._plans if plan.treatment == "identity")
-    found: Tensor = gathered._use(last.uses[0]).node._saved_mat2
+    last = next(plan.layer for plan in derivatives._plans if plan.treatment == "identity")
+    found: Tensor = derivatives._last.uses[last.uses[0]].node._saved_mat2
     return found.detach()
 
 
 @planted("its trace")
 def sum_of_absolute_values_in_the_chain(patch: pytest.MonkeyPatch) -> None:
-    def change(slopes: Tensor, gathered: Any, layer: Any) -> Tensor:
-        v = _output_weight(gathered)
+    def change(slopes: Tensor, derivatives: Any, layer: Any) -> Tensor:
+        v = _output_weight(derivatives)
         return slopes * v.norm(1, dim=1) / v.norm(dim=1)
 
-    changed(patch, layerwise._Gathered, "_slopes", change)
+    changed(patch, layerwise._Derivatives, "_slopes", change)
 
 
 @planted("its trace over some outputs")
 def chain_over_all_outputs(patch: pytest.MonkeyPatch) -> None:
-    def change(slopes: Tensor, gathered: Any, layer: Any) -> Tensor:
-        v = _output_weight(gathered)
+    def change(slopes: Tensor, derivatives: Any, layer: Any) -> Tensor:
+        v = _output_weight(derivatives)
         return slopes * v.norm(dim=1) / v[:, [0, 2]].norm(dim=1)
 
-    changed(patch, layerwise._Gathered, "_slopes", change)
+    changed(patch, layerwise._Derivatives, "_slopes", change)
 
 
 @planted("its diagonal")
@@ -725,39 +731,41 @@ def pass_copied_to_the_place_of_another(patch: pytest.MonkeyPatch) -> None:
 @planted("perceptron")
 def output_index_shifted(patch: pytest.MonkeyPatch) -> None:
     changed(
-        patch, layerwise._Gathered, "_backward",
+        patch, layerwise._Derivatives, "_backward",
         lambda found, *_: {number: g.roll(1, 1) for number, g in found.items()},
     )  # fmt: skip
 
 
 @planted("perceptron")
 def examples_of_one_layer_permuted(patch: pytest.MonkeyPatch) -> None:
-    changed(patch, layerwise._Gathered, "_inputs", lambda h, *_: h.roll(1, 0))
+    changed(patch, layerwise._Derivatives, "_inputs", lambda h, *_: h.roll(1, 0))
 
 
 @planted("two sets")
 def pass_of_other_examples_taken_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(layers.Pass, "is_of", lambda self, x: x.shape == self.x.shape)
+    patch.setattr(graph.Pass, "is_of", lambda self, x: x.shape == self.x.shape)
 
 
 @planted("three examples")
 def repeated_example_put_in_front(patch: pytest.MonkeyPatch) -> None:
     def repeated(x: Tensor) -> Tensor:
-        return torch.cat([x[:1].expand(probing.SAMPLE - len(x), *x.shape[1:]), x])
+        return torch.cat([x[:1].expand(layers.SAMPLE - len(x), *x.shape[1:]), x])
 
     everywhere(patch, "_repeated", repeated)
 
 
 @planted("time first")
 def first_layout_always(patch: pytest.MonkeyPatch) -> None:
-    before = probing._layouts
-    everywhere(patch, "_layouts", lambda network, seen, known: before(network, seen, True))
+    def first(network: Any, last: Any) -> list[Any]:
+        return [next(iter(graph.layouts(use, len(last.x))), None) for use in last.uses]
+
+    everywhere(patch, "_layouts", first)
 
 
 @planted("time first")
 def inner_part_of_an_axis_taken_for_the_outer(patch: pytest.MonkeyPatch) -> None:
-    before = uses.patches_of
-    everywhere(patch, "patches_of", lambda use, layout: before(use, replace(layout, inner=False)))
+    before = rules.patches_of
+    everywhere(patch, "patches_of", lambda use: before(replace(use, layout=replace(use.layout, inner=False))))
 
 
 @planted("columns")
@@ -767,20 +775,20 @@ def rows_taken_for_columns(patch: pytest.MonkeyPatch) -> None:
 
 @planted("weight norm")
 def weight_transposed(patch: pytest.MonkeyPatch) -> None:
-    changed(patch, uses, "weight_rows", lambda rows, *_: rows.mT if rows.mT.shape == rows.shape else rows)
+    changed(patch, rules, "weight_rows", lambda rows, *_: rows.mT if rows.mT.shape == rows.shape else rows)
 
 
 @planted("weight norm")
 def normalized_weight_not_pulled_back(patch: pytest.MonkeyPatch) -> None:
-    before = layerwise._Gathered._pulled_back
+    before = layerwise._Derivatives._pulled_back
 
     def pulled(self: Any, source: Any, rows: Tensor) -> list[tuple[str, Tensor]]:
         if len(source.names) == 1:
             return before(self, source, rows)
-        sizes = {name: self._seen.leaves[name].numel() for name in source.names}
+        sizes = {name: self._last.leaves[name].numel() for name in source.names}
         return [(name, rows.flatten(1)[:, :size]) for name, size in sizes.items()]
 
-    patch.setattr(layerwise._Gathered, "_pulled_back", pulled)
+    patch.setattr(layerwise._Derivatives, "_pulled_back", pulled)
 
 
 @planted("scaled addmm")
@@ -796,7 +804,7 @@ def factor_of_addmm_ignored(patch: pytest.MonkeyPatch) -> None:
 
 @planted("filters")
 def height_and_width_exchanged(patch: pytest.MonkeyPatch) -> None:
-    changed(patch, uses, "_pair", lambda pair, *_: pair[::-1])
+    changed(patch, rules, "_pair", lambda pair, *_: pair[::-1])
 
 
 @planted("filters, strided")
@@ -816,32 +824,32 @@ def padding_ignored(patch: pytest.MonkeyPatch) -> None:
 
 @planted("filters")
 def units_and_positions_exchanged(patch: pytest.MonkeyPatch) -> None:
-    before = uses.units_of
+    before = rules.units_of
 
-    def units(use: Any, layout: Any, g: Tensor) -> Tensor:
+    def units(use: Any, g: Tensor) -> Tensor:
         if use.rule != "convolution":
-            return before(use, layout, g)
-        return layout.front(g.reshape(len(g), -1, g.shape[1])).flatten(1, 2)
+            return before(use, g)
+        return use.front(g.reshape(len(g), -1, g.shape[1])).flatten(1, 2)
 
     everywhere(patch, "units_of", units)
 
 
 @planted("filters of groups")
 def groups_exchanged(patch: pytest.MonkeyPatch) -> None:
-    before = uses.weight_rows
+    before = rules.weight_rows
 
-    def rows(use: Any, layout: Any, g: Tensor, seen: Tensor | None = None) -> Tensor:
+    def rows(use: Any, g: Tensor, seen: Tensor | None = None) -> Tensor:
         if use.rule != "convolution":
-            return before(use, layout, g, seen)
-        seen = uses.patches_of(use, layout)
-        return before(use, layout, g, seen.roll(seen.shape[-1] // 2, -1))
+            return before(use, g, seen)
+        seen = rules.patches_of(use)
+        return before(use, g, seen.roll(seen.shape[-1] // 2, -1))
 
     everywhere(patch, "weight_rows", rows)
 
 
 @planted("filters of space")
 def channels_behind_pixels(patch: pytest.MonkeyPatch) -> None:
-    changed(patch, uses, "_patches", lambda h, node: h.unflatten(2, (4, 8)).transpose(2, 3).flatten(2))
+    changed(patch, rules, "_patches", lambda h, node: h.unflatten(2, (4, 8)).transpose(2, 3).flatten(2))
 
 
 # Tables
@@ -849,7 +857,7 @@ def channels_behind_pixels(patch: pytest.MonkeyPatch) -> None:
 
 @planted("words")
 def padding_trained(patch: pytest.MonkeyPatch) -> None:
-    changed(patch, uses, "_is_looked_up", lambda trained, use: torch.ones_like(trained))
+    changed(patch, rules, "_is_looked_up", lambda trained, use: torch.ones_like(trained))
 
 
 @planted("words, scored by their table")
@@ -891,7 +899,7 @@ def statistics_of_another_group(patch: pytest.MonkeyPatch) -> None:
 
 @planted("products and quotients")
 def derivative_in_the_other_factor(patch: pytest.MonkeyPatch) -> None:
-    before = uses._slope
+    before = rules._slope
 
     def slope(use: Any) -> Tensor:
         return before(replace(use, slot=1 - use.slot) if use.node.name() == "MulBackward0" else use)
@@ -902,14 +910,14 @@ def derivative_in_the_other_factor(patch: pytest.MonkeyPatch) -> None:
 @planted("products and quotients")
 def square_of_the_divisor_forgotten(patch: pytest.MonkeyPatch) -> None:
     changed(
-        patch, uses, "_slope",
+        patch, rules, "_slope",
         lambda slope, use: slope * use.node._saved_other if use.node.name() == "DivBackward0" else slope,
     )  # fmt: skip
 
 
 @planted("where")
 def condition_not_negated(patch: pytest.MonkeyPatch) -> None:
-    before = uses._slope
+    before = rules._slope
     everywhere(
         patch, "_slope",
         lambda use: before(replace(use, slot=0) if use.node.name() == "WhereBackward0" else use),
@@ -918,13 +926,13 @@ def condition_not_negated(patch: pytest.MonkeyPatch) -> None:
 
 @planted("prelu")
 def wrong_side_of_the_kink(patch: pytest.MonkeyPatch) -> None:
-    changed(patch, uses, "_slope", lambda slope, use: use.node._saved_self.clamp(min=0))
+    changed(patch, rules, "_slope", lambda slope, use: use.node._saved_self.clamp(min=0))
 
 
 @planted("a sum and its difference")
 def sign_of_a_difference_forgotten(patch: pytest.MonkeyPatch) -> None:
     changed(
-        patch, uses, "_reduced", lambda rows, use, *_: -rows if use.node.name() == "SubBackward0" else rows
+        patch, rules, "_reduced", lambda rows, use, *_: -rows if use.node.name() == "SubBackward0" else rows
     )
 
 
@@ -979,7 +987,7 @@ def example_before(patch: pytest.MonkeyPatch) -> None:
 @planted("little memory", "products")
 def mirrored_column_not_transposed_in_outputs(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        products,
+        jacobian,
         "_write_mirrored",
         lambda kernel, column, rows, j, output: kernel[j, rows].copy_(kernel[rows, j]),
     )
@@ -988,13 +996,13 @@ def mirrored_column_not_transposed_in_outputs(patch: pytest.MonkeyPatch) -> None
 @planted("little memory", "products")
 def mirrored_column_forgotten(patch: pytest.MonkeyPatch) -> None:
     from_zero(patch)
-    patch.setattr(products, "_write_mirrored", lambda *_: None)
+    patch.setattr(jacobian, "_write_mirrored", lambda *_: None)
 
 
 @planted("two sets", "products")
 def columns_stacked_along_the_wrong_axis(patch: pytest.MonkeyPatch) -> None:
     changed(
-        patch, products._Products, "columns",
+        patch, jacobian._Products, "columns",
         lambda columns, *_: {name: column.transpose(1, 2) for name, column in columns.items()},
     )  # fmt: skip
 
@@ -1004,14 +1012,14 @@ def trace_over_all_pairs_of_outputs(patch: pytest.MonkeyPatch) -> None:
     def write(kernel: Tensor, column: Tensor, rows: slice, j: int, output: str) -> None:
         kernel[rows, j] = column.sum((1, 2))
 
-    patch.setattr(products, "_write", write)
+    patch.setattr(jacobian, "_write", write)
 
 
 @planted("its layers", "products")
 def product_with_all_parameters_for_each_layer(patch: pytest.MonkeyPatch) -> None:
-    before = products._Products._product
+    before = jacobian._Products._product
     patch.setattr(
-        products._Products, "_product", lambda self, directions, name: before(self, directions, None)
+        jacobian._Products, "_product", lambda self, directions, name: before(self, directions, None)
     )
 
 
@@ -1328,10 +1336,10 @@ def test_of_many_examples_a_wrong_pair_is_found_where_both_are_drawn(
     i, j = (rows if drawn else others)[:2].tolist()
     fill = empirical.fill
 
-    def spoil(kernels: Mapping[str | None, Tensor], *rest: Any, **named: Any) -> None:
-        fill(kernels, *rest, **named)
-        kernels[None][i, j] *= 1.5
-        kernels[None][j, i] *= 1.5
+    def spoil(destination: in_blocks.Destination, *rest: Any) -> None:
+        fill(destination, *rest)
+        destination.kernels[None][i, j] *= 1.5
+        destination.kernels[None][j, i] *= 1.5
 
     monkeypatch.setattr(empirical, "fill", spoil)
     if drawn:
@@ -1348,14 +1356,14 @@ def test_what_the_check_takes_from_the_kernel_s_own_code_it_cannot_question(
     """Which parameters are trained and what the examples are: other tests hold these against a loop."""
     case = CASES["perceptron"]()
     right = case.looped()
-    network, examples = empirical.build_network, empirical.examples
+    network, examples = empirical.functional_module, empirical.examples
     if shared == "parameters":
 
         def without_the_last(*arguments: Any) -> Any:
             found = network(*arguments)
             return replace(found, trained=found.trained[:-1])
 
-        monkeypatch.setattr(empirical, "build_network", without_the_last)
+        monkeypatch.setattr(empirical, "functional_module", without_the_last)
     else:
         monkeypatch.setattr(empirical, "examples", lambda *arguments: examples(*arguments).roll(1, 0))
     assert error(case.kernels("layerwise", verify=True), right) > 1e-2
@@ -1380,13 +1388,7 @@ def test_numbers_that_nobody_wrote_are_found(monkeypatch: pytest.MonkeyPatch) ->
     for name, value in case.settings.items():
         monkeypatch.setattr(in_blocks, name, value)
     mirrored_tiles_forgotten(monkeypatch)
-
-    def unwritten(destination: Any, *_: Any) -> Any:
-        for kernel in destination.kernels.values():
-            kernel.fill_(math.nan)
-        return destination
-
-    changed(monkeypatch, empirical._Destination, "__enter__", unwritten)
+    with_memory(monkeypatch, lambda kernel: kernel.fill_(math.nan))
     assert not passes(case, "layerwise", right)
 
 
@@ -1395,9 +1397,9 @@ def test_a_kernel_that_is_not_symmetric_is_found(monkeypatch: pytest.MonkeyPatch
     right = case.looped()
     fill = empirical.fill
 
-    def spoil(kernels: Mapping[str | None, Tensor], *rest: Any, **named: Any) -> None:
-        fill(kernels, *rest, **named)
-        kernel = kernels[None]
+    def spoil(destination: in_blocks.Destination, *rest: Any) -> None:
+        fill(destination, *rest)
+        kernel = destination.kernels[None]
         kernel += 0.1 * (kernel.triu(1) - kernel.tril(-1))
 
     monkeypatch.setattr(empirical, "fill", spoil)

@@ -11,7 +11,7 @@ import torch
 from figure_checks import HOSTILE, assert_readable, texts
 from torch.nn import functional as F
 
-from nnlab.chapters.convolution.figures.shuffled import shuffled_pixels
+from nnlab.chapters.convolution.figures.classes import shuffled_pixels
 from nnlab.chapters.convolution.pixel_shuffle import Config, Images, Trainings, _claims, with_permuted_columns
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.data import dataset, in_order
@@ -78,7 +78,7 @@ def test_digits_show_it(run: Callable[..., dict[str, Any]]) -> None:
 def test_without_a_permutation_the_claim_about_the_cnn_fails(
     run: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset, "_pixel_order", lambda raw, seed: torch.arange(64))
+    monkeypatch.setattr(dataset, "in_order", lambda images, order: images)
     summary = run("seeds=2", "training.epochs=1")
     found = verdicts(summary["claims"])
     assert found["cnn_loses_accuracy"] == found["cnn_loses_more_than_the_network"] == "FAIL"
@@ -168,9 +168,9 @@ def test_shuffled_training_from_permuted_columns_is_the_same_training(
     ("sets", "message"),
     [
         (("model={name: mlp}",), "pixel_shuffle needs model.name: cnn, not mlp"),
-        (("data={name: two_moons}",), "needs images, which data.name: two_moons has not"),
+        (("data={name: two_moons}",), "needs images, and data.name: two_moons has none"),
         (("data.shuffle_pixels=true",), "data.shuffle_pixels: pixel_shuffle tries both"),
-        (("data.augmentation.flip=random",), "data.augmentation: a shuffled image that is mirrored"),
+        (("data.augmentation.flip=random",), "data.augmentation: mirroring or moving a shuffled image"),
         (("model.channels=[4, 4, 4, 4]",), "block 4 shrinks a map of 1 × 1 to 0 × 0"),
     ],
 )
@@ -188,7 +188,7 @@ def picture(*shape: int) -> np.ndarray:
 
 def test_bars_and_dots() -> None:
     accuracies = {"one": ([0.5, 0.6], [0.52, 0.54]), "two": ([0.7, 0.8], [0.4, 0.5])}
-    figure = shuffled_pixels(picture(4, 5), picture(4, 5), accuracies, chance=0.1)
+    figure = shuffled_pixels(picture(4, 5), picture(4, 5), accuracies, 0.1)
     assert_readable(figure)
     bars = next(axes for axes in figure.axes if axes.patches)
     assert [round(patch.get_height(), 6) for patch in bars.patches] == [55, 53, 75, 45]
@@ -202,13 +202,5 @@ def test_bars_and_dots() -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_any_name(name: str) -> None:
-    figure = shuffled_pixels(picture(4, 4, 3), picture(4, 4, 3), {name: ([0.5], [1.0])})
+    figure = shuffled_pixels(picture(4, 4, 3), picture(4, 4, 3), {name: ([0.5], [1.0])}, 0.1)
     assert_readable(figure)
-
-
-def test_little_to_show() -> None:
-    assert "nothing was trained" in texts(shuffled_pixels(picture(2, 2), picture(2, 2), {}))
-    figure = shuffled_pixels(picture(2, 2), picture(2, 2), {"a": ([], [float("nan")])})
-    assert texts(figure).count("not\nmeasured") == 2
-    with pytest.raises(InputError, match=r"images of shape \(2, 2\) and \(2, 3\)"):
-        shuffled_pixels(picture(2, 2), picture(2, 3), {})

@@ -24,13 +24,13 @@ from nnlab.record import (
     Record,
     check_writable,
     find_runs,
+    folders,
     new_folder,
     open_run,
     plain,
     replace_file,
     slug,
 )
-from nnlab.record import run_folder as record_file
 
 FACTS = {"experiment": "classify", "name": "a run", "seed": 0}
 
@@ -105,7 +105,7 @@ def test_a_folder_that_denies_writing(tmp_path: Path, monkeypatch: pytest.Monkey
         asked.append(path)
         return False
 
-    monkeypatch.setattr(record_file.os, "access", deny)
+    monkeypatch.setattr(folders.os, "access", deny)
     with pytest.raises(RunFolderError, match=f"not writable \\({tmp_path} denies it\\)"):
         check_writable(tmp_path / "a" / "b")
     assert asked == [tmp_path]
@@ -414,6 +414,38 @@ def test_a_folder_that_is_no_run(content: bytes, tmp_path: Path) -> None:
     assert list(find_runs(tmp_path)) == []
 
 
+def test_a_run_in_a_notebook_is_short_and_escaped(tmp_path: Path) -> None:
+    record = started(tmp_path, name="<script>")
+    claim = {"sentence": "a < b", "predicted": [None, 1.0], "measured": 0.123456789, "interval": [0.1, 0.2]}
+    record.finish(
+        "finished",
+        metrics={"test/<loss>": 1 / 3},
+        claims=[claim | {"verdict": "PASS"}] * 100,
+        results=[{"x": i} for i in range(1000)],
+    )
+    run = open_run(record.folder)
+    assert repr(run) == f"<run '<script>' (classify, finished) in {str(record.folder)!r}>"
+    assert repr(record) == f"<Record '<script>' (finished) in {record.folder}>"
+    page = run._repr_html_()
+    assert "<script>" not in page
+    assert "<td>test/&lt;loss&gt;</td><td>0.333333</td>" in page
+    row = "<td>a &lt; b</td><td>≤ 1</td><td>0.123457</td><td>0.1 to 0.2</td><td>PASS</td>"
+    assert page.count(row) == 100
+
+
+def test_a_group_in_a_notebook(tmp_path: Path) -> None:
+    group = Group(tmp_path, "g", "experiment: classify\n", FACTS, range(2))
+    assert repr(group) == "<Group 'a run' (running) in g, not started>"
+    group.start()
+    spread = {"test/loss": {"mean": 0.25, "interval": [0.125, 0.375], "values": [0.2, 0.3]}}
+    group.finish("finished", metrics=spread, verdicts={"<b>": {"PASS": 1, "FAIL": 1}})
+    run = open_run(group.folder)
+    assert repr(run) == f"<group of 2 seeds 'a run' (classify, finished) in {str(group.folder)!r}>"
+    page = run._repr_html_()
+    assert "<td>test/loss</td><td>0.25 (0.125 to 0.375)</td>" in page
+    assert "<td>&lt;b&gt;</td><td>1 PASS, 1 FAIL</td>" in page
+
+
 def test_places_that_are_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="no such folder; `nnlab runs list` shows the runs"):
         open_run(tmp_path / "nothing")
@@ -449,40 +481,40 @@ def test_a_group_makes_nothing_before_its_first_member(tmp_path: Path) -> None:
     group.write_summary(status="failed")
     assert group.member(0) is None
     assert list(tmp_path.iterdir()) == []
-    record = Record(group.folder, "s0", "experiment: classify\n", FACTS)
+    record = Record(group.start, "s0", "experiment: classify\n", FACTS)
     record.start()
     assert record.folder == tmp_path / "runs" / "g" / "s0"
     assert group.member(0) == record.folder
     assert group.member(1) is None
-    assert open_run(group.folder()).status == "running"
+    assert open_run(group.start()).status == "running"
     record.finish("finished")
     group.add(record.folder)
     with pytest.raises(RunFolderError, match="another process is running this run right now"):
-        Group.reopen(open_run(group.folder()))
+        Group.reopen(group.folder)
     group.close()
-    assert open_run(group.folder()).status == "killed"
-    again = Group.reopen(open_run(group.folder()))
-    assert open_run(group.folder()).status == "running"
+    assert open_run(group.start()).status == "killed"
+    again = Group.reopen(group.folder)
+    assert open_run(group.start()).status == "running"
     assert again.summary["members"] == ["s0"]
     assert again.seeds == [0, 1, 2]
     again.finish("finished", metrics={})
-    assert open_run(group.folder()).status == "finished"
+    assert open_run(group.start()).status == "finished"
 
 
 def test_backing_out_of_the_resume_of_a_group(tmp_path: Path) -> None:
     group = Group(tmp_path, "g", "experiment: classify\n", FACTS, range(2))
-    group.folder()
+    group.start()
     group.finish("interrupted", message="stopped")
-    before = (group.folder() / "summary.json").read_bytes()
-    again = Group.reopen(open_run(group.folder()))
-    assert open_run(group.folder()).status == "running"
+    before = (group.start() / "summary.json").read_bytes()
+    again = Group.reopen(group.folder)
+    assert open_run(group.start()).status == "running"
     again.back_out()
-    assert (group.folder() / "summary.json").read_bytes() == before
+    assert (group.start() / "summary.json").read_bytes() == before
 
 
 def test_a_group_whose_config_was_changed(tmp_path: Path) -> None:
     group = Group(tmp_path, "g", "experiment: classify\n", FACTS, range(2))
-    (group.folder() / "config.yaml").write_text("experiment: xor\n")
+    (group.start() / "config.yaml").write_text("experiment: xor\n")
     group.close()
     with pytest.raises(RunFolderError, match="was changed since the run began"):
-        Group.reopen(open_run(group.folder()))
+        Group.reopen(group.folder)

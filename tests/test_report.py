@@ -17,12 +17,11 @@ from nnlab.lab import runner
 from nnlab.lab.config import check, read_source
 from nnlab.lab.session import Session
 from nnlab.page import build_page
-from nnlab.page.charts import WIDTH, drawings
-from nnlab.page.claims import cards
+from nnlab.page.claims import WIDTH, cards, drawings
 from nnlab.page.contents import Contents
 from nnlab.page.data import POINTS, Room, curves, pictures, tables
 from nnlab.page.lecture import expand
-from nnlab.page.numbers import shown
+from nnlab.page.numbers import as_text
 from nnlab.record import open_run
 from tests.command_line import nnlab
 from tests.page_reader import Reader
@@ -64,7 +63,7 @@ def test_a_page_holds_all_of_a_run_and_fetches_nothing(run_folder: Path) -> None
     summary = open_run(run_folder).summary
     for claim in summary["claims"]:
         assert claim["verdict"] in page
-    assert shown(summary["metrics"]["test/accuracy"], "test/accuracy") in page
+    assert as_text(summary["metrics"]["test/accuracy"], "test/accuracy") in page
     assert f"nnlab train --config {run_folder}/config.yaml" in page
     assert "1. Multi-class logistic regression" in page
     reader = Reader(page)

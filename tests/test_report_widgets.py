@@ -503,7 +503,7 @@ def test_two_steps_are_a_bin(figure: Any) -> None:
     exact = h / 2 * (math.tanh(w * 0.1) - math.tanh(-w * 0.1))
     assert said(found, "the sum is") == pytest.approx(exact, rel=1e-3)
     slide(found, "right edge s₂", 20)
-    assert "changed places" in found.locator(".says").inner_text()
+    assert "are swapped" in found.locator(".says").inner_text()
     found.locator("select").select_option("ReLU")
     assert said(found, "hw(s₂ − s₁) =") == pytest.approx(h * w * -0.1, rel=1e-3)
 
@@ -610,7 +610,7 @@ def test_growth_says_loss_and_size(figure: Any) -> None:
     for at in (0, 20, len(data["steps"]) - 1):
         assert value(slide(found, "step t", at)) == data["steps"][at]
         assert said(found, "the loss is") == pytest.approx(data["loss"][at], rel=5e-3)
-        assert said(found, "the weights have size") == pytest.approx(data["norm"][at], rel=1e-3)
+        assert said(found, "the norm of the weights is") == pytest.approx(data["norm"][at], rel=1e-3)
 
 
 def test_maps_say_the_strongest_answer(figure: Any) -> None:
@@ -621,7 +621,7 @@ def test_maps_say_the_strongest_answer(figure: Any) -> None:
         assert slide(found, "layer", at) == layer["name"]
         if "maps" in layer:
             best, (number, row, column) = layer["strongest"]["value"], layer["strongest"]["at"]
-            assert said(found, "The strongest answer is") == pytest.approx(best, rel=0.01)
+            assert said(found, "The strongest response is") == pytest.approx(best, rel=0.01)
             assert said(found, "of map") == layer["chosen"][number]
             assert (said(found, "at row"), said(found, "column")) == (row + 1, column + 1)
     values = np.array(look["layers"][-1]["values"])

@@ -88,7 +88,7 @@ def test_measured_claim_uses_the_t_interval() -> None:
     assert found.measured == pytest.approx(np.mean(values))
     assert (found.verdict, found.seeds) == ("PASS", 4)
     assert found.rule.startswith("95% t-interval of the mean over 4 seeds [")
-    assert found.rule.endswith("it holds the predicted 1 and excludes 0 (no effect).")
+    assert found.rule.endswith("it contains the predicted 1 and excludes 0 (no effect).")
 
 
 def test_measured_claim_can_fail_and_can_stay_open() -> None:
@@ -187,6 +187,27 @@ def test_as_dict_is_plain_json_also_from_numpy_numbers() -> None:
         "rule": "some interval [0.125, 0.5]: it lies inside the predicted range ≥ -0.5.",
         "verdict": "PASS",
     }
+
+
+def test_a_claim_in_a_notebook_is_short_and_escaped() -> None:
+    claim = exact_claim(
+        "n",
+        "a < b",
+        "f",
+        ["<i>h</i>"] * 50,
+        predicted=(None, 1.0),
+        measured=0.5,
+        tolerance=0.1,
+        rivals={"r": 2.0},
+    )
+    assert repr(claim) == (
+        "<Claim 'n': PASS, predicted ≤ 1, measured value ± tolerance 0.1 [0.4, 0.6]: "
+        "it lies inside the predicted range ≤ 1.>"
+    )
+    page = claim._repr_html_()
+    for cells in ("a &lt; b", "≤ 1", "0.4 to 0.6", "r: 2", "PASS"):
+        assert f"<td>{cells}</td>" in page
+    assert "<i>" not in page
 
 
 def test_theory_does_not_import_torch() -> None:

@@ -10,9 +10,9 @@ from scipy import stats
 
 from nnlab.theory import (
     ExponentFit,
+    exact_claim,
     exponent_claim,
     fit_exponent,
-    local_exponent_claim,
     local_slope,
     mean_interval,
     proportion_interval,
@@ -162,12 +162,11 @@ def test_exponent_claims() -> None:
 
 
 @pytest.mark.parametrize(("predicted", "verdict"), [(-1.0, "PASS"), (-0.5, "FAIL")])
-def test_local_exponent_claim(predicted: float, verdict: str) -> None:
-    found = local_exponent_claim(
-        "n", "s", "f", [],
-        sizes=SIZES, values=(1 + 4 / SIZES) / SIZES,
-        predicted=predicted, tolerance=0.02, rivals={"m⁻²": -2.0},
-    )  # fmt: skip
+def test_claim_about_a_local_slope(predicted: float, verdict: str) -> None:
+    slope = local_slope(SIZES, (1 + 4 / SIZES) / SIZES)
+    found = exact_claim(
+        "n", "s", "f", [], predicted=predicted, measured=slope, tolerance=0.02, rivals={"m⁻²": -2.0}
+    )
     # log₂ of (1 + 4/1024)/(1 + 4/512) off the exponent −1
     assert found.measured == pytest.approx(-1 + math.log2((1 + 4 / 1024) / (1 + 4 / 512)), abs=1e-12)
     assert found.verdict == verdict

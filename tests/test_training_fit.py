@@ -14,9 +14,20 @@ from nnlab.errors import Diverged
 from nnlab.lab.build import build_data
 from nnlab.lab.sections import BlobsData, DigitsData, Regression1dData
 from nnlab.models import CNN, MLP
-from nnlab.training import build_loss, build_optimizer, build_penalty, fit, predict, schedule
-from nnlab.training.trainer import accuracy
-from nnlab.training.views import views
+from nnlab.training import (
+    FitResult,
+    Parts,
+    Settings,
+    build_loss,
+    build_optimizer,
+    build_penalty,
+    fit,
+    predict,
+    schedule,
+)
+from nnlab.training.evaluation import accuracy, views
+from nnlab.training.losses import Penalty
+from nnlab.training.optimizers import Schedule
 
 CPU = torch.device("cpu")
 
@@ -40,18 +51,22 @@ def trained(
     momentum: float = 0.0,
     seed: int = 5,
     loss: str = "cross_entropy",
-    **arguments: Any,
-) -> tuple[list[dict[str, Any]], Any]:
+    penalty: Penalty | None = None,
+    schedule: Schedule | None = None,
+    hooks: dict[str, Any] | None = None,
+    **settings: Any,
+) -> tuple[list[dict[str, Any]], FitResult]:
     rows: list[dict[str, Any]] = []
-    optimizer = build_optimizer(name, model, lr=lr, momentum=momentum)  # type: ignore[arg-type]
+    own = {"momentum": momentum} if momentum else {}
+    parts = Parts(
+        model, data, build_loss(loss), build_optimizer(name, model, lr=lr, **own), penalty, schedule
+    )
     result = fit(
-        model,
-        data,
-        loss=build_loss(loss),
-        optimizer=optimizer,
+        parts,
+        Settings(**{"epochs": 3, "batch_size": 8, **settings}),
         generator=torch.Generator().manual_seed(seed),
         log=rows.append,
-        **{"epochs": 3, "batch_size": 8, **arguments},
+        **(hooks or {}),
     )
     return rows, result
 
@@ -156,7 +171,8 @@ def test_observe_sees_the_weights_that_the_epoch_starts_from() -> None:
     data = blobs(validation=0.0)
     model = network(data, [])
     start = model.output.weight.detach().norm().item()
-    rows, _ = trained(data, model, observe=lambda m: {"norm": float(m.output.weight.detach().norm())})
+    hooks = {"observe": lambda m: {"norm": float(m.output.weight.detach().norm())}}
+    rows, _ = trained(data, model, hooks=hooks)
     assert next(row["norm"] for row in rows if row["split"] == "train") == start
 
 
@@ -236,7 +252,8 @@ def test_stop_and_progress() -> None:
     data = blobs()
     seen: list[tuple[int, int]] = []
     stop: Callable[[], bool] = lambda: False  # noqa: E731
-    trained(data, network(data, []), stop=stop, progress=lambda done, total, text: seen.append((done, total)))
+    hooks = {"stop": stop, "progress": lambda done, total, text: seen.append((done, total))}
+    trained(data, network(data, []), hooks=hooks)
     assert seen[-1][0] == seen[-1][1]
 
 
@@ -263,16 +280,9 @@ def test_micro_batches_of_a_sum() -> None:
     data = build_data(Regression1dData(name="regression_1d"), device=CPU, dtype=torch.float64)
     models = [network(data, [4]) for _ in range(2)]
     for model, micro_batch in zip(models, (None, 5), strict=True):
-        fit(
-            model,
-            data,
-            loss=build_loss("squared_error", reduction="sum"),
-            optimizer=build_optimizer("sgd", model, lr=1e-3),
-            generator=torch.Generator(),
-            epochs=2,
-            batch_size="full",
-            micro_batch=micro_batch,
-        )
+        loss, optimizer = build_loss("squared_error", reduction="sum"), build_optimizer("sgd", model, lr=1e-3)
+        settings = Settings(epochs=2, batch_size="full", micro_batch=micro_batch)
+        fit(Parts(model, data, loss, optimizer), settings, generator=torch.Generator())
     for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=1e-11, atol=1e-13)
 
@@ -319,7 +329,7 @@ def test_views_by_hand() -> None:
 def test_accuracy_with_views_stands_beside_the_one_without() -> None:
     data = build_data(DigitsData(name="digits"), device=CPU, dtype=torch.float32)
     model = CNN((1, 8, 8), [4], data.outputs, generator=torch.Generator().manual_seed(0))
-    rows, result = trained(data, model, epochs=1, test_views="mirror")
+    rows, result = trained(data, model, epochs=1, test_time_augmentation="mirror")
     scores = predict(model, data, data.test.inputs)
     mirrored = predict(model, data, data.test.inputs.flip(-1))
     assert result.metrics["test/accuracy"] == accuracy(scores, data.test.targets)

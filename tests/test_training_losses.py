@@ -17,14 +17,13 @@ from nnlab.training.losses import (
     cross_entropy,
     cross_entropy_of,
     entropy,
-    kkt_violation,
     kl_divergence,
     kl_loss,
     soft_threshold,
-    softmax_step_bound,
     squared_error,
     target_distribution,
 )
+from nnlab.training.theory import kkt_violation, softmax_step_bound
 
 logits = hnp.arrays(np.float64, (3, 4), elements=st.floats(-30, 30))
 

@@ -23,7 +23,7 @@ def steps(name: str, count: int, **arguments: float | bool) -> nn.Linear:
     with torch.no_grad():
         model.weight.copy_(torch.tensor([[1.0, -2.0, 0.5]]))
         model.bias.fill_(0.7)
-    optimizer = build_optimizer(name, model, **arguments)  # type: ignore[arg-type]
+    optimizer = build_optimizer(name, model, **arguments)
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()

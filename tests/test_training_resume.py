@@ -18,7 +18,16 @@ from nnlab.lab.build import build_data
 from nnlab.lab.sections import BlobsData
 from nnlab.models import MLP
 from nnlab.record import MetricsLog, open_run
-from nnlab.training import Checkpoints, build_loss, build_optimizer, build_penalty, fit, schedule
+from nnlab.training import (
+    Checkpoints,
+    Parts,
+    Settings,
+    build_loss,
+    build_optimizer,
+    build_penalty,
+    fit,
+    schedule,
+)
 from nnlab.training.checkpoint import read_checkpoint
 
 SECTION = BlobsData(name="blobs", examples=60, spread=1.5, validation=0.2)
@@ -31,7 +40,7 @@ def one_training(
     data = build_data(SECTION, device=torch.device("cpu"), dtype=torch.float32)
     model = MLP(2, [hidden], data.outputs, generator=torch.Generator().manual_seed(0))
     full = optimizer == "lbfgs"
-    arguments: dict[str, Any] = {} if full else {"momentum": 0.9}
+    arguments: dict[str, Any] = {"momentum": 0.9} if optimizer in ("sgd", "muon") else {}
     log = MetricsLog(folder / "metrics.jsonl")
     left = [stop_after]
 
@@ -42,15 +51,16 @@ def one_training(
 
     try:
         fit(
-            model,
-            data,
-            loss=build_loss("cross_entropy"),
-            optimizer=build_optimizer(optimizer, model, lr=0.3 if not full else 1.0, **arguments),  # type: ignore[arg-type]
-            epochs=6,
-            batch_size="full" if full else 9,
+            Parts(
+                model,
+                data,
+                loss=build_loss("cross_entropy"),
+                optimizer=build_optimizer(optimizer, model, lr=0.3 if not full else 1.0, **arguments),
+                penalty=build_penalty("l2", 1e-3),
+                schedule=None if full else schedule("cosine", total=36, warmup=4),
+            ),
+            Settings(epochs=6, batch_size="full" if full else 9),
             generator=torch.Generator().manual_seed(1),
-            penalty=build_penalty("l2", 1e-3),
-            schedule=None if full else schedule("cosine", total=36, warmup=4),
             log=log.write,
             checkpoints=Checkpoints(folder / "checkpoints", log, seconds),
             stop=stop,

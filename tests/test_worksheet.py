@@ -15,16 +15,13 @@ from hypothesis import strategies as st
 from matplotlib.patches import Ellipse
 
 from nnlab.chapters.backpropagation import checks as checks_module
-from nnlab.chapters.backpropagation.autograd import autograd
-from nnlab.chapters.backpropagation.build import Worksheet, build
-from nnlab.chapters.backpropagation.checks import check
+from nnlab.chapters.backpropagation.checks import autograd, check
 from nnlab.chapters.backpropagation.examples import EXAMPLES, scores_rows, stability_rows
-from nnlab.chapters.backpropagation.figures import computational_graph
-from nnlab.chapters.backpropagation.fuse import with_sigmoids
 from nnlab.chapters.backpropagation.latex import ENTRIES, latex
-from nnlab.chapters.backpropagation.layout import MAX_NODES, layout
-from nnlab.chapters.backpropagation.notation import tex_notation
-from nnlab.chapters.backpropagation.sentences import local, rule
+from nnlab.chapters.backpropagation.notation import notation_of
+from nnlab.chapters.backpropagation.picture import MAX_NODES, computational_graph, layout
+from nnlab.chapters.backpropagation.sentences import kink_sentence, local, rule
+from nnlab.chapters.backpropagation.worksheet import Worksheet, build, with_sigmoids
 from nnlab.errors import InputError
 from nnlab.expressions import evaluate, parse
 from tests import figure_checks
@@ -173,14 +170,14 @@ def test_what_reaches_a_node_from_several_is_added_up() -> None:
 def test_local_derivatives_stand_with_their_formulas(
     text: str, at: dict[str, float], expected: list[str]
 ) -> None:
-    found = [local(edge) for edge in sheet_of(text, **at).lines[-1].edges]
-    assert found[: len(expected)] == expected
+    checks = [local(edge) for edge in sheet_of(text, **at).lines[-1].edges]
+    assert checks[: len(expected)] == expected
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(reference.expressions(), st.integers(0, 2**32 - 1))
 def test_worksheets_of_made_expressions_hold_together(text: str, seed: int) -> None:
-    """What arrives at a node is the sum of what its users pass on; the checks raise no false alarm."""
+    """The gradient of a node is the sum of those that its users pass on; the checks raise no false alarm."""
     generator = np.random.default_rng(seed)
     at = {n: np.asarray(generator.uniform(-1.5, 1.5, shape)) for n, shape in reference.SHAPES.items()}
     leaves = {name: torch.tensor(value) for name, value in at.items()}
@@ -211,7 +208,7 @@ def test_a_constant_that_is_computed_is_a_node_and_a_number_is_none() -> None:
 
 
 def value_of(formula: str, names: Mapping[str, float]) -> float:
-    """What a formula of the worksheet says, by the parser of expressions."""
+    """The value of a formula of the worksheet, by the parser of expressions."""
     text = re.sub(r"√(\S+)", r"sqrt(\1)", formula.replace("²", "^2"))
     text = re.sub(r"\|(.*)\|", r"abs(\1)", text.replace("·", "*").replace("−", "-").replace("≤", "<="))
     text = re.sub(r"\b(sin|cos|tan|exp|log|tanh|relu) (\S+)", r"\1(\2)", text.replace("σ(", "sigmoid("))
@@ -238,8 +235,8 @@ def test_every_formula_says_what_its_node_is(text: str, x: float, y: float) -> N
         if not line.is_given:
             expected = max(value, 0) if line.is_condition else value
             arguments = {k: v for k, v in names.items() if k != line.name}
-            shown = value_of(line.operation, arguments)  # in a branch that is not taken, it may be nan
-            assert shown == pytest.approx(expected, rel=1e-9, nan_ok=True), text
+            evaluated = value_of(line.operation, arguments)  # in a branch that is not taken, it may be nan
+            assert evaluated == pytest.approx(expected, rel=1e-9, nan_ok=True), text
         for edge in line.edges:
             if edge.derivative is not None and " if " not in edge.local and "sign" not in edge.local:
                 expected = float(edge.derivative)
@@ -291,10 +288,10 @@ def test_where_an_argument_is_repeated_the_sum_over_its_copies_is_told(text: str
 
 
 def of_columns(formula: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    """What a product of matrices says whose operands are names, ∂f/∂q1 and transposes of these."""
+    """The value of a product of matrices whose operands are names, ∂f/∂q1 and transposes of these."""
     text = re.sub(r"\(?∂f/∂q1\)?", "g", re.sub(r"(?<=[\w)])ᵀ", ".T", formula))
-    found: np.ndarray = eval(text.replace(" · ", "*").replace(" ", "@"), dict(columns))
-    return found
+    checks: np.ndarray = eval(text.replace(" · ", "*").replace(" ", "@"), dict(columns))
+    return checks
 
 
 @pytest.mark.parametrize(
@@ -357,10 +354,12 @@ def test_softmax_and_logsumexp_of_a_matrix_go_by_its_rows() -> None:
     ],
 )
 def test_kinks_are_recognized_and_said(text: str, at: dict[str, object], words: str) -> None:
-    checks = check(sheet_of(text, **at))
-    assert [kink for kink in checks.kinks if words in kink.sentence]
+    sheet = sheet_of(text, **at)
+    checks = check(sheet)
+    sentences = [kink_sentence(sheet, index, sheet.notation) for index in checks.kinks]
+    assert any(words in sentence for sentence in sentences)
     assert checks.agree
-    bends = [found for variable in checks.variables for found in variable.differences if found.bends]
+    bends = [result for variable in checks.variables for result in variable.differences if result.bends]
     assert bends
     assert bends[0].left != pytest.approx(bends[0].right)
 
@@ -377,11 +376,11 @@ def test_kinks_are_recognized_and_said(text: str, at: dict[str, object], words: 
     ],
 )  # fmt: skip
 def test_where_the_function_is_smooth_no_kink_is_said(text: str, at: dict[str, object]) -> None:
-    found = check(sheet_of(text, **at))
-    assert not any(d.bends for v in found.variables for d in v.differences)
-    assert (found.kinks, found.sides) == ((), {})
-    assert found.agree
-    assert all(v.unchecked == 0 for v in found.variables)
+    checks = check(sheet_of(text, **at))
+    assert not any(d.bends for v in checks.variables for d in v.differences)
+    assert (checks.kinks, checks.sides) == ({}, {})
+    assert checks.agree
+    assert all(v.unchecked == 0 for v in checks.variables)
 
 
 @pytest.mark.parametrize(
@@ -402,12 +401,12 @@ def test_where_the_function_is_smooth_no_kink_is_said(text: str, at: dict[str, o
 def test_kinks_of_the_function_are_told_by_the_slopes_to_either_side(
     text: str, at: dict[str, object], expected: dict[str, tuple[float, float]]
 ) -> None:
-    found = check(sheet_of(text, **at))
-    assert {name: (sides.left, sides.right) for (name, _), sides in found.sides.items()} == expected
-    assert found.kinks
-    assert all(kink.is_certain for kink in found.kinks)
-    assert not any(sides.jumps for sides in found.sides.values())
-    assert found.agree
+    checks = check(sheet_of(text, **at))
+    assert {name: (sides.left, sides.right) for (name, _), sides in checks.sides.items()} == expected
+    assert checks.kinks
+    assert all(checks.kinks.values())
+    assert not any(sides.jumps for sides in checks.sides.values())
+    assert checks.agree
 
 
 @pytest.mark.parametrize(
@@ -418,43 +417,46 @@ def test_kinks_of_the_function_are_told_by_the_slopes_to_either_side(
     ],
 )  # fmt: skip
 def test_a_jump_is_told_by_the_values_to_either_side(text: str, below: float, above: float) -> None:
-    found = check(sheet_of(text, x=1.0))
-    (sides,) = found.sides.values()
+    checks = check(sheet_of(text, x=1.0))
+    (sides,) = checks.sides.values()
     assert (sides.below, sides.above) == (below, above)
     assert sides.jumps
-    assert found.agree
+    assert checks.agree
 
 
 @pytest.mark.parametrize(("text", "x"), [("where(x^2 > 0, x, 2*x)", 0.0), ("where(x > 0, sin(x)/x, 1)", 0.0)])
 def test_what_cannot_be_decided_is_only_a_possible_kink(text: str, x: float) -> None:
-    found = check(sheet_of(text, x=x))
-    assert [kink.is_certain for kink in found.kinks] == [False]
-    assert found.agree
+    checks = check(sheet_of(text, x=x))
+    assert list(checks.kinks.values()) == [False]
+    assert checks.agree
 
 
 def test_differences_know_how_a_sum_of_many_terms_is_rounded() -> None:
-    """With 1 and −1 behind it a step of 1e-18 from 0 vanishes."""
+    """A step of 1e-18 from 0 vanishes beside 1 and −1."""
     for text in ("sum(u)", "mean(u)", "u @ w"):
         at = {"u": [0.0, 1.0, -1.0], **({"w": [1.0, 1.0, 1.0]} if "w" in text else {})}
         assert check(sheet_of(text, **at)).agree, text
 
 
 def test_ties_of_entries_that_do_not_move_are_kinks_as_well() -> None:
-    found = check(sheet_of("sum(min(where(1 >= s, u, 1)))", u=[0.5, 1.0, 0.5], s=0.75))
-    assert {entry: (s.left, s.right) for (_, entry), s in found.sides.items()} == {(0,): (1, 0), (2,): (1, 0)}
+    checks = check(sheet_of("sum(min(where(1 >= s, u, 1)))", u=[0.5, 1.0, 0.5], s=0.75))
+    assert {entry: (s.left, s.right) for (_, entry), s in checks.sides.items()} == {
+        (0,): (1, 0),
+        (2,): (1, 0),
+    }
     assert check(sheet_of("min(where(1 >= s, u, 1))", u=[0.5, 1.0, 0.5], s=2.0)).agree
 
 
 def test_a_comparison_with_what_is_no_number_gives_no_difference() -> None:
-    found = check(sheet_of("where(0.5 >= sqrt(x), 3*x, x)", x=0.0))
-    assert not found.variables[0].differences[0].tells
-    assert found.agree
+    checks = check(sheet_of("where(0.5 >= sqrt(x), 3*x, x)", x=0.0))
+    assert math.isnan(checks.variables[0].differences[0].derivative)
+    assert checks.agree
 
 
 def test_a_kink_nearer_than_the_smallest_step_is_not_held_against_the_gradient() -> None:
-    found = check(sheet_of("relu(x + 0.2 - 0.3)", x=0.1))  # in floats 5.6e-17 beside its kink
-    assert found.variables[0].differences[0].bends
-    assert found.agree
+    checks = check(sheet_of("relu(x + 0.2 - 0.3)", x=0.1))  # in floats 5.6e-17 beside its kink
+    assert checks.variables[0].differences[0].bends
+    assert checks.agree
 
 
 @pytest.mark.parametrize(
@@ -473,8 +475,8 @@ def test_a_kink_nearer_than_the_smallest_step_is_not_held_against_the_gradient()
     ],
 )  # fmt: skip
 def test_differences_raise_no_false_alarm_on_steep_functions(text: str, x: float) -> None:
-    found = check(sheet_of(text, x=x))
-    assert found.agree, found
+    checks = check(sheet_of(text, x=x))
+    assert checks.agree, checks
 
 
 @pytest.mark.parametrize(
@@ -500,19 +502,19 @@ def test_a_wrong_gradient_is_found_by_both_checks() -> None:
 
 def test_what_neither_torch_nor_a_difference_tells_is_not_checked() -> None:
     """torch's gradient of the branch not taken is 0 · ∞; to the right of 0 the logarithm goes to −∞."""
-    (found,) = check(sheet_of("sum(where(x > 0, log(x), x))", x=[0.0, 1.0, -1.0])).variables
-    assert (found.checked, found.unchecked, found.agrees) == (2, 1, True)
-    assert found.autograd_error == 0
-    (found,) = check(sheet_of("where(x > 0, log(x), x)", x=0.0)).variables
-    assert (found.checked, found.unchecked, found.agrees) == (0, 1, True)
-    (found,) = check(sheet_of("where(x > 0, x^2, 1/(x - 3))", x=3.0)).variables
-    assert math.isnan(found.autograd)
-    assert (found.checked, found.agrees) == (1, True)  # by differences
+    (checks,) = check(sheet_of("sum(where(x > 0, log(x), x))", x=[0.0, 1.0, -1.0])).variables
+    assert (checks.checked, checks.unchecked, checks.agrees) == (2, 1, True)
+    assert checks.autograd_error == 0
+    (checks,) = check(sheet_of("where(x > 0, log(x), x)", x=0.0)).variables
+    assert (checks.checked, checks.unchecked, checks.agrees) == (0, 1, True)
+    (checks,) = check(sheet_of("where(x > 0, x^2, 1/(x - 3))", x=3.0)).variables
+    assert math.isnan(checks.autograd)
+    assert (checks.checked, checks.agrees) == (1, True)  # by differences
 
 
 @pytest.mark.parametrize("text", ["sin(x)*y", "where(x > 0, sin(x)*y, 1/(x - 0.75))"])
 def test_a_wrong_gradient_disagrees(text: str) -> None:
-    """In the second torch finds no number for x, so that only the difference can see it."""
+    """The second has no number for x in torch, so that only the difference can see it."""
     sheet = sheet_of(text, x=0.75, y=2.0)
     assert check(sheet).agree
     sheet.gradients["x"] *= 1 + 1e-6
@@ -526,15 +528,15 @@ def test_a_wrong_value_or_forward_mode_disagrees(monkeypatch: pytest.MonkeyPatch
     value, gradients = autograd(sheet.graph, sheet.at)
     with monkeypatch.context() as patch:
         patch.setattr(checks_module, "autograd", lambda *_: (value * (1 + 1e-9), gradients))
-        found = check(sheet)
-        assert (found.value_agrees, found.forward_agrees, found.agree) == (False, True, False)
+        checks = check(sheet)
+        assert (checks.value_agrees, checks.forward_agrees, checks.agree) == (False, True, False)
     monkeypatch.setattr(checks_module, "directional", lambda *_: (sheet.value, np.asarray(0.0)))
-    found = check(sheet)
-    assert (found.value_agrees, found.forward_agrees, found.agree) == (True, False, False)
+    checks = check(sheet)
+    assert (checks.value_agrees, checks.forward_agrees, checks.agree) == (True, False, False)
 
 
 def test_saturated_units_raise_no_false_alarm() -> None:
-    """Where σ or tanh is nearly 1, one rounding of it is a large part of 1 − σ and of 1 − tanh²."""
+    """Near σ = 1 and tanh = 1 one rounding is a large part of 1 − σ and of 1 − tanh²."""
     for x in np.arange(6.0, 20.0, 0.25):
         for text in ("sigmoid(x)", "tanh(x)", "1e3*tanh(x)", "tanh(-x*y)"):
             at = {"x": x, "y": 1.0} if "y" in text else {"x": x}
@@ -545,10 +547,10 @@ def test_of_large_arrays_some_entries_of_each_variable_are_checked() -> None:
     generator = np.random.default_rng(0)
     at = {"W": generator.standard_normal((200, 300)), "v": generator.standard_normal(300)}
     started = time.process_time()
-    found = check(sheet_of("sum(relu(W @ v)^2)", **at))
+    checks = check(sheet_of("sum(relu(W @ v)^2)", **at))
     assert time.process_time() - started < 10
-    assert found.agree
-    counts = [len(variable.differences) for variable in found.variables]
+    assert checks.agree
+    counts = [len(variable.differences) for variable in checks.variables]
     assert min(counts) >= 1
     assert sum(counts) < 60_300
 
@@ -637,8 +639,8 @@ def test_powers_at_zero_have_the_slopes_of_their_limits() -> None:
 )  # fmt: skip
 def test_the_picture_is_readable(text: str, at: dict[str, object]) -> None:
     sheet = sheet_of(text, **at)
-    circles, wires = layout(sheet)
-    figure = computational_graph("f = " + text, circles, wires)
+    circles, _ = layout(sheet)
+    figure = computational_graph(sheet, "f = " + text)
     figure_checks.assert_readable(figure)
     words = figure_checks.texts(figure)
     for line in sheet.lines:
@@ -650,11 +652,10 @@ def test_the_picture_is_readable(text: str, at: dict[str, object]) -> None:
 
 def test_the_picture_shows_value_and_gradient_of_every_edge() -> None:
     sheet = sheet_of_example("neuron")
-    circles, wires = layout(sheet)
-    words = figure_checks.texts(computational_graph("f", circles, wires))
-    for shown in ("0.731", "1.37", "0.368", "−0.534", "−0.197", "0.393", "−0.393", "−0.59"):
-        assert shown in words
-    assert len(wires) == 13  # an edge for each of 12 operands, and the result
+    words = figure_checks.texts(computational_graph(sheet, "f"))
+    for number in ("0.731", "1.37", "0.368", "−0.534", "−0.197", "0.393", "−0.393", "−0.59"):
+        assert number in words
+    assert len(layout(sheet)[1]) == 13  # an edge for each of 12 operands, and the result
 
 
 def test_before_a_fork_the_picture_has_the_whole_gradient_and_behind_it_the_shares() -> None:
@@ -679,8 +680,8 @@ def test_before_a_fork_the_picture_has_the_whole_gradient_and_behind_it_the_shar
 
 def test_a_picture_writes_numbers_out_and_to_as_many_digits_as_are_wanted() -> None:
     _, wires = layout(sheet_of_example("logsumexp"))
-    shown = {text for wire in wires for text in (wire.value, wire.gradient)}
-    assert {"[1000, 1001, 998]", "[−1000, −1001, −998]", "0.349"} <= shown
+    texts = {text for wire in wires for text in (wire.value, wire.gradient)}
+    assert {"[1000, 1001, 998]", "[−1000, −1001, −998]", "0.349"} <= texts
     circles, wires = layout(sheet_of("x*0.123456 + 12345.678*x", x=1 / 3), digits=2)
     assert {"□·0.12", "12346·□"} <= {place.label for place in circles}
     assert {wire.value for wire in wires} == {"0.33", "0.041", "4115"}
@@ -706,7 +707,7 @@ def test_no_two_things_of_a_picture_stand_closer_than_a_row(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown", "marks"),
+    ("text", "label", "marks"),
     [
         ("x - y", "①−②", ["① 2", "② 3"]),
         ("x / y", "①÷②", ["① 2", "② 3"]),
@@ -729,10 +730,10 @@ def test_no_two_things_of_a_picture_stand_closer_than_a_row(text: str) -> None:
         ("sin(1)", "sin 1", []),
     ],
 )
-def test_circles_show_what_is_done_and_to_which_operand(text: str, shown: str, marks: list[str]) -> None:
+def test_circles_show_what_is_done_and_to_which_operand(text: str, label: str, marks: list[str]) -> None:
     at = {name: value for name, value in (("x", 2.0), ("y", 3.0)) if name in text.replace("max", "")}
     circles, wires = layout(sheet_of(text, **at))
-    assert shown in [place.label for place in circles]
+    assert label in [place.label for place in circles]
     assert sorted(wire.value for wire in wires[:-1]) == sorted(marks)
 
 
@@ -771,8 +772,8 @@ def test_latex_tells_the_chain_rule() -> None:
 @given(st.lists(st.from_regex("[ab][ab1_]{0,4}", fullmatch=True), min_size=2, max_size=6, unique=True))
 def test_no_two_variables_look_alike_in_latex(names: list[str]) -> None:
     graph = parse("+".join(names), names)
-    found = tex_notation(graph, ((),) * len(graph.nodes))
-    variables = [found.names[i] for i, node in enumerate(graph.nodes) if node.operation == "variable"]
+    checks = notation_of(graph, ((),) * len(graph.nodes), tex=True)
+    variables = [checks.names[i] for i, node in enumerate(graph.nodes) if node.operation == "variable"]
     assert len(set(variables)) == len(names)
 
 
@@ -799,15 +800,15 @@ def test_matrices_of_every_shape_compile_and_fit(tmp_path: Path) -> None:
     shapes = [(m, n) for m in range(1, 18) for n in range(1, 18) if m * n <= ENTRIES + 1]
     at = {f"A{i}": np.full(shape, 10.0 + i) for i, shape in enumerate(shapes)}
     at |= {f"b{n}": np.full(n, -1e-9) for n in range(1, ENTRIES + 2)}
-    said = pdflatex(tmp_path, latex(sheet_of("+".join(f"sum({name}*1.5)" for name in at), **at)))
-    assert "Overfull" not in said
+    log = pdflatex(tmp_path, latex(sheet_of("+".join(f"sum({name}*1.5)" for name in at), **at)))
+    assert "Overfull" not in log
 
 
 def test_wide_matrices_stay_readable_and_rows_stand_apart(tmp_path: Path) -> None:
     """TeX tells of each matrix that it sets smaller how wide it is, and what room it has."""
     document = latex(sheet_of("sum(relu(M*1.5)*M)", M=np.linspace(-3.4567, 9.8765, 16).reshape(2, 8)))
-    told = document.replace(r"\resizebox", r"\typeout{matrix \the\wd0 \the\linewidth}\resizebox")
-    widths = re.findall(r"matrix ([\d.]+)pt([\d.]+)pt", pdflatex(tmp_path, told))
+    marked = document.replace(r"\resizebox", r"\typeout{matrix \the\wd0 \the\linewidth}\resizebox")
+    widths = re.findall(r"matrix ([\d.]+)pt([\d.]+)pt", pdflatex(tmp_path, marked))
     assert widths
     assert all(float(room) > 0.7 * float(width) for width, room in widths)  # 8 points of 11
     rows = [line for line in document.splitlines() if " & " in line and "endhead" not in line]
@@ -818,8 +819,8 @@ def test_nothing_leaves_the_page(tmp_path: Path) -> None:
     long = "the_weight_of_the_first_unit_of_the_first_layer_of_the_network"
     text = f"max({long}, {long}^2)*exp({long}*x)/(({long}-1)*({long}+2)*x)" + "+x*1.23456789" * 30
     sheet = sheet_of(f"{text} + abs({long} - 1/3)", **{long: 1 / 3, "x": 1e-5 / 7})
-    said = pdflatex(tmp_path, latex(sheet, digits=17, checks=check(sheet)))
-    assert "Overfull" not in said
+    log = pdflatex(tmp_path, latex(sheet, digits=17, checks=check(sheet)))
+    assert "Overfull" not in log
 
 
 def test_the_longest_expressions_compile(tmp_path: Path) -> None:

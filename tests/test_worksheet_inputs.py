@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnlab.chapters.backpropagation.inputs import graph_at, read_values
-from nnlab.chapters.backpropagation.stored_values import MAX_ENTRIES
-from nnlab.chapters.backpropagation.typed_values import assignments
+from nnlab.chapters.backpropagation.values import MAX_ENTRIES, graph_at, read_values, typed_values
 from nnlab.errors import InputError
 from nnlab.expressions import ExpressionError
 
@@ -33,13 +31,13 @@ def test_values_are_read_from_text_yaml_and_npz(tmp_path: Path) -> None:
     yaml_file, npz = tmp_path / "values.yaml", tmp_path / "more.npz"
     yaml_file.write_text("x: [1, 2.5, 1e-3]\nW: [[1, 2], [3, 4]]\n")
     np.savez(npz, s=np.float32(2.0), n=np.array([1, 2]))
-    found = read_values(["a=-2,b=1/3,c=[1,-2],M=[[1,2],[3,4]]", str(yaml_file), str(npz)])
-    assert float(found["b"]) == 1 / 3
-    assert found["c"].tolist() == [1.0, -2.0]
-    assert found["M"].shape == found["W"].shape == (2, 2)
-    assert found["x"].tolist() == [1.0, 2.5, 1e-3]
-    assert float(found["s"]) == 2.0
-    assert found["n"].dtype == np.float64
+    result = read_values(["a=-2,b=1/3,c=[1,-2],M=[[1,2],[3,4]]", str(yaml_file), str(npz)])
+    assert float(result["b"]) == 1 / 3
+    assert result["c"].tolist() == [1.0, -2.0]
+    assert result["M"].shape == result["W"].shape == (2, 2)
+    assert result["x"].tolist() == [1.0, 2.5, 1e-3]
+    assert float(result["s"]) == 2.0
+    assert result["n"].dtype == np.float64
 
 
 @settings(max_examples=200)
@@ -56,7 +54,7 @@ def test_what_python_writes_is_read_back_to_the_last_bit(
     values: dict[str, float | list[float]], space: str
 ) -> None:
     text = f"{space},{space}".join(f"{name}{space}={space}{value!r}" for name, value in values.items())
-    assert assignments(text) == list(values.items())
+    assert typed_values(text) == list(values.items())
 
 
 @pytest.mark.parametrize(
@@ -72,7 +70,7 @@ def test_what_python_writes_is_read_back_to_the_last_bit(
         ("x=1,,y=2", "a name, = and a value are expected here", 4),
         (",x=1", "a name, = and a value are expected here", 0),
         ("x==1", "this = stands inside a value", 2),
-        ("x=1 y=2", "this = stands inside a value: part variables by commas, such as x=1,y=2", 5),
+        ("x=1 y=2", "this = stands inside a value: separate variables by commas, such as x=1,y=2", 5),
         ("x=[1,y=2]", "this = stands inside a value", 6),
         ("x=[1,2)", ") stands where a comma or ] is expected", 6),
         ("x=[1,2", "the end stands where a comma or ] is expected", 6),
@@ -81,7 +79,7 @@ def test_what_python_writes_is_read_back_to_the_last_bit(
         ("x=1)", ") stands where a comma or the end is expected", 3),
         ("x=[1]2", "2 stands where a comma or the end is expected", 5),
         ("x=[[[1]]]", "a matrix is the list of its rows", 4),
-        ("x=(1,2)", "a comma may only part the arguments of a function", 4),
+        ("x=(1,2)", "a comma may only separate the arguments of a function", 4),
         ("x=2*[1,2]", "ends where a number, a name or ( is expected (a value is such as", 4),
         ("x=[1 2]", "an operator is missing before '2'", 5),
         ("x=[1;2]", "';' cannot be in an expression: write ,", 4),
@@ -107,7 +105,7 @@ def test_what_python_writes_is_read_back_to_the_last_bit(
 )  # fmt: skip
 def test_a_mistyped_value_is_pointed_at(text: str, words: str, position: int) -> None:
     with pytest.raises(ExpressionError) as caught:
-        assignments(text)
+        typed_values(text)
     assert words in caught.value.reason
     assert (caught.value.text, caught.value.position) == (text, position)
     assert refusal(text) == f"--at: {caught.value}"
@@ -136,9 +134,9 @@ def test_values_that_do_not_fit_are_refused(given_: list[str], words: str) -> No
 @given(st.text(alphabet="xyeE=,[]()+-*/ 0129.:;infa^<{}\"'_х−", max_size=20))
 def test_reading_raises_nothing_but_input_errors(text: str) -> None:
     with contextlib.suppress(InputError):
-        found = read_values([text])
-        assert found
-        assert all(np.all(np.isfinite(value)) and value.ndim <= 2 for value in found.values())
+        result = read_values([text])
+        assert result
+        assert all(np.all(np.isfinite(value)) and value.ndim <= 2 for value in result.values())
 
 
 # --- YAML ---
@@ -173,7 +171,7 @@ def test_numbers_in_yaml_are_what_they_look_like(tmp_path: Path, content: str, v
         ("x: on\n", "x: unknown name on"),
         ("x: yes\n", "x: unknown name yes"),
         ("x: [1, a]\n", "x: unknown name a"),
-        ("x: 1,5\n", "x: a comma may only part"),
+        ("x: 1,5\n", "x: a comma may only separate"),
         ("x: 1/0\n", "x: division by zero: 1 / 0"),
         ("x: [1, .nan]\n", "x: .nan is not a finite number"),
         ("x: -.inf\n", "x: -.inf is not a finite number"),
@@ -269,10 +267,10 @@ def test_arrays_of_any_real_type_are_read(tmp_path: Path) -> None:
         "d": np.float16(0.5), "e": np.longdouble(3), "f": np.zeros(MAX_ENTRIES),
     }  # fmt: skip
     np.savez(tmp_path / "a.npz", **values)  # type: ignore[arg-type]
-    found = read_values([str(tmp_path / "a.npz")])
-    assert list(found) == list(values)
-    assert all(np.array_equal(found[name], values[name]) for name in values)
-    assert {value.dtype for value in found.values()} == {np.dtype(np.float64)}
+    result = read_values([str(tmp_path / "a.npz")])
+    assert list(result) == list(values)
+    assert all(np.array_equal(result[name], values[name]) for name in values)
+    assert {value.dtype for value in result.values()} == {np.dtype(np.float64)}
 
 
 @pytest.mark.parametrize(

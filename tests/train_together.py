@@ -14,7 +14,7 @@ from torch import nn
 from nnlab.lab.build import build_data
 from nnlab.lab.sections import BlobsData
 from nnlab.models import MLP
-from nnlab.training import build_loss, build_optimizer, build_penalty, fit
+from nnlab.training import Parts, Settings, build_loss, build_optimizer, build_penalty, fit
 from nnlab.training.distributed import World, called, together
 
 CASES: dict[str, dict[str, Any]] = {
@@ -37,6 +37,7 @@ def train(case: str, world: World) -> dict[str, Any]:
     """The rows of a training, and the weights of every process after it."""
     options = {"loss": build_loss("cross_entropy"), "optimizer": "sgd", "lr": 0.2, **CASES[case]}
     name, lr, norm = options.pop("optimizer"), options.pop("lr"), options.pop("norm", False)
+    loss, penalty = options.pop("loss"), options.pop("penalty", None)
     section = BlobsData(name="blobs", examples=71, spread=1.5, validation=0.03)  # 2 examples to validate
     data = build_data(section, device=torch.device("cpu"), dtype=torch.float64)
     model: nn.Module = MLP(2, [5], data.outputs, "tanh", generator=torch.Generator().manual_seed(0)).double()
@@ -44,15 +45,13 @@ def train(case: str, world: World) -> dict[str, Any]:
         model = nn.Sequential(nn.BatchNorm1d(2, dtype=torch.float64), model)
     arguments = {} if name == "lbfgs" else {"momentum": 0.9}
     rows: list[dict[str, float]] = []
+    optimizer = build_optimizer(name, model, lr=1.0 if name == "lbfgs" else lr, **arguments)
     result = fit(
-        model,
-        data,
-        optimizer=build_optimizer(name, model, lr=1.0 if name == "lbfgs" else lr, **arguments),
-        epochs=3,
+        Parts(model, data, loss, optimizer, penalty),
+        Settings(epochs=3, **options),
         generator=torch.Generator().manual_seed(1),
         log=lambda row: rows.append({key: value for key, value in row.items() if key != "split"}),
         world=world,
-        **options,
     )
     state = torch.cat([value.double().flatten() for value in model.state_dict().values()])
     return {"rows": rows, "metrics": result.metrics, "states": world.gather(state)}

@@ -9,7 +9,7 @@ from nnlab.approximation.bins import Histogram, bins_for, build_bins, error_boun
 from nnlab.approximation.boxes import certify_boxes
 from nnlab.approximation.certificate import Certificate, certify, histogram_lower_bound
 from nnlab.approximation.line import LineNetwork
-from nnlab.approximation.network import Network, load_network
+from nnlab.approximation.network import ScalarNetwork, load_network
 from nnlab.approximation.superposition import random_features, train
 from nnlab.approximation.surfaces import Grid, isolated_towers, quadrant_thresholds
 from nnlab.approximation.targets import NAMED, Target, make_target
@@ -20,7 +20,7 @@ __all__ = [
     "Grid",
     "Histogram",
     "LineNetwork",
-    "Network",
+    "ScalarNetwork",
     "Target",
     "bins_for",
     "build_bins",

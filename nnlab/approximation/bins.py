@@ -44,10 +44,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.approximation.network import Network, Output
+from nnlab.approximation.network import Output, ScalarNetwork
 from nnlab.approximation.targets import Target
 from nnlab.errors import InputError
 from nnlab.memory import free_bytes, in_words
+from nnlab.models.activations import STEP_ACTIVATIONS
 
 Array = NDArray[np.float64]
 
@@ -55,16 +56,16 @@ Construction = Literal["staircase", "towers", "hats"]
 Heights = Literal["midpoint", "left"]
 
 EXCESS = 5e-10  # what finite steepness may add to the error, as a part of it: rounding has room up to 1e-9
+UNIT_BYTES = 96  # weight, bias, output weight, sorted copies and prefix sums of a hidden unit
 OUTSIDE = 2  # bins between the interval and the outer edges of the towers at its ends
 NO_STEP = (
-    "σ(wx + b) must become a step, and max(0, wx + b) grows without end, however large w is; use sigmoid, "
-    "tanh, ripple or step, or construction: hats, which interpolates with ReLUs"
+    "σ(wx + b) must become a step, and max(0, wx + b) grows without end, however large w is; use "
+    f"{', '.join(STEP_ACTIVATIONS)} or step, or construction: hats, which interpolates with ReLUs"
 )
-SIGMOIDAL = ("sigmoid", "tanh", "ripple", "step")
 
 
 def bins_for(lipschitz: float, epsilon: float, length: float = 1.0, heights: Heights = "midpoint") -> int:
-    """How many bins an L-Lipschitz function needs for an error of at most ε, everywhere, with hard steps.
+    """The number of bins with which an L-Lipschitz function is met within ε everywhere, with hard steps.
 
     ⌈L(b − a)/2ε⌉ with heights from midpoints, ⌈L(b − a)/ε⌉ from left ends. A quotient that is a whole number
     but for rounding counts as that number.
@@ -108,7 +109,7 @@ class Histogram:
         heights: (N,) one per bin; of hats (N + 1,) values at the borders.
     """
 
-    network: Network
+    network: ScalarNetwork
     construction: Construction
     bins: int
     steepness: float
@@ -137,7 +138,7 @@ def build_bins(
         construction: staircase, towers, or hats: max(0, ·) units that interpolate f at the borders.
         heights: where in its bin f is read; hats read it at the borders.
         steepness: w of the steps; by default the one that adds 5·10⁻¹⁰ of the error; infinite for hard steps.
-        activation: sigmoid, tanh, ripple or step; hats have the ReLU.
+        activation: one of STEP_ACTIVATIONS, or step; hats have the ReLU.
         output: identity, or sigmoid.
         outer: where the first and last tower's outer edges are.
 
@@ -155,7 +156,7 @@ def build_bins(
     if construction == "hats":
         values = _read(target, borders, output)
         return Histogram(_hats(borders, values, output), construction, bins, math.inf, borders, values)
-    if activation not in SIGMOIDAL:
+    if activation not in (*STEP_ACTIVATIONS, "step"):
         raise InputError(f"activation: {activation}: {NO_STEP}")
     w = steepness_for(bins, high - low) if steepness is None else steepness
     if not w > 0:
@@ -172,13 +173,13 @@ def build_bins(
     return Histogram(network, construction, bins, math.inf if activation == "step" else w, borders, values)
 
 
-def check_memory(units: int, per_unit: int = 24 * 4) -> None:
-    """Refuses more hidden units than fit: weight, bias, output weight, sorted copies and prefix sums.
+def check_memory(units: int) -> None:
+    """Refuses more hidden units than fit into the free memory.
 
     Raises:
         InputError: says how many bytes are needed, and how many there are.
     """
-    needed, free = units * per_unit, free_bytes()
+    needed, free = units * UNIT_BYTES, free_bytes()
     if needed > free:
         raise InputError(
             f"bins: {units:,} hidden units take {needed:,} bytes ({in_words(needed)}), but {in_words(free)} "
@@ -228,15 +229,15 @@ def _towers(borders: Array, heights: Array, outside: bool) -> tuple[Array, Array
 
 def _of_steps(
     edges: Array, weights: Array, constant: float, w: float, activation: str, output: Output
-) -> Network:
+) -> ScalarNetwork:
     """constant + Σ weightsᵢ · step at edgesᵢ; tanh is σ in other units: σ(z) = (1 + tanh(z/2))/2."""
     if activation == "tanh":
         w, weights, constant = w / 2, weights / 2, constant + float(math.fsum(weights) / 2)
     hidden = np.full((len(edges), 1), w), -w * edges
-    return Network.build([hidden, (weights[None], np.array([constant]))], activation, output)
+    return ScalarNetwork([hidden, (weights[None], np.array([constant]))], activation, output)
 
 
-def _hats(borders: Array, values: Array, output: Output) -> Network:
+def _hats(borders: Array, values: Array, output: Output) -> ScalarNetwork:
     """Piecewise-linear interpolation: f(a) + Σ (sᵢ − sᵢ₋₁) max(0, x − eᵢ), sᵢ the slope in bin i, s₋₁ = 0.
 
     Off by at most L(b − a)/2N where f is L-Lipschitz, and M(b − a)²/8N² where |f''| ≤ M (de Boor 2001, "A
@@ -245,4 +246,4 @@ def _hats(borders: Array, values: Array, output: Output) -> Network:
     steep = np.diff(values) / np.diff(borders)
     weights = np.diff(steep, prepend=0.0)
     hidden = np.ones((len(weights), 1)), -borders[:-1]
-    return Network.build([hidden, (weights[None], values[:1])], "relu", output)
+    return ScalarNetwork([hidden, (weights[None], values[:1])], "relu", output)

@@ -1,4 +1,4 @@
-"""How far a network of any depth is from its target over boxes of R^d: bounds that are proofs.
+"""Rigorous bounds on the error of a network of any depth over boxes of R^d.
 
 With [pᵢ, qᵢ] ∋ ∂ᵢe over a box, e = network − f lies below
 
@@ -14,11 +14,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnlab.approximation.enclosures import TINY, BoxNetwork, U, evaluation_error, joined
-from nnlab.approximation.network import Network
+from nnlab.approximation.enclosures import BoxNetwork, evaluation_error, joined
+from nnlab.approximation.network import ScalarNetwork
 from nnlab.approximation.targets import Target
 from nnlab.errors import InputError
 from nnlab.expressions import Interval
+from nnlab.rigorous.activations import TINY, U
 from nnlab.rigorous.supremum import MAX_BOXES, Supremum, supremum
 
 Array = NDArray[np.float64]
@@ -29,7 +30,7 @@ TILE = 16  # coordinates along an axis that share a restricted network
 
 
 def certify_boxes(
-    network: Network,
+    network: ScalarNetwork,
     target: Target,
     lo: ArrayLike,
     hi: ArrayLike,
@@ -136,7 +137,7 @@ class _Warp:
     at the scores LEVELS; straight in between.
     """
 
-    def __init__(self, network: Network, lo: Array, hi: Array) -> None:
+    def __init__(self, network: ScalarNetwork, lo: Array, hi: Array) -> None:
         weight, bias = network.weights()[0]
         aligned = (weight != 0).sum(axis=1) == 1
         self.breaks = []
@@ -161,14 +162,13 @@ class _Warp:
 
     @property
     def tiles(self) -> tuple[int, ...]:
-        """How many tiles of TILE^d coordinates there are along each axis."""
+        """The number of tiles of TILE^d coordinates along each axis."""
         return tuple(-(-(len(breaks) - 1) // TILE) for breaks in self.breaks)
 
     def tile(self, lo: Array) -> NDArray[np.int64]:
         """(k, d) lower corners of boxes to (k,) the tile that the box lies in."""
         columns = np.floor(lo.T / TILE).astype(np.int64)
-        found: NDArray[np.int64] = np.ravel_multi_index(tuple(columns), self.tiles, mode="clip")
-        return found
+        return np.asarray(np.ravel_multi_index(tuple(columns), self.tiles, mode="clip"))
 
     def corners(self, tile: int) -> tuple[Array, Array]:
         """(d,) corners of a tile in x."""
@@ -204,10 +204,9 @@ class _Tiles:
         self.parts: dict[int, BoxNetwork] = {}
 
     def slopes(self, lo: Array, hi: Array, tile: NDArray[np.int64]) -> tuple[Interval, tuple[Interval, ...]]:
-        """As those of `BoxNetwork`, for boxes that lie in the given tiles."""
+        """The values and slopes of `BoxNetwork.slopes`, for boxes that lie in the given tiles."""
         rows, parts = self._by_tile(tile)
-        found = [part.slopes(lo[of], hi[of]) for part, of in parts]
-        value, slopes = zip(*found, strict=True)
+        value, slopes = zip(*(part.slopes(lo[of], hi[of]) for part, of in parts), strict=True)
         return _in_order(value, rows), tuple(_in_order(s, rows) for s in zip(*slopes, strict=True))
 
     def values(self, x: Array, tile: NDArray[np.int64]) -> Interval:
@@ -233,9 +232,9 @@ class _Tiles:
 
 def _in_order(parts: Sequence[Interval], rows: NDArray[np.int64]) -> Interval:
     """Intervals of the boxes `rows`, part after part, in the order of the boxes."""
-    found = joined(parts)
+    ordered = joined(parts)
     back = np.argsort(rows, kind="stable")
-    return Interval(found.lo[back], found.hi[back])
+    return Interval(ordered.lo[back], ordered.hi[back])
 
 
 class BoxError:
@@ -245,7 +244,7 @@ class BoxError:
         self.network, self.target, self.slack = network, target, slack
 
     def bound(self, lo: Array, hi: Array, tile: NDArray[np.int64]) -> tuple[Array, Array, Array]:
-        """For `supremum`: what |e| reaches in each box, what it does not exceed, and where."""
+        """Bounds |e| for `supremum`: a value reached in each box, one not exceeded, and the place."""
         (net, net_slopes), (f, f_slopes) = self.network.slopes(lo, hi, tile), self.target.slopes(lo, hi)
         with np.errstate(invalid="ignore"):
             value = net - f

@@ -1,4 +1,4 @@
-"""How far a network is from its target, everywhere: an upper and a lower bound that are proofs.
+"""Rigorous upper and lower bounds on the largest error of a network.
 
 sup |network − f| over an interval or a box, by branch and bound: on each cell the error is enclosed by
 straight lines or intervals whose rounding is accounted for; cells that could hold more than what is reached
@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from nnlab.approximation.boxes import certify_boxes
 from nnlab.approximation.line import LineNetwork, Lines, strayed
-from nnlab.approximation.network import Network
+from nnlab.approximation.network import ScalarNetwork
 from nnlab.approximation.targets import Target
 from nnlab.errors import InputError
-from nnlab.expressions import Interval
 from nnlab.rigorous.supremum import MAX_BOXES, supremum
 
 Array = NDArray[np.float64]
@@ -30,7 +29,7 @@ PROMISING = 64  # cells of a block in which the error is looked at closely for a
 
 @dataclass(frozen=True)
 class Certificate:
-    """What is proved about sup |network − f|.
+    """Proved bounds on sup |network − f|.
 
     Attributes:
         lower: the error is at least this, at `at`.
@@ -38,7 +37,7 @@ class Certificate:
         at: (d,) a point where it is at least `lower`.
         evaluation: |network as torch computes it − network| is nowhere larger.
         boxes: cells that were bounded.
-        complete: whether the gap asked for was reached; the bounds hold in any case.
+        complete: True where the requested gap was reached; the bounds hold in any case.
     """
 
     lower: float
@@ -50,7 +49,7 @@ class Certificate:
 
 
 def certify(
-    network: Network,
+    network: ScalarNetwork,
     target: Target,
     interval: tuple[float, float] = (0.0, 1.0),
     *,
@@ -82,41 +81,24 @@ def certify(
         )
     if not all(np.isfinite(part).all() for pair in network.weights() for part in pair):
         return Certificate(0.0, np.inf, (low,) * network.inputs, np.inf, 0, False)  # nothing is known
-    if network.inputs > 1 or len(network.layers) > 2:
-        return _over_boxes(
-            network, target, interval, absolute, 1e-2 if relative is None else relative, max_boxes
-        )
-    relative = 1e-9 if relative is None else relative
-    line = LineNetwork(network, tails=0.01 * absolute)
-    error = LineError(line, target)
-    borders = error.borders(low, high)
-    found = supremum(
-        error.bound, borders[:-1, None], borders[1:, None],
-        absolute=max(absolute, 2 * error.rounding(low, high)), relative=relative, max_boxes=max_boxes,
-    )  # fmt: skip
-    return Certificate(
-        lower=max(0.0, found.lower),
-        upper=found.upper,
-        at=tuple(float(x) for x in found.at),
-        evaluation=line.evaluation_error(max(abs(low), abs(high))),
-        boxes=found.boxes,
-        complete=found.complete,
-    )
-
-
-def _over_boxes(
-    network: Network,
-    target: Target,
-    interval: tuple[float, float],
-    absolute: float,
-    relative: float,
-    max_boxes: int,
-) -> Certificate:
-    """By `certify_boxes`, whose bounds hold for the values that torch computes as well."""
-    lo, hi = (np.full(network.inputs, end) for end in interval)
-    found = certify_boxes(network, target, lo, hi, absolute=absolute, relative=relative, max_boxes=max_boxes)
-    at = tuple(float(x) for x in found.at)
-    return Certificate(max(0.0, found.lower), found.upper, at, 0.0, found.boxes, found.complete)
+    evaluation = 0.0
+    if network.inputs > 1 or len(network.layers) > 2:  # bounds that hold for what torch computes as well
+        bounds = certify_boxes(
+            network, target, *(np.full(network.inputs, end) for end in interval),
+            absolute=absolute, relative=1e-2 if relative is None else relative, max_boxes=max_boxes,
+        )  # fmt: skip
+    else:
+        line = LineNetwork(network, tails=0.01 * absolute)
+        error = LineError(line, target)
+        borders = error.borders(low, high)
+        bounds = supremum(
+            error.bound, borders[:-1, None], borders[1:, None],
+            absolute=max(absolute, 2 * error.rounding(low, high)),
+            relative=1e-9 if relative is None else relative, max_boxes=max_boxes,
+        )  # fmt: skip
+        evaluation = line.evaluation_error(max(abs(low), abs(high)))
+    at = tuple(float(x) for x in bounds.at)
+    return Certificate(max(0.0, bounds.lower), bounds.upper, at, evaluation, bounds.boxes, bounds.complete)
 
 
 class LineError:
@@ -139,19 +121,16 @@ class LineError:
         """The width that the enclosure of the error keeps at a point; of jumps, at most others."""
         points = np.linspace(low, high, 257)
         net, f = self.network.lines(points, points), self.target.enclose(points[:, None], points[:, None])
-        width = (net.above_a - net.below_a) + (f.hi - f.lo)
+        width = (net.above[0] - net.below[0]) + (f.hi - f.lo)
         return float(np.median(width))
 
     def bound(self, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
-        """For `supremum`: what |network − f| reaches in each cell, what it does not exceed, and where."""
+        """Bounds |network − f| for `supremum`: a value reached in each cell, one not exceeded, the place."""
         a, b = lo[:, 0], hi[:, 0]
         f, slope = self._target_lines(a, b)
         net = self.network.lines(a, b, slope)
         with np.errstate(invalid="ignore"):  # ∞ − ∞ where nothing is known
-            upper = np.maximum(
-                np.maximum(net.above_a - f.below_a, net.above_b - f.below_b),
-                np.maximum(f.above_a - net.below_a, f.above_b - net.below_b),
-            )
+            upper = np.maximum(net.above - f.below, f.above - net.below).max(axis=0)
         upper = np.where(np.isnan(upper), np.inf, upper * (1 + 2 * U))
         lower, at = np.full(len(a), -np.inf), lo.copy()
         if upper.max() <= self._best:  # nothing here is larger than what is reached elsewhere
@@ -165,27 +144,18 @@ class LineError:
         """Straight lines around f over each cell, and the slope between them."""
         if len(a) >= MANY and len(a) % 2 == 0 and np.array_equal(a[1:], b[:-1]):
             return self._paired_lines(a, b)
-        f_a, f_b = self._at_ends(a, b)
+        lo, hi = self._at_ends(a, b)
         values, (steep,) = self.target.slopes(a[:, None], b[:, None])
         h = b - a
         with np.errstate(divide="ignore", invalid="ignore"):
-            slope = (f_b.lo - f_a.lo) / h
+            slope = (lo[1] - lo[0]) / h
         slope[~np.isfinite(slope)] = 0.0
-        stray = strayed(f_a.lo, f_b.lo, h, steep)
+        stray = strayed(lo, h, steep)
         # the ends are known to within their own width, and the chord between them too
-        stray = (
-            stray * (1 + 16 * U)
-            + 2 * np.maximum(f_a.hi - f_a.lo, f_b.hi - f_b.lo)
-            + 4 * U * h * steep.magnitude
-        )
-        known = np.isfinite(stray) & np.isfinite(f_a.lo) & np.isfinite(f_b.lo)
-        lines = Lines(
-            np.where(known, np.maximum(f_a.lo - stray, -np.inf), values.lo),
-            np.where(known, f_b.lo - stray, values.lo),
-            np.where(known, f_a.hi + stray, values.hi),
-            np.where(known, f_b.hi + stray, values.hi),
-        )
-        return lines, slope
+        stray = stray * (1 + 16 * U) + 2 * (hi - lo).max(axis=0) + 4 * U * h * steep.magnitude
+        known = np.isfinite(stray) & np.isfinite(lo).all(axis=0)
+        below, above = np.where(known, lo - stray, values.lo), np.where(known, hi + stray, values.hi)
+        return Lines(below, above), slope
 
     def _paired_lines(self, a: Array, b: Array) -> tuple[Lines, Array]:
         """The same for cells that follow one another, two by two, from the point that a pair shares.
@@ -201,31 +171,32 @@ class LineError:
         left, right = middle - a[::2], b[1::2] - middle
         slack = 4 * U * np.maximum(left, right) * steep.magnitude
         low, high = f.lo - slack, f.hi + slack
-        lines = [np.empty((len(middle), 2)) for _ in range(4)]
-        for line, of_left, of_right, unknown in zip(
-            lines,
-            (low - q * left, low, high - p * left, high),
-            (low, low + p * right, high, high + q * right),
-            (values.lo, values.lo, values.hi, values.hi),
-            strict=True,
-        ):
-            line[:, 0], line[:, 1] = np.where(known, of_left, unknown), np.where(known, of_right, unknown)
+        below = [
+            (low - q * left, low),
+            (low, low + p * right),
+        ]  # at both ends: of the left cell, of the right
+        above = [(high - p * left, high), (high, high + q * right)]
+        lines = (
+            np.where(known, np.array(ends), unknown).swapaxes(1, 2).reshape(2, -1)
+            for ends, unknown in ((below, values.lo), (above, values.hi))
+        )
         slope = np.repeat(np.where(known, p + (q - p) / 2, 0.0), 2)
-        return Lines(*(line.ravel() for line in lines)), slope
+        return Lines(*lines), slope
 
-    def _at_ends(self, a: Array, b: Array) -> tuple[Interval, Interval]:
-        """f at both ends of each cell; ends that neighbours share are evaluated once."""
+    def _at_ends(self, a: Array, b: Array) -> tuple[Array, Array]:
+        """(2, k) bounds on f at both ends of each cell; ends that neighbours share are evaluated once."""
         if np.array_equal(a[1:], b[:-1]):
             f = self.target.enclose(*[np.append(a, b[-1])[:, None]] * 2)
-            return Interval(f.lo[:-1], f.hi[:-1]), Interval(f.lo[1:], f.hi[1:])
-        return self.target.enclose(a[:, None], a[:, None]), self.target.enclose(b[:, None], b[:, None])
+            return np.stack([f.lo[:-1], f.lo[1:]]), np.stack([f.hi[:-1], f.hi[1:]])
+        ends = [self.target.enclose(x[:, None], x[:, None]) for x in (a, b)]
+        return np.stack([f.lo for f in ends]), np.stack([f.hi for f in ends])
 
     def _reached(self, a: Array, b: Array, slope: Array) -> tuple[Array, Array]:
         """The largest error that is certainly reached at one of some points of each cell, and where."""
         points = self.network.candidates(a, b, slope)  # (k, j)
         x = points.ravel()
         net, f = self.network.lines(x, x), self.target.enclose(x[:, None], x[:, None])
-        error = np.maximum(net.below_a - f.hi, f.lo - net.above_a) * (1 - 2 * U)
+        error = np.maximum(net.below[0] - f.hi, f.lo - net.above[0]) * (1 - 2 * U)
         error = np.where(np.isnan(error), -np.inf, error).reshape(points.shape)
         best = error.argmax(axis=1)
         rows = np.arange(len(a))

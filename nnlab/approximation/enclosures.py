@@ -12,53 +12,21 @@ In a small part of the domain most units of a steep network are saturated: `BoxN
 constants of them, and one of several units that have become the same.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnlab.approximation.network import Network
+from nnlab.approximation.network import ScalarNetwork
 from nnlab.expressions import Interval
+from nnlab.models.activations import ACTIVATIONS
+from nnlab.rigorous.activations import TINY, ULPS, Ball, U, enclose_sigmoid
 
 Array = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
-U = 2.0**-53  # the unit roundoff of float64
-ULPS = 16 * U  # how far φ as computed may be from φ, where |φ| ≤ 1.5; both numpy's and torch's
-TINY = 1e-300  # more than what underflow loses
 CHUNK = 2**16  # values of hidden units that are enclosed at once: they stay in the cache
 PRODUCTS = 2**17  # multiplications in one matrix product: with more, threads would wait for each other
 FIXED = 2.0**-46  # a unit that varies by less in a part of the domain is a constant there
-
-
-@dataclass(frozen=True)
-class Ball:
-    """Intervals as midpoint and radius, of any shape."""
-
-    mid: Array
-    rad: Array
-
-    @property
-    def lo(self) -> Array:
-        return self.mid - self.rad * (1 + 4 * U) - 2 * U * np.abs(self.mid)
-
-    @property
-    def hi(self) -> Array:
-        return self.mid + self.rad * (1 + 4 * U) + 2 * U * np.abs(self.mid)
-
-    def __mul__(self, other: "Ball") -> "Ball":
-        size = np.abs(self.mid) + self.rad
-        mid = self.mid * other.mid
-        return Ball(
-            mid, (size * other.rad + self.rad * np.abs(other.mid)) * (1 + 8 * U) + 2 * U * np.abs(mid) + TINY
-        )
-
-    @classmethod
-    def between(cls, lo: Array, hi: Array) -> "Ball":
-        mid = lo + (hi - lo) / 2
-        return cls(mid, np.maximum(hi - mid, mid - lo) * (1 + 2 * U) + TINY)
 
 
 class _Layer:
@@ -122,7 +90,7 @@ class BoxNetwork:
         self.rows = max(32, min(CHUNK // max(max(n, m) for n, m in sizes), products))
 
     @classmethod
-    def of(cls, network: Network) -> "BoxNetwork":
+    def of(cls, network: ScalarNetwork) -> "BoxNetwork":
         return cls(network.weights(), network.activation, network.output_activation)
 
     def values(self, lo: Array, hi: Array) -> Interval:
@@ -143,7 +111,8 @@ class BoxNetwork:
         return [joined(column) for column in zip(*parts, strict=True)]
 
     def _chunk(self, lo: Array, hi: Array, slopes: bool) -> list[Interval]:
-        activate = ACTIVATE[self.activation]
+        activate = ACTIVATIONS[self.activation].enclose
+        assert activate is not None
         h, slope, jumps = activate(self.layers[0](Ball.between(lo, hi)), slopes)
         tangents = [entry(slope, bias=False) for entry in self.entries] if slope is not None else []
         z = self.layers[1](h)
@@ -157,7 +126,7 @@ class BoxNetwork:
         for i, tangent in enumerate(tangents):
             tangent.rad[:] += self.slope_error[i]
         if self.output == "sigmoid":
-            z, slope, _ = _sigmoid(z, slopes)
+            z, slope, _ = enclose_sigmoid(z, slopes)
             if slope is not None:
                 tangents = [slope * tangent for tangent in tangents]
         unknown = np.where(jumps, np.inf, 0.0)
@@ -175,16 +144,18 @@ class BoxNetwork:
         Args:
             lo, hi: (d,) corners of the box.
         """
-        if self.activation not in CURVED:
+        phi = ACTIVATIONS[self.activation]
+        if phi.curvature is None:
             return self  # where units jump or bend, a change of the score may change everything
-        first, second = LIPSCHITZ[self.activation], CURVED[self.activation]
+        assert phi.enclose is not None
+        first, second = phi.lipschitz, phi.curvature
         weight, bias = self.weights[0]  # of the smaller network
         box, steep, slopes_off = Ball.between(lo[None], hi[None]), np.abs(weight), np.zeros_like(weight)
         z = self.layers[0](box)
         off = 2 * self.layers[0].gamma * (steep @ _size(box)[0] + np.abs(bias))
         smaller = []
         for layer, (full, full_bias) in zip(self.layers[1:], self.weights[1:], strict=True):
-            h, slope, _ = ACTIVATE[self.activation](z, True)
+            h, slope, _ = phi.enclose(z, True)
             assert slope is not None
             size, turn = _size(h)[0], _size(slope)[0]
             fixed = (h.rad[0] <= FIXED) & (turn <= 4 * FIXED)
@@ -222,116 +193,11 @@ def joined(parts: Sequence[Interval]) -> Interval:
     return Interval(np.concatenate([part.lo for part in parts]), np.concatenate([part.hi for part in parts]))
 
 
-# --- activations ---------------------------------------------------------------------------------------
-
-Activated = tuple[Ball, Ball | None, Bools]
-"""φ(z), φ'(z) where it was asked for, and (k,) whether a row may hold a jump."""
-
-
-def _around(lo: Array, hi: Array, error: float) -> Ball:
-    """The ball from lo to hi, which are off by at most the error; for |lo|, |hi| ≤ 1.5."""
-    mid = lo + hi
-    mid *= 0.5
-    rad = hi - lo
-    rad *= 0.5
-    rad += error + 4 * U
-    return Ball(mid, rad)
-
-
-def _no_jumps(z: Ball) -> Bools:
-    return np.zeros(len(z.mid), np.bool_)
-
-
-def _range(at_lo: Array, at_hi: Array, inside: Sequence[tuple[Bools, float]]) -> tuple[Array, Array]:
-    """Least and largest value of a function over [lo, hi], monotone but for extrema that may be inside."""
-    low, high = np.minimum(at_lo, at_hi), np.maximum(at_lo, at_hi)
-    for where, extremum in inside:
-        np.minimum(low, extremum, out=low, where=where)
-        np.maximum(high, extremum, out=high, where=where)
-    return low, high
-
-
-def sigmoid(z: Array) -> Array:
-    """σ(z) = 1/(1 + e^{−z})."""
-    s = np.negative(z)
-    with np.errstate(over="ignore"):
-        np.exp(s, out=s)
-    s += 1
-    return np.divide(1.0, s, out=s)
-
-
-def _sigmoid(z: Ball, slopes: bool) -> Activated:
-    lo, hi = sigmoid(z.lo), sigmoid(z.hi)
-    value = _around(lo, hi, ULPS)
-    if not slopes:
-        return value, None, _no_jumps(z)
-    top = (lo < 0.5 + ULPS) & (hi > 0.5 - ULPS)
-    return value, _around(*_range(lo - lo * lo, hi - hi * hi, [(top, 0.25)]), 2 * ULPS), _no_jumps(z)
-
-
-def _tanh(z: Ball, slopes: bool) -> Activated:
-    lo, hi = np.tanh(z.lo), np.tanh(z.hi)
-    value = _around(lo, hi, ULPS)
-    if not slopes:
-        return value, None, _no_jumps(z)
-    top = (lo < ULPS) & (hi > -ULPS)
-    return value, _around(*_range(1 - lo * lo, 1 - hi * hi, [(top, 1.0)]), 4 * ULPS), _no_jumps(z)
-
-
-def _ripple(z: Ball, slopes: bool) -> Activated:
-    """σ(z) + z e^{−z²}, whose wave has its extrema ±√(1/2e) at ±√½; the wave's slope at 0 and ±√(3/2)."""
-    s_lo, s_hi = sigmoid(z.lo), sigmoid(z.hi)
-    z_lo, z_hi = np.clip(z.lo, -30, 30), np.clip(z.hi, -30, 30)  # the wave is below 1e-389 beyond
-    g_lo, g_hi = np.exp(-z_lo * z_lo), np.exp(-z_hi * z_hi)
-    crest = math.sqrt(0.5 / math.e)
-    wave = _range(
-        z_lo * g_lo, z_hi * g_hi,
-        [(_holds(z_lo, z_hi, math.sqrt(0.5)), crest), (_holds(z_lo, z_hi, -math.sqrt(0.5)), -crest)],
-    )  # fmt: skip
-    value = _around(s_lo + wave[0], s_hi + wave[1], 4 * ULPS)
-    if not slopes:
-        return value, None, _no_jumps(z)
-    turn, middle = math.sqrt(1.5), _holds(z_lo, z_hi, 0.0)
-    steep = _range(s_lo - s_lo * s_lo, s_hi - s_hi * s_hi, [(middle, 0.25)])
-    dips = _holds(z_lo, z_hi, turn) | _holds(z_lo, z_hi, -turn)
-    wave = _range(
-        (1 - 2 * z_lo * z_lo) * g_lo, (1 - 2 * z_hi * z_hi) * g_hi,
-        [(middle, 1.0), (dips, -2 * math.exp(-1.5))],
-    )  # fmt: skip
-    return value, _around(steep[0] + wave[0], steep[1] + wave[1], 16 * ULPS), _no_jumps(z)
-
-
-def _holds(lo: Array, hi: Array, point: float) -> Bools:
-    slack = 8 * U
-    return (lo <= point + slack) & (hi >= point - slack)
-
-
-def _relu(z: Ball, slopes: bool) -> Activated:
-    lo, hi = np.maximum(z.lo, 0.0), np.maximum(z.hi, 0.0)
-    slope = Ball.between((z.lo > 0).astype(np.float64), (z.hi > 0).astype(np.float64)) if slopes else None
-    return Ball.between(lo, hi), slope, _no_jumps(z)
-
-
-def _step(z: Ball, slopes: bool) -> Activated:
-    lo, hi = (z.lo >= 0).astype(np.float64), (z.hi >= 0).astype(np.float64)
-    jumps: Bools = np.any(lo < hi, axis=1)
-    return Ball((lo + hi) / 2, (hi - lo) / 2), Ball(0 * lo, 0 * lo) if slopes else None, jumps
-
-
-ACTIVATE: dict[str, Callable[[Ball, bool], Activated]] = {
-    "sigmoid": _sigmoid,
-    "tanh": _tanh,
-    "ripple": _ripple,
-    "relu": _relu,
-    "step": _step,
-}
-
-
 # --- the error of a computed network -------------------------------------------------------------------
 
 
-def evaluation_error(network: Network, lo: ArrayLike, hi: ArrayLike) -> float:
-    """How far the network as torch evaluates it in float64 may be from the exact one, anywhere in a box.
+def evaluation_error(network: ScalarNetwork, lo: ArrayLike, hi: ArrayLike) -> float:
+    """A bound on the rounding error of the network as torch evaluates it in float64, anywhere in a box.
 
     With e the error of a layer's inputs: |W| e + γ(|W|(|h| + e) + |b|) after W h + b, times the Lipschitz
     constant of φ after φ, whose own error is ULPS. Where a hard step may come out on the wrong side, the
@@ -342,7 +208,8 @@ def evaluation_error(network: Network, lo: ArrayLike, hi: ArrayLike) -> float:
         lo, hi: (d,) corners of the box.
     """
     low, high = np.atleast_2d(np.asarray(lo, np.float64)), np.atleast_2d(np.asarray(hi, np.float64))
-    activate, lipschitz = ACTIVATE[network.activation], LIPSCHITZ[network.activation]
+    phi = ACTIVATIONS[network.activation]
+    assert phi.enclose is not None
     h, error = Ball.between(low, high), np.zeros_like(low)
     layers = [_Layer(w, b) for w, b in network.weights()]
     for number, layer in enumerate(layers):
@@ -350,14 +217,8 @@ def evaluation_error(network: Network, lo: ArrayLike, hi: ArrayLike) -> float:
         error = (error @ layer.size + layer.gamma * (size @ layer.size + np.abs(layer.bias))) * (1 + 1e-6)
         z = layer(h)
         if number < len(layers) - 1:
-            h, _, _ = activate(z, False)
-            error = lipschitz * error + ULPS * np.maximum(1.0, np.abs(h.mid) + h.rad)
+            h, _, _ = phi.enclose(z, False)
+            error = phi.lipschitz * error + ULPS * np.maximum(1.0, np.abs(h.mid) + h.rad)
     if network.output_activation == "sigmoid":
         error = error / 4 + ULPS
     return float(error[0, 0] * (1 + 1e-6))
-
-
-LIPSCHITZ = {"sigmoid": 0.25, "tanh": 1.0, "ripple": 1.25, "relu": 1.0, "step": 0.0}
-"""sup |φ'|; of the step away from its jump."""
-CURVED = {"sigmoid": 0.1, "tanh": 0.8, "ripple": 2.2}
-"""Above sup |φ''|: 1/(6√3), 4/(3√3), and at most that of σ plus that of the wave, 1.95."""

@@ -15,62 +15,45 @@ the error exact for a lone step against a straight target.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.approximation.network import Network
+from nnlab.approximation.network import ScalarNetwork
 from nnlab.errors import InputError
-from nnlab.expressions import Interval, parse, slopes
+from nnlab.expressions import Graph, Interval, parse, slopes
+from nnlab.models.activations import ACTIVATIONS
+from nnlab.rigorous.activations import U, sigmoid
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-U = 2.0**-53  # the unit roundoff of float64
 SATURATED = 38.0  # σ(−38) < 3.2e-17: beyond, σ is 0 or 1 to the last digit
 CELLS = 32_768  # looked at together: their numbers stay in the cache
-LIPSCHITZ = {"sigmoid": 0.25, "ripple": 1.25, "relu": 1.0, "step": 0.0}
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Over each of k cells [a, b] a straight line that lies below a function and one above it.
+    """Straight lines below and above a function over each of k cells [a, b].
 
     Attributes:
-        below_a, below_b: (k,) the lower line at the cell's ends.
-        above_a, above_b: (k,) the upper line.
+        below: (2, k) the lower line at both ends of the cell.
+        above: (2, k) the upper line.
     """
 
-    below_a: Array
-    below_b: Array
-    above_a: Array
-    above_b: Array
-
-    def widened(self, radius: float) -> "Lines":
-        return Lines(
-            self.below_a - radius, self.below_b - radius, self.above_a + radius, self.above_b + radius
-        )
-
-
-@dataclass(frozen=True)
-class _Dense:
-    """Of the network as it stands: units, output bias, Σ|c|, Σ|c| of units near at once, the largest |b|."""
-
-    units: int
-    bias: float
-    weight: float
-    near: float
-    farthest: float
+    below: Array
+    above: Array
 
 
 class LineNetwork:
     """The units of a network of one input and one hidden layer, sorted by position, all with w > 0.
 
-    A unit with w < 0 is turned round: σ(z) = 1 − σ(−z), likewise the ripple; max(0, z) = z + max(0, −z); and
+    A unit with w < 0 is turned round: φ(z) = 1 − φ(−z) for all steps; max(0, z) = z + max(0, −z); and
     tanh z = 2σ(2z) − 1. Turning is exact but for the constant, whose rounding is part of `error`.
 
     Attributes:
-        kind: sigmoid, ripple, relu or step.
+        kind: an activation of `ScalarNetwork`; tanh is a sigmoid here.
         c, w, b, s: (H,) output weights, steepness, bias and position −b/w.
         constant, slope: what the units that have no step add: constant + slope · x.
         error: what rounding did to constant, slope and prefix sums together, at most, for |x| ≤ 1.
@@ -78,7 +61,7 @@ class LineNetwork:
     Units in the same place are merged, so H may be smaller than the network's.
     """
 
-    def __init__(self, network: Network, tails: float = 0.0) -> None:
+    def __init__(self, network: ScalarNetwork, tails: float = 0.0) -> None:
         """Reads the weights.
 
         Args:
@@ -94,21 +77,27 @@ class LineNetwork:
         c, c0 = last[0][0][0], float(last[0][1][0])
         w, b = weight[:, 0], bias
         self.kind = network.activation
-        constants = [np.longdouble(c0)]
+        constants, slope = [np.longdouble(c0)], np.longdouble(0)
         if self.kind == "tanh":
             constants.append(-c.astype(np.longdouble).sum())
             self.kind, c, w, b = "sigmoid", 2 * c, 2 * w, 2 * b
-        lines = [np.longdouble(0)]
         turned, flat = w < 0, w == 0
+        self._units, self._bias, self._farthest_bias = len(b), abs(c0), float(np.abs(b).max())
+        idle = float(np.abs(c[flat]).sum())
         if turned.any():
-            self._turn(c[turned].astype(np.longdouble), w[turned], b[turned], constants, lines)
+            left = c[turned].astype(np.longdouble)  # what these units leave behind
+            if self.kind == "relu":
+                constants.append((left * b[turned]).sum())
+                slope = (left * w[turned]).sum()
+            else:
+                constants.append(left.sum())
             c = np.where(turned, c if self.kind == "relu" else -c, c)
             w, b = np.abs(w), np.where(turned, -b, b)
         self._flat_error = 0.0
         if flat.any():
             constants.append(self._flat(c[flat], b[flat]))
             c, w, b = c[~flat], w[~flat], b[~flat]
-        self.constant, self.slope = float(sum(constants)), float(sum(lines))
+        self.constant, self.slope = float(sum(constants)), float(slope)
         self._sigmoid_output = network.output_activation == "sigmoid"
         turned = turned[~flat] if flat.any() else turned
         order = np.lexsort((turned, w, -b / w))
@@ -118,33 +107,14 @@ class LineNetwork:
         self._saturated = (
             SATURATED if tails <= 0 else min(SATURATED, max(1.0, math.log(max(total / tails, 1.0))))
         )
-        idle = float(np.abs(network.weights()[-1][0][0][flat]).sum()) * (
-            2 if network.activation == "tanh" else 1
-        )
-        farthest = float(np.abs(bias).max()) * (2 if network.activation == "tanh" else 1)
-        self._dense = _Dense(len(bias), c0, total + idle, self._most_near() + idle, farthest)
+        self._total, self._near = total + idle, self._most_near() + idle
         self._merge(turned[order])
         self._prefixes()
 
-    def _turn(
-        self,
-        c: NDArray[np.longdouble],
-        w: Array,
-        b: Array,
-        constants: list[np.longdouble],
-        lines: list[np.longdouble],
-    ) -> None:
-        """What units with w < 0 leave behind when they are turned round."""
-        if self.kind == "relu":
-            constants.append((c * b).sum())
-            lines.append((c * w).sum())
-        else:
-            constants.append(c.sum())
-
     def _flat(self, c: Array, b: Array) -> np.longdouble:
         """Units with w = 0 are constants."""
-        lines = _RELAX[self.kind](b, b, np.zeros_like(b), 0.0)
-        low, high = np.minimum(lines.below_a, lines.above_a), np.maximum(lines.below_a, lines.above_a)
+        lines = _relaxation(self.kind)(np.stack([b, b]), np.zeros_like(b), 0.0)
+        low, high = np.minimum(lines.below[0], lines.above[0]), np.maximum(lines.below[0], lines.above[0])
         slack = (high - low) + 2.0**-46 * (1 + np.abs(high))
         self._flat_error = float((np.abs(c) * slack).sum())
         return np.longdouble((c.astype(np.longdouble) * ((low + high) / 2)).sum())
@@ -200,22 +170,22 @@ class LineNetwork:
 
     @property
     def reach(self) -> float:
-        """How far from its position a unit is not saturated yet, at most."""
+        """The distance from its position beyond which every unit is saturated."""
         if len(self.w) == 0 or self.kind in ("relu", "step"):
             return 0.0
         return self._saturated / float(self.w.min())
 
     def evaluation_error(self, x: float) -> float:
-        """How far the network may be from the exact one when torch evaluates it in float64, for |x| ≤ x.
+        """A bound on the rounding error of the network as torch evaluates it in float64, for |x| ≤ x.
 
         Each zᵢ is off by at most u(2|wᵢx| + |bᵢ|), which φ passes on times its Lipschitz constant, unless it
         is saturated; a sum of H products by at most (H + 3)u Σ|cᵢφᵢ|, in whatever order (Higham 2002,
         "Accuracy and stability of numerical algorithms", ch. 3).
         """
-        z = self._steepest * x + self._dense.farthest
+        z = self._steepest * x + self._farthest_bias
         size = z if self.kind == "relu" else 1.25
-        of_units = self._dense.near * (LIPSCHITZ[self.kind] * 2 * U * z + 8 * U * size)
-        of_sum = (self._dense.units + 3) * U * (self._dense.weight * size + abs(self._dense.bias))
+        of_units = self._near * (ACTIVATIONS[self.kind].lipschitz * 2 * U * z + 8 * U * size)
+        of_sum = (self._units + 3) * U * (self._total * size + self._bias)
         return 1.01 * (of_units + of_sum) + (8 * U if self._sigmoid_output else 0.0)
 
     def borders(self, low: float, high: float) -> Array:
@@ -241,8 +211,14 @@ class LineNetwork:
             self._lines(a[part], b[part], slope[part], first[part], last[part])
             for part in (slice(i, i + CELLS) for i in range(0, len(a), CELLS))
         ]
-        found = Lines(*(np.concatenate([getattr(p, name) for p in parts]) for name in Lines.__match_args__))
-        return self._through_output(found, b - a, slope) if self._sigmoid_output else found
+        below = np.concatenate([part.below for part in parts], axis=1)
+        above = np.concatenate([part.above for part in parts], axis=1)
+        if not self._sigmoid_output:
+            return Lines(below, above)
+        # σ is monotone, so each line is bounded by itself
+        below = _after_sigmoid(below, b - a, slope).below
+        above = _after_sigmoid(above, b - a, slope).above
+        return Lines(below - 2.0**-46, above + 2.0**-46)
 
     def candidates(self, a: Array, b: Array, slope: Array) -> Array:
         """(k, j) points of each cell where the error may be largest."""
@@ -261,7 +237,7 @@ class LineNetwork:
         if self.kind == "step" and not self._sigmoid_output:  # at a step, the value on its right
             return np.asarray(self.constant + self._prefix[np.searchsorted(self.s, x, "right")])
         lines = self.lines(x, x)
-        middle: Array = (lines.below_a + lines.above_a) / 2
+        middle: Array = (lines.below[0] + lines.above[0]) / 2
         return middle
 
     def _window(self, a: Array, b: Array) -> tuple[Indices, Indices]:
@@ -272,42 +248,39 @@ class LineNetwork:
         return first, last
 
     def _lines(self, a: Array, b: Array, slope: Array, first: Indices, last: Indices) -> Lines:
-        start = self.constant + self._prefix[first]
-        below_a, above_a, below_b, above_b = start.copy(), start.copy(), start.copy(), start.copy()
+        ends = np.stack([a, b])
+        below = np.repeat((self.constant + self._prefix[first])[None], 2, axis=0)
         if self._prefix_slope is not None:
-            steep = self.slope + self._prefix_slope[first]
-            for line, at in ((below_a, a), (above_a, a), (below_b, b), (above_b, b)):
-                line += steep * at
+            below += (self.slope + self._prefix_slope[first]) * ends
+        above = below.copy()
         z_error, largest = self._z_error(a, b), 0.0
         if self._alike:  # a near unit steps within reach of its cell
             largest = 1.01 * self._steepest * (self.reach + float((b - a).max(initial=0.0))) + 1.0
-        count = int((last - first).max(initial=0))
+        count, relax = int((last - first).max(initial=0)), _relaxation(self.kind)
         for column in range(count):
             unit = first + column
             near = unit < last
             unit = np.minimum(unit, len(self.c) - 1)
             c, w = np.where(near, self.c[unit], 0.0), self.w[unit]
-            z_a, z_b = w * a + self.b[unit], w * b + self.b[unit]
+            z = w * ends + self.b[unit]
             if not self._alike:
-                ends = np.maximum(np.abs(z_a), np.abs(z_b))
-                largest = max(largest, float(ends.max(initial=0.0, where=near)))
+                largest = max(largest, float(np.abs(z).max(initial=0.0, where=near)))
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 wanted = slope / (c * w)
-            unit_lines = _RELAX[self.kind](z_a, z_b, wanted, z_error)
+            unit_lines = relax(z, wanted, z_error)
             up = c > 0
-            above_a += c * np.where(up, unit_lines.above_a, unit_lines.below_a)
-            above_b += c * np.where(up, unit_lines.above_b, unit_lines.below_b)
-            below_a += c * np.where(up, unit_lines.below_a, unit_lines.above_a)
-            below_b += c * np.where(up, unit_lines.below_b, unit_lines.above_b)
-        return Lines(below_a, below_b, above_a, above_b).widened(self._radius(a, b, count, largest))
+            above += c * np.where(up, unit_lines.above, unit_lines.below)
+            below += c * np.where(up, unit_lines.below, unit_lines.above)
+        radius = self._radius(a, b, count, largest)
+        return Lines(below - radius, above + radius)
 
     def _z_error(self, a: Array, b: Array) -> float:
-        """How far a computed wx + b may be from the true one: u|wx| for the product, u|z| for the sum."""
+        """A bound on the rounding error of a computed wx + b: u|wx| for the product, u|z| for the sum."""
         x = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
         return 1.01 * U * (2 * self._steepest * x + self._farthest)
 
     def _radius(self, a: Array, b: Array, count: int, largest: float) -> float:
-        """What rounding, and the tails of the units that count as saturated, may have done to a line.
+        """A bound on the error of a line by rounding and by the tails of units that count as saturated.
 
         Args:
             count: units that were looked at for a cell, at most.
@@ -320,41 +293,28 @@ class LineNetwork:
         z_error = self._z_error(a, b)
         tails = 0.0 if self.kind in ("relu", "step") else self._weight * _tail(self.kind, self._saturated)
         sums = self._sums * x + near * (1 + largest)
-        of_units = near * ((LIPSCHITZ[self.kind] + z_error) * z_error + 2.0**-47 * (1 + largest))
+        of_units = near * ((ACTIVATIONS[self.kind].lipschitz + z_error) * z_error + 2.0**-47 * (1 + largest))
         return 1.01 * (self.error * x + tails + of_units + 2 * (count + 8) * U * sums)
 
-    def _through_output(self, inner: Lines, h: Array, slope: Array) -> Lines:
-        """The lines after σ: it is monotone, so each line is bounded by itself."""
-        _, above = _after_sigmoid(inner.above_a, inner.above_b, h, slope)
-        below, _ = _after_sigmoid(inner.below_a, inner.below_b, h, slope)
-        return Lines(*below, *above).widened(2.0**-46)
 
-
-def _after_sigmoid(
-    z_a: Array, z_b: Array, h: Array, slope: Array
-) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """σ of the straight line from z_a to z_b over a cell of length h: a line below it, and one above."""
-    falling = z_a > z_b
+def _after_sigmoid(z: Array, h: Array, slope: Array) -> Lines:
+    """Lines below and above σ of the straight lines with ends z (2, k) over cells of length h."""
+    falling = z[0] > z[1]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        wanted = slope * h / (z_b - z_a)
-    found = _relax_sigmoid(np.minimum(z_a, z_b), np.maximum(z_a, z_b), wanted, 0.0)
-    below = np.where(falling, found.below_b, found.below_a), np.where(falling, found.below_a, found.below_b)
-    above = np.where(falling, found.above_b, found.above_a), np.where(falling, found.above_a, found.above_b)
-    return below, above
+        wanted = slope * h / (z[1] - z[0])
+    lines = _relax_sigmoid(np.stack([np.minimum(*z), np.maximum(*z)]), wanted, 0.0)
+    below = np.where(falling, lines.below[::-1], lines.below)
+    return Lines(below, np.where(falling, lines.above[::-1], lines.above))
 
 
 def _tail(kind: str, z: float) -> float:
-    """How far φ is from 0 or 1 beyond |z|, at most; σ(−z) < e^{−z}, and z e^{−z²} falls from z = 1 on."""
-    return 1.01 * (math.exp(-z) + (z * math.exp(-z * z) if kind == "ripple" else 0.0))
+    """A bound on the distance of φ from 0 or 1 beyond |z|."""
+    step = ACTIVATIONS[kind].step
+    assert step is not None
+    return 1.01 * step.decay(z)
 
 
 # --- units between straight lines ----------------------------------------------------------------------
-
-
-def sigmoid(z: Array) -> Array:
-    """σ(z) = 1/(1 + e^{−z}), to within 4 units in the last place of 1."""
-    with np.errstate(over="ignore"):
-        return np.asarray(1 / (1 + np.exp(-z)))
 
 
 def _balanced(derivative: Array) -> Array:
@@ -364,74 +324,67 @@ def _balanced(derivative: Array) -> Array:
         return np.asarray(np.log1p(root) - np.log1p(-root))
 
 
-def _relax_sigmoid(z_a: Array, z_b: Array, derivative: Array, z_error: float) -> Lines:
+def _relax_sigmoid(z: Array, derivative: Array, z_error: float) -> Lines:
     """Chord and tangent; where a cell straddles the inflection at 0, the values at its ends."""
-    s_a, s_b = sigmoid(z_a), sigmoid(z_b)
-    right, left = z_a >= -z_error, z_b <= z_error  # beyond 0 by that much costs less than its square
+    s = sigmoid(z)
+    right, left = z[0] >= -z_error, z[1] <= z_error  # beyond 0 by that much costs less than its square
     root = np.sqrt(1 - 4 * np.fmax(np.fmin(derivative, 0.25), 0.0))  # any number will do in place of NaN
-    touch = np.clip((1 + np.where(right, root, -root)) / 2, s_a, s_b)
+    touch = np.clip((1 + np.where(right, root, -root)) / 2, s[0], s[1])
     touch = np.clip(touch, 1e-300, 1 - U)
-    steep = touch * (1 - touch)
-    t = np.log(touch / (1 - touch))
-    tangent_a, tangent_b = touch + steep * (z_a - t), touch + steep * (z_b - t)
+    tangent = touch + touch * (1 - touch) * (z - np.log(touch / (1 - touch)))
     inside = ~(right | left)
     return Lines(
-        np.where(right | inside, s_a, tangent_a),
-        np.where(right, s_b, np.where(inside, s_a, tangent_b)),
-        np.where(right, tangent_a, np.where(inside, s_b, s_a)),
-        np.where(right, tangent_b, s_b),
+        np.where(right, s, np.where(inside, s[0], tangent)),
+        np.where(right, tangent, np.where(inside, s[1], s)),
     )
 
 
-def _relax_relu(z_a: Array, z_b: Array, derivative: Array, z_error: float) -> Lines:
+def _relax_relu(z: Array, derivative: Array, z_error: float) -> Lines:
     """Exact where z keeps its sign; else the chord above, and below it the better of 0 and z."""
-    up = z_a + z_b >= 0
-    above_a, above_b = np.maximum(z_a, 0.0), np.maximum(z_b, 0.0)
-    straddles = (z_a < 0) & (z_b > 0)
-    return Lines(
-        np.where(straddles & up, z_a, np.where(straddles, 0.0, above_a)),
-        np.where(straddles & ~up, 0.0, above_b),
-        above_a,
-        above_b,
-    )
+    above, straddles = np.maximum(z, 0.0), (z[0] < 0) & (z[1] > 0)
+    return Lines(np.where(straddles, np.where(z[0] + z[1] >= 0, z, 0.0), above), above)
 
 
-def _relax_step(z_a: Array, z_b: Array, derivative: Array, z_error: float) -> Lines:
+def _relax_step(z: Array, derivative: Array, z_error: float) -> Lines:
     """0 or 1, and both where rounding leaves the side open."""
-    low, high = (z_a >= z_error).astype(np.float64), (z_b >= -z_error).astype(np.float64)
-    return Lines(low, low, high, high)
+    low, high = (z[0] >= z_error).astype(np.float64), (z[1] >= -z_error).astype(np.float64)
+    return Lines(np.stack([low, low]), np.stack([high, high]))
 
 
-_RIPPLE = parse("sigmoid(z) + z*exp(-z^2)", ("z",))
-
-
-def _relax_ripple(z_a: Array, z_b: Array, derivative: Array, z_error: float) -> Lines:
+def _relax_smooth(kind: str, z: Array, derivative: Array, z_error: float) -> Lines:
     """The chord, and how far its slopes let the function stray from it."""
-    value = sigmoid(z_a) + z_a * np.exp(-(z_a**2)), sigmoid(z_b) + z_b * np.exp(-(z_b**2))
-    steep = slopes(_RIPPLE, {"z": Interval(z_a, z_b)}, ("z",))[1]["z"]
-    stray = strayed(value[0], value[1], z_b - z_a, steep)
-    return Lines(value[0] - stray, value[1] - stray, value[0] + stray, value[1] + stray)
+    step = ACTIVATIONS[kind].step
+    assert step is not None
+    assert step.value is not None
+    value = step.value(z)
+    steep = slopes(_parsed(step.expression), {"z": Interval(z[0], z[1])}, ("z",))[1]["z"]
+    stray = strayed(value, z[1] - z[0], steep)
+    return Lines(value - stray, value + stray)
 
 
-def strayed(f_a: Array, f_b: Array, h: Array, steep: Interval) -> Array:
-    """How far a function with slopes in [p, q] can stray from its chord over a cell of length h.
+@cache
+def _parsed(expression: str) -> Graph:
+    return parse(expression, ("z",))
 
-    From both ends it lies between lines of slopes p and q; they meet at (q − s)(s − p)/(q − p) · h above or
-    below the chord of slope s.
+
+def strayed(f: Array, h: Array, steep: Interval) -> Array:
+    """A bound on the distance of a function from its chord, f (2, k) at the ends and slopes in [p, q].
+
+    From both ends it lies between lines of slopes p and q; over a cell of length h they meet at
+    (q − s)(s − p)/(q − p) · h above or below the chord of slope s.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        chord = np.clip((f_b - f_a) / h, steep.lo, steep.hi)
+        chord = np.clip((f[1] - f[0]) / h, steep.lo, steep.hi)
         reach = (steep.hi - chord) * (chord - steep.lo) / (steep.hi - steep.lo) * h
     reach[np.isnan(reach)] = np.inf  # a slope without bound
     return np.where((h > 0) & (steep.hi > steep.lo), reach, 0.0)
 
 
-Relaxation = Callable[[Array, Array, Array, float], Lines]
-"""z at both ends, the derivative that a tangent should have, the error of z -> lines in z."""
+Relaxation = Callable[[Array, Array, float], Lines]
+"""z (2, k) at both ends, the derivative that a tangent should have, the error of z -> lines in z."""
 
-_RELAX: dict[str, Relaxation] = {
-    "sigmoid": _relax_sigmoid,
-    "ripple": _relax_ripple,
-    "relu": _relax_relu,
-    "step": _relax_step,
-}
+_RELAX: dict[str, Relaxation] = {"sigmoid": _relax_sigmoid, "relu": _relax_relu, "step": _relax_step}
+
+
+def _relaxation(kind: str) -> Relaxation:
+    return _RELAX.get(kind) or partial(_relax_smooth, kind)

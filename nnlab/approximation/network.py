@@ -13,15 +13,16 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from nnlab.errors import InputError, suggest
-from nnlab.models import get_activation
+from nnlab.models import activations
 
 Output = Literal["identity", "sigmoid"]
 
-ACTIVATIONS = ("sigmoid", "tanh", "ripple", "relu", "step")
+ACTIVATIONS = tuple(name for name, row in activations.ACTIVATIONS.items() if row.enclose is not None)
+"""The activations whose networks can be certified."""
 BLOCK = 2**24  # hidden values that a forward pass without gradients holds at once: 128 MiB
 
 
-class Network(nn.Module):
+class ScalarNetwork(nn.Module):
     """f(x) = ψ(W_L φ(… φ(W₁x + b₁) …) + b_L), x ∈ R^d, one output, float64.
 
     Attributes:
@@ -32,61 +33,39 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, hidden: Sequence[int], activation: str, output: Output = "identity"
+        self,
+        layers: Sequence[tuple[ArrayLike, ArrayLike]],
+        activation: str,
+        output: Output = "identity",
     ) -> None:
-        """A network of zeros, to be filled.
+        """Makes the network with the given weights.
 
         Args:
-            inputs: d.
-            hidden: widths of the hidden layers, at least one.
+            layers: two (W, b) or more from the input on: W (out, in), b (out,); the last one has one output.
             activation: a name of ACTIVATIONS.
             output: ψ: nothing, or a sigmoid.
 
         Raises:
-            InputError: an unknown activation, a width below 1.
+            InputError: an unknown activation, no hidden layer, shapes that do not fit each other.
         """
         super().__init__()
         if activation not in ACTIVATIONS:
             raise InputError(f"activation: {activation} is unknown; {suggest(activation, ACTIVATIONS)}")
         if output not in ("identity", "sigmoid"):
             raise InputError(f"output: {output} is unknown; {suggest(output, ('identity', 'sigmoid'))}")
-        if min(inputs, *hidden, len(hidden)) < 1:
-            raise InputError(f"inputs {inputs}, hidden {list(hidden)}: every width must be at least 1")
-        self.hidden = nn.ModuleList(_zeros(n, m) for n, m in pairwise([inputs, *hidden]))
-        self.output = _zeros(hidden[-1], 1)
-        self.activation, self.output_activation = activation, output
-        self._phi = step if activation == "step" else get_activation(activation).function
-
-    @classmethod
-    def build(
-        cls,
-        layers: Sequence[tuple[ArrayLike, ArrayLike]],
-        activation: str,
-        output: Output = "identity",
-    ) -> "Network":
-        """The network with the given weights.
-
-        Args:
-            layers: (W, b) from the input on: W (out, in), b (out,); the last one has one output.
-            activation: a name of ACTIVATIONS.
-            output: ψ.
-
-        Raises:
-            InputError: shapes that do not fit each other.
-        """
         arrays = [(np.asarray(w, np.float64), np.asarray(b, np.float64)) for w, b in layers]
         widths = [arrays[0][0].shape[-1], *(b.size for _, b in arrays)]
+        if len(arrays) < 2 or min(widths) < 1:
+            raise InputError(f"widths {widths}: must be of two layers or more, and at least 1 each")
         for (w, b), (n, m) in zip(arrays, pairwise(widths), strict=True):
             if w.shape != (m, n) or b.shape != (m,):
                 raise InputError(f"weights {w.shape} and biases {b.shape} do not fit ({m}, {n}) and ({m},)")
         if widths[-1] != 1:
             raise InputError(f"the last layer has {widths[-1]} outputs, must be 1")
-        network = cls(widths[0], widths[1:-1], activation, output)
-        with torch.no_grad():
-            for layer, (w, b) in zip(network.layers, arrays, strict=True):
-                layer.weight.copy_(torch.from_numpy(w))
-                layer.bias.copy_(torch.from_numpy(b))
-        return network
+        *hidden, last = (_linear(w, b) for w, b in arrays)
+        self.hidden, self.output = nn.ModuleList(hidden), last
+        self.activation, self.output_activation = activation, output
+        self._phi = activations.ACTIVATIONS[activation].function
 
     @property
     def layers(self) -> list[nn.Linear]:
@@ -117,6 +96,12 @@ class Network(nn.Module):
         y: Tensor = self.output(h)
         return torch.sigmoid(y) if self.output_activation == "sigmoid" else y
 
+    def values(self, x: np.ndarray) -> np.ndarray:
+        """(…, d) points to (…,) values, as arrays."""
+        with torch.no_grad():
+            y: np.ndarray = self(torch.from_numpy(x.reshape(-1, x.shape[-1])))[:, 0].numpy()
+        return y.reshape(x.shape[:-1])
+
     def weights(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """(W, b) of every layer as arrays that share the parameters' memory."""
         return [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in self.layers]
@@ -125,19 +110,14 @@ class Network(nn.Module):
         return f"activation={self.activation}, output_activation={self.output_activation}"
 
 
-def step(z: Tensor) -> Tensor:
-    """The hard step: 1 where z ≥ 0, else 0; its derivative is 0."""
-    return (z >= 0).to(z.dtype)
-
-
-def _zeros(fan_in: int, fan_out: int) -> nn.Linear:
-    layer = nn.Linear(fan_in, fan_out, dtype=torch.float64, device="meta")
-    layer.weight = nn.Parameter(torch.zeros(fan_out, fan_in, dtype=torch.float64))
-    layer.bias = nn.Parameter(torch.zeros(fan_out, dtype=torch.float64))
+def _linear(weight: np.ndarray, bias: np.ndarray) -> nn.Linear:
+    outputs, inputs = weight.shape
+    layer = nn.Linear(inputs, outputs, dtype=torch.float64, device="meta")  # not filled at random
+    layer.weight, layer.bias = (nn.Parameter(torch.tensor(array)) for array in (weight, bias))
     return layer
 
 
-def network_bytes(network: Network) -> bytes:
+def network_bytes(network: ScalarNetwork) -> bytes:
     """The content of a file that `load_network` reads."""
     buffer = io.BytesIO()
     torch.save(
@@ -154,15 +134,15 @@ def network_bytes(network: Network) -> bytes:
     return buffer.getvalue()
 
 
-def _digest(network: Network) -> str:
-    """Of all weights: torch does not notice a flipped bit in them."""
+def _digest(network: ScalarNetwork) -> str:
+    """A checksum of all weights: torch does not notice a flipped bit in them."""
     content = hashlib.sha256()
     for w, b in network.weights():
         content.update(np.ascontiguousarray(w).tobytes() + b.tobytes())
     return content.hexdigest()
 
 
-def load_network(path: str | Path) -> Network:
+def load_network(path: str | Path) -> ScalarNetwork:
     """A network that a run saved, as a module. Loads weights only; nothing in the file can run.
 
     Raises:
@@ -170,9 +150,15 @@ def load_network(path: str | Path) -> Network:
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        network = Network(content["inputs"], content["hidden"], content["activation"], content["output"])
-        network.load_state_dict(content["model"])
-        if _digest(network) != content["sha256"]:
+        names = [*(f"hidden.{i}" for i in range(len(content["hidden"]))), "output"]
+        parts = [[content["model"][f"{name}.{part}"] for part in ("weight", "bias")] for name in names]
+        network = ScalarNetwork(
+            [(weight.numpy(), bias.numpy()) for weight, bias in parts],
+            content["activation"],
+            content["output"],
+        )
+        widths = [network.inputs, *(layer.out_features for layer in network.layers[:-1])]
+        if widths != [content["inputs"], *content["hidden"]] or _digest(network) != content["sha256"]:
             raise ValueError("the weights are not those that were saved")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None

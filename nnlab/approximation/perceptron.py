@@ -12,7 +12,7 @@ Mγ ≤ u·w̃ ≤ ‖w̃‖ ≤ √M R.
 Alternative (Gordan 1873): either some w̃ has w̃·z > 0 for all points, or there are weights λ ≥ 0 of sum 1 with
 Σ λᵢ zᵢ = 0, never both. By the last coordinate each class then has weight ½, and by the others both classes
 have the same weighted mean: a point in the convex hulls of both. A linear program finds one or the other;
-what it found is then checked in rational arithmetic, so that the result is a proof and not a solver's word.
+its answer is then checked in rational arithmetic, so that the result is a proof and not a solver's word.
 Every float64 is a rational number: this is no approximation.
 """
 
@@ -53,14 +53,14 @@ LARGEST = 1e100  # of a coordinate: its square is a float64, and so is every sum
 
 @dataclass(frozen=True)
 class Learned:
-    """What the learning rule did.
+    """The outcome of the learning rule.
 
     Attributes:
         weights: (d,) w at the end.
         bias: b at the end.
         updates: (M,) the point of each mistake, in order.
         path: (M + 1, d + 1) w̃ = (w, b) at the start and after each of them.
-        converged: whether all points are right: a whole pass went by without a mistake.
+        converged: True where all points are right: a whole pass went by without a mistake.
     """
 
     weights: Array
@@ -84,11 +84,9 @@ def learn(points: ArrayLike, labels: ArrayLike, most: int = 10_000) -> Learned:
         most: mistakes after which it stops; on points that no hyperplane separates it would go on forever.
 
     Raises:
-        InputError: shapes or labels that do not fit, `most` below 1.
+        InputError: shapes or labels that do not fit.
     """
     z = _signed(points, labels)
-    if most < 1:
-        raise InputError(f"most: {most}: the rule needs at least 1 mistake to learn from")
     path, right, i = [np.zeros(z.shape[1])], 0, 0
     updates: list[int] = []
     while right < len(z) and len(updates) < most:
@@ -162,14 +160,13 @@ def best_margin(points: ArrayLike, labels: ArrayLike) -> Margin:
 
     Raises:
         InputError: shapes or labels that do not fit, points that no hyperplane separates, or ones whose
-            support cannot be told in float64.
+            support float64 cannot resolve.
     """
     z = _signed(points, labels)
     size = np.linalg.norm(z, axis=1).max()
     equations = np.vstack([z.T / size, np.ones(len(z))])
-    found, _ = nnls(equations, np.append(np.zeros(z.shape[1]), 1.0), maxiter=100 * sum(z.shape))
-    total = found.sum()
-    support = np.flatnonzero(found > WEIGHT * total)
+    solution, _ = nnls(equations, np.append(np.zeros(z.shape[1]), 1.0), maxiter=100 * sum(z.shape))
+    support = np.flatnonzero(solution > WEIGHT * solution.sum())
     rows = _rationals(z)
     solved = _shortest([rows[i] for i in support])
     if solved is None or min(solved[0]) < 0 or not any(solved[1]):
@@ -186,7 +183,7 @@ def best_margin(points: ArrayLike, labels: ArrayLike) -> Margin:
 def _no_margin(points: ArrayLike, labels: ArrayLike) -> str:
     if separate(points, labels).separable is False:
         return "points: no hyperplane separates the two classes, so there is no margin"
-    return "points: the margin is too small against the points to be told in float64"
+    return "points: the margin is too small against the points to be resolved in float64"
 
 
 def _shortest(z: Sequence[Rationals]) -> tuple[Rationals, Rationals] | None:
@@ -252,20 +249,20 @@ def separate(points: ArrayLike, labels: ArrayLike) -> Separation:
     weights, bias = _hyperplane(z)
     if _all_positive(z, rows, np.append(weights, bias)):
         return Separation(True, weights, bias, _nearest(z, weights, bias))
-    found = _common_weights(z)
+    solution = _common_weights(z)
     for threshold in (WEIGHT, 0.0):
-        certificate = _balanced(rows, np.flatnonzero(found > threshold))
+        certificate = _balanced(rows, np.flatnonzero(solution > threshold))
         if certificate is not None:
             positive = [
                 value if sign > 0 else Fraction(0) for value, sign in zip(certificate, z[:, -1], strict=True)
             ]
             common = [2 * value for value in _combine(positive, rows)]
             return Separation(False, certificate=tuple(certificate), common=tuple(common[:-1]))
-    return Separation(None, residual=float(np.abs(found @ z).max()))
+    return Separation(None, residual=float(np.abs(solution @ z).max()))
 
 
 def is_certificate(points: ArrayLike, labels: ArrayLike, certificate: Sequence[Fraction]) -> bool:
-    """Whether λ proves that no hyperplane separates: λ ≥ 0, Σ λᵢ = 1, Σ λᵢ yᵢ (xᵢ, 1) = 0, in rationals.
+    """Tells whether λ proves that no hyperplane separates: λ ≥ 0, Σ λᵢ = 1, Σ λᵢ yᵢ (xᵢ, 1) = 0 exactly.
 
     Args:
         points: (n, d).
@@ -314,7 +311,7 @@ def _nearest(z: Array, weights: Array, bias: float) -> float:
 
 
 def _all_positive(z: Array, rows: Sequence[Rationals], weights: Array) -> bool:
-    """Whether z·w̃ > 0 for all rows: by the bound (d + 1)ε Σ|z||w̃| of a sum's rounding, else exactly."""
+    """Tells whether z·w̃ > 0 for all rows: by the bound (d + 1)ε Σ|z||w̃| on rounding, else exactly."""
     values, sizes = z @ weights, np.abs(z) @ np.abs(weights)
     rounding = 2 * z.shape[1] * (EPS * sizes + LEAST)
     exact = [Fraction(value) for value in weights.tolist()]
@@ -426,15 +423,7 @@ def planted(
 
     Returns:
         (points (n, d), labels (n,)), in random order.
-
-    Raises:
-        InputError: numbers out of range.
     """
-    if pairs < 2 or pairs % 2 or dimension < 2 or not (margin > 0 and spread >= 0):
-        raise InputError(
-            f"pairs {pairs}, dimension {dimension}, margin {margin:g}, spread {spread:g}: must be even and "
-            "at least 2, at least 2, above 0, and at least 0"
-        )
     v = spread * torch.randn(pairs, dimension - 1, dtype=torch.float64, generator=generator).numpy()
     y = np.tile(np.repeat([1.0, -1.0], pairs // 2), 2)
     points = np.column_stack([margin * y, np.concatenate([v, -v])])
@@ -455,12 +444,7 @@ def tight(doublings: int) -> tuple[Array, Array]:
 
     Returns:
         (points (n, n − 1), labels (n,) that alternate).
-
-    Raises:
-        InputError: k below 1.
     """
-    if doublings < 1:
-        raise InputError(f"doublings: {doublings}: must be at least 1")
     matrix = np.ones((1, 1))
     for _ in range(doublings):
         matrix = np.block([[matrix, matrix], [matrix, -matrix]])

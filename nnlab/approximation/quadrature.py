@@ -5,17 +5,16 @@ A maximum over points is called sampled; only the certified one, from `boxes`, i
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import qmc
 
 from nnlab.approximation.boxes import certify_boxes
-from nnlab.approximation.network import Network
+from nnlab.approximation.network import ScalarNetwork
 from nnlab.approximation.targets import Target
 from nnlab.errors import InputError
-from nnlab.rigorous.supremum import Supremum
 
 Array = NDArray[np.float64]
 
@@ -42,21 +41,19 @@ class Rule:
         return float(self.weights @ values)
 
 
-@dataclass(frozen=True)
-class Errors:
-    """How far a network is from its target over a box, as measured.
+class Errors(NamedTuple):
+    """The errors of a network over a box, as measured; numbers, or arrays of them for many networks.
 
     Attributes:
         l2: √ of the mean of (network − f)² over the box.
-        l2_uncertainty: what another rule with half the panels gives, less that.
         sup_sampled: the largest |network − f| at the points of a grid, borders included: no bound from above.
-        sup: certified bounds on sup |network − f|, where they were asked for.
+        sup_lower, sup_upper: certified bounds on sup |network − f|; NaN where they were not asked for.
     """
 
-    l2: float
-    l2_uncertainty: float
-    sup_sampled: float
-    sup: Supremum | None
+    l2: Array
+    sup_sampled: Array
+    sup_lower: Array
+    sup_upper: Array
 
 
 def box_of(dimension: int, lo: ArrayLike, hi: ArrayLike) -> tuple[Array, Array]:
@@ -110,14 +107,12 @@ def grid(lo: Array, hi: Array) -> Array:
 
 
 def measure(
-    network: Network,
+    network: ScalarNetwork,
     target: Target,
     lo: ArrayLike = 0.0,
     hi: ArrayLike = 1.0,
     *,
     certify: bool = True,
-    relative: float = 0.05,
-    max_boxes: int = 30_000,
 ) -> Errors:
     """The errors of a network over a box, uniform measure.
 
@@ -125,27 +120,17 @@ def measure(
         network: with d inputs, d ≤ 4.
         target: f.
         lo, hi: corners of the box (d,), or numbers.
-        certify: whether to bound the largest error;
-        relative: with a gap of that part of it,
-        max_boxes: or what is left after so many boxes.
+        certify: True to bound the largest error, to 5% of it or to what is left after 30,000 boxes.
 
     Raises:
         InputError: what `box_of` refuses.
     """
     low, high = box_of(target.dimension, lo, hi)
-    l2, l2_coarse = (
-        math.sqrt(rule.mean(_difference(network, target, rule.points) ** 2))
-        for rule in (quadrature(low, high), quadrature(low, high, coarse=True))
-    )
-    at = grid(low, high)
-    sampled = float(np.abs(_difference(network, target, at)).max())
-    sup = None
+    rule, at = quadrature(low, high), grid(low, high)
+    l2 = math.sqrt(rule.mean((network.values(rule.points) - target.values(rule.points)) ** 2))
+    sampled = np.abs(network.values(at) - target.values(at)).max()
+    bounds = math.nan, math.nan
     if certify:
-        sup = certify_boxes(network, target, low, high, relative=relative, max_boxes=max_boxes)
-    return Errors(l2, abs(l2_coarse - l2), sampled, sup)
-
-
-def _difference(network: Network, target: Target, x: Array) -> Array:
-    with torch.no_grad():
-        y: Array = network(torch.from_numpy(x))[:, 0].numpy()
-    return y - target.values(x)
+        sup = certify_boxes(network, target, low, high, relative=0.05, max_boxes=30_000)
+        bounds = sup.lower, sup.upper
+    return Errors(*np.array([l2, sampled, *bounds]))

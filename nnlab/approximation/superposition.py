@@ -12,10 +12,24 @@ Without that networks of 32 terms end a thousand times further from a smooth fun
 random features of the same number: gradients hardly see the directions in which sigmoids nearly cancel.
 
 Coordinates are scaled to the unit cube, and f to a root mean square of 1, while training.
+
+Barron 1993 ("Universal approximation bounds for superpositions of a sigmoidal function", IEEE Trans. Inform.
+Theory 39, theorem 1). Let B be a bounded set around a point c, f(x) = ∫ e^{iω·(x − c)} F(dω) on B with a
+complex measure F, and C = ∫ |ω|_B |F|(dω), |ω|_B = sup_{x ∈ B} |ω·(x − c)|. Then for every bounded measurable
+sigmoidal φ, every probability measure μ on B and every N there is a sum of N terms αᵢ φ(wᵢᵀx + bᵢ) and a
+constant with
+
+    ∫ (f − f_N)² dμ ≤ (2C)²/N.
+
+On a ball of radius r, |ω|_B = r|ω|: the (2 r C_f)²/N of the paper, with C_f = ∫ |ω| |F|(dω). On a box of
+half sides aᵢ around its centre, |ω|_B = Σᵢ aᵢ|ωᵢ| ≤ |a||ω|: never more than on the ball around the box, so
+that is what is used here. Moving c turns F by a phase and leaves C as it is.
+
+The bound is one on the best network; what training finds is held against it from one side only.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,16 +40,15 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from nnlab.approximation.network import Network
+from nnlab.approximation.network import ScalarNetwork
 from nnlab.approximation.quadrature import Errors, box_of, measure, quadrature
 from nnlab.approximation.targets import Target
 from nnlab.errors import InputError, suggest
-from nnlab.models import Activation, get_activation
+from nnlab.models.activations import STEP_ACTIVATIONS, Activation, get_activation
 from nnlab.theory.exponents import ExponentFit, fit_exponent
 
 Array = NDArray[np.float64]
 
-SIGMOIDAL = ("sigmoid", "tanh", "ripple")
 BANDWIDTH = 10.0  # β√d: how many times steeper than the box is wide a unit is
 CONDITION = 1e-10  # singular values below this part of the largest count as zero
 START_CONDITION = 1e-3  # the same before training: large weights that cancel would not survive the first step
@@ -54,9 +67,7 @@ def random_features(
     lo: ArrayLike = 0.0,
     hi: ArrayLike = 1.0,
     activation: str = "sigmoid",
-    bandwidth: float | None = None,
-    condition: float = CONDITION,
-) -> Network:
+) -> ScalarNetwork:
     """N random sigmoidal units, their output weights by least squares.
 
     Args:
@@ -64,9 +75,7 @@ def random_features(
         terms: N.
         generator: draws w, then p.
         lo, hi: corners of the box (d,), or numbers.
-        activation: sigmoid, tanh or ripple.
-        bandwidth: β; 10/√d by default, whatever N.
-        condition: singular values below this part of the largest count as zero.
+        activation: one of STEP_ACTIVATIONS.
 
     Raises:
         InputError: N < 1, an activation that is not sigmoidal, a box that is empty, f not finite in it.
@@ -74,29 +83,29 @@ def random_features(
     low, high = box_of(target.dimension, lo, hi)
     if terms < 1:
         raise InputError(f"terms: {terms} is not allowed: must be at least 1")
-    if activation not in SIGMOIDAL:
-        raise InputError(f"activation: {activation} is not sigmoidal; {suggest(activation, SIGMOIDAL)}")
+    if activation not in STEP_ACTIVATIONS:
+        raise InputError(
+            f"activation: {activation} is not sigmoidal; {suggest(activation, STEP_ACTIVATIONS)}"
+        )
     d = len(low)
-    beta = BANDWIDTH / math.sqrt(d) if bandwidth is None else bandwidth
-    w = beta * generator.standard_normal((terms, d)) / (high - low)
+    w = BANDWIDTH / math.sqrt(d) * generator.standard_normal((terms, d)) / (high - low)
     b = -(w * (low + (high - low) * generator.random((terms, d)))).sum(axis=1)
     problem = _Problem(target, low, high, activation)
-    return problem.network(problem.solved(problem.units([(w, b)]), condition), 0)
+    return problem.network(problem.solved(problem.units([(w, b)]), CONDITION), 0)
 
 
 # --- training ------------------------------------------------------------------------------------------
 
 
 def train(
-    starts: Sequence[Network],
+    starts: Sequence[ScalarNetwork],
     target: Target,
     *,
     lo: ArrayLike = 0.0,
     hi: ArrayLike = 1.0,
     adam_steps: int = 300,
     lbfgs_steps: int = 300,
-    condition: float = CONDITION,
-) -> list[Network]:
+) -> list[ScalarNetwork]:
     """Networks with one hidden layer, trained in all parameters towards f in L2 over a box.
 
     Adam goes through all of them as one batch; L-BFGS has a line search for each. Where random features with
@@ -109,7 +118,6 @@ def train(
         lo, hi: corners of the box (d,), or numbers.
         adam_steps: of Adam with 0.02 · (1 + cos πt/T)/2 on the full batch.
         lbfgs_steps: of L-BFGS, at most.
-        condition: of the least-squares problems between, as in `random_features`.
 
     Raises:
         InputError: networks of different shapes, more than one hidden layer, an activation without slopes.
@@ -124,12 +132,11 @@ def train(
         )
     problem = _Problem(target, low, high, starts[0].activation)
     size = max(1, BATCH_NUMBERS // (len(problem.points) * starts[0].hidden_units))
-    trained: list[Network] = []
-    # thousands of operations of less than a millisecond: threads would wait for each other far longer than
-    # they work (150 times as long in L-BFGS, on a machine that others use as well)
+    trained: list[ScalarNetwork] = []
+    # thousands of operations of under a millisecond: threads would wait for each other far longer than work
     with threadpool_limits(1):
         for first in range(0, len(starts), size):
-            trained += problem.trained(starts[first : first + size], adam_steps, lbfgs_steps, condition)
+            trained += problem.trained(starts[first : first + size], adam_steps, lbfgs_steps)
     return trained
 
 
@@ -180,29 +187,29 @@ class _Problem:
         self.y, self.weights = torch.from_numpy(y / self.scale), torch.from_numpy(rule.weights)  # (M,)
 
     def units(self, hidden: Sequence[tuple[Array, Array]]) -> _Sums:
-        """From the hidden weights of each network; no output yet."""
+        """Sums with the hidden weights of each network, and no output yet."""
         w = torch.from_numpy(np.stack([w * self.side for w, _ in hidden]))
         b = torch.from_numpy(np.stack([b + w @ self.low for w, b in hidden]))
         return _Sums(w, b, torch.zeros_like(b), torch.zeros(len(b), dtype=torch.float64))
 
-    def network(self, sums: _Sums, member: int) -> Network:
+    def network(self, sums: _Sums, member: int) -> ScalarNetwork:
         w, b, alpha, alpha0 = (tensor[member].numpy() for tensor in sums.tensors())
         w = w / self.side
-        return Network.build(
+        return ScalarNetwork(
             [(w, b - w @ self.low), (self.scale * alpha[None], self.scale * alpha0[None])], self.name
         )
 
     def trained(
-        self, starts: Sequence[Network], adam_steps: int, lbfgs_steps: int, condition: float
-    ) -> list[Network]:
-        """See `train`."""
+        self, starts: Sequence[ScalarNetwork], adam_steps: int, lbfgs_steps: int
+    ) -> list[ScalarNetwork]:
+        """Networks trained as `train` describes it."""
         units = self.units([network.weights()[0] for network in starts])
-        found = self.adam(self.solved(units, max(START_CONDITION, condition)), adam_steps)
-        found = self.polish(found, 2 * lbfgs_steps // 3)
-        for other in (self.solved(found, condition), self.solved(units, condition)):
-            found = self.better(found, other)
-        found = self.polish(found, lbfgs_steps - 2 * lbfgs_steps // 3)
-        return [self.network(found, member) for member in range(len(starts))]
+        best = self.adam(self.solved(units, START_CONDITION), adam_steps)
+        best = self.polish(best, 2 * lbfgs_steps // 3)
+        for other in (self.solved(best, CONDITION), self.solved(units, CONDITION)):
+            best = self.better(best, other)
+        best = self.polish(best, lbfgs_steps - 2 * lbfgs_steps // 3)
+        return [self.network(best, member) for member in range(len(starts))]
 
     def hidden(self, sums: _Sums) -> tuple[Tensor, Tensor]:
         """Scores and values of the hidden units, (S, M, N)."""
@@ -236,16 +243,15 @@ class _Problem:
         )
 
     def solved(self, sums: _Sums, condition: float) -> _Sums:
-        """With the outer weights that minimize the loss: QR with column pivoting, small pivots cut off."""
+        """The sums with the outer weights of least loss: QR with column pivoting, small pivots cut off."""
         _, h = self.hidden(sums)
         root = self.weights.sqrt()
         columns = torch.cat([h, torch.ones_like(h[:, :, :1])], dim=2) * root[:, None]
         right = (self.y * root).numpy()
-        found = [
+        outer = torch.stack([
             torch.from_numpy(lstsq(matrix.numpy(), right, cond=condition, lapack_driver="gelsy")[0])
             for matrix in columns
-        ]
-        outer = torch.stack(found)
+        ])  # fmt: skip
         return _Sums(sums.w, sums.b, outer[:, :-1].contiguous(), outer[:, -1].contiguous())
 
     def adam(self, sums: _Sums, steps: int) -> _Sums:
@@ -271,23 +277,17 @@ class _Problem:
         if steps < 1:
             return sums
         options = {
-            "maxiter": steps,
-            "maxcor": 20,
-            "maxls": 40,
-            "maxfun": 10 * steps,
-            "ftol": 0.0,
-            "gtol": 0.0,
-        }
-        found = [
-            sums.like(
-                minimize(loss_and_gradient, sums.flat(s), jac=True, method="L-BFGS-B", options=options).x
-            )
+            "maxiter": steps, "maxcor": 20, "maxls": 40, "maxfun": 10 * steps, "ftol": 0.0, "gtol": 0.0,
+        }  # fmt: skip
+        vectors = [
+            minimize(loss_and_gradient, sums.flat(s), jac=True, method="L-BFGS-B", options=options).x
             for s in range(len(sums.w))
         ]
-        return _Sums(*(torch.cat(parts) for parts in zip(*(one.tensors() for one in found), strict=True)))
+        parts = zip(*(sums.like(vector).tensors() for vector in vectors), strict=True)
+        return _Sums(*map(torch.cat, parts))
 
     def better(self, first: _Sums, second: _Sums) -> _Sums:
-        """Of each pair the one with the smaller loss."""
+        """The one with the smaller loss of each pair."""
         use = self.loss(second) < self.loss(first)
         pairs = zip(first.tensors(), second.tensors(), strict=True)
         return _Sums(*(torch.where(use.view(-1, *[1] * (a.dim() - 1)), b, a) for a, b in pairs))
@@ -302,21 +302,14 @@ class Sweep:
 
     Attributes:
         terms: (K,) N.
-        l2: (K, S) root mean square errors, one per seed.
-        sup_sampled: (K, S) largest errors at sampled points.
-        sup_lower, sup_upper: (K, S) certified bounds on the largest errors; NaN where not asked for.
-        l2_fit, sup_fit: the exponents over N of `l2` and `sup_sampled`; None for a single number of terms.
-        networks: [k][s] the networks.
+        errors: (K, S) of each kind, one per seed.
+        fits: the exponents over N of the errors `l2` and `sup_sampled`, under l2 and sup; none for a single
+            number of terms, or where an error is 0 and there is no power law.
     """
 
     terms: tuple[int, ...]
-    l2: Array
-    sup_sampled: Array
-    sup_lower: Array
-    sup_upper: Array
-    l2_fit: ExponentFit | None
-    sup_fit: ExponentFit | None
-    networks: list[list[Network]]
+    errors: Errors
+    fits: dict[str, ExponentFit]
 
 
 def sweep(
@@ -341,9 +334,9 @@ def sweep(
         seeds: S independent networks of each number.
         seed: what they are drawn from.
         lo, hi: corners of the box (d,), or numbers.
-        activation: sigmoid, tanh or ripple.
+        activation: one of STEP_ACTIVATIONS.
         adam_steps, lbfgs_steps: see `train`.
-        certify: whether to bound the largest errors.
+        certify: True to bound the largest errors.
         progress: called with how many numbers of terms are done.
 
     Returns:
@@ -353,98 +346,49 @@ def sweep(
         InputError: what `random_features` and `train` refuse.
     """
     counts = tuple(sorted(set(terms)))
-    drawn: list[list[Network]] = []
-    trained: list[list[Network]] = []
+    networks: dict[str, list[list[ScalarNetwork]]] = {"random features": [], "trained": []}
     with threadpool_limits(1):  # see `train`
         for done, n in enumerate(counts):
             draws = [np.random.default_rng([seed, target.dimension, n, s]) for s in range(seeds)]
             row = [random_features(target, n, draw, lo=lo, hi=hi, activation=activation) for draw in draws]
-            drawn.append(row)
-            trained.append(train(row, target, lo=lo, hi=hi, adam_steps=adam_steps, lbfgs_steps=lbfgs_steps))
+            networks["random features"].append(row)
+            trained = train(row, target, lo=lo, hi=hi, adam_steps=adam_steps, lbfgs_steps=lbfgs_steps)
+            networks["trained"].append(trained)
             if progress is not None:
                 progress(done + 1)
-        return {
-            "random features": _measured(counts, drawn, target, lo, hi, certify),
-            "trained": _measured(counts, trained, target, lo, hi, certify),
+        measured = {
+            kind: np.array([[measure(n, target, lo, hi, certify=certify) for n in row] for row in rows])
+            for kind, rows in networks.items()
         }
+    return {kind: _sweep(counts, Errors(*np.moveaxis(table, -1, 0))) for kind, table in measured.items()}
 
 
-def _measured(
-    counts: tuple[int, ...],
-    networks: list[list[Network]],
-    target: Target,
-    lo: ArrayLike,
-    hi: ArrayLike,
-    certify: bool,
-) -> Sweep:
-    errors = [[measure(network, target, lo, hi, certify=certify) for network in row] for row in networks]
-
-    def table(read: Callable[[Errors], float]) -> Array:
-        return np.array([[read(error) for error in row] for row in errors])
-
-    l2, sup = table(lambda e: e.l2), table(lambda e: e.sup_sampled)
-    return Sweep(
-        terms=counts,
-        l2=l2,
-        sup_sampled=sup,
-        sup_lower=table(lambda e: math.nan if e.sup is None else e.sup.lower),
-        sup_upper=table(lambda e: math.nan if e.sup is None else e.sup.upper),
-        l2_fit=_fit(counts, l2),
-        sup_fit=_fit(counts, sup),
-        networks=networks,
-    )
+def _sweep(counts: tuple[int, ...], errors: Errors) -> Sweep:
+    fits = {
+        name: fit_exponent(counts, table)
+        for name, table in (("l2", errors.l2), ("sup", errors.sup_sampled))
+        if len(counts) > 1 and (table > 0).all()
+    }
+    return Sweep(counts, errors, fits)
 
 
-def _fit(counts: tuple[int, ...], errors: Array) -> ExponentFit | None:
-    """None for a single number of terms, or where an error is 0: then there is no power law."""
-    return fit_exponent(counts, errors) if len(counts) > 1 and (errors > 0).all() else None
+# --- Barron's bound -----------------------------------------------------------------------------------
 
 
-# --- constructed and trained side by side --------------------------------------------------------------
+def gaussian_constant(width: float, lo: ArrayLike, hi: ArrayLike, dimension: int) -> float:
+    """C on a box of exp(−|x − x₀|²/2s²): √(2/π)/s · Σᵢ aᵢ.
 
-
-@dataclass(frozen=True)
-class Contender:
-    """A network and its errors.
-
-    Attributes:
-        network: it.
-        hidden_units: how many.
-        errors: as measured over the box.
-    """
-
-    network: Network
-    hidden_units: int
-    errors: Errors
-
-
-def side_by_side(
-    target: Target,
-    hidden_units: int,
-    generator: np.random.Generator,
-    constructed: Mapping[str, Network],
-    *,
-    lo: ArrayLike = 0.0,
-    hi: ArrayLike = 1.0,
-    activation: str = "sigmoid",
-) -> dict[str, Contender]:
-    """Networks that were built by formula beside random features and a trained network of the same size.
+    F is the normal distribution of covariance I/s² (times a phase), and E|ωᵢ| = √(2/π)/s.
 
     Args:
-        target: f.
-        hidden_units: H of the two that are made here.
-        generator: draws the random features, from which training starts.
-        constructed: networks by name, such as a staircase and hats of H units.
+        width: s.
         lo, hi: corners of the box (d,), or numbers.
-        activation: of the two that are made here.
-
-    Returns:
-        By name, the constructed ones first, then "random features" and "trained".
+        dimension: d.
     """
-    features = random_features(target, hidden_units, generator, lo=lo, hi=hi, activation=activation)
-    (trained,) = train([features], target, lo=lo, hi=hi)
-    networks = {**constructed, "random features": features, "trained": trained}
-    return {
-        name: Contender(network, network.hidden_units, measure(network, target, lo, hi))
-        for name, network in networks.items()
-    }
+    low, high = box_of(dimension, lo, hi)
+    return math.sqrt(2 / math.pi) / width * float((high - low).sum()) / 2
+
+
+def barron_bound(constant: float, terms: int) -> float:
+    """2C/√N: N terms and a constant reach an L2 error (root of the mean square) of at most this."""
+    return 2 * constant / math.sqrt(terms)

@@ -7,14 +7,8 @@ the second layer has to say "and": it compares sums of steps with 3/2.
 
 Two ways to say it, `isolated_towers` and `quadrant_thresholds`; the first has holes that no steepness closes.
 
-Words for both: r is half the diagonal of a cell in the norm that f is Lipschitz in, |f(x) − f(y)| ≤ L‖x − y‖,
-and L r is the cell bound, what the histogram of hard edges achieves:
-
-| norm of x − y | L bounds | r | r + min(h₁, h₂) on square cells |
-| --- | --- | --- | --- |
-| Euclidean | ‖∇f‖₂ | ½√(h₁² + h₂²) | (1 + √2) r = 2.414 r |
-| sum | max |∂ᵢf| | ½(h₁ + h₂) | 2 r |
-| maximum | |∂₁f| + |∂₂f| | ½ max(h₁, h₂) | 3 r |
+Words for both: r = ½√(h₁² + h₂²) is half the diagonal of a cell, |f(x) − f(y)| ≤ L‖x − y‖₂, so that L bounds
+‖∇f‖₂, and L r is the cell bound, what the histogram of hard edges achieves.
 
 δ = (δ₁, δ₂) is the half-width of the window around a grid line outside of which a step is saturated: there
 |step − (0 or 1)| ≤ ρ = e^{−w₁δ}.
@@ -23,18 +17,16 @@ and L r is the cell bound, what the histogram of hard edges achieves:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnlab.approximation.network import Network
+from nnlab.approximation.network import ScalarNetwork
 from nnlab.approximation.targets import Target
 from nnlab.errors import InputError
 from nnlab.memory import free_bytes, in_words
 
 Array = NDArray[np.float64]
-Norm = Literal["euclidean", "sum", "maximum"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class Grid:
 
     @property
     def area(self) -> float:
-        """Of the rectangle."""
+        """The area of the rectangle."""
         return math.prod(b - a for a, b in zip(self.lo, self.hi, strict=True))
 
     def lines(self, axis: int) -> Array:
@@ -82,33 +74,18 @@ class Grid:
         """((n₁ − 1)(n₂ − 1), 2) points where four cells meet."""
         return np.stack(np.meshgrid(self.lines(0), self.lines(1), indexing="ij"), axis=-1).reshape(-1, 2)
 
-    def radius(self, norm: Norm = "euclidean") -> float:
+    @property
+    def radius(self) -> float:
         """r, half the diagonal of a cell."""
-        return _length(self.sides, norm) / 2
+        return math.hypot(*self.sides) / 2
 
     def corner_squares(self, window: Sequence[float]) -> tuple[Array, Array]:
         """Corners (j, 2), (j, 2) of the boxes of half-widths δ around the points where four cells meet."""
         return self.corners() - np.array(window), self.corners() + np.array(window)
 
-    def strips(self, window: Sequence[float]) -> tuple[Array, Array]:
-        """Corners (j, 2), (j, 2) of the strips of half-widths δ around the grid lines."""
-        lows, highs = [], []
-        for axis in (0, 1):
-            for at in self.lines(axis):
-                low, high = list(self.lo), list(self.hi)
-                low[axis], high[axis] = at - window[axis], at + window[axis]
-                lows.append(low)
-                highs.append(high)
-        return np.array(lows), np.array(highs)
-
     def corner_measure(self, window: Sequence[float]) -> float:
         """Area of the corner squares: (n₁ − 1)(n₂ − 1) · 2δ₁ · 2δ₂."""
         return (self.cells[0] - 1) * (self.cells[1] - 1) * 4 * window[0] * window[1]
-
-    def strip_measure(self, window: Sequence[float]) -> float:
-        """Area of the strips together: that of the rectangle less Πᵢ (its side − 2δᵢ(nᵢ − 1))."""
-        sides = zip(self.lo, self.hi, window, self.cells, strict=True)
-        return self.area - math.prod(b - a - 2 * delta * (n - 1) for a, b, delta, n in sides)
 
 
 @dataclass(frozen=True)
@@ -125,7 +102,7 @@ class Surface:
         leak: what all thresholds together may be off, outside the windows, by not being hard.
     """
 
-    network: Network
+    network: ScalarNetwork
     grid: Grid
     heights: Array
     steepness: tuple[float, float]
@@ -229,19 +206,18 @@ def quadrant_thresholds(grid: Grid, heights: ArrayLike, tolerance: float = 0.05)
 
         sup |network − f| ≤ L (r + min(h₁, h₂) + ‖δ‖) + Σ|D_ij| max(¼ρ w₂, e^{−w₂(½ − 2ρ)}),
 
-    `quadrant_bound`. On square cells the constant of the cell bound L r is 1 + √2 in the Euclidean norm, 2 in
-    the sum norm, 3 in the maximum norm. It is sharp: heights +L r, +L r and L r − L min(h₁, h₂) beside
-    f(c) = 0 belong to a Lipschitz function (McShane's extension), and a = b between ½ and ¾ reaches the fifth
-    corner as w₂ → ∞. For f with bounded second derivatives it tends to 1: a plane has
-    H₊₋ + H₋₊ − H₋₋ = H₊₊.
+    `quadrant_bound`, on square cells 1 + √2 times the cell bound L r. That is sharp: heights +L r, +L r and
+    L r − L min(h₁, h₂) beside f(c) = 0 belong to a Lipschitz function (McShane's extension), and a = b
+    between ½ and ¾ reaches the fifth corner as w₂ → ∞. For f with bounded second derivatives the factor tends
+    to 1: a plane has H₊₋ + H₋₊ − H₋₋ = H₊₊.
 
     Args:
         grid: the cells.
         heights: (n₁, n₂).
         tolerance: τ: δ = τh/2, and w₁ and w₂ such that the last term above is at most τ/2 of the largest
             difference V between neighbouring heights: with m = τV/(2Σ|D_ij|), w₂ = 2(ln(1/m) + 8m),
-            ρ = 4m/w₂, w₁ = ln(1/ρ)/δ. As V ≤ L max(h₁, h₂), on square cells in the Euclidean norm the
-            error is at most (1 + √2 + 2τ) L r.
+            ρ = 4m/w₂, w₁ = ln(1/ρ)/δ. As V ≤ L max(h₁, h₂), on square cells the error is at
+            most (1 + √2 + 2τ) L r.
 
     Raises:
         InputError: heights that do not fit, a tolerance outside (0, 1), more weights than memory.
@@ -268,28 +244,26 @@ def mixed_differences(heights: Array) -> Array:
     return d
 
 
-def quadrant_bound(surface: Surface, lipschitz: float, norm: Norm = "euclidean") -> float:
+def quadrant_bound(surface: Surface, lipschitz: float) -> float:
     """L (r + min(h₁, h₂) + ‖δ‖) + leak: what `quadrant_thresholds` proves for heights from the centres.
 
     Args:
         surface: made by `quadrant_thresholds`.
-        lipschitz: L in that norm of x − y.
-        norm: see the head of this file.
+        lipschitz: L.
     """
     grid = surface.grid
-    reach = grid.radius(norm) + min(grid.sides) + _length(surface.window, norm)
+    reach = grid.radius + min(grid.sides) + math.hypot(*surface.window)
     return lipschitz * reach + surface.leak
 
 
-def tower_bound(surface: Surface, lipschitz: float, norm: Norm = "euclidean") -> float:
+def tower_bound(surface: Surface, lipschitz: float) -> float:
     """L (r + max δ) + leak: what `isolated_towers` proves outside the corner squares.
 
     Args:
         surface: made by `isolated_towers`.
-        lipschitz: L in that norm of x − y.
-        norm: see the head of this file.
+        lipschitz: L.
     """
-    return lipschitz * (surface.grid.radius(norm) + max(surface.window)) + surface.leak
+    return lipschitz * (surface.grid.radius + max(surface.window)) + surface.leak
 
 
 def l2_bound(surface: Surface, outside_error: float, largest: float) -> float:
@@ -304,10 +278,6 @@ def l2_bound(surface: Surface, outside_error: float, largest: float) -> float:
     """
     share = surface.grid.corner_measure(surface.window) / surface.grid.area
     return math.sqrt(outside_error**2 + (3 * largest + surface.leak) ** 2 * share)
-
-
-def _length(vector: tuple[float, float], norm: Norm) -> float:
-    return {"euclidean": math.hypot(*vector), "sum": sum(vector), "maximum": max(vector)}[norm]
 
 
 def _checked(grid: Grid, heights: ArrayLike, tolerance: float) -> Array:
@@ -343,7 +313,7 @@ def _bins(n: int) -> tuple[Array, Array]:
 
 def _network(
     grid: Grid, steepness: tuple[float, float], weight: Array, bias: Array, outer: Array, constant: float
-) -> Network:
+) -> ScalarNetwork:
     first, position = [], []
     for axis, w in enumerate(steepness):
         lines = grid.lines(axis)
@@ -351,7 +321,7 @@ def _network(
         rows[:, axis] = w
         first.append(rows)
         position.append(-w * lines)
-    return Network.build(
+    return ScalarNetwork(
         [(np.concatenate(first), np.concatenate(position)), (weight, bias), (outer[None], [constant])],
         "sigmoid",
     )

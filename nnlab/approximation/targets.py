@@ -1,4 +1,4 @@
-"""What is to be approximated: an expression, or a table of points with straight lines between them."""
+"""The functions to be approximated: expressions, or tables of points with straight lines between them."""
 
 import csv
 import math
@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,39 +32,15 @@ NAMED = {
 """The targets that have a name; all of them on [0, 1], the last two on [0, 1]²."""
 
 
-class Target(Protocol):
-    """A function on R^d that can be evaluated and enclosed."""
-
-    @property
-    def text(self) -> str:
-        """As the user wrote it."""
-        ...
-
-    @property
-    def dimension(self) -> int:
-        """d."""
-        ...
-
-    def values(self, x: Array) -> Array:
-        """(n, d) points to (n,) values in float64."""
-        ...
-
-    def enclose(self, lo: Array, hi: Array) -> Interval:
-        """(k, d) corners of boxes to (k,) intervals that hold every value in them."""
-        ...
-
-    def slopes(self, lo: Array, hi: Array) -> tuple[Interval, tuple[Interval, ...]]:
-        """(k, d) corners of boxes to (k,) intervals of the values, and of each partial derivative."""
-        ...
-
-    def knots(self, low: float, high: float) -> Array:
-        """(j,) places of R¹ strictly between low and high where the function is glued together."""
-        ...
-
-
 @dataclass(frozen=True)
 class ExpressionTarget:
-    """A target written as an expression in x, or in x1, …, xd."""
+    """A target written as an expression in x, or in x1, …, xd.
+
+    Attributes:
+        text: as the user wrote it.
+        graph: the parsed expression.
+        variables: the names of its d variables.
+    """
 
     text: str
     graph: Graph
@@ -73,20 +48,24 @@ class ExpressionTarget:
 
     @property
     def dimension(self) -> int:
+        """d."""
         return len(self.variables)
 
     def values(self, x: Array) -> Array:
-        found = evaluate(self.graph, dict(zip(self.variables, x.T, strict=True)))
-        return np.broadcast_to(found, len(x)).astype(np.float64)
+        """(n, d) points to (n,) values in float64."""
+        return np.array(evaluate(self.graph, dict(zip(self.variables, x.T, strict=True))))
 
     def enclose(self, lo: Array, hi: Array) -> Interval:
-        return _along(enclose(self.graph, self._box(lo, hi)), len(lo))
+        """(k, d) corners of boxes to (k,) intervals that hold every value in them."""
+        return enclose(self.graph, self._box(lo, hi))
 
     def slopes(self, lo: Array, hi: Array) -> tuple[Interval, tuple[Interval, ...]]:
+        """(k, d) corners of boxes to (k,) intervals of the values, and of each partial derivative."""
         value, partials = slopes(self.graph, self._box(lo, hi), self.variables)
-        return _along(value, len(lo)), tuple(_along(partials[name], len(lo)) for name in self.variables)
+        return value, tuple(partials[name] for name in self.variables)
 
     def knots(self, low: float, high: float) -> Array:
+        """(j,) places of R¹ strictly between low and high where pieces meet; an expression has none."""
         return np.zeros(0)
 
     def _box(self, lo: Array, hi: Array) -> dict[str, Interval]:
@@ -95,7 +74,7 @@ class ExpressionTarget:
 
 @dataclass(frozen=True)
 class PointsTarget:
-    """Points (xᵢ, yᵢ) with straight lines between them.
+    """Points (xᵢ, yᵢ) with straight lines between them; its methods are those of `ExpressionTarget`.
 
     Attributes:
         text: the file that they came from.
@@ -116,7 +95,7 @@ class PointsTarget:
         return self.slopes(lo, hi)[0]
 
     def slopes(self, lo: Array, hi: Array) -> tuple[Interval, tuple[Interval, ...]]:
-        """Of cells in one piece by its line; of wider ones by all pieces that they touch."""
+        """The enclosures of cells in one piece by its line; of wider ones by all pieces that they touch."""
         a, b = np.clip(lo[:, 0], self.x[0], self.x[-1]), np.clip(hi[:, 0], self.x[0], self.x[-1])
         first = np.clip(np.searchsorted(self.x, a, "right") - 1, 0, len(self.x) - 2)
         last = np.maximum(np.clip(np.searchsorted(self.x, b, "left") - 1, 0, len(self.x) - 2), first)
@@ -156,6 +135,10 @@ class PointsTarget:
         return Interval.point(self.y[near]) + _part(pieces, piece) * away
 
 
+Target = ExpressionTarget | PointsTarget
+"""A function on R^d that can be evaluated and enclosed."""
+
+
 def _part(interval: Interval, where: slice | NDArray[np.int64]) -> Interval:
     return Interval(interval.lo[where], interval.hi[where])
 
@@ -164,15 +147,7 @@ def _over(ufunc: np.ufunc, values: Array, first: NDArray[np.int64], last: NDArra
     """(k,) the least or largest of values[first..last], ends included."""
     padded = np.append(values, values[-1])  # reduceat wants ends that exist
     pairs = np.stack([first, last + 1], axis=1).ravel()
-    found: Array = ufunc.reduceat(padded, pairs)[::2]
-    return found
-
-
-def _along(interval: Interval, count: int) -> Interval:
-    """A constant has no array shape of its own."""
-    if np.shape(interval.lo) == (count,):
-        return interval
-    return Interval(np.broadcast_to(interval.lo, count), np.broadcast_to(interval.hi, count))
+    return np.asarray(ufunc.reduceat(padded, pairs)[::2])
 
 
 def make_target(text: str, dimension: int | None = None) -> Target:
@@ -216,7 +191,7 @@ def read_points(path: str) -> PointsTarget:
         raise InputError(f"target: {path}: no such file") from None
     except (OSError, RuntimeError, ValueError, csv.Error) as error:  # RuntimeError: ~ of an unknown user
         raise InputError(f"target: {path}: cannot be read: {error}") from None
-    if rows and not any(_is_number(cell) for cell in rows[0][1]):
+    if rows and all(_number(cell) is None for cell in rows[0][1]):
         rows = rows[1:]  # a header
     points = sorted(_point(path, number, row) for number, row in rows)
     if len(points) < 2:
@@ -229,25 +204,16 @@ def read_points(path: str) -> PointsTarget:
 
 
 def _point(path: str, line: int, row: Sequence[str]) -> tuple[float, float]:
-    numbers = [_number(cell) for cell in row]
-    if len(numbers) != 2 or None in numbers:
+    numbers = [number for cell in row if (number := _number(cell)) is not None and math.isfinite(number)]
+    if not len(numbers) == len(row) == 2:
         raise InputError(
             f"target: {path}, line {line}: {','.join(row)[:80]}: must be two finite numbers, x,y"
         )
-    return numbers[0], numbers[1]  # type: ignore[return-value]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return numbers[0], numbers[1]
 
 
 def _number(text: str) -> float | None:
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None

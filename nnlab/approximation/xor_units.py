@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nnlab.approximation.network import Network
+from nnlab.approximation.network import ScalarNetwork
 from nnlab.approximation.perceptron import CORNERS, GATES
-from nnlab.approximation.steps import STEP_ACTIVATIONS, Bin, Layers
-from nnlab.errors import InputError, suggest
+from nnlab.approximation.steps import Bin
+from nnlab.errors import InputError
 from nnlab.models import MLP
+from nnlab.models.activations import STEP_ACTIVATIONS
 from nnlab.theory import proportion_interval
 from nnlab.theory.intervals import Interval
 from nnlab.training.ensemble import Ensemble, descend
@@ -31,7 +32,7 @@ ANSWERS = torch.tensor(GATES["xor"], dtype=torch.float64)[:, None]
 
 
 def solves_xor(network: torch.nn.Module) -> bool:
-    """Whether the sign of a network's output, (4, 1) in float64, is XOR at each corner."""
+    """Tells whether the sign of a network's output, (4, 1) in float64, is XOR at each corner."""
     with torch.no_grad():
         return bool((network(POINTS) * ANSWERS > 0).all())
 
@@ -39,34 +40,15 @@ def solves_xor(network: torch.nn.Module) -> bool:
 # --- by formula --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class XorSolution:
-    """Two hidden units that solve XOR.
-
-    Attributes:
-        activation: φ.
-        layers: (W₁ (2, 2), b₁ (2,)) and (W₂ (1, 2), b₂ (1,)), for `Network.build`.
-        margin: m > 0: the output is m where XOR is true and −m where it is false.
-    """
-
-    activation: str
-    layers: Layers
-    margin: float
-
-    def network(self) -> Network:
-        """The module."""
-        return Network.build(self.layers, self.activation)
-
-
-def exact_xor(activation: str, steepness: float = 20.0) -> XorSolution:
-    """The weights by formula.
+def exact_xor(activation: str, steepness: float = 20.0) -> tuple[ScalarNetwork, float]:
+    """Two hidden units with weights by formula, and their margin m > 0: the output is m for true, else −m.
 
     | φ | W₁ | b₁ | W₂ | margin m |
     | --- | --- | --- | --- | --- |
     | step | (1 1; 1 1) | −½, −3/2 | 1, −1 | ½ |
     | sigmoid | w (1 1; 1 1) | −w/2, −3w/2 | 1, −1 | ½[tanh(w/4) − sinh(w/2)/(cosh(w/2) + cosh w)] |
     | tanh | likewise | likewise | ½, −½ | that of the sigmoid at 2w |
-    | ripple | likewise | likewise | 1, −1 | ½[1 − 3φ(−w/2) + φ(−3w/2)] |
+    | other steps | likewise | likewise | 1, −1 | ½[1 − 3φ(−w/2) + φ(−3w/2)] |
     | relu | (1 −1; −1 1) | 0, 0 | 1, 1 | ½ |
 
     b₂ = −(v(1) + v(0))/2. For the sigmoid v(1) > v(0), however flat it is: a bin is highest in its middle.
@@ -76,30 +58,23 @@ def exact_xor(activation: str, steepness: float = 20.0) -> XorSolution:
         steepness: w > 0 of the smooth ones.
 
     Raises:
-        InputError: an unknown activation, a steepness out of range, or one so small that float64 shows no
-            difference between the two answers.
+        InputError: an activation without steps, or a steepness so small that float64 shows no difference
+            between the two answers.
     """
-    if activation not in EXACT:
-        raise InputError(f"activation: {activation} has no formula for XOR; {suggest(activation, EXACT)}")
+    gates, low, high = np.ones((2, 2)), 0.0, 1.0
     if activation == "relu":
-        difference = (np.array([[1.0, -1.0], [-1.0, 1.0]]), np.zeros(2))
-        return XorSolution(activation, [difference, (np.ones((1, 2)), np.array([-0.5]))], 0.5)
-    if activation == "step":
-        gates = (np.ones((2, 2)), np.array([-0.5, -1.5]))
-        return XorSolution(activation, [gates, (np.array([[1.0, -1.0]]), np.array([-0.5]))], 0.5)
-    return _of_steps(activation, steepness)
-
-
-def _of_steps(activation: str, steepness: float) -> XorSolution:
-    bin_ = Bin(activation, position=1.0, size=1.0, height=1.0, steepness=steepness)
-    (w1, b1), (w2, _) = bin_.layers()
-    low, high = (float(value) for value in bin_.values([0.0, 1.0]))
-    margin = (high - low) / 2
-    layers = [(w1 @ np.ones((1, 2)), b1), (w2, np.array([-(high + low) / 2]))]
-    solution = XorSolution(activation, layers, margin)
-    if not solves_xor(solution.network()):
+        hidden, outer = (np.array([[1.0, -1.0], [-1.0, 1.0]]), np.zeros(2)), np.ones((1, 2))
+    elif activation == "step":
+        hidden, outer = (gates, np.array([-0.5, -1.5])), np.array([[1.0, -1.0]])
+    else:
+        bin_ = Bin(activation, position=1.0, size=1.0, height=1.0, steepness=steepness)
+        (weight, bias), (outer, _) = bin_.layers()
+        hidden = (weight @ gates[:1], bias)
+        low, high = (float(value) for value in bin_.values([0.0, 1.0]))
+    network = ScalarNetwork([hidden, (outer, np.array([-(high + low) / 2]))], activation)
+    if not solves_xor(network):
         raise InputError(f"steepness: {steepness:g}: too flat for float64: both answers look alike")
-    return solution
+    return network, (high - low) / 2
 
 
 # --- by training -------------------------------------------------------------------------------------
@@ -107,19 +82,17 @@ def _of_steps(activation: str, steepness: float) -> XorSolution:
 
 @dataclass(frozen=True)
 class XorTraining:
-    """What became of S starts.
+    """Networks trained from S random starts.
 
     Attributes:
         activation: φ.
-        units: H.
-        solved: (S,) whether the sign of the output is right at all four corners.
+        solved: (S,) True where the sign of the output is right at all four corners.
         loss: (S,) at the end; the best linear function has ½.
         steps: (S,) that each took.
         ensemble: the trained networks.
     """
 
     activation: str
-    units: int
     solved: NDArray[np.bool_]
     loss: NDArray[np.float64]
     steps: NDArray[np.int64]
@@ -135,19 +108,13 @@ class XorTraining:
         """Wilson's 95% interval of the probability that a start is solved."""
         return proportion_interval(int(self.solved.sum()), len(self.solved))
 
-    def network(self, member: int) -> Network:
-        """One of the trained networks, as a module.
-
-        Raises:
-            InputError: there is no such start.
-        """
-        if not 0 <= member < len(self.solved):
-            raise InputError(f"member: {member}: must lie between 0 and {len(self.solved) - 1}")
+    def network(self, member: int) -> ScalarNetwork:
+        """One of the trained networks, as a module."""
         layers = []
         for layer in self.ensemble.layers:
             assert layer.bias is not None
             layers.append((layer.weight[member].numpy(), layer.bias[member].numpy()))
-        return Network.build(layers, self.activation)
+        return ScalarNetwork(layers, self.activation)
 
 
 def train_xor(
@@ -165,7 +132,7 @@ def train_xor(
     A start has weights of variance gain²/fan-in and biases of variance 1, all normal.
 
     Args:
-        activation: sigmoid, tanh, ripple or relu.
+        activation: one of STEP_ACTIVATIONS, or relu.
         units: H.
         starts: S.
         lr: η.
@@ -174,13 +141,8 @@ def train_xor(
         generator: a CPU generator.
 
     Raises:
-        InputError: an activation that `Network` does not have, numbers out of range.
+        InputError: an unknown activation, a width below 1.
     """
-    trainable = (*STEP_ACTIVATIONS, "relu")
-    if activation not in trainable:
-        raise InputError(f"activation: {activation} is not trained on XOR; {suggest(activation, trainable)}")
-    if starts < 1:
-        raise InputError(f"starts: {starts}: must be at least 1")
     models = [
         MLP(2, [units], 1, activation, sigma_b=1.0, generator=generator).double() for _ in range(starts)
     ]
@@ -189,6 +151,4 @@ def train_xor(
         lr=lr, steps=steps, reduction="mean", loss_fraction=loss_fraction,
     )  # fmt: skip
     right = (done.ensemble.outputs(POINTS) * ANSWERS > 0).all(dim=1)[:, 0]  # NaN is not right
-    return XorTraining(
-        activation, units, right.numpy(), done.final_loss.numpy(), done.steps.numpy(), done.ensemble
-    )
+    return XorTraining(activation, right.numpy(), done.final_loss.numpy(), done.steps.numpy(), done.ensemble)

@@ -5,7 +5,6 @@ import os
 import statistics
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,25 +15,20 @@ from nnlab.approximation.bins import Histogram, build_bins
 from nnlab.approximation.certificate import Certificate, certify
 from nnlab.approximation.line import LineNetwork
 from nnlab.approximation.targets import Target, make_target
-from nnlab.bench.memory import megabytes
-from nnlab.bench.pairs import interleaved, seconds_of, spread
-from nnlab.chapters.approximation.bins.figures.histograms import histogram_fit
+from nnlab.bench.timing import Result, Row, compare, megabytes, seconds_of, spread, timed
+from nnlab.chapters.approximation.bins.figures import histogram_fit
 from nnlab.errors import ExperimentError
 from nnlab.lab.session import Reporter
 from nnlab.plot.save import save
 
 Array = NDArray[np.float64]
-Row = dict[str, Any]
 
-TARGETS = ("sine", "weierstrass")
 BINS = 1_000_000
 GAP = 0.01  # of the bound L/2N, between both certified bounds
 DENSE = 10_000  # bins of the network that is evaluated as a whole
 POINTS = 20_001
-LIPSCHITZ = {"sine": 2 * np.pi, "weierstrass": 119.5889}  # sup |f'|, only to say what a part of ε is
-
-
-# --- the other program ------------------------------------------------------------------------------
+ROUNDS = 7  # at most
+LIPSCHITZ = {"sine": 2 * np.pi, "weierstrass": 119.5889}  # sup |f'| of the targets, for the unit of errors
 
 
 def dense(weight: Array, bias: Array, output: Array, constant: float, x: Array, block: int = 512) -> Array:
@@ -51,70 +45,47 @@ def dense(weight: Array, bias: Array, output: Array, constant: float, x: Array, 
         return np.concatenate([network(part).numpy()[:, 0] for part in parts])
 
 
-# --- nnlab ------------------------------------------------------------------------------------------
-
-
-def bench_approx(pairs: int, reporter: Reporter) -> tuple[str, list[Row]]:
-    """A million bins for two targets, and the dense network at ten thousand.
-
-    Args:
-        pairs: repetitions of each timing.
-
-    Returns:
-        The source of the other program, and a row per target, then one for the comparison.
-    """
-    _free_to_move()
-    rows = [_million(name, min(pairs, 7), reporter) for name in TARGETS]
-    return inspect.getsource(dense), [*rows, _against_dense(min(pairs, 7), reporter)]
-
-
-def _free_to_move() -> None:
-    """OpenMP has bound this thread to one core, and the threads that it starts would stay there too."""
-    if hasattr(os, "sched_setaffinity"):
+def bench_approx(pairs: int, reporter: Reporter) -> Result:
+    """A million bins for two targets, and values beside those of the dense network at ten thousand."""
+    if hasattr(os, "sched_setaffinity"):  # OpenMP has bound this thread to one core
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    rounds = min(pairs, ROUNDS)
+    rows = [_million(name, rounds, reporter) for name in LIPSCHITZ]
+    return inspect.getsource(dense), [*rows, _against_dense(rounds, reporter)]
 
 
-def _million(name: str, repetitions: int, reporter: Reporter) -> Row:
+def _million(name: str, rounds: int, reporter: Reporter) -> Row:
     target = make_target(name)
-    build: list[float] = []
-    proof: list[float] = []
-    with reporter.bar(f"{BINS} bins, {name}") as advance:
-        for done in range(repetitions):
-            histogram, certificate = _certified(target, build, proof)
-            advance(done + 1, repetitions, f"{build[-1] + proof[-1]:.2f} s")
-    drawn = seconds_of(lambda: _draw(histogram, target, certificate))
-    peak = megabytes(lambda: _draw(*_certified_again(target)))
     bound = LIPSCHITZ[name] / (2 * BINS)
+
+    def certified() -> tuple[Histogram, Certificate, float, float]:
+        histogram, build = timed(lambda: build_bins(target, BINS))
+        certificate, proof = timed(
+            lambda: certify(histogram.network, target, absolute=GAP * bound, relative=0.0)
+        )
+        return histogram, certificate, build, proof
+
+    builds, totals = [], []
+    with reporter.bar(f"{BINS} bins, {name}") as advance:
+        for done in range(rounds):
+            histogram, certificate, build, proof = certified()
+            builds.append(build)
+            totals.append(build + proof)
+            advance(done + 1, rounds, f"{totals[-1]:.2f} s")
     return {
         "target": name,
         "bins": BINS,
-        **spread("build_and_certify_s", [b + p for b, p in zip(build, proof, strict=True)]),
-        "build_s": statistics.median(build),
+        **spread("build_and_certify_s", totals),
+        "build_s": statistics.median(builds),
         "gap_of_epsilon": (certificate.upper - certificate.lower) / bound,
         "error_of_epsilon": certificate.upper / bound,
-        "figure_s": drawn,
-        "peak_mb": peak,
-        **dict.fromkeys(("dense_s", "speedup", "speedup_low", "speedup_high", "difference", "allowed")),
+        "figure_s": seconds_of(lambda: _draw(target, histogram, certificate)),
+        "peak_mb": megabytes(lambda: _draw(target, *certified()[:2])),
     }
 
 
-def _certified(target: Target, build: list[float], proof: list[float]) -> tuple[Histogram, Certificate]:
-    made: list[Any] = []
-    build.append(seconds_of(lambda: made.append(build_bins(target, BINS))))
-    allowed = GAP * LIPSCHITZ[target.text] / (2 * BINS)
-    proof.append(
-        seconds_of(lambda: made.append(certify(made[0].network, target, absolute=allowed, relative=0.0)))
-    )
-    return made[0], made[1]
-
-
-def _certified_again(target: Target) -> tuple[Histogram, Target, Certificate]:
-    histogram, certificate = _certified(target, [], [])
-    return histogram, target, certificate
-
-
-def _draw(histogram: Histogram, target: Target, certificate: Certificate) -> None:
-    """The figure with every bin's value, and a close-up of six bins."""
+def _draw(target: Target, histogram: Histogram, certificate: Certificate) -> None:
+    """Saves the figure with every bin's value, and a close-up of six bins."""
     network = LineNetwork(histogram.network)
     middles = histogram.borders[:-1] + np.diff(histogram.borders) / 2
     close = np.linspace(histogram.borders[1000], histogram.borders[1006], 1501)
@@ -128,33 +99,30 @@ def _draw(histogram: Histogram, target: Target, certificate: Certificate) -> Non
         save(figure, Path(folder), "million")
 
 
-def _against_dense(pairs: int, reporter: Reporter) -> Row:
-    """Equal values, and the ratio of times."""
-    target = make_target("sine")
-    network = build_bins(target, DENSE).network
+def _against_dense(rounds: int, reporter: Reporter) -> Row:
+    """Compares values and times.
+
+    Raises:
+        ExperimentError: the values differ by more than rounding allows.
+    """
+    network = build_bins(make_target("sine"), DENSE).network
     (weight, bias), (output, constant) = network.weights()
     x = np.linspace(0, 1, POINTS)
     line = LineNetwork(network)
+
+    def theirs() -> Array:
+        return dense(weight, bias, output, float(constant[0]), x)
+
     allowed = line.evaluation_error(1.0)
-    difference = float(np.abs(line.values(x) - dense(weight, bias, output, float(constant[0]), x)).max())
+    difference = float(np.abs(line.values(x) - theirs()).max())
     if difference > 2 * allowed:
         raise ExperimentError(f"local and dense evaluation differ by {difference}, allowed is {2 * allowed}")
-    times = interleaved(
-        lambda: seconds_of(lambda: LineNetwork(network).values(x)),
-        lambda: seconds_of(lambda: dense(weight, bias, output, float(constant[0]), x)),
-        pairs,
-        reporter,
-        "dense network",
-    )
+    times = compare(lambda: LineNetwork(network).values(x), theirs, rounds, reporter, "dense network")
     return {
         "target": f"sine, values at {POINTS} points",
         "bins": DENSE,
-        **dict.fromkeys(
-            ("build_and_certify_s", "build_and_certify_s_low", "build_and_certify_s_high", "build_s")
-        ),
-        **dict.fromkeys(("gap_of_epsilon", "error_of_epsilon", "figure_s", "peak_mb")),
-        "dense_s": statistics.median(other for _, other in times),
-        **spread("speedup", [other / own for own, other in times]),
+        "dense_s": times.medians[1],
+        **times.speedup(),
         "difference": difference,
         "allowed": allowed,
     }

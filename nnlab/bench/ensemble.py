@@ -2,13 +2,12 @@
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnlab.bench.pairs import interleaved, per_step, seconds_of, spread
+from nnlab.bench.timing import Result, Row, interleaved, seconds_of, timed
 from nnlab.errors import ExperimentError
 from nnlab.lab.session import Reporter
 from nnlab.models import MLP
@@ -67,7 +66,7 @@ def relative_changes(parameters: Sequence[Tensor], start: Sequence[Tensor]) -> l
 def train_one_after_the_other(
     models: Sequence[nn.Module], x: Tensor, y: Tensor, lr: float, steps: int, record: Sequence[int]
 ) -> Tensor:
-    """(S, K, 1 + 1 + layers): what was recorded of each network."""
+    """(S, K, 1 + 1 + layers): the recorded rows of each network."""
     rows = [train_alone(model, x, y, lr, steps, record) for model in models]
     return torch.tensor(rows, dtype=torch.float64)
 
@@ -78,58 +77,50 @@ OTHER = (network, train_alone, relative_changes, train_one_after_the_other)
 # --- the comparison ---------------------------------------------------------------------------------
 
 
-def bench_ensemble(pairs: int, reporter: Reporter) -> tuple[str, list[dict[str, Any]]]:
-    """The training of the experiment weight_change at every width, both ways, from the same starts.
-
-    Args:
-        pairs: interleaved timings of each.
-
-    Returns:
-        The source of the other program, and a row per precision and width.
+def bench_ensemble(pairs: int, reporter: Reporter) -> Result:
+    """The training of the experiment weight_change at every precision and width, from the same starts.
 
     Raises:
-        ExperimentError: the two do not find the same numbers.
+        ExperimentError: the two programs compute different numbers.
     """
     source = "\n\n".join(inspect.getsource(function) for function in OTHER)
     return source, [_case(width, dtype, pairs, reporter) for dtype in PRECISIONS for width in WIDTHS]
 
 
-def _case(width: int, dtype: torch.dtype, pairs: int, reporter: Reporter) -> dict[str, Any]:
+def _case(width: int, dtype: torch.dtype, pairs: int, reporter: Reporter) -> Row:
     steps = STEPS.get(width, 100)
     record = sorted({0, *np.rint(np.geomspace(1, steps, max(2, steps // 8))).astype(int).tolist()})
     x = torch.linspace(-1, 1, POINTS, dtype=torch.float64)[:, None]
     y = torch.sin(torch.pi * x).to(dtype)
     x = (x / x.std(correction=0)).to(dtype)
-    nets = [_start(width, seed).to(dtype) for seed in range(SEEDS)]
+    generators = [torch.Generator().manual_seed(seed) for seed in range(SEEDS)]
+    nets = [MLP(1, [width] * 2, 1, "relu", sigma_b=1.0, generator=g).to(dtype) for g in generators]
     lr = 0.01 / width  # a third of the largest stable one: λmax grows with the width
 
     def ours() -> Tensor:
-        found = descend(
+        result = descend(
             Ensemble.from_models(nets), x, y, lr=lr, steps=steps, record=record, observe=weight_change
         )
-        columns = (found.loss[..., None], found.observed["change"][..., None], found.observed["layer_change"])
+        observed = result.observed
+        columns = (result.loss[..., None], observed["change"][..., None], observed["layer_change"])
         return torch.cat(columns, 2)
 
-    def copies() -> list[nn.Sequential]:
-        return [_copied(net, width, dtype) for net in nets]
+    def theirs() -> tuple[Tensor, float]:
+        models = [_copied(net, width, dtype) for net in nets]  # a training changes them; not timed
+        return timed(lambda: train_one_after_the_other(models, x, y, lr, steps, record))
 
-    def theirs(models: list[nn.Sequential]) -> Tensor:
-        return train_one_after_the_other(models, x, y, lr, steps, record)
-
-    def their_seconds() -> float:
-        models = copies()  # a training changes them; making them is not timed
-        return seconds_of(lambda: theirs(models))
-
-    _check_same(ours(), theirs(copies()), width, dtype)  # also warms both up
+    one, two, tolerance = ours(), theirs()[0], 1e-8 if dtype == torch.float64 else 1e-2  # also warms both up
     precision = str(dtype).removeprefix("torch.")
+    if not torch.allclose(one, two, rtol=tolerance, atol=tolerance * 1e-3):
+        raise ExperimentError(
+            f"nnlab bench ensemble: width {width}, {precision}: the two programs differ by up to "
+            f"{float((one - two).abs().max()):.3g}"
+        )
     title = f"width {width}, {precision}"
     rounds = min(pairs, PAIRS.get(width, pairs))
-    times = interleaved(lambda: seconds_of(ours), their_seconds, rounds, reporter, title)
-    return {"precision": precision, "width": width, "seeds": SEEDS, **_row(times, steps)}
-
-
-def _start(width: int, seed: int) -> MLP:
-    return MLP(1, [width, width], 1, "relu", sigma_b=1.0, generator=torch.Generator().manual_seed(seed))
+    times = interleaved(lambda: seconds_of(ours), lambda: theirs()[1], rounds, reporter, title)
+    columns = times.per_step(steps) | times.speedup()
+    return {"precision": precision, "width": width, "seeds": SEEDS, **columns, "pairs": rounds}
 
 
 def _copied(net: MLP, width: int, dtype: torch.dtype) -> nn.Sequential:
@@ -139,18 +130,3 @@ def _copied(net: MLP, width: int, dtype: torch.dtype) -> nn.Sequential:
         for p, q in zip(model.parameters(), net.parameters(), strict=True):
             p.copy_(q)
     return model
-
-
-def _check_same(ours: Tensor, theirs: Tensor, width: int, dtype: torch.dtype) -> None:
-    tolerance = 1e-8 if dtype == torch.float64 else 1e-2
-    if not torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance * 1e-3):
-        raise ExperimentError(
-            f"nnlab bench ensemble: width {width}, {dtype}: the two programs differ by up to "
-            f"{float((ours - theirs).abs().max()):.3g}"
-        )
-
-
-def _row(times: list[tuple[float, float]], steps: int) -> dict[str, Any]:
-    """Medians: microseconds of one step of all seeds, and the speedup of each pair."""
-    speedups = [theirs / ours for ours, theirs in times]
-    return per_step(times, steps) | spread("speedup", speedups) | {"pairs": len(times)}

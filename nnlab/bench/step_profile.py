@@ -1,11 +1,9 @@
-"""Where the time of a training step goes, by kind of operation, beside the floor that arithmetic sets."""
+"""The time of a training step by kind of operation, beside the floor that its arithmetic sets."""
 
 import dataclasses
 import os
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,18 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from nnlab.bench.cifar10_steps import TimedSession, trainer_seconds
+from nnlab.bench.timing import Row, row, seconds_of
+from nnlab.bench.trainer import TimedSession, trainer_seconds
 from nnlab.data import DataSet, Draws, Split
 from nnlab.lab.sections import TrainingExperiment
 from nnlab.lab.training_run import build_parts
 from nnlab.models import layer_table
-from nnlab.training.trainer import autocast
+from nnlab.training.evaluation import autocast
 
 STEPS = 3
-"""Profiled, after one that is not."""
+"""Steps that are profiled, after one that is not."""
 
 SIDE = 2048
-"""Of the square matrices whose product tells how fast this machine multiplies and adds."""
+"""The size of the square matrices whose product measures the rate of multiply-adds."""
 
 BATCHES, OPTIMIZER = "augmentation and batches", "optimizer"
 GRADIENTS = "convolution gradients"
@@ -43,11 +42,9 @@ KINDS = {
 }
 """Part of an operation's name → its kind; the first that fits."""
 
-Row = dict[str, Any]
-
 
 class _MarkedData(DataSet):
-    """Makes its batches under a name that the profiler sees."""
+    """A data set that makes its batches under a name in the profile."""
 
     def batch(self, indices: Tensor, draws: Draws | None = None) -> Split:
         with record_function(BATCHES):
@@ -73,34 +70,25 @@ def profile_rows(config: TrainingExperiment, data: DataSet) -> list[Row]:
         kinds[f"convolution {name} gradient"] = gradients * part / max(inputs + weights, 1e-12)
     kinds["the rest"] = max(0.0, step - sum(kinds.values()))
     floors = {kind: 2 * adds / rate for kind, adds in _multiply_adds(config, data, layers).items()}
-    rows = [_row(kind, seconds, step, floors.get(kind)) for kind, seconds in _descending(kinds)]
+    by_time = sorted(kinds.items(), key=lambda item: -item[1])
+    rows = [_row(kind, seconds, step, floors.get(kind)) for kind, seconds in by_time]
     whole = _row("everything", step, step, sum(floors.values()))
     return [whole | {"against": f"floor at {rate / 1e9:.0f} GFLOP/s"}, *rows]
 
 
 def _row(kind: str, seconds: float, step: float, floor: float | None) -> Row:
     ratio = seconds / floor if floor else None
-    return {
-        "what": f"of a step: {kind}",
-        "against": f"{seconds / step:.1%} of the step" + ("; floor" if floor else ""),
-        "unit": "ms",
-        "nnlab": 1e3 * seconds,
-        "other": 1e3 * floor if floor else None,
-        **dict.fromkeys(("ratio", "ratio_low", "ratio_high"), ratio),
-        "pairs": None,
-    }
+    against = f"{seconds / step:.1%} of the step" + ("; floor" if floor else "")
+    ratios = dict.fromkeys(("ratio", "ratio_low", "ratio_high"), ratio)
+    return row(f"of a step: {kind}", against, "ms", 1e3 * seconds, 1e3 * floor if floor else None, **ratios)
 
 
-def _descending(kinds: Mapping[str, float]) -> list[tuple[str, float]]:
-    return sorted(kinds.items(), key=lambda item: -item[1])
-
-
-# --- what the profiler saw ----------------------------------------------------------------------------
+# --- the profile --------------------------------------------------------------------------------------
 
 
 def _profiled(config: TrainingExperiment, data: DataSet) -> tuple[float, dict[str, float]]:
     """Seconds of a step, and of each kind of operation in it."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else it tells that it starts, stops and finds no GPU
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else it prints that it starts, stops and finds no GPU
     profiler = profile(activities=[ProfilerActivity.CPU])
 
     def at(step: int) -> None:
@@ -128,7 +116,7 @@ def _with_parents(event: Any) -> Iterator[Any]:
 
 
 def _kind(names: list[str]) -> str | None:
-    """Of an operation, from its name and those of the operations around it, from the inside out."""
+    """The kind of an operation, from its name and those of the operations around it, from the inside out."""
     if BATCHES in names:
         return BATCHES
     if any(name.startswith("Optimizer.step#") and "With" not in name for name in names):
@@ -136,28 +124,18 @@ def _kind(names: list[str]) -> str | None:
     return next((kind for name in names for part, kind in KINDS.items() if part in name), None)
 
 
-# --- what arithmetic takes ----------------------------------------------------------------------------
+# --- arithmetic ---------------------------------------------------------------------------------------
 
 
 def matrix_product_rate(dtype: torch.dtype) -> float:
     """Floating-point operations a second of a product of two square matrices: the best of twenty."""
     a, b = torch.randn(2, SIDE, SIDE).to(dtype)
-    return 2 * SIDE**3 / best_seconds(lambda: a @ b, 20)
-
-
-def best_seconds(call: Callable[[], object], times: int) -> float:
-    """The shortest of several calls."""
-    best = float("inf")
-    for _ in range(times):
-        began = time.perf_counter()
-        call()
-        best = min(best, time.perf_counter() - began)
-    return best
+    return 2 * SIDE**3 / min(seconds_of(lambda: a @ b) for _ in range(20))
 
 
 @dataclass(frozen=True, eq=False)
 class _Convolution:
-    """A convolution in a training step: the layer, what went in and came out, which gradients it needs."""
+    """A convolution in a training step: the layer, its input and output, and the gradients that it needs."""
 
     name: str
     module: nn.Conv2d
@@ -167,37 +145,39 @@ class _Convolution:
     needs_weight: bool
 
     def seconds(self, which: str) -> float:
-        """Of the gradient of the `input` or of the `weight` alone, for this batch."""
+        """Seconds of the gradient of the `input` or of the `weight` alone, for this batch."""
         if not (self.needs_input if which == "input" else self.needs_weight):
             return 0.0
         m, mask = self.module, [which == "input", which == "weight", False]
         arguments = (None, m.stride, m.padding, m.dilation, False, [0, 0], m.groups, mask)
         weight = m.weight.detach().to(self.inputs.dtype)
         backward = torch.ops.aten.convolution_backward
-        return best_seconds(lambda: backward(self.output, self.inputs, weight, *arguments), 3)
+        return min(
+            seconds_of(lambda: backward(self.output, self.inputs, weight, *arguments)) for _ in range(3)
+        )
 
 
 def _convolutions(config: TrainingExperiment, data: DataSet) -> list[_Convolution]:
-    """Every convolution of the model, with tensors of the form that it sees in a step."""
+    """Every convolution of the model, with tensors of the shape and type that it has in a step."""
     parts = build_parts(config, TimedSession(data_set=data))
     examples = min(int(config.data.batch_size), config.training.micro_batch or len(data.train))
     batch = data.batch(torch.arange(examples))
-    found: list[_Convolution] = []
+    convolutions: list[_Convolution] = []
 
     def hook(name: str) -> Callable[[nn.Conv2d, tuple[Tensor, ...], Tensor], None]:
-        def see(module: nn.Conv2d, given: tuple[Tensor, ...], output: Tensor) -> None:
-            x = given[0].detach().to(output.dtype)
-            needs = given[0].requires_grad, module.weight.requires_grad
-            found.append(_Convolution(name, module, x, output.detach(), *needs))
+        def see(module: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            x = inputs[0].detach().to(output.dtype)
+            needs = inputs[0].requires_grad, module.weight.requires_grad
+            convolutions.append(_Convolution(name, module, x, output.detach(), *needs))
 
         return see
 
     for name, module in parts.model.named_modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(hook(name))
-    with autocast(batch.inputs.device, config.training.precision) or nullcontext():
+    with autocast(batch.inputs.device, config.training.precision):
         parts.model(batch.inputs)
-    return found
+    return convolutions
 
 
 def _multiply_adds(config: TrainingExperiment, data: DataSet, layers: list[_Convolution]) -> dict[str, float]:

@@ -1,164 +1,104 @@
 """`nnlab bench train`: the training loop's time per step, as a ratio."""
 
-import tempfile
-import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+from torchvision import datasets, transforms
 
-from nnlab.bench import plain_pytorch
-from nnlab.bench.pairs import interleaved, per_step, spread
-from nnlab.chapters.experiments import EXPERIMENTS
+from nnlab.bench import plain_training
+from nnlab.bench.timing import Result, Row, interleaved, seconds_of
+from nnlab.bench.trainer import recording, shipped
+from nnlab.data import data_root
 from nnlab.errors import DataError
-from nnlab.lab.config import apply_sets, check, read_source
 from nnlab.lab.sections import CrossEntropyLoss, MLPModel, SGDOptimizer, TrainingExperiment
 from nnlab.lab.session import Reporter, Session
-from nnlab.lab.training_run import Parts, build_parts, train
-from nnlab.record import Record
+from nnlab.lab.training_run import build_parts, train
+from nnlab.training import Parts
 
 CASES = {"mlp2_digits": 60, "mlp2_mnist": 2}  # config: epochs of one timing
-Splits = Sequence[tuple[torch.Tensor, torch.Tensor]]
-
 LOADER_ROUNDS = 3  # a DataLoader is several times slower: fewer timings tell as much
 
 
-def bench_train(pairs: int, reporter: Reporter) -> tuple[str, list[dict[str, Any]]]:
-    """Every case against the bare loop and against DataLoaders.
-
-    Args:
-        pairs: interleaved timings of each.
-
-    Returns:
-        The source of the other program, and a row per comparison.
-    """
-    rows: list[dict[str, Any]] = []
+def bench_train(pairs: int, reporter: Reporter) -> Result:
+    """Every case beside the bare loop and beside DataLoaders."""
+    rows: list[Row] = []
     warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, epochs in CASES.items():
-            try:
-                rows += _case(name, epochs, pairs, Path(folder), reporter)
-            except DataError as error:
-                reporter.say(f"{name} is left out: {error}")
-    return Path(plain_pytorch.__file__).read_text("utf-8"), rows
+    for name, epochs in CASES.items():
+        try:
+            rows += _case(name, epochs, pairs, reporter)
+        except DataError as error:
+            reporter.say(f"{name} is left out: {error}")
+    return Path(plain_training.__file__).read_text("utf-8"), rows
 
 
-def _case(name: str, epochs: int, pairs: int, folder: Path, reporter: Reporter) -> list[dict[str, Any]]:
-    config = _config(name, epochs)
+def _case(name: str, epochs: int, pairs: int, reporter: Reporter) -> list[Row]:
+    config = shipped(name, f"training.epochs={epochs}", "training.device=cpu")
     session = Session()
     parts = build_parts(config, session)
     steps = epochs * -(-len(parts.data.train) // int(config.data.batch_size))
-    ours = _ours(config, session, folder)
+
+    def ours() -> float:
+        """One training as `nnlab train` does it: metrics log, TensorBoard, checkpoints, last evaluation."""
+        parts = build_parts(config, session)
+        with recording(config) as record:
+            return seconds_of(lambda: train(config, parts, record, session))
+
     rows = []
-    for label, theirs, rounds in _rivals(config, parts, epochs):
+    for label, theirs, rounds in _rivals(config, parts, epochs, pairs):
         theirs()  # warm up: caches, worker processes, lazily imported code
         ours()
-        times = interleaved(ours, theirs, rounds or pairs, reporter, f"{name} against {label}")
-        rows.append({"config": name, "against": label, **_row(times, steps)})
+        times = interleaved(ours, theirs, rounds, reporter, f"{name} against {label}")
+        columns = times.per_step(steps) | times.ratio()
+        speedup = 1 / columns["ratio"]
+        rows.append({"config": name, "against": label, **columns, "speedup": speedup, "pairs": rounds})
     return rows
 
 
-def _config(name: str, epochs: int) -> TrainingExperiment:
-    """The shipped config, on the CPU, without the validation that the bare loop does not do."""
-    source = read_source(name)
-    apply_sets(source, [f"training.epochs={epochs}", "training.device=cpu", "data.validation=0"])
-    config = check(source, EXPERIMENTS)
-    assert isinstance(config, TrainingExperiment)
-    return config
+def _rivals(
+    config: TrainingExperiment, parts: Parts, epochs: int, pairs: int
+) -> Iterator[tuple[str, Callable[[], float], int]]:
+    """The label, one timed training and the number of rounds of each other program."""
+    data, size = parts.data, int(config.data.batch_size)
+    train, test = ((data.normalize(split.inputs), split.targets) for split in (data.train, data.test))
 
-
-def _ours(config: TrainingExperiment, session: Session, folder: Path) -> Callable[[], float]:
-    """One training as `nnlab train` does it: metrics log, TensorBoard, checkpoints, last evaluation."""
-
-    def once() -> float:
-        parts = build_parts(config, session)
-        record = Record(folder, config.experiment, "", {})
-        record.start()
-        began = time.perf_counter()
-        train(config, parts, record, session)
-        seconds = time.perf_counter() - began
-        record.close()
+    def once(epoch: Callable[[], plain_training.Batches], epochs: int, evaluate: bool) -> float:
+        """Seconds of one training, and of the evaluation that ours does as well."""
+        model, optimizer, loss = config.model, config.optimizer, config.loss
+        assert isinstance(model, MLPModel)
+        assert isinstance(optimizer, SGDOptimizer)
+        assert isinstance(loss, CrossEntropyLoss)
+        sizes = (torch.Size(data.input_shape).numel(), model.hidden[0], data.outputs)
+        built = plain_training.build(*sizes, optimizer.lr, optimizer.momentum, loss.regularization.strength)
+        seconds = seconds_of(lambda: plain_training.train(*built, epoch, epochs))
+        for split in (train, test) if evaluate else ():
+            seconds += seconds_of(lambda split=split: plain_training.evaluate(built[0], *split))  # type: ignore[misc]
         return seconds
 
-    return once
-
-
-def _rivals(
-    config: TrainingExperiment, parts: Parts, epochs: int
-) -> list[tuple[str, Callable[[], float], int | None]]:
-    """(label, one timed training, number of rounds or None for all) of each other program."""
-    train, size = parts.data.train, int(config.data.batch_size)
-    test = parts.data.test
-    inputs = parts.data.normalize(train.inputs)
-    splits = [(inputs, train.targets), (parts.data.normalize(test.inputs), test.targets)]
-    dataset = _dataset(config, parts)
-    rivals: list[tuple[str, Callable[[], float], int | None]] = [
-        (
-            "bare loop on tensors",
-            _theirs(
-                config,
-                parts,
-                epochs,
-                lambda: plain_pytorch.tensor_batches(inputs, train.targets, size),
-                splits,
-            ),
-            None,
-        )
-    ]
-    few = max(1, epochs // 10)
+    batches = partial(plain_training.tensor_batches, *train, size)
+    yield "bare loop on tensors", lambda: once(batches, epochs, True), pairs
+    few, dataset = max(1, epochs // 10), _dataset(config, parts)
+    scale = epochs * len(data.train) / (few * len(dataset))
     for workers in (0, 2):
-        loader = plain_pytorch.loader(dataset, size, workers)
-        once = _theirs(config, parts, few, lambda loader=loader: loader)  # type: ignore[misc]
-        scale = epochs * len(train) / (few * len(dataset))
-        rivals.append(
-            (f"DataLoader, {workers} workers", lambda once=once, scale=scale: once() * scale, LOADER_ROUNDS)  # type: ignore[misc]
-        )
-    return rivals
-
-
-def _theirs(
-    config: TrainingExperiment,
-    parts: Parts,
-    epochs: int,
-    epoch: Callable[[], plain_pytorch.Batches],
-    splits: Splits = (),
-) -> Callable[[], float]:
-    """One training of the other program, and its evaluation on `splits` where ours is to be matched."""
-    model, optimizer, loss = config.model, config.optimizer, config.loss
-    assert isinstance(model, MLPModel)
-    assert isinstance(optimizer, SGDOptimizer)
-    assert isinstance(loss, CrossEntropyLoss)
-    sizes = (torch.Size(parts.data.input_shape).numel(), model.hidden[0], parts.data.outputs)
-
-    def once() -> float:
-        made = plain_pytorch.build(*sizes, optimizer.lr, optimizer.momentum, loss.regularization.strength)
-        began = time.perf_counter()
-        plain_pytorch.train(*made, epoch, epochs)
-        for inputs, targets in splits:
-            plain_pytorch.evaluate(made[0], inputs, targets)
-        return time.perf_counter() - began
-
-    return once
+        loader = plain_training.loader(dataset, size, workers)
+        label = f"DataLoader, {workers} workers"
+        yield label, lambda loader=loader: once(lambda: loader, few, False) * scale, LOADER_ROUNDS  # type: ignore[misc]
 
 
 def _dataset(config: TrainingExperiment, parts: Parts) -> Any:
-    """The torchvision way to the same images: PIL, ToTensor, Normalize, one by one."""
-    from torchvision import datasets, transforms
-
-    from nnlab.data import data_root
-
+    """The same images by torchvision: PIL, ToTensor, Normalize, one by one."""
     scale = float(parts.data.full_scale or 1)
     mean, std = (parts.data.mean / scale).flatten().tolist(), (parts.data.std / scale).flatten().tolist()
-    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
-    if config.data.name == "digits":
-        return plain_pytorch.DigitImages(transform)
-    return datasets.MNIST(str(data_root(None)), train=True, transform=transform)
-
-
-def _row(times: list[tuple[float, float]], steps: int) -> dict[str, Any]:
-    """Medians: microseconds a step of each, and the ratio of each pair."""
-    ratios = [ours / theirs for ours, theirs in times]
-    columns = per_step(times, steps) | spread("ratio", ratios)
-    return columns | {"speedup": 1 / columns["ratio"], "pairs": len(times)}
+    changes = [transforms.ToTensor(), transforms.Normalize(mean, std)]
+    if config.data.name == "mnist":
+        return datasets.MNIST(str(data_root(None)), train=True, transform=transforms.Compose(changes))
+    digits = load_digits()
+    transform = transforms.Compose([Image.fromarray, *changes])
+    return plain_training.TransformedImages(
+        (digits.images * 15).astype("uint8"), digits.target.tolist(), transform
+    )

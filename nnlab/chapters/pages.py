@@ -1,4 +1,4 @@
-"""What every chapter puts on the page, in the lecture's order. Imports no experiment, and no torch."""
+"""The page's part of every chapter, in the lecture's order. Imports no experiment, and no torch."""
 
 from nnlab.chapters.approximation.widget import PAGE as APPROXIMATION
 from nnlab.chapters.backpropagation.widget import PAGE as BACKPROPAGATION

@@ -5,14 +5,17 @@ Nothing here imports torch before a command needs it.
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from nnlab import __version__
 from nnlab.cli import configs, notebooks, runs
 from nnlab.cli.approx import approx
 from nnlab.cli.backprop import ExpressionCommand, backprop
 from nnlab.cli.bench import bench
 from nnlab.cli.features import features
+from nnlab.cli.glossary import glossary
 from nnlab.cli.lecture import lecture
 from nnlab.cli.ntk import ntk
 from nnlab.cli.report import report
@@ -23,7 +26,6 @@ UsageError = typer.BadParameter.__bases__[0]  # typer does not export it by name
 
 app = typer.Typer(
     name="nnlab",
-    help="A laboratory for the theory of feed-forward neural networks.",
     epilog="An error is one message; with --debug, anywhere on the line, it is a traceback.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -37,10 +39,26 @@ app.command("backprop", cls=ExpressionCommand)(backprop)
 app.command("lecture")(lecture)
 app.command("features")(features)
 app.command("report")(report)
+app.command("glossary")(glossary)
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")
 app.add_typer(notebooks.app, name="notebooks")
 app.command("bench")(bench)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"nnlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A laboratory for the theory of feed-forward neural networks."""
 
 
 def main() -> None:
@@ -59,12 +77,12 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        _tell(error)
+        _report(error)
         sys.exit(getattr(error, "exit_code", 1))
 
 
-def _tell(error: Exception) -> None:
-    """One message on stderr: our own errors and those of the line as they are, others with their type."""
+def _report(error: Exception) -> None:
+    """Prints one message on stderr: our own errors and usage errors as they are, others with their type."""
     if isinstance(error, UsageError):
         message = _usage(error)
     elif isinstance(error, NnlabError):
@@ -77,7 +95,7 @@ def _tell(error: Exception) -> None:
 
 
 def _usage(error: Exception) -> str:
-    """What is wrong with the line, and where its options are explained."""
+    """The message of a usage error, with the command that explains the options."""
     problem, context = error.format_message(), getattr(error, "ctx", None)  # type: ignore[attr-defined]
     if type(error).__name__ == "NoArgsIsHelpError":
         return str(problem)  # the help itself, empty where it is printed already

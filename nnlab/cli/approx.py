@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from nnlab.cli.run import AsJson, Flag, Quiet, Runs, Sets, numbers, run_config
+
 
 def approx(
     bins: Annotated[str | None, typer.Option(help="Numbers of bins, such as 5,10,50.")] = None,
@@ -12,34 +14,35 @@ def approx(
         str | None, typer.Option(help="An expression in x, a name such as runge, or a CSV file of points.")
     ] = None,
     epsilon: Annotated[
-        float | None, typer.Option(help="The largest error allowed: the number of bins follows.")
+        float | None, typer.Option(help="The largest error allowed; the number of bins follows from it.")
     ] = None,
     config: Annotated[str, typer.Option(help="A YAML file or shipped config of the experiment.")] = "approx",
-    interval: Annotated[str | None, typer.Option(help="Where to approximate, such as 0,1.")] = None,
-    construction: Annotated[str | None, typer.Option(help="staircase, towers or hats.")] = None,
-    heights: Annotated[str | None, typer.Option(help="midpoint or left.")] = None,
-    steepness: Annotated[str | None, typer.Option(help="w of each step, or hard.")] = None,
-    activation: Annotated[str | None, typer.Option(help="sigmoid, tanh, ripple or step.")] = None,
-    output: Annotated[str | None, typer.Option(help="identity or sigmoid.")] = None,
+    interval: Annotated[
+        str | None, typer.Option(help="The interval on which to approximate, such as 0,1.")
+    ] = None,
+    construction: Annotated[str | None, typer.Option(help="Built as staircase, towers or hats.")] = None,
+    heights: Annotated[str | None, typer.Option(help="Heights from each midpoint or left end.")] = None,
+    steepness: Annotated[str | None, typer.Option(help="Steepness w of each step, or hard.")] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="Activation of the steps, such as tanh or step.")
+    ] = None,
+    output: Annotated[str | None, typer.Option(help="Output activation: identity or sigmoid.")] = None,
     lipschitz: Annotated[
-        float | None, typer.Option(help="L, where you know better than the program.")
+        float | None, typer.Option(help="The Lipschitz constant L; by default it is computed.")
     ] = None,
     parts: Annotated[
-        str | None, typer.Option(help="Some of perceptron,steps,bins,surface,sums; all by default.")
+        str | None, typer.Option(help="Which of perceptron,steps,bins,surface,sums to run; all by default.")
     ] = None,
-    sets: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any other value.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="The first seed of what is trained.")] = None,
-    runs: Annotated[Path, typer.Option(help="The folder that run folders go to.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress and no tables: only the run folder.")] = False,
+    sets: Sets = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of all that is random.")] = None,
+    runs: Runs = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Approximate functions by constructed networks, with a proof of how far each is off.
+    """Approximate functions by networks built by formula, each with a certified bound on its error.
 
     The last line printed is the run's folder.
     """
-    from nnlab.cli.run import Flag, numbers, run_config
 
     flags = [
         Flag("--bins", ("bins",), numbers("--bins", bins, int, "5,10,50")),

@@ -1,12 +1,18 @@
 """`nnlab backprop`: an expression as a computational graph, its gradients spelled out and checked."""
 
+import json
 import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+
+DIGITS = 4
+"""Significant digits in tables and LaTeX, if no others are chosen."""
 
 
 class ExpressionCommand(TyperCommand):
@@ -63,7 +69,7 @@ def backprop(
         Path | None, typer.Option(metavar="FILE", help="Write the worksheet into a new LaTeX file.")
     ] = None,
     digits: Annotated[
-        int | None, typer.Option(min=1, max=17, help="Significant digits shown, if not 4, or 3 in a picture.")
+        int | None, typer.Option(min=1, max=17, help="Significant digits: 4 by default, 3 in a picture.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")] = False,
 ) -> None:
@@ -71,38 +77,129 @@ def backprop(
 
     Each gradient is held against torch.autograd and against central differences in float64.
     """
-    from nnlab.cli import network_worksheet, worksheet
+    from nnlab.cli.files import check_places
     from nnlab.errors import InputError
 
     sources = {"EXPRESSION": expression, "--example": example, "--config": config, "--model": model}
-    given = [name for name, value in sources.items() if value is not None]
-    if len(given) != 1:
+    named = [name for name, value in sources.items() if value is not None]
+    if len(named) != 1:
         raise InputError(
-            f"give one of EXPRESSION, --example, --config and --model, not {' and '.join(given) or 'none'}: "
+            f"give one of EXPRESSION, --example, --config and --model, not {' and '.join(named) or 'none'}: "
             'nnlab backprop "(x + y) * z" --at x=-2,y=5,z=-4'
         )
-    wanted = {"--png": png, "--svg": svg, "--latex": latex}
-    files = {flag: path for flag, path in wanted.items() if path is not None}
     of_network = config is not None or model is not None
     not_for_network = {"--at": at is not None, "--fuse": fuse, "--png": png, "--svg": svg}
+    places = {"--png": png, "--svg": svg, "--latex": latex}
+    files = {flag: path for flag, path in places.items() if path is not None}
     misplaced = {
         "--set goes with --config": sets is not None and config is None,
         "--row goes with --config or --model": row is not None and not of_network,
         "--steps is for reading; --json has every step": steps and as_json,
         "--digits is for reading; --json has every digit": digits is not None and as_json and not files,
         **{
-            f"{flag} is for an expression, not for a network": given and of_network
-            for flag, given in not_for_network.items()
+            f"{flag} is for an expression, not for a network": used and of_network
+            for flag, used in not_for_network.items()
         },
     }
     for reason, holds in misplaced.items():
         if holds:
             raise InputError(reason)
+    check_places(files)
     if of_network:
-        network_worksheet.network(
-            config, model, sets or [], row or 0, steps=steps, latex=latex, digits=digits, as_json=as_json
-        )
+        _network(config, model, sets or [], row or 0, files, steps=steps, digits=digits, as_json=as_json)
     else:
-        worksheet.expression(
-            expression, at or [], example, fuse=fuse, steps=steps, files=files, digits=digits, as_json=as_json
+        _expression(
+            expression, at or [], example, files, fuse=fuse, steps=steps, digits=digits, as_json=as_json
         )
+
+
+def _expression(
+    text: str | None, at: Sequence[str], example: str | None, files: Mapping[str, Path], *, fuse: bool,
+    steps: bool, digits: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Builds, checks, writes and shows the worksheet of an expression."""
+    from nnlab.chapters.backpropagation.as_json import worksheet_json
+    from nnlab.chapters.backpropagation.checks import check
+    from nnlab.chapters.backpropagation.examples import example_table, find_example
+    from nnlab.chapters.backpropagation.latex import latex
+    from nnlab.chapters.backpropagation.terminal import heading, show_worksheet
+    from nnlab.chapters.backpropagation.values import graph_at, read_values
+    from nnlab.chapters.backpropagation.worksheet import build, with_sigmoids
+    from nnlab.cli import terminal
+    from nnlab.errors import CheckFailed
+
+    values = read_values(at)
+    worked = None if example is None else find_example(example).with_values(values)
+    if worked is not None:
+        text, values = worked.expression, dict(worked.at)
+    graph = graph_at((text or "").strip(), list(values))
+    sheet = build(with_sigmoids(graph) if fuse else graph, values)
+    checks = check(sheet)
+    table = None if worked is None else example_table(worked)
+    contents: dict[str, bytes] = {}
+    pictures = [flag for flag in ("--png", "--svg") if flag in files]
+    if pictures:
+        from nnlab.chapters.backpropagation import picture
+        from nnlab.plot.save import render
+
+        for flag in pictures:
+            figure = picture.computational_graph(sheet, heading(sheet), digits or picture.DIGITS)
+            contents[flag] = render(figure, flag.removeprefix("--"), "graph")
+    if "--latex" in files:
+        contents["--latex"] = latex(sheet, digits or DIGITS, checks=checks, table=table).encode()
+
+    def show() -> None:
+        console = terminal.out()
+        if worked is not None:
+            console.print(worked.sentence, markup=False)
+        show_worksheet(console, sheet, checks, table, steps=steps, digits=digits or DIGITS)
+
+    _deliver(files, contents, worksheet_json(sheet, checks, table) if as_json else show)
+    if not checks.agree:
+        raise CheckFailed("the gradients above disagree with those of torch.autograd or central differences")
+
+
+def _network(
+    config: str | None, run: Path | None, sets: list[str], row: int, files: Mapping[str, Path], *,
+    steps: bool, digits: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Builds, checks, writes and shows the worksheet of a network."""
+    from nnlab.chapters.backpropagation.as_json import network_json
+    from nnlab.chapters.backpropagation.latex import network_latex
+    from nnlab.chapters.backpropagation.network_experiment import of_config, of_run
+    from nnlab.chapters.backpropagation.terminal import show_network
+    from nnlab.cli import terminal
+    from nnlab.cli.run import checked_config, new_session
+    from nnlab.errors import CheckFailed
+
+    if config is not None:
+        title, sheet = of_config(checked_config(config, sets, []), row, new_session())
+    else:
+        assert run is not None
+        title, sheet = of_run(run, row, new_session())
+    contents = {flag: network_latex(sheet, title, digits or DIGITS).encode() for flag in files}
+
+    def show() -> None:
+        console = terminal.out()
+        console.print(title, markup=False)
+        show_network(console, sheet, steps=steps, digits=digits or DIGITS)
+
+    _deliver(files, contents, network_json(sheet, title) if as_json else show)
+    if not sheet.agrees:
+        raise CheckFailed("the gradients above disagree with those of torch.autograd")
+
+
+def _deliver(
+    files: Mapping[str, Path], contents: Mapping[str, bytes], output: dict[str, Any] | Callable[[], None]
+) -> None:
+    """Writes the files, then prints a worksheet as JSON, or lets it print itself."""
+    from nnlab.cli.files import write
+    from nnlab.record import plain
+
+    write(files, contents)
+    if isinstance(output, dict):
+        print(json.dumps(plain(output), ensure_ascii=False, allow_nan=False))
+        return
+    output()
+    for path in files.values():
+        print(f"wrote {path}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`nnlab bench`: speeds as ratios against another program, timed in the same run."""
+"""`nnlab bench`: speeds as ratios to another program, timed in the same run."""
 
 import json
 import os
@@ -23,15 +23,17 @@ def bench(
 
     if name not in BENCHMARKS:
         raise InputError(f"nnlab bench {name}: unknown; {suggest(name, BENCHMARKS)}")
-    source, results = BENCHMARKS[name].run(pairs, terminal.Terminal())
+    title, benchmark = BENCHMARKS[name]
+    source, results = benchmark(pairs, terminal.Terminal())
+    columns = list(dict.fromkeys(column for row in results for column in row))
+    rows = [[row.get(column) for column in columns] for row in results]
     if as_json:
-        print(json.dumps({"schema_version": 1, "source": source, "rows": results}))
+        records = [dict(zip(columns, row, strict=True)) for row in rows]
+        print(json.dumps({"schema_version": 1, "source": source, "rows": records}))
         return
     console = terminal.out()
     console.print(source, markup=False)
-    columns = list(results[0])
-    rows = [[terminal.number(row[column]) for column in columns] for row in results]
-    console.print(terminal.table(BENCHMARKS[name].title, columns, rows))
+    console.print(terminal.table(title, columns, [[terminal.number(value) for value in row] for row in rows]))
 
 
 def _bind_threads() -> None:

@@ -18,9 +18,9 @@ def list_() -> None:
     from nnlab.lab.config import shipped_configs
 
     rows = [(escape(name), escape(_about(path))) for name, path in shipped_configs().items()]
-    made = terminal.table("nnlab train --config NAME", ("name", "what it shows"), rows)
-    made.columns[1].justify = "left"
-    terminal.out().print(made)
+    table = terminal.table("nnlab train --config NAME", ("name", "what it shows"), rows)
+    table.columns[1].justify = "left"
+    terminal.out().print(table)
 
 
 def _about(path: Path) -> str:

@@ -5,26 +5,25 @@ from typing import Annotated
 
 import typer
 
+from nnlab.cli.run import AsJson, CustomCode, Quiet, new_session
+
 
 def features(
     run: Annotated[Path, typer.Argument(help="The folder of a run that trained a classifier of images.")],
     image: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="A PNG or JPEG image of any size to look into; may be repeated."),
+        typer.Option(metavar="FILE", help="A PNG or JPEG image of any size to classify; may be repeated."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress and no tables: only the new folder.")] = False,
-    allow_custom_code: Annotated[
-        bool, typer.Option("--allow-custom-code", help="Let model.name: custom run your factory.")
-    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    allow_custom_code: CustomCode = False,
 ) -> None:
     """Draw the filters, activation maps and classes of a finished run, for its test images or your own.
 
     Everything goes into a new folder, RUN/features/<time>: the run's own files stay as they are. Its path is
     the last line printed.
     """
-    from nnlab.chapters.convolution.finished_run import draw_again
-    from nnlab.cli.run import new_session
+    from nnlab.chapters.convolution.redraw import draw_again
     from nnlab.cli.summary import report
 
     summary = draw_again(run, image or [], new_session(quiet=quiet, allow_custom_code=allow_custom_code))

@@ -12,7 +12,7 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "--svg": (".svg",),
     "--latex": (".tex", ".latex"),
 }
-"""Of the files that flags write."""
+"""The suffixes of the files that flags write."""
 OTHERS = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".pdf", ".ps", ".eps", ".html", ".json")
 """Suffixes that promise something else. Any other is part of a name."""
 
@@ -27,7 +27,7 @@ def check_places(files: Mapping[str, Path]) -> None:
     flags: dict[str, str] = {}
     for flag, path in files.items():
         if os.path.lexists(path):  # unlike Path.exists, it takes a name that is too long
-            raise InputError(f"{flag} {path}: is there already; give another name, or remove it first")
+            raise InputError(f"{flag} {path}: already exists; give another name, or remove it first")
         if not os.path.isdir(path.parent):
             raise InputError(f"{flag} {path}: there is no folder {path.parent}")
         first = flags.setdefault(os.path.realpath(path), flag)
@@ -35,7 +35,7 @@ def check_places(files: Mapping[str, Path]) -> None:
             raise InputError(f"{first} and {flag} give the same file {path}; give each its own")
         if path.suffix.lower() in kinds - {*SUFFIXES[flag]}:
             raise InputError(
-                f"{flag} {path}: would not be such a file; end its name with {SUFFIXES[flag][0]}"
+                f"{flag} {path}: the suffix is that of another format; end its name with {SUFFIXES[flag][0]}"
             )
 
 

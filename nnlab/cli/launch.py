@@ -1,6 +1,6 @@
 """`torchrun -m nnlab train …`: the first process is the command, the others work for it.
 
-They read nothing of the command line: what the user got wrong is said once.
+They read nothing of the command line, so that an error in it is reported once.
 """
 
 import os
@@ -41,8 +41,8 @@ def _lead() -> int:
 def _follow() -> int:
     """Helps the first process to the end of its work; returns an exit code.
 
-    0 after an error that the first process tells: torchrun would kill it at any other code, perhaps before
-    it has told.
+    0 after an error that the first process reports: at any other code torchrun would kill that process,
+    perhaps before its report.
     """
     warnings.simplefilter("ignore")  # the first process gives the same ones
     from nnlab.cli.run import new_session

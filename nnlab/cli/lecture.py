@@ -5,17 +5,19 @@ from typing import Annotated
 
 import typer
 
+from nnlab.cli.run import AsJson, Flag, Quiet, Runs, checked_config, new_session
+
 
 def lecture(
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="CLAIM", help="Only this point, such as weight_change; may be repeated."),
+        typer.Option(metavar="POINT", help="Only this point, such as weight_change; may be repeated."),
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="More seeds, widths and steps.")] = False,
     seed: Annotated[int | None, typer.Option(help="The seed of every experiment.")] = None,
-    runs: Annotated[Path, typer.Option(help="The folder that run folders go to.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress and no tables: only the run folder.")] = False,
+    runs: Runs = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run the whole lecture offline: about four minutes on two cores, and a verdict on every sentence.
 
@@ -23,7 +25,6 @@ def lecture(
     claim fails that is not listed as refuted.
     """
     from nnlab.chapters.lecture.experiment import unexpected
-    from nnlab.cli.run import Flag, checked_config, new_session
     from nnlab.cli.summary import leave_page, report
     from nnlab.errors import ExperimentError
     from nnlab.lab import runner

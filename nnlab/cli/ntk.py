@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from nnlab.cli.run import AsJson, CustomCode, Device, Flag, Quiet, Runs, Sets, numbers, run_config
+
 
 def ntk(
     widths: Annotated[str | None, typer.Option(help="Widths of the networks, such as 64,256,1024.")] = None,
@@ -15,43 +17,41 @@ def ntk(
         str | None,
         typer.Option(help="line, circle, csv, digits, mnist, fashion_mnist, cifar10 or image_folder."),
     ] = None,
-    examples: Annotated[int | None, typer.Option(help="How many points, images or rows.")] = None,
+    examples: Annotated[int | None, typer.Option(help="Number of points, images or rows.")] = None,
     model: Annotated[str | None, typer.Option(help="mlp, cnn or custom.")] = None,
     depth: Annotated[int | None, typer.Option(help="Hidden layers, or blocks of a cnn.")] = None,
     activation: Annotated[str | None, typer.Option(help="Such as relu, erf or tanh.")] = None,
     parameterization: Annotated[str | None, typer.Option(help="ntk or standard.")] = None,
     loss: Annotated[str | None, typer.Option(help="squared_error or cross_entropy.")] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Gradient steps of every training, those with other step sizes too.")
+        int | None,
+        typer.Option(help="Gradient steps of every training, also with other step sizes."),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Networks of each width.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of networks of each width.")] = None,
     infinite: Annotated[
         bool,
-        typer.Option("--infinite", help="Predict the ensemble of infinitely wide networks on the line, too."),
+        typer.Option("--infinite", help="Also predict the ensemble of infinitely wide networks on the line."),
     ] = False,
-    outputs: Annotated[str | None, typer.Option(help="Scores that the spectra are of, such as 0,3.")] = None,
-    memory: Annotated[float | None, typer.Option(help="Limit for one kernel in GiB.")] = None,
-    sets: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any other value.")
+    outputs: Annotated[
+        str | None, typer.Option(help="Scores whose spectra are computed, such as 0,3.")
     ] = None,
+    memory: Annotated[float | None, typer.Option(help="Limit for one kernel in GiB.")] = None,
+    sets: Sets = None,
     seed: Annotated[int | None, typer.Option(help="The first seed.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
-    runs: Annotated[Path, typer.Option(help="The folder that run folders go to.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress and no tables: only the run folder.")] = False,
-    allow_custom_code: Annotated[
-        bool, typer.Option("--allow-custom-code", help="Let model.name: custom run your factory.")
-    ] = False,
+    device: Device = None,
+    runs: Runs = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    allow_custom_code: CustomCode = False,
 ) -> None:
     """Compute tangent kernels over widths, predict training from them, train, and compare.
 
-    A table of yours: --data csv --set data.path=FILE --set data.target=COLUMN, and for numbers in place of
-    classes --set data.task=regression. A model of yours: --model custom --set model.factory=MODULE:FUNCTION;
+    For your own table: --data csv --set data.path=FILE --set data.target=COLUMN, and for a numerical
+    target --set data.task=regression. For your own model: --model custom --set model.factory=MODULE:FUNCTION;
     the function is called with (input_shape, outputs, width=WIDTH).
 
     The last line printed is the run's folder.
     """
-    from nnlab.cli.run import Flag, numbers, run_config
 
     flags = [
         Flag("--widths", ("widths",), numbers("--widths", widths, int, "64,256")),

@@ -11,7 +11,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The page; without it report.html in the run folder.")
     ] = None,
-    title: Annotated[str | None, typer.Option(help="What stands above the page.")] = None,
+    title: Annotated[str | None, typer.Option(help="The title of the page.")] = None,
 ) -> None:
     """Write one HTML page of run folders, in the lecture's order: claims, curves, figures, data, configs.
 
@@ -23,12 +23,12 @@ def report(
     from nnlab.page import write_page
     from nnlab.record import open_run
 
-    found = [open_run(run) for run in dict.fromkeys(runs)]
+    opened = [open_run(run) for run in dict.fromkeys(runs)]
     if out is None:
-        if len(found) > 1:
+        if len(opened) > 1:
             raise InputError("a page of several runs needs a name: --out page.html")
-        out = found[0].folder / "report.html"
+        out = opened[0].folder / "report.html"
     elif out.exists():
-        raise InputError(f"--out {out}: is there already; give another name, or remove it first")
-    write_page(found, CHAPTERS, out, title)
+        raise InputError(f"--out {out}: exists already; give another name, or remove it first")
+    write_page(opened, CHAPTERS, out, title)
     print(out)

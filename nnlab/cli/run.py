@@ -1,13 +1,28 @@
-"""From the command line to a run: what every command that runs an experiment shares."""
+"""The way from the command line to a run, which every command that runs an experiment shares."""
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
+
+import typer
 
 if TYPE_CHECKING:
     from nnlab.lab.sections import Experiment
     from nnlab.lab.session import Session
     from nnlab.training.distributed import World
+
+# The options that several commands share.
+Runs: TypeAlias = Annotated[Path, typer.Option(help="The folder that run folders go to.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option(help="No progress and no tables: only the run folder.")]
+Device: TypeAlias = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")]
+Sets: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one value, such as optimizer.lr=0.05."),
+]
+CustomCode: TypeAlias = Annotated[
+    bool, typer.Option("--allow-custom-code", help="Let model.name: custom run your factory.")
+]
 
 
 class Flag(NamedTuple):
@@ -16,7 +31,7 @@ class Flag(NamedTuple):
     Attributes:
         name: as the user types it.
         path: of the key.
-        value: None where the user did not give it.
+        value: None where the flag was left out.
     """
 
     name: str
@@ -25,7 +40,7 @@ class Flag(NamedTuple):
 
 
 def numbers(flag: str, text: str | None, kind: type[int] | type[float], example: str) -> list[Any] | None:
-    """What a flag lists with commas between: 64,256 as [64, 256]; None where it was not given.
+    """The numbers that a flag lists with commas between: 64,256 as [64, 256]; None if it was left out.
 
     Raises:
         InputError: a part is not a number of that kind.
@@ -63,7 +78,7 @@ def run_config(
 def new_session(
     *, quiet: bool = False, allow_custom_code: bool = False, world: "World | None" = None
 ) -> "Session":
-    """What every run of this command is given: it speaks to the terminal, and knows every experiment."""
+    """The session of this command's runs, with messages on the terminal and every experiment known."""
     from nnlab.chapters.experiments import EXPERIMENTS
     from nnlab.cli.terminal import Terminal
     from nnlab.lab.session import Session, Silence
@@ -82,12 +97,12 @@ def checked_config(config: str, sets: list[str], flags: Iterable[Flag]) -> "Expe
     from nnlab.lab.config import apply_sets, check, read_source
 
     source = read_source(config)
-    given = [flag for flag in flags if flag.value is not None]
-    for flag in given:
+    used = [flag for flag in flags if flag.value is not None]
+    for flag in used:
         if isinstance(flag.value, dict):
             source.override(flag.path, dict(flag.value), f"{flag.name} {_typed(flag.value)}")
     apply_sets(source, sets)
-    for flag in given:
+    for flag in used:
         path, value = flag.path, flag.value
         if isinstance(value, dict):
             path, value = (*path, "name"), value["name"]

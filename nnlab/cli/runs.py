@@ -1,4 +1,4 @@
-"""`nnlab runs`: what was run, what came out, and many runs side by side."""
+"""`nnlab runs`: lists, shows and compares runs."""
 
 import json
 import sys
@@ -28,9 +28,9 @@ def list_(runs: RunsFolder = Path("runs"), as_json: AsJson = False) -> None:
 
     if not runs.is_dir():
         raise InputError(f"{runs}: no such folder; runs go to runs/ or to where --runs DIR says")
-    found = list(find_runs(runs))
+    stored = find_runs(runs)
     if as_json:
-        print(json.dumps([run.summary | {"status": run.status} for run in found], ensure_ascii=False))
+        print(json.dumps([run.summary | {"status": run.status} for run in stored], ensure_ascii=False))
         return
     rows = [
         (
@@ -40,7 +40,7 @@ def list_(runs: RunsFolder = Path("runs"), as_json: AsJson = False) -> None:
             _headline(run),
             f"{run.summary.get('wall_seconds') or 0:.0f} s",
         )
-        for run in found
+        for run in stored
     ]
     terminal.out().print(
         terminal.table(f"{len(rows)} runs", ("run", "status", "seeds", "result", "time"), rows)
@@ -60,8 +60,8 @@ def _headline(run: "Run") -> str:
     for name in ("test/accuracy", "test/loss", "train/loss"):
         if name in metrics:
             value = metrics[name]
-            shown = terminal.spread(value, name) if isinstance(value, dict) else terminal.percent(name, value)
-            return f"{name} {shown}"
+            text = terminal.spread(value, name) if isinstance(value, dict) else terminal.percent(name, value)
+            return f"{name} {text}"
     counts = run.summary.get("verdicts") or {
         c["name"]: {c["verdict"]: 1} for c in run.summary.get("claims", [])
     }
@@ -75,17 +75,17 @@ def show(run: Path, as_json: AsJson = False) -> None:
     from nnlab.cli.summary import report
     from nnlab.record import open_run
 
-    found = open_run(run)
-    summary = found.summary | {"status": found.status, "run_dir": str(found.folder)}
+    stored = open_run(run)
+    summary = stored.summary | {"status": stored.status, "run_dir": str(stored.folder)}
     if as_json:
         print(json.dumps(summary, ensure_ascii=False))
         return
     print(f"{summary['name']}: {summary['status']}, started {summary.get('started')}")
     if summary.get("message"):
         print(summary["message"])
-    inside = found.folder / "runs"  # a lecture's, each with a folder of its own
-    pictures = sorted(file for file in found.folder.rglob("*.png") if not file.is_relative_to(inside))
-    for file in [*found.folder.glob("report.html"), *pictures]:
+    inside = stored.folder / "runs"  # a lecture's, each with a folder of its own
+    pictures = sorted(file for file in stored.folder.rglob("*.png") if not file.is_relative_to(inside))
+    for file in [*stored.folder.glob("report.html"), *pictures]:
         print(file)
     report(summary, as_json=False, quiet=False)
 
@@ -96,16 +96,16 @@ def compare(
     as_json: AsJson = False,
     png: Annotated[Path | None, typer.Option(help="Draw the validation curves into this new file.")] = None,
 ) -> None:
-    """Many runs side by side: where their configs differ, and what came out.
+    """Many runs side by side: where their configs differ, and their results.
 
     Runs of one config that differ in the seed alone are joined: mean ± 95% interval. Of runs with the same
-    seed too, which are no news, only the last counts.
+    config and seed only the last counts.
     """
     from rich.markup import escape
 
     from nnlab.cli import terminal
     from nnlab.record import open_run
-    from nnlab.theory.seeds import over_seeds
+    from nnlab.theory import over_seeds
 
     if png is not None:
         _check_new(png)
@@ -143,13 +143,14 @@ def _members(run: "Run") -> "list[Run]":
 def _flat(run: "Run") -> dict[str, str]:
     """The config as dotted keys, without the seed and the name."""
     from nnlab.lab.config import source_from_file
+    from nnlab.record import schema
 
     def walk(prefix: str, value: Any) -> dict[str, str]:
         if isinstance(value, dict) and value:
             return {k: v for key, item in value.items() for k, v in walk(f"{prefix}.{key}", item).items()}
         return {prefix.removeprefix("."): json.dumps(value)}
 
-    values = source_from_file(run.folder / "config.yaml").values
+    values = source_from_file(run.folder / schema.CONFIG).values
     return walk("", {key: value for key, value in values.items() if key not in ("seed", "name")})
 
 
@@ -164,7 +165,7 @@ def _by_config(runs: "list[Run]") -> "list[list[Run]]":
 
 
 def _labels(configs: list[dict[str, str]]) -> list[str]:
-    """What tells each config from the others: the keys in which they differ."""
+    """A label for each config: the keys in which it differs from the others, with its values."""
     keys = list(dict.fromkeys(key for config in configs for key in config))
     different = [key for key in keys if len({config.get(key) for config in configs}) > 1]
     return [
@@ -197,5 +198,5 @@ def _draw(labels: list[str], sets: "list[list[Run]]", png: Path) -> list[Path]:
             histories[label] = {"epoch": np.array(epochs), "loss": values.mean(1)}
     if not histories:
         raise InputError("none of these runs has a validation curve to draw")
-    figure = compare_curves(histories, x="epoch", y="loss", title="Validation loss")
+    figure = compare_curves(histories, "Validation loss")
     return save(figure, png.parent, png.stem)

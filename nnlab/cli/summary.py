@@ -1,4 +1,4 @@
-"""What a command leaves when a run has ended: tables, the summary as JSON, the page of a lecture."""
+"""The output of a command when a run has ended: tables, the summary as JSON, the page of a lecture."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from nnlab.lab.session import Session
 
@@ -40,14 +39,16 @@ def _tables(summary: dict[str, Any]) -> None:
                 "results", columns, [[terminal.percent(c, row.get(c)) for c in columns] for row in rows]
             )
         )
-    if summary.get("claims"):
-        console.print(terminal.claims_table(summary["claims"]))
+    claims = summary.get("claims")
+    if claims:
+        rows = [(claim["sentence"], claim, terminal.verdict(claim["verdict"])) for claim in claims]
+        console.print(terminal.claims_table("claims", rows))
     for name, counts in summary.get("verdicts", {}).items():
         console.print(f"claim {name}: " + ", ".join(f"{n} {v}" for v, n in counts.items()), markup=False)
 
 
 def _metrics_table(summary: dict[str, Any]) -> Any:
-    """Splits down, metrics across; what belongs to no split stands in a row of its own."""
+    """Splits down, metrics across; metrics without a split have a row of their own."""
     from rich.markup import escape
 
     from nnlab.cli import terminal
@@ -58,7 +59,7 @@ def _metrics_table(summary: dict[str, Any]) -> Any:
     splits = list(dict.fromkeys(split for split, _ in pairs))
     cells = dict(zip(pairs, metrics.values(), strict=True))
 
-    def shown(split: str, metric: str) -> str:
+    def cell(split: str, metric: str) -> str:
         value = cells.get((split, metric))
         if isinstance(value, dict):
             return terminal.spread(value, metric)
@@ -67,7 +68,7 @@ def _metrics_table(summary: dict[str, Any]) -> Any:
     title = f"{summary['name']}, seed {summary['seed']}"
     if "seeds" in summary:
         title = f"{summary['name']}, mean ± 95% interval over {len(summary['seeds'])} seeds"
-    rows = [[split, *(shown(split, metric) for metric in columns)] for split in splits]
+    rows = [[split, *(cell(split, metric) for metric in columns)] for split in splits]
     return terminal.table(escape(title), ["", *columns], rows)
 
 
@@ -85,34 +86,20 @@ def leave_page(summary: dict[str, Any], session: "Session") -> None:
 
 
 def _lecture_tables(console: "Console", rows: list[dict[str, Any]]) -> None:
-    """Every claim, and what was said otherwise."""
-    console.print(_lecture_table(rows))
+    """Every claim, and the sentences of the lecture that do not hold as they were said."""
+    from nnlab.cli.terminal import claims_table, verdict
+
+    cells = []
+    for row in rows:
+        judged = verdict(row["verdict"])
+        if row["refuted"]:
+            judged = "refuted" if row["verdict"] == "FAIL" else f"{judged}, listed as refuted"
+        cells.append((f"{row['section']} {row['sentence']}", row, judged))
+    console.print(claims_table("the lecture", cells))
     for row in rows:
         if row["refuted"]:
-            console.print(_refuted(row), markup=False)
-
-
-def _lecture_table(rows: list[dict[str, Any]]) -> "Table":
-    """Section, claim, predicted, measured, interval, verdict."""
-    from rich.markup import escape
-
-    from nnlab.cli.terminal import VERDICT_STYLES, interval, number, predicted, table
-
-    shown = []
-    for row in rows:
-        style = VERDICT_STYLES.get(row["verdict"], "")
-        verdict = f"[{style}]{row['verdict']}[/{style}]"
-        if row["refuted"]:
-            verdict = "refuted" if row["verdict"] == "FAIL" else f"{verdict}, said to be refuted"
-        shown.append((
-            escape(f"{row['section']} {row['sentence']}"), predicted(row["predicted"]),
-            number(row["measured"]), interval(row["interval"]), verdict,
-        ))  # fmt: skip
-    return table("the lecture", ("claim", "predicted", "measured", "interval", "verdict"), shown)
-
-
-def _refuted(row: dict[str, Any]) -> str:
-    return (
-        f"\n{row['section']} as said: {row['sentence']}\n    what holds: {row['holds']}\n"
-        f"    as said under: {'; '.join(row['hypotheses'])}"
-    )
+            console.print(
+                f"\n{row['section']} as said: {row['sentence']}\n    what holds: {row['holds']}\n"
+                f"    as said under: {'; '.join(row['hypotheses'])}",
+                markup=False,
+            )

@@ -1,4 +1,4 @@
-"""What a person sees: progress and messages on stderr, tables on stdout."""
+"""Progress and messages on stderr, tables on stdout, for a person to read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from nnlab import display
 
 if TYPE_CHECKING:
     from nnlab.lab.session import Advance
@@ -46,20 +48,11 @@ def out() -> Console:
 
 
 def number(value: object) -> str:
-    """A number for a table: four significant digits, `-` for none."""
-    if value is None:
-        return "-"
-    if isinstance(value, list | tuple):
-        return " to ".join(number(item) for item in value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return escape(str(value))
-    if isinstance(value, int):
-        return str(value)
-    return f"{value:.4g}"
+    """A number for a table: four significant digits, ≤ or ≥ for a range with an open end, `-` for none."""
+    return escape(display.cell(value, digits=4)) or "-"
 
 
-ACCURACIES = ("accuracy", "accuracy_tta")
-"""How the names of metrics end that are shown in percent."""
+ACCURACIES = ("accuracy", "accuracy_tta")  # metrics with these endings are in percent
 
 
 def percent(name: str, value: object) -> str:
@@ -71,12 +64,12 @@ def percent(name: str, value: object) -> str:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table of ready strings; the first column stands left, the others right."""
-    made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    grid = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     for position, column in enumerate(columns):
-        made.add_column(escape(column), justify="left" if position == 0 else "right", overflow="fold")
+        grid.add_column(escape(column), justify="left" if position == 0 else "right", overflow="fold")
     for row in rows:
-        made.add_row(*row)
-    return made
+        grid.add_row(*row)
+    return grid
 
 
 def spread(values: Mapping[str, Any], name: str) -> str:
@@ -90,30 +83,21 @@ def spread(values: Mapping[str, Any], name: str) -> str:
     return f"{mean:.4g} ± {half:.2g}"
 
 
-def claims_table(claims: Sequence[Mapping[str, Any]]) -> Table:
-    """Claim, predicted, measured, interval, verdict."""
-    rows = []
-    for claim in claims:
-        style = VERDICT_STYLES.get(claim["verdict"], "")
-        rows.append((
-            escape(claim["sentence"]), predicted(claim["predicted"]), number(claim["measured"]),
-            interval(claim["interval"]), f"[{style}]{claim['verdict']}[/{style}]",
-        ))  # fmt: skip
-    return table("claims", ("claim", "predicted", "measured", "interval", "verdict"), rows)
+def verdict(word: str) -> str:
+    """A verdict in its colour."""
+    style = VERDICT_STYLES.get(word, "")
+    return f"[{style}]{word}[/{style}]"
 
 
-def predicted(value: object) -> str:
-    """A number, or a range with what is open left out."""
-    if isinstance(value, list | tuple):
-        low, high = value
-        if low is None:
-            return f"≤ {number(high)}"
-        return f"≥ {number(low)}" if high is None else f"{number(low)} to {number(high)}"
-    return number(value)
+def claims_table(title: str, rows: Sequence[tuple[str, Mapping[str, Any], str]]) -> Table:
+    """Claim, predicted, measured, interval, verdict.
 
-
-def interval(ends: Sequence[Any] | None) -> str:
-    """Low to high, `-` where there is none."""
-    if ends is None or None in ends:
-        return "-"
-    return f"{number(ends[0])} to {number(ends[1])}"
+    Args:
+        title: above the table.
+        rows: (sentence, claim as a summary has it, verdict with its markup).
+    """
+    cells = [
+        (escape(sentence), *(number(claim[key]) for key in ("predicted", "measured", "interval")), judged)
+        for sentence, claim, judged in rows
+    ]
+    return table(title, ("claim", "predicted", "measured", "interval", "verdict"), cells)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from nnlab.cli.run import AsJson, CustomCode, Device, Flag, Quiet, Runs, Sets, checked_config, new_session
 from nnlab.errors import InputError
 
 
@@ -15,21 +16,16 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with a run that was cut off, in its own folder.")
     ] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override one value, such as optimizer.lr=0.05."),
-    ] = None,
+    sets: Sets = None,
     seed: Annotated[int | None, typer.Option(help="The run's seed.")] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Run so many seeds; report mean and 95% interval.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
-    runs: Annotated[Path, typer.Option(help="The folder that run folders go to.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress and no tables: only the run folder.")] = False,
-    allow_custom_code: Annotated[
-        bool, typer.Option("--allow-custom-code", help="Let model.name: custom run your factory.")
-    ] = False,
+    device: Device = None,
+    runs: Runs = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    allow_custom_code: CustomCode = False,
 ) -> None:
     """Run an experiment: train, measure, draw its figures, judge its claims.
 
@@ -41,7 +37,6 @@ def train(
         raise InputError(
             "--resume goes on with the run's own config: leave out --set, --seed, --seeds and --device"
         )
-    from nnlab.cli.run import Flag, checked_config, new_session
     from nnlab.cli.summary import leave_page, report
     from nnlab.lab import runner
     from nnlab.training.distributed import together

@@ -1,7 +1,7 @@
 """Data sets as tensors on the device: published images, image folders, tables, synthetic points."""
 
 from nnlab.data.augmentation import Augmentation, Draws
-from nnlab.data.dataset import PREPARED_LIMIT, DataSet, RawData, Split, Task, in_order, prepare, select
+from nnlab.data.dataset import DataSet, RawData, Split, in_order, prepare
 from nnlab.data.folder import load_image_folder
 from nnlab.data.images import load_digits, load_torchvision
 from nnlab.data.locations import cache_folder, data_root
@@ -9,13 +9,11 @@ from nnlab.data.synthetic import target_function
 from nnlab.data.table import load_csv, read_csv
 
 __all__ = [
-    "PREPARED_LIMIT",
     "Augmentation",
     "DataSet",
     "Draws",
     "RawData",
     "Split",
-    "Task",
     "cache_folder",
     "data_root",
     "in_order",
@@ -25,6 +23,5 @@ __all__ = [
     "load_torchvision",
     "prepare",
     "read_csv",
-    "select",
     "target_function",
 ]

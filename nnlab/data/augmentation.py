@@ -14,7 +14,7 @@ SLICE = 2**19
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """What happens to each of n images; None where nothing of the kind does.
+    """The changes of each of n images; None for a kind that changes nothing.
 
     Attributes:
         mirrored: (n,) bool, whether left and right change places.
@@ -27,7 +27,7 @@ class Draws:
     centre: Tensor | None
 
     def select(self, indices: Tensor) -> "Draws":
-        """Those of the images at `indices` (int64, on the same device)."""
+        """The changes of the images at `indices` (int64, on the same device)."""
         return Draws(*(None if d is None else d.index_select(0, indices) for d in self._all))
 
     def to(self, device: torch.device | str) -> "Draws":
@@ -59,7 +59,7 @@ class Augmentation:
     seed: int = 0
 
     def draw(self, examples: int, epoch: int, size: tuple[int, int], generator: torch.Generator) -> Draws:
-        """What happens to each image of an epoch, drawn on the CPU.
+        """Draws the changes of each image of an epoch, on the CPU.
 
         Args:
             examples: the number of images n.
@@ -85,7 +85,7 @@ class Augmentation:
 
     @property
     def moves(self) -> bool:
-        """Whether pixels change their places."""
+        """True where pixels change their places."""
         return self.flip != "none" or self.crop > 0
 
     def apply(self, images: Tensor, draws: Draws, fill: Tensor | None = None) -> Tensor:
@@ -100,8 +100,8 @@ class Augmentation:
             (n, C, H, W) uint8, each image in memory row by row and pixel by pixel (channels last).
         """
         if self.moves:
-            here = torch.arange(len(images), device=images.device)
-            return self.take(self.lines(images), here, draws, fill)
+            everything = torch.arange(len(images), device=images.device)
+            return self.take(self.lines(images), everything, draws, fill)
         pixels = images.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
         self._cut(pixels, draws, fill)
         return pixels.permute(0, 3, 1, 2)
@@ -131,7 +131,7 @@ class Augmentation:
         return lines
 
     def take(self, lines: Tensor, indices: Tensor, draws: Draws, fill: Tensor | None = None) -> Tensor:
-        """What apply() gives for the images at `indices`, from the lines() of all images.
+        """The result of apply() for the images at `indices`, from the lines() of all images.
 
         Args:
             lines: (N, H, 2W − 1 + 2 crop, C) uint8.

@@ -1,6 +1,10 @@
-"""A data set as tensors on the device, standardized by statistics of its training split."""
+"""A data set as tensors on the device, standardized by statistics of its training split.
 
-from collections.abc import Sequence
+The standard deviation is that of the population, √(1/N Σ(x − mean)²), as numpy's default is. Where all
+values are equal it is given as 1, so that dividing by it changes nothing.
+"""
+
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -8,7 +12,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nnlab.data import statistics
 from nnlab.data.augmentation import Augmentation, Draws
 from nnlab.data.splits import generator, hold_out
 from nnlab.errors import DataError
@@ -65,7 +68,7 @@ def _channels_last(inputs: Tensor) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class RawData:
-    """What a loader hands over: everything on the CPU, in raw units, validation not yet held out.
+    """The examples as a loader reads them: on the CPU, in raw units, validation not yet held out.
 
     Attributes:
         train, test: inputs (N, C, H, W) uint8 for images, (N, features) float for everything else.
@@ -91,13 +94,10 @@ class DataSet:
     Attributes:
         validation: None where nothing is held out.
         input_shape: (features,) or (C, H, W).
-        outputs: the number of classes, or of target columns.
-        class_names: one per class; empty for regression.
+        task, outputs, class_names, full_scale, notes: as those of RawData.
         mean, std: in raw units, (C, 1, 1) or (features,), of the training split alone. Without
             standardizing they are 0 and 1, and for images 0 and `full_scale`.
         dtype: of every standardized input.
-        full_scale: the raw value of a white pixel; None where the inputs are no images.
-        notes: what a user should know about how the files were read.
         augmentation: of training images, which are then kept as uint8.
         fill: (C,) uint8, the mean colour of the training split, for what is cut out of an image; None
             where nothing is.
@@ -142,9 +142,9 @@ class DataSet:
     @cached_property
     def _lines(self) -> Tensor | None:
         """The training images in the form that is fastest to augment; None where that takes much memory."""
-        images, asked = self.train.inputs, self.augmentation
+        images, changes = self.train.inputs, self.augmentation
         small = 2 * images.numel() <= LINES_LIMIT
-        return asked.lines(images) if asked is not None and asked.moves and small else None
+        return changes.lines(images) if changes is not None and changes.moves and small else None
 
     def normalize(self, inputs: Tensor) -> Tensor:
         """Raw uint8 images (N, C, H, W) -> standardized floats; floats are returned as they are."""
@@ -174,18 +174,18 @@ def standardized(inputs: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype |
     The result has the memory order of `inputs`.
     """
     out = torch.empty_like(inputs, dtype=dtype or mean.dtype)
-    here, there = inputs, out
+    source, target = inputs, out
     if _channels_last(inputs):
         # Three channels are too few for a vectorized loop: the same numbers as one long row of an image.
         pixels = inputs.shape[2] * inputs.shape[3]
-        here, there = (images.permute(0, 2, 3, 1).flatten(1) for images in (inputs, out))
+        source, target = (images.permute(0, 2, 3, 1).flatten(1) for images in (inputs, out))
         mean, std = (values.flatten().repeat(pixels) for values in (mean, std))
     rows = max(1, SLICE // max(1, inputs[0].numel())) if inputs.device.type == "cpu" else len(inputs)
-    for given, wanted in zip(torch.split(here, rows), torch.split(there, rows), strict=True):
-        values = wanted if wanted.dtype == mean.dtype else torch.empty_like(wanted, dtype=mean.dtype)
-        values.copy_(given).sub_(mean).div_(std)
-        if values is not wanted:
-            wanted.copy_(values)
+    for before, after in zip(torch.split(source, rows), torch.split(target, rows), strict=True):
+        values = after if after.dtype == mean.dtype else torch.empty_like(after, dtype=mean.dtype)
+        values.copy_(before).sub_(mean).div_(std)
+        if values is not after:
+            after.copy_(values)
     return out
 
 
@@ -218,27 +218,40 @@ def prepare(
     _check_examples(raw, name)
     if augmentation is not None:
         _check_sizes(augmentation, raw, name)
-    kept, held = _training_and_validation(raw, validation, split_seed)
-    mean, std = _moments(raw, kept, standardize)
-    order = _pixel_order(raw, split_seed) if shuffle_pixels else None
+    inputs, targets, classes = raw.train.inputs, raw.train.targets, raw.task == "classification"
+    kept, held = torch.arange(len(targets)), torch.arange(0)
+    if validation:
+        strata = targets if classes else torch.zeros(len(targets), dtype=torch.int64)
+        kept, held = hold_out(
+            strata, validation, split_seed=split_seed, purpose="validation", names=raw.class_names
+        )
+    shape = (inputs.shape[1], 1, 1) if raw.full_scale else inputs.shape[1:]
+    mean = torch.zeros(shape, dtype=torch.float64)
+    std = torch.full(shape, float(raw.full_scale or 1), dtype=torch.float64)
+    if standardize:
+        mean, std = pixel_statistics(inputs, kept) if raw.full_scale else _statistics(inputs[kept])
+    order = fill = None
+    if shuffle_pixels:
+        order = torch.randperm(math.prod(inputs.shape[2:]), generator=generator(split_seed, "pixel order"))
+    if augmentation is not None and augmentation.cutout:
+        fill = pixel_statistics(inputs, kept)[0].flatten().round().to(device, torch.uint8)
     place = _Placement(mean, std, device, dtype, order)
-    everything = torch.arange(len(raw.test))
     return DataSet(
         name=name,
         task=raw.task,
         train=place.split(raw.train, kept, raw_units=augmentation is not None),
         validation=place.split(raw.train, held) if len(held) else None,
-        test=place.split(raw.test, everything),
-        input_shape=tuple(raw.train.inputs.shape[1:]),
+        test=place.split(raw.test, torch.arange(len(raw.test))),
+        input_shape=tuple(inputs.shape[1:]),
         outputs=raw.outputs,
         class_names=raw.class_names,
-        mean=mean.to(place.compute_dtype).to(device),
-        std=std.to(place.compute_dtype).to(device),
+        mean=mean.to(device, place.compute_dtype),
+        std=std.to(device, place.compute_dtype),
         dtype=dtype,
         full_scale=raw.full_scale,
         notes=raw.notes,
         augmentation=augmentation,
-        fill=_mean_colour(raw, kept).to(device) if augmentation and augmentation.cutout else None,
+        fill=fill,
         pixel_order=order,
     )
 
@@ -246,26 +259,15 @@ def prepare(
 def _check_sizes(augmentation: Augmentation, raw: RawData, name: str) -> None:
     height, width = raw.train.inputs.shape[2:]
     least = min(height, width)
-    of = f"the images of {name} have {width} × {height} pixels"
-    if augmentation.crop > least - 1:
-        raise DataError(
-            f"data.augmentation.crop: {augmentation.crop}, but {of}, which can be reflected by at most "
-            f"{least - 1}; allowed here: 0 to {least - 1}"
-        )
-    if augmentation.cutout > least:
-        raise DataError(
-            f"data.augmentation.cutout: {augmentation.cutout}, but {of}; allowed here: 0 to {least}"
-        )
-
-
-def _pixel_order(raw: RawData, split_seed: int) -> Tensor:
-    height, width = raw.train.inputs.shape[2:]
-    return torch.randperm(height * width, generator=generator(split_seed, "pixel order"))
-
-
-def _mean_colour(raw: RawData, kept: Tensor) -> Tensor:
-    mean, _ = statistics.pixels(raw.train.inputs, kept)
-    return mean.flatten().round().to(torch.uint8)
+    for key, value, most, why in (
+        ("crop", augmentation.crop, least - 1, f", which can be reflected by at most {least - 1}"),
+        ("cutout", augmentation.cutout, least, ""),
+    ):
+        if value > most:
+            raise DataError(
+                f"data.augmentation.{key}: {value}, but the images of {name} have {width} × {height} pixels"
+                f"{why}; allowed here: 0 to {most}"
+            )
 
 
 def _check_examples(raw: RawData, name: str) -> None:
@@ -281,37 +283,55 @@ def _check_examples(raw: RawData, name: str) -> None:
         )
     sizes = torch.bincount(raw.train.targets, minlength=raw.outputs)
     if not bool(sizes.all()):
-        missing = raw.class_names[int(sizes.argmin())]
         raise DataError(
-            f"data.name: {name} has no training example of class {missing}; "
+            f"data.name: {name} has no training example of class {raw.class_names[int(sizes.argmin())]}; "
             "every class needs at least one of them"
         )
 
 
-def _training_and_validation(raw: RawData, fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
-    examples = len(raw.train)
-    if fraction == 0:
-        return torch.arange(examples), torch.arange(0)
-    classes = raw.task == "classification"
-    strata = raw.train.targets if classes else torch.zeros(examples, dtype=torch.int64)
-    names: Sequence[str] = raw.class_names if classes else ()
-    return hold_out(strata, fraction, split_seed=split_seed, purpose="validation", names=names)
+def pixel_statistics(images: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per channel, over all pixels of the chosen images, exactly rounded.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        indices: (n,) which images count.
+
+    Returns:
+        Both in raw units, each (C, 1, 1) float64.
+    """
+    histogram = torch.zeros(images.shape[1], 256, dtype=torch.int64)
+    for chunk in torch.split(indices, max(1, CHUNK // images[0].numel())):
+        chosen = images[chunk]
+        for channel, counts in enumerate(histogram):
+            counts += torch.bincount(chosen[:, channel].flatten(), minlength=256)
+    moments = [_moments(counts) for counts in histogram.tolist()]
+    mean, std = torch.tensor(moments, dtype=torch.float64).T
+    return mean.reshape(-1, 1, 1), std.reshape(-1, 1, 1)
 
 
-def _moments(raw: RawData, kept: Tensor, standardize: bool) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation that the inputs are standardized with, in float64."""
-    inputs = raw.train.inputs
-    if standardize:
-        return statistics.pixels(inputs, kept) if raw.full_scale else statistics.features(inputs[kept])
-    shape = (inputs.shape[1], 1, 1) if raw.full_scale else tuple(inputs.shape[1:])
-    return torch.zeros(shape, dtype=torch.float64), torch.full(
-        shape, float(raw.full_scale or 1), dtype=torch.float64
-    )
+def _moments(histogram: list[int]) -> tuple[float, float]:
+    # With Python's whole numbers nothing is rounded before the last division:
+    # N² times the variance is N Σx² − (Σx)².
+    count = sum(histogram)
+    total = sum(value * times for value, times in enumerate(histogram))
+    squares = sum(value * value * times for value, times in enumerate(histogram))
+    std = math.sqrt(count * squares - total * total) / count
+    return total / count, std or 1.0
+
+
+def _statistics(inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per column of (N, features), each (features,) float64."""
+    values = inputs.double()
+    mean = values.mean(0)
+    std = (values - mean).square().mean(0).sqrt()
+    # The mean of equal values may be rounded, and then their computed deviation is not 0.
+    constant = (values == values[0]).all(0)
+    return torch.where(constant, values[0], mean), torch.where(constant, 1.0, std)
 
 
 @dataclass(frozen=True, eq=False)
 class _Placement:
-    """Where the splits go, and in which form. `mean` and `std` are float64 on the CPU."""
+    """The place and form of all splits. `mean` and `std` are float64 on the CPU."""
 
     mean: Tensor
     std: Tensor
@@ -325,39 +345,32 @@ class _Placement:
         return torch.promote_types(self.dtype, torch.float32)
 
     def split(self, raw: Split, indices: Tensor, *, raw_units: bool = False) -> Split:
+        """The examples at `indices`, which ascend, on the device; images may stay in raw units."""
         targets = raw.targets[indices]
         if targets.is_floating_point():
             targets = targets.to(self.dtype)
-        return Split(self._inputs(raw.inputs, indices, raw_units), targets.to(self.device))
-
-    def _inputs(self, inputs: Tensor, indices: Tensor, raw_units: bool) -> Tensor:
-        if inputs.is_floating_point():
+        if raw.inputs.is_floating_point():
             # Tables are small: float64 to the end, so that float32 is the float64 result, rounded.
-            chosen = standardized(inputs[indices].double(), self.mean, self.std)
-            return chosen.to(self.dtype).to(self.device)
-        large = len(indices) * inputs[0].numel() * self.dtype.itemsize > PREPARED_LIMIT
-        return self._images(inputs, indices, torch.uint8 if large or raw_units else self.dtype)
+            exact = standardized(raw.inputs[indices].double(), self.mean, self.std)
+            inputs = exact.to(self.dtype).to(self.device)
+        else:
+            large = len(indices) * raw.inputs[0].numel() * self.dtype.itemsize > PREPARED_LIMIT
+            inputs = self._images(raw.inputs, indices, torch.uint8 if large or raw_units else self.dtype)
+        return Split(inputs, targets.to(self.device))
 
     def _images(self, images: Tensor, indices: Tensor, dtype: torch.dtype) -> Tensor:
         """Images as uint8 or standardized, chunk by chunk: beside the result, no copy of the set exists."""
-        if dtype == torch.uint8 and self._as_they_are(images, indices):
+        layout = torch.channels_last if images.shape[1] > 1 else torch.contiguous_format
+        everything = len(indices) == len(images) and self.pixel_order is None
+        if dtype == torch.uint8 and everything and images.is_contiguous(memory_format=layout):
             return images.to(self.device)
         mean, std = self.mean.to(self.compute_dtype), self.std.to(self.compute_dtype)
         shape = (len(indices), *images.shape[1:])
-        out = torch.empty(shape, dtype=dtype, device=self.device, memory_format=_memory_format(images))
+        out = torch.empty(shape, dtype=dtype, device=self.device, memory_format=layout)
         rows = max(1, CHUNK // images[0].numel())
-        for chunk, there in zip(torch.split(indices, rows), torch.split(out, rows), strict=True):
-            chosen = select(images, chunk).contiguous(memory_format=_memory_format(images))
+        for chunk, target in zip(torch.split(indices, rows), torch.split(out, rows), strict=True):
+            chosen = select(images, chunk).contiguous(memory_format=layout)
             if self.pixel_order is not None:
                 chosen = in_order(chosen, self.pixel_order)
-            there.copy_(chosen if dtype == torch.uint8 else standardized(chosen, mean, std))
+            target.copy_(chosen if dtype == torch.uint8 else standardized(chosen, mean, std))
         return out
-
-    def _as_they_are(self, images: Tensor, indices: Tensor) -> bool:
-        whole = len(indices) == len(images)  # ascending and distinct, so these are all of them
-        in_place = images.is_contiguous(memory_format=_memory_format(images))
-        return whole and in_place and self.pixel_order is None
-
-
-def _memory_format(images: Tensor) -> torch.memory_format:
-    return torch.channels_last if images.shape[1] > 1 else torch.contiguous_format

@@ -1,17 +1,16 @@
 """Image files into one array, by Pillow and in threads."""
 
-import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from nnlab.data.image_cache import DecodedImages, ImageFile
 from nnlab.errors import DataError
 from nnlab.memory import free_bytes, in_words
 
@@ -34,6 +33,29 @@ CONVERSIONS = {
     "16 bits": "of 16 bits a pixel, reduced to 8",
     "transparent": "partly transparent, which is passed over",
 }
+
+
+class ImageFile(NamedTuple):
+    """A file and what tells whether it has changed: its size in bytes, its time of change."""
+
+    path: str
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedImages:
+    """The images of a list of files.
+
+    Attributes:
+        images: (N, H, W, C) uint8, of the files that could be read, in their order.
+        unreadable: int64, the places in the list of the files that could not.
+        notes: what a user should know about how they were decoded.
+    """
+
+    images: NDArray[np.uint8]
+    unreadable: NDArray[np.int64]
+    notes: tuple[str, ...]
 
 
 class UnreadableImage(DataError):
@@ -73,7 +95,7 @@ def decode(
     Args:
         channels: 3 for colour or 1 for grey; other images are converted, and a note says so.
         skip_unreadable: whether to leave out a file that cannot be read; a note says so.
-        progress: told how many files are done.
+        progress: takes the number of files done.
 
     Raises:
         UnreadableImage: for a file that cannot be read, where that is not to be skipped.
@@ -88,60 +110,41 @@ def _decode(
     files: Sequence[ImageFile], channels: int, skip_unreadable: bool, progress: Progress | None
 ) -> tuple[DecodedImages, list[UnreadableImage]]:
     (width, height), first = _common_size(files, skip_unreadable)
-    images = _room(len(files), height, width, channels, first)
-    found = _Findings()
+    needed, free = len(files) * height * width * channels, free_bytes()
+    if needed > free:
+        raise DataError(
+            f"{first}: {len(files):,} images of {width} × {height} pixels need {in_words(needed)}, and "
+            f"{in_words(free)} of memory are free: make them smaller, or give fewer"
+        )
+    images = np.empty((len(files), height, width, channels), dtype=np.uint8)
+    kinds: list[tuple[str, int]] = []  # kind of conversion, file
+    unreadable: dict[int, UnreadableImage] = {}
 
-    def decode_batch(start: int) -> _Findings:
-        batch = _Findings()
-        for index in range(start, min(start + BATCH, len(files))):
-            batch.done += 1
+    def decode_batch(batch: range) -> int:
+        for index in batch:
             try:
-                batch.kinds += [(k, index) for k in _decode_into(images[index], files[index].path, first)]
+                kinds.extend([(k, index) for k in _decode_into(images[index], files[index].path, first)])
             except UnreadableImage as error:
                 if not skip_unreadable:
                     raise
-                batch.unreadable[index] = error
-        return batch
+                unreadable[index] = error
+        return len(batch)
 
     with ThreadPoolExecutor(os.cpu_count() if width * height >= PARALLEL_PIXELS else 1) as pool:
-        futures = [pool.submit(decode_batch, start) for start in range(0, len(files), BATCH)]
+        batches = [range(start, min(start + BATCH, len(files))) for start in range(0, len(files), BATCH)]
+        done = 0
         try:
-            for future in as_completed(futures):
-                found.add(future.result())
+            for future in as_completed([pool.submit(decode_batch, batch) for batch in batches]):
+                done += future.result()
                 if progress is not None:
-                    progress(found.done, len(files))
+                    progress(done, len(files))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    skipped = np.array(sorted(found.unreadable), dtype=np.int64)
-    errors = [found.unreadable[int(index)] for index in skipped]
-    notes = (*_conversions(found.kinds, files, channels), *_left_out(errors, len(files)))
+    skipped = np.array(sorted(unreadable), dtype=np.int64)
+    errors = [unreadable[int(index)] for index in skipped]
+    notes = (*_conversions(kinds, files, channels), *_left_out(errors, len(files)))
     return DecodedImages(np.delete(images, skipped, 0) if errors else images, skipped, notes), errors
-
-
-def _room(count: int, height: int, width: int, channels: int, first: str) -> NDArray[np.uint8]:
-    shape = (count, height, width, channels)
-    needed, free = math.prod(shape), free_bytes()
-    if needed > free:
-        raise DataError(
-            f"{first}: {count:,} images of {width} × {height} pixels need {in_words(needed)}, and "
-            f"{in_words(free)} of memory are free: make them smaller, or give fewer"
-        )
-    return np.empty(shape, dtype=np.uint8)
-
-
-@dataclass
-class _Findings:
-    """What came up: the number of files done, (kind of conversion, file), and what cannot be read."""
-
-    done: int = 0
-    kinds: list[tuple[str, int]] = field(default_factory=list)
-    unreadable: dict[int, UnreadableImage] = field(default_factory=dict)
-
-    def add(self, other: "_Findings") -> None:
-        self.done += other.done
-        self.kinds += other.kinds
-        self.unreadable |= other.unreadable
 
 
 def _common_size(files: Sequence[ImageFile], skip_unreadable: bool) -> tuple[tuple[int, int], str]:
@@ -206,12 +209,12 @@ def _kinds(image: Image.Image, channels: int) -> list[str]:
         "16 bits": image.mode.startswith("I"),
         "transparent": image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info,
     }
-    return [kind for kind, found in kinds.items() if found]
+    return [kind for kind, applies in kinds.items() if applies]
 
 
-def _conversions(found: list[tuple[str, int]], files: Sequence[ImageFile], channels: int) -> Iterator[str]:
+def _conversions(kinds: list[tuple[str, int]], files: Sequence[ImageFile], channels: int) -> Iterator[str]:
     for kind, words in CONVERSIONS.items():
-        indices = [index for k, index in found if k == kind]
+        indices = [index for k, index in kinds if k == kind]
         if indices:
             first = files[min(indices)].path
             yield f"images {words}, for data.channels: {channels}: {len(indices)}, the first {first}"

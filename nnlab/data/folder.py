@@ -1,20 +1,30 @@
-"""A user's own images in class folders, decoded once and then read from a cache."""
+"""A user's own images in class folders, decoded once and then read from a cache.
 
+The cache has one file for each image folder and number of channels; it holds the fingerprint of the files
+that it was made from, and is replaced when that no longer fits.
+"""
+
+import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from nnlab.data import image_cache
 from nnlab.data.dataset import RawData, Split
-from nnlab.data.decoding import Progress, decode
-from nnlab.data.image_cache import DecodedImages, ImageFile
+from nnlab.data.decoding import DecodedImages, ImageFile, Progress, decode
+from nnlab.data.locations import cache_folder
 from nnlab.errors import DataError
+from nnlab.files import replacing
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+
+VERSION = 2
+"""The version of the cached content; to be raised when images are decoded in another way."""
 
 
 def load_image_folder(
@@ -39,14 +49,14 @@ def load_image_folder(
     train, test = _list_split(root, "train"), _list_split(root, "test")
     _check_classes(root, train, test)
     files = [*train.files, *test.files]
-    content, cache = image_cache.fingerprint(root, files), image_cache.file_for(root, channels)
-    decoded = image_cache.read(cache, content, len(files), channels)
+    content, cache = _fingerprint(root, files), _cache_file(root, channels)
+    decoded = _read_cache(cache, content, len(files), channels)
     unwritten: list[str] = []
     # A run that wants every image must not take those of a run that went on without some.
     if decoded is None or (len(decoded.unreadable) and not skip_unreadable):
         decoded, errors = decode(files, channels, skip_unreadable=skip_unreadable, progress=progress)
         if all(error.lasts for error in errors):  # else the next run may read more
-            unwritten = image_cache.write(cache, content, decoded)
+            unwritten = _write_cache(cache, content, decoded)
     return _raw_data(train, test, decoded, (*train.notes, *test.notes, *decoded.notes, *unwritten))
 
 
@@ -54,17 +64,12 @@ def _raw_data(train: "_Listing", test: "_Listing", decoded: DecodedImages, notes
     inputs = torch.from_numpy(decoded.images).permute(0, 3, 1, 2)  # (N_train + N_test, C, H, W)
     readable = torch.ones(len(train.files) + len(test.files), dtype=torch.bool)
     readable[torch.from_numpy(decoded.unreadable)] = False
-    targets = [
-        _labels_left(listing, left)
-        for listing, left in zip(
-            (train, test), torch.split(readable, [len(train.files), len(test.files)]), strict=True
-        )
-    ]
-    border = len(targets[0])
+    labels = _labels_left(train, readable[: len(train.files)])
+    test_labels = _labels_left(test, readable[len(train.files) :])
     return RawData(
         task="classification",
-        train=Split(inputs[:border], targets[0]),
-        test=Split(inputs[border:], targets[1]),
+        train=Split(inputs[: len(labels)], labels),
+        test=Split(inputs[len(labels) :], test_labels),
         outputs=len(train.classes),
         class_names=train.classes,
         full_scale=255,
@@ -107,22 +112,22 @@ def _list_split(root: Path, split: str) -> _Listing:
             f"data.root: {folder} is not a folder; an image folder holds train/CLASS/*.png|jpg and "
             "test/CLASS/*.png|jpg. Set data.root, or NNLAB_DATA, to the folder that holds train and test"
         )
-    found = _Listing(_class_folders(folder), [], [], [])
-    if not found.classes:
+    listing = _Listing(_class_folders(folder), [], [], [])
+    if not listing.classes:
         raise DataError(
             f"{folder}: holds no class folder; put the images of each class in a folder of its own"
         )
-    for label, name in enumerate(found.classes):
+    for label, name in enumerate(listing.classes):
         files, dangling = _image_files(folder / name)
         if not files:
             raise DataError(
                 f"{folder / name}: this class folder holds no image ({', '.join(SUFFIXES)}); "
                 "put one there or remove the folder"
             )
-        found.files.extend(files)
-        found.labels.extend([label] * len(files))
-        found.notes.extend(f"{link}: a link that leads nowhere, left out" for link in dangling)
-    return found
+        listing.files.extend(files)
+        listing.labels.extend([label] * len(files))
+        listing.notes.extend(f"{link}: a link that leads nowhere, left out" for link in dangling)
+    return listing
 
 
 def _class_folders(folder: Path) -> list[str]:
@@ -130,22 +135,14 @@ def _class_folders(folder: Path) -> list[str]:
     names = sorted(entry.name for entry in _entries(folder))
     for name in names:
         if not name.isprintable():  # also the bytes of another encoding, which Python keeps as surrogates
-            shown = (
-                os.fsencode(folder / name).decode(errors="replace").encode("unicode_escape").decode("ascii")
-            )
+            text = os.fsencode(folder / name).decode(errors="replace")
+            escaped = text.encode("unicode_escape").decode("ascii")
             raise DataError(
-                f"{shown}: the name of a class must be text that can be printed; rename this folder"
+                f"{escaped}: the name of a class must be text that can be printed; rename this folder"
             )
-    here = os.path.realpath(folder)
-    return [
-        name
-        for name in names
-        if os.path.isdir(folder / name) and not _holds(os.path.realpath(folder / name), here)
-    ]
-
-
-def _holds(folder: str, other: str) -> bool:
-    return os.path.commonpath([folder, other]) == folder
+    real = {name: os.path.realpath(folder / name) for name in names if os.path.isdir(folder / name)}
+    own = os.path.realpath(folder)
+    return [name for name, path in real.items() if os.path.commonpath([path, own]) != path]
 
 
 def _image_files(folder: Path) -> tuple[list[ImageFile], list[str]]:
@@ -178,10 +175,73 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
 
 
 def _check_classes(root: Path, train: _Listing, test: _Listing) -> None:
-    for here, there, split in ((train, test, "test"), (test, train, "train")):
-        missing = sorted(set(here.classes) - set(there.classes))
+    for one, other, split in ((train, test, "test"), (test, train, "train")):
+        missing = sorted(set(one.classes) - set(other.classes))
         if missing:
             raise DataError(
                 f"{root / split}: there is no folder for the class {', '.join(missing)}; "
                 "train and test must have the same class folders"
             )
+
+
+# --- the cache ----------------------------------------------------------------------------------------
+
+
+def _cache_file(root: Path, channels: int) -> Path:
+    """The cache file of the images of the folder `root` with so many channels."""
+    key = _digest([os.fsencode(root.resolve()), str(channels).encode()])
+    return cache_folder() / "image_folder" / f"{key}.npz"
+
+
+def _fingerprint(root: Path, files: Sequence[ImageFile]) -> str:
+    """Changes with every file that is added, removed, renamed, or changed in size or time of change."""
+    parts = [str(VERSION).encode()]
+    for file in files:
+        below_root = file.path.removeprefix(str(root))
+        parts += [os.fsencode(below_root), f"{file.size} {file.modified_ns}".encode()]
+    return _digest(parts)
+
+
+def _digest(parts: Sequence[bytes]) -> str:
+    # No path holds a zero byte, so the parts cannot run into each other.
+    return hashlib.blake2b(b"\0".join(parts), digest_size=16).hexdigest()
+
+
+def _read_cache(path: Path, content: str, files: int, channels: int) -> DecodedImages | None:
+    """The cached images, or None where there are none of this fingerprint or the file is damaged.
+
+    Args:
+        files: how many files the images were decoded from, readable or not.
+        channels: of every image.
+    """
+    try:
+        # Opened here, because np.load leaves the file open when it is no zip file.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            if str(stored["fingerprint"]) != content:
+                return None
+            # The zip file carries a checksum of each array, which numpy's reading verifies.
+            images, unreadable = stored["images"], stored["unreadable"]
+            notes = tuple(map(str, stored["notes"]))
+    except Exception:  # whatever is wrong with it: the images are decoded again and the file replaced
+        return None
+    fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] == channels
+    complete = unreadable.dtype == np.int64 and len(images) + len(unreadable) == files
+    return DecodedImages(images, unreadable, notes) if fits and complete else None
+
+
+def _write_cache(path: Path, content: str, decoded: DecodedImages) -> list[str]:
+    """Replaces the cache file in one step. Returns a note where that is not possible, else nothing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                fingerprint=content,
+                notes=np.array(decoded.notes, dtype=str),
+                unreadable=decoded.unreadable,
+                images=decoded.images,
+            )
+    except OSError as error:
+        reason = error.strerror or error
+        return [f"{path}: the decoded images could not be cached ({reason}); next time is as slow"]
+    return []

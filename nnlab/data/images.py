@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from nnlab.data.dataset import RawData, Split
 from nnlab.data.splits import hold_out
@@ -41,14 +40,9 @@ def load_digits(*, test: float, split_seed: int) -> RawData:
     labels = torch.from_numpy(bunch.target.astype(np.int64))
     names = [str(digit) for digit in range(10)]
     kept, held = hold_out(labels, test, split_seed=split_seed, purpose="test", names=names)
-    return RawData(
-        task="classification",
-        train=Split(images[kept], labels[kept]),
-        test=Split(images[held], labels[held]),
-        outputs=10,
-        class_names=names,
-        full_scale=16,
-    )
+    digits = Split(images, labels)
+    train, rest = digits.take(kept), digits.take(held)
+    return RawData("classification", train, rest, outputs=10, class_names=names, full_scale=16)
 
 
 def load_torchvision(
@@ -70,56 +64,43 @@ def load_torchvision(
 
 
 def _require(name: str, files: list[Path], fetch: Callable[[], object], download: bool) -> None:
-    """Makes sure that all files are there, by `fetch()` where that is wanted."""
-    if download and _missing(files):
-        _fetch(name, files, fetch)
-    missing = _missing(files)
-    if missing:
-        raise DataError(
-            f"data.name: {name} is not on this machine: looked for {', '.join(missing)} in "
-            f"{files[0].parent}. Get it by --set data.download=true, {_by_hand(files)}"
-        )
-
-
-def _missing(files: list[Path]) -> list[str]:
-    return [file.name for file in files if not file.is_file()]
-
-
-def _by_hand(files: list[Path]) -> str:
-    names = ", ".join(file.name for file in files)
-    return (
+    """Makes sure that all files exist, by `fetch()` where that is wanted."""
+    names, folder = ", ".join(file.name for file in files), files[0].parent
+    by_hand = (
         f"or put the files {names} there, or set data.root or the environment variable "
         "NNLAB_DATA=FOLDER to a folder that holds them so"
     )
-
-
-def _fetch(name: str, files: list[Path], fetch: Callable[[], object]) -> None:
-    try:
-        with _quiet_stdout(), _timeout(DOWNLOAD_TIMEOUT):
-            fetch()
-    except (OSError, RuntimeError, http.client.HTTPException) as error:
-        reason = " ".join(line for line in str(error).split("\n") if line) or type(error).__name__
+    if download and not all(file.is_file() for file in files):
+        try:
+            with _undisturbed():
+                fetch()
+        except (OSError, RuntimeError, http.client.HTTPException) as error:
+            reason = " ".join(line for line in str(error).split("\n") if line) or type(error).__name__
+            raise DataError(
+                f"data.download: {name} could not be downloaded into {folder}: {reason}. "
+                f"Try again with a network, {by_hand}"
+            ) from None
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
         raise DataError(
-            f"data.download: {name} could not be downloaded into {files[0].parent}: {reason}. "
-            f"Try again with a network, {_by_hand(files)}"
-        ) from None
+            f"data.name: {name} is not on this machine: looked for {', '.join(missing)} in "
+            f"{folder}. Get it by --set data.download=true, {by_hand}"
+        )
 
 
 @contextlib.contextmanager
-def _quiet_stdout() -> Iterator[None]:
-    """torchvision reports its progress to a person at a terminal, and never on stdout."""
+def _undisturbed() -> Iterator[None]:
+    """A download by torchvision with a timeout, and its progress shown only to a person at a terminal.
+
+    torchvision sets no timeout, so that a network that swallows packets would hold the run for ever, and it
+    would write to stdout.
+    """
     report = sys.stderr if sys.stderr.isatty() else io.StringIO()
-    with contextlib.redirect_stdout(report), contextlib.redirect_stderr(report):
-        yield
-
-
-@contextlib.contextmanager
-def _timeout(seconds: float) -> Iterator[None]:
-    """torchvision sets none, so that a network that swallows packets would hold the run for ever."""
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     try:
-        yield
+        with contextlib.redirect_stdout(report), contextlib.redirect_stderr(report):
+            yield
     finally:
         socket.setdefaulttimeout(before)
 
@@ -135,15 +116,10 @@ def _load_idx(name: str, root: Path, download: bool) -> RawData:
     _require(name, [folder / f for f in _IDX_FILES], lambda: published(root, download=True), download)
     train, test = _idx_split(folder, "train"), _idx_split(folder, "t10k")
     if train.inputs.shape[1:] != test.inputs.shape[1:]:
-        raise DataError(
-            f"{folder}: training images have {_size(train.inputs)} pixels, test images {_size(test.inputs)}"
-        )
+        sizes = [f"{split.inputs.shape[-1]} × {split.inputs.shape[-2]}" for split in (train, test)]
+        raise DataError(f"{folder}: training images have {sizes[0]} pixels, test images {sizes[1]}")
     names = [str(k) for k in range(10)] if name == "mnist" else list(published.classes)
     return RawData("classification", train, test, outputs=10, class_names=names, full_scale=255)
-
-
-def _size(images: Tensor) -> str:
-    return f"{images.shape[-1]} × {images.shape[-2]}"
 
 
 def _idx_split(folder: Path, split: str) -> Split:
@@ -207,15 +183,14 @@ def _load_cifar10(root: Path, download: bool) -> RawData:
     sums = dict([*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], CIFAR10.meta["md5"])])
     files = {root / CIFAR10.base_folder / file: md5 for file, md5 in sums.items()}
     _require("cifar10", list(files), lambda: CIFAR10(root, download=True), download)
-    train, test = (_read_cifar10(root, files, train=train) for train in (True, False))
-    return RawData(
-        task="classification",
-        train=_cifar_split(train),
-        test=_cifar_split(test),
-        outputs=10,
-        class_names=list(train.classes),
-        full_scale=255,
+    published = [_read_cifar10(root, files, train=train) for train in (True, False)]
+    # (N, 32, 32, 3) -> (N, 3, 32, 32): the order in the files, so nothing is copied
+    train, test = (
+        Split(torch.from_numpy(one.data.transpose(0, 3, 1, 2)).contiguous(), torch.tensor(one.targets))
+        for one in published
     )
+    names = list(published[0].classes)
+    return RawData("classification", train, test, outputs=10, class_names=names, full_scale=255)
 
 
 def _read_cifar10(root: Path, files: dict[Path, str], *, train: bool) -> Any:
@@ -233,9 +208,3 @@ def _read_cifar10(root: Path, files: dict[Path, str], *, train: bool) -> Any:
             if not check_integrity(str(file), md5):
                 raise _damaged(file, f"its md5 is not the published {md5}") from None
         raise DataError(f"{root / CIFAR10.base_folder}: cannot be read: {error}") from None
-
-
-def _cifar_split(published: Any) -> Split:
-    """(N, 32, 32, 3) -> (N, 3, 32, 32): the order in the files, so nothing is copied."""
-    images = torch.from_numpy(published.data.transpose(0, 3, 1, 2)).contiguous()
-    return Split(images, torch.tensor(published.targets, dtype=torch.int64))

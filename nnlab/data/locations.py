@@ -1,4 +1,4 @@
-"""Where data sets and caches lie on this machine."""
+"""Folders of data sets and caches on this machine."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which examples are held out: drawn class by class, from the split seed alone."""
+"""The draw of held-out examples: class by class, from the split seed alone."""
 
 import hashlib
 import math
@@ -21,7 +21,7 @@ def generator(split_seed: int, purpose: str) -> torch.Generator:
 
 
 def held_out_counts(sizes: Sequence[int], fraction: float) -> list[int]:
-    """How many examples of each class to hold out, so that all classes keep their proportions.
+    """The number of examples of each class to hold out, so that all classes keep their proportions.
 
     The method of largest remainders: in all ⌊fraction · N + ½⌋, and from each class its quota
     fraction · n rounded down or up. Where there is a choice, no class is rounded up to all it has.

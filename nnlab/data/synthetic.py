@@ -6,6 +6,8 @@ and test points come from different ones. Inputs are (N, 2), or (N, 1) for regre
 
 import math
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,71 +19,73 @@ from nnlab.errors import InputError, suggest
 TEST_POINTS = 200
 """Test points of regression_1d."""
 
-Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
+Draw = Callable[..., tuple[Tensor, Tensor]]
+"""(number of points, generator, the set's own parameters) to points (N, 2) and labels (N,)."""
 
 
-def _train_and_test(draw: Draw, examples: int, classes: int, split_seed: int) -> RawData:
-    train = draw(examples, generator(split_seed, "training points"))
-    test = draw(examples, generator(split_seed, "test points"))
-    names = [str(k) for k in range(classes)]
-    return RawData("classification", Split(*train), Split(*test), outputs=classes, class_names=names)
+def _labelled(draw: Draw) -> Callable[..., RawData]:
+    """A classification set: `draw` for training and for the test, `examples` points each."""
+
+    @wraps(draw)
+    def load(*, examples: int, split_seed: int, **parameters: Any) -> RawData:
+        train, test = (
+            Split(*draw(examples, generator(split_seed, purpose), **parameters))
+            for purpose in ("training points", "test points")
+        )
+        classes = parameters.get("classes", 2)
+        names = [str(k) for k in range(classes)]
+        return RawData("classification", train, test, outputs=classes, class_names=names)
+
+    return load
 
 
-def xor(*, examples: int, noise: float, split_seed: int) -> RawData:
+@_labelled
+def xor(count: int, g: torch.Generator, *, noise: float) -> tuple[Tensor, Tensor]:
     """The corners (±1, ±1) in turn plus Gaussian noise; class 1 where the signs differ."""
     corners = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
-    labels = torch.tensor([0, 1, 1, 0])
-
-    def draw(count: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
-        corner = torch.arange(count) % 4
-        return corners[corner] + noise * torch.randn(count, 2, generator=g), labels[corner]
-
-    return _train_and_test(draw, examples, 2, split_seed)
+    corner = torch.arange(count) % 4
+    labels = torch.tensor([0, 1, 1, 0])[corner]
+    return corners[corner] + noise * torch.randn(count, 2, generator=g), labels
 
 
-def two_moons(*, examples: int, noise: float, split_seed: int) -> RawData:
+@_labelled
+def two_moons(count: int, g: torch.Generator, *, noise: float) -> tuple[Tensor, Tensor]:
     """Two half circles of radius 1 plus Gaussian noise.
 
     With t uniform on [0, π], class 0 is (cos t, sin t) and class 1 is (1 − cos t, ½ − sin t).
     """
-
-    def draw(count: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
-        label = torch.arange(count) % 2
-        t = math.pi * torch.rand(count, generator=g)
-        upper, lower = torch.stack([t.cos(), t.sin()], 1), torch.stack([1 - t.cos(), 0.5 - t.sin()], 1)
-        points = torch.where(label.unsqueeze(1) == 0, upper, lower)
-        return points + noise * torch.randn(count, 2, generator=g), label
-
-    return _train_and_test(draw, examples, 2, split_seed)
+    label = torch.arange(count) % 2
+    t = math.pi * torch.rand(count, generator=g)
+    upper, lower = torch.stack([t.cos(), t.sin()], 1), torch.stack([1 - t.cos(), 0.5 - t.sin()], 1)
+    points = torch.where(label.unsqueeze(1) == 0, upper, lower)
+    return points + noise * torch.randn(count, 2, generator=g), label
 
 
-def spirals(*, examples: int, classes: int, turns: float, noise: float, split_seed: int) -> RawData:
+@_labelled
+def spirals(
+    count: int, g: torch.Generator, *, classes: int, turns: float, noise: float
+) -> tuple[Tensor, Tensor]:
     """Arms of a spiral plus Gaussian noise.
 
     With r uniform on [0.1, 1], class k is r (cos φ, sin φ), φ = 2π (turns · r + k / classes). The arms
     start off the centre, where all of them would meet.
     """
-
-    def draw(count: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
-        label = torch.arange(count) % classes
-        r = 0.1 + 0.9 * torch.rand(count, generator=g)
-        angle = 2 * math.pi * (turns * r + label / classes)
-        points = r.unsqueeze(1) * torch.stack([angle.cos(), angle.sin()], 1)
-        return points + noise * torch.randn(count, 2, generator=g), label
-
-    return _train_and_test(draw, examples, classes, split_seed)
+    label = torch.arange(count) % classes
+    r = 0.1 + 0.9 * torch.rand(count, generator=g)
+    angle = 2 * math.pi * (turns * r + label / classes)
+    points = r.unsqueeze(1) * torch.stack([angle.cos(), angle.sin()], 1)
+    return points + noise * torch.randn(count, 2, generator=g), label
 
 
-def blobs(*, examples: int, classes: int, radius: float, spread: float, split_seed: int) -> RawData:
+@_labelled
+def blobs(
+    count: int, g: torch.Generator, *, classes: int, radius: float, spread: float
+) -> tuple[Tensor, Tensor]:
     """Gaussian clouds of standard deviation `spread` around `radius` (cos 2πk/C, sin 2πk/C)."""
-
-    def draw(count: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
-        label = torch.arange(count) % classes
-        angle = 2 * math.pi * label / classes
-        centres = radius * torch.stack([angle.cos(), angle.sin()], 1)
-        return centres + spread * torch.randn(count, 2, generator=g), label
-
-    return _train_and_test(draw, examples, classes, split_seed)
+    label = torch.arange(count) % classes
+    angle = 2 * math.pi * label / classes
+    centres = radius * torch.stack([angle.cos(), angle.sin()], 1)
+    return centres + spread * torch.randn(count, 2, generator=g), label
 
 
 _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -123,3 +127,9 @@ def regression_1d(*, function: str, examples: int, noise: float, split_seed: int
         outputs=1,
         class_names=[],
     )
+
+
+SETS: dict[str, Callable[..., RawData]] = {
+    load.__name__: load for load in (xor, two_moons, spirals, blobs, regression_1d)
+}
+"""The sets by their names in a config."""

@@ -4,12 +4,10 @@ import csv
 import math
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 import torch
-from torch import Tensor
 
 from nnlab.data.dataset import RawData, Split, Task
 from nnlab.data.splits import hold_out
@@ -31,14 +29,14 @@ def load_csv(path: Path, *, target: str, task: Task, test: float, split_seed: in
     """
     rows, names = read_csv(path, target=target, task=task)
     strata = rows.targets if task == "classification" else torch.zeros(len(rows), dtype=torch.int64)
-    kept, held = _hold_out(strata, test, split_seed, names)
-    return RawData(
-        task=task,
-        train=Split(rows.inputs[kept], rows.targets[kept]),
-        test=Split(rows.inputs[held], rows.targets[held]),
-        outputs=len(names) or 1,
-        class_names=names,
-    )
+    try:
+        kept, held = hold_out(strata, test, split_seed=split_seed, purpose="test", names=names)
+    except DataError as error:
+        if names and all(_number(name) is not None for name in names):
+            hint = f"{error}. Where the target is a quantity and no class, set data.task: regression"
+            raise DataError(hint) from None
+        raise
+    return RawData(task, rows.take(kept), rows.take(held), outputs=len(names) or 1, class_names=names)
 
 
 def read_csv(path: Path, *, target: str, task: Task) -> tuple[Split, list[str]]:
@@ -54,23 +52,13 @@ def read_csv(path: Path, *, target: str, task: Task) -> tuple[Split, list[str]]:
     Raises:
         DataError: naming file, line, column and value of what does not fit.
     """
-    table = _read(path, target, numeric_target=task == "regression")
-    inputs = torch.frombuffer(table.numbers, dtype=torch.float64).reshape(len(table.labels), -1).clone()
+    numbers, labels = _read(path, target, numeric_target=task == "regression")
+    inputs = torch.frombuffer(numbers, dtype=torch.float64).reshape(len(labels), -1).clone()
     if task == "regression":
         return Split(inputs[:, :-1], inputs[:, -1:]), []
-    names = _classes(table.labels)
+    names = _classes(labels)
     positions = {name: k for k, name in enumerate(names)}
-    return Split(inputs, torch.tensor([positions[label] for label in table.labels])), names
-
-
-def _hold_out(strata: Tensor, test: float, split_seed: int, names: list[str]) -> tuple[Tensor, Tensor]:
-    try:
-        return hold_out(strata, test, split_seed=split_seed, purpose="test", names=names)
-    except DataError as error:
-        if names and all(_number(name) is not None for name in names):
-            hint = f"{error}. Where the target is a quantity and no class, set data.task: regression"
-            raise DataError(hint) from None
-        raise
+    return Split(inputs, torch.tensor([positions[label] for label in labels])), names
 
 
 def _classes(labels: list[str]) -> list[str]:
@@ -92,13 +80,11 @@ def _number(cell: str) -> float | None:
 # --- reading ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Table:
-    numbers: "array[float]"  # row by row: the features, then the target where it is a number
-    labels: list[str]  # the target column as it is written
+Table = tuple["array[float]", list[str]]
+"""Numbers row by row, the features and then the target where it is a number; and the targets as texts."""
 
 
-def _read(path: Path, target: str, numeric_target: bool) -> _Table:
+def _read(path: Path, target: str, numeric_target: bool) -> Table:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return _parse(path, _rows(path, file), target, numeric_target)
@@ -112,26 +98,23 @@ def _read(path: Path, target: str, numeric_target: bool) -> _Table:
         ) from None
 
 
-def _parse(path: Path, rows: Iterator[tuple[int, list[str]]], target: str, numeric_target: bool) -> _Table:
+def _parse(path: Path, rows: Iterator[tuple[int, list[str]]], target: str, numeric_target: bool) -> Table:
     _, names = next(rows, (0, []))
     position = _check_header(path, names, target)
     features = [k for k in range(len(names)) if k != position]
     numeric = [*features, position] if numeric_target else features
-    table = _Table(array("d"), [])
+    numbers, labels = array("d"), []
     for line, row in rows:
+        place = f"{path}, line {line}"
         if len(row) != len(names):
-            raise DataError(
-                f"{path}, line {line}: {len(row)} cells, but the header names {len(names)} columns"
-            )
-        table.numbers.extend(_cell(path, line, names[k], row[k]) for k in numeric)
+            raise DataError(f"{place}: {len(row)} cells, but the header names {len(names)} columns")
+        numbers.extend(_cell(f"{place}, column {names[k]}", row[k]) for k in numeric)
         if not row[position]:
-            raise DataError(
-                f"{path}, line {line}, column {target}: the target is empty; fill or remove the row"
-            )
-        table.labels.append(row[position])
-    if not table.labels:
+            raise DataError(f"{place}, column {target}: the target is empty; fill or remove the row")
+        labels.append(row[position])
+    if not labels:
         raise DataError(f"{path}: there is no row below the header line")
-    return table
+    return numbers, labels
 
 
 def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
@@ -169,16 +152,13 @@ def _check_header(path: Path, names: list[str], target: str) -> int:
     return names.index(target)
 
 
-def _cell(path: Path, line: int, column: str, cell: str) -> float:
+def _cell(place: str, cell: str) -> float:
     value = _number(cell)
     if value is None:
-        shown = repr(cell) if cell else "an empty cell"
         raise DataError(
-            f"{path}, line {line}, column {column}: {shown} is not a finite number; "
+            f"{place}: {repr(cell) if cell else 'an empty cell'} is not a finite number; "
             "every column but a class target must hold numbers"
         )
     if abs(value) > LARGEST:
-        raise DataError(
-            f"{path}, line {line}, column {column}: {cell} is beyond float32 (at most {LARGEST:.2g})"
-        )
+        raise DataError(f"{place}: {cell} is beyond float32 (at most {LARGEST:.2g})")
     return value

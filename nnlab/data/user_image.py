@@ -61,8 +61,8 @@ def read_user_image(file: Path, input_shape: tuple[int, int, int]) -> UserImage:
             f"each side must have at least {LEAST_SIDE}"
         )
     is_grey = image.mode == "L"
-    shown = image.copy()
-    shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+    original = image.copy()
+    original.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
     if is_grey != (channels == 1):
         image = image.convert("L" if channels == 1 else "RGB")
         done.append("converted to grey by Rec. 601 luma" if channels == 1 else "grey in three equal channels")
@@ -76,7 +76,7 @@ def read_user_image(file: Path, input_shape: tuple[int, int, int]) -> UserImage:
     return UserImage(
         name=file.stem,
         file=os.fsencode(file).decode(errors="replace"),
-        original=np.asarray(shown),
+        original=np.asarray(original),
         pixels=torch.from_numpy(pixels.transpose(2, 0, 1).copy()),
         words=", ".join(done),
     )

@@ -11,7 +11,7 @@ gradient(graph, {"W": np.eye(2), "x": [1.0, -1.0]})         # the value, and the
 
 from nnlab.expressions.domain import check_domain
 from nnlab.expressions.errors import DomainError, ExpressionError, UnboundedSlopeError
-from nnlab.expressions.evaluation import curvature, enclose, evaluate, second_derivatives, slopes, tangent
+from nnlab.expressions.evaluation import curvature, enclose, evaluate, second_derivatives, slopes
 from nnlab.expressions.lipschitz import lipschitz
 from nnlab.expressions.nodes import Graph, Node
 from nnlab.expressions.parser import parse
@@ -36,5 +36,4 @@ __all__ = [
     "parse",
     "second_derivatives",
     "slopes",
-    "tangent",
 ]

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.expressions.operations import Decision
-from nnlab.rigorous import intervals
-from nnlab.rigorous.arithmetic import as_interval, interval, number
-from nnlab.rigorous.intervals import Interval
+from nnlab.rigorous import functions
+from nnlab.rigorous.intervals import Interval, as_interval, integer_power, interval, scalar_interval
 from nnlab.rigorous.rounding import fraction_ends
 
 Array = NDArray[np.float64]
@@ -24,8 +23,8 @@ class Floats:
     sqrt, tanh, absolute, power = np.sqrt, np.tanh, np.absolute, np.power
     maximum, minimum, sign = np.maximum, np.minimum, np.sign
 
-    def number(self, value: Fraction) -> np.float64:
-        """One of numpy's, whose division by zero is no exception."""
+    def from_fraction(self, value: Fraction) -> np.float64:
+        """Returns a number of numpy's, whose division by zero is no exception."""
         return np.float64(value.numerator / value.denominator)
 
     def constant(self, name: str) -> np.float64:
@@ -35,14 +34,14 @@ class Floats:
         return np.maximum(x, 0.0)
 
     def sigmoid(self, x: Array) -> Array:
-        found: Array = np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(-np.absolute(x)))
-        return found
+        value: Array = np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(-np.absolute(x)))
+        return value
 
     def integer_power(self, x: Array, exponent: int) -> Array:
         return np.power(x, float(exponent))
 
     def real_power(self, x: Array, exponent: Fraction) -> Array:
-        return np.power(x, self.number(exponent))
+        return np.power(x, self.from_fraction(exponent))
 
     def step(self, x: Array) -> Array:
         return np.heaviside(x, 0.0)
@@ -93,10 +92,10 @@ class Floats:
         return np.asarray(powers / np.sum(powers, -1, keepdims=True))
 
     def logsumexp(self, x: Array) -> Array:
-        """Less the largest entry, so that no power overflows."""
+        """Subtracts the largest entry first, so that no power overflows."""
         top = np.max(x, -1)
-        found: Array = top + np.log(np.sum(np.exp(x - np.expand_dims(top, -1)), -1))
-        return found
+        value: Array = top + np.log(np.sum(np.exp(x - np.expand_dims(top, -1)), -1))
+        return value
 
     def shares(self, x: Array, value: Array) -> Array:
         equal = np.equal(x, value)
@@ -106,37 +105,19 @@ class Floats:
 class Intervals:
     """Intervals, rounded outward."""
 
-    def number(self, value: Fraction) -> Interval:
-        return number(*fraction_ends(value))
+    def from_fraction(self, value: Fraction) -> Interval:
+        return scalar_interval(*fraction_ends(value))
 
     def constant(self, name: str) -> Interval:
-        """The floats around π and e: both lie above their nearest float."""
+        """Returns the floats around π and e: both lie above their nearest float."""
         below = _CONSTANTS[name]
-        return number(below, math.nextafter(below, math.inf))
+        return scalar_interval(below, math.nextafter(below, math.inf))
 
-    def sin(self, x: Interval) -> Interval:
-        return intervals.sin(x)
-
-    def cos(self, x: Interval) -> Interval:
-        return intervals.cos(x)
-
-    def tan(self, x: Interval) -> Interval:
-        return intervals.tan(x)
-
-    def exp(self, x: Interval) -> Interval:
-        return intervals.exp(x)
-
-    def log(self, x: Interval) -> Interval:
-        return intervals.log(x)
-
-    def sqrt(self, x: Interval) -> Interval:
-        return intervals.sqrt(x)
-
-    def tanh(self, x: Interval) -> Interval:
-        return intervals.tanh(x)
-
-    def sigmoid(self, x: Interval) -> Interval:
-        return intervals.sigmoid(x)
+    sin, cos, tan = staticmethod(functions.sin), staticmethod(functions.cos), staticmethod(functions.tan)
+    exp, log, sqrt = staticmethod(functions.exp), staticmethod(functions.log), staticmethod(functions.sqrt)
+    tanh, sigmoid = staticmethod(functions.tanh), staticmethod(functions.sigmoid)
+    maximum, minimum = staticmethod(functions.maximum), staticmethod(functions.minimum)
+    integer_power, real_power = staticmethod(integer_power), staticmethod(functions.real_power)
 
     def relu(self, x: Interval) -> Interval:
         return interval(np.maximum(x.lo, 0.0), np.maximum(x.hi, 0.0))
@@ -144,20 +125,8 @@ class Intervals:
     def absolute(self, x: Interval) -> Interval:
         return abs(x)
 
-    def maximum(self, x: Interval, y: Interval) -> Interval:
-        return intervals.maximum(x, y)
-
-    def minimum(self, x: Interval, y: Interval) -> Interval:
-        return intervals.minimum(x, y)
-
-    def integer_power(self, x: Interval, exponent: int) -> Interval:
-        return intervals.integer_power(x, exponent)
-
-    def real_power(self, x: Interval, exponent: Fraction) -> Interval:
-        return intervals.real_power(x, exponent)
-
     def power(self, x: Interval, y: Interval) -> Interval:
-        return intervals.power(x, as_interval(y))
+        return functions.power(x, as_interval(y))
 
     def sign(self, x: Interval) -> Interval:
         below, above = _sides(x)
@@ -171,7 +140,7 @@ class Intervals:
         below, above = _sides(x)
         one_sided = below | above
         if np.all(one_sided):
-            return number(0.0, 0.0)
+            return scalar_interval(0.0, 0.0)
         return interval(np.where(one_sided, 0.0, -np.inf), np.where(one_sided, 0.0, np.inf))
 
     def less(self, x: Interval, y: Interval) -> Decision:
@@ -181,7 +150,7 @@ class Intervals:
         return (x.hi <= y.lo).astype(np.int8) - (x.lo > y.hi).astype(np.int8)
 
     def order(self, x: Interval, y: Interval) -> Decision:
-        """Where both only touch, the larger one is so throughout the cell: its slope is that of one side."""
+        """Compares; of two that only touch, one counts as larger throughout the cell."""
         return (x.lo >= y.hi).astype(np.int8) - (y.lo >= x.hi).astype(np.int8)
 
     def select(self, decision: Decision, x: Interval, y: Interval) -> Interval:
@@ -195,15 +164,15 @@ class Intervals:
         return interval(low, high)
 
     def jump(self, decision: Decision, x: Interval, y: Interval) -> Interval:
-        found = self.select(decision, x, y)
+        value = self.select(decision, x, y)
         if np.any(decision == 0):
             tie = decision == 0
-            return interval(np.where(tie, -np.inf, found.lo), np.where(tie, np.inf, found.hi))
-        return found
+            return interval(np.where(tie, -np.inf, value.lo), np.where(tie, np.inf, value.hi))
+        return value
 
 
 def _sides(x: Interval) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where x ≤ 0 and where x ≥ 0 throughout; neither where it is 0 and no more."""
+    """Tells where x ≤ 0 and where x ≥ 0 throughout; neither where it is 0 and no more."""
     return (x.hi <= 0) & (x.lo < 0), (x.lo >= 0) & (x.hi > 0)
 
 

@@ -1,4 +1,4 @@
-"""Whether an expression has a finite value everywhere in a box, proved cell by cell.
+"""The proof that an expression has a finite value everywhere in a box, cell by cell.
 
 Every operation that is not defined everywhere is looked at in each cell: its arguments are enclosed, and the
 cell is clean, certainly bad, or undecided. Undecided cells are cut in two until none is left, or one is as
@@ -6,7 +6,7 @@ narrow as MIN_WIDTH of the box: then the argument cannot be told from the value 
 error as well, except below a root.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,18 +15,20 @@ from numpy.typing import NDArray
 
 from nnlab.errors import InputError
 from nnlab.expressions.algebras import INTERVALS
-from nnlab.expressions.cells import first_cells, halved
 from nnlab.expressions.errors import DomainError, placed
 from nnlab.expressions.evaluation import applied
 from nnlab.expressions.nodes import Graph, Node
 from nnlab.expressions.operations import Decision, Number
-from nnlab.rigorous.circle import may_hold
+from nnlab.expressions.passes import needed_entries
+from nnlab.rigorous.functions import may_hold
 from nnlab.rigorous.intervals import Interval
 from nnlab.rigorous.rounding import LARGEST
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+START = 64
+"""Cells of the first grid, about, whatever the number of variables."""
 MIN_WIDTH = 1e-12
 """Cells narrower than this part of the box are not cut again."""
 MAX_CELLS = 2_000_000
@@ -36,23 +38,17 @@ BATCH = 4_096
 
 @dataclass(frozen=True)
 class _Rule:
-    """What an operation asks of its arguments.
+    """The condition that an operation has a value.
 
     Attributes:
-        test: (node, *arguments) -> by cell, whether it may be broken, and whether it certainly is.
-        fault: what is wrong, with {} for the text of the argument.
-        argument: which argument that is; None for the value itself.
-        is_root: whether an argument that cannot be told from the boundary is allowed.
+        test: (node, *arguments) -> by cell, True where it may be broken, and True where it certainly is.
+        fault: how it is broken, with {0} and {1} for the texts of the arguments.
+        is_root: True where an argument that cannot be told from the boundary is allowed.
     """
 
     test: Callable[..., tuple[Mask, Mask]]
     fault: str
-    argument: int = 0
     is_root: bool = False
-
-    def words(self, graph: Graph, index: int) -> str:
-        arguments = graph.nodes[index].arguments
-        return self.fault.format(graph.term(arguments[self.argument])) if arguments else self.fault
 
 
 def _reaches_zero(x: Interval) -> tuple[Mask, Mask]:
@@ -78,19 +74,19 @@ def _bad_base(x: Interval, y: Interval) -> tuple[Mask, Mask]:
 
 
 _RULES: Mapping[str, _Rule] = {
-    "divide": _Rule(lambda node, x, y: _reaches_zero(y), "its divisor {} reaches 0", 1),
-    "log": _Rule(lambda node, x: _is_not_positive(x), "its argument {} is not positive"),
-    "sqrt": _Rule(lambda node, x: _is_negative(x), "its argument {} is negative", is_root=True),
+    "divide": _Rule(lambda node, x, y: _reaches_zero(y), "its divisor {1} reaches 0"),
+    "log": _Rule(lambda node, x: _is_not_positive(x), "its argument {0} is not positive"),
+    "sqrt": _Rule(lambda node, x: _is_negative(x), "its argument {0} is negative", is_root=True),
     "integer_power": _Rule(
-        lambda node, x: _reaches_zero(x) if node.parameter < 0 else _never(x), "its base {} reaches 0"
+        lambda node, x: _reaches_zero(x) if node.parameter < 0 else _never(x), "its base {0} reaches 0"
     ),
-    "power": _Rule(lambda node, x, y: _bad_base(x, y), "its base {} is not positive"),
+    "power": _Rule(lambda node, x, y: _bad_base(x, y), "its base {0} is not positive"),
     "tan": _Rule(
         lambda node, x: (may_hold(x.lo, x.hi, np.pi, 0.5), np.zeros(x.shape, bool)), "it has a pole"
     ),
 }
-_ROOT = _Rule(lambda node, x: _is_negative(x), "its base {} is negative", is_root=True)
-_INVERSE_ROOT = _Rule(lambda node, x: _is_not_positive(x), "its base {} is not positive")
+_ROOT = _Rule(lambda node, x: _is_negative(x), "its base {0} is negative", is_root=True)
+_INVERSE_ROOT = _Rule(lambda node, x: _is_not_positive(x), "its base {0} is not positive")
 _OVERFLOW = _Rule(lambda node: (np.zeros(0, bool), np.zeros(0, bool)), "it overflows float64")
 
 
@@ -134,15 +130,19 @@ def check_domain(graph: Graph, box: Mapping[str, tuple[float, float]], max_cells
         middle = 0.5 * low + 0.5 * high
         narrow = np.all((high - low <= MIN_WIDTH * sides) | (middle <= low) | (middle >= high), axis=1)
         search.raise_narrow(narrow)
-        undecided = search.undecided() & ~narrow
+        undecided = np.zeros(len(low), bool)
+        for trouble in search.troubles:
+            undecided |= trouble.possible & ~narrow
         if looked_at > max_cells and np.any(undecided):
-            raise search.given_up(undecided, looked_at)
+            trouble = next(t for t in search.troubles if np.any(t.possible & undecided))
+            cell = np.flatnonzero(trouble.possible & undecided)[0]
+            raise search.error(trouble, middle[cell], looked_at)
         low, high = halved(low[undecided], high[undecided], sides)
         lo, hi = np.concatenate([lo, low]), np.concatenate([hi, high])
 
 
 def checked_names(graph: Graph, box: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The variables of a box, in the graph's order; see `check_domain` for what is raised."""
+    """Returns the variables of a box, in the graph's order; raises as `check_domain` does."""
     names = [name for name in graph.variables if name in box]
     missing = [name for name in graph.used() if name not in box]
     extra = [name for name in box if name not in graph.variables]
@@ -159,7 +159,7 @@ def checked_names(graph: Graph, box: Mapping[str, tuple[float, float]]) -> list[
 
 @dataclass(frozen=True)
 class _Trouble:
-    """One node that may have no finite value: in which cells that is possible, and in which it is certain."""
+    """A node that may have no finite value: in which cells that is possible, and in which it is certain."""
 
     index: int
     rule: _Rule
@@ -175,74 +175,62 @@ class _Search:
         cells = {name: Interval(lo[:, i], hi[:, i]) for i, name in enumerate(names)}
         self.troubles = _troubles(graph, cells, len(lo))
 
-    def undecided(self) -> Mask:
-        found = np.zeros(len(self.lo), bool)
-        for trouble in self.troubles:
-            found |= trouble.possible
-        return found
-
     def raise_certain(self) -> None:
-        """The first node in evaluation order is the cause of what follows from it."""
+        """Raises for the first node in evaluation order, which is the cause of later ones."""
         for trouble in self.troubles:
             if np.any(trouble.certain):
                 cells = np.flatnonzero(trouble.certain)
                 first = cells[np.lexsort(self.lo[cells].T[::-1])[0]] if self.names else 0
-                raise self._error(trouble, self.lo[first])
+                raise self.error(trouble, self.lo[first])
 
     def raise_narrow(self, narrow: Mask) -> None:
         for trouble in self.troubles:
             cells = np.flatnonzero(trouble.possible & narrow)
             if len(cells) and not trouble.rule.is_root:
-                raise self._error(trouble, self._worst(trouble, int(cells[0])))
-
-    def given_up(self, undecided: Mask, looked_at: int) -> DomainError:
-        trouble = next(t for t in self.troubles if np.any(t.possible & undecided))
-        cell = np.flatnonzero(trouble.possible & undecided)[0]
-        place = self._place(0.5 * self.lo[cell] + 0.5 * self.hi[cell])
-        term, what = self.graph.term(trouble.index), trouble.rule.words(self.graph, trouble.index)
-        reason = f"{term}: after {looked_at:,} cells it is not decided whether {what}, near {placed(place)}"
-        return DomainError(f"{reason}; write the expression so that this is plain", term, place)
+                raise self.error(trouble, self._worst(trouble, int(cells[0])))
 
     def _worst(self, trouble: _Trouble, cell: int) -> Array:
-        """A corner of a narrow cell, if the trouble is there, or else its middle."""
+        """Returns a corner of a narrow cell, if it has the trouble, or else its middle."""
         corners: tuple[Array, Array] = (self.lo[cell], self.hi[cell])
         for corner in corners:
-            found = _Search(self.graph, self.names, corner[None], corner[None]).troubles
-            if any(t.index == trouble.index and t.rule is trouble.rule for t in found):
+            troubles = _Search(self.graph, self.names, corner[None], corner[None]).troubles
+            if any(t.index == trouble.index and t.rule is trouble.rule for t in troubles):
                 return corner
         middle: Array = 0.5 * self.lo[cell] + 0.5 * self.hi[cell]
         return middle
 
-    def _error(self, trouble: _Trouble, point: Array) -> DomainError:
-        place = self._place(point)
-        term, what = self.graph.term(trouble.index), trouble.rule.words(self.graph, trouble.index)
-        at = f" at {placed(place)}" if place else ""
-        advice = "choose an interval without that place, or another expression"
-        return DomainError(f"{term}: {what}{at}; {advice}", term, place)
-
-    def _place(self, point: Array) -> dict[str, float]:
-        return {name: float(x) for name, x in zip(self.names, point, strict=True)}
+    def error(self, trouble: _Trouble, point: Array, undecided_after: int | None = None) -> DomainError:
+        """Returns the error for a trouble at a point, or one that so many cells leave undecided."""
+        place = {name: float(x) for name, x in zip(self.names, point, strict=True)}
+        arguments = self.graph.nodes[trouble.index].arguments
+        what = trouble.rule.fault.format(*(self.graph.term(i) for i in arguments))
+        term, at = self.graph.term(trouble.index), placed(place)
+        if undecided_after is None:
+            advice = "choose an interval without that place, or another expression"
+            return DomainError(f"{term}: {what}{f' at {at}' if at else ''}; {advice}", term, place)
+        reason = f"{term}: after {undecided_after:,} cells it is undecided whether {what}, near {at}"
+        return DomainError(f"{reason}; write the expression so that this is plain", term, place)
 
 
 def _troubles(graph: Graph, cells: Mapping[str, Interval], count: int) -> list[_Trouble]:
-    """The nodes that may have no finite value, in evaluation order, as far as their values are used."""
+    """Returns the nodes that may have no finite value, in evaluation order, where their values are used."""
     values: list[Number] = [None] * len(graph.nodes)
     decisions: dict[int, Decision] = {}
-    found: list[_Trouble] = []
+    troubles: list[_Trouble] = []
     with np.errstate(all="ignore"):
         for index, node in enumerate(graph.nodes):
             values[index] = applied(node, INTERVALS, cells, values)
             arguments = [values[i] for i in node.arguments]
             if node.operation == "where":
                 decisions[index] = np.broadcast_to(arguments[0], count)
-            found += _of_node(index, node, arguments, values[index], count)
+            troubles += _of_node(index, node, arguments, values[index], count)
             for argument in graph.last_uses[index]:
                 values[argument] = None
-    if not found or not decisions:
-        return found
-    needed = _needed(graph, decisions, count)
+    if not troubles or not decisions:
+        return troubles
+    needed = needed_entries(graph, decisions, [(count,)] * len(graph.nodes))
     used = [
-        _Trouble(t.index, t.rule, t.possible & needed[t.index], t.certain & needed[t.index]) for t in found
+        _Trouble(t.index, t.rule, t.possible & needed[t.index], t.certain & needed[t.index]) for t in troubles
     ]
     return [trouble for trouble in used if np.any(trouble.possible)]
 
@@ -269,15 +257,37 @@ def _of_node(
         yield _Trouble(index, _OVERFLOW, np.broadcast_to(possible, count), np.broadcast_to(certain, count))
 
 
-def _needed(graph: Graph, decisions: Mapping[int, Decision], count: int) -> list[Mask]:
-    """Per node, the cells where its value is used: the branch of a `where` that is not taken is not."""
-    needed = [np.zeros(count, bool) for _ in graph.nodes]
-    needed[-1] = np.ones(count, bool)
-    for index in range(len(graph.nodes) - 1, -1, -1):
-        arguments = graph.nodes[index].arguments
-        uses: tuple[Mask | bool, ...] = (True,) * len(arguments)
-        if index in decisions:
-            uses = (True, decisions[index] >= 0, decisions[index] <= 0)
-        for argument, use in zip(arguments, uses, strict=True):
-            needed[argument] |= needed[index] & use
-    return needed
+# --- cells ---
+
+
+def first_cells(intervals: Sequence[tuple[float, float]]) -> tuple[Array, Array]:
+    """Returns (k, d) lower and upper corners of a grid of about START cells that covers the box."""
+    if not intervals:
+        return np.zeros((1, 0)), np.zeros((1, 0))
+    count = max(2, round(START ** (1 / len(intervals))))
+    ends = [_pieces(low, high, count) for low, high in intervals]
+    low = np.stack([g.ravel() for g in np.meshgrid(*(a for a, _ in ends), indexing="ij")], axis=1)
+    high = np.stack([g.ravel() for g in np.meshgrid(*(b for _, b in ends), indexing="ij")], axis=1)
+    return low, high
+
+
+def _pieces(low: float, high: float, count: int) -> tuple[Array, Array]:
+    edges = np.clip(np.linspace(low, high, count + 1), low, high)
+    edges[0], edges[-1] = low, high
+    edges = np.unique(edges)
+    return (edges[:-1], edges[1:]) if len(edges) > 1 else (edges, edges)
+
+
+def halved(lo: Array, hi: Array, sides: Array) -> tuple[Array, Array]:
+    """Cuts each cell in two, across the side that is longest as a part of `sides` (d,).
+
+    The upper halves come first, so that the lower ones are taken first from the end.
+    """
+    if not len(lo):
+        return lo, hi
+    rows = np.arange(len(lo))
+    axis = np.argmax((hi - lo) / sides, axis=1)
+    middle = 0.5 * lo[rows, axis] + 0.5 * hi[rows, axis]
+    below, above = hi.copy(), lo.copy()
+    below[rows, axis] = above[rows, axis] = middle
+    return np.concatenate([above, lo]), np.concatenate([hi, below])

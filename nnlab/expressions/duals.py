@@ -4,11 +4,16 @@ A dual number is v + Σ tⱼ εⱼ with εⱼ εₖ = 0. An operation f acts on 
 f(x, y) -> f(v) + Σⱼ (∂f/∂x xⱼ + ∂f/∂y yⱼ) εⱼ, with f and its partial derivatives from the table. Values and
 tangents are numbers of another algebra: over intervals the tangents enclose slopes, and dual numbers over
 dual numbers carry second derivatives.
+
+With a positive ε that is smaller than any number, dual numbers x + t ε are ordered as well, and give
+one-sided derivatives: x + t ε < y + s ε where x < y, or x = y and t < s. In this order min, max, abs, relu
+and the comparisons of `where` decide how a function leaves a point, and the chain rule does the rest: the
+value is its limit from that side, the tangent its slope there. Where both sides of a comparison leave a tie
+with the same slope it is decided as at the point itself, though terms of higher order may decide otherwise.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -63,6 +68,38 @@ class Dual:
         return self.algebra.apply("negative", self)
 
 
+def _operation(name: str) -> Callable[..., Number]:
+    """Returns an operation of the table as a method of the algebra."""
+
+    def method(self: "Duals", *arguments: Number) -> Number:
+        return self.apply(name, *arguments)
+
+    return method
+
+
+def _linear(name: str) -> Callable[..., Number]:
+    """Returns a linear function of the entries as a method, which acts on value and tangents alike."""
+
+    def method(self: "Duals", x: Number, *parameters: object) -> Number:
+        transform = getattr(self.below, name)
+        if not isinstance(x, Dual):
+            return transform(x, *parameters)
+        filled = self.filled(x.value, x.tangents)
+        moved = (None if t is None else transform(t, *parameters) for t in filled)
+        return Dual(self, transform(x.value, *parameters), tuple(moved))
+
+    return method
+
+
+def _of_values(name: str) -> Callable[..., Any]:
+    """Returns a function of the values as a method, which does not depend on the tangents."""
+
+    def method(self: "Duals", *arguments: Number) -> Any:
+        return getattr(self.below, name)(*map(_value, arguments))
+
+    return method
+
+
 @dataclass(frozen=True)
 class Duals:
     """The algebra of dual numbers with `directions` tangents over the algebra `below`.
@@ -74,7 +111,7 @@ class Duals:
     directions: int = 1
 
     def apply(self, name: str, *arguments: Number) -> Number:
-        """An operation of the table, by the chain rule; a plain number where no argument is a Dual."""
+        """Applies an operation of the table, by the chain rule; to plain numbers alone it gives one."""
         operation = OPERATIONS[name]
         values = [x.value if isinstance(x, Dual) else x for x in arguments]
         value = operation.value(self.below, *values)
@@ -94,22 +131,15 @@ class Duals:
                 moved = tuple(_plus(a, _times(slope, b)) for a, b in zip(moved, along, strict=True))
         for push, along, argument in zip(operation.pushes, tangents, values, strict=False):
             if along is not None:
-                filled = self._filled(argument, along)
+                filled = self.filled(argument, along)
                 pushed = (None if t is None else push(self.below, t, value, *values) for t in filled)
                 moved = tuple(map(_plus, moved, pushed))
         return Dual(self, value, moved)
 
-    def _filled(self, value: Number, tangents: Tangents) -> Tangents:
-        """Tangents of the value's own shape: one that is equal in all entries is kept as one number."""
+    def filled(self, value: Number, tangents: Tangents) -> Tangents:
+        """Returns tangents of the value's own shape: one that is equal in all entries is kept as a number."""
         shape = self.below.shape(value)
         return tuple(None if t is None else self.below.spread(t, shape) for t in tangents)
-
-    def _linear(self, x: Number, transform: Callable[..., Number], *how: object) -> Number:
-        """A linear function of the entries, which acts on value and tangents alike."""
-        if not isinstance(x, Dual):
-            return transform(x, *how)
-        moved = (None if t is None else transform(t, *how) for t in self._filled(x.value, x.tangents))
-        return Dual(self, transform(x.value, *how), tuple(moved))
 
     def _choice(
         self,
@@ -119,130 +149,32 @@ class Duals:
         x: Tangents | None,
         y: Tangents | None,
     ) -> Dual:
-        """The tangents of an operation that is one of its arguments, whichever the decision says."""
+        """Returns the value with the tangents of the argument that the decision selects."""
         none: Tangents = (None,) * self.directions
         pairs = zip(x or none, y or none, strict=True)
-        return Dual(self, value, tuple(_chosen(choose, decision, a, b) for a, b in pairs))
+        return Dual(self, value, tuple(choose(decision, _filled(a), _filled(b)) for a, b in pairs))
 
-    def number(self, value: Fraction) -> Number:
-        return self.below.number(value)
-
-    def constant(self, name: str) -> Number:
-        return self.below.constant(name)
-
-    def sin(self, x: Number) -> Number:
-        return self.apply("sin", x)
-
-    def cos(self, x: Number) -> Number:
-        return self.apply("cos", x)
-
-    def tan(self, x: Number) -> Number:
-        return self.apply("tan", x)
-
-    def exp(self, x: Number) -> Number:
-        return self.apply("exp", x)
-
-    def log(self, x: Number) -> Number:
-        return self.apply("log", x)
-
-    def sqrt(self, x: Number) -> Number:
-        return self.apply("sqrt", x)
-
-    def tanh(self, x: Number) -> Number:
-        return self.apply("tanh", x)
-
-    def sigmoid(self, x: Number) -> Number:
-        return self.apply("sigmoid", x)
-
-    def relu(self, x: Number) -> Number:
-        return self.apply("relu", x)
-
-    def absolute(self, x: Number) -> Number:
-        return self.apply("abs", x)
-
-    def maximum(self, x: Number, y: Number) -> Number:
-        return self.apply("maximum", x, y)
-
-    def minimum(self, x: Number, y: Number) -> Number:
-        return self.apply("minimum", x, y)
-
-    def integer_power(self, x: Number, exponent: int) -> Number:
-        return self.apply("integer_power", x, exponent)
-
-    def real_power(self, x: Number, exponent: Fraction) -> Number:
-        return self.apply("real_power", x, exponent)
-
-    def power(self, x: Number, y: Number) -> Number:
-        return self.apply("power", x, y)
-
-    def sign(self, x: Number) -> Number:
-        return self.apply("sign", x)
-
-    def step(self, x: Number) -> Number:
-        return self.apply("step", x)
-
-    def bend(self, x: Number) -> Number:
-        return self.apply("bend", x)
-
-    def less(self, x: Number, y: Number) -> Decision:
-        found: Decision = self.below.less(_value(x), _value(y))
-        return found
-
-    def less_equal(self, x: Number, y: Number) -> Decision:
-        found: Decision = self.below.less_equal(_value(x), _value(y))
-        return found
-
-    def order(self, x: Number, y: Number) -> Decision:
-        found: Decision = self.below.order(_value(x), _value(y))
-        return found
-
-    def select(self, decision: Decision, x: Number, y: Number) -> Number:
-        return self.apply("where", decision, x, y)
+    sin, cos, tan = _operation("sin"), _operation("cos"), _operation("tan")
+    exp, log, sqrt = _operation("exp"), _operation("log"), _operation("sqrt")
+    tanh, sigmoid = _operation("tanh"), _operation("sigmoid")
+    relu, absolute = _operation("relu"), _operation("abs")
+    maximum, minimum, select = _operation("maximum"), _operation("minimum"), _operation("where")
+    integer_power, real_power = _operation("integer_power"), _operation("real_power")
+    power = _operation("power")
+    sign, step, bend = _operation("sign"), _operation("step"), _operation("bend")
+    matmul, outer = _operation("matmul"), _operation("outer")
+    softmax, logsumexp = _operation("softmax"), _operation("logsumexp")
+    largest, smallest = _operation("largest"), _operation("smallest")
+    gather, spread = _linear("gather"), _linear("spread")
+    rows, unsqueeze, transpose = _linear("rows"), _linear("unsqueeze"), _linear("transpose")
+    from_fraction, constant = _of_values("from_fraction"), _of_values("constant")
+    less, less_equal, order = _of_values("less"), _of_values("less_equal"), _of_values("order")
+    shape, shares = _of_values("shape"), _of_values("shares")
 
     def jump(self, decision: Decision, x: Number, y: Number) -> Number:
         value = self.below.jump(decision, _value(x), _value(y))
         tangents = [number.tangents if isinstance(number, Dual) else None for number in (x, y)]
         return self._choice(value, self.below.jump, decision, *tangents)
-
-    def shape(self, x: Number) -> tuple[int, ...]:
-        found: tuple[int, ...] = self.below.shape(_value(x))
-        return found
-
-    def gather(self, x: Number, shape: tuple[int, ...]) -> Number:
-        return self._linear(x, self.below.gather, shape)
-
-    def spread(self, x: Number, shape: tuple[int, ...]) -> Number:
-        return self._linear(x, self.below.spread, shape)
-
-    def rows(self, x: Number) -> Number:
-        return self._linear(x, self.below.rows)
-
-    def unsqueeze(self, x: Number) -> Number:
-        return self._linear(x, self.below.unsqueeze)
-
-    def transpose(self, x: Number) -> Number:
-        return self._linear(x, self.below.transpose)
-
-    def matmul(self, x: Number, y: Number) -> Number:
-        return self.apply("matmul", x, y)
-
-    def outer(self, x: Number, y: Number) -> Number:
-        return self.apply("outer", x, y)
-
-    def softmax(self, x: Number) -> Number:
-        return self.apply("softmax", x)
-
-    def logsumexp(self, x: Number) -> Number:
-        return self.apply("logsumexp", x)
-
-    def largest(self, x: Number) -> Number:
-        return self.apply("largest", x)
-
-    def smallest(self, x: Number) -> Number:
-        return self.apply("smallest", x)
-
-    def shares(self, x: Number, value: Number) -> Number:
-        return self.below.shares(_value(x), _value(value))
 
 
 def _value(number: Number) -> Number:
@@ -256,7 +188,7 @@ def _plus(x: Number | None, y: Number | None) -> Number | None:
 
 
 def _times(slope: Number, tangent: Number | None) -> Number | None:
-    """The product; a plain 1 or −1 costs nothing and stays exact."""
+    """Returns the product; a plain 1 or −1 costs nothing and stays exact."""
     if tangent is None:
         return None
     for factor, other in ((slope, tangent), (tangent, slope)):
@@ -265,11 +197,45 @@ def _times(slope: Number, tangent: Number | None) -> Number | None:
     return slope * tangent
 
 
-def _chosen(
-    choose: Callable[[Decision, Number, Number], Number],
-    decision: Decision,
-    x: Number | None,
-    y: Number | None,
-) -> Number | None:
-    """A tangent that is zero whatever the point takes part as 0, also where both are: a `where` may jump."""
-    return choose(decision, 0 if x is None else x, 0 if y is None else y)
+def _filled(tangent: Number | None) -> Number:
+    """Returns 0 for none, also to both sides of a choice: a `where` of constants may jump."""
+    return 0 if tangent is None else tangent
+
+
+def _by_slope(name: str) -> Callable[..., Any]:
+    """Returns a comparison as a method that decides ties by the slopes."""
+
+    def method(self: "OneSided", x: Number, y: Number) -> Any:
+        compare = getattr(self.below, name)
+        tie = self.below.order(_value(x), _value(y)) == 0
+        return np.where(tie, compare(_slope(x), _slope(y)), compare(_value(x), _value(y)))
+
+    return method
+
+
+def _slope(x: Number) -> Number:
+    return x.tangents[0] if isinstance(x, Dual) and x.tangents[0] is not None else 0.0
+
+
+class OneSided(Duals):
+    """The algebra of ordered dual numbers over float arrays, along one direction."""
+
+    def apply(self, name: str, *arguments: Number) -> Number:
+        """Applies an operation of the table; those with a kink by the order."""
+        match name:
+            case "relu":
+                return self.apply("maximum", *arguments, 0.0)
+            case "abs":
+                return self.apply("maximum", *arguments, -arguments[0])
+            case "largest" | "smallest" if isinstance(arguments[0], Dual):
+                return self._extreme(name, arguments[0])
+        return super().apply(name, *arguments)
+
+    def _extreme(self, name: str, x: Dual) -> Dual:
+        """Selects from the entries that are equally large the one that leaves fastest."""
+        value = OPERATIONS[name].value(self.below, x.value)
+        pick, never = (np.max, -np.inf) if name == "largest" else (np.min, np.inf)
+        tied, moves = np.equal(x.value, value), self.filled(x.value, x.tangents)
+        return Dual(self, value, tuple(None if t is None else pick(np.where(tied, t, never)) for t in moves))
+
+    order, less, less_equal = _by_slope("order"), _by_slope("less"), _by_slope("less_equal")

@@ -1,10 +1,10 @@
-"""What can be wrong with an expression: its text, or the box where its values or slopes are asked for."""
+"""The faults of an expression: in its text, or in its values and slopes over a box."""
 
 from collections.abc import Mapping
 
 from nnlab.errors import InputError
 
-SHOWN = 72
+COLUMNS = 72
 """Columns of an expression that a message shows."""
 
 
@@ -24,11 +24,11 @@ class ExpressionError(InputError):
         self.position = position
 
 
-class DomainError(InputError):
-    """An expression that has no value somewhere in the box where it is needed.
+class PlaceError(InputError):
+    """An expression that cannot be used at some place of the box where it is needed.
 
     Attributes:
-        term: the text of the operation that has no value.
+        term: the text of the operation at fault.
         place: variable -> coordinate of the place.
     """
 
@@ -38,39 +38,39 @@ class DomainError(InputError):
         self.place = dict(place)
 
 
-class UnboundedSlopeError(InputError):
+class DomainError(PlaceError):
+    """An expression that has no value somewhere in the box."""
+
+
+class UnboundedSlopeError(PlaceError):
     """An expression whose slope is infinite, or cannot be bounded, somewhere in the box.
 
     Attributes:
-        term: the text of the operation that makes it so.
-        place: variable -> coordinate of the place.
-        jump: whether the reason is a `where` whose branches are not known to meet there.
+        jump: True where the reason is a `where` whose branches are not known to meet there.
     """
 
     def __init__(self, reason: str, term: str, place: Mapping[str, float], jump: bool) -> None:
-        super().__init__(reason)
-        self.term = term
-        self.place = dict(place)
+        super().__init__(reason, term, place)
         self.jump = jump
 
 
-def pointed(text: str, position: int, columns: int = SHOWN) -> str:
-    """The text on a line of its own, and a caret below the character; a long text is cut around it.
+def pointed(text: str, position: int) -> str:
+    """Writes the text on a line of its own, and a caret below the character; a long text is cut around it.
 
     >>> print(pointed("x +* y", 3))
       x +* y
          ^
     """
-    shown = "".join(c if c.isprintable() else " " for c in text)
-    start = max(0, min(position - columns // 2, len(shown) - columns))
-    end = min(len(shown), start + columns)
+    line = "".join(c if c.isprintable() else " " for c in text)
+    start = max(0, min(position - COLUMNS // 2, len(line) - COLUMNS))
+    end = min(len(line), start + COLUMNS)
     before = "…" if start > 0 else ""
-    after = "…" if end < len(shown) else ""
-    return f"  {before}{shown[start:end]}{after}\n  {' ' * (len(before) + position - start)}^"
+    after = "…" if end < len(line) else ""
+    return f"  {before}{line[start:end]}{after}\n  {' ' * (len(before) + position - start)}^"
 
 
 def placed(place: Mapping[str, float]) -> str:
-    """The words for a place.
+    """Describes a place.
 
     >>> placed({"x": 0.25, "y": -1.0})
     'x = 0.25, y = -1'

@@ -11,14 +11,13 @@ from nnlab.expressions.algebras import FLOATS, INTERVALS
 from nnlab.expressions.duals import Dual, Duals
 from nnlab.expressions.nodes import Graph, Node
 from nnlab.expressions.operations import OPERATIONS, Algebra, Number
-from nnlab.rigorous.arithmetic import as_interval
-from nnlab.rigorous.intervals import Interval
+from nnlab.rigorous.intervals import Interval, as_interval
 
 Array = NDArray[np.float64]
 
 
 def computed(graph: Graph, algebra: Algebra, inputs: Mapping[str, Number]) -> Number:
-    """The value of the graph in an algebra: each node once, in order; what nobody needs again is let go."""
+    """Computes the graph in an algebra: each node once, in order; a value that is used up is dropped."""
     values: list[Number] = [None] * len(graph.nodes)
     for index, node in enumerate(graph.nodes):
         values[index] = applied(node, algebra, inputs, values)
@@ -28,9 +27,9 @@ def computed(graph: Graph, algebra: Algebra, inputs: Mapping[str, Number]) -> Nu
 
 
 def applied(node: Node, algebra: Algebra, inputs: Mapping[str, Number], values: Sequence[Number]) -> Number:
-    """The value of one node, with those of its arguments in `values`."""
+    """Computes one node, with the values of its arguments in `values`."""
     if node.exact is not None:
-        return algebra.number(node.exact)
+        return algebra.from_fraction(node.exact)
     if node.operation == "variable":
         return inputs[str(node.parameter)]
     if node.operation == "constant":
@@ -42,7 +41,7 @@ def applied(node: Node, algebra: Algebra, inputs: Mapping[str, Number], values: 
 
 
 def evaluate(graph: Graph, values: Mapping[str, ArrayLike]) -> Array:
-    """The values of an expression in float64.
+    """Computes the values of an expression in float64.
 
     Args:
         graph: the expression.
@@ -61,36 +60,8 @@ def evaluate(graph: Graph, values: Mapping[str, ArrayLike]) -> Array:
         return _shaped(computed(graph, FLOATS, arrays), _common(arrays))
 
 
-def tangent(
-    graph: Graph, values: Mapping[str, ArrayLike], directions: Mapping[str, ArrayLike]
-) -> tuple[Array, Array]:
-    """Values and their derivatives along a direction: Σ ∂f/∂x · direction[x], in forward mode.
-
-    At a kink the derivative is that of neither side: |x|′ = 0 and relu′ = 0 at 0, and where the arguments of
-    min or max are equal it is the mean of theirs.
-
-    Args:
-        graph: the expression.
-        values: variable -> array.
-        directions: variable -> array; a variable left out does not move.
-
-    Returns:
-        Two arrays of the common shape.
-    """
-    arrays = {name: np.asarray(value, np.float64) for name, value in values.items()}
-    moves = {name: np.asarray(value, np.float64) for name, value in directions.items()}
-    check_names(graph, arrays)
-    check_names(graph, {**arrays, **moves})
-    shape = np.broadcast_shapes(_common(arrays), _common(moves))
-    algebra = Duals(FLOATS)
-    inputs = {name: Dual(algebra, array, (moves.get(name),)) for name, array in arrays.items()}
-    with np.errstate(all="ignore"):
-        value, (derivative,) = _parts(computed(graph, algebra, inputs), 1)
-        return _shaped(value, shape), _shaped(0.0 if derivative is None else derivative, shape)
-
-
 def enclose(graph: Graph, cells: Mapping[str, Interval]) -> Interval:
-    """Intervals that hold every value of an expression in each cell, rounding accounted for.
+    """Computes intervals that hold every value of an expression in each cell, rounding accounted for.
 
     Args:
         graph: the expression.
@@ -112,7 +83,7 @@ def enclose(graph: Graph, cells: Mapping[str, Interval]) -> Interval:
 def slopes(
     graph: Graph, cells: Mapping[str, Interval], variables: Sequence[str]
 ) -> tuple[Interval, dict[str, Interval]]:
-    """As `enclose`, and intervals that hold each partial derivative in each cell.
+    """Computes what `enclose` does, and intervals that hold each partial derivative in each cell.
 
     At a kink of abs, min, max or relu they hold the slopes of both sides (Clarke's generalized gradient)
     where the cell has points on both: f(q) − f(p) lies in Σ slope · (q − p) for all p, q of the cell. A cell
@@ -130,22 +101,19 @@ def slopes(
     shape = _common(cells)
     with np.errstate(all="ignore"):
         value, tangents = _parts(computed(graph, algebra, inputs), len(variables))
-        found = {
-            name: _hull_shaped(0 if t is None else t, shape)
-            for name, t in zip(variables, tangents, strict=True)
-        }
-        return _hull_shaped(value, shape), found
+        partials = [_hull_shaped(0 if t is None else t, shape) for t in tangents]
+        return _hull_shaped(value, shape), dict(zip(variables, partials, strict=True))
 
 
 def curvature(graph: Graph, cells: Mapping[str, Interval], variable: str) -> Interval:
-    """Intervals that hold ∂²f/∂x² in each cell; (−∞, ∞) where a kink lies inside it."""
+    """Computes intervals that hold ∂²f/∂x² in each cell; (−∞, ∞) where a kink lies inside it."""
     return second_derivatives(graph, cells, (variable,))[2][0][0]
 
 
 def second_derivatives(
     graph: Graph, cells: Mapping[str, Interval], variables: Sequence[str]
 ) -> tuple[Interval, list[Interval], list[list[Interval]]]:
-    """Value, gradient and Hessian matrix in each cell, by dual numbers over dual numbers."""
+    """Computes value, gradient and Hessian matrix in each cell, by dual numbers over dual numbers."""
     _check_cells(graph, cells)
     count = len(variables)
     inner = Duals(INTERVALS, count)
@@ -164,13 +132,13 @@ def second_derivatives(
 
 
 def seeded(algebra: Duals, cells: Mapping[str, Number], variables: Sequence[str]) -> dict[str, Number]:
-    """The variables as dual numbers; each moves along its own direction."""
+    """Returns the variables as dual numbers; each moves along its own direction."""
     seeds = {name: tuple(1 if name == other else None for other in variables) for name in variables}
     return {name: Dual(algebra, cell, seeds[name]) if name in seeds else cell for name, cell in cells.items()}
 
 
 def _parts(number: Number, count: int) -> tuple[Number, tuple[Number | None, ...]]:
-    """Value and tangents of what may be a Dual."""
+    """Returns value and tangents of a number that may be a Dual."""
     return (number.value, number.tangents) if isinstance(number, Dual) else (number, (None,) * count)
 
 
@@ -183,16 +151,16 @@ def _shaped(value: Number, shape: tuple[int, ...]) -> Array:
 
 
 def _hull_shaped(value: Number, shape: tuple[int, ...]) -> Interval:
-    found = as_interval(value)
-    return found if found.shape == shape else Interval(_shaped(found.lo, shape), _shaped(found.hi, shape))
+    hull = as_interval(value)
+    return hull if hull.shape == shape else Interval(_shaped(hull.lo, shape), _shaped(hull.hi, shape))
 
 
-def check_names(graph: Graph, given: Mapping[str, Any]) -> None:
+def check_names(graph: Graph, values: Mapping[str, Any]) -> None:
     """Raises InputError where a variable has no value, or a value no variable."""
-    missing = [name for name in graph.used() if name not in given]
+    missing = [name for name in graph.used() if name not in values]
     if missing:
         raise InputError(f"{graph.text}: no value is given for {', '.join(missing)}")
-    extra = set(given) - set(graph.variables)
+    extra = set(values) - set(graph.variables)
     if extra:
         known = ", ".join(graph.variables) or "none"
         raise InputError(

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.expressions.algebras import INTERVALS
-from nnlab.expressions.cells import first_cells
-from nnlab.expressions.domain import check_domain, checked_names
+from nnlab.expressions.domain import check_domain, checked_names, first_cells
 from nnlab.expressions.duals import Dual, Duals
 from nnlab.expressions.errors import UnboundedSlopeError, placed
 from nnlab.expressions.evaluation import applied, second_derivatives, seeded, slopes
 from nnlab.expressions.nodes import Graph
 from nnlab.expressions.operations import Number
-from nnlab.rigorous.intervals import Interval, integer_power, interval, sqrt
+from nnlab.rigorous.functions import sqrt
+from nnlab.rigorous.intervals import Interval, integer_power, interval
 from nnlab.rigorous.rounding import raised
 from nnlab.rigorous.supremum import supremum
 
@@ -39,7 +39,7 @@ def lipschitz(
     tolerance: float = 1e-9,
     max_boxes: int = MAX_BOXES,
 ) -> tuple[float, float]:
-    """Certified bounds on the smallest Lipschitz constant of f over a box, which is sup |∇f|₂.
+    """Computes certified bounds on the Lipschitz constant of f over a box, which is sup |∇f|₂.
 
     Args:
         graph: f.
@@ -62,14 +62,14 @@ def lipschitz(
         return 0.0, 0.0
     lo, hi = first_cells([box[name] for name in names])
     search = _Gradient(graph, names, hi.max(axis=0) - lo.min(axis=0))
-    found = supremum(search.bound, lo, hi, relative=tolerance, max_boxes=max_boxes)
-    if not np.isfinite(found.upper):
-        raise search.unbounded(*search.unresolved, f"within {found.boxes:,} boxes ")
-    return found.lower, found.upper
+    slope = supremum(search.bound, lo, hi, relative=tolerance, max_boxes=max_boxes)
+    if not np.isfinite(slope.upper):
+        raise search.unbounded(*search.unresolved, f"within {slope.boxes:,} boxes ")
+    return slope.lower, slope.upper
 
 
 class _Gradient:
-    """Bounds on |∇f| in boxes, as `supremum` asks for them."""
+    """Bounds on |∇f| in boxes, in the form of `supremum.Bound`."""
 
     def __init__(self, graph: Graph, names: list[str], sides: Array) -> None:
         self.graph, self.names, self.sides = graph, names, sides
@@ -78,7 +78,7 @@ class _Gradient:
 
     @np.errstate(all="ignore")
     def bound(self, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
-        """(k, d) corners -> (k,) lower bounds on sup |∇f| in each box, (k,) upper ones, (k, d) places."""
+        """Returns (k,) lower and upper bounds on sup |∇f| in boxes with (k, d) corners, and (k, d) places."""
         middle = np.clip(0.5 * lo + 0.5 * hi, lo, hi)
         at_middle = self._at(middle)
         _, over, hessian = second_derivatives(self.graph, self._cells(lo, hi), self.names)
@@ -97,8 +97,8 @@ class _Gradient:
         return lower, upper, where
 
     def _at(self, points: Array) -> list[Interval]:
-        found = slopes(self.graph, self._cells(points, points), self.names)[1]
-        return [found[name] for name in self.names]
+        of_variables = slopes(self.graph, self._cells(points, points), self.names)[1]
+        return [of_variables[name] for name in self.names]
 
     def _cells(self, lo: Array, hi: Array) -> dict[str, Interval]:
         return {name: Interval(lo[:, i], hi[:, i]) for i, name in enumerate(self.names)}
@@ -113,7 +113,7 @@ class _Gradient:
         self.unresolved = lo[bad[0]], hi[bad[0]]
 
     def unbounded(self, low: Array, high: Array, effort: str = "") -> UnboundedSlopeError:
-        """The error for a box, whose corners these are."""
+        """Returns the error for the box with these corners."""
         corners = [low, high, 0.5 * low + 0.5 * high]
         point = next((c for c in corners if self._is_unbounded(c)), corners[-1])
         index = self._culprit(low[None], high[None])
@@ -131,7 +131,7 @@ class _Gradient:
         return any(not np.isfinite(slope.magnitude[0]) for slope in self._at(point[None]))
 
     def _culprit(self, lo: Array, hi: Array) -> int:
-        """The first node whose slope is unbounded though those of its arguments are not."""
+        """Returns the first node whose slope is unbounded though those of its arguments are not."""
         algebra = Duals(INTERVALS, len(self.names))
         inputs = seeded(algebra, self._cells(lo, hi), self.names)
         values: list[Number] = []
@@ -146,7 +146,7 @@ class _Gradient:
 def _upper(
     over: list[Interval], hessian: list[list[Interval]], at_middle: list[Interval], radius: Array
 ) -> Array:
-    """(k,) upper bounds on |∇f|, the smallest of those above; `radius` (k, d)."""
+    """Returns (k,) upper bounds on |∇f|, the smallest of those above; `radius` (k, d)."""
     moves = [interval(-r, r) for r in radius.T]
     parts, square = [], _square(at_middle)
     for i, row in enumerate(hessian):
@@ -170,5 +170,5 @@ def _square(parts: list[Interval]) -> Interval:
 
 
 def _norm(parts: list[Interval]) -> Interval:
-    """√Σ xᵢ², exact for a single one."""
+    """Returns √Σ xᵢ², exact for a single one."""
     return abs(parts[0]) if len(parts) == 1 else sqrt(_square(parts))

@@ -1,13 +1,13 @@
 """The computational graph of an expression: its operations in evaluation order, equal ones shared."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import TypeAlias
 
 Parameter: TypeAlias = str | int | Fraction | None
-"""What an operation knows beside its arguments: the name of a variable or constant, a number, an exponent."""
+"""The parameter of an operation: the name of a variable or constant, a number, an exponent; None without."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Graph:
     nodes: tuple[Node, ...]
 
     def term(self, index: int) -> str:
-        """The text that a node comes from."""
+        """Returns the text that a node comes from."""
         start, end = self.nodes[index].span
         return self.text[start:end]
 
     @cached_property
     def last_uses(self) -> tuple[tuple[int, ...], ...]:
-        """Per node, the nodes whose values nobody needs once it is computed: a long sum keeps few arrays."""
+        """Per node, the nodes whose values are used up once it is computed: a long sum keeps few arrays."""
         last = {argument: index for index, node in enumerate(self.nodes) for argument in node.arguments}
         free: list[list[int]] = [[] for _ in self.nodes]
         for argument, index in last.items():
@@ -60,14 +60,14 @@ class Graph:
 
     @cached_property
     def varying(self) -> tuple[bool, ...]:
-        """Per node, whether a variable takes part in it."""
-        found: list[bool] = []
+        """Per node, True where it depends on a variable."""
+        varying: list[bool] = []
         for node in self.nodes:
-            found.append(node.operation == "variable" or any(found[i] for i in node.arguments))
-        return tuple(found)
+            varying.append(node.operation == "variable" or any(varying[i] for i in node.arguments))
+        return tuple(varying)
 
     def used(self) -> tuple[str, ...]:
-        """The variables that occur, in the order of `variables`."""
+        """Returns the variables that occur, in the order of `variables`."""
         occurring = {node.parameter for node in self.nodes if node.operation == "variable"}
         return tuple(name for name in self.variables if name in occurring)
 
@@ -87,22 +87,24 @@ class GraphBuilder:
         span: tuple[int, int] = (0, 0),
         exact: Fraction | None = None,
     ) -> int:
-        """The index of the node, which is new or was there."""
+        """Returns the index of the node, which is new or shared."""
         key = (operation, tuple(arguments), parameter)
         if key not in self._known:
             self._known[key] = len(self.nodes)
             self.nodes.append(Node(operation, tuple(arguments), parameter, span, exact))
         return self._known[key]
 
+    def exact(self, node: int) -> Fraction | None:
+        """Returns the value of a node where that is known as a fraction."""
+        return self.nodes[node].exact
+
     def graph(self, text: str, variables: Sequence[str], result: int) -> Graph:
-        """The graph of the nodes that `result` needs, renumbered."""
+        """Returns the graph of the nodes that `result` needs, renumbered."""
         needed = {result}
         for index in range(result, -1, -1):
             if index in needed:
                 needed.update(self.nodes[index].arguments)
         new = {old: fresh for fresh, old in enumerate(sorted(needed))}
         kept = [self.nodes[old] for old in sorted(needed)]
-        nodes = tuple(
-            Node(n.operation, tuple(new[i] for i in n.arguments), n.parameter, n.span, n.exact) for n in kept
-        )
+        nodes = tuple(replace(node, arguments=tuple(new[i] for i in node.arguments)) for node in kept)
         return Graph(text, tuple(variables), nodes)

@@ -19,20 +19,14 @@ Number: TypeAlias = Any
 """A number of an algebra: a float64 array, an Interval, a Dual."""
 
 Decision: TypeAlias = NDArray[np.int8]
-"""Of a comparison: 1 where it holds, −1 where it does not, 0 where that is undecided or a tie."""
+"""The result of a comparison: 1 where it holds, −1 where it does not, 0 where it is undecided or a tie."""
 
 
 class Algebra(Protocol):
-    """What the table asks of a kind of numbers."""
+    """The functions that the table needs of a kind of numbers."""
 
-    def number(self, value: Fraction) -> Number:
-        """A literal."""
-        ...
-
-    def constant(self, name: str) -> Number:
-        """`pi` or `e`."""
-        ...
-
+    def from_fraction(self, value: Fraction) -> Number: ...  # a literal
+    def constant(self, name: str) -> Number: ...  # pi or e
     def sin(self, x: Number) -> Number: ...
     def cos(self, x: Number) -> Number: ...
     def tan(self, x: Number) -> Number: ...
@@ -45,50 +39,31 @@ class Algebra(Protocol):
     def absolute(self, x: Number) -> Number: ...
     def maximum(self, x: Number, y: Number) -> Number: ...
     def minimum(self, x: Number, y: Number) -> Number: ...
+    def integer_power(self, x: Number, exponent: int) -> Number: ...  # xⁿ for any integer n; x⁰ = 1
 
-    def integer_power(self, x: Number, exponent: int) -> Number:
-        """xⁿ for any integer n; x⁰ = 1."""
-        ...
+    # x^p for x ≥ 0 and a constant p that is no integer
+    def real_power(self, x: Number, exponent: Fraction) -> Number: ...
+    def power(self, x: Number, y: Number) -> Number: ...  # x^y = exp(y log x) for x ≥ 0
 
-    def real_power(self, x: Number, exponent: Fraction) -> Number:
-        """x^p for x ≥ 0 and a constant p that is no integer."""
-        ...
+    # −1 below 0, 1 above; at 0 the float is 0 and the interval [−1, 1]
+    def sign(self, x: Number) -> Number: ...
 
-    def power(self, x: Number, y: Number) -> Number:
-        """x^y = exp(y log x) for x ≥ 0."""
-        ...
+    # 0 below 0, 1 above; at 0 the float is 0 and the interval [0, 1]
+    def step(self, x: Number) -> Number: ...
 
-    def sign(self, x: Number) -> Number:
-        """−1 below 0, 1 above; at 0 the float is 0 and the interval [−1, 1]."""
-        ...
+    # the derivative of `sign` and `step`: 0, and anything at 0 in an interval
+    def bend(self, x: Number) -> Number: ...
+    def less(self, x: Number, y: Number) -> Decision: ...  # x < y
+    def less_equal(self, x: Number, y: Number) -> Decision: ...  # x ≤ y
 
-    def step(self, x: Number) -> Number:
-        """0 below 0, 1 above; at 0 the float is 0 and the interval [0, 1]."""
-        ...
+    # 1 where x is the larger one (throughout a cell), −1 where y is, 0 in a tie
+    def order(self, x: Number, y: Number) -> Decision: ...
 
-    def bend(self, x: Number) -> Number:
-        """The derivative of `sign` and `step`: 0, and anything at 0 in an interval."""
-        ...
+    # x at 1, y at −1; at 0 the mean of floats, the hull of intervals
+    def select(self, decision: Decision, x: Number, y: Number) -> Number: ...
 
-    def less(self, x: Number, y: Number) -> Decision:
-        """x < y."""
-        ...
-
-    def less_equal(self, x: Number, y: Number) -> Decision:
-        """x ≤ y."""
-        ...
-
-    def order(self, x: Number, y: Number) -> Decision:
-        """1 where x is the larger one (throughout a cell), −1 where y is, 0 in a tie."""
-        ...
-
-    def select(self, decision: Decision, x: Number, y: Number) -> Number:
-        """x at 1, y at −1; at 0 the mean of floats, the hull of intervals."""
-        ...
-
-    def jump(self, decision: Decision, x: Number, y: Number) -> Number:
-        """As `select`, but anything where it is undecided: the slope of a function that may jump."""
-        ...
+    # selects, but anything where it is undecided: the slope of a function that may jump
+    def jump(self, decision: Decision, x: Number, y: Number) -> Number: ...
 
 
 class TensorAlgebra(Algebra, Protocol):
@@ -96,53 +71,23 @@ class TensorAlgebra(Algebra, Protocol):
 
     def shape(self, x: Number) -> tuple[int, ...]: ...
 
-    def matmul(self, x: Number, y: Number) -> Number:
-        """x @ y: (k,)(k,) -> (), (m, k)(k,) -> (m,), (k,)(k, n) -> (n,), (m, k)(k, n) -> (m, n)."""
-        ...
+    # x @ y: (k,)(k,) -> (), (m, k)(k,) -> (m,), (k,)(k, n) -> (n,), (m, k)(k, n) -> (m, n)
+    def matmul(self, x: Number, y: Number) -> Number: ...
+    def outer(self, x: Number, y: Number) -> Number: ...  # xᵢ yⱼ: (m,)(n,) -> (m, n)
+    def transpose(self, x: Number) -> Number: ...  # (m, n) -> (n, m); a vector stays one
 
-    def outer(self, x: Number, y: Number) -> Number:
-        """xᵢ yⱼ: (m,)(n,) -> (m, n)."""
-        ...
+    # repeats x to a shape, by numpy's rules of broadcasting; and its transpose, which sums over these axes
+    def spread(self, x: Number, shape: tuple[int, ...]) -> Number: ...
+    def gather(self, x: Number, shape: tuple[int, ...]) -> Number: ...
+    def rows(self, x: Number) -> Number: ...  # sums over the last axis, which goes
+    def unsqueeze(self, x: Number) -> Number: ...  # a last axis of length 1
+    def softmax(self, x: Number) -> Number: ...  # exp(xᵢ) / Σⱼ exp(xⱼ) over the last axis
+    def logsumexp(self, x: Number) -> Number: ...  # log Σⱼ exp(xⱼ) over the last axis, which goes
+    def largest(self, x: Number) -> Number: ...  # the largest entry
+    def smallest(self, x: Number) -> Number: ...  # the smallest entry
 
-    def transpose(self, x: Number) -> Number:
-        """(m, n) -> (n, m); a vector stays one."""
-        ...
-
-    def gather(self, x: Number, shape: tuple[int, ...]) -> Number:
-        """Sums over the axes along which `spread` repeats: its transpose."""
-        ...
-
-    def spread(self, x: Number, shape: tuple[int, ...]) -> Number:
-        """Repeats x to a shape, by numpy's rules of broadcasting."""
-        ...
-
-    def rows(self, x: Number) -> Number:
-        """Sums over the last axis, which goes."""
-        ...
-
-    def unsqueeze(self, x: Number) -> Number:
-        """A last axis of length 1."""
-        ...
-
-    def softmax(self, x: Number) -> Number:
-        """exp(xᵢ) / Σⱼ exp(xⱼ) over the last axis."""
-        ...
-
-    def logsumexp(self, x: Number) -> Number:
-        """log Σⱼ exp(xⱼ) over the last axis, which goes."""
-        ...
-
-    def largest(self, x: Number) -> Number:
-        """The largest entry."""
-        ...
-
-    def smallest(self, x: Number) -> Number:
-        """The smallest entry."""
-        ...
-
-    def shares(self, x: Number, value: Number) -> Number:
-        """1/k at the k entries that equal the value, 0 elsewhere; constant to differentiation."""
-        ...
+    # 1/k at the k entries that equal the value, 0 elsewhere; constant to differentiation
+    def shares(self, x: Number, value: Number) -> Number: ...
 
 
 Value: TypeAlias = Callable[..., Number]
@@ -182,30 +127,30 @@ def _minus_one(a: Algebra, v: Number, *_: Number) -> int:
 
 
 def _power_in_base(a: Algebra, v: Number, x: Number, y: Number) -> Number:
-    """∂x^y/∂x = y x^(y−1), and 0 at x = y = 0: x⁰ = 1 everywhere."""
+    """Returns ∂x^y/∂x = y x^(y−1), and 0 at x = y = 0: x⁰ = 1 everywhere."""
     either = np.maximum(_is_not_zero(a, x), _is_not_zero(a, y))
     return y * a.select(either, a.power(x, y - 1), 0)
 
 
 def _power_in_exponent(a: Algebra, v: Number, x: Number, y: Number) -> Number:
-    """∂x^y/∂y = x^y log x, and 0 at x = 0 < y: 0^y = 0 for all these y."""
-    either = np.maximum(_is_not_zero(a, x), a.less_equal(y, a.number(Fraction(0))))
+    """Returns ∂x^y/∂y = x^y log x, and 0 at x = 0 < y: 0^y = 0 for all these y."""
+    either = np.maximum(_is_not_zero(a, x), a.less_equal(y, a.from_fraction(Fraction(0))))
     return v * a.select(either, a.log(x), 0)
 
 
 def _is_not_zero(a: Algebra, x: Number) -> Decision:
-    return a.less(a.number(Fraction(0)), a.absolute(x))
+    return a.less(a.from_fraction(Fraction(0)), a.absolute(x))
 
 
 def _pull_left(a: TensorAlgebra, g: Number, v: Number, x: Number, y: Number) -> Number:
-    """Of x @ y to x: g yᵀ, which is an outer product where y is a vector."""
+    """Returns g yᵀ for x of x @ y, which is an outer product where y is a vector."""
     if len(a.shape(x)) == 1:
         return g * y if len(a.shape(y)) == 1 else a.matmul(y, g)
     return a.outer(g, y) if len(a.shape(y)) == 1 else a.matmul(g, a.transpose(y))
 
 
 def _pull_right(a: TensorAlgebra, g: Number, v: Number, x: Number, y: Number) -> Number:
-    """Of x @ y to y: xᵀ g, which is an outer product where x is a vector and y a matrix."""
+    """Returns xᵀ g for y of x @ y, which is an outer product where x is a vector and y a matrix."""
     if len(a.shape(x)) == 1:
         return g * x if len(a.shape(y)) == 1 else a.outer(x, g)
     return a.matmul(a.transpose(x), g)
@@ -235,12 +180,9 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "real_power": Operation(
         lambda a, x, p: a.real_power(x, p),
-        (lambda a, v, x, p: a.number(p) * a.real_power(x, p - 1),),  # (x^p)′ = p x^(p−1)
+        (lambda a, v, x, p: a.from_fraction(p) * a.real_power(x, p - 1),),  # (x^p)′ = p x^(p−1)
     ),
-    "power": Operation(
-        lambda a, x, y: a.power(x, y),
-        (_power_in_base, _power_in_exponent),
-    ),
+    "power": Operation(lambda a, x, y: a.power(x, y), (_power_in_base, _power_in_exponent)),
     "sin": Operation(lambda a, x: a.sin(x), (lambda a, v, x: a.cos(x),)),
     "cos": Operation(lambda a, x: a.cos(x), (lambda a, v, x: -a.sin(x),)),
     "tan": Operation(lambda a, x: a.tan(x), (lambda a, v, x: 1 + a.integer_power(v, 2),)),

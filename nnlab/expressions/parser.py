@@ -1,4 +1,4 @@
-"""The parser of expressions: a whitelist of signs and names, read by precedence with a stack of its own.
+"""The parser of expressions: a whitelist of ASCII signs and names, read by precedence with its own stack.
 
     sum      a + b, a − b         left to right
     product  a*b, a/b, a @ b      left to right, tighter; @ is the matrix product
@@ -7,25 +7,44 @@
 
 Comparisons bind loosest and may only be the condition of `where`. Nothing here calls Python with a piece of
 the text, and nothing recurses, so that the interpreter limits neither length nor depth of an expression
-(Dijkstra's shunting-yard method, 1961).
+(Dijkstra's shunting-yard method, 1961). Python's own `ast` refuses 200 nested parentheses and a sum of 3,000
+terms, and would not say which sign is missing.
 """
 
+import operator
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
 from nnlab.errors import suggest
 from nnlab.expressions.errors import ExpressionError
-from nnlab.expressions.nodes import Graph, GraphBuilder, Node
-from nnlab.expressions.tokens import Token, number, tokenize
+from nnlab.expressions.nodes import Graph, GraphBuilder, Parameter
+
+MAX_LENGTH = 100_000
+"""Characters that an expression may have."""
+MAX_DIGITS = 1_000
+"""Characters that one number may have."""
+
+Kind = Literal["number", "name", "sign", "end"]
+
+_NAME = "[A-Za-z][A-Za-z0-9_]*"
+_PATTERN = re.compile(
+    r"(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+    rf"|(?P<name>{_NAME})"
+    r"|(?P<sign>\*\*|<=|>=|[-+*/^(),<>@])"
+    r"|(?P<space>[ \t\r\n]+)"
+)
+
+_LOOKALIKES = {"−": "-", "–": "-", "—": "-", "×": "*", "·": "*", "∗": "*", "⋅": "*", "÷": "/", "∕": "/"}
+_LOOKALIKES |= {"π": "pi", "²": "^2", "³": "^3", "√": "sqrt", "≤": "<=", "≥": ">=", "σ": "sigmoid"}
+_LOOKALIKES |= {"[": "(", "]": ")", "{": "(", "}": ")", "=": "<= or >=", ";": ","}
+"""Signs that people type, and the sign that they mean."""
 
 CONSTANTS = ("pi", "e")
 FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
-    **dict.fromkeys(
-        ("sin", "cos", "tan", "exp", "log", "sqrt", "abs", "tanh", "sigmoid", "relu"),
-        (1, 1),
-    ),
+    **dict.fromkeys(("sin", "cos", "tan", "exp", "log", "sqrt", "abs", "tanh", "sigmoid", "relu"), (1, 1)),
     "min": (2, None),
     "max": (2, None),
     "where": (3, 3),
@@ -37,30 +56,106 @@ TENSOR_FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "min": (1, None),
     "max": (1, None),
 }
-"""Also those of vectors and matrices. min and max of one argument are its smallest and largest entry."""
+"""The same with those of vectors and matrices. min and max of one argument are an extreme entry."""
 
 _BINARY = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "^": "power", "@": "matmul"}
+_EXACT = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 _COMPARISONS = {"<": "less", "<=": "less_equal", ">": "less", ">=": "less_equal"}
 _PRECEDENCE = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "@": 3, "sign": 4, "^": 5}
 _FOLDED = {"min": "minimum", "max": "maximum"}
 _REDUCED = {"min": "smallest", "max": "largest"}
 _SYNONYMS = {"ln": "log", "logistic": "sigmoid", "lse": "logsumexp", "average": "mean", "if": "where"}
-"""What functions are called elsewhere."""
+"""Names that functions have elsewhere."""
 
 EXACT_BITS = 256
 """A constant is followed as a fraction up to this size."""
 
 
+# --- tokens ---
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of the text, `end` one past its last character. `^` and `**` are the same sign."""
+
+    kind: Kind
+    text: str
+    start: int
+    end: int
+
+
+def is_name(text: str) -> bool:
+    """True for a text that can be the name of a variable."""
+    return re.fullmatch(_NAME, text) is not None
+
+
+def tokenize(text: str, *, matrices: bool = False) -> list[Token]:
+    """Cuts an expression into tokens, the last of kind `end`; @ is one only where there are matrices.
+
+    Raises:
+        ExpressionError: a text that is too long or empty, or a character that no expression has.
+    """
+    if len(text) > MAX_LENGTH:
+        reason = f"an expression of {len(text):,} characters: at most {MAX_LENGTH:,} are read"
+        raise ExpressionError(reason, text, MAX_LENGTH)
+    tokens, position = [], 0
+    while position < len(text):
+        match = _PATTERN.match(text, position)
+        if match is None or (match.group() == "@" and not matrices):
+            raise ExpressionError(_refusal(text[position], matrices), text, position)
+        kind = match.lastgroup
+        if kind != "space":
+            piece = "^" if match.group() == "**" else match.group()
+            tokens.append(Token(kind, piece, position, match.end()))  # type: ignore[arg-type]
+        position = match.end()
+    if not tokens:
+        raise ExpressionError("the expression is empty: give one such as sin(2*pi*x)", text, 0)
+    return [*tokens, Token("end", "", len(text), len(text))]
+
+
+def _refusal(character: str, matrices: bool) -> str:
+    sign = repr(character) if character.isascii() else f"{character!r} (U+{ord(character):04X})"
+    allowed = f"Allowed: numbers, names, + - * / ^ ** {'@ ' * matrices}( ) , < <= > >="
+    if matrices and character in "[]":
+        return f"{sign} cannot be in an expression: a vector or matrix is a variable, taken as a whole"
+    if character in _LOOKALIKES:
+        return f"{sign} cannot be in an expression: write {_LOOKALIKES[character]}. {allowed}"
+    return f"{sign} cannot be in an expression. {allowed}"
+
+
+def exact_value(token: Token, text: str) -> Fraction:
+    """Returns the exact value of a number.
+
+    Raises:
+        ExpressionError: a number that float64 cannot hold, or with more than MAX_DIGITS characters. It is
+            refused before there is a fraction, which would have as many digits as the exponent says.
+    """
+    if len(token.text) > MAX_DIGITS:
+        reason = f"a number of {len(token.text):,} characters: at most {MAX_DIGITS:,} are read"
+        raise ExpressionError(reason, text, token.start)
+    nearest = float(token.text)
+    mantissa = re.split("[eE]", token.text)[0]
+    if not mantissa.strip("0."):
+        return Fraction(0)
+    if nearest == 0.0 or nearest == float("inf"):
+        size = "small" if nearest == 0.0 else "large"
+        raise ExpressionError(f"{token.text} is too {size} for float64", text, token.start)
+    return Fraction(token.text)
+
+
+# --- grammar ---
+
+
 def parse(
     text: str, variables: Sequence[str], names: Mapping[str, str] | None = None, *, tensors: bool = False
 ) -> Graph:
-    """The graph of an expression.
+    """Parses an expression.
 
     Args:
         text: the expression: + − * / ^ ** ( ), numbers, pi, e, FUNCTIONS, and the variables.
         variables: names that may occur in it.
         names: whole expressions that have a name of their own, used where the text is just that name.
-        tensors: whether variables may be vectors and matrices: then also @ and TENSOR_FUNCTIONS.
+        tensors: True where variables may be vectors and matrices: then also @ and TENSOR_FUNCTIONS.
 
     Returns:
         A graph whose `text` is the expression that the name stood for, if it was one.
@@ -76,7 +171,7 @@ def parse(
 
 @dataclass(frozen=True)
 class _Operand:
-    """A value on the stack: its node, its place with the parentheses around it, and what it is."""
+    """A value on the stack: its node, and its place with the parentheses around it."""
 
     node: int
     start: int
@@ -123,15 +218,13 @@ class _Parser:
                 used, wants_operand = 1, self._operator(token)
             position += used
 
-    # Where an operand is expected.
+    # An operand is expected.
 
     def _operand(self, token: Token, following: list[Token]) -> tuple[int, bool]:
-        """Reads one; returns how many tokens it took and whether an operand is still expected."""
+        """Reads one; returns the number of its tokens, and True where an operand is still expected."""
         if token.kind == "number":
-            exact = number(token, self.text)
-            span = (token.start, token.end)
-            node = self.builder.add("number", (), exact, span, exact)
-            self.operands.append(_Operand(node, *span))
+            exact = exact_value(token, self.text)
+            self._push("number", (), (token.start, token.end), exact, exact)
             return 1, False
         if token.kind == "name":
             return self._name(token, following)
@@ -145,25 +238,21 @@ class _Parser:
 
     def _name(self, token: Token, following: list[Token]) -> tuple[int, bool]:
         called = bool(following) and following[0].text == "("
-        span = (token.start, token.end)
         if token.text in self.functions and called:
             if following[1].text == ")":
                 raise self._wrong_count(token, 0)
             self.pending.append(_Pending("open", following[0], token))
             return 2, True
-        if token.text in self.known:
-            node = self.builder.add("variable", (), token.text, span)
-        elif token.text in CONSTANTS:
-            node = self.builder.add("constant", (), token.text, span)
-        else:
+        if token.text not in self.known and token.text not in CONSTANTS:
             raise self._unknown(token, called)
-        self.operands.append(_Operand(node, *span))
+        kind = "variable" if token.text in self.known else "constant"
+        self._push(kind, (), (token.start, token.end), token.text)
         return 1, False
 
-    # Where an operator is expected.
+    # An operator is expected.
 
     def _operator(self, token: Token) -> bool:
-        """Reads one; returns whether an operand is expected next."""
+        """Reads one; returns True where an operand is expected next."""
         if token.text == ")":
             self._close(token)
             return False
@@ -196,18 +285,16 @@ class _Parser:
         opened = self.pending.pop()
         if opened.function is None:
             inside = self.operands.pop()
-            self.operands.append(
-                _Operand(inside.node, opened.token.start, token.end, inside.is_condition),
-            )
+            self.operands.append(replace(inside, start=opened.token.start, end=token.end))
             return
         arguments = self.operands[-opened.arguments :]
         del self.operands[-opened.arguments :]
-        self.operands.append(self._call(opened.function, arguments, token.end))
+        self._call(opened.function, arguments, token.end)
 
     def _comma(self, token: Token) -> None:
         self._reduce(0)
         if not self.pending or self.pending[-1].function is None:
-            raise self._error("a comma may only part the arguments of a function", token.start)
+            raise self._error("a comma may only separate the arguments of a function", token.start)
         self.pending[-1].arguments += 1
 
     def _finish(self) -> Graph:
@@ -220,49 +307,56 @@ class _Parser:
 
     # Nodes.
 
+    def _push(
+        self, operation: str, arguments: Sequence[int], span: tuple[int, int], parameter: Parameter = None,
+        exact: Fraction | None = None, *, is_condition: bool = False,
+    ) -> None:  # fmt: skip
+        node = self.builder.add(operation, arguments, parameter, span, exact)
+        self.operands.append(_Operand(node, *span, is_condition))
+
     def _apply_sign(self, token: Token) -> None:
         inside = self.operands.pop()
         self._refuse_condition(inside)
-        span = (token.start, inside.end)
-        node = inside.node
-        if token.text == "-":
-            exact = self._exact(node)
-            node = self.builder.add("negative", (node,), None, span, None if exact is None else -exact)
-        self.operands.append(_Operand(node, *span))
+        if token.text == "+":
+            self.operands.append(replace(inside, start=token.start))
+            return
+        exact = self.builder.exact(inside.node)
+        self._push(
+            "negative", (inside.node,), (token.start, inside.end), None, None if exact is None else -exact
+        )
 
     def _apply_binary(self, token: Token) -> None:
         right, left = self.operands.pop(), self.operands.pop()
-        span = (left.start, right.end)
+        span, pair = (left.start, right.end), (left.node, right.node)
         if token.text in _COMPARISONS:
             if left.is_condition or right.is_condition:
                 reason = "comparisons cannot be chained: where takes one, such as x < 1"
                 raise self._error(reason, token.start)
-            pair = (left.node, right.node) if token.text in ("<", "<=") else (right.node, left.node)
-            node = self.builder.add(_COMPARISONS[token.text], pair, None, span)
-            self.operands.append(_Operand(node, *span, is_condition=True))
+            ordered = pair if token.text in ("<", "<=") else pair[::-1]
+            self._push(_COMPARISONS[token.text], ordered, span, is_condition=True)
             return
         self._refuse_condition(left)
         self._refuse_condition(right)
         if token.text == "^":
-            node = self._power(left.node, right.node, span)
+            self._power(left.node, right.node, span)
         else:
-            exact = _arithmetic(token.text, self._exact(left.node), self._exact(right.node))
-            node = self.builder.add(_BINARY[token.text], (left.node, right.node), None, span, exact)
-        self.operands.append(_Operand(node, *span))
+            exact = _arithmetic(token.text, *map(self.builder.exact, pair))
+            self._push(_BINARY[token.text], pair, span, None, exact)
 
-    def _power(self, base: int, exponent: int, span: tuple[int, int]) -> int:
-        """An exponent known as a fraction becomes part of the operation: x^2, x^-1 are defined for x < 0."""
-        known = self._exact(exponent)
+    def _power(self, base: int, exponent: int, span: tuple[int, int]) -> None:
+        """Pushes a power; a known exponent is part of the operation: x^2, x^-1 are defined for x < 0."""
+        known = self.builder.exact(exponent)
         if known is None:
-            return self.builder.add("power", (base, exponent), None, span)
-        if known.denominator == 1:
-            exact = _integer_power(self._exact(base), int(known))
-            return self.builder.add("integer_power", (base,), int(known), span, exact)
-        if known == Fraction(1, 2):
-            return self.builder.add("sqrt", (base,), None, span)
-        return self.builder.add("real_power", (base,), known, span)
+            self._push("power", (base, exponent), span)
+        elif known.denominator == 1:
+            exact = _integer_power(self.builder.exact(base), int(known))
+            self._push("integer_power", (base,), span, int(known), exact)
+        elif known == Fraction(1, 2):
+            self._push("sqrt", (base,), span)
+        else:
+            self._push("real_power", (base,), span, known)
 
-    def _call(self, function: Token, arguments: list[_Operand], end: int) -> _Operand:
+    def _call(self, function: Token, arguments: list[_Operand], end: int) -> None:
         least, most = self.functions[function.text]
         if len(arguments) < least or (most is not None and len(arguments) > most):
             raise self._wrong_count(function, len(arguments))
@@ -272,21 +366,15 @@ class _Parser:
             raise self._error(reason, arguments[0].start)
         for argument in arguments[name == "where" :]:
             self._refuse_condition(argument)
-        if name in _REDUCED and len(arguments) == 1:
-            name = _REDUCED[name]
-        if name not in _FOLDED:
-            node = self.builder.add(name, [a.node for a in arguments], None, span)
-            return _Operand(node, *span)
-        node = arguments[0].node
-        for argument in arguments[1:]:
-            node = self.builder.add(_FOLDED[name], (node, argument.node), None, span)
-        return _Operand(node, *span)
+        nodes = [argument.node for argument in arguments]
+        if name in _FOLDED and len(nodes) > 1:
+            for node in nodes[1:-1]:
+                nodes[0] = self.builder.add(_FOLDED[name], (nodes[0], node), None, span)
+            self._push(_FOLDED[name], (nodes[0], nodes[-1]), span)
+        else:
+            self._push(_REDUCED.get(name, name), nodes, span)
 
-    def _exact(self, node: int) -> Fraction | None:
-        found: Node = self.builder.nodes[node]
-        return found.exact
-
-    # What is wrong.
+    # Errors.
 
     def _error(self, reason: str, position: int) -> ExpressionError:
         return ExpressionError(reason, self.text, position)
@@ -321,13 +409,9 @@ class _Parser:
         if word in self.functions:
             return self._error(f"{word} is a function: write {word}(…)", token.start)
         if word in self.names:
-            reason = (
-                f"{word} names a whole expression and cannot be part of another: write {self.names[word]}"
-            )
-            return self._error(reason, token.start)
-        allowed: list[str] = (
-            list(self.functions) if called else [*self.variables, *CONSTANTS, *self.functions]
-        )
+            reason = f"{word} names a whole expression and cannot be part of another"
+            return self._error(f"{reason}: write {self.names[word]}", token.start)
+        allowed = [*self.functions] if called else [*self.variables, *CONSTANTS, *self.functions]
         if len(self.tokens) == 2:
             allowed += self.names
         kind = "function" if called else "name"
@@ -336,17 +420,9 @@ class _Parser:
 
 
 def _arithmetic(sign: str, left: Fraction | None, right: Fraction | None) -> Fraction | None:
-    if left is None or right is None or sign == "@" or (sign == "/" and right == 0):
+    if left is None or right is None or sign not in _EXACT or (sign == "/" and right == 0):
         return None
-    match sign:
-        case "+":
-            return _short(left + right)
-        case "-":
-            return _short(left - right)
-        case "*":
-            return _short(left * right)
-        case _:
-            return _short(left / right)
+    return _short(_EXACT[sign](left, right))
 
 
 def _integer_power(base: Fraction | None, exponent: int) -> Fraction | None:
@@ -357,6 +433,6 @@ def _integer_power(base: Fraction | None, exponent: int) -> Fraction | None:
 
 
 def _short(value: Fraction) -> Fraction | None:
-    """None where the fraction is too long."""
+    """Returns the fraction, None where it is too long."""
     bits = max(value.numerator.bit_length(), value.denominator.bit_length())
     return value if bits <= EXACT_BITS else None

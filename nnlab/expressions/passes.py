@@ -1,4 +1,4 @@
-"""The chain rule, both ways: backpropagation, forward mode, and one over the other for second derivatives.
+"""The chain rule in both modes: backpropagation, forward mode, one over the other, and what they cost.
 
 A node q = f(a, b) that the gradient ∂L/∂q reaches passes on ∂L/∂q · ∂q/∂a to a and ∂L/∂q · ∂q/∂b to b: the
 local derivative times the gradient that arrives. What reaches a node from several others is added up.
@@ -7,23 +7,26 @@ local derivative times the gradient that arrives. What reaches a node from sever
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nnlab.expressions.algebras import FLOATS
-from nnlab.expressions.duals import Dual, Duals
+from nnlab.expressions.duals import Dual, Duals, OneSided
 from nnlab.expressions.evaluation import applied, check_names, computed
-from nnlab.expressions.needed import Mask, needed
 from nnlab.expressions.nodes import Graph, Node
-from nnlab.expressions.onesided import OneSided
-from nnlab.expressions.operations import OPERATIONS, Number, TensorAlgebra
+from nnlab.expressions.operations import OPERATIONS, Decision, Number, TensorAlgebra
+from nnlab.expressions.shapes import Shape
 
 Array = NDArray[np.float64]
+Mask: TypeAlias = NDArray[np.bool_] | np.bool_
+"""One truth value per entry, or one for all entries."""
 
 
 def forward(graph: Graph, algebra: TensorAlgebra, inputs: Mapping[str, Number]) -> list[Number]:
-    """The value of every node, in order: the backward pass needs them all."""
+    """Computes the value of every node, in order: the backward pass needs them all."""
     values: list[Number] = []
     for node in graph.nodes:
         values.append(applied(node, algebra, inputs, values))
@@ -32,19 +35,21 @@ def forward(graph: Graph, algebra: TensorAlgebra, inputs: Mapping[str, Number]) 
 
 @dataclass(frozen=True)
 class Backward:
-    """What a backward pass leaves, node by node.
+    """The results of a backward pass, node by node.
 
     Attributes:
         arrived: the gradient of the result in the node's value; None where none reaches it.
         passed: what it passed on to each of its arguments; None to those that no variable takes part in.
+        needed: the entries of its value that the result depends on.
     """
 
     arrived: list[Number | None]
     passed: list[tuple[Number | None, ...]]
+    needed: list[Mask]
 
 
 def backpropagate(graph: Graph, algebra: TensorAlgebra, values: Sequence[Number]) -> Backward:
-    """One walk from the result, a scalar, back to the variables.
+    """Walks from the result, a scalar, back to the variables.
 
     Args:
         graph: the expression.
@@ -54,13 +59,13 @@ def backpropagate(graph: Graph, algebra: TensorAlgebra, values: Sequence[Number]
     arrived: list[Number | None] = [None] * len(graph.nodes)
     passed: list[tuple[Number | None, ...]] = [()] * len(graph.nodes)
     used = needed(graph, algebra, values)
-    arrived[-1] = algebra.number(Fraction(1))  # ∂L/∂L
+    arrived[-1] = algebra.from_fraction(Fraction(1))  # ∂L/∂L
     for index in reversed(range(len(graph.nodes))):
         node, gradient = graph.nodes[index], arrived[index]
         if gradient is None or not graph.varying[index]:
             continue
         passed[index] = tuple(
-            passed_on(algebra, node, position, gradient, values[index], values, used[index])
+            _passed_on(algebra, node, position, gradient, values[index], values, used[index])
             if graph.varying[argument] and np.any(used[argument])
             else None
             for position, argument in enumerate(node.arguments)
@@ -69,10 +74,10 @@ def backpropagate(graph: Graph, algebra: TensorAlgebra, values: Sequence[Number]
             if share is not None:
                 before = arrived[argument]
                 arrived[argument] = share if before is None else before + share
-    return Backward(arrived, passed)
+    return Backward(arrived, passed, used)
 
 
-def passed_on(
+def _passed_on(
     algebra: TensorAlgebra,
     node: Node,
     position: int,
@@ -81,7 +86,7 @@ def passed_on(
     values: Sequence[Number],
     used: Mask,
 ) -> Number | None:
-    """What a node passes on to an argument: Jᵀ times what arrives; None to a branch that is not taken.
+    """Returns Jᵀ times the gradient that arrives, for an argument; None for a branch that is not taken.
 
     Nothing arrives at the entries that are not `used`, and nothing is passed on, whatever the slope there.
     """
@@ -101,7 +106,7 @@ def passed_on(
 def local_derivative(
     algebra: TensorAlgebra, node: Node, position: int, value: Number, values: Sequence[Number]
 ) -> Number | None:
-    """∂value/∂argument of an operation on entries: 1/2 to each in a tie of min or max.
+    """Returns ∂value/∂argument of an operation on entries: 1/2 to each in a tie of min or max.
 
     None to the condition of a `where`, and to the branch that is taken nowhere.
     """
@@ -115,14 +120,15 @@ def local_derivative(
     if operation.order is not None:
         decision = operation.order(algebra, *arguments)
         return algebra.select(decision, *((1.0, 0.0) if position == 0 else (0.0, 1.0)))
-    given = arguments if node.parameter is None else [*arguments, node.parameter]
-    return operation.partials[position](algebra, value, *given)
+    if node.parameter is not None:
+        arguments.append(node.parameter)
+    return operation.partials[position](algebra, value, *arguments)
 
 
 def gradient(graph: Graph, at: Mapping[str, ArrayLike]) -> tuple[float, dict[str, Array]]:
-    """The value of a scalar expression and its gradient, in one forward and one backward pass.
+    """Computes a scalar expression and its gradient, in one forward and one backward pass.
 
-    At a kink the derivative is that of neither side: see `tangent`.
+    At a kink the derivative is that of neither side: see `directional`.
 
     Args:
         graph: the expression.
@@ -138,19 +144,22 @@ def gradient(graph: Graph, at: Mapping[str, ArrayLike]) -> tuple[float, dict[str
     with np.errstate(all="ignore"):
         values = forward(graph, FLOATS, inputs)
         arrived = backpropagate(graph, FLOATS, values).arrived
-    found = {name: np.zeros(array.shape) for name, array in inputs.items()}
-    return float(values[-1]), found | _of_variables(graph, inputs, arrived)
+    return float(values[-1]), _of_variables(graph, inputs, arrived)
 
 
 def directional(
     graph: Graph, at: Mapping[str, ArrayLike], direction: Mapping[str, ArrayLike]
 ) -> tuple[Array, Array]:
-    """The value of an expression of any shape and its derivative along a direction, in forward mode.
+    """Computes an expression of any shape and its derivative along a direction, in forward mode.
+
+    At a kink the derivative is that of neither side: |x|′ = 0 and relu′ = 0 at 0, and where the arguments of
+    min or max are equal it is the mean of theirs.
 
     Args:
         graph: the expression.
         at: variable -> array.
-        direction: variable -> array of the same shape; a variable left out does not move.
+        direction: variable -> array of the same shape, or a number for all entries; a variable left out
+            does not move.
 
     Returns:
         J·direction beside the value, both of the shape of the result.
@@ -165,15 +174,12 @@ def directional(
 def departing(
     graph: Graph, at: Mapping[str, ArrayLike], direction: Mapping[str, ArrayLike]
 ) -> list[tuple[Array, Array | None]]:
-    """What all nodes are on the way out of a point along a direction: limit and one-sided slope.
+    """Computes the limit and the one-sided slope of all nodes on leaving a point along a direction.
 
-    Args:
-        graph: the expression.
-        at: variable -> array.
-        direction: variable -> array of the same shape; a variable left out does not move.
+    `at` and `direction` are those of `directional`.
 
     Returns:
-        Of every node the limit of its value, or whether a comparison holds, and its slope along the
+        Per node the limit of its value, or of a comparison its decision, and its slope along the
         direction, None where it does not depend on what moves; see `OneSided`.
     """
     algebra, inputs = OneSided(FLOATS), _arrays(graph, at)
@@ -185,24 +191,16 @@ def departing(
 def hessian_vector(
     graph: Graph, at: Mapping[str, ArrayLike], direction: Mapping[str, ArrayLike]
 ) -> dict[str, Array]:
-    """The Hessian matrix of a scalar expression times a direction: forward mode over the backward pass.
+    """Computes the Hessian matrix of a scalar expression times a direction, by forward over reverse mode.
 
-    Args:
-        graph: the expression.
-        at: variable -> array.
-        direction: variable -> array of the same shape; a variable left out does not move.
-
-    Returns:
-        Variable -> array of its shape.
+    `at` and `direction` are those of `directional`; returned is variable -> array of its shape.
     """
     algebra, inputs = Duals(FLOATS), _arrays(graph, at)
     with np.errstate(all="ignore"):
         values = forward(graph, algebra, _moving(algebra, inputs, direction))
         arrived = backpropagate(graph, algebra, values).arrived
     moves = [None if number is None else _parts(number)[1] for number in arrived]
-    return {name: np.zeros(array.shape) for name, array in inputs.items()} | _of_variables(
-        graph, inputs, moves
-    )
+    return _of_variables(graph, inputs, moves)
 
 
 def _arrays(graph: Graph, at: Mapping[str, ArrayLike]) -> dict[str, Array]:
@@ -213,13 +211,13 @@ def _arrays(graph: Graph, at: Mapping[str, ArrayLike]) -> dict[str, Array]:
 def _moving(
     algebra: Duals, inputs: Mapping[str, Array], direction: Mapping[str, ArrayLike]
 ) -> dict[str, Number]:
-    """The inputs as dual numbers."""
+    """Returns the inputs as dual numbers."""
     moves = {name: np.asarray(move, np.float64) for name, move in direction.items()}
     return {name: Dual(algebra, array, (moves.get(name),)) for name, array in inputs.items()}
 
 
 def _parts(number: Number) -> tuple[Number, Number]:
-    """Value and derivative of what may be a Dual."""
+    """Returns value and derivative of a number that may be a Dual."""
     if not isinstance(number, Dual):
         return number, 0.0
     return number.value, 0.0 if number.tangents[0] is None else number.tangents[0]
@@ -228,9 +226,147 @@ def _parts(number: Number) -> tuple[Number, Number]:
 def _of_variables(
     graph: Graph, inputs: Mapping[str, Array], numbers: Sequence[Number | None]
 ) -> dict[str, Array]:
-    """Variable -> number of its node, filled up to its shape, for those that a gradient reaches."""
-    return {
-        str(node.parameter): np.array(np.broadcast_to(number, inputs[str(node.parameter)].shape), np.float64)
+    """Returns variable -> number of its node, filled up to its shape; 0 where no gradient reaches it."""
+    reached = {
+        node.parameter: number
         for node, number in zip(graph.nodes, numbers, strict=True)
         if node.operation == "variable" and number is not None
     }
+    return {
+        name: np.array(np.broadcast_to(reached.get(name, 0.0), array.shape), np.float64)
+        for name, array in inputs.items()
+    }
+
+
+# --- the entries that count ---
+
+
+def needed(graph: Graph, algebra: TensorAlgebra, values: Sequence[Number]) -> list[Mask]:
+    """Returns per node the entries of its value that the result depends on; see `needed_entries`."""
+    decisions = {
+        index: values[node.arguments[0]]
+        for index, node in enumerate(graph.nodes)
+        if node.operation == "where"
+    }
+    return needed_entries(graph, decisions, [algebra.shape(value) for value in values])
+
+
+def needed_entries(graph: Graph, decisions: Mapping[int, Decision], shapes: Sequence[Shape]) -> list[Mask]:
+    """Returns per node the entries of its value that the result depends on.
+
+    An operation on entries needs the same entries of its arguments, `where` those of the branch taken (of
+    both where it is undecided), and an operation that mixes entries, such as @, all of them.
+
+    Args:
+        graph: the expression.
+        decisions: of each `where`.
+        shapes: of the values of all nodes.
+    """
+    masks: list[Mask] = [np.False_ for _ in graph.nodes]
+    masks[-1] = np.True_
+    for index in reversed(range(len(graph.nodes))):
+        node = graph.nodes[index]
+        for position, argument in enumerate(node.arguments):
+            used = masks[index]
+            if index in decisions and position > 0:
+                used = used & (decisions[index] >= 0 if position == 1 else decisions[index] <= 0)
+            if np.ndim(used):
+                used = np.broadcast_to(used, shapes[index])
+            masks[argument] = masks[argument] | _before(node, used, shapes[argument])
+    return masks
+
+
+def _before(node: Node, used: Mask, shape: Shape) -> Mask:
+    """Returns the entries of an argument of that shape that go into the entries `used` of a value."""
+    if OPERATIONS[node.operation].pulls:
+        return np.any(used)
+    if np.ndim(used) == 0:
+        return used
+    ahead = np.ndim(used) - len(shape)
+    repeated = (i for i, n in enumerate(shape, ahead) if n == 1)
+    return np.asarray(np.any(used, (*range(ahead), *repeated))).reshape(shape)
+
+
+# --- costs ---
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of the whole gradient in one mode.
+
+    Along an edge of the graph one multiply-add is counted for every number of the operation's value, for it
+    is multiplied with a local derivative and added up; along an edge of x @ y as many as the product itself
+    takes. Reverse mode goes once along every edge; forward mode once for each input number that the edge
+    depends on. The values themselves are computed once in either, and not counted.
+
+    Attributes:
+        passes: walks over the graph.
+        multiply_adds: of the derivatives, over all passes.
+        stored: largest number of values and derivatives that are kept at the same time.
+    """
+
+    passes: int
+    multiply_adds: int
+    stored: int
+
+
+def forward_cost(graph: Graph, shapes: Sequence[Shape]) -> Cost:
+    """Returns the cost in forward mode: a pass for each input number, which keeps no used-up value."""
+    sizes = [prod(shape) for shape in shapes]
+    inputs = [index for index, node in enumerate(graph.nodes) if node.operation == "variable"]
+    bits = {index: 1 << bit for bit, index in enumerate(inputs)}
+    entries = [sizes[index] for index in inputs]
+    depends: list[int] = []
+    total = 0
+    for index, node in enumerate(graph.nodes):
+        mask = bits.get(index, 0)
+        for argument in _differentiated(node):
+            total += _edge(node, sizes[index], shapes, argument) * _inputs(depends[argument], entries)
+            mask |= depends[argument]
+        depends.append(mask)
+    return Cost(sum(entries), total, _peak(graph, sizes))
+
+
+def reverse_cost(graph: Graph, shapes: Sequence[Shape]) -> Cost:
+    """Returns the cost in reverse mode: one pass, for which every value and every gradient is kept."""
+    sizes = [prod(shape) for shape in shapes]
+    total = sum(
+        _edge(node, size, shapes, argument)
+        for node, size in zip(graph.nodes, sizes, strict=True)
+        for argument in _differentiated(node)
+        if graph.varying[argument]
+    )
+    kept = sum(size * (2 if varies else 1) for size, varies in zip(sizes, graph.varying, strict=True))
+    return Cost(1, total, kept)
+
+
+def _differentiated(node: Node) -> tuple[int, ...]:
+    if node.operation in ("less", "less_equal"):
+        return ()
+    return node.arguments[1:] if node.operation == "where" else node.arguments
+
+
+def _edge(node: Node, size: int, shapes: Sequence[Shape], argument: int) -> int:
+    """Counts the multiply-adds along one edge."""
+    if node.operation == "matmul":
+        left = shapes[node.arguments[0]]
+        return size * left[-1]
+    return max(size, prod(shapes[argument]))
+
+
+def _inputs(mask: int, entries: Sequence[int]) -> int:
+    """Counts the input numbers of the variables in a mask."""
+    if all(entry == 1 for entry in entries):
+        return mask.bit_count()
+    return sum(entry for bit, entry in enumerate(entries) if mask >> bit & 1)
+
+
+def _peak(graph: Graph, sizes: Sequence[int]) -> int:
+    """Counts the values, and derivatives of those that vary, that are kept at once; inputs stay."""
+    weights = [size * (2 if varies else 1) for size, varies in zip(sizes, graph.varying, strict=True)]
+    alive = peak = 0
+    for index, weight in enumerate(weights):
+        alive += weight
+        peak = max(peak, alive)
+        alive -= sum(weights[i] for i in graph.last_uses[index])
+    return peak

@@ -12,36 +12,38 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 def shapes(graph: Graph, of_variables: Mapping[str, Shape]) -> tuple[Shape, ...]:
-    """The shape of each node's value.
+    """Returns the shape of each node's value.
 
     Operations on entries broadcast as numpy does; see `TensorAlgebra` for the others.
 
     Raises:
         ExpressionError: shapes that do not fit; the message shows both and points at the operation.
     """
-    found: list[Shape] = []
+    of_nodes: list[Shape] = []
     for node in graph.nodes:
-        arguments = [found[i] for i in node.arguments]
+        arguments = [of_nodes[i] for i in node.arguments]
         if node.operation == "variable":
-            found.append(of_variables[str(node.parameter)])
+            of_nodes.append(of_variables[str(node.parameter)])
         elif node.operation == "matmul":
-            found.append(_matmul(graph, node, *arguments))
+            of_nodes.append(_matmul(graph, node, *arguments))
         elif node.operation in ("sum", "mean", "largest", "smallest"):
-            found.append(())
+            of_nodes.append(())
         elif node.operation in ("softmax", "logsumexp"):
-            _refuse_scalar(graph, node, *arguments)
-            found.append(arguments[0] if node.operation == "softmax" else arguments[0][:-1])
+            if not arguments[0]:
+                reason = f"{node.operation} takes a vector or a matrix, and has a number here"
+                raise _fault(graph, node, reason)
+            of_nodes.append(arguments[0] if node.operation == "softmax" else arguments[0][:-1])
         elif node.operation == "transpose":
-            found.append(arguments[0][::-1])
+            of_nodes.append(arguments[0][::-1])
         else:
-            found.append(_broadcast(graph, node, arguments))
-    return tuple(found)
+            of_nodes.append(_broadcast(graph, node, arguments))
+    return tuple(of_nodes)
 
 
-def shown(shape: Shape) -> str:
-    """The words for a shape.
+def describe_shape(shape: Shape) -> str:
+    """Describes a shape in words.
 
-    >>> [shown(()), shown((3,)), shown((2, 3))]
+    >>> [describe_shape(()), describe_shape((3,)), describe_shape((2, 3))]
     ['a number', '(3,)', '(2, 3)']
     """
     return str(shape) if shape else "a number"
@@ -49,13 +51,14 @@ def shown(shape: Shape) -> str:
 
 def _matmul(graph: Graph, node: Node, left: Shape, right: Shape) -> Shape:
     if not left or not right:
-        side, other = ("left", right) if not left else ("right", left)
-        reason = f"the {side} side of @ is a number, the other is {shown(other)}: write * for such a product"
+        side, other = ("right", left) if left else ("left", right)
+        described = describe_shape(other)
+        reason = f"the {side} side of @ is a number, the other is {described}: write * for such a product"
         raise _fault(graph, node, reason)
     if left[-1] != right[0]:
         reason = (
-            f"{shown(left)} @ {shown(right)} do not fit: the last length of the left side, {left[-1]}, must "
-            f"be the first of the right side, {right[0]}"
+            f"{describe_shape(left)} @ {describe_shape(right)} do not fit: the last length of the left side, "
+            f"{left[-1]}, must be the first of the right side, {right[0]}"
         )
         raise _fault(graph, node, reason)
     return left[:-1] + right[1:]
@@ -65,14 +68,9 @@ def _broadcast(graph: Graph, node: Node, arguments: Sequence[Shape]) -> Shape:
     try:
         return np.broadcast_shapes(*arguments)
     except ValueError:
-        sides = " and ".join(shown(shape) for shape in arguments)
+        sides = " and ".join(map(describe_shape, arguments))
         reason = f"the shapes {sides} do not fit: lengths must be equal, or 1, counted from the last"
         raise _fault(graph, node, reason) from None
-
-
-def _refuse_scalar(graph: Graph, node: Node, argument: Shape) -> None:
-    if not argument:
-        raise _fault(graph, node, f"{node.operation} takes a vector or a matrix, and has a number here")
 
 
 def _fault(graph: Graph, node: Node, reason: str) -> ExpressionError:

@@ -1,8 +1,7 @@
-"""From the sections of a config to a model and a data set. Below this file nothing sees a config object."""
+"""Data sets and models from the sections of a config. Below this file nothing sees a config object."""
 
 import math
 from pathlib import Path
-from typing import assert_never
 
 import torch
 from torch import Tensor, nn
@@ -51,73 +50,30 @@ def build_data(
 
 
 def _augmentation(section: sections.Data) -> Augmentation | None:
-    """None where every training image stays as it is."""
+    """The changes of the training images; None without any."""
     if not isinstance(section, sections.ImageSection):
         return None
-    asked = section.augmentation
-    if asked == sections.AugmentationSection():
+    chosen = section.augmentation
+    if chosen == sections.AugmentationSection():
         return None
-    return Augmentation(asked.flip, asked.crop, asked.cutout, section.split_seed)
+    return Augmentation(**chosen.model_dump(), seed=section.split_seed)
 
 
 def _load(section: sections.Data, progress: Progress | None) -> RawData:
+    """The examples of a set; its keys are the loader's arguments."""
+    own = section.model_dump(exclude={"name", *sections.ImageSection.model_fields})
     seed = section.split_seed
     match section:
         case sections.DigitsData():
-            return images.load_digits(test=section.test, split_seed=seed)
+            return images.load_digits(**own, split_seed=seed)
         case sections.TorchvisionData():
-            return images.load_torchvision(section.name, data_root(section.root), download=section.download)
+            return images.load_torchvision(section.name, data_root(own.pop("root")), **own)
         case sections.ImageFolderData():
-            return folder.load_image_folder(
-                data_root(section.root),
-                channels=section.channels,
-                skip_unreadable=section.skip_unreadable,
-                progress=progress,
-            )
+            return folder.load_image_folder(data_root(own.pop("root")), **own, progress=progress)
         case sections.CsvData():
-            path = Path(section.path).expanduser()
-            return table.load_csv(
-                path, target=section.target, task=section.task, test=section.test, split_seed=seed
-            )
+            return table.load_csv(Path(own.pop("path")).expanduser(), **own, split_seed=seed)
         case _:
-            return _synthetic(section)
-
-
-def _synthetic(
-    section: sections.XorData
-    | sections.TwoMoonsData
-    | sections.SpiralsData
-    | sections.BlobsData
-    | sections.Regression1dData,
-) -> RawData:
-    examples, seed = section.examples, section.split_seed
-    match section:
-        case sections.XorData():
-            return synthetic.xor(examples=examples, noise=section.noise, split_seed=seed)
-        case sections.TwoMoonsData():
-            return synthetic.two_moons(examples=examples, noise=section.noise, split_seed=seed)
-        case sections.SpiralsData():
-            return synthetic.spirals(
-                examples=examples,
-                classes=section.classes,
-                turns=section.turns,
-                noise=section.noise,
-                split_seed=seed,
-            )
-        case sections.BlobsData():
-            return synthetic.blobs(
-                examples=examples,
-                classes=section.classes,
-                radius=section.radius,
-                spread=section.spread,
-                split_seed=seed,
-            )
-        case sections.Regression1dData():
-            return synthetic.regression_1d(
-                function=section.function, examples=examples, noise=section.noise, split_seed=seed
-            )
-        case _:
-            assert_never(section)
+            return synthetic.SETS[section.name](**own, split_seed=seed)
 
 
 def build_model(
@@ -146,59 +102,26 @@ def build_model(
     Raises:
         InputError: the model does not fit the data, or a custom one cannot be built.
     """
-    if isinstance(section, MLPModel):
-        return MLP(
-            math.prod(input_shape),
-            section.hidden,
-            outputs,
-            section.activation,
-            bias=section.bias,
-            pieces=section.pieces,
-            parameterization=section.parameterization,
-            sigma_w=section.sigma_w,
-            sigma_b=section.sigma_b,
+    if isinstance(section, CustomModel):
+        return build_custom(
+            section.factory,
+            section.arguments,
+            input_shape=input_shape,
+            outputs=outputs,
             generator=generator,
+            allow=allow_custom_code,
         )
-    if isinstance(section, CNNModel):
-        return _build_cnn(section, _image_shape("cnn", input_shape), outputs, generator)
-    if isinstance(section, SpeedCNNModel):
-        shape = _image_shape("speed_cnn", input_shape)
-        if examples is None:
-            raise InputError("model.name: speed_cnn starts from training images, and was given none")
-        return SpeedCNN(shape, section.channels, outputs, examples=examples, generator=generator)
-    return build_custom(
-        section.factory,
-        section.arguments,
-        input_shape=input_shape,
-        outputs=outputs,
-        generator=generator,
-        allow=allow_custom_code,
-    )
-
-
-def _image_shape(name: str, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
+    if isinstance(section, MLPModel):
+        own = section.model_dump(exclude={"name", "hidden"})
+        return MLP(math.prod(input_shape), section.hidden, outputs, **own, generator=generator)
     if len(input_shape) != 3:
         raise InputError(
-            f"model.name: {name} needs images of shape (channels, height, width), but an example of these "
-            f"data has the shape {input_shape}; use model.name: mlp, or data that are images"
+            f"model.name: {section.name} needs images of shape (channels, height, width), but an example of "
+            f"these data has the shape {input_shape}; use model.name: mlp, or data that are images"
         )
-    channels, height, width = input_shape
-    return channels, height, width
-
-
-def _build_cnn(
-    section: CNNModel, input_shape: tuple[int, int, int], outputs: int, generator: torch.Generator
-) -> CNN:
-    return CNN(
-        input_shape,
-        section.channels,
-        outputs,
-        section.activation,
-        kernel=section.kernel,
-        padding=section.padding,
-        bias=section.bias,
-        pieces=section.pieces,
-        batch_norm=section.batch_norm,
-        dropout=section.dropout,
-        generator=generator,
-    )
+    if isinstance(section, CNNModel):
+        own = section.model_dump(exclude={"name", "channels"})
+        return CNN(input_shape, section.channels, outputs, **own, generator=generator)
+    if examples is None:
+        raise InputError("model.name: speed_cnn starts from training images, and was given none")
+    return SpeedCNN(input_shape, section.channels, outputs, examples=examples, generator=generator)

@@ -1,6 +1,7 @@
 """Configs: read from YAML, overridden by flags, checked, written with every default.
 
-The key `experiment` chooses the class (see `nnlab.lab.sections`) that the mapping must fit."""
+The key `experiment` chooses the class (see `nnlab.lab.sections`) that the mapping must fit.
+"""
 
 import copy
 import os
@@ -9,21 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import (
-    Field,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import Field, TypeAdapter, ValidationError
 
 from nnlab.errors import ConfigError, suggest
 from nnlab.lab.messages import explain
 from nnlab.lab.sections import Experiment
-from nnlab.lab.source import Source, dumped, parse_yaml, short, shown
+from nnlab.lab.source import Source, as_yaml, dumped, parse_yaml, short
 from nnlab.safe_yaml import MAX_DEPTH
 
 
 def configs_folder() -> Path:
-    """Where the shipped configs are: inside the wheel, or at the top of the repository."""
+    """The folder of the shipped configs: inside the wheel, or at the top of the repository."""
     inside = Path(__file__).parent.parent / "configs"
     return inside if inside.is_dir() else inside.parent.parent / "configs"
 
@@ -63,7 +60,7 @@ def source_from_file(path: Path) -> Source:
     values = parse_yaml(text, str(path))
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{path}: a config is a mapping (`key: value` lines), but this file holds {shown(values)}"
+            f"{path}: a config is a mapping (`key: value` lines), but this file holds {as_yaml(values)}"
         )
     return Source(where=str(path), text=text, values=values)
 
@@ -94,7 +91,7 @@ def check(source: Source, experiments: Mapping[str, type[Experiment]]) -> Experi
         raise ConfigError(f"{source.where}: the key experiment is missing. Allowed: {', '.join(experiments)}")
     if not isinstance(name, str) or name not in experiments:
         raise ConfigError(
-            f"{source.origin(('experiment',))}: experiment: {shown(name)} is unknown; "
+            f"{source.origin(('experiment',))}: experiment: {as_yaml(name)} is unknown; "
             f"{suggest(str(name), experiments)}"
         )
     cls = experiments[name]

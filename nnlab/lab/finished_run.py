@@ -1,4 +1,4 @@
-"""A finished run, made alive again: its config, its model at the best weights, and its data set."""
+"""Loads a finished run: its config, its model at the best weights, and its data set."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def restore(run: Run, session: Session) -> tuple[TrainingExperiment, nn.Module, 
             f"{run.folder}: is a run of experiment: {config.experiment}, which trains no single model"
         )
     refuse_without_weights(run)
-    hardware = hardware_here(config.training, session)
+    hardware = available_hardware(config.training, session)
     data = session.data(config.data, hardware)
     return config, restored(run, config, hardware, session, data.input_shape, data.outputs), data
 
@@ -68,14 +68,14 @@ def weights_file(run: Run) -> Path:
     return run.folder / "checkpoints" / "best.pt"
 
 
-def hardware_here(asked: Hardware, session: Session) -> Hardware:
-    """The run's device where it is here, else the CPU."""
+def available_hardware(hardware: Hardware, session: Session) -> Hardware:
+    """The run's device where this machine has it, else the CPU."""
     try:
-        select_device(asked)
+        select_device(hardware)
     except InputError:
-        session.reporter.say(f"training.device: {asked.device} is not here: the CPU takes its place")
-        return asked.model_copy(update={"device": "cpu"})
-    return asked
+        session.reporter.say(f"training.device: {hardware.device} is not available: the CPU takes its place")
+        return hardware.model_copy(update={"device": "cpu"})
+    return hardware
 
 
 def refuse_group(run: Run) -> None:

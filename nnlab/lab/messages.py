@@ -5,29 +5,27 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import (
-    BaseModel,
-)
+from pydantic import BaseModel
 
 from nnlab.errors import suggest
-from nnlab.lab.source import Source, shown
+from nnlab.lab.source import Source, as_yaml
 
 
 def explain(error: dict[str, Any], source: Source, cls: type[BaseModel]) -> str:
     """One line for one pydantic error."""
     path = _without_tags(error["loc"], source.values, missing=error["type"] == "missing")
     key, kind, ctx = ".".join(map(str, path)), error["type"], error.get("ctx", {})
-    where, value = source.origin(path), shown(error["input"])
+    where, value = source.origin(path), as_yaml(error["input"])
     if kind == "extra_forbidden":
-        allowed = _keys_at(cls, source.values, path[:-1])
+        allowed = sorted({key for c in _classes_at(cls, source.values, path[:-1]) for key in c.model_fields})
         return f"{where}: unknown key {key} (value {value}); {suggest(str(path[-1]), allowed)}"
     if kind == "missing":
         return f"{where}: the key {key} is missing; it has no default"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        names = _tags_at(cls, source.values, path)
+        names = sorted({name for c in _classes_at(cls, source.values, path) for name in _names(c)})
         if kind == "union_tag_not_found":
             return f"{where}: {key} must be a mapping with a key name. Names: {', '.join(names)}"
-        tag, where = shown(error["input"].get("name")), source.origin((*path, "name"))
+        tag, where = as_yaml(error["input"].get("name")), source.origin((*path, "name"))
         return f"{where}: {key}.name: {tag} is unknown; {suggest(tag, names)}"
     if kind in ("model_attributes_type", "model_type"):
         return f"{where}: {key}: {value} must be a mapping (`key: value` lines)"
@@ -53,7 +51,7 @@ _NOTHING = object()
 
 
 def _below(values: object, part: str | int) -> object:
-    """What stands under a key or at an index; _NOTHING where there is no such place."""
+    """The value under a key or at an index; _NOTHING if there is none."""
     if isinstance(values, dict):
         return values.get(part, _NOTHING)
     if isinstance(values, list) and isinstance(part, int) and part < len(values):
@@ -82,29 +80,18 @@ def _sections(annotation: object) -> list[type[BaseModel]]:
 
 
 def _names(cls: type[BaseModel]) -> list[str]:
-    found = cls.model_fields.get("name")
-    return [str(n) for n in typing.get_args(found.annotation)] if found else []
+    """The values of the key `name` by which a section class is chosen."""
+    name = cls.model_fields.get("name")
+    return [str(n) for n in typing.get_args(name.annotation)] if name else []
 
 
-def _candidates(
-    cls: type[BaseModel], values: object, path: Sequence[str | int]
-) -> tuple[list[type[BaseModel]], object]:
-    """The classes that the value at `path` might have to fit, and that value."""
+def _classes_at(cls: type[BaseModel], values: object, path: Sequence[str | int]) -> list[type[BaseModel]]:
+    """The classes that the value at `path` might have to fit."""
     classes = [cls]
-    for part in path:
-        values = values.get(str(part)) if isinstance(values, dict) else None
-        found = [c.model_fields[str(part)] for c in classes if str(part) in c.model_fields]
-        classes = [s for f in found for s in _sections(f.annotation)]
+    for part in map(str, path):
+        values = values.get(part) if isinstance(values, dict) else None
+        annotations = [c.model_fields[part].annotation for c in classes if part in c.model_fields]
+        classes = [section for annotation in annotations for section in _sections(annotation)]
         if isinstance(values, dict) and len(classes) > 1:
             classes = [c for c in classes if values.get("name") in _names(c)] or classes
-    return classes, values
-
-
-def _keys_at(cls: type[BaseModel], values: object, path: Sequence[str | int]) -> list[str]:
-    classes, _ = _candidates(cls, values, path)
-    return sorted({key for c in classes for key in c.model_fields})
-
-
-def _tags_at(cls: type[BaseModel], values: object, path: Sequence[str | int]) -> list[str]:
-    classes, _ = _candidates(cls, values, path)
-    return sorted({name for c in classes for name in _names(c)})
+    return classes

@@ -1,4 +1,4 @@
-"""What an experiment hands back when it has run."""
+"""The outcome of an experiment."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ class Outcome:
     Attributes:
         metrics: flat, named `train/loss`, `val/accuracy`, `test/accuracy`…
         results: rows of the experiment's table.
-        claims: what was predicted, measured and judged.
+        claims: predictions, measurements and verdicts.
         model: the size of the one model that was trained: `parameters`, and `multiply_adds` of one example.
     """
 

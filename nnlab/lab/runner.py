@@ -14,8 +14,8 @@ from nnlab.lab.config import check, source_from_file, to_yaml
 from nnlab.lab.sections import Experiment, TrainingExperiment
 from nnlab.lab.session import Session, stoppable
 from nnlab.lab.training_run import build_parts, train
-from nnlab.record import Group, Record, Run, check_writable, open_run, slug, stamp
-from nnlab.theory.seeds import over_seeds
+from nnlab.record import Group, Record, Run, check_writable, open_run, schema, slug, stamp
+from nnlab.theory import over_seeds
 from nnlab.training import distributed
 from nnlab.training.capacity import out_of_memory
 
@@ -26,7 +26,7 @@ ONE_TRAINING = ("classify", "regress")
 
 
 class Task(NamedTuple):
-    """What the first process asks the others to train with it."""
+    """A training that the first process asks the others to share."""
 
     config: TrainingExperiment
     allow_custom_code: bool
@@ -60,23 +60,23 @@ def run_seeds(config: Experiment, seeds: int, runs: Path, session: Session) -> d
 
 def resume(path: Path, session: Session) -> dict[str, Any]:
     """Goes on with a run, or a group of runs, in its own folder; returns the summary."""
-    found = open_run(path)
-    if found.status == "finished":
+    stored = open_run(path)
+    if stored.status == "finished":
         session.reporter.say(f"{path} is finished: there is nothing to resume")
-        return found.summary
-    config = read_config(found, session)
+        return stored.summary
+    config = read_config(stored, session)
     _check_processes(config, session)
     with stoppable(session):
-        if found.is_group:
-            return _run_members(config, Group.reopen(found), session)
-        return _execute(config, _reopened(found), session)
+        if stored.is_group:
+            return _run_members(config, Group.reopen(stored.folder), session)
+        return _execute(config, _reopened(stored), session)
 
 
 def assist(session: Session) -> str | None:
-    """What every process but the first does: its share of each training that the first one begins.
+    """Does the share of every process but the first, in each training that the first one begins.
 
     Returns:
-        What to tell the user, where the first process cannot; None where all is well, or will be told.
+        A message for the user, if the first process cannot give it; else None.
     """
     world = session.world
     with stoppable(session):
@@ -118,9 +118,9 @@ def _check_processes(config: Experiment, session: Session) -> None:
         )
 
 
-def read_config(found: Run, session: Session) -> Experiment:
+def read_config(stored: Run, session: Session) -> Experiment:
     """The checked config of a run folder."""
-    return check(source_from_file(found.folder / "config.yaml"), session.experiments)
+    return check(source_from_file(stored.folder / schema.CONFIG), session.experiments)
 
 
 def _stem(config: Experiment) -> str:
@@ -139,14 +139,14 @@ def _new_record(config: Experiment, parent: Any, stem: str, session: Session) ->
     return Record(parent, stem, to_yaml(config), _facts(config), device)
 
 
-def _reopened(found: Run) -> Record:
-    if found.status == "running":
-        raise InputError(f"{found.folder}: another process is running this run right now")
-    if found.status == "diverged":
+def _reopened(stored: Run) -> Record:
+    if stored.status == "running":
+        raise InputError(f"{stored.folder}: another process is running this run right now")
+    if stored.status == "diverged":
         raise InputError(
-            f"{found.folder}: this run diverged and would do so again; start one with a smaller step size"
+            f"{stored.folder}: this run diverged and would do so again; start one with a smaller step size"
         )
-    return Record.reopen(found.folder)
+    return Record.reopen(stored.folder)
 
 
 def _run_members(config: Experiment, group: Group, session: Session) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _run_members(config: Experiment, group: Group, session: Session) -> dict[str
     except BaseException as error:
         _end(group, error)
         if isinstance(error, OSError):  # of the group's own files; a member's errors are explained by now
-            raise _explained(error, group.folder(), group.folder()) from error
+            raise _explained(error, group.start(), group.start()) from error
         raise
     return group.summary
 
@@ -172,16 +172,16 @@ def _run_members(config: Experiment, group: Group, session: Session) -> dict[str
 def _run_member(config: Experiment, group: Group, session: Session) -> dict[str, Any]:
     folder = group.member(config.seed)
     if folder is None:
-        record = _new_record(config, group.folder, f"s{config.seed}", session)
-        return _execute(config, record, session, group.folder)
-    found = open_run(folder)
-    if found.status == "finished":
-        return found.summary
-    return _execute(read_config(found, session), _reopened(found), session, group.folder)
+        record = _new_record(config, group.start, f"s{config.seed}", session)
+        return _execute(config, record, session, group.start)
+    stored = open_run(folder)
+    if stored.status == "finished":
+        return stored.summary
+    return _execute(read_config(stored, session), _reopened(stored), session, group.start)
 
 
 def _verdicts(summaries: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """How often each claim was judged how."""
+    """Claim -> verdict -> number of runs with it."""
     counts: dict[str, Counter[str]] = {}
     for summary in summaries:
         for claim in summary["claims"]:
@@ -192,7 +192,7 @@ def _verdicts(summaries: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
 def _execute(
     config: Experiment, record: Record, session: Session, group: Callable[[], Path] | None = None
 ) -> dict[str, Any]:
-    """Runs the experiment and sees to it that the summary tells how it ended.
+    """Runs the experiment, and writes into the summary how it ended.
 
     Args:
         group: the folder to go on with, where the run is one of several.
@@ -208,55 +208,47 @@ def _execute(
             claims=[claim.as_dict() for claim in outcome.claims],
             **({"model": outcome.model} if outcome.model else {}),
         )
-    except BaseException as found:
-        error = distributed.lost(session.world, found) or found
-        if error is not found:
-            distributed.dismiss()  # the others need not tell it too
+    except BaseException as raised:
+        error = distributed.lost(session.world, raised) or raised
+        if error is not raised:
+            distributed.dismiss()  # the others need not report it too
         if not record.started:
-            if error is not found:
-                raise error from found
-            memory = _out_of_memory(error)
-            if memory is None:
+            cause = error if error is not raised else _out_of_memory(error)
+            if cause is None:
                 raise
-            raise memory from error
+            raise cause from raised
         _end(record, error)
-        raise _explained(error, record.folder, group() if group else record.folder) from found
+        raise _explained(error, record.folder, group() if group else record.folder) from raised
     return record.summary
 
 
 def _end(written: Record | Group, error: BaseException) -> None:
-    """Writes how it ended; on a full disk the last whole summary stays."""
-    with contextlib.suppress(OSError):
-        if written.resumed and isinstance(error, InputError):
-            written.back_out()
-        else:
-            written.finish(**_ending(error))
-
-
-def _ending(error: BaseException) -> dict[str, Any]:
-    """Status and message of a run that ended with `error`."""
+    """Writes how a run ended with `error`; on a full disk the last whole summary stays."""
+    status = "failed"
     if isinstance(error, Interrupted | KeyboardInterrupt):
         status = "interrupted"
     elif isinstance(error, Diverged):
         status = "diverged"
-    else:
-        status = "failed"
-    return {"status": status, "message": str(error) or type(error).__name__}
+    with contextlib.suppress(OSError):
+        if written.resumed and isinstance(error, InputError):
+            written.back_out()
+        else:
+            written.finish(status, message=str(error) or type(error).__name__)
 
 
 def _explained(error: BaseException, folder: Path, whole: Path) -> BaseException:
-    """What to raise: our own errors gain the folder, a full disk and a Ctrl-C become errors of ours.
+    """The error to raise: our own errors gain the folder, a full disk and a Ctrl-C become errors of ours.
 
     Args:
-        folder: where it happened.
-        whole: what to resume: the same, or the group around it.
+        folder: of the run.
+        whole: the folder to resume: the same, or the group around it.
     """
     go_on = f"go on with: nnlab train --resume {whole}"
     if isinstance(error, Interrupted | KeyboardInterrupt):
         return Interrupted(f"{error or 'interrupted'}; {go_on}")
     cause = error.__cause__ if isinstance(error, NnlabError) else error
     if isinstance(cause, OSError) and cause.errno in DISK_FULL:
-        if not ((folder / "config.yaml").exists() and (folder / "summary.json").exists()):
+        if not ((folder / schema.CONFIG).exists() and (folder / schema.SUMMARY).exists()):
             return ExperimentError(f"{folder}: the disk is full; free some space, and start the run again")
         return ExperimentError(
             f"{folder}: the disk is full. What was written is readable; free some space, then {go_on}"
@@ -272,10 +264,8 @@ def _explained(error: BaseException, folder: Path, whole: Path) -> BaseException
 
 
 def _out_of_memory(error: BaseException) -> ExperimentError | None:
-    """What to say where memory ran out elsewhere than in a step of a training."""
+    """The error of memory that ran out elsewhere than in a step of a training; None for other errors."""
     reason = out_of_memory(error)
-    return (
-        ExperimentError(f"out of memory: {reason}. Try a smaller model or a smaller data set")
-        if reason
-        else None
-    )
+    if not reason:
+        return None
+    return ExperimentError(f"out of memory: {reason}. Try a smaller model or a smaller data set")

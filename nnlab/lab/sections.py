@@ -55,6 +55,7 @@ def _distinct(values: list[Any]) -> list[Any]:
 
 Distinct = AfterValidator(_distinct)  # for lists whose values each become a training of their own
 
+FunctionName = Literal["sine", "step", "abs", "cubic"]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 StepSize = Annotated[float, Field(gt=0, le=1e30)]  # float32 ends at 3.4e38, and a step may multiply it
@@ -74,28 +75,32 @@ PathText = Annotated[str, Field(min_length=1), AfterValidator(_path)]
 
 
 class DataSection(Section):
-    """What every data set has. Fractions are of the examples; 0 holds nothing out for validation."""
+    """The keys that every data set has."""
 
     batch_size: BatchSize = 64
-    validation: float = Field(0.1, ge=0, lt=1)
-    split_seed: Seed = 0
-    standardize: bool = True
+    validation: float = Field(0.1, ge=0, lt=1, description="fraction of the training examples held out")
+    split_seed: Seed = Field(0, description="seed of splits and of generated data")
+    standardize: bool = Field(True, description="inputs to mean 0 and variance 1 over the training examples")
 
 
 class AugmentationSection(Section):
     """Random changes of the training images, drawn anew every epoch. Other images are never changed."""
 
     flip: Literal["none", "random", "alternating"] = Field(
-        "none", description="left to right: a coin each epoch, or one coin and then every other epoch"
+        "none", description="mirror left to right at random, or from a random start in every other epoch"
     )
-    crop: int = Field(0, ge=0, le=64, description="a window moved by at most so many pixels, reflected")
-    cutout: int = Field(0, ge=0, le=1024, description="side of a square that is set to the mean colour")
+    crop: int = Field(
+        0, ge=0, le=64, description="shift by at most this many pixels; the border is reflected"
+    )
+    cutout: int = Field(
+        0, ge=0, le=1024, description="side of a random square that is set to the mean colour"
+    )
 
 
 class ImageSection(DataSection):
-    """Images. `shuffle_pixels` moves the pixels of all by one permutation, drawn from `split_seed`."""
+    """Images."""
 
-    shuffle_pixels: bool = False
+    shuffle_pixels: bool = Field(False, description="one permutation of the pixels, drawn from split_seed")
     augmentation: AugmentationSection = AugmentationSection()
 
 
@@ -103,7 +108,7 @@ class DigitsData(ImageSection):
     """scikit-learn's 1,797 handwritten digits, 8 × 8 grey pixels, 10 classes."""
 
     name: Literal["digits"]
-    test: float = Field(0.2, gt=0, lt=1)
+    test: float = Field(0.2, gt=0, lt=1, description="fraction of the examples held out for the test")
 
 
 class TorchvisionData(ImageSection):
@@ -120,7 +125,7 @@ class ImageFolderData(ImageSection):
     name: Literal["image_folder"]
     root: PathText | None = None
     channels: Literal[1, 3] = 3
-    skip_unreadable: bool = Field(False, description="count files that cannot be read, and go on")
+    skip_unreadable: bool = Field(False, description="skip unreadable files; their number is reported")
 
 
 class CsvData(DataSection):
@@ -130,13 +135,13 @@ class CsvData(DataSection):
     path: PathText
     target: str
     task: Literal["classification", "regression"] = "classification"
-    test: float = Field(0.2, gt=0, lt=1)
+    test: float = Field(0.2, gt=0, lt=1, description="fraction of the examples held out for the test")
 
 
 class SyntheticData(DataSection):
-    """Points drawn with `split_seed`: `examples` for training, as many again for the test."""
+    """Random points, drawn with `split_seed`."""
 
-    examples: Count = 400
+    examples: Count = Field(400, description="training examples; the test has as many again")
 
 
 class XorData(SyntheticData):
@@ -147,7 +152,7 @@ class XorData(SyntheticData):
 
 
 class TwoMoonsData(SyntheticData):
-    """Two half circles that reach into each other, plus Gaussian noise."""
+    """Two interleaving half circles, plus Gaussian noise."""
 
     name: Literal["two_moons"]
     noise: NonNegativeFloat = 0.15
@@ -163,7 +168,7 @@ class SpiralsData(SyntheticData):
 
 
 class BlobsData(SyntheticData):
-    """`classes` Gaussian clouds of standard deviation `spread`, centres on a circle of radius `radius`."""
+    """`classes` Gaussian clouds of standard deviation `spread`, centred on a circle of radius `radius`."""
 
     name: Literal["blobs"]
     classes: int = Field(3, ge=2, le=1000)
@@ -172,10 +177,10 @@ class BlobsData(SyntheticData):
 
 
 class Regression1dData(SyntheticData):
-    """A function on [−1, 1] seen through Gaussian noise; the test targets are without noise."""
+    """A function on [−1, 1] plus Gaussian noise; the test targets are free of noise."""
 
     name: Literal["regression_1d"]
-    function: Literal["sine", "step", "abs", "cubic"] = "sine"
+    function: FunctionName = "sine"
     examples: Count = 40
     noise: NonNegativeFloat = 0.1
 
@@ -194,6 +199,8 @@ Data = Annotated[
 ]
 
 ActivationName = Literal["sigmoid", "tanh", "relu", "leaky_relu", "maxout", "elu", "gelu", "erf", "ripple"]
+StepName = Literal["sigmoid", "tanh", "ripple"]
+"""The rows of `nnlab.models.activations`, and those of them with a step; a test compares them."""
 
 
 class MLPModel(Section):
@@ -204,9 +211,16 @@ class MLPModel(Section):
     activation: ActivationName = "relu"
     pieces: int = Field(2, ge=2, le=1000, description="linear pieces of a maxout unit")
     bias: bool = True
-    parameterization: Literal["standard", "ntk"] = "standard"
-    sigma_w: PositiveFloat | None = None
-    sigma_b: NonNegativeFloat | None = None
+    parameterization: Literal["standard", "ntk"] = Field(
+        "standard",
+        description="where the factor 1/√fan-in stands: in the initial weights, or in the forward pass",
+    )
+    sigma_w: PositiveFloat | None = Field(
+        None, description="standard deviation of √fan-in times a weight; left out, the activation's gain"
+    )
+    sigma_b: NonNegativeFloat | None = Field(
+        None, description="standard deviation of a bias; left out, 0, or 0.1 in the ntk parameterization"
+    )
 
 
 class CNNModel(Section):
@@ -215,12 +229,16 @@ class CNNModel(Section):
     name: Literal["cnn"]
     channels: list[Count] = Field([16, 32], min_length=1)
     kernel: int = Field(3, ge=1, le=64, description="side of a filter, in pixels")
-    padding: int | None = Field(None, ge=0, le=64, description="zeros around a map; left out, (kernel − 1)/2")
+    padding: int | None = Field(
+        None, ge=0, le=64, description="width of the border of zeros; left out, (kernel − 1)/2"
+    )
     activation: ActivationName = "relu"
     pieces: int = Field(2, ge=2, le=1000, description="linear pieces of a maxout unit")
     bias: bool = True
     batch_norm: bool = False
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of the last maps' values that is set to 0")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="fraction of the last feature maps' values that is set to 0"
+    )
 
     @model_validator(mode="after")
     def _padding_keeps_the_size_of_odd_kernels_only(self) -> "CNNModel":
@@ -233,7 +251,7 @@ class CNNModel(Section):
 
 
 class SpeedCNNModel(Section):
-    """Made to be trained fast: whitened patches, three blocks of two convolutions, a scaled head."""
+    """A CNN for fast training: whitened patches, three blocks of two convolutions, a scaled head."""
 
     name: Literal["speed_cnn"]
     channels: list[Count] = Field([64, 256, 256], min_length=3, max_length=3)
@@ -246,7 +264,7 @@ def _factory(value: str) -> str:
 
 
 class CustomModel(Section):
-    """Your own: `factory(input_shape, outputs, **arguments)` returns a torch module."""
+    """Your own model: `factory(input_shape, outputs, **arguments)` returns a torch module."""
 
     name: Literal["custom"]
     factory: Annotated[str, AfterValidator(_factory)]
@@ -260,9 +278,9 @@ class Regularization(Section):
     """λ R(W) on weight matrices, never on biases: ΣW², Σ|W|, or Σ βW² + |W|."""
 
     name: Literal["none", "l2", "l1", "elastic_net"] = "none"
-    strength: float = Field(0.0, ge=0, le=1e30)
-    beta: NonNegativeFloat = 1.0
-    proximal: bool = False
+    strength: float = Field(0.0, ge=0, le=1e30, description="λ")
+    beta: NonNegativeFloat = Field(1.0, description="β of elastic_net")
+    proximal: bool = Field(False, description="a proximal step for the kinks in place of a subgradient")
 
     @model_validator(mode="after")
     def _proximal_is_for_kinks(self) -> "Regularization":
@@ -272,14 +290,12 @@ class Regularization(Section):
 
 
 class CrossEntropyLoss(Section):
-    name: Literal["cross_entropy"]
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    regularization: Regularization = Regularization()
+    """The mean of −Σ t log p over the examples, or of the divergence KL(t ‖ p), which is 0 at the minimum."""
 
-
-class KLLoss(Section):
-    name: Literal["kl"]
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    name: Literal["cross_entropy", "kl"]
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="weight of the uniform distribution in targets"
+    )
     regularization: Regularization = Regularization()
 
 
@@ -291,27 +307,27 @@ class SquaredErrorLoss(Section):
     regularization: Regularization = Regularization()
 
 
-Loss = Annotated[CrossEntropyLoss | KLLoss | SquaredErrorLoss, Field(discriminator="name")]
+Loss = Annotated[CrossEntropyLoss | SquaredErrorLoss, Field(discriminator="name")]
 
 
 class ConstantSchedule(Section):
+    """The step size `lr`, after a linear rise from 0 over the first `warmup_epochs` epochs."""
+
     name: Literal["constant"]
     warmup_epochs: NonNegativeFloat = 0.0
 
 
-class DecaySchedule(Section):
-    """From `lr` down to `final` × `lr` at the last step, along a half cosine or a line."""
+class DecaySchedule(ConstantSchedule):
+    """A step size that falls from `lr` to `final` × `lr` at the last step, as a half cosine or linearly."""
 
-    name: Literal["cosine", "linear"]
-    warmup_epochs: NonNegativeFloat = 0.0
+    name: Literal["cosine", "linear"]  # type: ignore[assignment]
     final: float = Field(0.0, ge=0, le=1)
 
 
-class StepSchedule(Section):
-    """`lr` times `factor` after every `every_epochs` epochs."""
+class StepSchedule(ConstantSchedule):
+    """The step size `lr`, multiplied by `factor` after every `every_epochs` epochs."""
 
-    name: Literal["step"]
-    warmup_epochs: NonNegativeFloat = 0.0
+    name: Literal["step"]  # type: ignore[assignment]
     every_epochs: Count = 10
     factor: float = Field(0.1, gt=0, le=1)
 
@@ -320,13 +336,17 @@ Schedule = Annotated[ConstantSchedule | DecaySchedule | StepSchedule, Field(disc
 
 
 class OptimizerSection(Section):
-    lr: StepSize
-    clip_norm: PositiveFloat | None = None
+    """The keys that every optimizer has."""
+
+    lr: StepSize = Field(description="step size")
+    clip_norm: PositiveFloat | None = Field(
+        None, description="largest norm of the gradient; longer ones are scaled"
+    )
     schedule: Schedule = ConstantSchedule(name="constant")
 
 
 class SGDOptimizer(OptimizerSection):
-    """W ← W − s∇L(W), with momentum or Nesterov's momentum where asked for."""
+    """W ← W − s∇L(W), with momentum or Nesterov's momentum if chosen."""
 
     name: Literal["sgd"]
     momentum: float = Field(0.0, ge=0, lt=1)
@@ -340,6 +360,8 @@ class SGDOptimizer(OptimizerSection):
 
 
 class AdamOptimizer(OptimizerSection):
+    """Adam, without weight decay."""
+
     name: Literal["adam"]
     lr: StepSize = 1e-3
     beta1: float = Field(0.9, ge=0, lt=1)
@@ -360,15 +382,21 @@ class MuonOptimizer(OptimizerSection):
     lr: StepSize = 0.02
     momentum: float = Field(0.95, ge=0, lt=1)
     newton_schulz_steps: int = Field(5, ge=1, le=99)
-    unit_filters: bool = Field(False, description="filters keep the norm √maps, for those before batch norm")
-    other_lr: StepSize = Field(0.01, description="step size of what is no matrix")
-    other_momentum: float | None = Field(None, ge=0, lt=1, description="left out, momentum")
-    other_decay: float = Field(0.0, ge=0, lt=1, description="share of these lost in a step of full size")
-    head_lr: StepSize | None = Field(None, description="the last layer by SGD with this step size")
+    unit_filters: bool = Field(
+        False, description="keep each filter at norm √maps, for filters before batch norm"
+    )
+    other_lr: StepSize = Field(0.01, description="step size of the parameters that Muon leaves to SGD")
+    other_momentum: float | None = Field(
+        None, ge=0, lt=1, description="momentum of those parameters; left out, momentum"
+    )
+    other_decay: float = Field(
+        0.0, ge=0, lt=1, description="fraction by which a step of full size shrinks those parameters"
+    )
+    head_lr: StepSize | None = Field(None, description="train the last layer by SGD with this step size")
 
 
 class LBFGSOptimizer(OptimizerSection):
-    """Full-batch quasi-Newton with strong Wolfe line search; an epoch is `iterations` inner steps."""
+    """Full-batch quasi-Newton with a strong Wolfe line search; an epoch is `iterations` inner steps."""
 
     name: Literal["lbfgs"]
     lr: StepSize = 1.0
@@ -383,7 +411,7 @@ Optimizer = Annotated[
 
 
 class Hardware(Section):
-    """Where something runs, and in what numbers."""
+    """Device and number format."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
@@ -396,17 +424,19 @@ class Hardware(Section):
 
 
 class Training(Hardware):
+    """Length, evaluation and checkpoints of a training."""
+
     epochs: Count = 30
-    compile: bool = False
+    compile: bool = Field(False, description="compile the training step with torch.compile")
     micro_batch: Count | None = Field(
-        None, description="examples at a time within a step; batch norm counts these alone"
+        None, description="examples per forward pass within a step; batch norm uses these alone"
     )
     test_time_augmentation: Literal["none", "mirror", "mirror_and_shift"] = Field(
-        "none", description="a second column of accuracies, from scores averaged over changed images"
+        "none", description="a second accuracy, from scores averaged over transformed images"
     )
-    patience: Count | None = Field(None, description="early stopping: epochs without a better one")
-    evaluate_every: Count = Field(1, description="epochs between two looks at the validation set")
-    checkpoint_seconds: NonNegativeFloat = 15.0
+    patience: Count | None = Field(None, description="early stopping: epochs without improvement")
+    evaluate_every: Count = Field(1, description="epochs between two evaluations")
+    checkpoint_seconds: NonNegativeFloat = Field(15.0, description="least time between two checkpoints")
 
 
 def _printable(value: str) -> str:
@@ -416,7 +446,7 @@ def _printable(value: str) -> str:
 
 
 class Experiment(Section):
-    """What every experiment has. `name` labels the run; left out, the config file's name does."""
+    """The keys that every experiment has. `name` labels the run; left out, the config file's name does."""
 
     experiment: str
     name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)] | None = None
@@ -443,45 +473,52 @@ class TrainingExperiment(Experiment):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> "TrainingExperiment":
+        for problem in (self._problem_of_lbfgs(), self._problem_of_parts()):
+            if problem:
+                raise ValueError(problem)
+        return self
+
+    def _problem_of_lbfgs(self) -> str | None:
         optimizer, penalty = self.optimizer, self.loss.regularization
-        if isinstance(optimizer, LBFGSOptimizer):
-            if self.data.batch_size != "full":
-                raise ValueError(
-                    f"optimizer.name: lbfgs needs data.batch_size: full, not {self.data.batch_size}"
-                )
-            if optimizer.schedule != ConstantSchedule(name="constant"):
-                raise ValueError(
-                    f"optimizer.schedule.name: {optimizer.schedule.name}: the line search of lbfgs chooses "
-                    "each step size; leave the schedule out"
-                )
-            if optimizer.clip_norm is not None:
-                raise ValueError("optimizer.clip_norm: a line search needs the whole gradient; leave it out")
-            if penalty.name in ("l1", "elastic_net") and penalty.strength > 0:
-                raise ValueError(
-                    f"optimizer.name: lbfgs needs a differentiable objective, not {penalty.name}; "
-                    "use sgd with regularization.proximal: true"
-                )
-        plain = isinstance(optimizer, SGDOptimizer) and optimizer.momentum == 0
-        if penalty.proximal and not plain:
+        if not isinstance(optimizer, LBFGSOptimizer):
+            return None
+        if self.data.batch_size != "full":
+            return f"optimizer.name: lbfgs needs data.batch_size: full, not {self.data.batch_size}"
+        if optimizer.schedule != ConstantSchedule(name="constant"):
+            return (
+                f"optimizer.schedule.name: {optimizer.schedule.name}: the line search of lbfgs chooses "
+                "each step size; leave the schedule out"
+            )
+        if optimizer.clip_norm is not None:
+            return "optimizer.clip_norm: a line search needs the whole gradient; leave it out"
+        if penalty.name in ("l1", "elastic_net") and penalty.strength > 0:
+            return (
+                f"optimizer.name: lbfgs needs a differentiable objective, not {penalty.name}; "
+                "use sgd with regularization.proximal: true"
+            )
+        return None
+
+    def _problem_of_parts(self) -> str | None:
+        optimizer, data, training = self.optimizer, self.data, self.training
+        if self.loss.regularization.proximal and not (
+            isinstance(optimizer, SGDOptimizer) and optimizer.momentum == 0
+        ):
             # With momentum μ the fixed point of "step, then shrink by ηλ" solves another problem:
             # |g| ≤ (1−μ)λ in place of |g| ≤ λ.
-            raise ValueError(
+            return (
                 "loss.regularization.proximal: true needs optimizer.name: sgd with momentum: 0, since the "
                 "proximal step belongs to plain gradient descent"
             )
-        if isinstance(optimizer.schedule, StepSchedule | DecaySchedule | ConstantSchedule) and (
-            optimizer.schedule.warmup_epochs > self.training.epochs
-        ):
-            raise ValueError(
+        if optimizer.schedule.warmup_epochs > training.epochs:
+            return (
                 f"optimizer.schedule.warmup_epochs: {optimizer.schedule.warmup_epochs:g} is longer than "
-                f"training.epochs: {self.training.epochs}"
+                f"training.epochs: {training.epochs}"
             )
-        seen = self.training.test_time_augmentation
-        if seen != "none" and not isinstance(self.data, ImageSection):
-            raise ValueError(
-                f"training.test_time_augmentation: {seen} is for images, and data.name: {self.data.name} has "
-                "none; leave it out"
+        if training.test_time_augmentation != "none" and not isinstance(data, ImageSection):
+            return (
+                f"training.test_time_augmentation: {training.test_time_augmentation} is for images, and "
+                f"data.name: {data.name} has none; leave it out"
             )
-        if isinstance(self.data, Regression1dData) and self.loss.name != "squared_error":
-            raise ValueError(f"data.name: regression_1d needs loss.name: squared_error, not {self.loss.name}")
-        return self
+        if isinstance(data, Regression1dData) and self.loss.name != "squared_error":
+            return f"data.name: regression_1d needs loss.name: squared_error, not {self.loss.name}"
+        return None

@@ -1,4 +1,4 @@
-"""What a run is given beside its config: device, data, a way to speak, a way to be stopped."""
+"""The surroundings of a run: device, data, random numbers, messages to a person, and stopping."""
 
 import signal
 import zlib
@@ -20,13 +20,12 @@ Advance = Callable[[int, int, str], None]
 
 
 class Reporter(Protocol):
-    """How a run speaks to a person: one line at a time, and a bar for what takes long."""
+    """Shows a person the progress of a run: lines of text, and a bar for each long step."""
 
     def say(self, message: str) -> None: ...
 
     def bar(self, title: str) -> AbstractContextManager[Advance]:
         """A bar that is moved by (done, total, a short text)."""
-        ...
 
 
 class Silence:
@@ -44,22 +43,23 @@ class Session:
     """Shared by the runs of one command; the members of a group of seeds share its data set too.
 
     Attributes:
-        experiments: the config class of each experiment, for what reads the config of a run or a lesson.
+        experiments: the config class of each experiment, needed to read the config of a run or a lesson.
         world: the processes that train together, of which this is one.
     """
 
     reporter: Reporter = field(default_factory=Silence)
     allow_custom_code: bool = False
     world: World = field(default_factory=World)
-    experiments: Mapping[str, type[Experiment]] = field(default_factory=dict)
+    experiments: Mapping[str, type[Experiment]] = field(default_factory=dict, repr=False)
     stop_requested: bool = False
-    _data: dict[str, DataSet] = field(default_factory=dict)
+    _data: dict[str, DataSet] = field(default_factory=dict, repr=False)
 
     def stop(self) -> bool:
+        """Tells whether the run is to stop after this step."""
         return self.stop_requested
 
     def data(self, section: Data, hardware: Hardware) -> DataSet:
-        """The data set on the device asked for; built once for equal sections."""
+        """The data set on the device of the config; built once for equal sections."""
         device, dtype = self.device(hardware), dtype_of(hardware)
         key = f"{section!r} {device} {dtype}"
         if key not in self._data:
@@ -75,7 +75,7 @@ class Session:
         return self._data[key]
 
     def device(self, hardware: Hardware) -> torch.device:
-        """The device asked for; of several processes, each has a GPU of its own."""
+        """The device of the config; of several processes, each has a GPU of its own."""
         device = select_device(hardware)
         if self.world.alone or device.type == "cpu":
             return device
@@ -102,21 +102,16 @@ class Session:
 
 
 def select_device(hardware: Hardware) -> torch.device:
-    """`auto` is CUDA, else MPS, else the CPU. Raises InputError where the one asked for is absent."""
-    has_mps = torch.backends.mps.is_available()
+    """The torch device; `auto` is CUDA, else MPS, else the CPU. Raises InputError if it is absent."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if hardware.device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if has_mps and hardware.precision != "float64" else "cpu")
-    if hardware.device == "cuda" and not torch.cuda.is_available():
+        available["mps"] &= hardware.precision != "float64"
+        return torch.device(next(name for name, usable in available.items() if usable))
+    if not available[hardware.device]:
+        kind = {"cuda": "CUDA device that torch can use", "mps": "Apple GPU"}[hardware.device]
+        others = ", ".join(["auto", "cpu", *(name for name in ("mps", "cuda") if available[name])])
         raise InputError(
-            "training.device: cuda: this machine has no CUDA device that torch can use; "
-            "allowed here: auto, cpu" + (", mps" if has_mps else "")
-        )
-    if hardware.device == "mps" and not has_mps:
-        raise InputError(
-            "training.device: mps: this machine has no Apple GPU; allowed here: auto, cpu"
-            + (", cuda" if torch.cuda.is_available() else "")
+            f"training.device: {hardware.device}: this machine has no {kind}; allowed here: {others}"
         )
     return torch.device(hardware.device)
 

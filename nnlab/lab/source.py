@@ -1,13 +1,11 @@
-"""A config on its way to being checked: its values, where each came from, and values as YAML text."""
+"""Configs before they are checked, with the origin of each value; and values as YAML text."""
 
 import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
-from pydantic import (
-    BaseModel,
-)
+from pydantic import BaseModel
 
 from nnlab.errors import ConfigError, InputError
 from nnlab.safe_yaml import Loader, load
@@ -23,11 +21,12 @@ class _Dumper(yaml.SafeDumper):
 
 
 def dumped(value: object, **options: Any) -> str:
+    """A value as YAML text."""
     text: str = yaml.dump(value, Dumper=_Dumper, **options)
     return text
 
 
-def shown(value: object) -> str:
+def as_yaml(value: object) -> str:
     """A value as one would write it in YAML, short enough for a message."""
     if isinstance(value, BaseModel):
         value = value.model_dump()
@@ -35,17 +34,15 @@ def shown(value: object) -> str:
         return "nothing"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    text = dumped(value, default_flow_style=True, width=10**6) if _plain(value) else str(value)
+    plain = isinstance(value, str | int | float | bool | list | dict)
+    text = dumped(value, default_flow_style=True, width=10**6) if plain else str(value)
     return short(text.replace("\n...\n", ""))
 
 
 def short(text: str) -> str:
+    """The text on one line of at most 80 characters."""
     line = " ".join(text.split())
     return line if len(line) <= 80 else line[:77] + "..."
-
-
-def _plain(value: object) -> bool:
-    return isinstance(value, str | int | float | bool | list | dict)
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -58,10 +55,10 @@ def parse_yaml(text: str, where: str) -> Any:
 
 @dataclass
 class Source:
-    """A config on its way to being checked: its values, and where each of them came from."""
+    """A config before it is checked: its values, and the file or flag that each of them came from."""
 
     where: str
-    text: str
+    text: str = field(repr=False)
     values: dict[str, Any]
     overrides: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -79,15 +76,15 @@ class Source:
 
     def override(self, path: tuple[str, ...], value: Any, origin: str) -> None:
         """Puts `value` at `path`, making the mappings on the way where there are none."""
-        here = self.values
+        mapping = self.values
         for depth, part in enumerate(path[:-1]):
-            below = here.setdefault(part, {})
+            below = mapping.setdefault(part, {})
             if not isinstance(below, dict):
                 raise ConfigError(
-                    f"{origin}: {'.'.join(path[: depth + 1])} is {shown(below)}, which has no keys below it"
+                    f"{origin}: {'.'.join(path[: depth + 1])} is {as_yaml(below)}, which has no keys below it"
                 )
-            here = below
-        here[path[-1]] = value
+            mapping = below
+        mapping[path[-1]] = value
         self.overrides[path] = origin
 
 
@@ -99,10 +96,10 @@ def _line_of(text: str, path: tuple[str | int, ...]) -> int | None:
     line: int | None = None
     for part in path:
         if isinstance(node, yaml.MappingNode):
-            found = [(k, v) for k, v in node.value if k.value == str(part)]
-            if not found:
+            pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if pair is None:
                 return line
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
+            line, node = pair[0].start_mark.line + 1, pair[1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             node = node.value[part]
             line = node.start_mark.line + 1

@@ -1,36 +1,26 @@
-"""From a config to a trained model: the part that every training experiment shares."""
+"""The training of a config's model: the part that every training experiment shares."""
 
-import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from nnlab.data import DataSet
 from nnlab.errors import ExperimentError, InputError
 from nnlab.lab.build import build_model
-from nnlab.lab.sections import (
-    DecaySchedule,
-    LBFGSOptimizer,
-    MLPModel,
-    OptimizerSection,
-    SGDOptimizer,
-    SquaredErrorLoss,
-    StepSchedule,
-    TrainingExperiment,
-)
+from nnlab.lab.sections import LBFGSOptimizer, MLPModel, SGDOptimizer, StepSchedule, TrainingExperiment
 from nnlab.lab.session import Session, dtype_of, generator
-from nnlab.models import layer_multipliers, weight_matrices
+from nnlab.models import layer_multipliers
 from nnlab.record import Record
 from nnlab.training import (
     Checkpoints,
     FitResult,
     Loss,
-    Penalty,
+    Parts,
+    Settings,
     build_loss,
     build_optimizer,
     build_penalty,
@@ -38,30 +28,14 @@ from nnlab.training import (
     schedule,
 )
 from nnlab.training.capacity import fits_in_memory, largest_batch, out_of_memory
-from nnlab.training.losses import softmax_step_bound
-from nnlab.training.optimizers import Optimizer, Schedule
-from nnlab.training.trainer import Step, autocast
+from nnlab.training.optimizers import Schedule
+from nnlab.training.theory import softmax_step_bound
+from nnlab.training.trainer import Step
 
 START_EXAMPLES = 5000
 """Training examples that the start of a model may depend on."""
 
 C = TypeVar("C", bound=TrainingExperiment)
-
-
-@dataclass
-class Parts:
-    """Everything that a config builds, before anything is trained or written."""
-
-    data: DataSet
-    model: nn.Module
-    loss: Loss
-    penalty: Penalty | None
-    optimizer: Optimizer
-    schedule: Schedule | None
-
-    @property
-    def weights(self) -> list[nn.Parameter]:
-        return weight_matrices(self.model)
 
 
 def build_parts(config: TrainingExperiment, session: Session) -> Parts:
@@ -84,26 +58,27 @@ def build_parts(config: TrainingExperiment, session: Session) -> Parts:
     # Dropout draws from torch's own generator: in every process other numbers, as for other examples.
     rank = session.world.rank
     torch.manual_seed(generator(config.seed, f"process {rank}").initial_seed() if rank else config.seed)
-    penalty = config.loss.regularization
     return Parts(
-        data=data,
-        model=model,
+        model,
+        data,
         loss=loss_of(config),
-        penalty=build_penalty(penalty.name, penalty.strength, penalty.beta, proximal=penalty.proximal),
-        optimizer=_optimizer(config.optimizer, model),
+        optimizer=build_optimizer(
+            model=model, **config.optimizer.model_dump(exclude={"clip_norm", "schedule"})
+        ),
+        penalty=build_penalty(**config.loss.regularization.model_dump()),
         schedule=_schedule(config, len(data.train)),
     )
 
 
 def loss_of(config: TrainingExperiment) -> Loss:
-    if isinstance(config.loss, SquaredErrorLoss):
-        return build_loss("squared_error", reduction=config.loss.reduction)
-    return build_loss(config.loss.name, label_smoothing=config.loss.label_smoothing)
+    """The loss of a config, without its regularizer."""
+    return build_loss(**config.loss.model_dump(exclude={"regularization"}))
 
 
-def _optimizer(section: OptimizerSection, model: nn.Module) -> Optimizer:
-    arguments = section.model_dump(exclude={"clip_norm", "schedule"})
-    return build_optimizer(model=model, **arguments)
+def settings_of(config: TrainingExperiment) -> Settings:
+    """The settings of a training: the keys of `training`, and those of other sections that fit() reads."""
+    training = config.training.model_dump(exclude={"device", "checkpoint_seconds"})
+    return Settings(batch_size=config.data.batch_size, clip_norm=config.optimizer.clip_norm, **training)
 
 
 def _schedule(config: TrainingExperiment, examples: int) -> Schedule | None:
@@ -111,14 +86,11 @@ def _schedule(config: TrainingExperiment, examples: int) -> Schedule | None:
     if section.name == "constant" and section.warmup_epochs == 0:
         return None
     steps = 1 if batch_size == "full" else math.ceil(examples / int(batch_size))
-    return schedule(
-        section.name,
-        total=steps * config.training.epochs,
-        warmup=round(section.warmup_epochs * steps),
-        final=section.final if isinstance(section, DecaySchedule) else 0.0,
-        every=section.every_epochs * steps if isinstance(section, StepSchedule) else 1,
-        factor=section.factor if isinstance(section, StepSchedule) else 1.0,
-    )
+    own = section.model_dump(exclude={"name", "warmup_epochs", "every_epochs"})  # final, or factor
+    if isinstance(section, StepSchedule):
+        own["every"] = section.every_epochs * steps
+    total, warmup = steps * config.training.epochs, round(section.warmup_epochs * steps)
+    return schedule(section.name, total=total, warmup=warmup, **own)
 
 
 def train(
@@ -130,7 +102,7 @@ def train(
     part: str | None = None,
     observe: Callable[[nn.Module], dict[str, float]] | None = None,
 ) -> FitResult:
-    """fit() with what the config says, its rows in the record, its bar on the screen.
+    """fit() with the config's settings; its rows go to the record, its progress to the screen.
 
     Args:
         record: None in a process that only helps the first one.
@@ -139,77 +111,37 @@ def train(
     Raises:
         ExperimentError: memory ran out; the message says how large a batch has enough of it.
     """
+    hooks: dict[str, Any] = {"observe": observe, "stop": session.stop, "world": session.world}
+    if record is not None:
+        label = {} if part is None else {"part": part}
+        hooks["log"] = lambda row: record.log(label | row)
+        folder = record.folder / "checkpoints"
+        hooks["checkpoints"] = Checkpoints(
+            folder / part if part else folder, record.metrics, config.training.checkpoint_seconds
+        )
+    order = generator(config.seed, "order")
     try:
-        return _fit(config, parts, record, session, part, observe)
+        with session.reporter.bar(part or "training") as advance:
+            return fit(parts, settings_of(config), generator=order, progress=advance, **hooks)
     except (RuntimeError, MemoryError) as error:
         reason = out_of_memory(error)
         if reason is None:
             raise
-    # Only here, where the error's frames are gone, is the memory of the step that failed free again.
+    # Only after the except clause, where the error's frames are gone, is the memory of the step free again.
     raise ExperimentError(_what_fits(config, parts, session, reason))
 
 
-def _fit(
-    config: TrainingExperiment,
-    parts: Parts,
-    record: Record | None,
-    session: Session,
-    part: str | None,
-    observe: Callable[[nn.Module], dict[str, float]] | None,
-) -> FitResult:
-    label = {} if part is None else {"part": part}
-    log, checkpoints = None, None
-    if record is not None:
-        log = functools.partial(_log, record, label)
-        folder = record.folder / "checkpoints"
-        checkpoints = Checkpoints(
-            folder / part if part else folder, record.metrics, config.training.checkpoint_seconds
-        )
-    with session.reporter.bar(part or "training") as advance:
-        return fit(
-            parts.model,
-            parts.data,
-            loss=parts.loss,
-            optimizer=parts.optimizer,
-            epochs=config.training.epochs,
-            batch_size=config.data.batch_size,
-            generator=generator(config.seed, "order"),
-            penalty=parts.penalty,
-            schedule=parts.schedule,
-            clip_norm=config.optimizer.clip_norm,
-            precision=config.training.precision,
-            compile=config.training.compile,
-            micro_batch=config.training.micro_batch,
-            test_views=config.training.test_time_augmentation,
-            patience=config.training.patience,
-            evaluate_every=config.training.evaluate_every,
-            observe=observe,
-            log=log,
-            checkpoints=checkpoints,
-            stop=session.stop,
-            progress=advance,
-            world=session.world,
-        )
-
-
-def _log(record: Record, label: dict[str, str], row: dict[str, Any]) -> None:
-    record.log(label | row)
-
-
 def _what_fits(config: TrainingExperiment, parts: Parts, session: Session, reason: str) -> str:
-    """What to say after memory ran out: the batch that was too large, and one that is not."""
+    """The message after memory ran out: the batch that was too large, and one that is not."""
     train, device = parts.data.train, parts.data.train.inputs.device
-    step = Step(
-        parts.model, parts.loss, parts.optimizer, parts.weights, parts.penalty, config.optimizer.clip_norm,
-        autocast(device, config.training.precision), count_correct=parts.data.task == "classification",
-    )  # fmt: skip
+    step = Step(parts, replace(settings_of(config), micro_batch=None))
 
     def attempt(examples: int) -> None:
         step(parts.data.normalize(train.inputs[:examples]), train.targets[:examples])
 
     processes = session.world.size
-    whole, asked = len(train), config.data.batch_size
-    batch = whole if asked == "full" else min(whole, asked)
+    size = config.data.batch_size
+    batch = len(train) if size == "full" else min(len(train), size)
     at_once = min(math.ceil(batch / processes), config.training.micro_batch or batch)
     parts.model.train()
     if fits_in_memory(attempt, at_once):
@@ -217,26 +149,22 @@ def _what_fits(config: TrainingExperiment, parts: Parts, session: Session, reaso
             f"out of memory on {device}: {reason}. A step on {at_once:,} examples alone has enough of it; "
             "free some, or try a smaller model"
         )
-    found = largest_batch(attempt, at_once)
-    if found == 0:
+    fitting = largest_batch(attempt, at_once)
+    if fitting == 0:
         return f"out of memory on {device}: {reason}. Not even 2 examples at a time fit: try a smaller model"
-    return f"out of memory on {device}: {reason}. " + _smaller(config, at_once, found, batch, processes)
-
-
-def _smaller(config: TrainingExperiment, at_once: int, found: int, batch: int, processes: int) -> str:
-    """Advice: `found` of the `at_once` examples that a process computes on at a time would fit."""
-    each = f" in each of {processes} processes" if processes > 1 else ""
-    smaller = f"--set training.micro_batch={found}"
-    if config.training.micro_batch is not None and at_once == config.training.micro_batch:
-        return f"training.micro_batch {at_once:,} does not fit; about {found:,} would{each}: {smaller}"
-    total = found * processes
-    asked = f"{config.data.batch_size}" if config.data.batch_size != "full" else f"full ({batch:,})"
-    if config.data.batch_size == "full" and isinstance(config.optimizer, LBFGSOptimizer):
-        return f"data.batch_size {asked} does not fit at once; about {total:,} would: {smaller}"
-    return (
-        f"data.batch_size {asked} does not fit; about {total:,} would: --set data.batch_size={total}, "
-        f"or, for the same steps in parts, {smaller}"
-    )
+    total, smaller = fitting * processes, f"--set training.micro_batch={fitting}"
+    tried = f"full ({batch:,})" if size == "full" else f"{size}"
+    if at_once == config.training.micro_batch:
+        each = f" in each of {processes} processes" if processes > 1 else ""
+        advice = f"training.micro_batch {at_once:,} does not fit; about {fitting:,} would{each}: {smaller}"
+    elif size == "full" and isinstance(config.optimizer, LBFGSOptimizer):
+        advice = f"data.batch_size {tried} does not fit at once; about {total:,} would: {smaller}"
+    else:
+        advice = (
+            f"data.batch_size {tried} does not fit; about {total:,} would: --set data.batch_size={total}, "
+            f"or, for the same steps in parts, {smaller}"
+        )
+    return f"out of memory on {device}: {reason}. {advice}"
 
 
 def vary(config: C, changes: Mapping[str, Any]) -> C:
@@ -244,10 +172,10 @@ def vary(config: C, changes: Mapping[str, Any]) -> C:
     values = config.model_dump()
     for key, value in changes.items():
         *path, last = key.split(".")
-        here = values
+        section = values
         for name in path:
-            here = here[name]
-        here[last] = value
+            section = section[name]
+        section[last] = value
     try:
         return type(config).model_validate(values)
     except ValidationError as error:
@@ -300,7 +228,7 @@ def design_matrix(parts: Parts) -> Tensor:
 
 
 def step_bound(config: TrainingExperiment, parts: Parts) -> StepBound | None:
-    """For softmax regression under plain or proximal full-batch gradient descent; else None."""
+    """The bound for softmax regression under plain or proximal full-batch gradient descent; else None."""
     optimizer, penalty = config.optimizer, parts.penalty
     applies = (
         isinstance(config.model, MLPModel)

@@ -1,16 +1,6 @@
-"""The lecture's activation functions, their derivatives, and the weight scale each of them asks for.
+"""The activation functions: one row of ACTIVATIONS for each, with all that the package knows of it.
 
-| name | value φ(z) | derivative φ'(z) | at its kink |
-| --- | --- | --- | --- |
-| sigmoid | σ(z) = 1/(1 + e^{−z}) | σ(z)(1 − σ(z)) | |
-| tanh | tanh z | 1 − tanh² z | |
-| relu | max(0, z) | 1 where z > 0, else 0 | φ'(0) = 0 |
-| leaky_relu | max(0.01z, z) | 1 where z > 0, else 0.01 | φ'(0) = 0.01 |
-| elu | z where z > 0, else e^z − 1 | 1 where z > 0, else e^z | φ'(0) = 1, no kink |
-| gelu | z Φ(z), Φ the standard normal's distribution function | Φ(z) + z e^{−z²/2}/√(2π) | |
-| erf | (2/√π) ∫₀^z e^{−t²} dt | (2/√π) e^{−z²} | |
-| ripple | σ(z) + z e^{−z²} | σ(z)(1 − σ(z)) + (1 − 2z²) e^{−z²} | |
-| maxout | max(z₁, …, z_k), zⱼ = wⱼᵀx + bⱼ | 1 for the largest zⱼ, else 0 | the first of equal ones |
+σ is the sigmoid, Φ and φ are the distribution function and the density of N(0, 1).
 
 Sources: Nair & Hinton 2010 (ReLU), Maas et al. 2013 (leaky ReLU), Clevert et al. 2016 (ELU, α = 1),
 Hendrycks & Gimpel 2016 (GELU, the exact form), Williams 1998 (erf, whose kernels have closed forms),
@@ -24,7 +14,7 @@ the ReLU He et al. 2015, eq. 10). `gain` is the σ_w that makes this 1, hence 1/
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,24 +22,35 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nnlab.errors import InputError, suggest
+from nnlab.rigorous import activations as bounds
+from nnlab.rigorous.activations import Enclosure, Step
 
 LEAKY_SLOPE = 0.01
 RIPPLE_REACH = 30.0  # e^{−z²} is 0 in float64 from |z| = 27.3 on
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Activation:
     """An activation function.
 
     Attributes:
         name: as in a config.
-        function: (N, pieces · H, ...) scores to (N, H, ...) values of the hidden units.
+        function: (N, pieces · H, ...) scores to (N, H, ...) values of the hidden units; defined at the top of
+            a module, as models are pickled.
         derivative: (N, pieces · H, ...) scores to the derivatives of the unit's value in each of them, in
             the same shape; one of the subgradients at a kink, that which autograd uses.
         gain: σ_w that keeps the second moment from layer to layer.
         formula: φ(z), for a figure's title.
         derivative_formula: φ'(z), likewise.
+        limits: at −∞ and ∞, infinite where φ is unbounded; None where it depends on more than one score.
+        lipschitz: a bound on |φ'|, off a jump.
+        curvature: a bound on |φ''|; None where φ has kinks, or none is known.
+        kinks: where φ, φ' or φ'' jumps.
+        odd: whether φ(−z) = −φ(z).
         pieces: scores that one unit reads; 1 for an elementwise function.
+        trained: whether a model may have it: gradient descent goes nowhere with the hard step.
+        enclose: bounds on φ and φ' over intervals, for certificates; None for those without.
+        step: φ as a step of constructions; None where it is none, or where it is not used as one.
     """
 
     name: str
@@ -58,7 +59,33 @@ class Activation:
     gain: float
     formula: str
     derivative_formula: str
+    limits: tuple[float | None, float]
+    lipschitz: float
+    curvature: float | None = None
+    kinks: tuple[float, ...] = ()
+    odd: bool = False
     pieces: int = 1
+    trained: bool = True
+    enclose: Enclosure | None = None
+    step: Step | None = None
+
+    @property
+    def is_sigmoidal(self) -> bool:
+        """True where both limits are finite: α φ + β then has the limits 0 and 1.
+
+        Cybenko 1989 asks for nothing else: φ need not be monotone.
+        """
+        low, high = self.limits
+        return low is not None and math.isfinite(low) and math.isfinite(high)
+
+    @property
+    def why(self) -> str:
+        """The reason why it is sigmoidal or not, as a clause."""
+        if self.step is not None:
+            return self.step.why
+        if self.is_sigmoidal:
+            return "{} → {:g} at −∞ and → {:g} at +∞".format(self.formula, *self.limits)
+        return f"{self.formula} grows without bound: it has no limit at +∞"
 
 
 class Maxout(nn.Module):
@@ -86,54 +113,31 @@ class Maxout(nn.Module):
         return f"pieces={self.pieces}"
 
 
-def sigmoid_derivative(z: Tensor) -> Tensor:
-    """σ'(z) = σ(z)(1 − σ(z))."""
-    s = torch.sigmoid(z)
-    return s * (1 - s)
-
-
-def tanh_derivative(z: Tensor) -> Tensor:
-    """tanh'(z) = 1 − tanh² z."""
-    return 1 - torch.tanh(z) ** 2
-
-
-def relu_derivative(z: Tensor) -> Tensor:
-    """1 where z > 0, else 0; the subgradient 0 at the kink."""
-    return (z > 0).to(z.dtype)
-
-
-def leaky_relu_derivative(z: Tensor) -> Tensor:
-    """1 where z > 0, else 0.01; the subgradient 0.01 at the kink."""
-    return torch.where(z > 0, torch.ones_like(z), LEAKY_SLOPE)
-
-
-def elu_derivative(z: Tensor) -> Tensor:
-    """1 where z > 0, else e^z: continuous, as α = 1."""
-    return torch.exp(z.clamp(max=0))
-
-
-def gelu_derivative(z: Tensor) -> Tensor:
-    """Φ(z) + z φ(z), with Φ and φ the distribution function and the density of N(0, 1)."""
-    density = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    distribution = (1 + torch.erf(z / math.sqrt(2))) / 2
-    return distribution + z * density
-
-
-def erf_derivative(z: Tensor) -> Tensor:
-    """(2/√π) e^{−z²}."""
-    return 2 / math.sqrt(math.pi) * torch.exp(-z.square())
-
-
 def ripple(z: Tensor) -> Tensor:
     """σ(z) + z e^{−z²}: a sigmoid that dips below 0, overshoots 1 and comes back."""
     near = z.clamp(-RIPPLE_REACH, RIPPLE_REACH)  # ∞ · 0 is no number
     return torch.sigmoid(z) + near * torch.exp(-near.square())
 
 
-def ripple_derivative(z: Tensor) -> Tensor:
-    """σ(z)(1 − σ(z)) + (1 − 2z²) e^{−z²}."""
+def step(z: Tensor) -> Tensor:
+    """The hard step: 1 where z ≥ 0, else 0."""
+    return (z >= 0).to(z.dtype)
+
+
+def _sigmoid_derivative(z: Tensor) -> Tensor:
+    s = torch.sigmoid(z)
+    return s * (1 - s)
+
+
+def _gelu_derivative(z: Tensor) -> Tensor:
+    density = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    distribution = (1 + torch.erf(z / math.sqrt(2))) / 2
+    return distribution + z * density
+
+
+def _ripple_derivative(z: Tensor) -> Tensor:
     square = z.clamp(-RIPPLE_REACH, RIPPLE_REACH).square()
-    return sigmoid_derivative(z) + (1 - 2 * square) * torch.exp(-square)
+    return _sigmoid_derivative(z) + (1 - 2 * square) * torch.exp(-square)
 
 
 def _phi(z: float) -> float:
@@ -152,29 +156,13 @@ def _integral(f: Callable[[float], float]) -> float:
     return h * math.fsum(f(i * h) for i in range(-192, 193))
 
 
-def _sigmoid_second_moment() -> float:
-    """E[σ(z)²] = ∫ σ(z)² φ(z) dz; there is no closed form."""
-    return _integral(lambda z: _phi(z) / (1 + math.exp(-z)) ** 2)
+def gain_of(f: Callable[[float], float], kinks: Sequence[float] = ()) -> float:
+    """1/√E[f(z)²], z ~ N(0, 1), for an f without a closed form that is smooth but at its kinks."""
+    if not kinks:
+        return 1 / math.sqrt(_integral(lambda z: _phi(z) * f(z) ** 2))
+    from scipy.integrate import quad  # only here, as it takes long to load
 
-
-def _tanh_second_moment() -> float:
-    """E[tanh² z] = ∫ tanh² z φ(z) dz; there is no closed form."""
-    return _integral(lambda z: math.tanh(z) ** 2 * _phi(z))
-
-
-def _elu_second_moment() -> float:
-    """E[φ(z)²] = 1/2 + E[(e^z − 1)²; z < 0], where E[e^{az}; z < 0] = e^{a²/2} Φ(−a)."""
-    return 1 + math.exp(2) * _normal_cdf(-2) - 2 * math.exp(0.5) * _normal_cdf(-1)
-
-
-def _gelu_second_moment() -> float:
-    """E[z² Φ(z)²] = E[Φ²] + 2 E[z Φ φ] = 1/3 + E[φ²], by Stein's identity used twice; E[φ²] = 1/(2π√3)."""
-    return 1 / 3 + 1 / (2 * math.pi * math.sqrt(3))
-
-
-def _ripple_second_moment() -> float:
-    """E[φ(z)²] for φ(z) = σ(z) + z e^{−z²}; there is no closed form."""
-    return _integral(lambda z: _phi(z) * (1 / (1 + math.exp(-z)) + z * math.exp(-(z**2))) ** 2)
+    return 1 / math.sqrt(quad(lambda z: _phi(z) * f(z) ** 2, -12, 12, points=kinks, epsabs=1e-14)[0])
 
 
 def maxout_gain(pieces: int) -> float:
@@ -183,77 +171,126 @@ def maxout_gain(pieces: int) -> float:
     return 1 / math.sqrt(second_moment)
 
 
-ELEMENTWISE: dict[str, Activation] = {
-    activation.name: activation
-    for activation in (
-        Activation(
-            "sigmoid",
-            torch.sigmoid,
-            sigmoid_derivative,
-            1 / math.sqrt(_sigmoid_second_moment()),
-            "1/(1 + e^{−z})",
-            "σ(z)(1 − σ(z))",
-        ),
-        Activation(
-            "tanh",
-            torch.tanh,
-            tanh_derivative,
-            1 / math.sqrt(_tanh_second_moment()),
-            "tanh z",
-            "1 − tanh² z",
-        ),
-        Activation(
-            "relu",
-            torch.relu,
-            relu_derivative,
-            math.sqrt(2),
-            "max(0, z)",
-            "1 if z > 0 else 0",
-        ),
-        Activation(
-            "leaky_relu",
-            F.leaky_relu,  # its slope is 0.01 unless told otherwise
-            leaky_relu_derivative,
-            math.sqrt(2 / (1 + LEAKY_SLOPE**2)),
-            "max(0.01z, z)",
-            "1 if z > 0 else 0.01",
-        ),
-        Activation(
-            "elu",
-            F.elu,
-            elu_derivative,
-            1 / math.sqrt(_elu_second_moment()),
-            "z if z > 0 else e^z − 1",
-            "1 if z > 0 else e^z",
-        ),
-        Activation(
-            "gelu",
-            F.gelu,
-            gelu_derivative,
-            1 / math.sqrt(_gelu_second_moment()),
-            "z Φ(z)",
-            "Φ(z) + z φ(z)",
-        ),
-        Activation(
-            "erf",
-            torch.erf,
-            erf_derivative,
-            1 / math.sqrt(2 / math.pi * math.asin(2 / 3)),  # E[erf(z)²]: Williams 1998, eq. 11
-            "erf z",
-            "(2/√π) e^{−z²}",
-        ),
-        Activation(
-            "ripple",
-            ripple,
-            ripple_derivative,
-            1 / math.sqrt(_ripple_second_moment()),
-            "σ(z) + z e^{−z²}",
-            "σ(z)(1 − σ(z)) + (1 − 2z²) e^{−z²}",
-        ),
-    )
-}
+_ROWS = (
+    Activation(
+        name="sigmoid",
+        function=torch.sigmoid,
+        derivative=_sigmoid_derivative,
+        gain=gain_of(lambda z: 1 / (1 + math.exp(-z))),
+        formula="1/(1 + e^{−z})",
+        derivative_formula="σ(z)(1 − σ(z))",
+        limits=(0.0, 1.0),
+        lipschitz=0.25,
+        curvature=0.1,  # 1/(6√3)
+        enclose=bounds.enclose_sigmoid,
+        step=bounds.SIGMOID_STEP,
+    ),
+    Activation(
+        name="tanh",
+        function=torch.tanh,
+        derivative=lambda z: 1 - torch.tanh(z) ** 2,
+        gain=gain_of(math.tanh),
+        formula="tanh z",
+        derivative_formula="1 − tanh² z",
+        limits=(-1.0, 1.0),
+        lipschitz=1.0,
+        curvature=0.8,  # 4/(3√3)
+        odd=True,
+        enclose=bounds.enclose_tanh,
+        step=bounds.TANH_STEP,
+    ),
+    Activation(
+        name="relu",
+        function=torch.relu,
+        derivative=lambda z: (z > 0).to(z.dtype),
+        gain=math.sqrt(2),
+        formula="max(0, z)",
+        derivative_formula="1 if z > 0 else 0",
+        limits=(0.0, math.inf),
+        lipschitz=1.0,
+        kinks=(0.0,),
+        enclose=bounds.enclose_relu,
+    ),
+    Activation(
+        name="leaky_relu",
+        function=F.leaky_relu,  # its slope is 0.01 by default
+        derivative=lambda z: torch.where(z > 0, torch.ones_like(z), LEAKY_SLOPE),
+        gain=math.sqrt(2 / (1 + LEAKY_SLOPE**2)),
+        formula="max(0.01z, z)",
+        derivative_formula="1 if z > 0 else 0.01",
+        limits=(-math.inf, math.inf),
+        lipschitz=1.0,
+        kinks=(0.0,),
+    ),
+    Activation(
+        name="elu",
+        function=F.elu,
+        derivative=lambda z: torch.exp(z.clamp(max=0)),
+        # E[(e^z − 1)²; z < 0] + ½, where E[e^{az}; z < 0] = e^{a²/2} Φ(−a)
+        gain=1 / math.sqrt(1 + math.exp(2) * _normal_cdf(-2) - 2 * math.exp(0.5) * _normal_cdf(-1)),
+        formula="z if z > 0 else e^z − 1",
+        derivative_formula="1 if z > 0 else e^z",
+        limits=(-1.0, math.inf),
+        lipschitz=1.0,
+        kinks=(0.0,),
+    ),
+    Activation(
+        name="gelu",
+        function=F.gelu,
+        derivative=_gelu_derivative,
+        # E[z² Φ(z)²] = E[Φ²] + 2 E[z Φ φ] = 1/3 + E[φ²], by Stein's identity used twice; E[φ²] = 1/(2π√3)
+        gain=1 / math.sqrt(1 / 3 + 1 / (2 * math.pi * math.sqrt(3))),
+        formula="z Φ(z)",
+        derivative_formula="Φ(z) + z φ(z)",
+        limits=(0.0, math.inf),
+        lipschitz=1.13,  # Φ(√2) + √2 φ(√2)
+    ),
+    Activation(
+        name="erf",
+        function=torch.erf,
+        derivative=lambda z: 2 / math.sqrt(math.pi) * torch.exp(-z.square()),
+        gain=1 / math.sqrt(2 / math.pi * math.asin(2 / 3)),  # E[erf(z)²]: Williams 1998, eq. 11
+        formula="erf z",
+        derivative_formula="(2/√π) e^{−z²}",
+        limits=(-1.0, 1.0),
+        lipschitz=1.13,  # 2/√π
+        odd=True,
+    ),
+    Activation(
+        name="ripple",
+        function=ripple,
+        derivative=_ripple_derivative,
+        gain=gain_of(lambda z: 1 / (1 + math.exp(-z)) + z * math.exp(-(z**2))),
+        formula="σ(z) + z e^{−z²}",
+        derivative_formula="σ(z)(1 − σ(z)) + (1 − 2z²) e^{−z²}",
+        limits=(0.0, 1.0),
+        lipschitz=1.25,
+        curvature=2.2,  # at most that of σ plus that of the wave, 1.95
+        enclose=bounds.enclose_ripple,
+        step=bounds.RIPPLE_STEP,
+    ),
+    Activation(
+        name="step",
+        function=step,
+        derivative=torch.zeros_like,
+        gain=math.sqrt(2),
+        formula="1 if z ≥ 0 else 0",
+        derivative_formula="0",
+        limits=(0.0, 1.0),
+        lipschitz=0.0,
+        kinks=(0.0,),
+        trained=False,
+        enclose=bounds.enclose_step,
+    ),
+)
 
+ACTIVATIONS: dict[str, Activation] = {row.name: row for row in _ROWS}
+"""All functions of one number, by name."""
+ELEMENTWISE: dict[str, Activation] = {row.name: row for row in _ROWS if row.trained}
+"""The functions of one number that a model may have."""
 ACTIVATION_NAMES: tuple[str, ...] = (*ELEMENTWISE, "maxout")
+STEP_ACTIVATIONS: tuple[str, ...] = tuple(row.name for row in _ROWS if row.step is not None)
+"""The activations that constructions make steps of."""
 
 
 def get_activation(name: str, pieces: int = 2) -> Activation:
@@ -274,11 +311,13 @@ def get_activation(name: str, pieces: int = 2) -> Activation:
         raise InputError(f"model.pieces: {pieces} is not allowed: a maxout unit has at least 1 piece")
     maxout = Maxout(pieces)
     return Activation(
-        "maxout",
-        maxout,
-        maxout.derivative,
-        maxout_gain(pieces),
-        f"max(z₁, …, z_{pieces})",
-        "1 for the largest, else 0",
-        pieces,
+        name="maxout",
+        function=maxout,
+        derivative=maxout.derivative,
+        gain=maxout_gain(pieces),
+        formula=f"max(z₁, …, z_{pieces})",
+        derivative_formula="1 for the largest, else 0",
+        limits=(None, math.inf),
+        lipschitz=1.0,
+        pieces=pieces,
     )

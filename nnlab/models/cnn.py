@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nnlab.errors import InputError, suggest
-from nnlab.models.activations import Activation, get_activation
+from nnlab.models.activations import Activation, Maxout, get_activation
 from nnlab.models.convolution import conv_output_size, pool_output_size, same_padding
 from nnlab.models.parameterization import BLANK, draw_parameters, linear_layer
 
@@ -104,30 +104,24 @@ class CNN(nn.Module):
             raise InputError(f"CNN: pooling {pooling!r} is unknown; {suggest(str(pooling), POOLINGS)}")
         phi = get_activation(activation, pieces)
         padding = same_padding(kernel) if padding is None else padding
-        height, width = _sizes(input_shape[1:], channels, kernel, padding)[-1]
+        height, width = _last_size(input_shape[1:], channels, kernel, padding)
         convolutions, fan_in = [], input_shape[0]
         for maps in channels:
             layer = nn.Conv2d(
                 fan_in, phi.pieces * maps, kernel, padding=padding, bias=bias and not batch_norm, **BLANK
             )
-            convolutions.append(
-                draw_parameters(layer, phi.gain / math.sqrt(fan_in * kernel**2), 0.0, generator)
-            )
+            std = phi.gain / math.sqrt(fan_in * kernel**2)
+            convolutions.append(draw_parameters(layer, std, 0.0, generator))
             fan_in = maps
         self.convolutions = nn.ModuleList(convolutions)
         self.norms = nn.ModuleList(nn.BatchNorm2d(phi.pieces * maps) for maps in channels if batch_norm)
-        self.activations = nn.ModuleList(_activation_layer(activation, pieces) for _ in channels)
+        self.activations = nn.ModuleList(
+            Maxout(pieces) if phi.name == "maxout" else ActivationLayer(phi) for _ in channels
+        )
         self.pools = nn.ModuleList(POOLINGS[pooling](2) for _ in channels)
         self.dropout = nn.Dropout(dropout) if dropout > 0 else nn.Identity()
-        self.output = linear_layer(
-            fan_in * height * width,
-            outputs,
-            bias=bias,
-            parameterization="standard",
-            sigma_w=phi.gain,
-            sigma_b=0.0,
-            generator=generator,
-        )
+        features = fan_in * height * width
+        self.output = linear_layer(features, outputs, bias=bias, sigma_w=phi.gain, generator=generator)
         # the order in memory in which CPUs and GPUs convolve fastest; shapes and values are the same
         self.to(memory_format=torch.channels_last)
 
@@ -142,35 +136,23 @@ class CNN(nn.Module):
         return scores
 
 
-def _activation_layer(name: str, pieces: int) -> nn.Module:
-    activation = get_activation(name, pieces)
-    function = activation.function
-    return function if isinstance(function, nn.Module) else ActivationLayer(activation)
-
-
-def _sizes(
-    image: tuple[int, int], channels: Sequence[int], kernel: int, padding: int
-) -> list[tuple[int, int]]:
-    """(height, width) of the image and after every layer; raises InputError where nothing is left."""
+def _last_size(image: tuple[int, int], channels: Sequence[int], kernel: int, padding: int) -> tuple[int, int]:
+    """(height, width) of the maps after the last block; raises InputError where nothing is left before."""
     sizes = [image]
-    for block, _ in enumerate(channels, start=1):
-        height, width = (conv_output_size(side, kernel, padding) for side in sizes[-1])
-        _append(sizes, (height, width), f"the {kernel} × {kernel} convolution", block, channels)
-        height, width = (pool_output_size(side) for side in sizes[-1])
-        _append(sizes, (height, width), "the 2 × 2 pooling", block, channels)
-    return sizes
-
-
-def _append(
-    sizes: list[tuple[int, int]], after: tuple[int, int], layer: str, block: int, channels: Sequence[int]
-) -> None:
-    if min(after) < 1:
-        height, width = sizes[-1]
-        way = " → ".join(f"{h} × {w}" for (h, w), _ in groupby(sizes))
-        fewer = f"at most {block - 1} blocks" if block > 1 else "a smaller model.kernel"
-        raise InputError(
-            f"model.channels: {list(channels)}: {layer} of block {block} shrinks a map of {height} × {width} "
-            f"to {max(0, after[0])} × {max(0, after[1])} ({way}); give {fewer} for these images, or more "
-            "model.padding"
-        )
-    sizes.append(after)
+    for block in range(1, len(channels) + 1):
+        for layer in (f"the {kernel} × {kernel} convolution", "the 2 × 2 pooling"):
+            height, width = sizes[-1]
+            if "pooling" in layer:
+                after = pool_output_size(height), pool_output_size(width)
+            else:
+                after = conv_output_size(height, kernel, padding), conv_output_size(width, kernel, padding)
+            if min(after) < 1:
+                before = " → ".join(f"{h} × {w}" for (h, w), _ in groupby(sizes))
+                fewer = f"at most {block - 1} blocks" if block > 1 else "a smaller model.kernel"
+                raise InputError(
+                    f"model.channels: {list(channels)}: {layer} of block {block} shrinks a map of {height} × "
+                    f"{width} to {max(0, after[0])} × {max(0, after[1])} ({before}); give {fewer} for these "
+                    "images, or more model.padding"
+                )
+            sizes.append(after)
+    return sizes[-1]

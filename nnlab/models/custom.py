@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from nnlab.errors import InputError, suggest
+from nnlab.models.summary import evaluation_mode, zeros_for
 
 
 def load_factory(path: str, allow: bool) -> Callable[..., object]:
@@ -35,16 +36,12 @@ def load_factory(path: str, allow: bool) -> Callable[..., object]:
     if not colon or not module_name or not name:
         raise InputError(f"model.factory: {path}: write it as package.module:function")
     module = _import(path, module_name)
-    if not hasattr(module, name):
-        raise InputError(
-            f"model.factory: {path}: {module_name} has no {name}; {suggest(name, _callables(module))}"
-        )
-    factory = getattr(module, name)
+    factory = getattr(module, name, None)
     if not callable(factory):
-        raise InputError(
-            f"model.factory: {path}: {name} is of type {type(factory).__name__}, which cannot be called; "
-            f"{suggest(name, _callables(module))}"
-        )
+        problem = f"{module_name} has no {name}"
+        if hasattr(module, name):
+            problem = f"{name} is of type {type(factory).__name__}, which cannot be called"
+        raise InputError(f"model.factory: {path}: {problem}; {suggest(name, _callables(module))}")
     return factory  # type: ignore[no-any-return]
 
 
@@ -164,14 +161,10 @@ def _check_arguments(
 
 def _try_out(path: str, model: nn.Module, input_shape: tuple[int, ...], outputs: int) -> None:
     """Two examples of zeros through the model, in evaluation mode so that no statistics move."""
-    first = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
-    examples = torch.zeros(2, *input_shape, dtype=first.dtype, device=first.device)
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    with torch.no_grad(), _explained(f"model.factory: {path}: its model fails on {tuple(examples.shape)}"):
+    examples = zeros_for(model, 2, input_shape)
+    failed = f"model.factory: {path}: its model fails on {tuple(examples.shape)}"
+    with evaluation_mode(model), torch.no_grad(), _explained(failed):
         scores = model(examples)
-    for module, training in modes:
-        module.training = training
     if not isinstance(scores, torch.Tensor) or scores.shape != (2, outputs):
         got = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
         raise InputError(

@@ -1,6 +1,7 @@
 """The multilayer perceptron: one class for every depth, from softmax regression on."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -72,17 +73,10 @@ class MLP(nn.Module):
         if sigma_b is None:
             sigma_b = DEFAULT_SIGMA_B.get(parameterization, 0.0)
 
-        def layer(fan_in: int, fan_out: int) -> nn.Linear:
-            return linear_layer(
-                fan_in,
-                fan_out,
-                bias=bias,
-                parameterization=parameterization,
-                sigma_w=sigma_w,
-                sigma_b=sigma_b,
-                generator=generator,
-            )
-
+        layer = partial(
+            linear_layer, bias=bias, sigma_w=sigma_w, sigma_b=sigma_b, parameterization=parameterization,
+            generator=generator,
+        )  # fmt: skip
         widths = [inputs, *hidden]
         self.hidden = nn.ModuleList(layer(n, phi.pieces * m) for n, m in pairwise(widths))
         self.output = layer(widths[-1], outputs)

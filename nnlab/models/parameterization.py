@@ -37,7 +37,6 @@ from torch.nn import functional as F
 
 from nnlab.errors import InputError, suggest
 
-PARAMETERIZATIONS = ("standard", "ntk")
 DEFAULT_SIGMA_B = {"standard": 0.0, "ntk": 0.1}
 
 # How to construct a layer that draw_parameters fills: torch's own start, a draw from the global generator,
@@ -97,28 +96,26 @@ def linear_layer(
     fan_in: int,
     fan_out: int,
     *,
-    bias: bool,
-    parameterization: str,
-    sigma_w: float,
-    sigma_b: float,
     generator: torch.Generator,
+    bias: bool,
+    sigma_w: float,
+    sigma_b: float = 0.0,
+    parameterization: str = "standard",
 ) -> nn.Linear:
     """A linear layer R^fan_in → R^fan_out at its random start, float32 on the CPU.
 
     Raises:
         InputError: the parameterization is unknown.
     """
+    std = sigma_w / math.sqrt(fan_in)
     if parameterization == "standard":
-        layer = nn.Linear(fan_in, fan_out, bias=bias, **BLANK)
-        return draw_parameters(layer, sigma_w / math.sqrt(fan_in), sigma_b, generator)
+        return draw_parameters(nn.Linear(fan_in, fan_out, bias, **BLANK), std, sigma_b, generator)
     if parameterization == "ntk":
-        multipliers = {"weight_multiplier": sigma_w / math.sqrt(fan_in), "bias_multiplier": sigma_b}
-        layer = ScaledLinear(fan_in, fan_out, bias=bias, **BLANK, **multipliers)
-        return draw_parameters(layer, 1.0, 1.0, generator)
-    raise InputError(
-        f"model.parameterization: {parameterization} is unknown; "
-        f"{suggest(parameterization, PARAMETERIZATIONS)}"
-    )
+        multipliers = {"weight_multiplier": std, "bias_multiplier": sigma_b}
+        scaled = ScaledLinear(fan_in, fan_out, bias, **BLANK, **multipliers)
+        return draw_parameters(scaled, 1.0, 1.0, generator)
+    known = suggest(parameterization, DEFAULT_SIGMA_B)
+    raise InputError(f"model.parameterization: {parameterization} is unknown; {known}")
 
 
 def draw_parameters(layer: Layer, weight_std: float, bias_std: float, generator: torch.Generator) -> Layer:
@@ -136,3 +133,12 @@ def draw_parameters(layer: Layer, weight_std: float, bias_std: float, generator:
 def _normal(shape: torch.Size, std: float, generator: torch.Generator) -> Tensor:
     noise = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
     return noise.mul_(std) if std else torch.zeros_like(noise)  # 0 · noise would hold −0.0 too
+
+
+def weight_matrices(model: nn.Module) -> list[nn.Parameter]:
+    """Every parameter with two or more dimensions: linear weights, convolution filters, embeddings.
+
+    Biases and the scales of normalization layers are vectors and stay out, and so do weights that are not
+    trained; a shared parameter counts once.
+    """
+    return [p for p in model.parameters() if p.ndim >= 2 and p.requires_grad]

@@ -100,7 +100,7 @@ def _block(fan_in: int, maps: int, generator: torch.Generator) -> nn.Sequential:
 
 
 def _convolution(fan_in: int, maps: int, generator: torch.Generator) -> nn.Conv2d:
-    """As many identities as fit, and random filters of the same fan-in behind them."""
+    """A convolution that starts with as many identities as fit, and random filters of the same fan-in."""
     layer = nn.Conv2d(fan_in, maps, 3, padding=1, bias=False)
     bound = 1 / math.sqrt(fan_in * 3 * 3)
     with torch.no_grad():

@@ -1,8 +1,8 @@
-"""What a network consists of and what it computes: its layers as a table, and their outputs for images."""
+"""The layers of a network as a table, and their outputs for images."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,13 +72,12 @@ def layer_table(model: nn.Module, input_shape: tuple[int, ...]) -> list[LayerRow
             )
         )
 
-    first = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
-    _watched(model, torch.zeros(1, *input_shape, dtype=first.dtype, device=first.device), see)
+    _watched(model, zeros_for(model, 1, input_shape), see)
     return rows
 
 
 def activation_maps(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """What every layer makes of some images, in evaluation mode.
+    """The outputs of every layer for some images, in evaluation mode.
 
     Args:
         model: on the images' device; its mode is left as it is.
@@ -103,24 +102,27 @@ def activation_maps(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     return maps | {FEATURES: features[0]} if features else maps
 
 
+def zeros_for(model: nn.Module, examples: int, input_shape: tuple[int, ...]) -> Tensor:
+    """Zeros (examples, *input_shape) in the number format and on the device of the model's parameters."""
+    first = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
+    return torch.zeros(examples, *input_shape, dtype=first.dtype, device=first.device)
+
+
 def _watched(model: nn.Module, inputs: Tensor, see: Callable[[str, nn.Module, Tensor, Tensor], None]) -> None:
     """One forward pass in evaluation mode; `see` gets name, module, first input and output of each layer."""
 
     def hook(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        def call(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+        def call(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             result = output[0] if isinstance(output, tuple) else output  # a recurrent layer's state
-            if given and isinstance(given[0], Tensor) and isinstance(result, Tensor):
-                see(name, module, given[0], result)
+            if inputs and isinstance(inputs[0], Tensor) and isinstance(result, Tensor):
+                see(name, module, inputs[0], result)
 
         return call
 
-    hooks = [module.register_forward_hook(hook(name)) for name, module in _layers(model)]
-    try:
-        with _evaluation_mode(model), torch.no_grad():
-            model(inputs)
-    finally:
-        for handle in hooks:
-            handle.remove()
+    with ExitStack() as hooks, evaluation_mode(model), torch.no_grad():
+        for name, module in _layers(model):
+            hooks.enter_context(module.register_forward_hook(hook(name)))
+        model(inputs)
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -132,7 +134,8 @@ def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 @contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, each module's own mode afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -143,7 +146,7 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def _kind(module: nn.Module) -> str:
-    """What a layer does, in the words of the field."""
+    """The operation of a layer, in the words of the field."""
     match module:
         case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
             return f"convolution {_by(module.kernel_size)}"
@@ -178,7 +181,7 @@ def _window(module: Pooling) -> str:
 
 
 def _multiply_adds(module: nn.Module, output: Tensor) -> int:
-    """Of one example."""
+    """Multiply-adds for one example."""
     values = output[0].numel()
     if isinstance(module, Convolution):
         return values * module.in_channels // module.groups * math.prod(module.kernel_size)

@@ -1,4 +1,4 @@
-"""Builds the page. Everything that a run folder says is text here: Jinja escapes all of it."""
+"""Builds the page. All content of a run folder is text on it: Jinja escapes all of it."""
 
 import shlex
 from collections.abc import Iterable, Sequence
@@ -11,19 +11,18 @@ from markupsafe import Markup, escape
 
 from nnlab.errors import InputError, RunFolderError
 from nnlab.page import data
-from nnlab.page.charts import WIDTH
-from nnlab.page.claims import VERDICTS, Card, cards
+from nnlab.page.claims import VERDICTS, WIDTH, Card, cards
 from nnlab.page.contents import ChapterPage, Contents, Section
-from nnlab.page.lecture import Point, expand, is_lecture, points
-from nnlab.page.numbers import clean, shown
+from nnlab.page.glossary import GLOSSARY
+from nnlab.page.lecture import Glance, expand, glances, is_lecture
+from nnlab.page.numbers import as_text, clean
 from nnlab.page.widget import Widget
-from nnlab.record import Run, open_run, replace_file
+from nnlab.record import Run, open_run, replace_file, schema
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = [TEMPLATES / name for name in ("page.css", "widgets.css")]
 SCRIPTS = [TEMPLATES / name for name in ("page.js", "parts.js", "curves.js", "descent.js")]
-ROWS, COLUMNS = 200, 40
-"""Of a table; the others stay in the run folder."""
+ROWS, COLUMNS = 200, 40  # of a table; the others stay in the run folder
 
 
 @dataclass(frozen=True)
@@ -31,18 +30,18 @@ class Entry:
     """A run, or a group of runs over seeds, on the page.
 
     Attributes:
-        label: its folder's name, by which it is told from the others.
-        folder: where it is.
+        label: its folder's name.
+        folder: its path.
         status: finished, diverged, …
-        seconds: how long it took.
+        seconds: that it took.
         metrics: name -> value, or mean and interval over seeds.
-        claims: (seed, claim) as the summaries have them; the seed is empty but in a group.
+        claims: (seed, claim) as the summaries have them; the seed is empty outside of groups.
         results: rows of the experiment's table.
         curves: see `nnlab.page.data.curves`; of a group those of its members, by seed.
         widgets, pictures, tables: of a group those of its first member.
         config: the text of config.yaml.
         command: that runs it again.
-        notes: what is missing, in sentences.
+        notes: sentences about what is missing.
     """
 
     label: str
@@ -62,7 +61,7 @@ class Entry:
 
     @property
     def columns(self) -> list[str]:
-        """Of the table of results."""
+        """The columns of the table of results."""
         return list(dict.fromkeys(key for row in self.results for key in row))[:COLUMNS]
 
 
@@ -84,61 +83,29 @@ class RunGroup:
     def widgets(self) -> list[Widget]:
         """The interactive figures: those of each run, then the curves of all runs on one axis."""
         several = len(self.entries) > 1
-        found = [
+        widgets = [
             replace(widget, title=f"{widget.title} ({entry.label})") if several else widget
             for entry in self.entries
             for widget in entry.widgets
         ]
         lines: dict[str, list[dict[str, Any]]] = {}
         for entry in self.entries:
-            prefix = f"{entry.label}: " if len(self.entries) > 1 else ""
+            prefix = f"{entry.label}: " if several else ""
             for metric, splits in entry.curves.items():
                 for split, flat in splits.items():
                     lines.setdefault(metric, []).append({"name": prefix + split, "points": flat})
         if lines:
             text = "Drag the step to read every line there."
-            found.append(Widget("curves", "Over the steps of training", text, lines))
-        return found
+            widgets.append(Widget("curves", "Over the steps of training", text, lines))
+        return widgets
 
 
 @dataclass(frozen=True)
 class Part:
-    """A section of the lecture with what there is of it."""
+    """A section of the lecture with the runs that belong to it."""
 
     section: Section
     chapters: list[RunGroup]
-
-
-@dataclass(frozen=True)
-class Glance:
-    """A row of the table at the top: a sentence and what became of it.
-
-    Attributes:
-        place: its section.
-        sentence: the claim, or what the lecture said.
-        address: of its card on the page, "#…"; empty where there is none.
-        predicted, measured, interval: as text.
-        verdict: PASS, FAIL, INCONCLUSIVE, or what an older run says.
-        holds: what holds instead of what the lecture said.
-        hypotheses: under which what it said does hold.
-        listed: whether the sentence is listed as refuted.
-    """
-
-    place: str
-    sentence: str
-    address: str
-    predicted: str
-    measured: str
-    interval: str
-    verdict: str
-    holds: str = ""
-    hypotheses: str = ""
-    listed: bool = False
-
-    @property
-    def refuted(self) -> bool:
-        """Whether it is listed as refuted, and was."""
-        return self.listed and self.verdict == "FAIL"
 
 
 def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: str = "nnlab") -> str:
@@ -147,7 +114,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
     A run of the whole lecture is shown as the runs inside it, below a table of the lecture's sentences.
 
     Args:
-        runs: finished or not; what a folder lacks is said in its place.
+        runs: finished or not; a note stands in the place of anything that a folder lacks.
         chapters: their sections, titles and interactive figures.
         title: of the page.
 
@@ -155,15 +122,15 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         RunFolderError: a summary is a link that leads out of its run folder.
     """
     for run in runs:
-        if data.own_file(run, "summary.json") is None:
+        if data.own_file(run, schema.SUMMARY) is None:
             raise RunFolderError(
-                f"{run.folder / 'summary.json'}: leads out of the run folder, or is too large"
+                f"{run.folder / schema.SUMMARY}: leads out of the run folder, or is too large"
             )
     contents = Contents(chapters)
     whole = any(is_lecture(run) for run in runs)
     parts = _parts([inner for run in runs for inner in expand(run)], contents, whole)
-    said = [point for run in runs for point in points(run)]
-    glances = _sentences(said, parts) if said else list(_claims(parts))
+    sentences = [sentence for run in runs for sentence in glances(run)]
+    rows = _addressed(sentences, parts) if sentences else list(_claims(parts))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -174,15 +141,14 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
     return environment.get_template("page.html").render(
         title=title,
         parts=parts,
-        glances=glances,
+        glances=rows,
         notes=[_state(run) for run in runs if is_lecture(run) and run.status != "finished"],
-        counts=[
-            (verdict, sum(g.verdict == verdict and not g.refuted for g in glances)) for verdict in VERDICTS
-        ],
-        refuted=sum(g.refuted for g in glances),
+        counts=[(verdict, sum(g.verdict == verdict and not g.refuted for g in rows)) for verdict in VERDICTS],
+        refuted=sum(g.refuted for g in rows),
+        glossary=GLOSSARY,
         style=Markup("".join(file.read_text("utf-8") for file in STYLES)),
         scripts=[Markup(file.read_text("utf-8")) for file in (*SCRIPTS, *contents.scripts)],
-        shown=shown,
+        as_text=as_text,
         width=WIDTH,
         rows=ROWS,
         signs=VERDICTS,
@@ -190,23 +156,23 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
 
 
 def _safe(value: Any) -> Any:
-    """What the page prints: text of a run folder is cleaned, our own markup is not touched."""
+    """Cleans text of a run folder before the page prints it; our own markup is not touched."""
     return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _parts(runs: Iterable[Run], contents: Contents, whole: bool) -> list[Part]:
     """The sections that have runs, or all of them where the `whole` lecture is shown."""
     figures, tables = data.Room(data.FIGURE_BYTES), data.Room(data.TABLE_BYTES)
-    found: dict[Section, dict[str, list[Entry]]] = {section: {} for section in contents.sections if whole}
+    entries: dict[Section, dict[str, list[Entry]]] = {section: {} for section in contents.sections if whole}
     for run in runs:
         experiment, whole_entry = str(run.summary.get("experiment")), _entry(run, contents, figures, tables)
         for section, entry in _over_sections(run, contents, whole_entry):
-            found.setdefault(section, {}).setdefault(experiment, []).append(entry)
+            entries.setdefault(section, {}).setdefault(experiment, []).append(entry)
     parts = []
-    for section in sorted(found, key=lambda s: s.number):
-        names = sorted(found[section], key=contents.place)
+    for section in sorted(entries, key=lambda s: s.number):
+        names = sorted(entries[section], key=contents.place)
         chapters = [
-            _chapter(f"s{section.number}x{i}", contents.title(name), name, found[section][name])
+            _chapter(f"s{section.number}x{i}", contents.page(name).title, name, entries[section][name])
             for i, name in enumerate(names)
         ]
         if chapters or section.widgets:
@@ -215,7 +181,7 @@ def _parts(runs: Iterable[Run], contents: Contents, whole: bool) -> list[Part]:
 
 
 def _over_sections(run: Run, contents: Contents, entry: Entry) -> Iterable[tuple[Section, Entry]]:
-    """A run in its section; one that works through the slides in all of theirs, each with its own claims."""
+    """Puts a run in its section; one of the slides in all of theirs, each with its own claims."""
     rows = {str(row.get("claim")): row for row in entry.results if "section" in row}
     places = {name: contents.numbered(row["section"]) for name, row in rows.items()}
     if not rows:
@@ -246,28 +212,20 @@ def _claims(parts: list[Part]) -> Iterable[Glance]:
                 for line in card.lines:
                     label = f" ({line.label})" if line.label else ""
                     yield Glance(
-                        str(part.section.number), card.sentence + label, f"#{card.key}",
-                        line.predicted, line.measured, line.interval, line.verdict,
+                        str(part.section.number), card.sentence + label,
+                        line.predicted, line.measured, line.interval, line.verdict, f"#{card.key}",
                     )  # fmt: skip
 
 
-def _sentences(said: list[Point], parts: list[Part]) -> list[Glance]:
-    """The lecture's sentences, each leading to the card of the claim that it was held against."""
-    made: dict[tuple[str, str], Card] = {}
+def _addressed(sentences: list[Glance], parts: list[Part]) -> list[Glance]:
+    """The lecture's sentences, each with the address of the card of its claim."""
+    keys: dict[tuple[str, str], str] = {}
     for chapter in (chapter for part in parts for chapter in part.chapters):
         for card in chapter.cards:
-            for one in card.lines:
-                labels = [entry.label for entry in chapter.entries if one.label in ("", entry.label)]
-                made.update({(label, card.name): card for label in labels})
-    glances = []
-    for point in said:
-        found = made.get((point.run, point.claim))
-        glances.append(Glance(
-            point.place, point.sentence, f"#{found.key}" if found else "",
-            shown(point.predicted), shown(point.measured), shown(point.interval), point.verdict,
-            point.holds, point.hypotheses, point.refuted,
-        ))  # fmt: skip
-    return glances
+            for line in card.lines:
+                labels = [entry.label for entry in chapter.entries if line.label in ("", entry.label)]
+                keys.update({(label, card.name): f"#{card.key}" for label in labels})
+    return [replace(sentence, address=keys.get((sentence.run, sentence.claim), "")) for sentence in sentences]
 
 
 def _entry(run: Run, contents: Contents, figures: data.Room, tables: data.Room) -> Entry:
@@ -303,7 +261,7 @@ def _entry(run: Run, contents: Contents, figures: data.Room, tables: data.Room) 
         pictures=pictures,
         tables=[table for one in first for table in data.tables(one, tables)],
         config=_config(run, notes),
-        command=f"nnlab train --config {shlex.quote(str(run.folder / 'config.yaml'))}"
+        command=f"nnlab train --config {shlex.quote(str(run.folder / schema.CONFIG))}"
         + (f" --seeds {len(summary['seeds'])}" if run.is_group else ""),
         notes=notes,
     )
@@ -315,7 +273,7 @@ def _state(run: Run) -> str:
 
 def _config(run: Run, notes: list[str]) -> Markup:
     try:
-        if data.own_file(run, "config.yaml", data.CONFIG_BYTES) is not None:
+        if data.own_file(run, schema.CONFIG, data.CONFIG_BYTES) is not None:
             return escape(clean(run.config_text(), data.CONFIG_BYTES))
     except (OSError, UnicodeDecodeError):
         pass
@@ -324,12 +282,13 @@ def _config(run: Run, notes: list[str]) -> Markup:
 
 
 def _widgets(run: Run, contents: Contents, notes: list[str]) -> list[Widget]:
-    """The interactive figures of a run, as far as what it holds has the form that they need."""
-    if data.own_file(run, "arrays.npz") is not None and not data.has_arrays(run):
+    """The interactive figures of a run, as far as its numbers have the form that they need."""
+    arrays = data.arrays_of(run)
+    if arrays is None:
         notes.append("arrays.npz cannot be read")
         return []
     try:
-        return contents.widgets_of(run)
+        return contents.widgets_of(run, arrays)
     except Exception as error:  # an older run, or one that was changed by hand: the page shows the rest
         notes.append(f"its interactive figures cannot be drawn: {type(error).__name__}")
         return []
@@ -339,23 +298,22 @@ def _members(run: Run, notes: list[str]) -> list[Run]:
     """The run itself, or those of a group that can be read."""
     if not run.is_group:
         return [run]
-    found = []
+    members = []
     for name in run.summary["members"]:
-        if Path(name).name != name or data.own_file(run, f"{name}/summary.json") is None:
+        if Path(name).name != name or data.own_file(run, f"{name}/{schema.SUMMARY}") is None:
             notes.append(f"{name}: is no run of this group")
             continue
         try:
-            found.append(open_run(run.folder / name))
+            members.append(open_run(run.folder / name))
         except RunFolderError as error:
             notes.append(str(error))
-    return found
+    return members
 
 
 def write_page(
     runs: Sequence[Run], chapters: Sequence[ChapterPage], out: Path, title: str | None = None
 ) -> None:
     """Writes the page of run folders to a file. Raises InputError where it cannot be written."""
-
     if title is None and len(runs) == 1 and runs[0].summary.get("experiment") == "lecture":
         title = "Feed-forward networks: the lecture, held against measurements"
     page = build_page(

@@ -1,21 +1,49 @@
-"""Claims as cards of the page: one for each statement, with a line for each run or seed that measured it."""
+"""Claims as cards of the page: one for each statement, with a line for each run or seed that measured it.
 
+Each line has a small drawing: the interval beside the prediction, all of a card on one axis.
+"""
+
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
-from nnlab.page.charts import Drawing, drawings
 from nnlab.page.formula import typeset
-from nnlab.page.numbers import clean, shown
+from nnlab.page.numbers import as_text, clean, is_number
 
 VERDICTS = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?"}
-"""With the sign that says it without colour."""
-CARDS = 200
-"""Of one experiment."""
-LINES = 40
-"""Of one card."""
+"""The verdicts, each with the sign that says it without colour."""
+CARDS = 200  # of one experiment
+LINES = 40  # of one card
+WIDTH, EDGE = 320, 14  # of a drawing and its margin, in pixels
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point or an interval on the axis of a claim, in pixels.
+
+    Attributes:
+        kind: predicted, range, interval, measured or rival; a CSS class.
+        x: its left end.
+        width: 0 for a point.
+        label: its tooltip.
+    """
+
+    kind: str
+    x: float
+    width: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The marks of one measurement, and the numbers at the two ends of its axis."""
+
+    marks: list[Mark]
+    low: str
+    high: str
 
 
 @dataclass(frozen=True)
@@ -25,10 +53,10 @@ class Line:
     Attributes:
         label: of the run or seed; empty where there is but one.
         predicted, measured, interval: as text.
-        otherwise: what rivals predict, as text.
+        otherwise: the predictions of rivals, as text.
         hypotheses: under which it was measured.
-        rule: how the verdict came about.
-        verdict: PASS, FAIL, INCONCLUSIVE, or what an older run says.
+        rule: the reason for the verdict.
+        verdict: PASS, FAIL, INCONCLUSIVE, or the word of an older run.
         drawing: on the axis of the card.
     """
 
@@ -64,40 +92,37 @@ class Card:
     @property
     def verdicts(self) -> dict[str, int]:
         """Verdict -> number of measurements."""
-        found: dict[str, int] = {}
-        for line in self.lines:
-            found[line.verdict] = found.get(line.verdict, 0) + 1
-        return found
+        return Counter(line.verdict for line in self.lines)
 
     @property
     def where(self) -> list[tuple[str, str]]:
         """(labels, hypotheses), those that several measurements share once."""
-        return _said((line.label, "; ".join(line.hypotheses)) for line in self.lines)
+        return _by_text((line.label, "; ".join(line.hypotheses)) for line in self.lines)
 
     @property
     def rules(self) -> list[tuple[str, str]]:
-        """(labels, how the verdict came about)."""
-        return _said((line.label, line.rule) for line in self.lines)
+        """(labels, reason for the verdict)."""
+        return _by_text((line.label, line.rule) for line in self.lines)
 
 
-def _said(texts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Of (label, text) pairs: each text once with the labels it belongs to; a single one without them."""
-    found: dict[str, list[str]] = {}
-    for label, text in texts:
+def _by_text(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(labels, text) from (label, text): each text once, with its labels; a single one without them."""
+    texts: dict[str, list[str]] = {}
+    for label, text in pairs:
         if text:
-            found.setdefault(text, []).append(label)
-    return [("" if len(found) == 1 else ", ".join(labels), text) for text, labels in found.items()]
+            texts.setdefault(text, []).append(label)
+    return [("" if len(texts) == 1 else ", ".join(labels), text) for text, labels in texts.items()]
 
 
 def cards(measured: Iterable[tuple[str, dict[str, Any]]], prefix: str) -> list[Card]:
     """Cards of (label, claim) pairs, in the order in which the claims come; ids begin with `prefix`."""
-    found: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
+    statements: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
     for label, claim in measured:
         key = (str(claim.get("name")), str(claim.get("sentence")))
-        lines = found.setdefault(key, []) if key in found or len(found) < CARDS else []
+        lines = statements.setdefault(key, []) if key in statements or len(statements) < CARDS else []
         if len(lines) < LINES:
             lines.append((label, claim))
-    return [_card(f"{prefix}c{i}", lines) for i, lines in enumerate(found.values())]
+    return [_card(f"{prefix}c{i}", lines) for i, lines in enumerate(statements.values())]
 
 
 def _card(key: str, measured: Sequence[tuple[str, dict[str, Any]]]) -> Card:
@@ -113,15 +138,67 @@ def _card(key: str, measured: Sequence[tuple[str, dict[str, Any]]]) -> Card:
 
 
 def _line(label: str, claim: dict[str, Any], drawing: Drawing | None) -> Line:
-    rivals, hypotheses = claim.get("rivals"), claim.get("hypotheses")
+    hypotheses = claim.get("hypotheses")
     return Line(
         label=label,
-        predicted=shown(claim.get("predicted")),
-        measured=shown(claim.get("measured")),
-        interval=shown(claim.get("interval")),
-        otherwise=[f"{label}: {shown(v)}" for label, v in rivals.items()] if isinstance(rivals, dict) else [],
+        predicted=as_text(claim.get("predicted")),
+        measured=as_text(claim.get("measured")),
+        interval=as_text(claim.get("interval")),
+        otherwise=[f"{label}: {as_text(value)}" for label, value in _rivals(claim).items()],
         hypotheses=[str(h) for h in hypotheses] if isinstance(hypotheses, list) else [],
         rule=str(claim.get("rule") or ""),
         verdict=str(claim.get("verdict") or "–"),
         drawing=drawing,
     )
+
+
+def drawings(claims: Sequence[dict[str, Any]]) -> list[Drawing | None]:
+    """Draws the measurements of one claim, with prediction and rivals, all on one axis.
+
+    None where a claim holds no number to draw.
+    """
+    ends = [end for claim in claims for end in _numbers(claim)]
+    if not ends:
+        return [None] * len(claims)
+    low, high = min(ends), max(ends)
+    spread = (high / 2 - low / 2) * 2 or abs(high) or 1.0
+    if not is_number(spread):
+        return [None] * len(claims)
+
+    def place(value: float) -> float:
+        return EDGE + (WIDTH - 2 * EDGE) * ((value - low) / spread)
+
+    drawn = [_marks(claim, place) if is_number(claim.get("measured")) else [] for claim in claims]
+    return [Drawing(marks, as_text(low), as_text(high)) if marks else None for marks in drawn]
+
+
+def _marks(claim: dict[str, Any], place: Any) -> list[Mark]:
+    marks = []
+    for kind, word, key in (("range", "predicted", "predicted"), ("interval", "interval", "interval")):
+        pair = claim.get(key)
+        if isinstance(pair, list) and len(pair) == 2 and any(is_number(end) for end in pair):
+            start = place(pair[0]) if is_number(pair[0]) else 0.0
+            end = place(pair[1]) if is_number(pair[1]) else float(WIDTH)
+            marks.append(Mark(kind, start, max(end - start, 1.0), f"{word}: {as_text(pair)}"))
+    points = [
+        ("predicted", "predicted", claim.get("predicted")),
+        *(("rival", label, value) for label, value in _rivals(claim).items()),
+        ("measured", "measured", claim.get("measured")),
+    ]
+    for kind, word, value in points:
+        if is_number(value):
+            marks.append(Mark(kind, place(value), 0.0, f"{word}: {as_text(value)}"))
+    return marks
+
+
+def _numbers(claim: dict[str, Any]) -> list[float]:
+    values = [claim.get("measured"), *_rivals(claim).values()]
+    for key in ("predicted", "interval"):
+        value = claim.get(key)
+        values += value if isinstance(value, list) and len(value) == 2 else [value]
+    return [float(value) for value in values if is_number(value)]
+
+
+def _rivals(claim: dict[str, Any]) -> dict[str, Any]:
+    rivals = claim.get("rivals")
+    return rivals if isinstance(rivals, dict) else {}

@@ -1,16 +1,12 @@
-"""What the chapters put on a page: the sections of the lecture, and where in them a run belongs."""
+"""The contents that chapters give a page: sections of the lecture, and the place of each run in them."""
 
 import json
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import yaml
-
-from nnlab.page.data import CONFIG_BYTES, own_file
+from nnlab.page.data import arrays_of, config_of
 from nnlab.page.widget import Arrays, Widget
 from nnlab.record import Run
 
@@ -24,7 +20,7 @@ class Section:
     Attributes:
         number: its place.
         title: its name.
-        sentence: what it is about.
+        sentence: its subject.
         widgets: interactive figures that need no run.
     """
 
@@ -39,12 +35,12 @@ OTHERS = Section(7, "Further experiments", "")
 
 @dataclass(frozen=True)
 class ExperimentPage:
-    """How the runs of one experiment stand on a page.
+    """The place of one experiment's runs on a page.
 
     Attributes:
-        title: what stands above them.
-        section: the number of their section, or a function that tells it from the section `model` of a run's
-            config; experiments of the second kind come last in each section.
+        title: above them.
+        section: the number of their section, or a function from the section `model` of a run's config to it;
+            experiments of the second kind come last in each section.
         widgets: make interactive figures from a run and its arrays, or raise where the run has no such
             numbers.
     """
@@ -56,7 +52,7 @@ class ExperimentPage:
 
 @dataclass(frozen=True)
 class ChapterPage:
-    """What a chapter puts on a page.
+    """The part of a page that a chapter gives.
 
     Attributes:
         sections: of the lecture.
@@ -70,7 +66,7 @@ class ChapterPage:
 
 
 class Contents:
-    """What all chapters put on a page.
+    """The parts of all chapters, in the order of the lecture.
 
     Attributes:
         sections: the lecture's, in its order.
@@ -83,13 +79,12 @@ class Contents:
         self.scripts = [script for chapter in chapters for script in chapter.scripts]
         self._experiments = {name: page for chapter in chapters for name, page in chapter.experiments.items()}
 
-    def title(self, experiment: str) -> str:
-        """What stands above the runs of an experiment."""
-        page = self._experiments.get(experiment)
-        return page.title if page else experiment
+    def page(self, experiment: object) -> ExperimentPage:
+        """The place of an experiment's runs; one that no chapter knows comes after the lecture."""
+        return self._experiments.get(str(experiment)) or ExperimentPage(str(experiment), OTHERS.number)
 
     def place(self, experiment: str) -> tuple[bool, int]:
-        """Where it comes in a section; what no chapter knows comes last."""
+        """A sort key of experiments within a section; one that no chapter knows comes last."""
         order = list(self._experiments)
         if experiment not in order:
             return True, len(order)
@@ -101,23 +96,21 @@ class Contents:
         return next((section for section in self.sections if str(section.number) == head), OTHERS)
 
     def section_of(self, run: Run) -> Section:
-        """Where a run belongs."""
-        page = self._experiments.get(str(run.summary.get("experiment")))
-        if page is None:
-            return OTHERS
-        return self.numbered(page.section(_model(run)) if callable(page.section) else page.section)
+        """The section of a run."""
+        section = self.page(run.summary.get("experiment")).section
+        return self.numbered(section(_model(run)) if callable(section) else section)
 
-    def widgets_of(self, run: Run) -> list[Widget]:
-        """The interactive figures for which a run holds the numbers in the form that they need."""
-        page = self._experiments.get(str(run.summary.get("experiment")))
-        if page is None or not page.widgets:
-            return []
-        try:
-            arrays = run.arrays()
-        except (OSError, ValueError, EOFError, LookupError, BadZipFile, zlib.error):  # torn, or not numpy's
-            return []
+    def widgets_of(self, run: Run, arrays: Arrays | None = None) -> list[Widget]:
+        """The interactive figures for which a run holds the numbers in the form that they need.
+
+        Args:
+            run: the run.
+            arrays: its arrays; read from its folder if left out.
+        """
+        if arrays is None:
+            arrays = arrays_of(run) or {}
         widgets = []
-        for build in page.widgets:
+        for build in self.page(run.summary.get("experiment")).widgets:
             try:
                 widget = build(run, arrays)
                 json.dumps(widget.data, allow_nan=False)
@@ -129,11 +122,8 @@ class Contents:
 
 def _model(run: Run) -> Mapping[str, Any]:
     """The model section of a run's config; empty where that cannot be read."""
-    if own_file(run, "config.yaml", CONFIG_BYTES) is None:
-        return {}
     try:
-        config = yaml.safe_load(run.config_text())
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        model = config_of(run).get("model")
+    except ValueError:
         return {}
-    model = config.get("model") if isinstance(config, dict) else None
     return model if isinstance(model, dict) else {}

@@ -1,41 +1,36 @@
-"""What a page takes from a run folder besides its summary: curves, pictures, tables; each with a limit."""
+"""Reads what a page shows of a run folder beside its summary: curves, pictures, tables; each with a limit."""
 
 import base64
 import csv
+import html
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from nnlab.errors import InputError
 from nnlab.page.numbers import clean, is_number
-from nnlab.record import Run
+from nnlab.page.widget import thinned
+from nnlab.record import Run, schema
+from nnlab.safe_yaml import load
 
-POINTS = 240
-"""Of a curve: more are thinned out, evenly in the logarithm of the step."""
-FIGURE_BYTES = 5 * 2**20
-"""Of all figures of a page, as they stand in it."""
-TABLE_BYTES = 1 * 2**20
-"""Of all tables of a page."""
-ROWS = 20_000
-"""Of a table."""
-FILE_BYTES = 64 * 2**20
-"""Of any file that a page reads."""
-CONFIG_BYTES = 2**18
-"""Of a config."""
-ARRAY_BYTES = 512 * 2**20
-"""Of all arrays of a run, unpacked."""
-PIXELS = 20 * 10**6
-"""Of a picture."""
-METRICS, LINES = 60, 40
-"""Curves to choose from, and lines of each."""
+POINTS = 240  # of a curve: more are thinned out, evenly in the logarithm of the step
+METRICS, LINES = 60, 40  # curves to choose from, and lines of each
+FIGURE_BYTES = 5 * 2**20  # of all figures of a page, as they stand in it
+TABLE_BYTES = 1 * 2**20  # of all tables of a page
+ROWS = 20_000  # of a table
+FILE_BYTES = 64 * 2**20  # of any file that a page reads
+CONFIG_BYTES = 2**18  # of a config
+ARRAY_BYTES = 512 * 2**20  # of all arrays of a run, unpacked
+PIXELS = 20 * 10**6  # of a picture
 
 
 def own_file(run: Run, name: str, limit: int = FILE_BYTES) -> Path | None:
@@ -48,16 +43,37 @@ def own_file(run: Run, name: str, limit: int = FILE_BYTES) -> Path | None:
         return None
 
 
-def has_arrays(run: Run) -> bool:
-    """Whether arrays.npz can be read: it is the run's own, whole, and not too large unpacked."""
-    path = own_file(run, "arrays.npz")
+def config_of(run: Run) -> dict[str, Any]:
+    """The resolved config. Raises ValueError where it cannot be read."""
+    if own_file(run, schema.CONFIG, CONFIG_BYTES) is None:
+        raise ValueError("config.yaml is missing, too large, or leads out of the run folder")
+    try:
+        config = load(run.config_text(), "config.yaml")
+    except (OSError, InputError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(config, dict):
+        raise ValueError("config.yaml holds no mapping")
+    return config
+
+
+def arrays_of(run: Run) -> dict[str, NDArray[Any]] | None:
+    """The arrays of a run: {} if it has none of its own, None if they are too large or cannot be read."""
+    path = own_file(run, schema.ARRAYS)
     if path is None:
-        return False
+        return {}
     try:
         with zipfile.ZipFile(path) as archive:
-            return sum(member.file_size for member in archive.infolist()) <= ARRAY_BYTES
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return False
+            size = sum(member.file_size for member in archive.infolist())
+        return run.arrays() if size <= ARRAY_BYTES else None
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        LookupError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ):  # torn, or not numpy's
+        return None
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,7 @@ class Picture:
 
     Attributes:
         name: its file's name without suffix.
-        title: what stands above it, for those who cannot see it.
+        title: the text above it, for those who cannot see it.
         source: a data: address; empty where the page has no room for it.
         size: width and height in pixels, (0, 0) where they are not known.
     """
@@ -93,7 +109,7 @@ class Room:
         self.left = size
 
     def take(self, size: int) -> bool:
-        """Whether so many were left; they are not any more."""
+        """Takes `size` bytes and returns True, or takes none where fewer are left."""
         if size > self.left:
             return False
         self.left -= size
@@ -102,9 +118,9 @@ class Room:
 
 def curves(run: Run) -> dict[str, dict[str, list[float]]]:
     """Metric -> split -> steps and values one after the other: [step, value, step, value, …]."""
-    if own_file(run, "metrics.jsonl") is None:
+    if own_file(run, schema.METRICS) is None:
         return {}
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    lines: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for row in run.metrics():
         step = row.get("step")
         if not is_number(step):
@@ -114,30 +130,24 @@ def curves(run: Run) -> dict[str, dict[str, list[float]]]:
             if key in ("step", "epoch", "part", "split") or not is_number(value):
                 continue
             name = clean(key, 100)
-            metric = found.setdefault(name, {}) if len(found) < METRICS else found.get(name, {})
+            metric = lines.setdefault(name, {}) if len(lines) < METRICS else lines.get(name, {})
             line = metric.setdefault(split, []) if len(metric) < LINES else metric.get(split, [])
             line.append((float(step), float(value)))
     return {
-        metric: {split: _flat(_thinned(points)) for split, points in splits.items() if len(points) > 1}
-        for metric, splits in found.items()
+        metric: {split: _flat(points) for split, points in splits.items() if len(points) > 1}
+        for metric, splits in lines.items()
         if any(len(points) > 1 for points in splits.values())
     }
 
 
-def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    if len(points) <= POINTS:
-        return points
-    chosen = np.unique(np.geomspace(1, len(points), POINTS).round().astype(int)) - 1
-    return [points[i] for i in chosen]
-
-
-def _flat(points: Iterable[tuple[float, float]]) -> list[float]:
-    return [float(f"{number:.6g}") for point in points for number in point]
+def _flat(points: list[tuple[float, float]]) -> list[float]:
+    chosen = (points[i] for i in thinned(len(points), POINTS))
+    return [float(f"{number:.6g}") for point in chosen for number in point]
 
 
 def pictures(run: Run, room: Room) -> list[Picture]:
     """The figures of a run, each as the smaller of its two files."""
-    found = []
+    chosen = []
     for name in sorted(path.stem for path in run.folder.glob("figures/*.svg")):
         files = [own_file(run, f"figures/{name}{suffix}") for suffix in (".svg", ".png")]
         try:
@@ -150,8 +160,8 @@ def pictures(run: Run, room: Room) -> list[Picture]:
             continue
         content, kind = min(forms, key=lambda form: len(form[0]))
         source = _address(f"image/{kind}", content, room)
-        found.append(Picture(name, _title(drawn) or name, source, _size(drawn)))
-    return found
+        chosen.append(Picture(name, _title(drawn) or name, source, _size(drawn)))
+    return chosen
 
 
 def _reduced(png: bytes) -> bytes:
@@ -185,12 +195,7 @@ def _size(svg: bytes) -> tuple[int, int]:
 def _title(svg: bytes) -> str:
     """The title that matplotlib writes into an SVG file."""
     match = re.search(r"<dc:title>(.*?)</dc:title>", svg[:20_000].decode("utf-8", "replace"), re.DOTALL)
-    if match is None:
-        return ""
-    words = (
-        match.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
-    )
-    return " ".join(words.split())
+    return " ".join(html.unescape(match.group(1)).split()) if match else ""
 
 
 def tables(run: Run, room: Room) -> list[Table]:
@@ -199,17 +204,14 @@ def tables(run: Run, room: Room) -> list[Table]:
     A vector becomes a column and a matrix rows; of other arrays, and where there is no room, the shape alone.
     """
     rows = {"results": [row for row in run.summary.get("results", []) if isinstance(row, dict)]}
-    if own_file(run, "metrics.jsonl") is not None:
+    if own_file(run, schema.METRICS) is not None:
         rows["metrics"] = run.metrics()
-    found = [
+    files = [
         Table(name, f"{len(table)} rows", _csv_of_rows(table, room)) for name, table in rows.items() if table
     ]
-    try:
-        arrays = run.arrays() if has_arrays(run) else {}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # torn, or not what numpy wrote
-        arrays = {}
-    shapes = {name: "×".join(map(str, array.shape)) or "1" for name, array in arrays.items()}
-    return found + [Table(name, shapes[name], _csv(array, room)) for name, array in arrays.items()]
+    for name, array in (arrays_of(run) or {}).items():
+        files.append(Table(name, "×".join(map(str, array.shape)) or "1", _csv(array, room)))
+    return files
 
 
 def _csv_of_rows(rows: list[dict[str, Any]], room: Room) -> Markup:

@@ -59,13 +59,13 @@ class Token:
 
 @dataclass(frozen=True)
 class Piece:
-    """What a part of the formula became: prose, a factor, an operator or a relation.
+    """A part of the formula as MathML: prose, a factor, an operator or a relation.
 
     Attributes:
         kind: prose, factor, name, operator, sum (+ or − outside of brackets) or relation.
         markup: MathML.
-        source: what was written.
-        inside: of a bracket, what is in it: a fraction and a root need no brackets.
+        source: the text of the formula.
+        inside: the content of a bracket: a fraction and a root need no brackets.
     """
 
     kind: str
@@ -93,7 +93,7 @@ alttext="= ½"><mo form="infix" lspace="0">=</mo><mn>½</mn></math>')
 
 
 def _breaks(line: list[Piece], piece: Piece) -> bool:
-    """Whether a line of text may break between what is there and the next piece."""
+    """Tells whether a line of text may break between a line and the next piece."""
     before = line[-1]
     if (piece.kind == "prose") != (before.kind == "prose") or before.source in PUNCTUATION:
         return True
@@ -112,12 +112,12 @@ def _line(pieces: list[Piece]) -> Markup:
 
 
 def _joined(pieces: list[Piece]) -> Markup:
-    """One after the other, with space around prose."""
-    made = Markup()
+    """The pieces one after the other, with space around prose."""
+    row = Markup()
     for before, piece in zip([None, *pieces], pieces, strict=False):
         gap = before is not None and "prose" in (before.kind, piece.kind)
-        made += (WORD_SPACE if gap else Markup()) + piece.markup
-    return made
+        row += (WORD_SPACE if gap else Markup()) + piece.markup
+    return row
 
 
 def _prose(text: str) -> Piece:
@@ -126,7 +126,7 @@ def _prose(text: str) -> Piece:
 
 def _tokens(formula: str) -> list[Token]:
     text = unicodedata.normalize("NFC", formula)
-    found: list[Token] = []
+    tokens: list[Token] = []
     glued = False
     for match in TOKEN.finditer(text):
         kind = str(match.lastgroup)
@@ -135,19 +135,18 @@ def _tokens(formula: str) -> list[Token]:
             continue
         if match.group() in SUPERSCRIPTS or match.group() in SUBSCRIPTS:
             kind = "mark"
-        found.append(Token(kind, match.group(), glued))
+        tokens.append(Token(kind, match.group(), glued))
         glued = True
-    return found
+    return tokens
 
 
 def _element(name: str, *content: str | Markup) -> Markup:
     return Markup("<{0}>{1}</{0}>").format(Markup(name), Markup("").join(content))
 
 
-def _mo(text: str, *without: str) -> Markup:
-    """An operator, without space on the sides `lspace` or `rspace`."""
-    sides = Markup("").join(Markup(' {}="0"').format(side) for side in without)
-    return Markup("<mo{}>{}</mo>").format(sides, text)
+def _tight(text: str) -> Markup:
+    """An operator without space around it."""
+    return Markup('<mo lspace="0" rspace="0">{}</mo>').format(text)
 
 
 def _script(characters: str) -> Markup:
@@ -156,7 +155,7 @@ def _script(characters: str) -> Markup:
     def one(c: str) -> Markup:
         if c == "T":  # transposed
             return Markup('<mi mathvariant="normal">T</mi>')
-        return _element("mn" if c.isdigit() else "mi", c) if c.isalnum() else _mo(c, "lspace", "rspace")
+        return _element("mn" if c.isdigit() else "mi", c) if c.isalnum() else _tight(c)
 
     return _element("mrow", *map(one, characters))
 
@@ -218,10 +217,10 @@ class _Parser:
         self.at += 1
         token = self.peek()
         if token is None or not self._starts_factor(token):
-            return Piece("factor", above.markup + _mo("/", "lspace", "rspace"), above.source + "/")
+            return Piece("factor", above.markup + _tight("/"), above.source + "/")
         below = self.chain(names=True)
         if self.small:
-            markup = above.markup + _mo("/", "lspace", "rspace") + below.markup
+            markup = above.markup + _tight("/") + below.markup
         else:
             markup = _element("mfrac", *(_element("mrow", p.inside or p.markup) for p in (above, below)))
         return Piece("factor", markup, above.source + self._source(start))
@@ -253,7 +252,7 @@ class _Parser:
         limits = base.source in LIMITS
         names = ("munder", "mover", "munderover") if limits else ("msub", "msup", "msubsup")
         name = names[(2 if below else 1) if above else 0]
-        scripts = [_element("mrow", *found) for found in (below, above) if found]
+        scripts = [_element("mrow", *script) for script in (below, above) if script]
         gap = THIN if base.kind == "name" and not self.next_is("(", glued=True) else Markup()
         return Piece(base.kind, _element(name, base.markup, *scripts) + gap, self._source(start))
 
@@ -288,7 +287,7 @@ class _Parser:
         return Piece("factor", upright if text in "∇∂" or "Α" <= text <= "Ω" else _element("mi", text), text)
 
     def _bracket(self, opening: str, closing: str) -> Piece:
-        """What stands between two brackets or bars; the opening one alone where the other is missing."""
+        """A pair of brackets or bars with its content; the opening one alone where the other is missing."""
         start = self.at - 1
         if not self._closes(closing, self.at):
             return Piece("factor", _element("mo", opening), opening)
@@ -303,7 +302,7 @@ class _Parser:
         return Piece("factor", whole, self._source(start), inside if opening == "(" else None)
 
     def _inside(self, closing: str) -> Markup:
-        """What stands before `closing`, which is taken too."""
+        """The content up to `closing`, which is consumed too."""
         self.ends.append(closing)
         pieces = self.row()
         self.ends.pop()
@@ -311,7 +310,7 @@ class _Parser:
         return _element("mrow", _joined(pieces))
 
     def _closes(self, closing: str, start: int) -> bool:
-        """Whether `closing` follows before the bracket around it ends, and is not too deep in others."""
+        """Tells whether `closing` follows before the bracket around it ends, not too deep in others."""
         if self.depth + len(self.ends) > DEEPEST:
             return False
         inner = list[str]()
@@ -325,11 +324,11 @@ class _Parser:
         return False
 
     def _argument(self) -> Markup:
-        """What ^ or _ raises or lowers: one factor with its sign; brackets around it are not shown."""
+        """The argument of ^ or _: one factor with its sign, without brackets around it."""
         sign = Markup()
         if self.next_is("−", "-"):
             self.at += 1
-            sign = _mo("−", "lspace", "rspace")
+            sign = _tight("−")
         token = self.peek()
         if token is None:
             return sign
@@ -346,36 +345,36 @@ class _Parser:
 
     def _primes(self) -> Markup:
         """Primes of a letter that is itself a script: the λ' of W_λ'."""
-        found = Markup()
+        primes = Markup()
         while self.next_is("'", "′", glued=True):
             self.at += 1
-            found += _mo("′", "lspace", "rspace")
-        return found
+            primes += _tight("′")
+        return primes
 
     def _run(self, alphabet: dict[str, str]) -> str:
-        found = ""
+        run = ""
         while (token := self.peek()) is not None and token.glued and token.text in alphabet:
-            found += alphabet[token.text]
+            run += alphabet[token.text]
             self.at += 1
-        return found
+        return run
 
     def _operator(self, text: str, before: Piece | None) -> Piece:
-        shown = {"-": "−", "~": "∼"}.get(text, text)
+        sign = {"-": "−", "~": "∼"}.get(text, text)
         if text in RELATIONS:  # outside of brackets a line may break before it: the space is there already
             space = Markup() if self.ends else Markup(' lspace="0"')
-            return Piece("relation", Markup('<mo form="infix"{}>{}</mo>').format(space, shown), text)
+            return Piece("relation", Markup('<mo form="infix"{}>{}</mo>').format(space, sign), text)
         if text in PUNCTUATION:
-            return Piece("operator", Markup('<mo lspace="0" rspace="0.3em">{}</mo>').format(shown), text)
+            return Piece("operator", Markup('<mo lspace="0" rspace="0.3em">{}</mo>').format(sign), text)
         if text == "·" and before is None:  # an argument without a name: f(·, w₀)
             return Piece("factor", _element("mi", text), text)
         first = before is None or before.kind in ("operator", "relation", "sum", "prose")
-        if shown in ("+", "−") and not first and not self.ends:
-            return Piece("sum", Markup('<mo form="infix">{}</mo>').format(shown), text)
-        form = "prefix" if first and shown in "−+±" else "infix"
-        return Piece("operator", Markup('<mo form="{}" stretchy="false">{}</mo>').format(form, shown), text)
+        if sign in ("+", "−") and not first and not self.ends:
+            return Piece("sum", Markup('<mo form="infix">{}</mo>').format(sign), text)
+        form = "prefix" if first and sign in "−+±" else "infix"
+        return Piece("operator", Markup('<mo form="{}" stretchy="false">{}</mo>').format(form, sign), text)
 
     def _is_name(self, token: Token) -> bool:
-        """Whether it is max, log, … of something rather than a word in a sentence."""
+        """Tells whether a token is max, log, … of something rather than a word in a sentence."""
         if token.text not in NAMES:
             return False
         following = self.tokens[self.at + 1] if self.at + 1 < len(self.tokens) else None

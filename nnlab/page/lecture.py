@@ -6,39 +6,46 @@ from typing import Any
 
 from nnlab.errors import RunFolderError
 from nnlab.page.data import own_file
-from nnlab.record import Run, open_run
+from nnlab.page.numbers import as_text
+from nnlab.record import Run, open_run, schema
 
-RUNS = 200
-"""Inside one lecture."""
+RUNS = 200  # inside one lecture
 
 
 @dataclass(frozen=True)
-class Point:
-    """A sentence of the lecture.
+class Glance:
+    """A row of the table at the top of the page: a sentence and its verdict.
 
     Attributes:
         place: its section, "5.3".
-        sentence: a claim, or what was said.
-        holds: what holds instead, where careful measurement refutes or limits it.
-        hypotheses: under which what was said does hold.
+        sentence: a claim, or a sentence of the lecture.
+        predicted, measured, interval: as text.
+        verdict: PASS, FAIL, INCONCLUSIVE, or the word of an older run.
+        address: of its card on the page, "#…"; empty where there is none.
+        holds: the statement that holds instead, where careful measurement refutes or limits the sentence.
+        hypotheses: under which the sentence does hold as it was said.
+        listed: True where the sentence is listed as refuted.
         claim: the name of the run's claim whose measurement it is held against.
         run: the folder's name of the run that measured it.
-        predicted, measured, interval: as the summary has them.
-        verdict: of the sentence.
-        refuted: whether the sentence is listed as one that does not hold as it was said.
     """
 
     place: str
     sentence: str
-    holds: str
-    hypotheses: str
-    claim: str
-    run: str
-    predicted: Any
-    measured: Any
-    interval: Any
+    predicted: str
+    measured: str
+    interval: str
     verdict: str
-    refuted: bool
+    address: str = ""
+    holds: str = ""
+    hypotheses: str = ""
+    listed: bool = False
+    claim: str = ""
+    run: str = ""
+
+    @property
+    def refuted(self) -> bool:
+        """True where the sentence is listed as refuted, and was."""
+        return self.listed and self.verdict == "FAIL"
 
 
 def is_lecture(run: Run) -> bool:
@@ -49,35 +56,35 @@ def expand(run: Run) -> list[Run]:
     """The runs `runs/<experiment>/<folder>` inside a run of the lecture, oldest first; another as it is."""
     if not is_lecture(run):
         return [run]
-    found = []
-    for file in sorted(run.folder.glob("runs/*/*/summary.json"), key=lambda f: f.parent.name)[:RUNS]:
+    inner = []
+    for file in sorted(run.folder.glob(f"runs/*/*/{schema.SUMMARY}"), key=lambda f: f.parent.name)[:RUNS]:
         if own_file(run, str(file.relative_to(run.folder))) is not None:
             with contextlib.suppress(RunFolderError):
-                found.append(open_run(file.parent))
-    return found
+                inner.append(open_run(file.parent))
+    return inner
 
 
-def points(run: Run) -> list[Point]:
+def glances(run: Run) -> list[Glance]:
     """The rows of a lecture's table."""
     rows = run.summary.get("results", []) if is_lecture(run) else []
-    return [_point(row) for row in rows if isinstance(row, dict)]
+    return [_glance(row) for row in rows if isinstance(row, dict)]
 
 
-def _point(row: dict[str, Any]) -> Point:
+def _glance(row: dict[str, Any]) -> Glance:
     def text(key: str) -> str:
         return "" if row.get(key) is None else str(row[key])
 
     hypotheses = row.get("hypotheses")
-    return Point(
+    return Glance(
         place=text("section"),
         sentence=text("sentence") or text("claim"),
+        predicted=as_text(row.get("predicted")),
+        measured=as_text(row.get("measured")),
+        interval=as_text(row.get("interval")),
+        verdict=text("verdict") or "–",
         holds=text("holds"),
         hypotheses="; ".join(map(str, hypotheses)) if isinstance(hypotheses, list) else "",
+        listed=row.get("refuted") is True,
         claim=text("against") or text("claim"),
         run=text("run").replace("\\", "/").rstrip("/").rpartition("/")[2],
-        predicted=row.get("predicted"),
-        measured=row.get("measured"),
-        interval=row.get("interval"),
-        verdict=text("verdict") or "–",
-        refuted=row.get("refuted") is True,
     )

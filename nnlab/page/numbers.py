@@ -6,14 +6,14 @@ from typing import Any, TypeGuard
 
 RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 LONGEST = 2_000
-"""Characters of a text on the page that come from a run folder."""
+"""The largest number of characters that a text from a run folder has on the page."""
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def shown(value: Any, name: str = "") -> str:
-    """A number with four significant digits, an accuracy in percent, a range, a spread over seeds, or text.
+def as_text(value: Any, name: str = "") -> str:
+    """A value as text: a number with four significant digits, an accuracy in percent, a range, a spread.
 
-    >>> shown(0.9734, "test/accuracy"), shown([0, None]), shown(1e-12), shown(-2.5e-9), shown(None)
+    >>> as_text(0.9734, "test/accuracy"), as_text([0, None]), as_text(1e-12), as_text(-2.5e-9), as_text(None)
     ('97.34%', '≥\\xa00', '10⁻¹²', '−2.5\\xa0×\\xa010⁻⁹', '–')
     """
     if isinstance(value, dict):
@@ -28,7 +28,8 @@ def shown(value: Any, name: str = "") -> str:
         return "> 0"
     if name.rpartition("/")[2].startswith("accuracy"):
         return f"{100 * value:.2f}%"
-    mantissa, _, power = (str(value) if _is_short(value) else f"{value:.4g}").partition("e")
+    whole = isinstance(value, int) and abs(value) < 10**9
+    mantissa, _, power = (str(value) if whole else f"{value:.4g}").partition("e")
     if power:
         ten = f"10{str(int(power)).translate(RAISED)}"
         mantissa = {"1": ten, "-1": f"-{ten}"}.get(mantissa, f"{mantissa}\u00a0×\u00a0{ten}")
@@ -36,7 +37,7 @@ def shown(value: Any, name: str = "") -> str:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is a finite number that a float can hold."""
+    """Tells whether it is a finite number that a float can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -46,7 +47,7 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 
 def clean(text: str, longest: int = LONGEST) -> str:
-    """Text from a run folder without what is not seen or turns the text around it; cut where it is too long.
+    """Text from a run folder without invisible characters and changes of direction, cut where it is too long.
 
     >>> clean("a\\u202eb"), clean("x" * 5, 3)
     ('a\\ufffdb', 'xxx…')
@@ -56,17 +57,13 @@ def clean(text: str, longest: int = LONGEST) -> str:
 
 def _range(low: float | None, high: float | None, name: str) -> str:
     if low is None:
-        return "–" if high is None else f"≤\u00a0{shown(high, name)}"
+        return "–" if high is None else f"≤\u00a0{as_text(high, name)}"
     if low == math.ulp(0.0):
-        return "> 0" if high is None else f"> 0, ≤\u00a0{shown(high, name)}"
+        return "> 0" if high is None else f"> 0, ≤\u00a0{as_text(high, name)}"
     if high is None:
-        return f"≥\u00a0{shown(low, name)}"
-    ends = dict.fromkeys((shown(low, name), shown(high, name)))  # one where four digits are the same
+        return f"≥\u00a0{as_text(low, name)}"
+    ends = dict.fromkeys((as_text(low, name), as_text(high, name)))  # one where four digits are the same
     return " to ".join(ends)
-
-
-def _is_short(value: float) -> bool:
-    return isinstance(value, int) and abs(value) < 10**9
 
 
 def _spread(value: dict[str, Any], name: str) -> str:
@@ -76,4 +73,4 @@ def _spread(value: dict[str, Any], name: str) -> str:
         return "–"
     ends = isinstance(interval, list) and len(interval) == 2 and all(is_number(end) for end in interval)
     half = (interval[1] - interval[0]) / 2 if ends and interval is not None else None
-    return shown(mean, name) + ("" if half is None else f" ± {shown(half, name)}")
+    return as_text(mean, name) + ("" if half is None else f" ± {as_text(half, name)}")

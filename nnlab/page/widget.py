@@ -6,21 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import ArrayLike, NDArray
-
-from nnlab.record import Run
 
 Arrays = Mapping[str, NDArray[Any]]
 
 MOST = 60_000
-"""Numbers of one array that a page takes."""
+"""The largest number of numbers in one array of a page."""
 CURVE = 120
-"""Points of a measured curve."""
+"""The number of points of a measured curve."""
 LARGEST = 1e100
-"""Beyond it a number counts as infinite."""
+"""A number beyond it counts as infinite."""
 MOST_BYTES = 500_000
-"""The same of a packed array."""
+"""The largest number of numbers in a packed array."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +27,8 @@ class Widget:
     Attributes:
         kind: names the JavaScript that draws it: `nnlab.widget(kind, …)` in a script of its chapter or of
             the page.
-        title: what stands above it.
-        text: what is to be seen, in a sentence or two.
+        title: above it.
+        text: a sentence or two on what it shows.
         data: JSON for the drawing.
     """
 
@@ -42,7 +39,7 @@ class Widget:
 
 
 def numbers(array: ArrayLike, digits: int = 5) -> Any:
-    """The numbers of an array, nested as it is, with so many significant digits.
+    """The numbers of an array as nested lists, rounded to significant digits.
 
     Raises:
         ValueError: one of them cannot be drawn, or there are too many.
@@ -50,12 +47,17 @@ def numbers(array: ArrayLike, digits: int = 5) -> Any:
     >>> numbers([[1 / 3, 2.0]], 2)
     [[0.33, 2.0]]
     """
-    values = np.asarray(array, np.float64)
-    if values.size > MOST or not (np.abs(values) < LARGEST).all():
-        raise ValueError(f"{values.size} numbers: too many, or not all of them finite")
+    values = _drawable(array, MOST)
     with np.errstate(divide="ignore"):
         size = np.where(values == 0, 0, np.floor(np.log10(np.abs(values))))
     return _rounded(values.tolist(), (digits - 1 - size).astype(int).tolist())
+
+
+def _drawable(array: ArrayLike, most: int) -> NDArray[np.float64]:
+    values = np.asarray(array, np.float64)
+    if values.size > most or not (np.abs(values) < LARGEST).all():
+        raise ValueError(f"{values.size} numbers: too many, or not all of them finite")
+    return values
 
 
 def _rounded(value: Any, places: Any) -> Any:
@@ -65,7 +67,7 @@ def _rounded(value: Any, places: Any) -> Any:
 
 
 def packed(array: ArrayLike) -> dict[str, Any]:
-    """An array for colours alone, one byte a number: 128 is exactly 0, 1 and 255 are −`scale` and `scale`.
+    """Packs an array for colours, one byte a number: 128 is exactly 0, 1 and 255 are −`scale` and `scale`.
 
     Raises:
         ValueError: a number cannot be drawn, or there are too many.
@@ -73,9 +75,7 @@ def packed(array: ArrayLike) -> dict[str, Any]:
     >>> packed([0.0, 0.001, -2.0])
     {'shape': [3], 'scale': 2.0, 'bytes': 'gIEB'}
     """
-    values = np.asarray(array, np.float64)
-    if values.size > MOST_BYTES or not (np.abs(values) < LARGEST).all():
-        raise ValueError(f"{values.size} numbers: too many, or not all of them finite")
+    values = _drawable(array, MOST_BYTES)
     scale = float(np.abs(values).max(initial=0)) or 1.0
     steps = np.sign(values) * np.maximum(np.round(127 * np.abs(values) / scale), 1)
     content = (128 + steps).astype(np.uint8).tobytes()
@@ -83,32 +83,21 @@ def packed(array: ArrayLike) -> dict[str, Any]:
 
 
 def shaped(array: NDArray[Any], *shape: int) -> NDArray[Any]:
-    """The array itself. Raises ValueError where it has another shape, or is empty."""
+    """Returns the array. Raises ValueError if it has another shape, or is empty."""
     if array.shape != shape or array.size == 0:
         raise ValueError(f"{array.shape} where {shape} was expected")
     return array
 
 
 def rising(array: NDArray[Any], above: float = -np.inf) -> NDArray[Any]:
-    """The array itself. Raises ValueError where it is no rising vector, or does not begin above a number."""
+    """Returns the array. Raises ValueError unless it is a rising vector that begins above a number."""
     if array.ndim != 1 or len(array) < 2 or not (array[0] > above and (np.diff(array) > 0).all()):
         raise ValueError("a rising vector was expected")
     return array
 
 
 def thinned(length: int, most: int) -> NDArray[np.int64]:
-    """At most so many of the indices 0 … length − 1, denser at the start; first and last among them."""
+    """Returns at most `most` of the indices 0 … length − 1, both ends included, denser at the start."""
     if length <= most:
         return np.arange(length)
     return np.unique(np.geomspace(1, length, most).round().astype(np.int64)) - 1
-
-
-def config_of(run: Run) -> dict[str, Any]:
-    """The resolved config. Raises ValueError where it cannot be read."""
-    try:
-        config = yaml.safe_load(run.config_text())
-    except (OSError, yaml.YAMLError, RecursionError) as error:
-        raise ValueError(str(error)) from None
-    if not isinstance(config, dict):
-        raise ValueError("config.yaml holds no mapping")
-    return config

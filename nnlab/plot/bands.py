@@ -7,15 +7,13 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike, NDArray
 
-from nnlab.errors import InputError
-from nnlab.plot.scales import BoolArray, FloatArray, as_array, draw_line, log_axis, positive
-from nnlab.plot.style import FONT_LABEL, FONT_NOTE, LINE, MARKERS, MUTED, LineLook, sample
-from nnlab.plot.text import families, number, wrap
+from nnlab.plot.lines import draw_line, lost
+from nnlab.plot.scales import BoolArray, FloatArray, log_axis, positive
+from nnlab.plot.style import LINE, MARKERS, LineLook, sample
+from nnlab.plot.text import number
 
 _MANY_SEEDS = 10  # from here on the band leaves out the outer tenths, which one seed would not settle
 _TENTH = 0.1
@@ -31,27 +29,17 @@ class SeedBand:
     high: FloatArray
     seeds: int
 
+    @property
+    def parts(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return self.middle, self.low, self.high
+
     def where(self, chosen: BoolArray) -> "SeedBand":
-        """The band at the chosen ones of the K places."""
+        """Returns the band at the chosen ones of the K places."""
         return SeedBand(self.middle[chosen], self.low[chosen], self.high[chosen], self.seeds)
 
 
-def seed_rows(values: ArrayLike, length: int, what: str) -> FloatArray:
-    """(S, length) values of S seeds; one row that is not a number where there is no seed.
-
-    Raises:
-        InputError: they are no numbers, or have another shape.
-    """
-    array = as_array(values, what, dimensions=2)
-    if array.size == 0:
-        return np.full((1, length), np.nan)
-    if array.shape[1] != length:
-        raise InputError(f"figure: {what} must have the shape (seeds, {length}), not {array.shape}")
-    return array
-
-
 def over_seeds(values: FloatArray) -> SeedBand:
-    """Median and band of (S, K) values over the seeds; a value that is not a number has no say.
+    """Returns the median and band of (S, K) values over the seeds; not-a-number counts as no value.
 
     The band reaches from the smallest to the largest seed, and from 10 % to 90 % where there are ten or more.
     """
@@ -60,7 +48,7 @@ def over_seeds(values: FloatArray) -> SeedBand:
 
 
 def quantile(values: FloatArray, q: float) -> FloatArray:
-    """The q-quantile of each column of (S, K), by linear interpolation; not-a-number counts as no value.
+    """Returns the q-quantile of each column of (S, K), by linear interpolation, without those not a number.
 
     Unlike numpy's, it takes infinities, which is what the loss of a seed that diverged becomes: a quantile
     between a finite value and infinity is infinite.
@@ -83,48 +71,46 @@ def quantile(values: FloatArray, q: float) -> FloatArray:
 
 
 def lost_as_infinite(values: FloatArray) -> FloatArray:
-    """(S, K) over training: what is infinite, or not a number and never finite again, becomes infinite.
+    """Returns (S, K) values over training, those that are `lost` as infinity.
 
     Not-a-number between finite values was not measured there and stays.
     """
-    finite_later = np.logical_or.accumulate(np.isfinite(values)[:, ::-1], axis=1)[:, ::-1]
-    filled: FloatArray = np.where(np.isinf(values) | ~finite_later, np.inf, values)
-    return filled
+    return np.where(lost(values), np.inf, values)
 
 
 def diverged(values: FloatArray) -> int:
-    """How many of the S rows of (S, K) do not end in a finite number."""
+    """Returns the number of the S rows of (S, K) that do not end in a finite number."""
     return int(np.sum(~np.isfinite(values[:, -1]))) if values.size else 0
 
 
 def draw_band(axes: Axes, x: FloatArray, band: SeedBand, look: LineLook) -> list[str]:
-    """The band and its middle over x. Scales and limits of the axes come first, as for `draw_line`.
+    """Draws the band and its middle over x. Scales and limits of the axes come first, as for `draw_line`.
 
-    What has no place on a logarithmic x axis, such as step 0, is left out.
+    Points without a place on a logarithmic x axis, such as step 0, are left out.
 
     Returns:
         The notes that marks at the edges need, for the label of the x axis.
     """
-    placed = x > 0 if axes.get_xscale() == "log" else np.ones(len(x), dtype=bool)
-    steps, shown = x[placed], band.where(placed)
-    low, high = shown.low, shown.high
+    if axes.get_xscale() == "log":
+        x, band = x[x > 0], band.where(x > 0)
+    low, high = band.low, band.high
     if axes.get_yscale() == "log":
         low, high = np.clip(low, *axes.get_ylim()), np.clip(high, *axes.get_ylim())
-    known = np.isfinite(steps) & np.isfinite(low) & np.isfinite(high)
+    known = np.isfinite(x) & np.isfinite(low) & np.isfinite(high)
     if band.seeds > 1 and known.any():
-        axes.fill_between(steps[known], low[known], high[known], color=look.color, alpha=_TINT, linewidth=0)
-    return draw_line(axes, steps, shown.middle, look)
+        axes.fill_between(x[known], low[known], high[known], color=look.color, alpha=_TINT, linewidth=0)
+    return draw_line(axes, x, band.middle, look)
 
 
 def draw_spread(axes: Axes, x: FloatArray, low: FloatArray, high: FloatArray, look: LineLook) -> None:
-    """Upright bars from low to high over x, (K,) each, where both are finite."""
-    for place, bottom, top in zip(x, low, high, strict=True):
-        if np.isfinite(bottom) and np.isfinite(top):
-            axes.plot([place, place], [bottom, top], color=look.color, linewidth=LINE, alpha=0.45)
+    """Draws upright bars from low to high over x, (K,) each, where both are finite."""
+    known = np.isfinite(low) & np.isfinite(high)
+    ends = np.stack([low, high])[:, known]
+    axes.plot(np.stack([x, x])[:, known], ends, color=look.color, linewidth=LINE, alpha=0.45)
 
 
 def band_words(counts: Iterable[int]) -> list[str]:
-    """What the bands mean, for the label of the x axis; nothing where every line is one seed."""
+    """Returns the meaning of the bands, for the label of the x axis; nothing where every line is one seed."""
     seeds = {count for count in counts if count > 1}
     if not seeds:
         return []
@@ -133,45 +119,8 @@ def band_words(counts: Iterable[int]) -> list[str]:
     return [f"line: median, band: {rules.pop() if len(rules) == 1 else 'spread'} of {whose}"]
 
 
-def footnote(figure: Figure, notes: Sequence[str]) -> None:
-    """Muted words below everything else; `notes` already plain, nothing where there are none."""
-    if notes:
-        figure.supxlabel("      ".join(notes), fontsize=FONT_NOTE, family=list(families()), color=MUTED)
-
-
-def label_columns(panels: NDArray[np.object_], count: int, label: str) -> None:
-    """Name the x axis under the lowest of the first `count` panels of each column; `label` already plain."""
-    columns = panels.shape[1]
-    for column in range(columns):
-        lowest = max(0, (count - 1 - column) // columns)
-        panels[lowest, column].set_xlabel(label)
-        panels[lowest, column].tick_params(axis="x", labelbottom=True)
-
-
-def beneath(label: str, notes: Iterable[str], room: float) -> str:
-    """The label of a narrow x axis with its notes on lines of their own; `room` is its column in points."""
-    lines = [label, *dict.fromkeys(notes)]
-    return "\n".join(part for line in lines for part in wrap(line, 0.8 * room, FONT_LABEL))
-
-
-def write_at(
-    axes: Axes,
-    x: float,
-    y: float,
-    text: str,
-    *,
-    ha: str = "left",
-    va: str = "top",
-    color: str = MUTED,
-    size: float = FONT_NOTE,
-) -> None:
-    """A note at a fraction of the x axis and a value of the y axis; `text` already plain."""
-    note = axes.text(x, y, text, transform=axes.get_yaxis_transform(), fontsize=size, color=color)
-    note.set(ha=ha, va=va, family=list(families()))
-
-
 def width_looks(widths: Iterable[int]) -> dict[int, LineLook]:
-    """A look per width, in ascending order: from light green (narrow) to dark violet (wide).
+    """Returns a look for each width, in ascending order: from light green (narrow) to dark violet (wide).
 
     Lightness falls with the width, so that the order is seen in grey print too; markers differ besides.
     """
@@ -184,17 +133,17 @@ def width_looks(widths: Iterable[int]) -> dict[int, LineLook]:
 
 
 def width_entries(looks: Mapping[int, LineLook]) -> list[Line2D]:
-    """Legend entries of the widths, ascending: 'm = 64'."""
+    """Returns the legend entries of the widths, ascending: 'm = 64'."""
     return [sample(look, f"m = {number(width, digits=7)}") for width, look in looks.items()]
 
 
 def solid(look: LineLook, marker: str | None = None) -> LineLook:
-    """The same look without dashes, which are for predictions; with another marker if one is given."""
+    """Returns the look without dashes, which are for predictions, and with the marker if one is given."""
     return replace(look, dash="-", marker=look.marker if marker is None else marker)
 
 
 def steps_axis(axes: Axes, steps: Sequence[FloatArray], ticks: int = 7, *, whole: bool = True) -> None:
-    """The x axis of training: logarithmic where the steps were recorded ever more rarely, else linear."""
+    """Sets the x axis of training: logarithmic where steps were recorded ever more rarely, else linear."""
     everything = np.concatenate([np.zeros(0), *steps])
     if any(_spread_out(values) for values in steps):
         log_axis(axes.xaxis, everything)
@@ -207,6 +156,6 @@ def steps_axis(axes: Axes, steps: Sequence[FloatArray], ticks: int = 7, *, whole
 
 
 def _spread_out(steps: FloatArray) -> bool:
-    """Whether the gaps between recorded steps grow at least tenfold from the first to the last."""
+    """Tells whether the gaps between recorded steps grow at least tenfold from the first to the last."""
     gaps = np.diff(np.unique(positive(steps)))
     return len(gaps) >= 4 and bool(gaps[-1] >= 10 * gaps[0])

@@ -7,13 +7,12 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.text import Text
+from matplotlib.typing import ColorType
 from numpy.typing import NDArray
 
 from nnlab.plot.scales import FloatArray
-from nnlab.plot.style import FONT_LABEL, FONT_NOTE, FONT_TITLE, GRID, INK, PAPER, new_figure
+from nnlab.plot.style import FONT_LABEL, FONT_NOTE, FONT_TITLE, GRID, INK, PAPER, luminance, new_figure
 from nnlab.plot.text import families, number
-
-MARGIN = 0.15  # inches that stay empty at the left edge, where titles begin
 
 
 class Canvas:
@@ -27,12 +26,12 @@ class Canvas:
     """
 
     def __init__(self, title: str, width: float, height: float) -> None:
-        """Makes the figure.
+        """Builds the figure.
 
         Args:
             title: A sentence, wrapped to the width.
-            width: of the figure.
-            height: of the drawing, below the title.
+            width: Of the figure, in inches.
+            height: Of the drawing below the title, in inches.
         """
         self.figure: Figure = new_figure(title, (width, height))
         lines = self.figure.get_suptitle().count("\n") + 1
@@ -55,7 +54,7 @@ class Canvas:
         *,
         framed: bool = True,
     ) -> None:
-        """(H, W) by a scale of colours, or (H, W, 3 or 4), in a box of (left, top, width, height)."""
+        """Draws (H, W) values by a colour scale, or (H, W, 3 or 4) colours, in (left, top, width, height)."""
         left, top, width, height = box
         extent = (left, left + width, top + height, top)
         image = self.axes.imshow(
@@ -68,7 +67,7 @@ class Canvas:
     def frame(
         self, box: tuple[float, float, float, float], colour: str, width: float, fill: str | None = None
     ) -> None:
-        """A rectangle; its line is `width` points wide."""
+        """Draws a rectangle; its line is `width` points wide."""
         left, top, across, down = box
         patch = Rectangle((left, top), across, down, fill=fill is not None, facecolor=fill or "none")
         patch.set(edgecolor=colour, linewidth=width, joinstyle="miter", clip_on=False, zorder=2.5)
@@ -86,22 +85,22 @@ class Canvas:
         *,
         bold: bool = False,
     ) -> Text:
-        """A text, already plain."""
-        made = self.axes.text(x, y, text, fontsize=size, color=colour, family=list(families()))
-        made.set(ha=ha, va=va, weight="bold" if bold else "normal", linespacing=1.2)
-        return made
+        """Writes a text, already plain."""
+        note = self.axes.text(x, y, text, fontsize=size, color=colour, family=list(families()))
+        note.set(ha=ha, va=va, weight="bold" if bold else "normal", linespacing=1.2)
+        return note
 
     def heading(self, x: float, text: str) -> None:
-        """What stands over one part of the slide, right below the title."""
+        """Writes the heading of one part of the slide, right below the title."""
         self.note(x, 0.32, text, FONT_LABEL, va="baseline")
 
     def letter(self, x: float, y: float, text: str, colour: str, ha: str = "left") -> None:
-        """A letter that names a place, on a ground of its colour; (x, y) is its lower corner at `ha`."""
-        made = self.note(x, y, text, FONT_NOTE, PAPER, ha, "bottom", bold=True)
-        made.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 1.6})
+        """Writes a letter that names a place, on its colour; (x, y) is its lower corner at `ha`."""
+        note = self.note(x, y, text, FONT_NOTE, PAPER, ha, "bottom", bold=True)
+        note.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 1.6})
 
     def arrow(self, start: tuple[float, float], end: tuple[float, float], colour: str = INK) -> None:
-        """A straight arrow."""
+        """Draws a straight arrow."""
         patch = FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=16, shrinkA=0, shrinkB=0)
         patch.set(color=colour, linewidth=1.6, clip_on=False)
         self.axes.add_patch(patch)
@@ -119,7 +118,7 @@ class Canvas:
         size: float | None = None,
         bold: Sequence[tuple[int, int]] = (),
     ) -> None:
-        """Numbers (h, w) in cells of one side, on grounds of their colour; `bold` names cells to stress."""
+        """Writes numbers (h, w) in square cells of their colours; those of the `bold` cells are stressed."""
         points = cell_font(side, values) if size is None else size
         height, width = values.shape
         self.picture((left, top, width * side, height * side), values, colours, norm)
@@ -134,7 +133,7 @@ class Canvas:
     def scale(
         self, left: float, top: float, width: float, colours: Colormap, norm: Normalize, label: str
     ) -> None:
-        """A scale of colours with its two ends, and zero where it is the middle; the label stands above."""
+        """Draws a colour scale with its two ends, and zero where it is the middle; the label stands above."""
         strip = np.linspace(float(norm.vmin or 0.0), float(norm.vmax or 0.0), 128)[None]
         self.note(left, top, label, FONT_NOTE)
         self.picture((left, top + 0.16, width, 0.16), strip, colours, norm)
@@ -145,14 +144,13 @@ class Canvas:
             self.note(left + place * width, top + 0.46, number(float(value), 2), FONT_NOTE, INK, ha)
 
 
-def ink_on(ground: tuple[float, ...]) -> str:
-    """Dark or light ink, whichever stands out from a ground (red, green, blue, …)."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in ground[:3]]
-    return INK if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.25 else PAPER
+def ink_on(ground: ColorType) -> str:
+    """Returns dark or light ink, whichever stands out from a ground of that colour."""
+    return INK if luminance(ground) > 0.25 else PAPER
 
 
 def short(value: float) -> str:
-    """A number as a cell has room for: two decimals below 10, none above 100.
+    """Returns a number as short as a cell needs it: two decimals below 10, none above 100.
 
     >>> short(-0.4321), short(12.34), short(0.001), short(4567.0)
     ('−0.43', '12.3', '0.00', '4567')
@@ -167,13 +165,13 @@ def short(value: float) -> str:
 
 
 def cell_font(side: float, values: FloatArray) -> float:
-    """Points at which the longest of the numbers fits into a cell of `side` inches."""
+    """Returns the font size in points at which the longest number fits into a cell of `side` inches."""
     longest = max((len(short(float(value))) for value in values.flat), default=1)
     return float(min(13.0, 0.9 * 72 * side / (0.64 * longest), 0.5 * 72 * side))
 
 
 def box_of(shape: tuple[int, ...], most: tuple[float, float]) -> tuple[float, float]:
-    """(width, height) in inches of a picture (H, W, …), as large as fits into (width, height)."""
+    """Returns (width, height) in inches of a picture (H, W, …), as large as fits into `most`."""
     height, width = shape[:2]
     pixel = min(most[0] / width, most[1] / height)
     return width * pixel, height * pixel

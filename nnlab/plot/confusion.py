@@ -1,4 +1,4 @@
-"""The confusion matrix: which class is taken for which."""
+"""The confusion matrix: the classes that are taken for each other."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
-from nnlab.errors import InputError
-from nnlab.plot.scales import FloatArray, as_array
+from nnlab.plot.scales import FloatArray
 from nnlab.plot.style import (
     FONT_TICK,
     GRID,
@@ -21,7 +20,6 @@ from nnlab.plot.style import (
     colour_bar,
     dress,
     new_figure,
-    nothing_to_show,
 )
 from nnlab.plot.text import families, literal, number, percent, plain
 
@@ -33,32 +31,21 @@ _TICKS = 40  # class names along one side; beyond that every second, fifth, tent
 _EVERY = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10**9)
 
 
-def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], title: str | None = None) -> Figure:
-    """Counts of (true class, predicted class), coloured by the share of the true class.
+def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str]) -> Figure:
+    """Draws counts of (true class, predicted class), coloured by the share of the true class.
+
+    The title tells the accuracy and the most frequent mistake.
 
     Args:
         matrix: (C, C) counts; entry [i, j] counts the examples of class i that were predicted as j.
         class_names: C names.
-        title: A sentence; by default the accuracy and the most frequent mistake.
-
-    Raises:
-        InputError: the matrix is not square, or there are not as many names as classes.
     """
-    counts = as_array(matrix, "the confusion matrix", dimensions=2)
-    classes = len(counts)
-    if counts.shape != (classes, len(class_names)):
-        raise InputError(
-            f"figure: the confusion matrix has the shape {counts.shape} for {len(class_names)} class names; "
-            "it must be square with one row and one column per name"
-        )
-    counts = np.where(np.isfinite(counts), counts, np.nan)
-    figure = new_figure(title or _title(counts, class_names), _SIZE)
+    counts = np.asarray(matrix, dtype=np.float64)
+    figure = new_figure(_title(counts, class_names), _SIZE)
     axes = figure.subplots()
     dress(axes, "predicted class", "true class", grid=False)
-    if classes == 0:
-        nothing_to_show(axes, "no classes")
-        return figure
-    shares = row_shares(counts)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
     image = _colour(axes, shares)
     _name_classes(axes, class_names)
     _print_counts(axes, counts, shares)
@@ -66,15 +53,8 @@ def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], title: str |
     return figure
 
 
-def row_shares(counts: FloatArray) -> FloatArray:
-    """Each row of (C, C) counts divided by its sum; a class without examples gives not-a-number."""
-    totals = np.nansum(counts, axis=1, keepdims=True)
-    shares: FloatArray = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
-    return shares
-
-
 def _colour(axes: Axes, shares: FloatArray) -> AxesImage:
-    """The shares as colours, by their square root: a rare mistake is to be seen beside the diagonal."""
+    """Draws the shares as colours, by their square root: a rare mistake is seen beside the diagonal."""
     colours = colormaps["Blues"].with_extremes(bad=GRID)
     image = axes.imshow(
         np.ma.masked_invalid(100 * shares),
@@ -93,7 +73,7 @@ def _colour(axes: Axes, shares: FloatArray) -> AxesImage:
 
 
 def _name_classes(axes: Axes, class_names: Sequence[str]) -> None:
-    """Names along both sides, slanted below where they are long, thinned out where they are many."""
+    """Writes names along both sides, slanted below where they are long, thinned out where they are many."""
     every = next(n for n in _EVERY if len(class_names) <= n * _TICKS)
     places = list(range(0, len(class_names), every))
     most = _LETTERS if len(class_names) <= 12 else 3 * _LETTERS // 4
@@ -110,9 +90,9 @@ def _name_classes(axes: Axes, class_names: Sequence[str]) -> None:
 
 
 def _print_counts(axes: Axes, counts: FloatArray, shares: FloatArray) -> None:
-    """The count in every cell, as large as its cell allows; none where it could not be read."""
+    """Writes the count into every cell, as large as its cell allows; none where it could not be read."""
     cell = _SIDE * 72 / len(counts)  # points
-    texts = [["–" if np.isnan(count) else number(float(count), digits=6) for count in row] for row in counts]
+    texts = [[number(float(count), digits=6) for count in row] for row in counts]
     longest = max(len(text) for row in texts for text in row)
     size = min(15.0, 0.62 * cell, 0.9 * cell / (0.64 * longest))
     if size < _SMALLEST:
@@ -132,15 +112,15 @@ def _print_counts(axes: Axes, counts: FloatArray, shares: FloatArray) -> None:
 
 
 def _title(counts: FloatArray, class_names: Sequence[str]) -> str:
-    known = np.nan_to_num(counts, nan=0.0)
-    total = known.sum()
-    if total <= 0:
+    if counts.sum() == 0:
         return "No example was classified"
-    accuracy = float(np.trace(known) / total)
-    mistakes = known - np.diag(np.diag(known))
-    if mistakes.max(initial=0) <= 0:
+    mistakes = counts - np.diag(np.diag(counts))
+    if mistakes.max() == 0:
         return "Every example is classified right"
+    accuracy = float(np.trace(counts) / counts.sum())
     true, predicted = divmod(int(mistakes.argmax()), len(mistakes))
-    taken, given = (literal(class_names[index], _LETTERS) for index in (true, predicted))
-    times, of = (number(float(count), digits=6) for count in (mistakes[true, predicted], known[true].sum()))
-    return f"{percent(accuracy)} right; most frequent mistake: {taken} taken for {given}, {times} of {of}"
+    names = [literal(class_names[index], _LETTERS) for index in (true, predicted)]
+    times, of = (number(float(count), digits=6) for count in (mistakes[true, predicted], counts[true].sum()))
+    return (
+        f"{percent(accuracy)} right; most frequent mistake: {names[0]} taken for {names[1]}, {times} of {of}"
+    )

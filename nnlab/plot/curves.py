@@ -1,6 +1,6 @@
 """Curves over training: one run's splits, and many runs side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,18 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nnlab.plot.labels import LineEnd, label_ends, line_end
-from nnlab.plot.scales import (
-    FloatArray,
-    as_array,
-    as_pair,
-    draw_line,
-    log_axis,
-    percent_limits,
-    wants_log,
-    whole_numbers,
-    with_notes,
-)
+from nnlab.plot.lines import LineEnd, draw_line, label_ends, line_end
+from nnlab.plot.scales import FloatArray, as_numbers, log_axis, percent_limits, wants_log, whole_numbers
 from nnlab.plot.style import (
     DOUBLE,
     FONT_NOTE,
@@ -31,61 +21,62 @@ from nnlab.plot.style import (
     line_look,
     new_figure,
     nothing_to_show,
+    with_notes,
 )
-from nnlab.plot.text import families, literal, number, percent, plain
+from nnlab.plot.text import families, literal, number, percent
 
-_SPLITS = {"train": "training", "val": "validation", "test": "test"}
-_SPLIT_LOOKS = {"train": line_look(0), "val": line_look(1), "test": line_look(2)}
+History = Mapping[str, Mapping[str, ArrayLike]]
+
+_SPLITS = {"train": "training", "val": "validation"}
 _FINAL = LineLook("#009E73", (0, (6, 1.6, 1.2, 1.6)), "none")
 
 
 @dataclass(frozen=True)
 class _Curve:
-    """One line to draw: its name, look, points (T,), (T,) and, if it has one, its band (T, 2)."""
+    """One line to draw: its name, look and points (T,), (T,)."""
 
     name: str
     look: LineLook
     x: FloatArray
     y: FloatArray
-    band: FloatArray | None = None
 
 
 def learning_curves(
-    history: Mapping[str, Mapping[str, ArrayLike]],
-    title: str | None = None,
+    history: History,
     *,
     best_epoch: float | None = None,
     final_test: Mapping[str, float] | None = None,
     loss_label: str = "loss",
 ) -> Figure:
-    """Loss, and accuracy where it was measured, of each split over training.
+    """Draws loss, and accuracy where it was measured, of each split over training.
+
+    The title tells how loss and accuracy ended.
 
     Args:
-        history: Split ("train", "val", "test") -> arrays (T,) under "step", "epoch", "loss", "accuracy" (a
-            fraction of 1). Splits may have different lengths; x is the epoch where every split has it.
-        title: A sentence; by default one that tells how loss and accuracy ended.
+        history: Split ("train", "val") -> arrays (T,) under "epoch", "loss", "accuracy" (a fraction of 1).
+            Splits may have different lengths.
         best_epoch: The epoch of the best validation value, marked by a vertical line.
         final_test: Value on the test split, under "loss" or "accuracy", as a labelled level.
         loss_label: The name of the loss, with its unit if it has one.
-
-    Raises:
-        InputError: an array is not one of numbers, or its length differs from that of the x values.
     """
-    x_name = _x_name(history)
     accuracy = any("accuracy" in arrays for arrays in history.values())
-    metrics = ("loss", "accuracy") if accuracy else ("loss",)
-    figure = new_figure(title or _learning_title(history), DOUBLE if accuracy else WIDE)
-    final = dict(final_test or {})
-    for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
+    figure = new_figure(_learning_title(history), DOUBLE if accuracy else WIDE)
+    metrics = {"loss": (loss_label, 1.0)} | ({"accuracy": ("accuracy (%)", 100.0)} if accuracy else {})
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axes, (metric, (label, scale)) in zip(panels, metrics.items(), strict=True):
         curves = [
-            _split_curve(split, arrays, x_name, metric)
-            for split, arrays in history.items()
-            if metric in arrays and x_name in arrays
+            _Curve(name, line_look(index), as_numbers(arrays["epoch"]), scale * as_numbers(arrays[metric]))
+            for index, (split, name) in enumerate(_SPLITS.items())
+            if metric in (arrays := history.get(split, {}))
         ]
-        label = loss_label if metric == "loss" else "accuracy (%)"
-        level = _as_percent(metric, np.array([final[metric]]))[0] if metric in final else None
-        ends = _panel(axes, curves, x_name, label, log=None if metric == "loss" else False, level=level)
-        if best_epoch is not None and x_name == "epoch":
+        level = (final_test or {}).get(metric)
+        level = None if level is None else scale * level
+        ends = _panel(axes, curves, "epoch", label, log=None if metric == "loss" else False, level=level)
+        if level is not None and np.isfinite(level):
+            axes.axhline(level, color=_FINAL.color, linestyle=_FINAL.dash, linewidth=THIN)
+            text = f"test {number(level)} %" if metric == "accuracy" else f"test {number(level)}"
+            ends.append(LineEnd(text, _FINAL, axes.get_xlim()[1], level))
+        if best_epoch is not None:
             _mark_best(axes, best_epoch)
         if metric == "accuracy":
             percent_limits(axes)
@@ -94,108 +85,48 @@ def learning_curves(
 
 
 def compare_curves(
-    histories: Mapping[str, Mapping[str, ArrayLike]],
-    x: str = "epoch",
-    y: str = "loss",
-    title: str | None = None,
-    *,
-    ylog: bool | None = None,
-    x_label: str | None = None,
-    y_label: str | None = None,
+    histories: History, title: str | None = None, *, log: bool | None = None, y_label: str = "loss"
 ) -> Figure:
-    """One measure of many runs side by side, such as one run per activation or batch size.
+    """Draws the loss of many runs side by side, such as one run per activation or batch size.
 
     Args:
-        histories: Label -> arrays (T,) under the names `x` and `y`; arrays under `y_low` and `y_high` (the
-            name `y` with these endings) are drawn as a band, an interval over seeds. Order is kept.
-        x: Name of the arrays for the horizontal axis.
-        y: Name of the arrays to compare. A name that ends in "accuracy" is a fraction, shown in percent.
-        title: A sentence; by default one that names the lowest or highest end.
-        ylog: Logarithmic y; by default where the values span more than a decade.
-        x_label: Label of the x axis with its unit; by default the name.
-        y_label: Label of the y axis with its unit; by default the name.
-
-    Raises:
-        InputError: an array is not one of numbers, or its length differs from that of the x values.
+        histories: Label -> arrays (T,) under "epoch" and "loss". Order is kept.
+        title: A sentence; by default one that names the lowest end.
+        log: Logarithmic y; by default where the values span more than a decade.
+        y_label: Label of the y axis.
     """
     curves = [
-        _compared(label, line_look(index), arrays, x, y)
+        _Curve(label, line_look(index), as_numbers(arrays["epoch"]), as_numbers(arrays["loss"]))
         for index, (label, arrays) in enumerate(histories.items())
-        if x in arrays and y in arrays
     ]
-    figure = new_figure(title or _compare_title(curves, y), WIDE)
+    figure = new_figure(title or _compare_title(curves), WIDE)
     axes = figure.subplots()
-    is_accuracy = y.endswith("accuracy")
-    shown_label = plain(y_label or (f"{y} (%)" if is_accuracy else y))
-    ends = _panel(axes, curves, plain(x_label or x), shown_label, log=False if is_accuracy else ylog)
-    if is_accuracy:
-        percent_limits(axes)
-    label_ends(figure, axes, ends)
+    label_ends(figure, axes, _panel(axes, curves, "epoch", y_label, log=log))
     return figure
-
-
-def _x_name(history: Mapping[str, Mapping[str, ArrayLike]]) -> str:
-    return "epoch" if all("epoch" in arrays for arrays in history.values()) else "step"
-
-
-def _as_percent(metric: str, values: FloatArray) -> FloatArray:
-    return 100 * values if metric.endswith("accuracy") else values
-
-
-def _split_curve(split: str, arrays: Mapping[str, ArrayLike], x: str, metric: str) -> _Curve:
-    first, second = as_pair(arrays[x], arrays[metric], f"{metric} of the split {split!r}")
-    look = _SPLIT_LOOKS.get(split, line_look(3))
-    return _Curve(_SPLITS.get(split, split), look, first, _as_percent(metric, second))
-
-
-def _compared(label: str, look: LineLook, arrays: Mapping[str, ArrayLike], x: str, y: str) -> _Curve:
-    first, second = as_pair(arrays[x], arrays[y], f"{y} of {label!r}")
-    band = None
-    if f"{y}_low" in arrays and f"{y}_high" in arrays:
-        ends = [
-            as_pair(first, arrays[f"{y}_{side}"], f"{y}_{side} of {label!r}")[1] for side in ("low", "high")
-        ]
-        band = _as_percent(y, np.stack(ends, axis=1))
-    return _Curve(label, look, first, _as_percent(y, second), band)
 
 
 def _panel(
     axes: Axes,
-    curves: list[_Curve],
+    curves: Sequence[_Curve],
     x_label: str,
     y_label: str,
     *,
     log: bool | None,
     level: float | None = None,
 ) -> list[LineEnd | None]:
-    """Draw the curves and the level of the test value; the ends that want a label."""
-    levels = np.array([] if level is None else [level])
-    values = np.concatenate([levels, *(c.y for c in curves)])
+    """Draws the curves on axes with room for a level; returns the ends that want a label."""
+    values = np.concatenate([[] if level is None else [level], *(c.y for c in curves)])
     dress(axes, x_label, y_label)
     axes.margins(x=0.02)
     if wants_log(values) if log is None else log:
         log_axis(axes.yaxis, values)
-    notes: list[str] = []
-    for curve in curves:
-        if curve.band is not None:
-            axes.fill_between(curve.x, *curve.band.T, color=curve.look.color, alpha=0.18, linewidth=0)
-        notes += draw_line(axes, curve.x, curve.y, curve.look)
-    ends = [line_end(curve.name, curve.look, curve.x, curve.y) for curve in curves]
+    notes = [note for c in curves for note in draw_line(axes, c.x, c.y, c.look)]
+    ends = [line_end(c.name, c.look, c.x, c.y) for c in curves]
     if not any(ends):
         nothing_to_show(axes, "nothing was measured")
-    if level is not None and np.isfinite(level):
-        ends.append(_draw_level(axes, level, y_label.endswith("(%)")))
-    if all(float(value).is_integer() for c in curves for value in c.x[np.isfinite(c.x)]):
-        whole_numbers(axes.xaxis)
+    whole_numbers(axes.xaxis)
     axes.set_xlabel(with_notes(x_label, notes))
     return ends
-
-
-def _draw_level(axes: Axes, level: float, in_percent: bool) -> LineEnd:
-    """The final test value as a level across the axes, named with its number."""
-    axes.axhline(level, color=_FINAL.color, linestyle=_FINAL.dash, linewidth=THIN)
-    text = f"test {number(level)} %" if in_percent else f"test {number(level)}"
-    return LineEnd(text, _FINAL, axes.get_xlim()[1], level)
 
 
 def _mark_best(axes: Axes, epoch: float) -> None:
@@ -217,34 +148,28 @@ def _mark_best(axes: Axes, epoch: float) -> None:
     )
 
 
-def _last(history: Mapping[str, Mapping[str, ArrayLike]], split: str, metric: str) -> float | None:
-    values = as_array(history.get(split, {}).get(metric, []), metric)
-    known = values[np.isfinite(values)]
-    return float(known[-1]) if len(known) else None
+def _finite(history: History, split: str, metric: str) -> FloatArray:
+    values = as_numbers(history.get(split, {}).get(metric, []))
+    return values[np.isfinite(values)]
 
 
-def _learning_title(history: Mapping[str, Mapping[str, ArrayLike]]) -> str:
-    """What the curves say in words: where the training loss and the validation accuracy end."""
-    losses = as_array(history.get("train", {}).get("loss", []), "loss")
-    known = losses[np.isfinite(losses)]
-    accuracy = _last(history, "val", "accuracy")
+def _learning_title(history: History) -> str:
+    """Returns in words where the training loss and the validation accuracy end."""
+    losses, accuracy = _finite(history, "train", "loss"), _finite(history, "val", "accuracy")
     parts = []
-    if len(known) > 1:
-        verb = "falls" if known[-1] < known[0] else "goes"
-        parts.append(f"the training loss {verb} from {number(known[0])} to {number(known[-1])}")
-    if accuracy is not None:
-        parts.append(f"validation accuracy ends at {percent(accuracy)}")
+    if len(losses) > 1:
+        verb = "falls" if losses[-1] < losses[0] else "goes"
+        parts.append(f"the training loss {verb} from {number(losses[0])} to {number(losses[-1])}")
+    if len(accuracy):
+        parts.append(f"validation accuracy ends at {percent(accuracy[-1])}")
     sentence = "; ".join(parts) or "loss over training"
     return sentence[0].upper() + sentence[1:]
 
 
-def _compare_title(curves: list[_Curve], y: str) -> str:
+def _compare_title(curves: Sequence[_Curve]) -> str:
     known = [(c.y[np.isfinite(c.y)], c.name) for c in curves]
     ends = [(float(values[-1]), name) for values, name in known if len(values)]
     if len(ends) < 2:
-        return f"{y} over training"
-    if y.endswith("accuracy"):
-        value, name = max(ends)
-        return f"{literal(name, 40)} ends with the highest {y}, {value:.1f} %"
+        return "Loss over training"
     value, name = min(ends)
-    return f"{literal(name, 40)} ends with the lowest {y}, {number(value)}"
+    return f"{literal(name, 40)} ends with the lowest loss, {number(value)}"

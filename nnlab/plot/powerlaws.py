@@ -1,18 +1,42 @@
 """Power laws on logarithmic axes: geometric means over seeds, the fitted line, the exponent in words."""
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nnlab.errors import InputError
-from nnlab.plot.bands import draw_spread, over_seeds
-from nnlab.plot.labels import LineEnd
-from nnlab.plot.scales import FloatArray, as_array
-from nnlab.plot.style import INK, LINE, THIN, Dash, LineLook
+from nnlab.plot.bands import draw_spread, over_seeds, solid
+from nnlab.plot.lines import LineEnd, label_ends
+from nnlab.plot.scales import FloatArray, as_numbers, log_axis, ticks_at
+from nnlab.plot.style import (
+    FONT_TICK,
+    INK,
+    LINE,
+    MUTED,
+    THIN,
+    Dash,
+    LineLook,
+    dress,
+    legend,
+    line_look,
+    new_figure,
+    nothing_to_show,
+    panel_title,
+    sample,
+    shared_labels,
+    with_notes,
+    with_notes_below,
+    write,
+)
+from nnlab.plot.text import literal, plain
 
 PREDICTED: Dash = (0, (4, 3))
+_ACROSS = {1: 10.0, 2: 14.0, 3: 17.0}  # inches, by the number of panels side by side
+_TICK_GAPS = {1: 0.06, 2: 0.1, 3: 0.2}  # what a width with four digits needs of the x axis
 
 Law = tuple[ArrayLike, ArrayLike, float, tuple[float | None, float | None]]
 
@@ -33,27 +57,15 @@ class PowerLaw:
     seeds: int
 
 
-def power_law(what: str, name: str, look: LineLook, law: Law, sizes_are: str = "sizes") -> PowerLaw:
-    """Geometric means over the seeds; values that are not positive and finite are left out and counted.
+def power_law(name: str, look: LineLook, law: Law) -> PowerLaw:
+    """Returns geometric means over the seeds; values without a logarithm are left out and counted.
 
     Args:
-        what: What the law is of, for messages.
         name: Of the quantity.
         look: Of its points and line.
         law: sizes (K,), values (K, S), fitted exponent, its interval (low, high) or (None, None).
-        sizes_are: What the sizes are, for messages too, such as "widths".
-
-    Raises:
-        InputError: an array has another shape.
     """
-    sizes = as_array(law[0], f"the {sizes_are} of {what}")
-    samples = as_array(law[1], f"the values of {what}", dimensions=2)
-    if samples.size == 0:
-        samples = np.full((len(sizes), 1), np.nan)
-    if len(samples) != len(sizes):
-        raise InputError(
-            f"figure: the values of {what} have {len(samples)} rows for {len(sizes)} {sizes_are}"
-        )
+    sizes, samples = as_numbers(law[0]), as_numbers(law[1])
     usable = np.isfinite(samples) & (samples > 0)
     logs = np.log(np.where(usable, samples, 1.0))
     counts = usable.sum(axis=1)
@@ -66,23 +78,27 @@ def power_law(what: str, name: str, look: LineLook, law: Law, sizes_are: str = "
 def draw_power_law(
     axes: Axes, law: PowerLaw, symbol: str = "m", predicted: float | None = None
 ) -> LineEnd | None:
-    """Points, spread, the fitted line and, dashed, the predicted one; the end that bears the exponent.
+    """Draws points, spread, the fitted line and, dashed, the predicted one.
 
-    The line passes through the mean of the logarithms, where least squares puts it.
+    The lines pass through the mean of the logarithms, where least squares puts them.
+
+    Returns:
+        The end that bears the exponent; None where there is nothing to draw.
     """
     known = np.isfinite(law.means) & np.isfinite(law.sizes) & (law.sizes > 0)
     if not known.any():
         return None
     m, q = law.sizes[known], law.means[known]
+    color = law.look.color
     if law.seeds > 1:
         draw_spread(axes, m, law.low[known], law.high[known], law.look)
-    color, marker = law.look.color, law.look.marker
-    axes.plot(m, q, color=color, linestyle="none", marker=marker, markersize=8, markeredgecolor="white")
+    axes.plot(
+        m, q, color=color, linestyle="none", marker=law.look.marker, markersize=8, markeredgecolor="white"
+    )
     reach = np.array([m.min(), m.max()])
     if predicted is not None and np.isfinite(predicted):
-        axes.plot(
-            reach, _through_mean(m, q, predicted, reach), color=INK, linestyle=PREDICTED, linewidth=THIN
-        )
+        expected = _through_mean(m, q, predicted, reach)
+        axes.plot(reach, expected, color=INK, linestyle=PREDICTED, linewidth=THIN)
     if not np.isfinite(law.slope):
         return LineEnd("no exponent fitted", law.look, float(m.max()), float(q[m.argmax()]))
     fitted = _through_mean(m, q, law.slope, reach)
@@ -91,7 +107,7 @@ def draw_power_law(
 
 
 def _through_mean(sizes: FloatArray, means: FloatArray, slope: float, at: FloatArray) -> FloatArray:
-    """The power law of a given exponent through the mean of the logarithms."""
+    """Returns the power law of a given exponent through the mean of the logarithms."""
     centre, level = np.log(sizes).mean(), np.log(means).mean()
     exponents = np.clip(level + slope * (np.log(at) - centre), -270, 270)  # within the range of an axis
     values: FloatArray = np.exp(exponents)
@@ -99,7 +115,7 @@ def _through_mean(sizes: FloatArray, means: FloatArray, slope: float, at: FloatA
 
 
 def power_words(slope: float, symbol: str = "m", digits: int = 2) -> str:
-    """An exponent with the digits after the point that a verdict rests on.
+    """Returns an exponent with the digits after the point that a verdict rests on.
 
     >>> power_words(-0.516), power_words(-0.9985, "N", 3)
     ('m^−0.52', 'N^−0.999')
@@ -108,8 +124,96 @@ def power_words(slope: float, symbol: str = "m", digits: int = 2) -> str:
 
 
 def exponent_words(law: PowerLaw, symbol: str = "m") -> str:
-    """The exponent with its interval, if it has one."""
+    """Returns the exponent with its interval, if it has one."""
     low, high = law.interval
     if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
         return power_words(law.slope, symbol)
     return f"{power_words(law.slope, symbol)} ({low:.2f}, {high:.2f})".replace("-", "−")
+
+
+def width_scaling(
+    panels: Mapping[str, Mapping[str, Law]],
+    y_label: str,
+    title: str | None = None,
+    predicted: Mapping[str, float] | None = None,
+) -> Figure:
+    """Draws quantities over the width on logarithmic axes, with the fitted exponent at each line.
+
+    Points are geometric means over the seeds with the band of `over_seeds` as a bar. Values that are not
+    positive and finite have no logarithm: they are left out and counted in a note.
+
+    Args:
+        panels: Setting -> name of a quantity -> widths (K,), values (K, S), fitted exponent, and its interval
+            (low, high), None where there is none.
+        y_label: The measured quantity.
+        title: A sentence; by default the exponents.
+        predicted: Exponents to draw dashed through the same mean point: under the name of a quantity for
+            every panel that has it, or under the name of a panel for all its quantities.
+    """
+    names = list(dict.fromkeys(name for laws in panels.values() for name in laws))
+    looks = {name: solid(line_look(index)) for index, name in enumerate(names)}
+    settings = {
+        setting: [power_law(name, looks[name], law) for name, law in laws.items()]
+        for setting, laws in panels.items()
+    }
+    expected = dict(predicted or {})
+    count = max(1, len(settings))
+    columns = min(count, 2 if count <= 4 else 3)
+    rows = math.ceil(count / columns)
+    figure = new_figure(title or _scaling_title(settings, y_label), (_ACROSS[columns], 1.7 + 3.9 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    everything = [np.concatenate([s.means, s.low, s.high]) for laws in settings.values() for s in laws]
+    log_axis(grid[0, 0].yaxis, np.concatenate([np.zeros(0), *everything]))
+    for axes, (setting, laws) in zip(grid.flat, settings.items(), strict=False):
+        slopes = [expected.get(s.name, expected.get(setting)) for s in laws]
+        _law_panel(figure, axes, setting, laws, slopes, columns)
+    for axes in grid.flat[len(settings) :]:
+        nothing_to_show(axes, "nothing was measured") if not settings else axes.set_axis_off()
+    shared_labels(figure, "", plain(y_label))
+    handles = [sample(look, plain(name, limit=34)) for name, look in looks.items()]
+    if handles:
+        columns = max(1, min(len(handles), int(figure.get_figwidth() // 3.2)))
+        legend(figure, handles, "outside lower center", columns=columns, size=FONT_TICK)
+    return figure
+
+
+def _law_panel(
+    figure: Figure,
+    axes: Axes,
+    setting: str,
+    laws: Sequence[PowerLaw],
+    slopes: Sequence[float | None],
+    columns: int,
+) -> None:
+    dress(axes)
+    widths = np.concatenate([np.zeros(0), *(s.sizes for s in laws)])
+    log_axis(axes.xaxis, widths)
+    ticks_at(axes.xaxis, widths, gap=_TICK_GAPS[columns])
+    ends = [draw_power_law(axes, s, predicted=slope) for s, slope in zip(laws, slopes, strict=True)]
+    if not any(ends):
+        write(axes, 0.5, 0.5, "nothing was measured", color=MUTED, ha="center")
+    drawn = [slope for slope in slopes if slope is not None and np.isfinite(slope)]
+    powers = ", ".join(dict.fromkeys(power_words(slope) for slope in drawn))
+    label = with_notes("width m", [f"- - -  predicted {powers}"] if powers else [])
+    omitted = sum(s.omitted for s in laws)
+    notes = [f"left out: {omitted} values ≤ 0 or not finite"] if omitted else []
+    axes.set_xlabel(with_notes_below(label, notes, 72 * _ACROSS[columns] / columns))
+    panel_title(axes, plain(setting, limit=34))
+    label_ends(figure, axes, ends)
+
+
+def _scaling_title(settings: Mapping[str, Sequence[PowerLaw]], y_label: str) -> str:
+    fits = [(s, setting) for setting, laws in settings.items() for s in laws if np.isfinite(s.slope)]
+    subject = literal(y_label, 60)
+    subject = subject[:1].upper() + subject[1:]
+    if not fits:
+        return f"{subject} over the width"
+    if len(fits) == 1:
+        return f"{subject} scales with the width like {exponent_words(fits[0][0])}"
+    most, least = (pick(fits, key=lambda fit: fit[0].slope) for pick in (max, min))
+    words = [
+        f"{power_words(law.slope)} ({literal(law.name, 30)}"
+        + (f", {literal(setting, 40)})" if len(settings) > 1 else ")")
+        for law, setting in (most, least)
+    ]
+    return f"{subject}: from {words[0]} to {words[1]}"

@@ -1,9 +1,7 @@
 """Writing a figure to disk: whole or not at all, and the same bytes for the same figure."""
 
-import contextlib
 import errno
 import io
-import os
 import threading
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from nnlab.errors import ExperimentError, InputError, RunFolderError
+from nnlab.files import replace_file
 from nnlab.plot.style import DPI, PAPER
 
 # Drawing needs one setting (the salt of SVG identifiers) that matplotlib keeps for the whole process.
@@ -18,7 +17,7 @@ _DRAWING = threading.Lock()
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write `folder/name.png` (150 dots per inch) and `folder/name.svg`, then empty the figure.
+    """Writes `folder/name.png` (150 dots per inch) and `folder/name.svg`, then empties the figure.
 
     Neither file holds a date or a random identifier: the same figure gives the same bytes. Each is written
     beside its place and moved there, so that a reader never sees half a picture. The folder is made if it
@@ -43,7 +42,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def render(figure: Figure, suffix: str, salt: str) -> bytes:
-    """The picture as bytes of a PNG or SVG file. Two pictures in one HTML page keep apart by their salts."""
+    """Returns the picture as bytes of a PNG or SVG file. Salts keep the pictures of one HTML page apart."""
     buffer = io.BytesIO()
     title = " ".join(figure.get_suptitle().replace("\\$", "$").split())  # what a page reads out for it
     metadata = (
@@ -60,15 +59,10 @@ def render(figure: Figure, suffix: str, salt: str) -> bytes:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write the bytes under a name of this process and thread, then move them over `path`."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(content)
-        os.replace(draft, path)
+        replace_file(path, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             message = f"{path}: the disk is full; free some space and draw the figure again"
             raise ExperimentError(message) from error

@@ -1,10 +1,11 @@
-"""How every figure looks: colours, line styles, sizes, fonts, and the bare figure and axes.
+"""The look of every figure: colours, line styles, sizes, fonts, labels, legends, the bare figure and axes.
 
 Everything is set on the artists themselves. Matplotlib's global settings are neither changed nor needed,
 so figures can be made in any thread and in a notebook that has a style of its own.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,8 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from matplotlib.typing import ColorType
 
-from nnlab.plot.text import families, paragraph
+from nnlab.plot.text import families, paragraph, wrap
 
 # Colours that stay apart under the common colour-vision deficiencies (the first six after Okabe and Ito,
 # "Color Universal Design", 2008); their yellow is left out because text and thin lines in it are unreadable.
@@ -63,7 +65,7 @@ THIN = 1.4
 
 @dataclass(frozen=True)
 class LineLook:
-    """Colour, dash and marker of one line: any one of the three tells lines apart, also in grey print."""
+    """The colour, dash and marker of one line: any one of the three tells lines apart, also in grey print."""
 
     color: str
     dash: Dash
@@ -71,29 +73,33 @@ class LineLook:
 
 
 def line_look(index: int) -> LineLook:
-    """The look of line number `index`: the first thirty differ in dash or marker, so also in grey print."""
+    """Returns the look of line number `index`: the first thirty differ in dash or marker, even in grey."""
     return LineLook(PALETTE[index % len(PALETTE)], DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)])
 
 
+def luminance(color: ColorType) -> float:
+    """Returns the relative luminance of a colour, from 0 (black) to 1 (white).
+
+    As in the Web Content Accessibility Guidelines 2.1.
+    """
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 def darker(color: str) -> tuple[float, float, float]:
-    """The colour, darkened until text in it stands out from white: relative luminance at most 0.18.
+    """Returns the colour, darkened until text in it stands out from white: relative luminance at most 0.18.
 
     A luminance of 0.18 is a contrast of 4.5 to 1, the least that the Web Content Accessibility Guidelines
     (2.1, criterion 1.4.3) ask of text.
     """
     red, green, blue = to_rgb(color)
-    while _luminance(red, green, blue) > 0.18:
+    while luminance((red, green, blue)) > 0.18:
         red, green, blue = 0.95 * red, 0.95 * green, 0.95 * blue
     return red, green, blue
 
 
-def _luminance(red: float, green: float, blue: float) -> float:
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
 def new_figure(title: str, size: tuple[float, float] = WIDE) -> Figure:
-    """An empty figure with its title at the top left, wrapped to the figure's width; size in inches."""
+    """Returns an empty figure with its title at the top left, wrapped to its width; size in inches."""
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor=PAPER)
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)  # type: ignore[union-attr, call-arg]
@@ -110,7 +116,7 @@ def new_figure(title: str, size: tuple[float, float] = WIDE) -> Figure:
 
 
 def dress(axes: Axes, x_label: str = "", y_label: str = "", *, grid: bool = True) -> None:
-    """Give axes their labels (already plain text), ticks, thin grid and two spines."""
+    """Gives axes their labels (already plain text), ticks, thin grid and two spines."""
     axes.set_facecolor(PAPER)
     for label, setter in ((x_label, axes.set_xlabel), (y_label, axes.set_ylabel)):
         setter(label, fontsize=FONT_LABEL, family=list(families()), color=INK)
@@ -121,14 +127,13 @@ def dress(axes: Axes, x_label: str = "", y_label: str = "", *, grid: bool = True
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["bottom", "left"]].set(color=MUTED, linewidth=0.9)
     axes.set_axisbelow(True)
+    axes.grid(visible=False)
     if grid:
         axes.grid(visible=True, color=GRID, linewidth=0.7)
-    else:
-        axes.grid(visible=False)
 
 
 def bare(axes: Axes) -> None:
-    """Axes that hold an image: no ticks, no grid, a hair-line frame."""
+    """Strips axes that hold an image: no ticks, no grid, a hairline frame."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
@@ -137,41 +142,41 @@ def bare(axes: Axes) -> None:
 
 
 def panel_title(axes: Axes, text: str) -> None:
-    """The heading of one panel among several; `text` already plain."""
+    """Writes the heading of one panel among several; `text` already plain."""
     axes.set_title(text, fontsize=FONT_LABEL, family=list(families()), color=INK, loc="left", pad=9)
 
 
 def write(
     axes: Axes, x: float, y: float, text: str, *, size: float = FONT_NOTE, color: str = INK, ha: str = "left"
 ) -> Text:
-    """A note at a place given in fractions of the axes; `text` already plain."""
+    """Writes a note at a place given in fractions of the axes; `text` already plain."""
     note = axes.text(x, y, text, transform=axes.transAxes, fontsize=size, family=list(families()))
     note.set(color=color, ha=ha, va="center")
     return note
 
 
 def nothing_to_show(axes: Axes, text: str) -> None:
-    """Say in the middle of the axes that there is nothing to draw, and show no ticks that mean nothing."""
+    """Says in the middle of the axes that there is nothing to draw, and removes their meaningless ticks."""
     axes.set_xticks([])
     axes.set_yticks([])
     write(axes, 0.5, 0.5, text, size=FONT_LABEL, color=MUTED, ha="center")
 
 
 def legend_beside(axes: Axes, handles: Sequence[Line2D], columns: int = 1, size: float = FONT_NOTE) -> Legend:
-    """A legend at the right of the axes, its top level with theirs."""
+    """Puts a legend at the right of the axes, its top level with theirs."""
     box = legend(axes, handles, "upper left", columns, size)
     box.set_bbox_to_anchor((1.01, 1.02), transform=axes.transAxes)
     return box
 
 
 def shared_labels(figure: Figure, x_label: str, y_label: str) -> None:
-    """One label for the x axes and one for the y axes of all panels; already plain text."""
+    """Writes one label for the x axes and one for the y axes of all panels; already plain text."""
     for label, setter in ((x_label, figure.supxlabel), (y_label, figure.supylabel)):
         setter(label, fontsize=FONT_LABEL, family=list(families()), color=INK)
 
 
 def colour_bar(figure: Figure, scale: ScalarMappable, panels: list[Axes], label: str) -> None:
-    """The scale of colours that the panels share, at their right; `label` already plain."""
+    """Draws the colour scale that the panels share at their right; `label` already plain."""
     bar = figure.colorbar(scale, ax=panels, shrink=0.88, pad=0.02, aspect=18)
     bar.set_label(label, fontsize=FONT_LABEL, family=list(families()), color=INK)
     bar.ax.tick_params(labelsize=FONT_TICK, labelfontfamily=list(families()), color=MUTED, labelcolor=INK)
@@ -181,7 +186,7 @@ def colour_bar(figure: Figure, scale: ScalarMappable, panels: list[Axes], label:
 def legend(
     owner: Axes | Figure, handles: Sequence[Line2D], loc: Any, columns: int = 1, size: float = FONT_NOTE
 ) -> Legend:
-    """A legend without a frame around it; `loc` as matplotlib names places."""
+    """Draws a legend without a frame around it; `loc` is a location in matplotlib's terms."""
     box: Legend = owner.legend(
         handles=list(handles),
         loc=loc,
@@ -199,7 +204,7 @@ def legend(
 
 
 def sample(look: LineLook, label: str, *, line: bool = True, marker: bool = True) -> Line2D:
-    """A legend entry that looks like a line of the figure; `label` already plain."""
+    """Returns a legend entry that looks like a line of the figure; `label` already plain."""
     return Line2D(
         [],
         [],
@@ -210,3 +215,62 @@ def sample(look: LineLook, label: str, *, line: bool = True, marker: bool = True
         markersize=7,
         label=label,
     )
+
+
+def panel_grid(title: str, count: int) -> tuple[Figure, Any]:
+    """Returns a figure of `count` ≥ 1 panels that share their axes, at most three in a row.
+
+    Returns:
+        The figure, and its axes (rows, columns), where those beyond `count` are not drawn.
+    """
+    columns = 2 if count == 4 else min(3, count)
+    rows = math.ceil(count / columns)
+    size = ((10.0, 12.5, 14.5)[columns - 1], 5.5 if rows == 1 else 1.9 + 3.0 * rows)  # inches
+    figure = new_figure(title, size)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axes in panels.flat[count:]:
+        axes.set_axis_off()
+    return figure, panels
+
+
+def label_columns(panels: Any, count: int, label: str) -> None:
+    """Names the x axis under the lowest of the first `count` panels of each column; `label` already plain."""
+    columns = panels.shape[1]
+    for column in range(columns):
+        lowest = max(0, (count - 1 - column) // columns)
+        panels[lowest, column].set_xlabel(label)
+        panels[lowest, column].tick_params(axis="x", labelbottom=True)
+
+
+def footnote(figure: Figure, notes: Sequence[str]) -> None:
+    """Writes notes, already plain, below everything else in muted ink."""
+    if notes:
+        figure.supxlabel("      ".join(notes), fontsize=FONT_NOTE, family=list(families()), color=MUTED)
+
+
+def with_notes(label: str, notes: list[str]) -> str:
+    """Returns the label of an x axis, followed by the meanings of the marks at the edges."""
+    unique = list(dict.fromkeys(notes))
+    return f"{label}      {',   '.join(unique)}" if unique else label
+
+
+def with_notes_below(label: str, notes: Iterable[str], room: float) -> str:
+    """Returns the label of a narrow x axis, notes on lines of their own; `room` is its column in points."""
+    lines = [label, *dict.fromkeys(notes)]
+    return "\n".join(part for line in lines for part in wrap(line, 0.8 * room, FONT_LABEL))
+
+
+def write_at(
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    ha: str = "left",
+    va: str = "top",
+    color: str = MUTED,
+    size: float = FONT_NOTE,
+) -> None:
+    """Writes a note at a fraction of the x axis and a value of the y axis; `text` already plain."""
+    note = axes.text(x, y, text, transform=axes.get_yaxis_transform(), fontsize=size, color=color)
+    note.set(ha=ha, va=va, family=list(families()))

@@ -1,10 +1,11 @@
-"""Text in figures: every string a user can choose is shown literally, and numbers as a slide writes them.
+"""Text in figures: a string that a user can choose is shown literally, and numbers as on a slide.
 
 Matplotlib reads `$…$` as mathematics and warns about characters its font lacks. Class names, run names
 and titles come from folders, tables and flags, so `plain` takes both powers away from them.
 """
 
 import math
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 
 from matplotlib import font_manager
@@ -33,14 +34,14 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @lru_cache(maxsize=1)
 def families() -> tuple[str, ...]:
-    """The font families of every text: DejaVu Sans, then the installed ones that cover other scripts."""
+    """Returns the font families of every text: DejaVu Sans, then installed ones that cover other scripts."""
     installed = {entry.name for entry in font_manager.fontManager.ttflist}
     return ("DejaVu Sans", *(name for name in _FALLBACK_FAMILIES if name in installed))
 
 
 @lru_cache(maxsize=1)
 def _drawable() -> frozenset[int]:
-    """The code points that the families can draw, so that no figure has boxes or warns of them."""
+    """Returns the code points that the families can draw: others would be boxes and warnings."""
     paths = [font_manager.findfont(font_manager.FontProperties(family=[name])) for name in families()]
     return frozenset(code for path in paths for code in FT2Font(path).get_charmap())
 
@@ -52,7 +53,7 @@ def _visible(character: str) -> str:
 
 
 def literal(text: object, limit: int | None = None) -> str:
-    r"""A user's string letter by letter, on one line, as part of a sentence.
+    r"""Returns a user's string letter by letter, on one line, as part of a sentence.
 
     Line breaks, control characters and characters that no installed font can draw appear as escapes such as
     `\n`; a string longer than `limit` loses its middle.
@@ -60,15 +61,15 @@ def literal(text: object, limit: int | None = None) -> str:
     >>> literal("a\nb"), literal("abcdefghij", limit=7)
     ('a\\nb', 'abc…hij')
     """
-    shown = "".join(_visible(character) for character in str(text))
-    if limit is None or len(shown) <= limit:
-        return shown
+    letters = "".join(_visible(character) for character in str(text))
+    if limit is None or len(letters) <= limit:
+        return letters
     head = limit // 2
-    return f"{shown[:head]}…{shown[len(shown) - (limit - head - 1) :]}"
+    return f"{letters[:head]}…{letters[len(letters) - (limit - head - 1) :]}"
 
 
 def plain(text: object, limit: int | None = None) -> str:
-    r"""A user's string as `literal` gives it, with dollar signs that matplotlib takes for mere dollar signs.
+    r"""Returns `literal` of a user's string, with dollar signs that matplotlib takes for mere dollar signs.
 
     >>> print(plain("$x$"))
     \$x\$
@@ -77,40 +78,33 @@ def plain(text: object, limit: int | None = None) -> str:
 
 
 def width_in_points(text: str, size: float) -> float:
-    """How wide a line of drawable text is at a font size in points."""
+    """Returns the width in points of a line of drawable text at a font size in points."""
     properties = font_manager.FontProperties(family=list(families()), size=size)
     return float(TextToPath().get_text_width_height_descent(text, properties, ismath=False)[0])
 
 
 def paragraph(text: object, width: float, size: float) -> str:
-    """A user's string as `plain` shows it, wrapped to `width` points at a font size; its own breaks stay."""
+    """Returns `plain` of a user's string, wrapped to `width` points at a font size; its own breaks stay."""
     lines = [wrapped for line in str(text).splitlines() for wrapped in wrap(literal(line), width, size)]
     return "\n".join(plain(line) for line in lines)
 
 
 def wrap(line: str, width: float, size: float) -> list[str]:
-    """Break between words where the next would not fit, and inside a word only if it alone is too wide."""
+    """Breaks a line between words, and inside a word only if it alone is wider than `width` points."""
     lines = [""]
     for word in line.split(" "):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
         if width_in_points(longer, size) <= width:
             lines[-1] = longer
             continue
-        for part in _pieces(word, width, size):
-            lines.append(part)
+        needed = width_in_points(word, size)
+        letters = max(1, len(word) if needed <= width else int(len(word) * width / needed))
+        lines += [word[start : start + letters] for start in range(0, len(word), letters)]
     return [line for line in lines if line]
 
 
-def _pieces(word: str, width: float, size: float) -> list[str]:
-    needed = width_in_points(word, size)
-    if needed <= width:
-        return [word]
-    fitting = max(1, int(len(word) * width / needed))
-    return [word[start : start + fitting] for start in range(0, len(word), fitting)]
-
-
 def power_of_ten(exponent: int) -> str:
-    """10 to a power: written out from 0.01 to 1000, with a superscript beyond.
+    """Returns 10 to a power: written out from 0.01 to 1000, with a superscript beyond.
 
     >>> power_of_ten(-2), power_of_ten(0), power_of_ten(-12)
     ('0.01', '1', '10⁻¹²')
@@ -121,7 +115,7 @@ def power_of_ten(exponent: int) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number with `digits` significant digits, a true minus sign and a superscript exponent.
+    """Returns a number with `digits` significant digits, a true minus sign and a superscript exponent.
 
     >>> number(-0.98765), number(1.25e-9), number(float("inf")), number(96)
     ('−0.988', '1.25·10⁻⁹', '∞', '96')
@@ -137,7 +131,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def percent(fraction: float, digits: int = 1) -> str:
-    """A fraction of 1 in percent.
+    """Returns a fraction of 1 in percent.
 
     >>> percent(0.9721)
     '97.2 %'
@@ -145,3 +139,39 @@ def percent(fraction: float, digits: int = 1) -> str:
     if not math.isfinite(fraction):
         return number(fraction)
     return f"{100 * fraction:.{digits}f} %".replace("-", "−")
+
+
+def chance(probability: float) -> str:
+    """Returns a probability in percent that claims no certainty: 0.99999 is '> 99.9 %'."""
+    if not math.isfinite(probability):
+        return "probability unknown"
+    if 0.999 < probability < 1:
+        return "> 99.9 %"
+    return f"{100 * probability:.1f} %" if 0.99 < probability < 1 else f"{100 * probability:.0f} %"
+
+
+def at_most(value: float, digits: int = 3) -> str:
+    """Returns an upper bound with `digits` significant digits, rounded up: as written it is still a bound.
+
+    >>> at_most(0.30502), at_most(1.28e-6), at_most(float("inf"))
+    ('0.306', '1.28·10⁻⁶', '∞')
+    """
+    return _rounded(value, digits, ROUND_CEILING)
+
+
+def at_least(value: float, digits: int = 3) -> str:
+    """Returns a lower bound with `digits` significant digits, rounded down: as written it is still a bound.
+
+    >>> at_least(0.30598), at_least(-0.30502)
+    ('0.305', '−0.306')
+    """
+    return _rounded(value, digits, ROUND_FLOOR)
+
+
+def _rounded(value: float, digits: int, direction: str) -> str:
+    if not math.isfinite(value) or value == 0:
+        return number(value)
+    # The shortest decimal that reads back as the same number, such as 0.1, and not its binary expansion:
+    # otherwise every bound that a person typed would be written one digit higher.
+    rounded = Context(prec=digits, rounding=direction).plus(Decimal(repr(float(value))))
+    return number(float(rounded), digits)

@@ -1,4 +1,4 @@
-"""TensorBoard's event files, written in the thread that calls.
+"""Writes TensorBoard's event files, in the thread that calls.
 
 torch's SummaryWriter hands each event to a thread of its own: that costs ten times as much a number, and on
 a full disk the thread dies with a traceback beside the run's own message.
@@ -15,14 +15,14 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-
 from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 
 FLUSH_SECONDS = 5.0
-"""Between two moments at which a running TensorBoard sees the new numbers."""
+"""The time between two moments at which a running TensorBoard sees the new numbers."""
 
 
 class EventFile:
     """One new event file in `folder`, which is made where it is missing.
 
     Args:
-        folder: what `tensorboard --logdir` is given, or a folder inside it.
+        folder: the argument of `tensorboard --logdir`, or a folder inside it.
         first_step: numbers of this step and later ones, which an earlier file of a run that was cut off may
             hold, are forgotten by TensorBoard.
     """
@@ -41,8 +41,8 @@ class EventFile:
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Adds numbers of one step, by their tags."""
         now = time.time()
-        shown = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
-        self._write(Event(wall_time=now, step=step, summary=Summary(value=shown)))
+        scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self._write(Event(wall_time=now, step=step, summary=Summary(value=scalars)))
         if now - self._flushed_at >= FLUSH_SECONDS:
             self._file.flush()
             self._flushed_at = now

@@ -25,7 +25,7 @@ STEP = 2.0**-52  # 2u
 
 
 def lowered(x: Array, relative: float = STEP, tiny: float = 0.0) -> Array:
-    """x − |x|·relative, as a lower bound; overwrites x if it is an array.
+    """Returns x − |x|·relative, as a lower bound; overwrites x if it is an array.
 
     `tiny` is subtracted as well where x is so small that digits were lost to underflow; x = 0 stands for an
     exact zero and stays.
@@ -38,7 +38,7 @@ def lowered(x: Array, relative: float = STEP, tiny: float = 0.0) -> Array:
 
 
 def raised(x: Array, relative: float = STEP, tiny: float = 0.0) -> Array:
-    """x + |x|·relative, and `tiny`, as an upper bound: see `lowered`."""
+    """Returns x + |x|·relative, and `tiny`, as an upper bound: see `lowered`."""
     move = _move(x, relative, tiny)
     x += move
     if not np.minimum.reduce(x, axis=None, initial=np.inf) >= -LARGEST:
@@ -56,7 +56,7 @@ def _move(x: Array, relative: float, tiny: float) -> Array:
 
 
 def product(x: Array, y: Array) -> Array:
-    """xy rounded to nearest, with 0·∞ = 0, and not 0 unless a factor is.
+    """Returns xy rounded to nearest, with 0·∞ = 0, and not 0 unless a factor is.
 
     An underflow gives ±TINY, which is less than TINY away from the product.
     """
@@ -70,25 +70,25 @@ def product(x: Array, y: Array) -> Array:
 
 
 def sum_ends(low: tuple[float, float], high: tuple[float, float]) -> tuple[float, float]:
-    """Bounds on the sums of two pairs of floats; equal to them where they are exact."""
+    """Returns bounds on the sums of two pairs of floats; equal to them where they are exact."""
     down, up = low[0] + low[1], high[0] + high[1]
     return _down(down, _sum_error(*low, down)), _up(up, _sum_error(*high, up))
 
 
 def _sum_error(a: float, b: float, s: float) -> float:
-    """a + b − s, whose sign is exact (Knuth's two-sum); NaN after an overflow."""
+    """Returns a + b − s, whose sign is exact (Knuth's two-sum); NaN after an overflow."""
     part = s - a
     return (a - (s - part)) + (b - part)
 
 
 def product_ends(pairs: list[tuple[float, float]]) -> tuple[float, float]:
-    """Bounds on the products of pairs of floats, with 0·∞ = 0; equal to them where they are exact."""
+    """Returns bounds on the products of pairs of floats, with 0·∞ = 0; equal to exact ones."""
     products = [(p := a * b if a and b else 0.0, _product_error(a, b, p)) for a, b in pairs]
     return min(_down(*p) for p in products), max(_up(*p) for p in products)
 
 
 def _product_error(a: float, b: float, p: float) -> float:
-    """A number of the sign of ab − p; NaN after an overflow."""
+    """Returns a number of the sign of ab − p; NaN after an overflow."""
     if not (math.isfinite(a) and math.isfinite(b)):
         return 0.0
     if not math.isfinite(p):
@@ -106,7 +106,7 @@ def _up(value: float, error: float) -> float:
 
 
 def fraction_ends(value: Fraction) -> tuple[float, float]:
-    """The floats around an exact number of float64's range; both equal to it where it is a float."""
+    """Returns the floats around an exact number in float64's range; both equal to it where it is a float."""
     nearest = value.numerator / value.denominator
     exact = Fraction(nearest)
     low = nearest if exact <= value else math.nextafter(nearest, -math.inf)

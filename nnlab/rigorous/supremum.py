@@ -1,7 +1,7 @@
 """The supremum of a function over boxes, enclosed by branch and bound.
 
-Whoever asks supplies a bound on each box; here the boxes whose bound lies clearly above what the function is
-known to reach are split until none is left. Moore, Kearfott & Cloud 2009, "Introduction to interval
+The caller supplies a bound on each box; the boxes whose bound lies clearly above the values that the function
+is known to reach are split until none is left. Moore, Kearfott & Cloud 2009, "Introduction to interval
 analysis", ch. 5, has the method; here thousands of boxes are bounded by one call.
 """
 
@@ -25,14 +25,14 @@ in it, (k,) a value that it nowhere exceeds in it, and (k, d) where the former i
 
 @dataclass(frozen=True)
 class Supremum:
-    """What is known about sup f.
+    """Bounds on sup f.
 
     Attributes:
         lower: f reaches at least this.
         upper: f nowhere exceeds this.
         at: (d,) where `lower` is reached.
         boxes: how many boxes were bounded.
-        complete: whether the gap asked for was reached.
+        complete: True where the gap is as small as was asked.
     """
 
     lower: float
@@ -71,27 +71,26 @@ def supremum(
         lower, upper, where = _bounded(bound, lo, hi)
         upper = np.minimum(upper, ceiling)
         boxes += len(lo)
-        found = int(np.argmax(lower))
-        if lower[found] > best:
-            best, at = float(lower[found]), where[found]
+        highest = int(np.argmax(lower))
+        if lower[highest] > best:
+            best, at = float(lower[highest]), where[highest]
         is_open = ~((upper <= _enough(best, absolute, relative)) & np.isfinite(upper))
         settled = max(settled, float(upper[~is_open].max(initial=-np.inf)))
         lo, hi, ceiling = lo[is_open], hi[is_open], upper[is_open]
-        splits = _splits(lo, hi)
         over = boxes + 2 * len(lo) > max_boxes
-        left = ceiling if over else ceiling[~splits.possible]
+        lo, hi, is_split = _halves(lo, hi)
+        left = ceiling if over else ceiling[~is_split]
         settled = max(settled, float(left.max(initial=-np.inf)))
         if over:
             break
-        lo, hi = splits.apply(lo, hi)
-        ceiling = np.tile(ceiling[splits.possible], 2)
+        ceiling = np.tile(ceiling[is_split], 2)
     upper_bound = max(settled, best)
     complete = bool(np.isfinite(upper_bound) and upper_bound <= _enough(best, absolute, relative))
     return Supremum(best, upper_bound, at, boxes, complete)
 
 
 def _enough(best: float, absolute: float, relative: float) -> float:
-    """The upper bound that is good enough where `best` is reached."""
+    """Returns the upper bound that is good enough where `best` is reached."""
     return best + max(absolute, relative * abs(best)) if np.isfinite(best) else best
 
 
@@ -109,26 +108,17 @@ def _bounded(bound: Bound, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
     return np.concatenate(lower), np.concatenate(upper), np.concatenate(at)
 
 
-@dataclass(frozen=True)
-class _Splits:
-    """Where boxes are cut in two: across the longest side, in its middle."""
-
-    axis: NDArray[np.int64]
-    middle: Array
-    possible: NDArray[np.bool_]
-
-    def apply(self, lo: Array, hi: Array) -> tuple[Array, Array]:
-        rows = np.flatnonzero(self.possible)
-        axis, middle = self.axis[rows], self.middle[rows]
-        below, above = hi[rows].copy(), lo[rows].copy()
-        below[np.arange(len(rows)), axis] = middle
-        above[np.arange(len(rows)), axis] = middle
-        return np.concatenate([lo[rows], above]), np.concatenate([below, hi[rows]])
-
-
-def _splits(lo: Array, hi: Array) -> _Splits:
+def _halves(lo: Array, hi: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Cuts boxes in two across the longest side, in its middle; last, True where floats allow that."""
     axis = np.argmax(hi - lo, axis=1) if len(lo) else np.zeros(0, np.int64)
     rows = np.arange(len(lo))
     low, high = lo[rows, axis], hi[rows, axis]
     middle = low + (high - low) / 2
-    return _Splits(axis, middle, (low < middle) & (middle < high))
+    is_split = (low < middle) & (middle < high)
+    below, above = hi.copy(), lo.copy()
+    below[rows, axis] = above[rows, axis] = middle
+    return (
+        np.concatenate([lo[is_split], above[is_split]]),
+        np.concatenate([below[is_split], hi[is_split]]),
+        is_split,
+    )

@@ -1,14 +1,8 @@
 """Theory: claims with verdicts, exponents and intervals. NumPy and SciPy only; never imports torch."""
 
 from nnlab.theory.claims import Claim, Prediction, Verdict, exact_claim, interval_claim, judge, measured_claim
-from nnlab.theory.exponents import (
-    ExponentFit,
-    exponent_claim,
-    fit_exponent,
-    local_exponent_claim,
-    local_slope,
-)
-from nnlab.theory.intervals import Interval, mean_interval, proportion_interval
+from nnlab.theory.exponents import ExponentFit, exponent_claim, fit_exponent, local_slope
+from nnlab.theory.intervals import Interval, mean_interval, over_seeds, proportion_interval
 
 __all__ = [
     "Claim",
@@ -21,9 +15,9 @@ __all__ = [
     "fit_exponent",
     "interval_claim",
     "judge",
-    "local_exponent_claim",
     "local_slope",
     "mean_interval",
     "measured_claim",
+    "over_seeds",
     "proportion_interval",
 ]

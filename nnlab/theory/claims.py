@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnlab import display
 from nnlab.theory.intervals import NO_INTERVAL, Interval, mean_interval
 
 Prediction: TypeAlias = float | tuple[float | None, float | None]
@@ -21,7 +22,7 @@ Prediction: TypeAlias = float | tuple[float | None, float | None]
 Verdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Claim:
     """A statement of the theory, held against a measurement.
 
@@ -35,7 +36,7 @@ class Claim:
         measured: the measured value; NaN or infinite where the measurement failed.
         interval: (low, high) around it, (None, None) where there is none.
         seeds: number of independent samples behind it.
-        rule: how the verdict came about, in a sentence.
+        rule: the reason for the verdict, in a sentence.
         verdict: PASS, FAIL or INCONCLUSIVE.
     """
 
@@ -53,28 +54,35 @@ class Claim:
 
     def as_dict(self) -> dict[str, Any]:
         """The claim as JSON can hold it: a range is a list, a number that is not finite is None."""
-        predicted = self.predicted
-        return {
-            "name": self.name,
-            "sentence": self.sentence,
-            "formula": self.formula,
+        predicted = list(self.predicted) if isinstance(self.predicted, tuple) else self.predicted
+        return vars(self) | {
             "hypotheses": list(self.hypotheses),
-            "predicted": list(predicted) if isinstance(predicted, tuple) else predicted,
+            "predicted": predicted,
             "rivals": dict(self.rivals),
             "measured": _finite_or_none(self.measured),
             "interval": [_finite_or_none(end) for end in self.interval],
-            "seeds": self.seeds,
-            "rule": self.rule,
-            "verdict": self.verdict,
         }
+
+    def __repr__(self) -> str:
+        return f"<Claim {self.name!r}: {self.verdict}, predicted {_text(self.predicted)}, {self.rule}>"
+
+    def _repr_html_(self) -> str:
+        fields = {
+            key: value for key, value in vars(self).items() if key not in ("name", "hypotheses", "rivals")
+        }
+        fields["hypotheses"] = "; ".join(self.hypotheses)
+        fields["rivals"] = "; ".join(
+            f"{label}: {display.cell(value)}" for label, value in self.rivals.items()
+        )
+        return display.table(("claim", self.name), fields.items())
 
 
 def judge(predicted: Prediction, rivals: Mapping[str, float], interval: Interval) -> tuple[Verdict, str]:
-    """The rule.
+    """Judges a prediction by an interval.
 
-    A point prediction: PASS where the interval holds it and excludes every rival, FAIL where the interval
+    A point prediction: PASS where the interval contains it and excludes every rival, FAIL where the interval
     excludes it, else INCONCLUSIVE. A range: PASS where the interval lies inside, FAIL where it lies wholly
-    outside, else INCONCLUSIVE. Intervals and ranges hold their ends.
+    outside, else INCONCLUSIVE. Intervals and ranges contain their ends.
 
     Without a finite interval the verdict is INCONCLUSIVE: a measurement that failed neither supports the
     theory nor contradicts it, and can never pass.
@@ -86,68 +94,53 @@ def judge(predicted: Prediction, rivals: Mapping[str, float], interval: Interval
         ValueError: a prediction or rival that is not finite, a range that is empty or open at both ends, a
             rival that the prediction itself allows, or an interval whose ends are the wrong way round.
     """
-    _check_prediction(predicted, rivals)
+    least, most = _range_of(predicted, rivals)
     low, high = interval
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return "INCONCLUSIVE", "there is no finite interval to hold against the prediction"
     if low > high:
         raise ValueError(f"interval [{low}, {high}]: its low end is above its high end")
+    expected = _text(predicted)
     if isinstance(predicted, tuple):
-        return _judge_range(predicted, low, high)
-    return _judge_point(predicted, rivals, low, high)
-
-
-def _judge_point(
-    predicted: float, rivals: Mapping[str, float], low: float, high: float
-) -> tuple[Verdict, str]:
+        if least <= low and high <= most:
+            return "PASS", f"it lies inside the predicted range {expected}"
+        if high < least or most < low:
+            return "FAIL", f"it lies outside the predicted range {expected}"
+        return "INCONCLUSIVE", f"it lies partly inside and partly outside the predicted range {expected}"
     if not low <= predicted <= high:
-        return "FAIL", f"it excludes the predicted {predicted:.6g}"
-    held = [label for label, value in rivals.items() if low <= value <= high]
-    if held:
-        return "INCONCLUSIVE", f"it holds the predicted {predicted:.6g}, but also {_listed(rivals, held)}"
+        return "FAIL", f"it excludes the predicted {expected}"
+    contained = [label for label, value in rivals.items() if low <= value <= high]
+    if contained:
+        return "INCONCLUSIVE", f"it contains the predicted {expected}, but also {_listed(rivals, contained)}"
     excluded = f" and excludes {_listed(rivals, list(rivals))}" if rivals else ""
-    return "PASS", f"it holds the predicted {predicted:.6g}{excluded}"
+    return "PASS", f"it contains the predicted {expected}{excluded}"
 
 
-def _judge_range(
-    predicted: tuple[float | None, float | None], low: float, high: float
-) -> tuple[Verdict, str]:
-    least, most = _ends(predicted)
-    shown = _shown_range(predicted)
-    if least <= low and high <= most:
-        return "PASS", f"it lies inside the predicted range {shown}"
-    if high < least or most < low:
-        return "FAIL", f"it lies outside the predicted range {shown}"
-    return "INCONCLUSIVE", f"it lies partly inside and partly outside the predicted range {shown}"
-
-
-def _check_prediction(predicted: Prediction, rivals: Mapping[str, float]) -> None:
+def _range_of(predicted: Prediction, rivals: Mapping[str, float]) -> tuple[float, float]:
+    """The ends of the predicted range; a number is both. Raises ValueError as `judge` says."""
+    least, most = predicted if isinstance(predicted, tuple) else (predicted, predicted)
+    ends = [end for end in (least, most) if end is not None]
+    if not ends or not all(map(math.isfinite, ends)):
+        problem = "a range needs one finite end, and None for an open one"
+        raise ValueError(
+            f"predicted {predicted}: {problem if isinstance(predicted, tuple) else 'not a finite number'}"
+        )
+    least, most = -math.inf if least is None else least, math.inf if most is None else most
+    if least > most:
+        raise ValueError(f"predicted {predicted}: its low end is above its high end")
     for label, value in rivals.items():
         if not math.isfinite(value):
             raise ValueError(f"rival {label}: {value} is not a finite number")
-    if isinstance(predicted, tuple):
-        if predicted == (None, None) or not all(end is None or math.isfinite(end) for end in predicted):
-            raise ValueError(f"predicted {predicted}: a range needs one finite end, and None for an open one")
-        least, most = _ends(predicted)
-        if least > most:
-            raise ValueError(f"predicted {predicted}: its low end is above its high end")
-    else:
-        if not math.isfinite(predicted):
-            raise ValueError(f"predicted {predicted}: not a finite number")
-        least = most = predicted
-    for label, value in rivals.items():
         if least <= value <= most:
             raise ValueError(
                 f"rival {label}: {value} fulfils the prediction {predicted}; no data can exclude it"
             )
+    return least, most
 
 
-def _ends(predicted: tuple[float | None, float | None]) -> tuple[float, float]:
-    low, high = predicted
-    return -math.inf if low is None else low, math.inf if high is None else high
-
-
-def _shown_range(predicted: tuple[float | None, float | None]) -> str:
+def _text(predicted: Prediction) -> str:
+    if not isinstance(predicted, tuple):
+        return f"{predicted:.6g}"
     low, high = predicted
     if low is None:
         return f"≤ {high:.6g}"
@@ -174,8 +167,9 @@ def interval_claim(
     seeds: int,
     how: str,
     rivals: Mapping[str, float] | None = None,
+    random: bool = True,
 ) -> Claim:
-    """A claim about a quantity with an interval that was found by whatever method fits it.
+    """A claim about a quantity whose interval comes from any method that fits it.
 
     Args:
         name, sentence, formula, hypotheses: see Claim.
@@ -183,20 +177,43 @@ def interval_claim(
         measured: the point estimate.
         interval: (low, high), or (None, None) where there is none.
         seeds: number of independent samples.
-        how: what the interval is, as the beginning of a sentence: "95% Wilson interval over 500 trials".
-        rivals: required for a point prediction, unless the quantity has no randomness (`exact_claim`).
+        how: the kind of interval, as the beginning of a sentence: "95% Wilson interval over 500 trials".
+        rivals: required for a point prediction of a random quantity.
+        random: False for a quantity without randomness, see `exact_claim`.
 
     Raises:
-        ValueError: a point prediction without a rival, or what `judge` refuses.
+        ValueError: a point prediction of a random quantity without a rival, or what `judge` refuses.
     """
-    if not isinstance(predicted, tuple) and not rivals:
+    rivals = rivals or {}
+    if random and not isinstance(predicted, tuple) and not rivals:
         raise ValueError(
             f"claim {name}: a point prediction of a random quantity needs a rival to exclude; "
             "otherwise a wide enough interval always passes"
         )
-    return _judged(
-        name, sentence, formula, hypotheses, predicted, rivals or {}, measured, interval, seeds, how
+    verdict, reason = judge(predicted, rivals, interval)
+    low, high = (_finite_or_none(end) for end in interval)
+    ends = "" if low is None or high is None else f" [{low:.6g}, {high:.6g}]"
+    return Claim(
+        name=name,
+        sentence=sentence,
+        formula=formula,
+        hypotheses=list(hypotheses),
+        predicted=_plain(predicted),
+        rivals={label: float(value) for label, value in rivals.items()},
+        measured=float(measured),
+        interval=(low, high),
+        seeds=seeds,
+        rule=f"{how}{ends}: {reason}.",
+        verdict=verdict,
     )
+
+
+def _plain(predicted: Prediction) -> Prediction:
+    """The prediction in numbers of Python, as NumPy's are not JSON."""
+    if isinstance(predicted, tuple):
+        low, high = predicted
+        return (None if low is None else float(low), None if high is None else float(high))
+    return float(predicted)
 
 
 def measured_claim(
@@ -268,42 +285,16 @@ def exact_claim(
         raise ValueError(f"claim {name}: tolerance {tolerance} must be finite and at least 0")
     measured = float(measured)
     interval = (measured - tolerance, measured + tolerance) if math.isfinite(measured) else NO_INTERVAL
-    how = f"measured value ± tolerance {tolerance:.3g}"
-    return _judged(
-        name, sentence, formula, hypotheses, predicted, rivals or {}, measured, interval, seeds, how
-    )
-
-
-def _judged(
-    name: str,
-    sentence: str,
-    formula: str,
-    hypotheses: Sequence[str],
-    predicted: Prediction,
-    rivals: Mapping[str, float],
-    measured: float,
-    interval: Interval,
-    seeds: int,
-    how: str,
-) -> Claim:
-    verdict, reason = judge(predicted, rivals, interval)
-    low, high = (_finite_or_none(end) for end in interval)
-    if isinstance(predicted, tuple):
-        least, most = predicted
-        predicted = (None if least is None else float(least), None if most is None else float(most))
-    else:
-        predicted = float(predicted)  # NumPy numbers are not JSON
-    where = "" if low is None or high is None else f" [{low:.6g}, {high:.6g}]"
-    return Claim(
-        name=name,
-        sentence=sentence,
-        formula=formula,
-        hypotheses=list(hypotheses),
+    return interval_claim(
+        name,
+        sentence,
+        formula,
+        hypotheses,
         predicted=predicted,
-        rivals={label: float(value) for label, value in rivals.items()},
-        measured=float(measured),
-        interval=(low, high),
+        measured=measured,
+        interval=interval,
         seeds=seeds,
-        rule=f"{how}{where}: {reason}.",
-        verdict=verdict,
+        how=f"measured value ± tolerance {tolerance:.3g}",
+        rivals=rivals,
+        random=False,
     )

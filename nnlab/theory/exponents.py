@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnlab.theory.claims import Claim, Prediction, exact_claim, interval_claim
+from nnlab.theory.claims import Claim, Prediction, interval_claim
 from nnlab.theory.intervals import NO_INTERVAL, Interval
 
 Array = NDArray[np.float64]
@@ -189,34 +189,5 @@ def exponent_claim(
         interval=fit.interval,
         seeds=fit.seeds,
         how=f"95% bootstrap-t interval of the exponent over {fit.seeds} seeds",
-        rivals=rivals,
-    )
-
-
-def local_exponent_claim(
-    name: str,
-    sentence: str,
-    formula: str,
-    hypotheses: Sequence[str],
-    *,
-    sizes: ArrayLike,
-    values: ArrayLike,
-    predicted: Prediction,
-    tolerance: float,
-    rivals: Mapping[str, float] | None = None,
-) -> Claim:
-    """A claim about the exponent of a quantity without randomness: its local slope ± tolerance decides.
-
-    Raises:
-        ValueError: what `local_slope`, `exact_claim` or `judge` refuses.
-    """
-    return exact_claim(
-        name,
-        sentence,
-        formula,
-        hypotheses,
-        predicted=predicted,
-        measured=local_slope(sizes, values),
-        tolerance=tolerance,
         rivals=rivals,
     )

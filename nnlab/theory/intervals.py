@@ -1,7 +1,8 @@
-"""Confidence intervals of a mean and of a proportion."""
+"""Confidence intervals of a mean, of a proportion, and of one metric over the seeds of a config."""
 
 import math
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -71,3 +72,16 @@ def proportion_interval(successes: int, trials: int, confidence: float = 0.95) -
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == trials else centre + half
     return low, high
+
+
+def over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean, 95% interval of the mean (Student's t) and the values themselves, as a summary holds them.
+
+    Args:
+        values: one per seed; None where a run has no such value.
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return {"mean": None, "interval": [None, None], "values": []}
+    mean, low, high = mean_interval(known)
+    return {"mean": mean, "interval": [low, high], "values": known}

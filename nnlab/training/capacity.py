@@ -1,4 +1,4 @@
-"""How large a batch fits into the memory of the device, found by trying."""
+"""The largest batch that fits into the memory of the device, by trying."""
 
 import gc
 import re
@@ -13,15 +13,18 @@ FEWEST = 2  # batch norm has no statistics of a single example
 
 
 def out_of_memory(error: BaseException) -> str | None:
-    """What was asked for, where memory ran out, else None. torch has a class of its own for CUDA alone."""
+    """The memory that an error was about, in words; None for other errors.
+
+    torch has an exception class of its own for CUDA alone.
+    """
     text = " ".join(str(error).split())
     telling = re.search("out of memory|can't allocate memory|bad_alloc|bad allocation", text, re.IGNORECASE)
     if not (isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and telling)):
         return None
-    if found := re.search(r"you tried to allocate (\d+) bytes", text):  # the CPU's
-        return f"no room for {in_words(int(found[1]))} more"
-    if found := re.search(r"Tried to allocate (.+? is free)\.", text):  # CUDA's, which goes on for long
-        return f"tried to allocate {found[1]}"
+    if match := re.search(r"you tried to allocate (\d+) bytes", text):  # the CPU's
+        return f"no room for {in_words(int(match[1]))} more"
+    if match := re.search(r"Tried to allocate (.+? is free)\.", text):  # CUDA's, which goes on for long
+        return f"tried to allocate {match[1]}"
     return text[:300] or type(error).__name__
 
 
@@ -56,7 +59,7 @@ def largest_batch(attempt: Callable[[int], object], fails: int, seconds: float =
 
 
 def fits_in_memory(attempt: Callable[[int], object], examples: int) -> bool:
-    """Whether `attempt` on so many examples ends before memory does."""
+    """Tells whether `attempt` has the memory it needs for so many examples."""
     gc.collect()  # what a failed try left in cycles
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -56,7 +56,7 @@ class Checkpoints:
         return state, best["model"]
 
     def misfit(self, error: Exception) -> RunFolderError:
-        """What to tell where a checkpoint does not fit the model or optimizer of the config."""
+        """The error for a checkpoint that does not fit the model or optimizer of the config."""
         reason = " ".join(str(error).split())
         return RunFolderError(
             f"{self.folder / 'last.pt'}: does not fit the run's config.yaml ({reason[:300]}); "
@@ -82,7 +82,7 @@ def read_checkpoint(path: Path) -> State:
     except FileNotFoundError:
         raise RunFolderError(f"{path}: no such checkpoint") from None
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = [*str(error).splitlines(), type(error).__name__][0]
         raise RunFolderError(f"{path}: is damaged or no checkpoint of nnlab ({reason[:200]})") from None
     if not isinstance(state, dict) or "model" not in state:
         raise RunFolderError(f"{path}: is no checkpoint of nnlab")

@@ -27,7 +27,7 @@ Model = Callable[[Tensor], Tensor]
 Store = Any  # torch.distributed.Store, which torch does not declare
 
 PATIENCE = timedelta(minutes=10)
-"""How long a process waits for another that is alive but silent. One that has died is noticed at once."""
+"""The longest wait for a process that is alive but silent. One that has died is noticed at once."""
 
 CPU = torch.device("cpu")
 
@@ -87,7 +87,7 @@ class World:
         return Share(slice(start, stop), stop - start) if stop > start else Share(slice(0, examples), 0)
 
     def weight(self, share: Share, examples: int, reduction: str) -> float:
-        """What to multiply the loss of a share by, so that the average over processes is the whole batch's.
+        """The factor of a share's loss with which the average over processes is the whole batch's loss.
 
         With nᵣ of n examples in process r of R, L = Σ nᵣ/n Lᵣ = (1/R) Σ (nᵣ R/n) Lᵣ for a mean, and
         L = Σ Lᵣ = (1/R) Σ R Lᵣ for a sum.
@@ -115,9 +115,9 @@ class World:
         """The tensors, on the CPU and of one shape, of all processes, by rank."""
         if self.alone:
             return [tensor]
-        found = [torch.empty_like(tensor) for _ in range(self.size)]
-        dist.all_gather(found, tensor)
-        return found
+        tensors = [torch.empty_like(tensor) for _ in range(self.size)]
+        dist.all_gather(tensors, tensor)
+        return tensors
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Added up over the processes in the order of their ranks: to the last bit the same in all."""
@@ -127,11 +127,11 @@ class World:
         return total
 
     def any(self, *flags: bool) -> list[bool]:
-        """For each flag, whether one process at least has raised it."""
+        """True for each flag that one process at least has raised."""
         return [count > 0 for count in self.sum(flags)]
 
     def from_first(self, value: Any = None) -> Any:
-        """What the first process gives, in every process."""
+        """The first process's value, in every process."""
         if self.alone:
             return value
         held = [value]
@@ -147,11 +147,6 @@ def quiet(model: Model) -> AbstractContextManager[None]:
 # --- coming together, and parting -------------------------------------------------------------------
 
 
-def launched() -> bool:
-    """Whether torchrun started this process."""
-    return dist.is_torchelastic_launched()
-
-
 @contextmanager
 def together() -> Iterator[World]:
     """The processes that torchrun started, from their meeting to their parting; else a process alone.
@@ -159,7 +154,7 @@ def together() -> Iterator[World]:
     Leaving it ends the work of the others, however the first one's ended. Let a process that has met others
     end by os._exit: the threads of gloo now and then abort one that ends in the ordinary way.
     """
-    if not launched():
+    if not dist.is_torchelastic_launched():  # torchrun did not start this process
         yield World()
         return
     world = _join(_store())
@@ -179,7 +174,7 @@ def dismiss() -> None:
 
 
 def called() -> World | None:
-    """In a process that is not the first: the world, once the first one opens it; None if it never will."""
+    """The world for a process that is not the first, once the first one opens it; None if it never will."""
     store = _store()
     while not store.check(["begun"]):
         if store.check(["ended"]):
@@ -215,7 +210,7 @@ class WorkerError(ExperimentError):
 
 
 def lost(world: World, error: BaseException) -> WorkerError | None:
-    """What to say where `error` came of another process's end; None where it did not."""
+    """The error to report where `error` came of another process's end; None where it did not."""
     text = " ".join(str(error).split())
     telling = isinstance(error, dist.DistError) or re.search(
         "gloo|nccl|connection (closed|reset)|broken pipe", text, re.IGNORECASE
@@ -225,13 +220,9 @@ def lost(world: World, error: BaseException) -> WorkerError | None:
     assert world.store is not None
     if world.store.check(["error"]):
         return WorkerError(world.store.get("error").decode())
-    return WorkerError(f"another process of this training has ended, or no longer answers ({_reason(text)})")
-
-
-def _reason(text: str) -> str:
-    """The part of a message of gloo that a reader understands."""
-    text = re.sub(r"^\[[^\]]*\]\s*", "", text)
-    return text.partition(". This is typically")[0][:200]
+    # the part of a message of gloo that a reader understands
+    reason = re.sub(r"^\[[^\]]*\]\s*", "", text).partition(". This is typically")[0][:200]
+    return WorkerError(f"another process of this training has ended, or no longer answers ({reason})")
 
 
 def report(world: World, message: str) -> None:
@@ -242,7 +233,7 @@ def report(world: World, message: str) -> None:
 
 
 def unheard(world: World, seconds: float = 3.0) -> bool:
-    """Whether the first process says nothing within so many seconds, and this one is to speak for all."""
+    """True where the first process says nothing within so many seconds, and this one is to speak for all."""
     assert world.store is not None
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -13,7 +13,7 @@ one matrix product each; descent adds the second one, scaled, to P and never hol
 squared error, ½Σ‖y − ȳ‖² or (1/2N)Σ‖y − ȳ‖².
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -41,6 +41,9 @@ What no longer stays in the cache between the three uses of a step gains nothing
 """
 
 CHECK = 16  # steps between two looks at which members have stopped: on a GPU a look waits for it
+
+GROUP = 2**30  # bytes of members that are built at once: their start, their end, and what steps
+LARGEST = 2**32  # bytes that a single member may take
 
 Reduction = Literal["sum", "mean"]
 Observe = Callable[["Ensemble", "Ensemble"], Mapping[str, Tensor]]
@@ -105,32 +108,11 @@ class Ensemble:
         layers = tuple(_stack([column[i] for column in columns]) for i in range(len(columns[0])))
         return cls(layers, get_activation(models[0].activation, getattr(models[0].phi, "pieces", 1)))
 
-    def write_to(self, models: Sequence[MLP]) -> None:
-        """Copies the parameters back, member by member, into models of this shape."""
-        if len(models) != len(self):
-            raise InputError(f"{len(models)} models cannot take the parameters of {len(self)} members")
-        with torch.no_grad():
-            for member, model in enumerate(models):
-                for stacked, layer in zip(self.layers, _linear_layers(model), strict=True):
-                    layer.weight.copy_(stacked.weight[member])
-                    if stacked.bias is not None:
-                        layer.bias.copy_(stacked.bias[member])
-
     def __len__(self) -> int:
         return len(self.layers[0].parameters)
 
-    @property
-    def parameters_per_member(self) -> int:
-        """p, biases included."""
-        return sum(layer.parameters[0].numel() for layer in self.layers)
-
-    @property
-    def bytes_per_member(self) -> int:
-        """Of the parameters."""
-        return self.parameters_per_member * self.layers[0].parameters.element_size()
-
     def to(self, dtype: torch.dtype) -> "Ensemble":
-        """In another number format; itself where it is in that already."""
+        """The ensemble in another number format."""
         return self._with(lambda parameters: parameters.to(dtype))
 
     def members(self, index: Tensor | slice) -> "Ensemble":
@@ -151,27 +133,33 @@ class Ensemble:
         return Pass(self, x).forward()
 
     @torch.no_grad()
-    def tangent_kernel(self, x1: Tensor, x2: Tensor | None = None) -> Tensor:
+    def tangent_kernel(self, x: Tensor) -> Tensor:
         """H(x, x') = J(x) J(x')ᵀ over all parameters of each member, without a Jacobian.
 
-        By layers, H = Σ_l (A A'ᵀ) ∘ (G G'ᵀ), where A = a·q holds the layer's extended inputs and G the
+        By layers, H = Σ_l (A Aᵀ) ∘ (G Gᵀ), where A = a·q holds the layer's extended inputs and G the
         derivatives of the outputs in its z.
 
         Args:
-            x1: (n₁, …).
-            x2: (n₂, …), or None for x1.
+            x: (n, …).
 
         Returns:
-            (S, n₁C, n₂C), the example index outermost.
+            (S, nC, nC), the example index outermost.
         """
-        left = _factors(self, x1)
-        right = left if x2 is None else _factors(self, x2)
-        outputs = self.layers[-1].parameters.shape[2]
-        kernel = torch.zeros((), dtype=x1.dtype, device=x1.device)
-        for (a1, g1), (a2, g2) in zip(left, right, strict=True):
-            gram = a1 @ a2.mT  # (S, n₁, n₂)
-            gram = gram.repeat_interleave(outputs, 1).repeat_interleave(outputs, 2)
-            kernel = kernel + gram * (g1 @ g2.mT)
+        at = Pass(self, x)
+        scores = at.forward()
+        members, n, outputs = scores.shape
+        signals: list[list[Tensor]] = [[] for _ in self.layers]
+        for c in range(outputs):
+            signal = torch.zeros_like(scores)
+            signal[..., c] = 1
+            for i in range(len(self.layers) - 1, -1, -1):
+                signals[i].append(signal.clone())
+                signal = at.pull_back(i, signal) if i else signal
+        kernel = torch.zeros((), dtype=x.dtype, device=x.device)
+        for layer, q, columns in zip(self.layers, at.inputs, signals, strict=True):
+            a, g = layer.weight_multiplier * q, torch.stack(columns, 2).reshape(members, n * outputs, -1)
+            gram = (a @ a.mT).repeat_interleave(outputs, 1).repeat_interleave(outputs, 2)
+            kernel = kernel + gram * (g @ g.mT)
         return kernel
 
 
@@ -253,7 +241,7 @@ class Pass:
         return self.scores[-1]
 
     def pull_back(self, i: int, signal: Tensor) -> Tensor:
-        """From ∂L/∂z of layer i, (S, n, out), to that of the layer before, in a buffer."""
+        """∂L/∂z of the layer before i, from that of layer i, (S, n, out); in a buffer."""
         h = self._signals[i]
         torch.baddbmm(h, signal, self._weights[i], beta=0, alpha=self.layers[i].weight_multiplier, out=h)
         z = self.scores[i - 1]
@@ -296,24 +284,6 @@ def _in_rows(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     return torch.unflatten(function(z.flatten(0, 1)), 0, z.shape[:2])
 
 
-def _factors(ensemble: Ensemble, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """(A, G) of each layer: a·q, (S, n, in + 1), and the derivatives of the outputs in z, (S, nC, out)."""
-    at = Pass(ensemble, x)
-    scores = at.forward()
-    members, n, outputs = scores.shape
-    signals: list[list[Tensor]] = [[] for _ in ensemble.layers]
-    for c in range(outputs):
-        signal = torch.zeros_like(scores)
-        signal[..., c] = 1
-        for i in range(len(ensemble.layers) - 1, -1, -1):
-            signals[i].append(signal.clone())
-            signal = at.pull_back(i, signal) if i else signal
-    return [
-        (layer.weight_multiplier * q, torch.stack(g, 2).reshape(members, n * outputs, -1))
-        for layer, q, g in zip(ensemble.layers, at.inputs, signals, strict=True)
-    ]
-
-
 # --- descent ----------------------------------------------------------------------------------------
 
 
@@ -327,8 +297,6 @@ class Descent:
         start_loss: (S,).
         final_loss: (S,), not finite where the member diverged.
         highest_loss: (S,) over all steps.
-        reached: (S,) whether the loss fell to the asked fraction of its start.
-        diverged: (S,) whether the loss is no longer finite.
         recorded: K steps.
         loss: (S, K) at the recorded steps; a member that has stopped keeps its last value.
         observed: by name, (S, K, …), likewise.
@@ -339,11 +307,14 @@ class Descent:
     start_loss: Tensor
     final_loss: Tensor
     highest_loss: Tensor
-    reached: Tensor
-    diverged: Tensor
     recorded: tuple[int, ...]
     loss: Tensor
     observed: dict[str, Tensor]
+
+    @property
+    def diverged(self) -> Tensor:
+        """(S,) true where the loss is no longer finite."""
+        return ~self.final_loss.isfinite()
 
 
 @torch.no_grad()
@@ -358,7 +329,6 @@ def descend(
     loss_fraction: float = 0.0,
     record: Sequence[int] = (),
     observe: Observe | None = None,
-    together: int | None = None,
     stop: Callable[[], bool] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Descent:
@@ -377,7 +347,6 @@ def descend(
         loss_fraction: of the loss at the start, where a member stops.
         record: steps at which loss and observations are kept, from 0 (the start) to `steps`.
         observe: takes some members and the same members at the start; returns tensors (members, …).
-        together: members that step together; by default what `TOGETHER` bytes hold on a CPU, else all.
         stop: asked after every step; True raises Interrupted.
         progress: takes (members' steps done, in all) now and then.
 
@@ -388,21 +357,40 @@ def descend(
     lrs = _checked(ensemble, x, y, lr, steps, loss_fraction, record)
     scale = 0.5 if reduction == "sum" else 0.5 / len(x)  # of Σ‖y − ȳ‖²
     log = _Log(ensemble, sorted(set(record)), scale, observe)
-    size = together or _together(ensemble, len(x))
+    size = _together(ensemble, len(x))
     for first in range(0, len(ensemble), size):
         index = torch.arange(first, min(first + size, len(ensemble)), device=x.device)
-        members = log.end.members(slice(first, first + size))
+        members = log.descent.ensemble.members(slice(first, first + size))
         part = _Part(members, index, x, y, -2 * scale * lrs[index], loss_fraction)
-        _run(part, log, steps, stop or (lambda: False), _from(first, len(ensemble), steps, progress))
-    return log.descent(loss_fraction)
+        for step in range(steps + 1):
+            log.at(step, part)
+            if step % CHECK == 0:
+                if progress is not None:
+                    progress(first * steps + len(index) * step, len(ensemble) * steps)
+                going = part.going()
+                count = int(going.sum())
+                if count == 0:
+                    break
+                if 2 * count <= len(going):  # those that have stopped leave when they are half of the company
+                    log.finished(step, part.of(~going))
+                    part = part.of(going)
+            if step < steps:
+                part.step()
+                if stop is not None and stop():
+                    raise Interrupted(f"stopped after step {step + 1} of {steps}")
+        log.finished(step, part)
+    if progress is not None:
+        progress(len(ensemble) * steps, len(ensemble) * steps)
+    return log.descent
 
 
 def _together(ensemble: Ensemble, examples: int) -> int:
-    if ensemble.layers[0].parameters.device.type != "cpu":
+    """Members that step together: as many as TOGETHER bytes hold on a CPU, else all."""
+    parameters = [layer.parameters[0] for layer in ensemble.layers]
+    if parameters[0].device.type != "cpu":
         return len(ensemble)
-    units = sum(layer.parameters.shape[2] for layer in ensemble.layers)
-    activations = 3 * examples * units * ensemble.layers[0].parameters.element_size()
-    return max(1, TOGETHER // (ensemble.bytes_per_member + activations))
+    numbers = sum(p.numel() + 3 * examples * p.shape[1] for p in parameters)
+    return max(1, TOGETHER // (numbers * parameters[0].element_size()))
 
 
 def _checked(
@@ -449,6 +437,7 @@ class _Part:
         target: (s,) where they stop.
         highest: (s,) the largest so far.
         steps: (s,) steps taken.
+        is_apart: the parameters are its own.
     """
 
     def __init__(
@@ -474,55 +463,22 @@ class _Part:
         torch.fmax(self.highest, self.squares, out=self.highest)
 
     def going(self) -> Tensor:
-        """(s,) whether each of them would take another step."""
+        """(s,) true for each that would take another step."""
         return (self._factor != 0) & (self.squares > self.target)
 
     def of(self, mask: Tensor) -> "_Part":
-        """Those of a mask, with parameters and buffers of their own."""
-        part = _Part(
-            self.members.members(mask), self.index[mask], self._x, self._y, self._factor[mask],
-            self._loss_fraction,
-        )  # fmt: skip
+        """The members of a mask, with parameters and buffers of their own."""
+        factor = self._factor[mask]
+        members = self.members.members(mask)
+        part = _Part(members, self.index[mask], self._x, self._y, factor, self._loss_fraction)
         for name in ("squares", "start", "target", "highest", "steps"):
             setattr(part, name, getattr(self, name)[mask])
         part.is_apart = True
         return part
 
 
-def _run(
-    part: _Part, log: "_Log", steps: int, stop: Callable[[], bool], progress: Callable[[int], None]
-) -> None:
-    """Steps until every member has stopped; those that have leave when they are half of the company."""
-    for step in range(steps + 1):
-        log.at(step, part)
-        if step % CHECK == 0:
-            progress(step)
-            going = part.going()
-            count = int(going.sum())
-            if count == 0:
-                break
-            if 2 * count <= len(going):
-                log.finished(step, part.of(~going))
-                part = part.of(going)
-        if step < steps:
-            part.step()
-            if stop():
-                raise Interrupted(f"stopped after step {step + 1} of {steps}")
-    log.finished(step, part)
-    progress(steps)
-
-
-def _from(
-    first: int, members: int, steps: int, progress: Callable[[int, int], None] | None
-) -> Callable[[int], None]:
-    """Progress of a part that begins with member `first`, as progress of the whole."""
-    if progress is None:
-        return lambda step: None
-    return lambda step: progress(first * steps + step, members * steps)
-
-
 class _Log:
-    """What becomes of each member, gathered on the CPU.
+    """The training of each member, gathered on the CPU.
 
     A value that is written at one recorded step stands for all later ones until it is overwritten, so that a
     member that stops keeps its last.
@@ -531,66 +487,49 @@ class _Log:
     def __init__(
         self, start: Ensemble, recorded: Sequence[int], scale: float, observe: Observe | None
     ) -> None:
-        self.end = start.copy()
-        self._start, self._recorded, self._scale = start, tuple(recorded), scale
+        self._start, self._scale = start, scale
         self._observe: Observe = observe or (lambda members, start: {})
-        self._members: dict[str, Tensor] = {}
-        self._loss = torch.full((len(start), len(recorded)), torch.nan, dtype=torch.float64)
-        self._observed: dict[str, Tensor] = {}
+        none = torch.full((len(start),), torch.nan, dtype=torch.float64)
+        curves = torch.full((len(start), len(recorded)), torch.nan, dtype=torch.float64)
+        steps = torch.zeros(len(start), dtype=torch.int64)
+        self.descent = Descent(
+            start.copy(), steps, none, none.clone(), none.clone(), tuple(recorded), curves, {}
+        )
 
     def at(self, step: int, part: _Part) -> None:
-        if step in self._recorded:
-            self._write(part, self._recorded.index(step))
+        if step in self.descent.recorded:
+            self._write(part, self.descent.recorded.index(step))
 
     def finished(self, step: int, part: _Part) -> None:
         """Members that take no further step."""
-        later = [k for k, recorded in enumerate(self._recorded) if recorded > step]
+        end, index = self.descent, part.index.cpu()
+        later = [k for k, recorded in enumerate(end.recorded) if recorded > step]
         if later:
             self._write(part, later[0])
         if part.is_apart:
-            for mine, theirs in zip(self.end.layers, part.members.layers, strict=True):
+            for mine, theirs in zip(end.ensemble.layers, part.members.layers, strict=True):
                 mine.parameters[part.index] = theirs.parameters
-        for name in ("steps", "start", "highest", "squares"):
-            value = getattr(part, name).cpu()
-            whole = self._members.setdefault(name, value.new_zeros(len(self.end)))
-            whole[part.index.cpu()] = value
+        end.steps[index] = part.steps.cpu()
+        for losses, squares in (
+            (end.start_loss, part.start), (end.final_loss, part.squares), (end.highest_loss, part.highest),
+        ):  # fmt: skip
+            losses[index] = self._scale * squares.cpu().double()
 
     def _write(self, part: _Part, k: int) -> None:
-        index = part.index.cpu()
-        self._loss[index, k:] = self._scale * part.squares.double().cpu()[:, None]
-        start = self._start.members(_slice_or_index(part.index))
+        end, index = self.descent, part.index.cpu()
+        end.loss[index, k:] = self._scale * part.squares.double().cpu()[:, None]
+        first, count = int(part.index[0]), len(part.index)
+        are_neighbours = int(part.index[-1]) - first == count - 1  # of which an ensemble has a view
+        start = self._start.members(slice(first, first + count) if are_neighbours else part.index)
         for name, value in self._observe(part.members, start).items():
-            if name not in self._observed:
-                shape = (*self._loss.shape, *value.shape[1:])
-                self._observed[name] = torch.full(shape, torch.nan, dtype=torch.float64)
-            self._observed[name][index, k:] = value.double().cpu()[:, None]
-
-    def descent(self, loss_fraction: float) -> Descent:
-        start, final, highest = (
-            self._scale * self._members[name].double() for name in ("start", "squares", "highest")
-        )
-        return Descent(
-            ensemble=self.end,
-            steps=self._members["steps"],
-            start_loss=start,
-            final_loss=final,
-            highest_loss=highest,
-            reached=self._members["squares"] <= loss_fraction * self._members["start"],
-            diverged=~final.isfinite(),
-            recorded=self._recorded,
-            loss=self._loss,
-            observed=self._observed,
-        )
-
-
-def _slice_or_index(index: Tensor) -> Tensor | slice:
-    """Neighbours as a slice, of which an ensemble has a view."""
-    first, count = int(index[0]), len(index)
-    return slice(first, first + count) if int(index[-1]) - first == count - 1 else index
+            if name not in end.observed:
+                shape = (*end.loss.shape, *value.shape[1:])
+                end.observed[name] = torch.full(shape, torch.nan, dtype=torch.float64)
+            end.observed[name][index, k:] = value.double().cpu()[:, None]
 
 
 def weight_change(now: Ensemble, start: Ensemble) -> dict[str, Tensor]:
-    """How far the parameters are from their start, to be passed to `descend` as `observe`.
+    """Returns the distance of the parameters from their start, to be passed to `descend` as `observe`.
 
     Returns:
         `change`: ‖w − w₀‖/‖w₀‖ of the vector of all parameters, (S,). `layer_change`: ‖W − W₀‖_F/‖W₀‖_F of
@@ -607,7 +546,37 @@ def weight_change(now: Ensemble, start: Ensemble) -> dict[str, Tensor]:
 
 
 def _norm(parts: Sequence[Tensor]) -> Tensor:
-    """Of vectors that are given in parts (S, …), (S,)."""
+    """(S,) norms of vectors that come in parts (S, …)."""
     lengths = torch.stack([torch.linalg.vector_norm(part, dim=(1, 2)) for part in parts])
     total: Tensor = torch.linalg.vector_norm(lengths, dim=0)
     return total
+
+
+# --- memory -----------------------------------------------------------------------------------------
+
+
+def mlp_parameters(width: int, depth: int, *, bias: bool, pieces: int = 1) -> int:
+    """p of a network from one input to one output with `depth` hidden layers of one width."""
+    hidden = (1 + bias) + (depth - 1) * (width + bias)  # weights that enter a piece of a unit
+    return hidden * width * pieces + width + bias
+
+
+def check_memory(needed: int, what: str, advice: str) -> None:
+    """Raises InputError where one member needs more than LARGEST bytes.
+
+    Args:
+        needed: bytes of its start, its end and what steps.
+        what: the key of the config that asks for it, with its value.
+        advice: what to do, as the end of a sentence.
+    """
+    if needed > LARGEST:
+        raise InputError(
+            f"{what}: start, end and a step of one such network take {needed / 1e9:.3g} GB, and at most "
+            f"{LARGEST / 1e9:.3g} GB are allowed; {advice}"
+        )
+
+
+def in_parts(members: int, needed: int) -> Iterator[range]:
+    """Members 0, 1, … in parts that fit into GROUP bytes, each of them needing so many."""
+    size = max(1, GROUP // needed)
+    return (range(first, min(first + size, members)) for first in range(0, members, size))

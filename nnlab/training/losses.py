@@ -4,9 +4,9 @@ P and p are target distributions, Q and q predicted ones, s scores (N, C), W wei
 are natural; everything is measured in nats.
 """
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -106,33 +106,12 @@ def build_loss(
 ) -> Loss:
     """The loss of that name: cross_entropy, kl or squared_error."""
     if name == "squared_error":
-        return Loss(name, lambda y, t: squared_error(y, t, reduction), reduction)
+        return Loss(name, partial(squared_error, reduction=reduction), reduction)
     function = {"cross_entropy": cross_entropy, "kl": kl_loss}[name]
-    if label_smoothing == 0.0 and name == "cross_entropy":
-        return Loss(name, cross_entropy)
-    return Loss(name, lambda s, t: function(s, t, label_smoothing))
+    return Loss(name, partial(function, label_smoothing=label_smoothing))
 
 
 # --- regularizers -----------------------------------------------------------------------------------
-
-
-def _total(terms: Iterable[Tensor]) -> Tensor:
-    return torch.stack([*terms]).sum()
-
-
-def l2(weights: Sequence[Tensor]) -> Tensor:
-    """R(W) = Σ W², gradient 2W (no factor ½, as on the slide)."""
-    return _total(w.square().sum() for w in weights)
-
-
-def l1(weights: Sequence[Tensor]) -> Tensor:
-    """R(W) = Σ |W|, subgradient sign W, which is 0 at 0."""
-    return _total(w.abs().sum() for w in weights)
-
-
-def elastic_net(weights: Sequence[Tensor], beta: float) -> Tensor:
-    """R(W) = Σ βW² + |W|. Source: Zou and Hastie, "Regularization and variable selection" (2005)."""
-    return beta * l2(weights) + l1(weights)
 
 
 def soft_threshold(w: Tensor, threshold: float) -> Tensor:
@@ -144,7 +123,9 @@ def soft_threshold(w: Tensor, threshold: float) -> Tensor:
 class Penalty:
     """λR(W) on weight matrices: its value, its gradient, and the proximal step of its kink.
 
-    With R(W) = quadratic · ΣW² + absolute · Σ|W|, the three regularizers are (1, 0), (0, 1) and (β, 1).
+    With R(W) = quadratic · ΣW² + absolute · Σ|W|, the three regularizers are (1, 0) for l2, (0, 1) for l1 and
+    (β, 1) for the elastic net (Zou and Hastie, "Regularization and variable selection", 2005). There is no
+    factor ½, and the subgradient of |W| at 0 is 0.
     Gradient steps on |W| oscillate around 0 and never reach it. With `proximal`, only the smooth part
     enters the gradient, and after W ← W − η∇ the step W ← soft_threshold(W, ηλ) sets exact zeros
     (ISTA; Beck and Teboulle, "A fast iterative shrinkage-thresholding algorithm", 2009).
@@ -159,10 +140,10 @@ class Penalty:
         """λR(W), a scalar."""
         terms = []
         if self.quadratic:
-            terms.append(self.quadratic * l2(weights))
+            terms.append(self.quadratic * torch.stack([w.square().sum() for w in weights]).sum())
         if self.absolute:
-            terms.append(self.absolute * l1(weights))
-        return self.strength * _total(terms)
+            terms.append(self.absolute * torch.stack([w.abs().sum() for w in weights]).sum())
+        return self.strength * torch.stack(terms).sum()
 
     @torch.no_grad()
     def add_gradient_(self, weights: Sequence[Tensor]) -> None:
@@ -187,42 +168,3 @@ def build_penalty(name: str, strength: float, beta: float = 1.0, *, proximal: bo
         return None
     quadratic, absolute = {"l2": (1.0, 0.0), "l1": (0.0, 1.0), "elastic_net": (beta, 1.0)}[name]
     return Penalty(strength, quadratic, absolute, proximal)
-
-
-def kkt_violation(w: Tensor, smooth_gradient: Tensor, strength: float) -> float:
-    """How far W is from a minimizer of (smooth part) + λΣ|W|, in units of λ.
-
-    At a minimizer |gᵢ| ≤ λ where wᵢ = 0, and gᵢ + λ sign wᵢ = 0 elsewhere, with g the gradient of the
-    loss, plus 2λβw for the elastic net.
-
-    Returns:
-        The largest violation over entries divided by λ; 0 at an exact minimizer.
-    """
-    g = smooth_gradient
-    at_zero = (g.abs() - strength).clamp_min(0)
-    elsewhere = (g + strength * w.sign()).abs()
-    return float(torch.where(w == 0, at_zero, elsewhere).max()) / strength
-
-
-# --- step sizes -------------------------------------------------------------------------------------
-
-
-def softmax_step_bound(features: Tensor, strength: float = 0.0) -> float:
-    """The step size below which gradient descent on softmax regression with λ‖W‖² must descend.
-
-    The Hessian of the mean cross-entropy is at most ½ λmax(XᵀX/N): per example it is
-    (diag p − ppᵀ) ⊗ xxᵀ, and diag p − ppᵀ has eigenvalues of at most ½ (Böhning, "Multinomial logistic
-    regression algorithm", 1992). λ‖W‖² adds 2λ. Gradient descent, and its proximal form, descends for
-    η < 2/L, so for η < 4/(λmax(XᵀX/N) + 4λ). Sufficient, not necessary.
-
-    Args:
-        features: X, (N, d), with its column of ones where the model has a bias.
-        strength: λ of the quadratic part; λβ for the elastic net.
-
-    Returns:
-        4/(λmax(XᵀX/N) + 4λ), computed in float64.
-    """
-    x = features.flatten(1).double()
-    top = float(torch.linalg.eigvalsh(x.T @ x / len(x))[-1])
-    curvature = top + 4 * strength
-    return 4 / curvature if curvature > 0 else math.inf

@@ -1,11 +1,11 @@
 """Optimizers and step-size schedules, from plain arguments.
 
 Every optimizer here is used the same way: `step(closure)`, where the closure computes the gradient and
-returns the objective.
+returns the objective. All of them take the trainable parameters of a model.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -15,7 +15,46 @@ Optimizer = torch.optim.Optimizer
 Schedule = Callable[[int], float]
 
 
-class MuonWithSGD(Optimizer):
+def _trainable(model: nn.Module) -> list[nn.Parameter]:
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def _fused(model: nn.Module) -> bool:
+    """One kernel for all parameters exists on the CPU and on CUDA."""
+    return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in _trainable(model))
+
+
+def sgd(model: nn.Module, *, lr: float, momentum: float = 0.0, nesterov: bool = False) -> Optimizer:
+    """Gradient descent, with momentum or Nesterov's momentum where asked for."""
+    return torch.optim.SGD(
+        _trainable(model), lr=lr, momentum=momentum, nesterov=nesterov, fused=_fused(model)
+    )
+
+
+def adam(model: nn.Module, *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999) -> Optimizer:
+    """Adam (Kingma & Ba 2015)."""
+    return torch.optim.Adam(_trainable(model), lr=lr, betas=(beta1, beta2), fused=_fused(model))
+
+
+def adamw(
+    model: nn.Module,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    weight_decay: float = 0.01,
+) -> Optimizer:
+    """Adam with decoupled weight decay on the parameters with two or more axes."""
+    parameters = _trainable(model)
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=lr, betas=(beta1, beta2), fused=_fused(model))
+
+
+class Muon(Optimizer):
     """Muon for weight matrices and filters, SGD with Nesterov momentum for everything else.
 
     Muon replaces the momentum of a matrix by the nearest semi-orthogonal matrix (K. Jordan et al.,
@@ -23,40 +62,57 @@ class MuonWithSGD(Optimizer):
     count as a matrix with one row a map; it says nothing about vectors.
 
     Args:
-        matrices: the parameters for Muon, each with two or more axes.
-        rest: groups of the others, with an `lr` each.
+        model: whose parameters are trained.
+        lr, momentum, newton_schulz_steps: of Muon.
+        unit_filters: before each step, filters are scaled to the norm √maps. With batch norm behind them
+            their scale changes nothing but how large a step is beside it.
+        other_lr: step size of SGD.
         other_momentum: of SGD; None for the same.
         other_decay: the share of the other parameters that a step of SGD without momentum takes away at the
             full step size; on the way it falls with a schedule, as L2 regularization does.
-        unit_filters: before each step, filters are scaled to the norm √maps. With batch norm behind them
-            their scale changes nothing but how large a step is beside it.
+        head_lr: step size of SGD for the last of several matrices, which then is no longer Muon's.
     """
 
     def __init__(
         self,
-        matrices: Sequence[Tensor],
-        rest: Sequence[dict[str, Any]],
+        model: nn.Module,
         *,
-        lr: float,
-        momentum: float,
+        lr: float = 0.02,
+        momentum: float = 0.95,
         newton_schulz_steps: int = 5,
         unit_filters: bool = False,
+        other_lr: float = 0.01,
         other_momentum: float | None = None,
         other_decay: float = 0.0,
+        head_lr: float | None = None,
     ) -> None:
-        self._muon = torch.optim.Muon(
+        parameters = _trainable(model)
+        matrices = [p for p in parameters if p.ndim >= 2]
+        rest: list[dict[str, Any]] = []
+        if head_lr is not None and len(matrices) > 1:
+            rest.append({"params": [matrices.pop()], "lr": head_lr})
+        rest.append({"params": [p for p in parameters if p.ndim < 2], "lr": other_lr})
+        groups = [{"weight_decay": other_decay / group["lr"], **group} for group in rest if group["params"]]
+        other = momentum if other_momentum is None else other_momentum
+        muon = torch.optim.Muon(
             [as_matrix(p.detach()) for p in matrices],
             lr=lr,
             momentum=momentum,
             weight_decay=0.0,
             ns_steps=newton_schulz_steps,
         )
+        self._parts: list[Optimizer] = [muon]
+        if groups:
+            self._parts.append(torch.optim.SGD(groups, lr=lr, momentum=other, nesterov=other > 0))
         self._unit_filters = unit_filters
-        self._matrices: dict[str, Any] = {"params": list(matrices), "lr": lr}
-        other = momentum if other_momentum is None else other_momentum
-        groups = [{"weight_decay": other_decay / group["lr"], **group} for group in rest]
-        self._sgd = torch.optim.SGD(groups, lr=lr, momentum=other, nesterov=other > 0) if groups else None
-        self.param_groups = [self._matrices, *(self._sgd.param_groups if self._sgd else [])]
+        self._matrices: dict[str, Any] = {"params": matrices, "lr": lr}
+        self._collect_groups()
+
+    def _collect_groups(self) -> None:
+        self.param_groups = [
+            self._matrices,
+            *(group for sgd in self._parts[1:] for group in sgd.param_groups),
+        ]
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -64,15 +120,14 @@ class MuonWithSGD(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        (group,) = self._muon.param_groups
+        (group,) = self._parts[0].param_groups
         group["lr"] = self._matrices["lr"]
         for p, matrix in zip(self._matrices["params"], group["params"], strict=True):
             matrix.grad = None if p.grad is None else as_matrix(p.grad)
             if self._unit_filters and p.ndim > 2:
                 p.mul_(len(p) ** 0.5 / p.norm().clamp_min(torch.finfo(p.dtype).tiny))
-        self._muon.step()  # type: ignore[no-untyped-call]
-        if self._sgd is not None:
-            self._sgd.step()
+        for part in self._parts:
+            part.step()
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -81,15 +136,13 @@ class MuonWithSGD(Optimizer):
                 p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        parts = [self._muon, *([self._sgd] if self._sgd else [])]
-        return {"parts": [part.state_dict() for part in parts]}
+        return {"parts": [part.state_dict() for part in self._parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        parts = [self._muon, *([self._sgd] if self._sgd else [])]
-        for part, state in zip(parts, state_dict["parts"], strict=True):
+        for part, state in zip(self._parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
-        self._matrices["lr"] = self._muon.param_groups[0]["lr"]
-        self.param_groups = [self._matrices, *(self._sgd.param_groups if self._sgd else [])]
+        self._matrices["lr"] = self._parts[0].param_groups[0]["lr"]
+        self._collect_groups()
 
 
 def as_matrix(weights: Tensor) -> Tensor:
@@ -101,69 +154,18 @@ def as_matrix(weights: Tensor) -> Tensor:
     return weights.permute(0, *inner).view(len(weights), -1)
 
 
-def build_optimizer(
-    name: Literal["sgd", "adam", "adamw", "muon", "lbfgs"],
-    model: nn.Module,
-    *,
-    lr: float,
-    momentum: float = 0.0,
-    nesterov: bool = False,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    weight_decay: float = 0.0,
-    newton_schulz_steps: int = 5,
-    unit_filters: bool = False,
-    other_lr: float = 0.01,
-    other_momentum: float | None = None,
-    other_decay: float = 0.0,
-    head_lr: float | None = None,
-    history: int = 20,
-    iterations: int = 20,
-) -> Optimizer:
-    """The optimizer of that name over every trainable parameter of `model`.
+def lbfgs(model: nn.Module, *, lr: float = 1.0, history: int = 20, iterations: int = 20) -> Optimizer:
+    """L-BFGS with strong Wolfe line search.
 
     Args:
-        weight_decay: decoupled decay, adamw only, on parameters with two or more axes.
-        newton_schulz_steps, unit_filters, other_momentum, other_decay: see MuonWithSGD; muon only.
-        other_lr: step size of what is no matrix, muon only.
-        head_lr: step size of the last of several matrices, which then is no longer Muon's; muon only.
-        history, iterations: stored curvature pairs and inner steps per call, lbfgs only.
+        model: is laid out contiguously.
+        lr: the first step that the line search tries.
+        history: stored curvature pairs.
+        iterations: inner steps per call.
     """
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    if name == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=lr, momentum=momentum, nesterov=nesterov, fused=_fusable(parameters)
-        )
-    if name == "adam":
-        return torch.optim.Adam(parameters, lr=lr, betas=(beta1, beta2), fused=_fusable(parameters))
-    if name == "adamw":
-        groups = [
-            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        groups = [group for group in groups if group["params"]]
-        return torch.optim.AdamW(groups, lr=lr, betas=(beta1, beta2), fused=_fusable(parameters))
-    if name == "muon":
-        matrices = [p for p in parameters if p.ndim >= 2]
-        rest: list[dict[str, Any]] = []
-        if head_lr is not None and len(matrices) > 1:
-            rest.append({"params": [matrices.pop()], "lr": head_lr})
-        vectors = [p for p in parameters if p.ndim < 2]
-        if vectors:
-            rest.append({"params": vectors, "lr": other_lr})
-        return MuonWithSGD(
-            matrices,
-            rest,
-            lr=lr,
-            momentum=momentum,
-            newton_schulz_steps=newton_schulz_steps,
-            unit_filters=unit_filters,
-            other_momentum=other_momentum,
-            other_decay=other_decay,
-        )
     model.to(memory_format=torch.contiguous_format)  # it takes gradients as vectors, without a copy
     return torch.optim.LBFGS(
-        parameters,
+        _trainable(model),
         lr=lr,
         max_iter=iterations,
         history_size=history,
@@ -173,9 +175,18 @@ def build_optimizer(
     )
 
 
-def _fusable(parameters: Sequence[Tensor]) -> bool:
-    """One kernel for all parameters exists on the CPU and on CUDA."""
-    return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": sgd,
+    "adam": adam,
+    "adamw": adamw,
+    "muon": Muon,
+    "lbfgs": lbfgs,
+}
+
+
+def build_optimizer(name: str, model: nn.Module, **arguments: Any) -> Optimizer:
+    """The optimizer of that name, a key of OPTIMIZERS, over every trainable parameter of `model`."""
+    return OPTIMIZERS[name](model, **arguments)
 
 
 def schedule(

@@ -2,10 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,24 +13,76 @@ from torch import Tensor, nn
 from nnlab.data import DataSet, Split
 from nnlab.errors import Diverged, Interrupted
 from nnlab.models import weight_matrices
-from nnlab.training.capacity import out_of_memory
 from nnlab.training.checkpoint import Checkpoints, State
 from nnlab.training.distributed import Share, World, quiet
+from nnlab.training.evaluation import Metrics, Precision, Views, autocast, evaluate
 from nnlab.training.losses import Loss, Penalty
 from nnlab.training.optimizers import Optimizer, Schedule
-from nnlab.training.views import Views, views
 
 Row = dict[str, Any]
-Metrics = dict[str, float]
-Precision = Literal["float32", "bfloat16", "float64"]
 
-EVALUATION_BATCH = 512  # examples: their activations should fit into the cache
 TICK = 0.1  # seconds between two looks at the progress bar and the checkpoint clock
 
 
 @dataclass
+class Parts:
+    """The parts of a training.
+
+    Attributes:
+        model: on the data's device.
+        data: its splits; without a validation split, the last weights count as the best.
+        loss: of a batch; its mean or sum over the epoch's batches, each before its step, is the train loss.
+        optimizer: over the model's parameters; its step sizes are the largest of the schedule.
+        penalty: λR(W) over the weight matrices; its gradient is whole, whatever the batch.
+        schedule: step → multiple of the step size.
+    """
+
+    model: nn.Module
+    data: DataSet
+    loss: Loss
+    optimizer: Optimizer
+    penalty: Penalty | None = None
+    schedule: Schedule | None = None
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """The matrices that the penalty is about."""
+        return weight_matrices(self.model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of a training.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: examples a step, drawn without replacement; `full` takes all in their order.
+        clip_norm: longest gradient, of loss and penalty together.
+        precision: `bfloat16` computes in mixed precision; the other two are the model's own.
+        compile: True sends the model through torch.compile.
+        micro_batch: examples at a time within a step, whose gradients are added up: the same step in less
+            memory, and in less time where a batch is larger than the cache. Only batch norm sees a
+            difference: its statistics are those of the micro-batch.
+        test_time_augmentation: changes of the images over which the scores behind a second accuracy are
+            averaged.
+        patience: epochs without a better validation result after which the training stops.
+        evaluate_every: epochs between two evaluations and two logged rows.
+    """
+
+    epochs: int = 30
+    batch_size: int | Literal["full"] = 64
+    clip_norm: float | None = None
+    precision: Precision = "float32"
+    compile: bool = False
+    micro_batch: int | None = None
+    test_time_augmentation: Views = "none"
+    patience: int | None = None
+    evaluate_every: int = 1
+
+
+@dataclass
 class Position:
-    """Where a training is: what a checkpoint holds beside weights, optimizer and random states.
+    """The place that a training has reached: beside weights, optimizer and random states, a checkpoint.
 
     `loss`, `correct` and `examples` are sums over the batches of the epoch so far; `observed` was measured
     at the weights that the epoch started from; `best` orders validation results, larger is better.
@@ -49,24 +101,9 @@ class Position:
     stale: int = 0
 
 
-class Batch(NamedTuple):
-    """What one process computes of one step.
-
-    Attributes:
-        inputs, targets: its share of the batch.
-        counted: how many of them count; fewer than there are only where the batch has none for this process.
-        scale: of its loss, so that the average over processes is the batch's loss.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    counted: int
-    scale: float
-
-
 @dataclass(frozen=True)
 class FitResult:
-    """What a training leaves behind. The model that was passed in holds the best weights.
+    """The outcome of a training. The model that was passed in holds the best weights.
 
     Attributes:
         metrics: `train/loss`, `val/accuracy`, `test/accuracy`…, evaluated at the best weights.
@@ -82,54 +119,26 @@ class FitResult:
 
 
 def fit(
-    model: nn.Module,
-    data: DataSet,
+    parts: Parts,
+    settings: Settings,
     *,
-    loss: Loss,
-    optimizer: Optimizer,
-    epochs: int,
-    batch_size: int | Literal["full"],
     generator: torch.Generator,
-    penalty: Penalty | None = None,
-    schedule: Schedule | None = None,
-    clip_norm: float | None = None,
-    precision: Precision = "float32",
-    compile: bool = False,
-    micro_batch: int | None = None,
-    test_views: Views = "none",
-    patience: int | None = None,
-    evaluate_every: int = 1,
     observe: Callable[[nn.Module], Metrics] | None = None,
-    log: Callable[[Row], None] | None = None,
+    log: Callable[[Row], None] = lambda row: None,
     checkpoints: Checkpoints | None = None,
-    stop: Callable[[], bool] | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
     world: World | None = None,
 ) -> FitResult:
-    """Trains `model` on `data.train` and leaves the best weights in it.
+    """Trains `parts.model` on `parts.data.train` and leaves the best weights in it.
 
     Where `checkpoints` holds a state, it goes on from there; on the CPU the rows logged are then, byte for
     byte, those of a training that was never cut off.
 
     Args:
-        model: on the data's device.
-        data: its splits; with `data.validation` None, the last weights count as the best.
-        loss: of a batch; its mean or sum over the epoch's batches, each before its step, is the train loss.
-        optimizer: over the model's parameters; its step sizes are the largest of the schedule.
-        epochs: passes over the training split.
-        batch_size: examples a step, drawn without replacement; `full` takes all in their order.
+        parts: model, data, loss and optimizer.
+        settings: epochs, batch size and the like.
         generator: on the CPU, orders the examples.
-        penalty: λR(W) over the weight matrices; its gradient is whole, whatever the batch.
-        schedule: step → multiple of the step size.
-        clip_norm: longest gradient, of loss and penalty together.
-        precision: `bfloat16` computes in mixed precision; the other two are the model's own.
-        compile: whether the model goes through torch.compile.
-        micro_batch: examples at a time within a step, whose gradients are added up: the same step in less
-            memory, and in less time where a batch is larger than the cache. Only batch norm sees a
-            difference: its statistics are those of the micro-batch.
-        test_views: of the images, over which the scores behind a second accuracy are averaged.
-        patience: epochs without a better validation result after which the training stops.
-        evaluate_every: epochs between two evaluations and two logged rows.
         observe: measures the model at the weights that a logged epoch starts from; joins the train row.
         log: takes every row: step, epoch, split and metrics.
         checkpoints: where to save, and to go on from.
@@ -145,52 +154,17 @@ def fit(
         Interrupted: `stop` said so.
         RunFolderError: a checkpoint that does not fit.
     """
-    return _Training(
-        model,
-        data,
-        loss,
-        optimizer,
-        epochs,
-        batch_size,
-        generator,
-        penalty,
-        schedule,
-        clip_norm,
-        precision,
-        compile,
-        micro_batch,
-        test_views,
-        patience,
-        evaluate_every,
-        observe,
-        log or (lambda row: None),
-        checkpoints,
-        stop or (lambda: False),
-        progress or (lambda done, total, text: None),
-        world or World(),
-    ).run()
+    world = world or World()
+    return _Training(parts, settings, generator, observe, log, checkpoints, stop, progress, world).run()
 
 
 @dataclass
 class _Training:
     """The arguments of fit(), and the loop over them in readable pieces."""
 
-    model: nn.Module
-    data: DataSet
-    loss: Loss
-    optimizer: Optimizer
-    epochs: int
-    batch_size: int | Literal["full"]
+    parts: Parts
+    settings: Settings
     generator: torch.Generator
-    penalty: Penalty | None
-    schedule: Schedule | None
-    clip_norm: float | None
-    precision: Precision
-    compile: bool
-    micro_batch: int | None
-    test_views: Views
-    patience: int | None
-    evaluate_every: int
     observe: Callable[[nn.Module], Metrics] | None
     log: Callable[[Row], None]
     checkpoints: Checkpoints | None
@@ -199,24 +173,24 @@ class _Training:
     world: World
 
     def __post_init__(self) -> None:
-        train = self.data.train
+        parts, train = self.parts, self.parts.data.train
+        self.model, self.data, self.loss, self.optimizer = (
+            parts.model,
+            parts.data,
+            parts.loss,
+            parts.optimizer,
+        )
         self.at = Position()
-        self.weights = weight_matrices(self.model)
-        self.forward = torch.compile(self.model) if self.compile else self.model
-        self.autocast = autocast(train.inputs.device, self.precision)
-        self.step = Step(
-            self.world.parallel(self.forward), self.loss, self.optimizer, self.weights, self.penalty,
-            self.clip_norm, self.autocast, self.micro_batch, self.world,
-            count_correct=self.data.task == "classification",
-        )  # fmt: skip
-        self.full = self.batch_size == "full" or self.batch_size >= len(train)
-        size = len(train) if self.full else int(self.batch_size)
-        self.batches_per_epoch = math.ceil(len(train) / size)
+        self.forward = torch.compile(self.model) if self.settings.compile else self.model
+        self.step = Step(parts, self.settings, self.world.parallel(self.forward), self.world)
+        size = self.settings.batch_size
+        self.batch_size = len(train) if size == "full" else min(size, len(train))
+        self.total = self.settings.epochs * math.ceil(len(train) / self.batch_size)  # steps
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
         # The whole set as one batch is standardized once, not at every step.
-        unchanging = self.full and self.data.augmentation is None
+        unchanging = self.batch_size == len(train) and self.data.augmentation is None
         self.whole = self.data.normalize(train.inputs) if unchanging else None
-        # Asking a GPU for a number waits for it: there, losses are read some steps late.
+        # Asking a GPU for a number waits for it: its losses are read some steps late.
         self.flush_every = 1 if train.inputs.device.type == "cpu" else 32
         self.pending: list[tuple[Tensor, Tensor | None, int]] = []
         self.due = False  # whether it is time for a checkpoint
@@ -227,7 +201,8 @@ class _Training:
     def run(self) -> FitResult:
         finished = self._restore()
         if finished is None:
-            while self.at.epoch < self.epochs and not self._out_of_patience():
+            patience = self.settings.patience or math.inf
+            while self.at.epoch < self.settings.epochs and self.at.stale < patience:
                 self._epoch()
             finished = self._finish()
         self.model.load_state_dict(self.best)
@@ -236,18 +211,18 @@ class _Training:
     # --- one epoch ---
 
     def _epoch(self) -> None:
-        at = self.at
-        logged = (at.epoch + 1) % self.evaluate_every == 0 or at.epoch + 1 == self.epochs
+        at, schedule = self.at, self.parts.schedule
+        logged = (at.epoch + 1) % self.settings.evaluate_every == 0 or at.epoch + 1 == self.settings.epochs
         if at.batch == 0:
             self.order_state = self.generator.get_state()
             at.observed = self._observe() if logged else {}
         self.model.train()
-        for batch in self._batches(at.batch):
-            if self.schedule is not None:
+        for inputs, targets, share, scale in self._batches(at.batch):
+            if schedule is not None:
                 for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-                    group["lr"] = lr * self.schedule(at.step)
-            loss, correct = self.step(batch.inputs, batch.targets, batch.scale)
-            self.pending.append((loss, correct, batch.counted))
+                    group["lr"] = lr * schedule(at.step)
+            loss, correct = self.step(inputs, targets, scale)
+            self.pending.append((loss, correct, share.counted))
             at.step += 1
             at.batch += 1
             if len(self.pending) >= self.flush_every:
@@ -270,39 +245,33 @@ class _Training:
             self._save()
             self.due = False
         if stop:
-            raise Interrupted(f"stopped after step {self.at.step} of {self.epochs * self.batches_per_epoch}")
+            raise Interrupted(f"stopped after step {self.at.step} of {self.total}")
 
-    def _batches(self, done: int) -> Iterator[Batch]:
-        """This process's share of this epoch's batches, without the first `done`.
+    def _batches(self, done: int) -> Iterator[tuple[Tensor, Tensor, Share, float]]:
+        """Inputs, targets and share of this process in this epoch's batches, without the first `done`.
 
-        All random numbers of an epoch are drawn at its start, so that going on in its middle needs nothing
-        but the generator's state at that moment.
+        The last number is the scale of its loss, so that the average over processes is the batch's loss. All
+        random numbers of an epoch are drawn at its start, so that going on in its middle needs nothing but
+        the generator's state at that moment.
         """
-        train, augmentation = self.data.train, self.data.augmentation
-        if self.whole is not None:
-            share = self.world.share(len(train))
-            inputs, targets = self.whole[share.part], train.targets[share.part]
-            yield from [self._batch(inputs, targets, share, len(train))][done:]
-            return
+        train, augmentation, world = self.data.train, self.data.augmentation, self.world
+        device, examples, reduction = train.inputs.device, len(train), self.loss.reduction
+        full = self.batch_size == examples
         self.generator.set_state(self.order_state)
-        device, size = train.inputs.device, len(train) if self.full else int(self.batch_size)
-        order = (
-            torch.arange(len(train)) if self.full else torch.randperm(len(train), generator=self.generator)
-        )
+        order = torch.arange(examples) if full else torch.randperm(examples, generator=self.generator)
         draws = None
         if augmentation is not None:
             height, width = self.data.input_shape[-2:]
-            draws = augmentation.draw(len(train), self.at.epoch, (height, width), self.generator).to(device)
-        for batch in torch.split(order.to(device), size)[done:]:
-            share = self.world.share(len(batch))
-            chosen = batch[share.part]
-            drawn = self.data.batch(chosen, None if draws is None else draws.select(chosen))
-            yield self._batch(drawn.inputs, drawn.targets, share, len(batch))
-
-    def _batch(self, inputs: Tensor, targets: Tensor, share: Share, examples: int) -> Batch:
-        """`share` of a batch of so many examples."""
-        scale = self.world.weight(share, examples, self.loss.reduction)
-        return Batch(inputs, targets, share.counted, scale)
+            draws = augmentation.draw(examples, self.at.epoch, (height, width), self.generator).to(device)
+        for batch in torch.split(order.to(device), self.batch_size)[done:]:
+            share = world.share(len(batch))
+            if self.whole is not None:
+                inputs, targets = self.whole[share.part], train.targets[share.part]
+            else:
+                chosen = batch[share.part]
+                drawn = self.data.batch(chosen, None if draws is None else draws.select(chosen))
+                inputs, targets = drawn.inputs, drawn.targets
+            yield inputs, targets, share, world.weight(share, len(batch), reduction)
 
     def _flush(self) -> None:
         """Reads the losses of the steps since the last time, and adds them up."""
@@ -333,21 +302,17 @@ class _Training:
             yield value / n if mean else value, int(right), int(n)
 
     def _diverged(self, step: int, value: float) -> Diverged:
-        lr = max(group["lr"] for group in self.optimizer.param_groups)
-        last = (
-            "no loss was finite"
-            if self.at.last_loss is None
-            else f"the last finite loss was {self.at.last_loss:.6g}"
-        )
+        lr, last = max(group["lr"] for group in self.optimizer.param_groups), self.at.last_loss
+        finite = "no loss was finite" if last is None else f"the last finite loss was {last:.6g}"
         return Diverged(
-            f"the loss is {value} at step {step} with step size {lr:g}; {last}. "
+            f"the loss is {value} at step {step} with step size {lr:g}; {finite}. "
             "Try a smaller step size: --set optimizer.lr=..., or optimizer.clip_norm"
         )
 
     def _tick(self) -> None:
         at = self.at
         text = "" if at.last_loss is None else f"loss {at.last_loss:.4g}"
-        self.progress(at.step, self.epochs * self.batches_per_epoch, text)
+        self.progress(at.step, self.total, text)
         self.due = self.due or (self.checkpoints is not None and self.checkpoints.due())
         self.next_tick = time.monotonic() + TICK
 
@@ -355,9 +320,9 @@ class _Training:
 
     def _observe(self) -> Metrics:
         observed: Metrics = {}
-        if self.penalty is not None:
+        if self.parts.penalty is not None:
             with torch.no_grad():
-                observed["penalty"] = float(self.penalty.value(self.weights))
+                observed["penalty"] = float(self.parts.penalty.value(self.parts.weights))
         if self.observe is not None:
             observed |= self.observe(self.model)
         return observed
@@ -389,13 +354,13 @@ class _Training:
             at.best, at.best_epoch, at.stale = key, at.epoch, 0
             self.best = self._copy_weights()
         else:
-            at.stale += self.evaluate_every
+            at.stale += self.settings.evaluate_every
 
     def _measure(self, split: Split, test_views: Views = "none") -> Metrics:
         """Metrics of the model over a whole split, of which every process measures a share."""
         share = self.world.share(len(split))
         mine = Split(split.inputs[share.part], split.targets[share.part])
-        metrics = evaluate(self.forward, self.data, mine, self.loss, self.precision, test_views)
+        metrics = evaluate(self.forward, self.data, mine, self.loss, self.settings.precision, test_views)
         if self.world.alone:
             return metrics
         added = {"loss"} if self.loss.reduction == "sum" else set()  # the others are means
@@ -408,15 +373,12 @@ class _Training:
             for name, total in zip(metrics, sums, strict=True)
         }
 
-    def _out_of_patience(self) -> bool:
-        return self.patience is not None and self.at.stale >= self.patience
-
     def _copy_weights(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     def _finish(self) -> Metrics:
         """Evaluates every split at the best weights, and saves the last checkpoint."""
-        at = self.at
+        at, augmented = self.at, self.settings.test_time_augmentation
         self.world.take_buffers_(self.model)
         if self.data.validation is None:
             self.best, at.best_epoch = self._copy_weights(), at.epoch
@@ -427,7 +389,7 @@ class _Training:
             f"{name}/{key}": value
             for name, split in splits.items()
             if split is not None
-            for key, value in self._measure(split, "none" if name == "train" else self.test_views).items()
+            for key, value in self._measure(split, "none" if name == "train" else augmented).items()
         }
         test = {key.removeprefix("test/"): v for key, v in metrics.items() if key.startswith("test/")}
         self.log({"step": at.step, "epoch": at.best_epoch, "split": "test", **test})
@@ -464,6 +426,7 @@ class _Training:
         if loaded is None:
             return None
         state, best = loaded
+        rank = self.world.rank
         try:
             self.model.load_state_dict(best)
             self.best = self._copy_weights()
@@ -472,7 +435,11 @@ class _Training:
             self.at = Position(**state["position"])
             self.order_state = state["order"]
             self.generator.set_state(state["generator"])
-            self._restore_rng(state["torch_rng"], state["cuda_rng"])
+            # A process that has joined since keeps its own random state.
+            if rank < len(state["torch_rng"]):
+                torch.set_rng_state(state["torch_rng"][rank])
+            if rank < len(state["cuda_rng"]) and torch.cuda.is_available():
+                torch.cuda.set_rng_state(state["cuda_rng"][rank])
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             if self.checkpoints is None:
                 raise
@@ -480,48 +447,31 @@ class _Training:
         finished: Metrics | None = state["finished"]
         return finished
 
-    def _restore_rng(self, torch_rng: Sequence[Tensor], cuda_rng: Sequence[Tensor]) -> None:
-        """Sets the states of torch's own generators; a process that was not there keeps its own."""
-        rank = self.world.rank
-        if rank < len(torch_rng):
-            torch.set_rng_state(torch_rng[rank])
-        if rank < len(cuda_rng) and torch.cuda.is_available():
-            torch.cuda.set_rng_state(cuda_rng[rank])
-
 
 class Step:
     """One optimizer step on one batch, and its loss and number of right answers before the step.
 
     Args:
-        forward: inputs (n, …) → outputs (n, C).
-        weights: the matrices that `penalty` is about.
-        autocast: the context of the forward pass.
-        micro_batch: examples at a time; None for all of the batch at once.
+        parts: the optimizer, and what it descends.
+        settings: of them clip_norm, precision and micro_batch.
+        forward: inputs (n, …) → outputs (n, C); the model if left out.
         world: the processes over which the gradients are averaged, where `forward` averages them.
-        count_correct: whether targets are labels to be counted.
     """
 
     def __init__(
         self,
-        forward: Callable[[Tensor], Tensor],
-        loss: Loss,
-        optimizer: Optimizer,
-        weights: Sequence[Tensor],
-        penalty: Penalty | None = None,
-        clip_norm: float | None = None,
-        autocast: AbstractContextManager[object] | None = None,
-        micro_batch: int | None = None,
+        parts: Parts,
+        settings: Settings,
+        forward: Callable[[Tensor], Tensor] | None = None,
         world: World | None = None,
-        *,
-        count_correct: bool = True,
     ) -> None:
-        self._forward, self._loss, self._optimizer = forward, loss, optimizer
-        self._weights, self._penalty, self._clip_norm = weights, penalty, clip_norm
-        self._autocast = autocast or nullcontext()
-        self._micro_batch, self._world = micro_batch, world or World()
-        self._count_correct = count_correct
-        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self._line_search = isinstance(optimizer, torch.optim.LBFGS)
+        self._loss, self._optimizer, self._penalty = parts.loss, parts.optimizer, parts.penalty
+        self._weights, self._settings = parts.weights, settings
+        self._forward, self._world = forward or parts.model, world or World()
+        self._autocast = autocast(parts.data.train.inputs.device, settings.precision)
+        self._count_correct = parts.data.task == "classification"
+        self._parameters = [p for group in parts.optimizer.param_groups for p in group["params"]]
+        self._line_search = isinstance(parts.optimizer, torch.optim.LBFGS)
 
     def __call__(self, inputs: Tensor, targets: Tensor, scale: float = 1.0) -> tuple[Tensor, Tensor | None]:
         """Descends the loss times `scale`; what is returned is not scaled."""
@@ -538,8 +488,8 @@ class Step:
         loss, correct = self._backward()
         if self._penalty is not None:
             self._penalty.add_gradient_(self._weights)
-        if self._clip_norm is not None:
-            nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
+        if self._settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self._settings.clip_norm)
         if not self._measured:  # a line search asks again at other weights
             self._measured.append((loss, correct))
         return self._objective(loss) if self._line_search else loss
@@ -554,8 +504,8 @@ class Step:
 
     def _backward(self) -> tuple[Tensor, Tensor | None]:
         """Leaves the gradient of the batch's loss in the parameters; returns that loss and what was right."""
-        examples = len(self._targets)
-        parts = 1 if self._micro_batch is None else math.ceil(examples / self._micro_batch)
+        examples, micro_batch = len(self._targets), self._settings.micro_batch
+        parts = 1 if micro_batch is None else math.ceil(examples / micro_batch)
         total: Tensor | None = None
         correct: Tensor | None = None
         for part, (inputs, targets) in enumerate(
@@ -577,85 +527,3 @@ class Step:
                 correct = right if correct is None else correct.add_(right)
         assert total is not None
         return total, correct
-
-
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object] | None:
-    """The context of a forward pass in mixed precision; None where nothing is cast."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else None
-
-
-@torch.no_grad()
-def predict(
-    model: Callable[[Tensor], Tensor],
-    data: DataSet,
-    inputs: Tensor,
-    precision: Precision = "float32",
-    test_views: Views = "none",
-) -> Tensor:
-    """Outputs (n, C) for inputs (n, …) of `data`, in evaluation mode and in blocks.
-
-    With `test_views`, they are means over changed images. Where memory runs out, the blocks are halved: a
-    training that fits is never ended by its evaluation.
-    """
-    training = isinstance(model, nn.Module) and model.training
-    if isinstance(model, nn.Module):
-        model.eval()
-    outputs, size = None, EVALUATION_BATCH
-    while outputs is None:
-        try:
-            with autocast(inputs.device, precision) or nullcontext():
-                outputs = _outputs(model, data, inputs, test_views, size)
-        except (RuntimeError, MemoryError) as error:
-            if out_of_memory(error) is None or min(size, len(inputs)) < 2:
-                raise
-            size = min(size, len(inputs)) // 2
-    if isinstance(model, nn.Module):
-        model.train(training)
-    return outputs.float() if precision == "bfloat16" else outputs
-
-
-def _outputs(
-    model: Callable[[Tensor], Tensor], data: DataSet, inputs: Tensor, test_views: Views, size: int
-) -> Tensor:
-    """Outputs (n, C), computed for blocks of `size` examples.
-
-    They go into one tensor: a small tensor left behind by each block would keep the allocator from reusing
-    the memory of the activations around it.
-    """
-    outputs: Tensor | None = None
-    for part, block in enumerate(torch.split(inputs, size)):
-        seen = [weight * model(view) for weight, view in views(data.normalize(block), test_views)]
-        found = sum(seen[1:], seen[0])
-        if outputs is None:
-            outputs = found.new_empty((len(inputs), *found.shape[1:]))
-        outputs[part * size : part * size + len(block)] = found
-    assert outputs is not None  # split gives at least one block
-    return outputs
-
-
-@torch.no_grad()
-def evaluate(
-    model: Callable[[Tensor], Tensor],
-    data: DataSet,
-    split: Split,
-    loss: Loss,
-    precision: Precision = "float32",
-    test_views: Views = "none",
-) -> Metrics:
-    """Loss, and for classes accuracy, of `model` over a whole split.
-
-    With `test_views`, `accuracy_tta` stands beside an accuracy that knows nothing of them.
-    """
-    outputs = predict(model, data, split.inputs, precision)
-    metrics = {"loss": float(loss(outputs, split.targets))}
-    if data.task == "classification":
-        metrics["accuracy"] = accuracy(outputs, split.targets)
-        if test_views != "none":
-            averaged = predict(model, data, split.inputs, precision, test_views)
-            metrics["accuracy_tta"] = accuracy(averaged, split.targets)
-    return metrics
-
-
-def accuracy(outputs: Tensor, targets: Tensor) -> float:
-    """The share of examples whose largest score (N, C) is that of their label (N,)."""
-    return float((outputs.argmax(1) == targets).double().mean())

@@ -1,57 +1,67 @@
 """Universal approximation, from the perceptron to Cybenko's sums, each error bounded everywhere."""
 
 from collections.abc import Callable
+from typing import Annotated, Literal
 
-from nnlab.chapters.approximation import setup
-from nnlab.chapters.approximation.bins import experiment as approx_bins
-from nnlab.chapters.approximation.perceptron import experiment as approx_perceptron
-from nnlab.chapters.approximation.setup import build_line
-from nnlab.chapters.approximation.steps import experiment as approx_steps
-from nnlab.chapters.approximation.sums import experiment as approx_sums
-from nnlab.chapters.approximation.surfaces import experiment as approx_surface
+from pydantic import Field
+
+from nnlab.chapters.approximation.bins import experiment as bins
+from nnlab.chapters.approximation.bins.setup import BinsSettings, build_line
+from nnlab.chapters.approximation.perceptron import experiment as perceptron
+from nnlab.chapters.approximation.steps import experiment as steps
+from nnlab.chapters.approximation.sums import experiment as sums
+from nnlab.chapters.approximation.sums.experiment import SumsSettings
+from nnlab.chapters.approximation.surfaces import experiment as surfaces
 from nnlab.errors import InputError, Interrupted
 from nnlab.lab.outcome import Outcome
+from nnlab.lab.sections import Distinct
 from nnlab.lab.session import Session
 from nnlab.record import Record
 
+Part = Literal["perceptron", "steps", "bins", "surface", "sums"]
 
-class Config(setup.Config):
+
+class Config(BinsSettings):
     """Builds networks by formula, bounds their error everywhere, and holds it against the theory."""
+
+    experiment: Literal["approx"]
+    parts: Annotated[list[Part], Distinct] = Field(
+        ["perceptron", "steps", "bins", "surface", "sums"], min_length=1
+    )
+    surface: surfaces.SurfaceSettings = surfaces.SurfaceSettings()
+    sums: SumsSettings = SumsSettings()
 
     def run(self, record: Record, session: Session) -> Outcome:
         return run(self, record, session)
 
 
-ORDER = ("perceptron", "steps", "bins", "surface", "sums")  # of the lecture
-
-
 def run(config: Config, record: Record, session: Session) -> Outcome:
     """Runs the parts that the config names; each draws its figures and makes its claims."""
     line = build_line(config, session)
-    plane, sums = approx_surface.build(config), approx_sums.build(config)
-    work: dict[str, Callable[[], Outcome]] = {
-        "perceptron": lambda: approx_perceptron.run(config.seed, record, session),
-        "steps": lambda: approx_steps.run(record),
-        "surface": lambda: approx_surface.run(plane, record, session),
-        "sums": lambda: approx_sums.run(config, line, sums, record, session),
+    plane = surfaces.build(config.target, config.interval, config.surface)
+    tasks = sums.build(config.target, config.interval, config.sums)
+    work: dict[str, Callable[[], Outcome]] = {  # in the lecture's order
+        "perceptron": lambda: perceptron.run(config.seed, record, session),
+        "steps": lambda: steps.run(record),
     }
     if line is not None:
-        work["bins"] = lambda: approx_bins.run(config, line, record, session)
-    parts = [part for part in ORDER if part in config.parts and part in work]
+        work["bins"] = lambda: bins.run(config, line, record, session)
+    work["surface"] = lambda: surfaces.run(plane, record, session)
+    work["sums"] = lambda: sums.run(config.sums, config.seed, line, tasks, record, session)
+    parts = [part for part in work if part in config.parts]
     if not parts:
         raise InputError(
             f"target: {config.target}: has more than one variable, and bins are on the line; use parts: "
             "surface (two variables) or sums"
         )
     record.start()
-    record.predict({"bins": approx_bins.predictions(config, line)} if line is not None else {})
-    metrics: dict[str, float] = {}
-    rows, claims = [], []
+    record.predict({"bins": bins.predictions(config, line)} if line is not None else {})
+    outcome = Outcome({})
     for part in parts:
         if session.stop():
             raise Interrupted(f"interrupted before the part {part}")
-        outcome = work[part]()
-        metrics.update({f"{part}/{name}": value for name, value in outcome.metrics.items()})
-        rows += outcome.results
-        claims += outcome.claims
-    return Outcome(metrics, rows, claims)
+        done = work[part]()
+        outcome.metrics.update({f"{part}/{name}": value for name, value in done.metrics.items()})
+        outcome.results.extend(done.results)
+        outcome.claims.extend(done.claims)
+    return outcome

@@ -11,7 +11,7 @@ PAGE = ChapterPage(
         Section(
             6,
             "Universal approximation",
-            "One hidden layer of finitely many units comes as near to a continuous function as is wanted.",
+            "A network with one hidden layer approximates a continuous function as closely as required.",
             (STEP, BIN),
         ),
     ),

@@ -1,26 +1,34 @@
-"""Our gradients held against others': torch.autograd for all entries, central differences for some."""
+"""Our gradients held against others': torch.autograd for all entries, central differences for some.
+
+The quotient (f(x + h) − f(x − h)) / 2h is off by two errors: that of its formula, of order h² for a smooth f
+and of order h for one whose slope bends, and that of rounding, of order ε/h times Σ |∂f/∂v · v| over the
+values v on the way to f. Several h are tried; the first is taken from how far the quotient moves from one h
+to the next, the second from that sum (Press et al., Numerical Recipes, 3rd ed., 5.7).
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from nnlab.chapters.backpropagation.autograd import autograd
-from nnlab.chapters.backpropagation.build import Worksheet
-from nnlab.chapters.backpropagation.differences import Difference, difference, evaluations
-from nnlab.chapters.backpropagation.kinks import Entry, Kink, Sides, kinks
-from nnlab.chapters.backpropagation.numbers import ratio
-from nnlab.expressions.passes import directional
+from nnlab.chapters.backpropagation.kinks import Entry, Sides, kinks
+from nnlab.chapters.backpropagation.worksheet import Worksheet
+from nnlab.expressions import Graph
+from nnlab.expressions.algebras import FLOATS
+from nnlab.expressions.nodes import Node
+from nnlab.expressions.passes import directional, forward
 
 Array = NDArray[np.float64]
 
 AUTOGRAD_TOLERANCE = 1e-10
-"""Relative to the largest entry of the variable's gradient; see FLOOR."""
+"""Allowed difference to torch, relative to the largest entry of the variable's gradient; see FLOOR."""
 FLOOR = 1e-4
-"""Of the largest gradient that is passed on anywhere: of what cancels down to less, only rounding is left."""
+"""Relative to the largest gradient that is passed on: what cancels down to less is rounding error."""
 TELLING = 1e-2
 """A difference with a larger error tells nothing; relative to it, the largest entry or FLOOR."""
 WORK = 1_000_000
@@ -28,9 +36,9 @@ WORK = 1_000_000
 ENTRIES = 1_000
 """Entries of arrays that count as one operation: they take as long as the call of it."""
 NORMAL = float(np.finfo(np.float64).smallest_normal)
-"""Below it floats have fewer digits."""
+"""The smallest float with all its digits."""
 DIRECTIONS = 8
-"""Drawn at random: along one forward mode is checked, along all the function is looked at for kinks."""
+"""Random directions: along one forward mode is checked, along all the function is searched for kinks."""
 
 
 @dataclass(frozen=True)
@@ -43,33 +51,34 @@ class Check:
             the branch that a `where` does not take, too.
         autograd_error: the largest difference to ours, relative to the largest entry; NaN if none is finite.
         differences: central differences, of some entries.
-        agrees: whether torch's is the same to AUTOGRAD_TOLERANCE, and each difference within its error. Where
-            the function has a kink, or may have one, a difference is not held against the gradient.
+        agrees: True where torch's is the same to AUTOGRAD_TOLERANCE, and each difference within its error.
+            Where the function has a kink, or may have one, a difference is not held against the gradient.
         checked: how many entries torch, or a difference, tells something of.
     """
 
     variable: str
     autograd: Array
     autograd_error: float
-    differences: tuple[Difference, ...]
+    differences: tuple["Difference", ...]
     agrees: bool
     checked: int
 
     @property
     def unchecked(self) -> int:
-        """Entries that were held against nothing."""
+        """The number of entries that were held against nothing."""
         return self.autograd.size - self.checked
 
 
 @dataclass(frozen=True)
 class Checks:
-    """Everything that a worksheet was held against.
+    """The results of all checks of a worksheet.
 
     Attributes:
         value_error: of the value beside torch's, relative.
         forward_error: largest difference of a random directional derivative in forward mode, relative.
         variables: one for each variable.
-        kinks: where no derivative exists.
+        kinks: operation where no derivative exists -> True where the function is known to bend or jump for
+            it, False where that is only possible.
         sides: variable and entry -> the limits and slopes to either side, where the function has a kink
             or may have one.
     """
@@ -77,7 +86,7 @@ class Checks:
     value_error: float
     forward_error: float
     variables: tuple[Check, ...]
-    kinks: tuple[Kink, ...]
+    kinks: Mapping[int, bool]
     sides: Mapping[Entry, Sides]
 
     @property
@@ -90,14 +99,14 @@ class Checks:
 
     @property
     def agree(self) -> bool:
-        """Whether nothing was found that does not; of what was not checked nothing is known."""
+        """True where no check failed; entries that were not checked do not count."""
         return self.value_agrees and self.forward_agrees and all(check.agrees for check in self.variables)
 
 
-def check(sheet: Worksheet, *, seed: int = 0) -> Checks:
+def check(sheet: Worksheet) -> Checks:
     """Holds values and gradients of a worksheet against torch.autograd, differences, and forward mode."""
     graph, at, gradients = sheet.graph, sheet.at, sheet.gradients
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     value, theirs = autograd(graph, at)
     sensitivity = _sensitivity(sheet)
     floor = FLOOR * _largest(sheet)
@@ -107,24 +116,26 @@ def check(sheet: Worksheet, *, seed: int = 0) -> Checks:
         {name: generator.standard_normal(array.shape) for name, array in at.items()}
         for _ in range(DIRECTIONS)
     ]
-    found, sides = kinks(sheet, entries, directions, value_scale=value_scale, slope_scale=floor)
+    at_kinks, sides = kinks(sheet, entries, directions, value_scale=value_scale, slope_scale=floor)
     differences: dict[str, list[Difference]] = {name: [] for name in at}
     for name, entry in entries:
         differences[name].append(difference(graph, at, name, entry, sensitivity))
-    checks = tuple(
-        _check(name, gradients[name], theirs[name], floor, differences[name], sides) for name in at
-    )
     return Checks(
-        ratio(abs(sheet.value - value), value_scale),
+        relative_error(abs(sheet.value - value), value_scale),
         _forward_error(sheet, gradients, floor, directions[0]),
-        checks,
-        tuple(found),
+        tuple(_check(name, gradients[name], theirs[name], floor, differences[name], sides) for name in at),
+        at_kinks,
         sides,
     )
 
 
+def relative_error(gap: float, scale: float) -> float:
+    """Returns a difference relative to a size; 0 where there is no difference, also to a size of 0."""
+    return 0.0 if gap == 0 else gap / max(scale, 1e-300)
+
+
 def _sensitivity(sheet: Worksheet) -> float:
-    """Σ |∂f/∂v · v| over the values on the way, and over the terms that sums and products @ add up.
+    """Returns Σ |∂f/∂v · v| over the values on the way, and over the terms of sums and products @.
 
     A relative error in all of these moves f by so much of it. Below NORMAL errors are no smaller than there.
     """
@@ -142,18 +153,18 @@ def _sensitivity(sheet: Worksheet) -> float:
 
 
 def _largest(sheet: Worksheet) -> float:
-    """The largest gradient that is passed on, or that arrives at a tanh: its slope 1 − f² cancels."""
-    found = [edge.passed for line in sheet.lines for edge in line.edges]
-    found += [line.gradient for line in sheet.lines if line.kind == "tanh" and line.gradient is not None]
-    return max((float(np.max(np.abs(gradient))) for gradient in found), default=1.0)
+    """Returns the largest gradient that is passed on, or arrives at a tanh, whose slope 1 − f² cancels."""
+    gradients = [edge.passed for line in sheet.lines for edge in line.edges]
+    gradients += [line.gradient for line in sheet.lines if line.kind == "tanh" and line.gradient is not None]
+    return max((float(np.max(np.abs(gradient))) for gradient in gradients), default=1.0)
 
 
 def _entries(sheet: Worksheet, generator: np.random.Generator) -> list[Entry]:
-    """The numbers of variables that differences are taken in: all, or as many as WORK allows."""
+    """Returns the entries of variables that differences are taken in: all, or as many as WORK allows."""
     entries = [(name, entry) for name, array in sheet.at.items() for entry in np.ndindex(array.shape)]
-    costly = max((evaluations(float(sheet.at[name][entry])) for name, entry in entries[:1_000]), default=1)
+    evaluations = (2 * len(_steps(float(sheet.at[name][entry]))) + 1 for name, entry in entries[:1_000])
     operations = len(sheet.graph.nodes) + sum(prod(shape) for shape in sheet.shapes) // ENTRIES
-    room = max(1, WORK // (costly * operations))
+    room = max(1, WORK // (max(evaluations, default=1) * operations))
     if len(entries) <= room:
         return entries
     drawn = generator.permutation(len(entries))
@@ -163,29 +174,191 @@ def _entries(sheet: Worksheet, generator: np.random.Generator) -> list[Entry]:
 
 
 def _check(
-    name: str, ours: Array, theirs: Array, floor: float, differences: Sequence[Difference],
+    name: str, ours: Array, theirs: Array, floor: float, differences: Sequence["Difference"],
     sides: Mapping[Entry, Sides],
 ) -> Check:  # fmt: skip
     finite = np.asarray(np.isfinite(theirs))
     scale = max(float(np.max(np.abs(theirs), where=finite, initial=0.0)), floor)
-    error = ratio(float(np.max(np.abs(ours - theirs), where=finite, initial=0.0)), scale)
-    close, told = error <= AUTOGRAD_TOLERANCE, finite.copy()
-    for found in differences:
-        seen = sides.get((name, found.entry))
-        tells = found.error <= TELLING * max(abs(found.derivative), scale)
-        if tells and not (seen and seen.is_known):
-            agrees, is_smooth = found.agrees(float(ours[found.entry])), seen is None and not found.bends
-            close = close and (agrees or not is_smooth)
-            told[found.entry] |= agrees or is_smooth
-    checked = int(np.sum(told))
-    return Check(name, theirs, error if np.any(finite) else math.nan, tuple(differences), close, checked)
+    error = relative_error(float(np.max(np.abs(ours - theirs), where=finite, initial=0.0)), scale)
+    agrees, is_checked = error <= AUTOGRAD_TOLERANCE, finite.copy()
+    for one in differences:
+        at_kink = sides.get((name, one.entry))
+        tells = one.error <= TELLING * max(abs(one.derivative), scale)
+        if tells and not (at_kink and at_kink.is_known):
+            is_close, is_smooth = one.agrees(float(ours[one.entry])), at_kink is None and not one.bends
+            agrees = agrees and (is_close or not is_smooth)
+            is_checked[one.entry] |= is_close or is_smooth
+    checked = int(np.sum(is_checked))
+    return Check(name, theirs, error if np.any(finite) else math.nan, tuple(differences), agrees, checked)
 
 
 def _forward_error(
     sheet: Worksheet, gradients: Mapping[str, Array], floor: float, direction: Mapping[str, Array]
 ) -> float:
-    """Σ gradient · direction against one pass of forward mode along that direction."""
+    """Holds Σ gradient · direction against one pass of forward mode along that direction."""
     terms = [gradients[name] * direction[name] for name in direction]
     _, along = directional(sheet.graph, sheet.at, direction)
     scale = sum(float(np.sum(np.abs(term))) for term in terms)
-    return ratio(abs(float(along) - sum(float(np.sum(term)) for term in terms)), max(scale, floor))
+    return relative_error(abs(float(along) - sum(float(np.sum(term)) for term in terms)), max(scale, floor))
+
+
+# --- torch.autograd, which shares no derivative with ours ---
+
+
+def autograd(graph: Graph, at: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
+    """Computes the value of a scalar expression and its gradient in float64, by torch.
+
+    Returns:
+        The value, and variable -> gradient of its shape; zeros where torch finds none.
+    """
+    leaves = {
+        name: torch.tensor(value, dtype=torch.float64, requires_grad=True) for name, value in at.items()
+    }
+    values: list[Tensor] = []
+    for node in graph.nodes:
+        values.append(_torch_value(node, leaves, [values[i] for i in node.arguments]))
+    if values[-1].requires_grad:
+        values[-1].backward()  # type: ignore[no-untyped-call]
+    gradients = {
+        name: np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.numpy()
+        for name, leaf in leaves.items()
+    }
+    return float(values[-1].detach()), gradients
+
+
+def _torch_value(node: Node, leaves: Mapping[str, Tensor], arguments: list[Tensor]) -> Tensor:
+    if node.exact is not None:
+        return torch.tensor(float(node.exact), dtype=torch.float64)
+    match node.operation:
+        case "variable":
+            return leaves[str(node.parameter)]
+        case "constant":
+            return torch.tensor({"pi": torch.pi, "e": torch.e}[str(node.parameter)], dtype=torch.float64)
+        case "integer_power" | "real_power":
+            return arguments[0] ** float(node.parameter or 0)
+    return _TORCH[node.operation](*arguments)
+
+
+_TORCH: Mapping[str, Callable[..., Tensor]] = {
+    "add": torch.add, "subtract": torch.sub, "multiply": torch.mul, "divide": torch.div,
+    "negative": torch.neg, "power": torch.pow, "matmul": torch.matmul, "maximum": torch.maximum,
+    "minimum": torch.minimum, "less": torch.lt, "less_equal": torch.le, "where": torch.where,
+    "sin": torch.sin, "cos": torch.cos, "tan": torch.tan, "exp": torch.exp, "log": torch.log,
+    "sqrt": torch.sqrt, "tanh": torch.tanh, "abs": torch.abs, "relu": torch.relu, "sum": torch.sum,
+    "mean": torch.mean, "largest": torch.amax, "smallest": torch.amin,
+    "transpose": lambda x: x.mT if x.ndim == 2 else x,
+    "softmax": lambda x: torch.softmax(x, -1),
+    "logsumexp": lambda x: torch.logsumexp(x, -1),
+    # torch.sigmoid has the derivative σ(1 − σ), without digits where σ is nearly 1
+    "sigmoid": lambda x: torch.exp(torch.nn.functional.logsigmoid(x)),
+}  # fmt: skip
+
+
+# --- central differences, each with the step that keeps its error least ---
+
+RATIO = 4.0
+EPSILON = float(np.finfo(np.float64).eps)
+STEPS = 30
+"""Steps tried for an entry of value 0: from 1/8 down by factors of RATIO."""
+SMALLEST = 1e-14
+"""Steps for other entries begin at an eighth of their size, or of 1, and end at this share of it."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A derivative by differences.
+
+    Attributes:
+        variable: its name.
+        entry: which entry of it, () for a number.
+        derivative: the central difference at the best step; NaN where the function cannot be evaluated to
+            both sides at any step.
+        step: h.
+        error: the estimate of how far the derivative is off.
+        left, right: the slopes to either side.
+        bends: True where they differ, and do not come nearer to each other with a smaller step: a kink.
+    """
+
+    variable: str
+    entry: tuple[int, ...]
+    derivative: float
+    step: float
+    error: float
+    left: float
+    right: float
+    bends: bool
+
+    def agrees(self, derivative: float) -> bool:
+        """True where another value is the same as far as the differences can tell."""
+        return abs(self.derivative - derivative) <= 10 * self.error + 1e-9 * abs(derivative) + 1e-300
+
+
+def difference(
+    graph: Graph, at: Mapping[str, Array], variable: str, entry: tuple[int, ...], sensitivity: float
+) -> Difference:
+    """Computes the derivative of a scalar expression in one entry of a variable.
+
+    A step counts only if its derivative is that of all narrower steps too, up to rounding: a kink near by, or
+    a wave too narrow for the step, is seen by narrower ones alone. Of these steps the best has the least
+    error relative to the derivative; one over which the function looks like a line, and not as if it had a
+    pole inside, comes before any other.
+
+    Args:
+        graph: the expression.
+        at: variable -> value.
+        variable, entry: what to differentiate by.
+        sensitivity: by how much of a relative rounding error in all values f moves: Σ |∂f/∂v · v|.
+    """
+    compared = [i for node in graph.nodes if node.operation in ("less", "less_equal") for i in node.arguments]
+
+    def f(x: float) -> float:
+        moved = np.array(at[variable])
+        moved[entry] = x
+        values = forward(graph, FLOATS, {**at, variable: moved})
+        return math.nan if any(np.any(np.isnan(values[i])) for i in compared) else float(values[-1])
+
+    center = float(at[variable][entry])
+    steps = np.array(_steps(center))
+    with np.errstate(all="ignore"):
+        up, down = center + steps, center - steps
+        middle, above, below = f(center), np.array([*map(f, up)]), np.array([*map(f, down)])
+        central = np.where((down < center) & (center < up), (above - below) / (up - down), np.nan)
+        left, right, half = (
+            (middle - below) / (center - down),
+            (above - middle) / (up - center),
+            (up - down) / 2,
+        )
+        rounding = (
+            EPSILON / half * sensitivity * 2 + EPSILON / half * abs(above) + EPSILON / half * abs(below)
+        )
+        gap = abs(right - left)
+        is_near_line = gap <= 0.5 * (abs(left) + abs(right))
+        narrow = central[1:]
+        error = abs(central[:-1] - narrow) / (RATIO - 1) + rounding[1:]
+        is_off = abs(narrow[:, None] - narrow) > 10 * error[:, None] + 10 * rounding[1:]
+        is_usable = ~np.triu(is_off).any(1) & np.isfinite(error)
+        relative = np.where(narrow == 0, np.where(error == 0, 0.0, np.inf), error / abs(narrow))
+    usable = np.flatnonzero(is_usable[:-1])  # the last has no narrower step that could contradict it
+    lines = [i for i in usable if is_near_line[i] and is_near_line[i + 1]]
+    if not len(usable):
+        return Difference(variable, entry, np.nan, np.nan, np.inf, np.nan, np.nan, bends=False)
+    wide = min(lines or usable, key=lambda i: (relative[i], error[i]))
+    best = wide + 1
+    bends = bool(gap[best] > 0.5 * gap[wide] and gap[best] > 100 * rounding[best])
+    derivative, step, to_left, to_right = (float(x[best]) for x in (central, half, left, right))
+    return Difference(variable, entry, derivative, step, float(error[wide]), to_left, to_right, bends)
+
+
+def _steps(center: float) -> list[float]:
+    """Returns steps from wide to narrow: powers of two, so that center ± step is exact but for a carry.
+
+    Near the smallest floats they go down to the smallest of all.
+    """
+    size = abs(center)
+    step = 2.0 ** math.floor(math.log2(max(size, 1.0) / 8))
+    last = SMALLEST * size if size else step / RATIO**STEPS
+    steps = []
+    while step > last:
+        steps.append(step)
+        step /= RATIO
+    return steps

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from nnlab.chapters.backpropagation.build import build
+from nnlab.chapters.backpropagation.worksheet import build
 from nnlab.errors import InputError, suggest
-from nnlab.expressions import parse
-from nnlab.expressions.passes import gradient
+from nnlab.expressions import gradient, parse
 
 Array = NDArray[np.float64]
 
@@ -19,7 +18,7 @@ class Example:
     """An expression with values.
 
     Attributes:
-        name: what `--example` calls it.
+        name: its value of `--example`.
         sentence: what it shows.
         expression: the text.
         at: variable -> value.
@@ -31,39 +30,33 @@ class Example:
     at: Mapping[str, Array]
 
     def with_values(self, at: Mapping[str, Array]) -> "Example":
-        """The example at other values; a variable that is left out keeps its own."""
+        """Returns the example at other values; a variable that is left out keeps its own."""
         return replace(self, at={**self.at, **at})
 
 
-def _example(name: str, sentence: str, expression: str, at: Mapping[str, ArrayLike]) -> Example:
-    return Example(name, sentence, expression, {k: np.asarray(v, np.float64) for k, v in at.items()})
-
-
-_SCORES: Mapping[str, ArrayLike] = {
-    "W": [[0.2, -0.5, 0.1, 2.0], [1.5, 1.3, 2.1, 0.0], [0.0, 0.25, 0.2, -0.3]],
-    "x": [0.56, 2.31, 0.24, 0.02],
-    "b": [1.1, 3.2, -1.2],
-    "y": [1.0, 0.0, 0.0],
-}
-
 EXAMPLES = {
-    example.name: example
-    for example in (
-        _example("sum", "A sum and a product.", "(x + y) * z", {"x": -2, "y": 5, "z": -4}),
-        _example(
+    name: Example(name, sentence, expression, {k: np.asarray(value, np.float64) for k, value in at.items()})
+    for name, sentence, expression, at in (
+        ("sum", "A sum and a product.", "(x + y) * z", {"x": -2, "y": 5, "z": -4}),
+        (
             "neuron",
             "A neuron with two inputs, taken apart; --fuse takes its sigmoid as one node.",
             "1/(1 + exp(-(w0*x0 + w1*x1 + w2)))",
             {"w0": 2, "x0": -1, "w1": -3, "x1": -2, "w2": -3},
         ),
-        _example(
+        (
             "scores",
             "Linear scores of 3 classes for 4 pixels, softmax and cross-entropy: the gradient in the scores "
             "is p − y.",
             "logsumexp(W @ x + b) - sum(y * (W @ x + b))",
-            _SCORES,
+            {
+                "W": [[0.2, -0.5, 0.1, 2.0], [1.5, 1.3, 2.1, 0.0], [0.0, 0.25, 0.2, -0.3]],
+                "x": [0.56, 2.31, 0.24, 0.02],
+                "b": [1.1, 3.2, -1.2],
+                "y": [1.0, 0.0, 0.0],
+            },
         ),
-        _example(
+        (
             "logsumexp",
             "Scores that overflow exp: logsumexp takes the largest one out first.",
             "logsumexp(s) - sum(y * s)",
@@ -74,7 +67,7 @@ EXAMPLES = {
 
 
 def find_example(name: str) -> Example:
-    """Raises InputError for a name that there is not."""
+    """Returns the example of that name; raises InputError if none has it."""
     if name not in EXAMPLES:
         raise InputError(f"--example {name}: {suggest(name, EXAMPLES)}")
     return EXAMPLES[name]
@@ -82,7 +75,7 @@ def find_example(name: str) -> Example:
 
 @dataclass(frozen=True)
 class Table:
-    """What an example shows beside its gradients.
+    """A table that belongs to an example.
 
     Attributes:
         title: above it.
@@ -96,7 +89,7 @@ class Table:
 
 
 def example_table(example: Example) -> Table | None:
-    """The table of an example that has one."""
+    """Returns the table of an example that has one."""
     match example.name:
         case "scores":
             title = "scores, probabilities, and the gradient in the scores"
@@ -108,7 +101,7 @@ def example_table(example: Example) -> Table | None:
 
 
 def scores_rows(example: Example) -> list[tuple[str, Array]]:
-    """Scores, probabilities, loss, and the gradient in the scores beside p − y."""
+    """Computes scores, probabilities, loss, and the gradient in the scores beside p − y."""
     at = example.at
     scores = at["W"] @ at["x"] + at["b"]
     sheet = build(parse(example.expression, tuple(at), tensors=True), at)
@@ -126,7 +119,7 @@ def scores_rows(example: Example) -> list[tuple[str, Array]]:
 
 
 def stability_rows(example: Example) -> list[tuple[str, Array, Array, Array]]:
-    """For scores of several sizes: the stable form, the naive one, and the naive one's gradient."""
+    """Computes for scores of several sizes the stable form, the naive one, and the latter's gradient."""
     scores = example.at["s"]
     stable, naive = (parse(text, ("s",), tensors=True) for text in ("logsumexp(s)", "log(sum(exp(s)))"))
     rows = []

@@ -1,24 +1,31 @@
-r"""The worksheet as a LaTeX document, for a plain TeX installation: `article` with amsmath and longtable."""
+r"""Both worksheets as LaTeX documents, for a plain TeX installation: `article` with amsmath and longtable."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from nnlab.chapters.backpropagation.build import Edge, Line, Worksheet
 from nnlab.chapters.backpropagation.checks import Checks
 from nnlab.chapters.backpropagation.examples import Table
-from nnlab.chapters.backpropagation.notation import Notation, tex_notation, tex_number
-from nnlab.chapters.backpropagation.notes import notes
-from nnlab.chapters.backpropagation.numbers import decimal, truth
+from nnlab.chapters.backpropagation.network import NetworkSheet, is_short
+from nnlab.chapters.backpropagation.notation import (
+    Notation,
+    format_truth,
+    notation_of,
+    python_number,
+    tex_number,
+)
+from nnlab.chapters.backpropagation.sentences import kink_notes, network_notes
+from nnlab.chapters.backpropagation.worksheet import Edge, Line, Worksheet
 
 Array = NDArray[np.float64]
 
 ENTRIES = 16
-"""A larger array is told by its norm."""
+"""Entries of an array that are written out; a larger one is described by its norm."""
 LETTERS = 80
-"""So is one with a longer row."""
+"""Letters of a row that are written out; an array with a longer one is described by its norm."""
 WORD = 60
 """Letters without a space that are not broken into lines."""
 SOURCE = 100
@@ -62,7 +69,7 @@ _MATHEMATICS = {
 def latex(
     sheet: Worksheet, digits: int = 4, *, checks: Checks | None = None, table: Table | None = None
 ) -> str:
-    """The document: the graph with its values, then the gradients from the result back, node by node.
+    """Writes an expression's graph with its values, then the gradients from the result back, node by node.
 
     Args:
         sheet: the worksheet.
@@ -70,113 +77,131 @@ def latex(
         checks: for the kinks that they found.
         table: of an example.
     """
-    notation = tex_notation(sheet.graph, sheet.shapes)
-    return document([
+    notation = notation_of(sheet.graph, sheet.shapes, tex=True)
+    edges = [(line, edge) for line in reversed(sheet.lines) for edge in line.edges]
+    gradients = [
+        rf"${notation.gradient(name)} = {tex_array(sheet.gradients[str(node.parameter)], digits)}$"
+        for name, node in zip(notation.names, sheet.graph.nodes, strict=True)
+        if node.operation == "variable"
+    ]
+    lines = [
         rf"{{\raggedright ${notation.result}$ = {{\ttfamily {_typed(sheet.graph.text)}}}\par}}",
         "",
         r"\subsection*{Forward: the value of each node}",
-        *_forward(sheet, notation, digits),
+        *_table({"node": 0.15, "operation": 0.27, "value": 0.5}, _forward(sheet, notation, digits)),
         r"\subsection*{Backward: the gradient of each node}",
         "What a node passes on is its local derivative times the gradient that arrives; "
         "what a node receives from several others is added up.",
         "",
-        *_backward(sheet, notation, digits),
+        *_table(
+            {"from": 0.08, "local derivative": 0.27, "passed on": 0.57},
+            [_rule(sheet, notation, line, edge, digits) for line, edge in edges],
+        ),
         r"\subsection*{The gradient}",
-        *_gradients(sheet, notation, digits),
-        *(_notes(notes(sheet, checks, notation, digits)) if checks else []),
-        *(_example(table, digits) if table else []),
+        "\n\n".join(gradients) or "There is no variable.",
+    ]
+    notes = [] if checks is None else kink_notes(sheet, checks, notation, digits)
+    if notes:
+        lines += [r"\subsection*{Kinks and jumps}", r"\raggedright", "", "\n\n".join(notes)]
+    if table is not None:
+        rows = [
+            [prose(cell) if isinstance(cell, str) else f"${tex_array(cell, digits)}$" for cell in row]
+            for row in table.rows
+        ]
+        columns = {prose(column): 0.9 / len(table.columns) for column in table.columns}
+        title = table.title[0].upper() + table.title[1:]
+        lines += [rf"\subsection*{{{prose(title)}}}", *_table(columns, rows)]
+    return _document(lines)
+
+
+def network_latex(sheet: NetworkSheet, title: str, digits: int = 4) -> str:
+    """Writes the values of a network's layers, then the gradients from the loss back.
+
+    Args:
+        sheet: the worksheet.
+        title: a sentence that says which network it is.
+        digits: of numbers.
+    """
+
+    def row(layer: str, name: str, computed: str, value: Tensor) -> list[str]:
+        equation = formula(f"{name} = {computed}" if computed and computed != name else name)
+        shape = r" \times ".join(map(str, value.shape))
+        norm = rf"\Vert\cdot\Vert = {_tex_decimal(float(value.norm()), digits)}"
+        size = tex_array(value.numpy(), digits) if is_short(value) else norm
+        return [prose(layer).replace(".", r".\allowbreak{}"), f"${equation}$", f"${shape}$", f"${size}$"]
+
+    def columns(quantity: str) -> dict[str, float]:
+        return {"layer": 0.18, quantity: 0.37, "shape": 0.14, "norm or entries": 0.2}
+
+    return _document([
+        prose(title),
+        r"\subsection*{Forward: the value of each layer}",
+        *_table(columns("value"), [row(*line) for line in sheet.values]),
+        r"\subsection*{Backward: the gradient of each value and weight}",
+        rf"$L = {_tex_decimal(sheet.loss, digits)}$",
+        *_table(
+            columns("gradient"),
+            [row(layer, name, one.formula, one.value) for layer, name, one in sheet.gradients],
+        ),
+        "\n\n".join(map(prose, network_notes(sheet))),
     ])  # fmt: skip
 
 
-def document(lines: Sequence[str]) -> str:
-    """The whole file."""
+def _document(lines: Sequence[str]) -> str:
     return "\n".join([_HEAD + lines[0], *lines[1:], r"\end{document}", ""])
 
 
-def _forward(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
-    rows = []
-    for line in sheet.lines:
-        operation = "given" if line.is_given else f"${notation.operation(sheet.graph, line.index)}$"
-        value = truth(line.value) if line.is_condition else f"${array(line.value, digits)}$"
-        rows.append(rf"${notation.names[line.index]}$ & {operation} & {value}")
-    return ruled({"node": 0.15, "operation": 0.27, "value": 0.5}, rows)
-
-
-def _backward(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
-    rows = []
-    for line in reversed(sheet.lines):
-        rows += [_rule(sheet, notation, line, edge, digits) for edge in line.edges]
-    return ruled({"from": 0.08, "local derivative": 0.27, "passed on": 0.57}, rows)
-
-
-def ruled(head: dict[str, float], rows: list[str]) -> list[str]:
-    """Over as many pages as it needs, with its head on each; the columns' widths in shares of the line."""
-    columns = "".join(f"L{{{width}}}" for width in head.values())
+def _table(columns: Mapping[str, float], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Typesets a table over as many pages as it needs; `columns` has their widths in shares of the line."""
+    widths = "".join(f"L{{{width}}}" for width in columns.values())
     return [
-        rf"\begin{{longtable}}{{{columns}}}",
-        rf"{' & '.join(head)} \\ \hline \noalign{{\smallskip}} \endhead",
-        *(rf"{row} \\ \noalign{{\smallskip}}" for row in rows),
+        rf"\begin{{longtable}}{{{widths}}}",
+        rf"{' & '.join(columns)} \\ \hline \noalign{{\smallskip}} \endhead",
+        *(rf"{' & '.join(row)} \\ \noalign{{\smallskip}}" for row in rows),
         r"\end{longtable}",
     ]
 
 
-def _rule(sheet: Worksheet, notation: Notation, line: Line, edge: Edge, digits: int) -> str:
-    """What a node passes on along an edge; of arrays the formula and the result alone."""
+def _forward(sheet: Worksheet, notation: Notation, digits: int) -> list[list[str]]:
+    rows = []
+    for line in sheet.lines:
+        operation = "given" if line.is_given else f"${notation.operation(line.index)}$"
+        value = format_truth(line.value) if line.is_condition else f"${tex_array(line.value, digits)}$"
+        rows.append([f"${notation.names[line.index]}$", operation, value])
+    return rows
+
+
+def _rule(sheet: Worksheet, notation: Notation, line: Line, edge: Edge, digits: int) -> list[str]:
+    """Returns the row of an edge: what a node passes on; of arrays the formula and the result alone."""
     name, target = notation.names[line.index], notation.names[edge.argument]
-    local = notation.local(sheet.graph, line.index, edge.position, int(np.size(edge.passed)))
+    local = notation.local(line.index, edge.position, int(np.size(edge.passed)))
     sign = r"\mathrel{+}=" if sheet.arrivals[edge.argument] > 1 else "="
-    received, passed = f"{notation.gradient(target)} {sign}", array(edge.passed, digits)
+    received, passed = f"{notation.gradient(target)} {sign}", tex_array(edge.passed, digits)
     if edge.derivative is None or line.gradient is None:
-        return rf"${name}$ & & ${received} {local} = {passed}$"
-    partial, derivative = notation.partial(name, target), array(edge.derivative, digits)
+        return [f"${name}$", "", f"${received} {local} = {passed}$"]
+    partial, derivative = notation.partial(name, target), tex_array(edge.derivative, digits)
     if edge.derivative.ndim or line.gradient.ndim:
         dot = r"\circ" if line.gradient.ndim else r"\cdot"
         total = rf"\textstyle\sum_{{\mathrm{{{edge.summed}}}}} " if edge.summed else ""
         product = rf"{total}{notation.gradient(name)} {dot} {partial}"
-        return rf"${name}$ & ${partial} = {local}$ & ${received} {product} = {passed}$"
-    shown = local if local == derivative else f"{local} = {derivative}"
-    product = rf"{_factor(array(line.gradient, digits))} \cdot {_factor(derivative)}"
-    return rf"${name}$ & ${partial} = {shown}$ & ${received} {product} = {passed}$"
-
-
-def _gradients(sheet: Worksheet, notation: Notation, digits: int) -> list[str]:
-    """A paragraph for each variable."""
-    rows = [
-        rf"${notation.gradient(notation.names[line.index])} = {array(sheet.gradients[line.name], digits)}$"
-        for line in sheet.lines
-        if line.kind == "variable"
-    ]
-    return ["\n\n".join(rows) or "There is no variable."]
-
-
-def _notes(sentences: list[str]) -> list[str]:
-    if not sentences:
-        return []
-    return [r"\subsection*{Kinks and jumps}", r"\raggedright", "", "\n\n".join(sentences)]
-
-
-def _example(table: Table, digits: int) -> list[str]:
-    """With its columns equally wide."""
-    rows = [
-        " & ".join(prose(cell) if isinstance(cell, str) else f"${array(cell, digits)}$" for cell in row)
-        for row in table.rows
-    ]
-    columns = {prose(column): 0.9 / len(table.columns) for column in table.columns}
-    title = table.title[0].upper() + table.title[1:]
-    return [rf"\subsection*{{{prose(title)}}}", *ruled(columns, rows)]
+    else:
+        factors = tex_array(line.gradient, digits), derivative
+        product = r" \cdot ".join(f"({text})" if text.startswith("-") else text for text in factors)
+        local = local if local == derivative else f"{local} = {derivative}"
+    return [f"${name}$", f"${partial} = {local}$", f"${received} {product} = {passed}$"]
 
 
 def prose(text: str) -> str:
-    r"""A sentence with signs of formulas in it.
+    r"""Typesets a sentence with signs of formulas in it.
 
     >>> print(prose("p − y, to 100%"))
     p $-$ y, to 100\%
     """
-    return re.sub("[^\x00-\x7f]+", lambda found: f"${formula(found.group())}$", _escaped(text))
+    return re.sub("[^\x00-\x7f]+", lambda match: f"${formula(match.group())}$", _escaped(text))
 
 
 def formula(text: str) -> str:
-    r"""A formula in plain text, set as mathematics: words stay words, digits behind a letter are its index.
+    r"""Typesets a formula as mathematics: words stay words, digits behind a letter are its index.
 
     >>> print(formula("(W2ᵀ δ2) ∘ relu'(a1)"))
     (W_{2}^{\top} \delta_{2}) \circ \mathrm{relu}'(a_{1})
@@ -187,43 +212,35 @@ def formula(text: str) -> str:
     text = re.sub(r"(?<=[\w,]) (?=[A-Za-z]{2})|(?<=[a-z]{2}) (?=\w)", "~", text)  # a space beside a word
     text = re.sub(
         r"([A-Za-z_]{2,})|([^\W\d])(\d+)",
-        lambda found: rf"\mathrm{{{_escaped(found[1])}}}" if found[1] else f"{found[2]}_{{{found[3]}}}",
+        lambda match: rf"\mathrm{{{_escaped(match[1])}}}" if match[1] else f"{match[2]}_{{{match[3]}}}",
         text,
     )
     return "".join(_MATHEMATICS.get(sign, sign) for sign in text)
 
 
-def array(value: Array, digits: int = 4) -> str:
-    r"""A number, or a matrix in parentheses; a vector stands upright.
+def tex_array(value: Array, digits: int = 4) -> str:
+    r"""Typesets a number, or a matrix in parentheses; a vector stands upright.
 
-    >>> print(array(np.array([1.0, -0.5])))
+    >>> print(tex_array(np.array([1.0, -0.5])))
     \fit{\begin{pmatrix} 1 \\ -0.5 \end{pmatrix}}
     """
     if value.ndim == 0:
-        return number(float(value), digits)
+        return _tex_decimal(float(value), digits)
     matrix = value if value.ndim == 2 else value[:, None]
-    rows = [" & ".join(number(float(x), digits) for x in row[:ENTRIES]) for row in matrix[:ENTRIES]]
+    rows = [" & ".join(_tex_decimal(float(x), digits) for x in row[:ENTRIES]) for row in matrix[:ENTRIES]]
     if value.size > ENTRIES or max(map(len, rows)) > LETTERS:
         shape = r" \times ".join(str(n) for n in value.shape)
-        return rf"({shape}),\ \Vert\cdot\Vert = {number(float(np.linalg.norm(value)), digits)}"
+        return rf"({shape}),\ \Vert\cdot\Vert = {_tex_decimal(float(np.linalg.norm(value)), digits)}"
     body = r" \\ ".join(rows)
     return rf"\fit{{\begin{{pmatrix}} {body} \end{{pmatrix}}}}"
 
 
-def number(value: float, digits: int = 4) -> str:
-    r"""
-    >>> print(number(-1.5e-7))
-    -1.5 \cdot 10^{-7}
-    """
-    return tex_number(decimal(value, digits))
-
-
-def _factor(text: str) -> str:
-    return f"({text})" if text.startswith("-") else text
+def _tex_decimal(value: float, digits: int) -> str:
+    return tex_number(python_number(value, digits))
 
 
 def _typed(text: str) -> str:
-    """An expression as it was typed. A line may end at a space, and in a long word also after any sign.
+    """Typesets an expression as typed. A line may end at a space, and in a long word after any sign.
 
     So do the lines of the document: TeX reads none of 200,000 characters.
     """
@@ -231,7 +248,7 @@ def _typed(text: str) -> str:
     pieces = [re.findall(r"\w{1,20}|\W", word) if len(word) > WORD else [word] for word in words]
     joined = " ".join(r"\allowbreak{}".join(map(_escaped, word)) for word in pieces)
     lines = rf"(.{{{SOURCE},}}?)(?: |(\\allowbreak\{{\}}))"
-    return re.sub(lines, lambda found: found[1] + (f"{found[2]}%\n" if found[2] else "\n"), joined)
+    return re.sub(lines, lambda match: match[1] + (f"{match[2]}%\n" if match[2] else "\n"), joined)
 
 
 def _escaped(text: str) -> str:

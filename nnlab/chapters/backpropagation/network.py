@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nnlab.chapters.backpropagation.numbers import ratio
+from nnlab.chapters.backpropagation.checks import relative_error
 from nnlab.errors import InputError
 from nnlab.models import (
     CNN,
@@ -33,11 +33,11 @@ from nnlab.models import (
 
 @dataclass(frozen=True)
 class Gradient:
-    """∂L/∂ of a value or of weights.
+    """The gradient ∂L/∂· of a value or of weights.
 
     Attributes:
-        formula: how it comes about.
-        value: of the shape of what it is the gradient in.
+        formula: in terms of the gradient that arrives and of values.
+        value: of the shape of the value or weights.
         error: its largest difference to torch.autograd's, relative to the largest entry.
     """
 
@@ -48,15 +48,15 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Step:
-    """A layer at work.
+    """A layer's forward and backward pass.
 
     Attributes:
         layer: its name in the model.
-        name: of its result: a1, h1, …
-        formula: the result in terms of what comes in.
-        value: the result, without the axis of examples.
+        name: of its value: a1, h1, …
+        formula: the value in terms of the layer's argument.
+        value: without the axis of examples.
         gradient_name: δ1, … for ∂L/∂a1, …; else ∂L/∂name.
-        gradient: ∂L/∂value in terms of what comes from above.
+        gradient: ∂L/∂value in terms of the gradient of the layer above.
         parameters: name, such as W1, -> its gradient.
     """
 
@@ -70,8 +70,8 @@ class Step:
 
     @property
     def error(self) -> float:
-        """The largest of its gradients."""
-        return max(found.error for found in (self.gradient, *self.parameters.values()))
+        """The largest error of its gradients."""
+        return max(gradient.error for gradient in (self.gradient, *self.parameters.values()))
 
 
 @dataclass(frozen=True)
@@ -91,20 +91,43 @@ class NetworkSheet:
     input_gradient: Gradient
 
     @property
+    def values(self) -> list[tuple[str, str, str, Tensor]]:
+        """Layer, name, formula and value, from the example to the scores."""
+        rows = [(step.layer, step.name, step.formula, step.value) for step in self.steps]
+        return [("example", "x", "", self.inputs), *rows]
+
+    @property
+    def gradients(self) -> list[tuple[str, str, Gradient]]:
+        """Layer, name and gradient, from the scores to the example; the layer stands at its first one."""
+        rows = []
+        for step in reversed(self.steps):
+            rows.append((step.layer, step.gradient_name, step.gradient))
+            rows += [("", f"∂L/∂{name}", gradient) for name, gradient in step.parameters.items()]
+        return [*rows, ("example", "∂L/∂x", self.input_gradient)]
+
+    @property
     def error(self) -> float:
-        """The largest of all gradients."""
+        """The largest error of all gradients."""
         return max(self.input_gradient.error, *(step.error for step in self.steps))
 
     @property
     def agrees(self) -> bool:
-        """Whether all gradients are those of torch.autograd, to TOLERANCE."""
+        """True where all gradients are those of torch.autograd, to TOLERANCE."""
         return self.error <= TOLERANCE
 
 
 TOLERANCE = 1e-10
-"""Up to here our gradients and autograd's, both in float64, count as the same."""
+"""The relative difference allowed between our gradients and autograd's, both in float64."""
+
+FEW = 6
+"""Entries of a vector that are written out; of longer ones, and of matrices, the norm is."""
 
 Loss = Callable[[Tensor], Tensor]
+
+
+def is_short(value: Tensor) -> bool:
+    """True for a vector whose entries are written out."""
+    return value.ndim == 1 and len(value) <= FEW
 
 
 def network_sheet(
@@ -126,64 +149,65 @@ def network_sheet(
     stack = layers(model)
     if inputs.ndim == 2 and isinstance(stack[0][1], nn.Flatten):
         stack = stack[1:]
-    parts = _named(stack)
+    rules = _rules(stack)
     leaf = inputs.clone().requires_grad_()
     values = [leaf]
-    for part in parts:
-        values.append(part.rule.module(values[-1]))
+    for layer in rules:
+        values.append(layer.module(values[-1]))
     total = loss(values[-1])
     if not torch.isfinite(total):
         raise InputError(f"the loss of this example is {float(total.detach())}: there is no gradient")
-    trained = [getattr(part.rule.module, key) for part in parts for key in part.rule.parameter_names]
+    trained = [getattr(layer.module, key) for layer in rules for key in layer.parameter_names]
     theirs = torch.autograd.grad(total, [*values, *trained])
     with torch.no_grad():
-        return _backward(parts, [v.detach() for v in values], theirs, float(total), loss_gradient, rule)
+        return _backward(rules, [v.detach() for v in values], theirs, float(total), loss_gradient, rule)
 
 
 def _backward(
-    stack: Sequence["_Part"],
+    rules: Sequence["_Rule"],
     values: Sequence[Tensor],
     theirs: Sequence[Tensor],
     loss: float,
     loss_gradient: Callable[[Tensor], Tensor],
     loss_rule: str,
 ) -> NetworkSheet:
-    """From the scores down; `theirs` are autograd's gradients of all values, then of all parameters."""
+    """Goes from the scores down; `theirs` are autograd's gradients of all values, then all parameters."""
     gradient, formula = loss_gradient(values[-1]), loss_rule
     of_parameters = list(theirs[len(values) :])
     steps: list[Step] = []
-    for index in reversed(range(len(stack))):
-        part, below = stack[index], values[index]
-        rule, names, symbol = part.rule, part.rule.parameter_names, part.gradient_symbol
-        found, formulas = rule.gradients(below, gradient), rule.gradient_formulas(symbol, part.before)
-        errors = {key: _error(found[key], of_parameters.pop()) for key in reversed(names)}
+    for index in reversed(range(len(rules))):
+        rule, below, symbol = rules[index], values[index], rules[index].gradient_symbol
+        ours, parameters = rule.gradients(below, gradient), {}
+        for key, name in reversed(rule.parameter_names.items()):
+            how = rule.write(getattr(rule, f"{key}_formula"), symbol)
+            parameters[name] = Gradient(how, ours[key], _error(ours[key], of_parameters.pop()))
         steps.append(
             Step(
-                part.layer,
-                part.name,
-                rule.formula(part.before),
+                rule.layer,
+                rule.name,
+                rule.write(rule.formula),
                 values[index + 1][0],
-                f"{symbol} = ∂L/∂s" if symbol[0] == "δ" and part.name == "s" else symbol,
+                f"{symbol} = ∂L/∂s" if symbol[0] == "δ" and rule.name == "s" else symbol,
                 Gradient(formula, gradient[0], _error(gradient, theirs[index + 1])),
-                {name: Gradient(formulas[key], found[key], errors[key]) for key, name in names.items()},
+                dict(reversed(parameters.items())),
             )
         )
         inner = f"({formula})" if rule.letter == "h" and "ᵀ" in formula else symbol
         gradient = rule.pull(below, values[index + 1], gradient)
-        formula = rule.pull_formula(inner, part.before)
+        formula = rule.write(rule.pull_formula, inner)
     last = Gradient(formula, gradient[0], _error(gradient, theirs[0]))
     return NetworkSheet(values[0][0], loss, tuple(reversed(steps)), last)
 
 
 def _error(ours: Tensor, theirs: Tensor) -> float:
-    return ratio(float((ours - theirs).abs().max()), float(theirs.abs().max()))
+    return relative_error(float((ours - theirs).abs().max()), float(theirs.abs().max()))
 
 
 # --- the layers of a model -----------------------------------------------------------------------------
 
 
 class Scaled(nn.Module):
-    """s / n, which speed_cnn does to its scores."""
+    """The division s / n of the scores of speed_cnn."""
 
     def __init__(self, divisor: int) -> None:
         super().__init__()
@@ -194,36 +218,35 @@ class Scaled(nn.Module):
 
 
 def layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The layers one after the other, with their names; without those that do nothing when not training.
+    """Returns the layers in order, with their names, but for those that act in training only.
 
     Raises:
         InputError: a model that is no such stack.
     """
+    stack: list[tuple[str, nn.Module]]
     if isinstance(model, MLP):
-        found: list[tuple[str, nn.Module]] = [("input", nn.Flatten())]
+        stack = [("input", nn.Flatten())]
         phi = (
             model.phi if isinstance(model.phi, Maxout) else ActivationLayer(get_activation(model.activation))
         )
         for number, layer in enumerate(model.hidden):
-            found += [(f"hidden.{number}", layer), (model.activation, phi)]
-        return [*found, ("output", model.output)]
+            stack += [(f"hidden.{number}", layer), (model.activation, phi)]
+        return [*stack, ("output", model.output)]
     if isinstance(model, CNN):
-        found = []
-        for block, convolution in enumerate(model.convolutions):
-            found.append((f"convolutions.{block}", convolution))
-            if model.norms:
-                found.append((f"norms.{block}", model.norms[block]))
-            found += [
-                (f"activations.{block}", model.activations[block]),
-                (f"pools.{block}", model.pools[block]),
-            ]
-        return [*found, ("flatten", nn.Flatten()), ("output", model.output)]
+        parts = ("convolutions", "norms", "activations", "pools")
+        stack = [
+            (f"{name}.{block}", getattr(model, name)[block])
+            for block in range(len(model.convolutions))
+            for name in parts
+            if name != "norms" or model.norms
+        ]
+        return [*stack, ("flatten", nn.Flatten()), ("output", model.output)]
     if isinstance(model, SpeedCNN):
-        found = [("whitening", model.whitening), ("gelu", model.gelu)]
+        stack = [("whitening", model.whitening), ("gelu", model.gelu)]
         for name in ("block1", "block2", "block3"):
-            found += [(f"{name}.{part}", layer) for part, layer in getattr(model, name).named_children()]
-        found += [("pool", model.pool), ("flatten", nn.Flatten()), ("output", model.output)]
-        return [*found, ("scale", Scaled(model.output.in_features))]
+            stack += [(f"{name}.{part}", layer) for part, layer in getattr(model, name).named_children()]
+        stack += [("pool", model.pool), ("flatten", nn.Flatten()), ("output", model.output)]
+        return [*stack, ("scale", Scaled(model.output.in_features))]
     raise InputError(
         f"nnlab backprop writes out the layers of mlp, cnn and speed_cnn; a model of class "
         f"{type(model).__name__} can be any computation, and is not taken apart"
@@ -231,40 +254,48 @@ def layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 class _Rule:
-    """What a layer does, forward and back; k is the number of the weight layer that it is or follows.
+    """A layer's formulas, forward and back; k is the number of the weight layer that it is or follows.
 
-    `pull` is what is passed on: the gradient in what went in, from the one that arrives at what came out.
+    There are formulas of its value, and of the gradients of its argument (`pull`), weights and biases. In
+    these {x} is the argument, {g} the gradient that arrives, {a} and {c} multiply weights and biases. `layer`
+    is its name in the model; `before` and `name` are those of its argument and of its value.
     """
 
     letter = "m"
+    layer: str
+    before: str
+    name: str
+    formula: str
+    pull_formula: str
+    weight_formula: str
+    bias_formula: str
 
     def __init__(self, module: Any, k: int) -> None:
         self.module, self.k = module, k
+        self.signs: dict[str, object] = {"k": k, "a": "", "c": ""}
 
     @property
     def parameter_names(self) -> dict[str, str]:
         """Attributes of the module that are trained, by name: weight -> W1."""
-        found = {"weight": f"W{self.k}", "bias": f"b{self.k}"}
-        return {key: name for key, name in found.items() if self._is_trained(key)}
+        names = {"weight": f"W{self.k}", "bias": f"b{self.k}"}
+        trained = {key for key, value in self.module.named_parameters(recurse=False) if value.requires_grad}
+        return {key: name for key, name in names.items() if key in trained}
 
-    def _is_trained(self, key: str) -> bool:
-        value = getattr(self.module, key, None)
-        return isinstance(value, nn.Parameter) and value.requires_grad
+    @property
+    def gradient_symbol(self) -> str:
+        """δ1 for the gradient of a1, else ∂L/∂name."""
+        return f"δ{self.k}" if self.letter == "a" else f"∂L/∂{self.name}"
 
-    def formula(self, x: str) -> str:
-        raise NotImplementedError
-
-    def pull_formula(self, arrived: str, x: str) -> str:
-        raise NotImplementedError
+    def write(self, formula: str, arrived: str = "") -> str:
+        """Returns a formula with the names of the argument and of the gradient that arrives."""
+        return formula.format(x=self.before, g=arrived, **self.signs)
 
     def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
+        """Returns the gradient of the argument from that of the value."""
         raise NotImplementedError
 
-    def gradient_formulas(self, arrived: str, x: str) -> dict[str, str]:
-        return {}
-
     def gradients(self, below: Tensor, arrived: Tensor) -> dict[str, Tensor]:
-        """Those of weight and bias."""
+        """Returns those of weight and bias."""
         return {}
 
 
@@ -272,24 +303,18 @@ class _Linear(_Rule):
     """a·W h + c·b."""
 
     letter = "a"
+    pull_formula = "{a}W{k}ᵀ {g}"
+    weight_formula, bias_formula = "{a}{g} {x}ᵀ", "{c}{g}"
 
     def __init__(self, module: nn.Linear, k: int) -> None:
         super().__init__(module, k)
         self.weight, self.bias = layer_multipliers(module)
-
-    def formula(self, x: str) -> str:
-        shift = "" if self.module.bias is None else f" + {_scale(self.bias)}b{self.k}"
-        return f"{_scale(self.weight)}W{self.k} {x}{shift}"
-
-    def pull_formula(self, arrived: str, x: str) -> str:
-        return f"{_scale(self.weight)}W{self.k}ᵀ {arrived}"
+        self.signs |= {"a": _scale(self.weight), "c": _scale(self.bias)}
+        self.formula = "{a}W{k} {x}" + ("" if module.bias is None else " + {c}b{k}")
 
     def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
         passed: Tensor = self.weight * (arrived @ self.module.weight)
         return passed
-
-    def gradient_formulas(self, arrived: str, x: str) -> dict[str, str]:
-        return {"weight": f"{_scale(self.weight)}{arrived} {x}ᵀ", "bias": f"{_scale(self.bias)}{arrived}"}
 
     def gradients(self, below: Tensor, arrived: Tensor) -> dict[str, Tensor]:
         return {"weight": self.weight * (arrived.T @ below), "bias": self.bias * arrived[0]}
@@ -299,24 +324,18 @@ class _Convolution(_Rule):
     """W P(h) + b, with a column of P for each place."""
 
     letter = "a"
+    pull_formula = "Pᵀ(W{k}ᵀ {g})"
+    weight_formula, bias_formula = "{g} P({x})ᵀ", "Σ {g} over places"
 
     def __init__(self, module: nn.Conv2d, k: int) -> None:
         super().__init__(module, k)
         names = ("kernel_size", "padding", "stride", "dilation")
         self.windows = {name: getattr(module, name) for name in names}
-
-    def formula(self, x: str) -> str:
-        return f"W{self.k} P({x})" + ("" if self.module.bias is None else f" + b{self.k}")
-
-    def pull_formula(self, arrived: str, x: str) -> str:
-        return f"Pᵀ(W{self.k}ᵀ {arrived})"
+        self.formula = "W{k} P({x})" + ("" if module.bias is None else " + b{k}")
 
     def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
         columns = self.module.weight.flatten(1).T @ arrived.flatten(2)
         return F.fold(columns, below.shape[2:], **self.windows)
-
-    def gradient_formulas(self, arrived: str, x: str) -> dict[str, str]:
-        return {"weight": f"{arrived} P({x})ᵀ", "bias": f"Σ {arrived} over places"}
 
     def gradients(self, below: Tensor, arrived: Tensor) -> dict[str, Tensor]:
         product = arrived.flatten(2)[0] @ F.unfold(below, **self.windows)[0].T
@@ -327,6 +346,9 @@ class _BatchNorm(_Rule):
     """γ (a − μ)/√(s² + ε) + β, with the running mean and variance."""
 
     letter = "n"
+    formula = "γ{k} ({x} − μ)/√(s² + ε) + β{k}"
+    pull_formula = "{g} · γ{k}/√(s² + ε)"
+    weight_formula, bias_formula = "Σ {g} ∘ ({x} − μ)/√(s² + ε)", "Σ {g}"
 
     def __init__(self, module: nn.BatchNorm2d, k: int) -> None:
         super().__init__(module, k)
@@ -337,18 +359,9 @@ class _BatchNorm(_Rule):
     def parameter_names(self) -> dict[str, str]:
         return {key: name.translate(_GREEK) for key, name in super().parameter_names.items()}
 
-    def formula(self, x: str) -> str:
-        return f"γ{self.k} ({x} − μ)/√(s² + ε) + β{self.k}"
-
-    def pull_formula(self, arrived: str, x: str) -> str:
-        return f"{arrived} · γ{self.k}/√(s² + ε)"
-
     def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
         slope: Tensor = self.module.weight / self.spread
         return arrived * slope[:, None, None]
-
-    def gradient_formulas(self, arrived: str, x: str) -> dict[str, str]:
-        return {"weight": f"Σ {arrived} ∘ ({x} − μ)/√(s² + ε)", "bias": f"Σ {arrived}"}
 
     def gradients(self, below: Tensor, arrived: Tensor) -> dict[str, Tensor]:
         standard = (below - self.module.running_mean[:, None, None]) / self.spread[:, None, None]
@@ -362,29 +375,23 @@ class _Activation(_Rule):
 
     def __init__(self, module: nn.Module, k: int) -> None:
         super().__init__(module, k)
-        self.name = module.name if isinstance(module, ActivationLayer) else type(module).__name__.lower()
-        self.derivative = get_activation(self.name).derivative
-
-    def formula(self, x: str) -> str:
-        return f"{self.name}({x})"
-
-    def pull_formula(self, arrived: str, x: str) -> str:
-        return f"{arrived} ∘ {self.name}'({x})"
+        name = module.name if isinstance(module, ActivationLayer) else type(module).__name__.lower()
+        self.derivative = get_activation(name).derivative
+        self.formula, self.pull_formula = f"{name}({{x}})", f"{{g}} ∘ {name}'({{x}})"
 
     def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
         return arrived * self.derivative(below)
 
 
 class _Maxout(_Rule):
-    """The largest of the k entries that a unit reads, which stand next to each other."""
+    """The largest of the k adjacent entries that a unit reads."""
 
     letter = "h"
+    formula = "maxout({x})"
 
-    def formula(self, x: str) -> str:
-        return f"maxout({x})"
-
-    def pull_formula(self, arrived: str, x: str) -> str:
-        return f"[{arrived}, each entry {self.module.pieces} times] ∘ maxout'({x})"
+    def __init__(self, module: Maxout, k: int) -> None:
+        super().__init__(module, k)
+        self.pull_formula = f"[{{g}}, each entry {module.pieces} times] ∘ maxout'({{x}})"
 
     def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
         passed: Tensor = arrived.repeat_interleave(self.module.pieces, 1) * self.module.derivative(below)
@@ -394,11 +401,8 @@ class _Maxout(_Rule):
 class _Pool(_Rule):
     """The largest of each window, and nothing else, gets the gradient."""
 
-    def formula(self, x: str) -> str:
-        return f"largest of each window of {x}"
-
-    def pull_formula(self, arrived: str, x: str) -> str:
-        return f"{arrived} to the largest of each window"
+    formula = "largest of each window of {x}"
+    pull_formula = "{g} to the largest of each window"
 
     def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
         pool = copy(self.module)
@@ -409,24 +413,22 @@ class _Pool(_Rule):
 
 
 class _Flatten(_Rule):
+    """A feature map as one vector."""
+
     letter = "v"
-
-    def formula(self, x: str) -> str:
-        return f"{x} as one vector"
-
-    def pull_formula(self, arrived: str, x: str) -> str:
-        return f"{arrived} as maps"
+    formula = "{x} as one vector"
+    pull_formula = "{g} as maps"
 
     def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
         return arrived.reshape(below.shape)
 
 
 class _Scaling(_Rule):
-    def formula(self, x: str) -> str:
-        return f"{x} / {self.module.divisor}"
+    """s / n."""
 
-    def pull_formula(self, arrived: str, x: str) -> str:
-        return self.formula(arrived)
+    def __init__(self, module: Scaled, k: int) -> None:
+        super().__init__(module, k)
+        self.formula, self.pull_formula = f"{{x}} / {module.divisor}", f"{{g}} / {module.divisor}"
 
     def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
         passed: Tensor = arrived / self.module.divisor
@@ -450,30 +452,9 @@ _RULES: Mapping[type[nn.Module], type[_Rule]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A layer at its place in the stack.
-
-    Attributes:
-        layer: its name in the model.
-        rule: what it does.
-        before, name: of what goes in and comes out: x is the example, a1, h1, … results, s the scores.
-    """
-
-    layer: str
-    rule: _Rule
-    before: str
-    name: str
-
-    @property
-    def gradient_symbol(self) -> str:
-        """δ1 for that of a1, else ∂L/∂name."""
-        return f"δ{self.rule.k}" if self.rule.letter == "a" else f"∂L/∂{self.name}"
-
-
-def _named(stack: Sequence[tuple[str, nn.Module]]) -> list[_Part]:
-    """The layers with their rules and names."""
-    parts: list[_Part] = []
+def _rules(stack: Sequence[tuple[str, nn.Module]]) -> list[_Rule]:
+    """Returns the rules of the layers, with their names: x is the example, s the scores."""
+    rules: list[_Rule] = []
     number, before = 0, "x"
     for position, (layer, module) in enumerate(stack):
         kind = _RULES[type(module)]
@@ -481,9 +462,10 @@ def _named(stack: Sequence[tuple[str, nn.Module]]) -> list[_Part]:
         name = "s" if position == len(stack) - 1 else f"{kind.letter}{number}"
         if kind is _Flatten and number == 0:
             name = "x"  # an image as one vector
-        parts.append(_Part(layer, kind(module, number), before, name))
+        rules.append(kind(module, number))
+        rules[-1].layer, rules[-1].before, rules[-1].name = layer, before, name
         before = name
-    return parts
+    return rules
 
 
 def _scale(multiplier: float) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nnlab.chapters.backpropagation.network import NetworkSheet, network_sheet
-from nnlab.chapters.backpropagation.numbers import array
+from nnlab.chapters.backpropagation.notation import format_array
 from nnlab.data import DataSet
 from nnlab.errors import InputError
 from nnlab.lab import finished_run
@@ -23,7 +23,7 @@ LossGradient: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def of_config(config: Experiment, row: int, session: Session) -> tuple[str, NetworkSheet]:
-    """The worksheet of a config's network with the weights that training would start from.
+    """Builds the worksheet of a config's network with its initial weights.
 
     Args:
         config: of an experiment that trains one model.
@@ -31,7 +31,7 @@ def of_config(config: Experiment, row: int, session: Session) -> tuple[str, Netw
         session: for the data set.
 
     Returns:
-        A sentence that says what it is of, and the worksheet.
+        A sentence that names network and example, and the worksheet.
 
     Raises:
         InputError: an experiment without one model, a row that there is not, a model that is no stack of
@@ -47,13 +47,13 @@ def of_config(config: Experiment, row: int, session: Session) -> tuple[str, Netw
 
 
 def _with_a_network(classes: Mapping[str, type[Experiment]]) -> list[str]:
-    """The names of the shipped configs that train one network."""
+    """Returns the names of the shipped configs that train one network."""
     experiments = {name: read_source(name).values["experiment"] for name in shipped_configs()}
     return [name for name, one in experiments.items() if issubclass(classes[one], TrainingExperiment)]
 
 
 def of_run(path: Path, row: int, session: Session) -> tuple[str, NetworkSheet]:
-    """The worksheet of a run's network with its best weights; see `of_config`.
+    """Builds the worksheet of a run's network with its best weights; see `of_config`.
 
     Raises:
         RunFolderError: no such run, or one without weights.
@@ -74,15 +74,15 @@ def _sheet(
     targets = targets.double() if targets.is_floating_point() else targets
     gradient, rule = _loss_gradient(config, targets, data.outputs)
     sheet = network_sheet(model.double().cpu(), inputs, lambda scores: loss(scores, targets), gradient, rule)
-    target = data.class_names[int(targets)] if data.class_names else array(targets.flatten().numpy())
+    target = data.class_names[int(targets)] if data.class_names else format_array(targets.flatten().numpy())
     return f"{what}, test example {row} (target {target}), loss {loss.name}", sheet
 
 
 def _loss_gradient(config: TrainingExperiment, targets: Tensor, classes: int) -> tuple[LossGradient, str]:
-    """∂L/∂scores of one example, and as a formula."""
+    """Returns ∂L/∂scores of one example as a function of the scores, and its formula."""
     if isinstance(config.loss, SquaredErrorLoss):
-        wanted = targets if targets.is_floating_point() else torch.nn.functional.one_hot(targets, classes)
-        return lambda scores: scores - wanted, "s − y"
+        one_hot = targets if targets.is_floating_point() else torch.nn.functional.one_hot(targets, classes)
+        return lambda scores: scores - one_hot, "s − y"
     smoothing = config.loss.label_smoothing
     probabilities = target_distribution(targets, classes, smoothing)
     target = f"((1 − {smoothing:g}) y + {smoothing:g}/{classes})" if smoothing else "y"

@@ -1,4 +1,4 @@
-"""How operations and their local derivatives are written, as plain text and in TeX.
+"""Numbers, operations and their local derivatives as they are written, in plain text and in TeX.
 
 Every operation has a name of its own, so that a formula has one operation, and its operands are names and
 literals. In a template {a}, {b} and {c} are the arguments, {f} the value, {g} the gradient that arrives, {n}
@@ -13,22 +13,100 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, count
 
-from nnlab.chapters.backpropagation.numbers import number
+import numpy as np
+from numpy.typing import NDArray
+
 from nnlab.expressions import Graph
 from nnlab.expressions.shapes import Shape
 
+Array = NDArray[np.float64]
+
+ENTRIES = 12
+"""Entries of an array that are written out; a larger one is described by its shape and norm."""
+WRITTEN_OUT = 1e9
+"""Numbers below it have no power of ten: all digits before the decimal point are shown."""
 LONG = 10**15
 """Exponents from here on are written as powers of ten."""
+
+# --- numbers ---
+
+
+def python_number(value: float, digits: int) -> str:
+    """Returns a number to that many significant digits, as Python writes it.
+
+    >>> [python_number(x, 3) for x in (0.73106, 12345.678, -1001.0, 0.0000123, 2e9, -0.0)]
+    ['0.731', '12346', '-1001', '1.23e-05', '2e+09', '0']
+    """
+    text = f"{value + 0.0:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text and abs(value) < WRITTEN_OUT else text
+
+
+def format_number(value: float, digits: int = 4) -> str:
+    """Returns a number as `python_number` does, with a true minus sign.
+
+    >>> [format_number(x) for x in (-4.0, 0.7310585786, 1e-7, 123456.0, 1.5e20)]
+    ['−4', '0.7311', '1e−07', '123456', '1.5e+20']
+    """
+    return python_number(value, digits).replace("-", "−")
+
+
+def tex_number(text: str) -> str:
+    r"""Returns a number that Python has written in TeX.
+
+    >>> print(tex_number("-1.5e-07"), tex_number("1e+20"))
+    -1.5 \cdot 10^{-7} 10^{20}
+    """
+    mantissa, _, exponent = text.partition("e")
+    if not exponent:
+        return mantissa.replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
+    power = rf"10^{{{int(exponent)}}}"
+    return mantissa.replace("1", power) if mantissa in ("1", "-1") else rf"{mantissa} \cdot {power}"
+
+
+def distinct_numbers(values: Sequence[float], digits: int = 4) -> list[str]:
+    """Returns numbers with so many digits that those that differ look different.
+
+    >>> [distinct_numbers((1/3, 0.33334)), distinct_numbers((1.0, 1.0, 3.0))]
+    [['0.33333', '0.33334'], ['1', '1', '3']]
+    """
+    for precision in range(digits, 18):
+        texts = [format_number(value, precision) for value in values]
+        if len({*texts}) == len({*values}):
+            break
+    return texts
+
+
+def format_array(value: Array, digits: int = 4) -> str:
+    """Returns a number, a vector or a matrix; of one with many entries the shape and the norm.
+
+    >>> format_array(np.array([[1.0, 2.0], [0.5, -4.0]]))
+    '[1, 2; 0.5, −4]'
+    """
+    if value.ndim == 0:
+        return format_number(float(value), digits)
+    if value.size > ENTRIES:
+        return f"{value.shape}, norm {format_number(float(np.linalg.norm(value)), digits)}"
+    rows = value if value.ndim == 2 else value[None]
+    return "[" + "; ".join(", ".join(format_number(float(x), digits) for x in row) for row in rows) + "]"
+
+
+def format_truth(value: Array) -> str:
+    """Returns the value of a comparison in words: it is 1 where it holds, and −1 or 0 where it does not."""
+    words = ["true" if x > 0 else "false" for x in value.reshape(-1)]
+    return words[0] if value.ndim == 0 else f"[{', '.join(words)}]"
+
+
+# --- operations ---
 
 
 @dataclass(frozen=True)
 class Words:
-    """An operation in words.
+    """The templates of an operation.
 
     Attributes:
         value: the operation.
         local: the local derivative in each argument. Where an operation mixes entries, what it passes on.
-        symbol: what stands in its circle in a picture; with places {a} and {b} where order matters.
+        symbol: the sign in its circle in a picture; with places {a} and {b} where order matters.
     """
 
     value: str
@@ -87,60 +165,43 @@ _WORDS: Mapping[str, Words] = {
     "smallest": Words("min {a}", ("{g} to the smallest entry",), "min"),
 }
 
+_TO_TEX = (
+    (r"1 if (.*), ½ if equal, else 0", r"[\1] + \\tfrac12 [{a!s} = {b!s}]"),
+    (r"1 if (.*), else 0", r"[\1]"),
+    (r"0 if (.*), else 1", r"[\\mathrm{{not}}\\ \1]"),
+    (r" to the (\w+) entry", r"\\ \\mathrm{{to\\ the\\ \1}}"),
+    (r" to each entry", r"\\ \\mathrm{{to\\ each\\ entry}}"),
+    (r"\} (?=[({])", r"}\\, "),
+    (r"row sums of ", r"\\mathrm{{row\\ sums\\ of}}\\ "),
+    (r"\b(sin|cos|tanh?|exp|log|max|min)\b", r"\\\1"),
+    (r"\bsum\b", r"\\textstyle\\sum"),
+    (r"(?<!\\)\b([a-z]{4,}) (?=\{)", r"\\mathrm{{\1}}\\, "),  # relu, sign, mean, …
+    (r"\b(diag|where)(?=\()", r"\\mathrm{{\1}}"),
+    (r"√\{a\}", r"\\sqrt{{{a!s}}}"),
+    (r"\^\{(\w)\}", r"^{{{\1!s}}}"),
+    (r"\^\((.*)\)$", r"^{{\1}}"),
+    (r" @ ", r"\\, "),
+    (r"−", "-"), (r"·", r"\\cdot"), (r"∘", r"\\circ"), (r"²", "^2"), (r"ᵀ", r"^{{\\top}}"), (r"≤", r"\\le"),
+    (r"σ", r"\\sigma"),
+)  # fmt: skip
+"""Patterns of the templates above, and what stands for them in TeX, in the order of replacement."""
+
+
+def _tex(template: str) -> str:
+    for pattern, replacement in _TO_TEX:
+        template = re.sub(pattern, replacement, template)
+    return template
+
+
 _TEX: Mapping[str, Words] = {
-    "add": Words("{a} + {b}", ("1", "1")),
-    "subtract": Words("{a} - {b}", ("1", "-1")),
-    "multiply": Words(r"{a} \cdot {b}", ("{b!s}", "{a!s}")),
-    "multiply arrays": Words(r"{a} \circ {b}", ("{b}", "{a}")),
-    "divide": Words(r"{a} / {b}", ("1 / {b}", "-{f} / {b}")),
-    "negative": Words("-{a}", ("-1",)),
-    "integer_power": Words("{a}^{{{n}}}", (r"{n} \cdot {p}",)),
-    "real_power": Words("{a}^{{{n}}}", (r"{n} \cdot {p}",)),
-    "power": Words("{a}^{{{b!s}}}", (r"{b} \cdot {a}^{{{b} - 1}}", r"{f} \cdot \log {a}")),
-    "power of arrays": Words("{a}^{{{b!s}}}", (r"{b} \circ {a}^{{{b} - 1}}", r"{f} \circ \log {a}")),
-    "sin": Words(r"\sin {a}", (r"\cos {a}",)),
-    "cos": Words(r"\cos {a}", (r"-\sin {a}",)),
-    "tan": Words(r"\tan {a}", ("1 + {f}^2",)),
-    "exp": Words(r"\exp {a}", ("{f}",)),
-    "log": Words(r"\log {a}", ("1 / {a}",)),
-    "sqrt": Words(r"\sqrt{{{a!s}}}", (r"1 / (2 {f})",)),
-    "tanh": Words(r"\tanh {a}", ("1 - {f}^2",)),
-    "sigmoid": Words(r"\sigma({a!s})", ("{f} (1 - {f})",)),
-    "abs": Words("|{a!s}|", (r"\mathrm{{sign}}\, {a}",)),
-    "relu": Words(r"\mathrm{{relu}}\, {a}", (r"[{a!s} > 0]",)),
-    "maximum": Words(
-        r"\max({a!s}, {b!s})",
-        (r"[{a!s} > {b!s}] + \tfrac12 [{a!s} = {b!s}]", r"[{b!s} > {a!s}] + \tfrac12 [{a!s} = {b!s}]"),
-    ),
-    "minimum": Words(
-        r"\min({a!s}, {b!s})",
-        (r"[{a!s} < {b!s}] + \tfrac12 [{a!s} = {b!s}]", r"[{b!s} < {a!s}] + \tfrac12 [{a!s} = {b!s}]"),
-    ),
-    "less": Words("{a!s} < {b!s}", ("", "")),
-    "less_equal": Words(r"{a!s} \le {b!s}", ("", "")),
-    "where": Words(r"\mathrm{{where}}({a!s}, {b!s}, {c!s})", ("", "[{a}]", r"[\mathrm{{not}}\ {a}]")),
-    "matmul": Words(r"{a}\, {b}", (r"{g}\, {b}^{{\top}}", r"{a}^{{\top}} {g}")),
+    **{name: Words(_tex(words.value), tuple(map(_tex, words.local))) for name, words in _WORDS.items()},
     "matmul of vectors": Words(r"{a}^{{\top}} {b}", (r"{g} \cdot {b}", r"{g} \cdot {a}")),
     "matmul from a vector": Words(r"{b}^{{\top}} {a}", (r"{b}\, {g}", r"{a}\, ({g})^{{\top}}")),
-    "transpose": Words(r"{a}^{{\top}}", (r"({g})^{{\top}}",)),
-    "transpose a vector": Words(r"\mathrm{{transpose}}\, {a}", ("{g}",)),
-    "sum": Words(r"\textstyle\sum {a}", (r"{g}\ \mathrm{{to\ each\ entry}}",)),
-    "mean": Words(r"\mathrm{{mean}}\, {a}", (r"1/{k} \cdot {g}\ \mathrm{{to\ each\ entry}}",)),
-    "softmax": Words(r"\mathrm{{softmax}}\, {a}", (r"{f} \circ ({g} - {f}^{{\top}} {g})",)),
-    "softmax of rows": Words(
-        r"\mathrm{{softmax}}\, {a}", (r"{f} \circ ({g} - \mathrm{{row\ sums\ of}}\ {f} \circ {g})",)
-    ),
-    "logsumexp": Words(r"\mathrm{{logsumexp}}\, {a}", (r"{g} \cdot \mathrm{{softmax}}\, {a}",)),
-    "logsumexp of rows": Words(
-        r"\mathrm{{logsumexp}}\, {a}", (r"\mathrm{{diag}}({g})\, \mathrm{{softmax}}\, {a}",)
-    ),
-    "largest": Words(r"\max {a}", (r"{g}\ \mathrm{{to\ the\ largest}}",)),
-    "smallest": Words(r"\min {a}", (r"{g}\ \mathrm{{to\ the\ smallest}}",)),
 }
 
 
 def _form(operation: str, shapes: Sequence[Shape]) -> str:
-    """Under what an operation's words stand: products and transposes depend on the shapes of arguments.
+    """Returns the key of an operation's templates, which for products and transposes depends on shapes.
 
     >>> _form("matmul", [(2, 3), (3,)]), _form("matmul", [(2,), (2, 3)])
     ('matmul', 'matmul from a vector')
@@ -163,67 +224,66 @@ def _form(operation: str, shapes: Sequence[Shape]) -> str:
 
 @dataclass(frozen=True)
 class Notation:
-    """One way of writing: the words of each operation, the names of a graph's nodes, gradients.
+    """A way of writing: templates of the operations, names of a graph's nodes, gradients.
 
     Attributes:
-        table: the words of each operation.
+        graph: the expression.
         shapes: of each node.
         names: of each node; of a literal the number itself.
-        result: what the value of the whole expression is called.
-        tex: whether this is TeX.
+        result: the name of the value of the whole expression.
+        tex: True for TeX, False for plain text.
     """
 
-    table: Mapping[str, Words]
+    graph: Graph
     shapes: tuple[Shape, ...]
     names: tuple[str, ...]
     result: str
-    tex: bool = False
+    tex: bool
 
-    def words(self, graph: Graph, index: int) -> Words:
-        """Those of a node's operation."""
-        node = graph.nodes[index]
-        return self.table[_form(node.operation, [self.shapes[i] for i in node.arguments])]
+    def words(self, index: int) -> Words:
+        """Returns the templates of a node's operation."""
+        node, table = self.graph.nodes[index], _TEX if self.tex else _WORDS
+        return table[_form(node.operation, [self.shapes[i] for i in node.arguments])]
 
-    def operation(self, graph: Graph, index: int) -> str:
-        """The node in terms of its arguments, such as `q1 · z`."""
-        if not graph.nodes[index].arguments or is_literal(graph, index):
+    def operation(self, index: int) -> str:
+        """Returns a node in terms of its arguments, such as `q1 · z`."""
+        if not self.graph.nodes[index].arguments or is_literal(self.graph, index):
             return self.names[index]
-        return self.words(graph, index).value.format(**self._parts(graph, index))
+        return self.words(index).value.format(**self._parts(index))
 
-    def local(self, graph: Graph, index: int, position: int, entries: int = 1) -> str:
-        """The local derivative in one argument, or for an operation that mixes entries what it passes on."""
-        name, template = self.names[index], self.words(graph, index).local[position]
-        return template.format(**self._parts(graph, index), f=name, g=self.gradient(name), k=entries)
+    def local(self, index: int, position: int, entries: int) -> str:
+        """Returns the local derivative in one argument, or what an operation that mixes entries passes on."""
+        name, template = self.names[index], self.words(index).local[position]
+        return template.format(**self._parts(index), f=name, g=self.gradient(name), k=entries)
 
     def partial(self, name: str, by: str) -> str:
-        """∂name/∂by."""
+        """Returns ∂name/∂by."""
         return rf"\partial {name} / \partial {by}" if self.tex else f"∂{name}/∂{by}"
 
     def gradient(self, name: str) -> str:
-        """That of the result in a node, ∂f/∂name."""
+        """Returns ∂f/∂name, the gradient of the result in a node."""
         return self.partial(self.result, name)
 
     def formula(self, text: str) -> str:
-        """A formula inside a sentence."""
+        """Returns a formula as it stands in a sentence."""
         return f"${text}$" if self.tex else text
 
-    def number(self, text: str) -> str:
-        """A number inside a sentence, of those that `numbers.number` writes."""
+    def numeral(self, text: str) -> str:
+        """Returns a text of `format_number` as it stands in a sentence."""
         return self.formula(tex_number(text.replace("−", "-"))) if self.tex else text
 
-    def _parts(self, graph: Graph, index: int) -> dict[str, str]:
-        node = graph.nodes[index]
+    def _parts(self, index: int) -> dict[str, str]:
+        node = self.graph.nodes[index]
         parts = dict(zip("abc", (_operand(self.names[i]) for i in node.arguments), strict=False))
         if isinstance(node.parameter, int | Fraction):
-            parts["n"] = _exponent(Fraction(node.parameter), self.tex)
-            parts["p"] = self._power(parts["a"], Fraction(node.parameter) - 1)
+            exponent = Fraction(node.parameter)
+            less = _exponent(exponent - 1, self.tex)
+            power = f"^{{{less}}}" if self.tex else f"^{less}"
+            parts |= {
+                "n": _exponent(exponent, self.tex),
+                "p": f"{parts['a']}{'' if exponent == 2 else power}",
+            }
         return parts
-
-    def _power(self, base: str, exponent: Fraction) -> str:
-        if exponent == 1:
-            return base
-        shown = _exponent(exponent, self.tex)
-        return f"{base}^{{{shown}}}" if self.tex else f"{base}^{shown}"
 
 
 class _Signed(str):
@@ -240,7 +300,7 @@ def _operand(name: str) -> str:
 
 
 def _exponent(value: Fraction, tex: bool) -> str:
-    """A short fraction as such, any other as a decimal number; in plain text in parentheses if need be."""
+    """Writes a short fraction as such, others as decimal numbers; in plain text in parentheses if need be."""
     text = str(value) if value.denominator < 100 and abs(value) < LONG else repr(float(value))
     if tex:
         return tex_number(text)
@@ -251,33 +311,30 @@ def _exponent(value: Fraction, tex: bool) -> str:
 
 
 def is_literal(graph: Graph, index: int) -> bool:
-    """Whether a node is a number, or a constant such as pi, with or without a minus sign."""
+    """True for a number, or a constant such as pi, with or without a minus sign."""
     node = graph.nodes[index]
     if node.operation == "negative":
         node = graph.nodes[node.arguments[0]]
     return node.operation in ("number", "constant")
 
 
-def plain_notation(graph: Graph, shapes: tuple[Shape, ...]) -> Notation:
-    """Nodes are q1, q2, …, or v1, v2, … beside a variable q…; the result is f, or g beside a variable f."""
-    names, result = _names(graph)
-    shown = (name or _literal(graph, index) for index, name in enumerate(names))
-    return Notation(_WORDS, shapes, tuple(shown), result)
+def notation_of(graph: Graph, shapes: tuple[Shape, ...], *, tex: bool = False) -> Notation:
+    """Names the nodes of a graph whose values have these shapes.
 
-
-def tex_notation(graph: Graph, shapes: tuple[Shape, ...]) -> Notation:
-    """As `plain_notation`, with the digits at the end of a name as an index."""
+    They are q1, q2, …, or v1, v2, … beside a variable q…; the result is f, or g beside a variable f. In TeX
+    the digits at the end of a name are its index.
+    """
     names, result = _names(graph)
-    tex = _tex_names({*filter(None, names), result})
-    shown = (tex[name] if name else _literal(graph, index, tex=True) for index, name in enumerate(names))
-    return Notation(_TEX, shapes, tuple(shown), tex[result], tex=True)
+    written = _tex_names({*filter(None, names), result}) if tex else {name: name for name in [*names, result]}
+    texts = (written[name] if name else _literal(graph, i, tex=tex) for i, name in enumerate(names))
+    return Notation(graph, shapes, tuple(texts), written[result], tex)
 
 
 def _names(graph: Graph) -> tuple[list[str], str]:
-    """The name of each node, empty for literals, and that of the result."""
-    taken, last = set(graph.variables), len(graph.nodes) - 1
-    letter = _first(*"qvuhst", word="node", taken=taken, alone=False)
-    result = _first(*"fgF", word="result", taken=taken, alone=True)
+    """Returns the name of each node, empty for literals, and that of the result."""
+    in_use, last = set(graph.variables), len(graph.nodes) - 1
+    letter = _first(*"qvuhst", word="node", in_use=in_use, alone=False)
+    result = _first(*"fgF", word="result", in_use=in_use, alone=True)
     names: list[str] = []
     numbers = count(1)
     for index, node in enumerate(graph.nodes):
@@ -290,17 +347,17 @@ def _names(graph: Graph) -> tuple[list[str], str]:
     return names, result
 
 
-def _first(*candidates: str, word: str, taken: set[str], alone: bool) -> str:
-    """The first candidate that is no variable, and, unless it stands alone, that no variable begins with."""
+def _first(*candidates: str, word: str, in_use: set[str], alone: bool) -> str:
+    """Returns the first candidate that is no variable and, if not alone, that no variable begins with."""
     return next(
         name
         for name in chain(candidates, (word + "_" * length for length in count()))
-        if not any(variable == name if alone else variable.startswith(name) for variable in taken)
+        if not any(variable == name if alone else variable.startswith(name) for variable in in_use)
     )
 
 
 def _tex_names(names: Iterable[str]) -> dict[str, str]:
-    """x0 and x_0 as x with an index, W_out likewise, unless two names would then look alike."""
+    """Writes x0 and x_0 as x with an index, and W_out likewise, unless two names would then look alike."""
     short = {name: _indexed(name) for name in names}
     times = Counter(short.values())
     return {name: tex if times[tex] == 1 else _typed(name) for name, tex in short.items()}
@@ -321,11 +378,8 @@ def _typed(name: str) -> str:
 
 
 def _breakable(font: str, word: str) -> str:
-    """A word of a formula; a long one may go on in the next line, of the page and of the document."""
+    """Sets a word of a formula; a long one may go on in the next line, of the page and of the document."""
     return "\\allowbreak\n".join(rf"\{font}{{{piece}}}" for piece in re.findall(".{1,12}", word))
-
-
-# --- numbers ---
 
 
 def _literal(graph: Graph, index: int, *, tex: bool = False) -> str:
@@ -338,30 +392,17 @@ def _literal(graph: Graph, index: int, *, tex: bool = False) -> str:
     return r"\pi" if tex and node.parameter == "pi" else str(node.parameter)
 
 
-def tex_number(text: str) -> str:
-    r"""A number as Python writes it, in TeX.
-
-    >>> print(tex_number("-1.5e-07"), tex_number("1e+20"))
-    -1.5 \cdot 10^{-7} 10^{20}
-    """
-    mantissa, _, exponent = text.partition("e")
-    if not exponent:
-        return mantissa.replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
-    power = rf"10^{{{int(exponent)}}}"
-    return mantissa.replace("1", power) if mantissa in ("1", "-1") else rf"{mantissa} \cdot {power}"
-
-
 # --- in a picture ---
 
 
-def symbol(notation: Notation, graph: Graph, index: int, digits: int) -> tuple[str, tuple[str, ...]]:
-    """What stands in the circle of a node, and at the wire of each of its arguments.
+def symbol(notation: Notation, index: int, digits: int) -> tuple[str, tuple[str, ...]]:
+    """Returns the text in the circle of a node, and the mark at the wire of each of its arguments.
 
     A sign such as + or exp; with literals in it, and where the order of the arguments matters, a formula
     with places for those that have wires: 1÷□, or ①−② with ① and ② at the wires.
     """
-    node = graph.nodes[index]
-    words, wired = notation.words(graph, index), [not is_literal(graph, i) for i in node.arguments]
+    graph, node = notation.graph, notation.graph.nodes[index]
+    words, wired = notation.words(index), [not is_literal(graph, i) for i in node.arguments]
     is_formula = "{" in words.symbol
     if all(wired) and not is_formula:
         return words.symbol, ("",) * len(wired)
@@ -377,9 +418,9 @@ def symbol(notation: Notation, graph: Graph, index: int, digits: int) -> tuple[s
 
 
 def _short(graph: Graph, index: int, digits: int) -> str:
-    """A literal to so many digits as the values in a picture have."""
+    """Returns a literal to as many digits as the values in a picture have."""
     exact = graph.nodes[index].exact
-    return _literal(graph, index) if exact is None else number(float(exact), digits)
+    return _literal(graph, index) if exact is None else format_number(float(exact), digits)
 
 
 def _raised(exponent: object) -> str:

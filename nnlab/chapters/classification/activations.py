@@ -1,4 +1,4 @@
-"""All activation functions side by side: their slopes, and what a network learns with each."""
+"""Activation functions side by side: their slopes, and what a network learns with each."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,12 +9,13 @@ from nnlab.lab.drawing import activation_curve
 from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import ActivationName, CustomModel, Distinct, TrainingExperiment
 from nnlab.lab.session import Session
-from nnlab.lab.training_run import Parts, build_parts, histories, train, vary
+from nnlab.lab.training_run import build_parts, histories, train, vary
 from nnlab.models import get_activation
 from nnlab.plot.activations import activation_functions
 from nnlab.plot.curves import compare_curves
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim
+from nnlab.training import Parts
 
 ALL: list[ActivationName] = ["sigmoid", "tanh", "relu", "leaky_relu", "maxout", "elu", "gelu"]
 SMOOTH = ("sigmoid", "tanh", "gelu")
@@ -27,38 +28,36 @@ class Config(TrainingExperiment):
     activations: Annotated[list[ActivationName], Distinct] = ALL
 
     def run(self, record: Record, session: Session) -> Outcome:
-        return run(self, record, session)
-
-
-def run(config: Config, record: Record, session: Session) -> Outcome:
-    """Trains with each activation in turn; compares gradients at the start, curves and accuracies."""
-    if isinstance(config.model, CustomModel) or not config.activations:
-        raise InputError("experiment: activations needs model.name: mlp or cnn and at least one activation")
-    build_parts(config, session)
-    record.start()
-    results: list[dict[str, Any]] = []
-    curves: dict[str, dict[str, list[float]]] = {}
-    for name in config.activations:
-        varied = vary(config, {"model.activation": name})
-        parts = build_parts(varied, session)
-        first, last = _gradient_norms(parts)
-        result = train(varied, parts, record, session, part=name)
-        accuracy = result.metrics.get("test/accuracy")
-        results.append({
-            "activation": name,
-            "gradient_first_layer": first,
-            "gradient_last_layer": last,
-            "train_loss": result.metrics["train/loss"],
-            "test_accuracy": accuracy,
-        })  # fmt: skip
-        curves[name] = histories(record.history(), name)["train"]
-    _draw(config, record, curves)
-    metrics = {f"{r['activation']}/test/accuracy": r["test_accuracy"] for r in results}
-    return Outcome(metrics, results, [_sigmoid_slope(), _derivatives()])
+        """Trains with each activation in turn; compares gradients at the start, curves and accuracies."""
+        if isinstance(self.model, CustomModel) or not self.activations:
+            raise InputError(
+                "experiment: activations needs model.name: mlp or cnn and at least one activation"
+            )
+        build_parts(self, session)
+        record.start()
+        results: list[dict[str, Any]] = []
+        curves: dict[str, dict[str, list[float]]] = {}
+        for name in self.activations:
+            varied = vary(self, {"model.activation": name})
+            parts = build_parts(varied, session)
+            first, last = _gradient_norms(parts)
+            result = train(varied, parts, record, session, part=name)
+            accuracy = result.metrics.get("test/accuracy")
+            results.append({
+                "activation": name,
+                "gradient_first_layer": first,
+                "gradient_last_layer": last,
+                "train_loss": result.metrics["train/loss"],
+                "test_accuracy": accuracy,
+            })  # fmt: skip
+            curves[name] = histories(record.history(), name)["train"]
+        _draw(self, record, curves)
+        metrics = {f"{r['activation']}/test/accuracy": r["test_accuracy"] for r in results}
+        return Outcome(metrics, results, [_sigmoid_slope(), _derivatives()])
 
 
 def _gradient_norms(parts: Parts) -> tuple[float, float]:
-    """Norm of the loss gradient in the first and the last weight matrix, at the start."""
+    """Returns the norm of the loss gradient in the first and the last weight matrix, at the start."""
     data = parts.data
     inputs = data.normalize(data.train.inputs[:1024])
     parts.loss(parts.model(inputs), data.train.targets[:1024]).backward()  # type: ignore[no-untyped-call]
@@ -79,12 +78,12 @@ def _draw(config: Config, record: Record, curves: dict[str, dict[str, list[float
         **{f"{name}/train_loss": curve["loss"] for name, curve in curves.items()},
     )
     record.save_figure(activation_functions(z.numpy(), functions), "activations")
-    figure = compare_curves(curves, x="epoch", y="loss", ylog=True, y_label="training loss")
+    figure = compare_curves(curves, log=True, y_label="training loss")
     record.save_figure(figure, "curves")
 
 
 def _sigmoid_slope() -> Claim:
-    """σ' = σ(1 − σ) is largest at 0."""
+    """Claims that σ' = σ(1 − σ) is largest at 0."""
     z = torch.linspace(-20, 20, 400_001, dtype=torch.float64)
     return exact_claim(
         "sigmoid_slope_is_at_most_a_quarter",
@@ -98,7 +97,7 @@ def _sigmoid_slope() -> Claim:
 
 
 def _derivatives() -> Claim:
-    """The derivative formulas against central differences, where the functions are smooth."""
+    """Compares the derivative formulas with central differences, where the functions are smooth."""
     z = torch.linspace(-6, 6, 1201, dtype=torch.float64)
     step = 1e-5  # cube root of the rounding unit: truncation and rounding balance near 1e-10
     worst = 0.0

@@ -1,5 +1,6 @@
 """Train a classifier: softmax regression, a multilayer perceptron, a small CNN or the user's own."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -10,12 +11,12 @@ from nnlab.lab import drawing
 from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import CNNModel, MLPModel, TrainingExperiment
 from nnlab.lab.session import Session
-from nnlab.lab.training_run import Parts, StepBound, build_parts, histories, step_bound, train
+from nnlab.lab.training_run import StepBound, build_parts, histories, step_bound, train
 from nnlab.models import layer_table
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim
-from nnlab.training import FitResult, predict
-from nnlab.training.losses import cross_entropy_of, entropy, kkt_violation, kl_divergence, target_distribution
+from nnlab.training import FitResult, Parts, predict
+from nnlab.training.losses import cross_entropy_of, entropy, kl_divergence, target_distribution
 
 
 class Config(TrainingExperiment):
@@ -24,50 +25,38 @@ class Config(TrainingExperiment):
     experiment: Literal["classify"]
 
     def run(self, record: Record, session: Session) -> Outcome:
-        return run(self, record, session)
-
-
-def run(config: Config, record: Record, session: Session) -> Outcome:
-    """Trains, evaluates on the test set, draws, and judges what the theory says about this training."""
-    parts = build_parts(config, session)
-    data = parts.data
-    if data.task != "classification":
-        raise InputError(
-            f"data.name: {config.data.name} has number targets; use experiment: regress, not classify"
-        )
-    bound = step_bound(config, parts)
-    record.start()
-    size = _size(parts)
-    if len(data.input_shape) == 3:
-        session.reporter.say(
-            f"model {config.model.name}: {size['parameters']:,} parameters, "
-            f"{size['multiply_adds']:,} multiply-adds for one image"
-        )
-    if bound is not None:
-        session.reporter.say(bound.sentence())
-        record.predict(
-            {
-                "descent": {
-                    "step_size": bound.lr,
-                    "guaranteed_below": bound.bound,
-                    "guaranteed": bound.guaranteed,
-                }
+        """Trains, evaluates on the test set, draws, and judges what the theory says about this training."""
+        parts = build_parts(self, session)
+        data = parts.data
+        if data.task != "classification":
+            raise InputError(
+                f"data.name: {self.data.name} has number targets; use experiment: regress, not classify"
+            )
+        bound = step_bound(self, parts)
+        record.start()
+        layers = layer_table(parts.model, data.input_shape)
+        size = {
+            "parameters": sum(layer.parameters for layer in layers),
+            "multiply_adds": sum(layer.multiply_adds for layer in layers),
+        }
+        if len(data.input_shape) == 3:
+            session.reporter.say(
+                f"model {self.model.name}: {size['parameters']:,} parameters, "
+                f"{size['multiply_adds']:,} multiply-adds for one image"
+            )
+        if bound is not None:
+            session.reporter.say(bound.sentence())
+            descent = {
+                "step_size": bound.lr,
+                "guaranteed_below": bound.bound,
+                "guaranteed": bound.guaranteed,
             }
-        )
-    result = train(config, parts, record, session)
-    scores = predict(parts.model, data, data.test.inputs, config.training.precision)
-    results = _draw(config, record, parts, result, scores)
-    metrics = result.metrics | {"epochs": result.epochs, "best_epoch": result.best_epoch}
-    return Outcome(metrics | sparsity(parts), results, claims(parts, record, scores, bound), size)
-
-
-def _size(parts: Parts) -> dict[str, int]:
-    """What the network holds and, for one example, computes."""
-    layers = layer_table(parts.model, parts.data.input_shape)
-    return {
-        "parameters": sum(layer.parameters for layer in layers),
-        "multiply_adds": sum(layer.multiply_adds for layer in layers),
-    }
+            record.predict({"descent": descent})
+        result = train(self, parts, record, session)
+        scores = predict(parts.model, data, data.test.inputs, self.training.precision)
+        results = _draw(self, record, parts, result, scores)
+        metrics = result.metrics | {"epochs": result.epochs, "best_epoch": result.best_epoch}
+        return Outcome(metrics | sparsity(parts), results, claims(parts, record, scores, bound), size)
 
 
 def _draw(
@@ -88,23 +77,27 @@ def _draw(
 
 
 def sparsity(parts: Parts) -> dict[str, float]:
-    """The share of weights that are exactly 0, reported where the penalty has a kink there."""
+    """Returns the share of weights that are exactly 0, where the penalty has a kink at 0."""
     if parts.penalty is None or not parts.penalty.absolute:
         return {}
-    zeros = sum(int((w == 0).sum()) for w in parts.weights)
-    return {"sparsity": zeros / sum(w.numel() for w in parts.weights)}
+    return {"sparsity": share_of_zeros(parts.weights)}
+
+
+def share_of_zeros(weights: Sequence[torch.Tensor]) -> float:
+    """Returns the share of entries that are exactly 0."""
+    return sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights)
 
 
 def claims(parts: Parts, record: Record, scores: torch.Tensor, bound: StepBound | None) -> list[Claim]:
-    """What holds for every classifier, and what holds for this training."""
-    found = [cross_entropy_claim(scores, parts.data.test.targets)]
-    if bound is not None and bound.guaranteed:
-        found.append(descent_claim(record, bound, scores.dtype))
-    return found
+    """Returns the claim that holds for every classifier, and the one about descent where it is guaranteed."""
+    entropies = cross_entropy_claim(scores, parts.data.test.targets)
+    if bound is None or not bound.guaranteed:
+        return [entropies]
+    return [entropies, descent_claim(record, bound, scores.dtype)]
 
 
 def cross_entropy_claim(scores: torch.Tensor, labels: torch.Tensor) -> Claim:
-    """H(P, Q) = H(P) + D(P‖Q), on the test set, with smoothed labels as P so that H(P) > 0."""
+    """Claims H(P, Q) = H(P) + D(P‖Q) on the test set, with smoothed labels as P so that H(P) > 0."""
     q = scores.double().softmax(1).clamp_min(torch.finfo(torch.float64).tiny)
     p = target_distribution(labels, scores.shape[1], label_smoothing=0.1)
     gap = (cross_entropy_of(p, q) - entropy(p) - kl_divergence(p, q)).abs().max()
@@ -119,9 +112,9 @@ def cross_entropy_claim(scores: torch.Tensor, labels: torch.Tensor) -> Claim:
     )
 
 
-def descent_claim(record: Record, bound: StepBound, dtype: torch.dtype, part: str | None = None) -> Claim:
-    """The objective never rises, up to the rounding of one evaluation."""
-    history = histories(record.history(), part)["train"]
+def descent_claim(record: Record, bound: StepBound, dtype: torch.dtype) -> Claim:
+    """Claims that the objective never rises, up to the rounding of one evaluation."""
+    history = histories(record.history())["train"]
     objective = torch.tensor(history.get("objective", history["loss"]), dtype=torch.float64)
     rises = (objective[1:] - objective[:-1]) / objective[:-1].abs().clamp_min(1e-12)
     rounding = 64 * torch.finfo(dtype).eps
@@ -137,20 +130,3 @@ def descent_claim(record: Record, bound: StepBound, dtype: torch.dtype, part: st
         measured=float(rises.max()) if len(rises) else 0.0,
         tolerance=0.0,
     )
-
-
-def smooth_gradients(parts: Parts) -> list[torch.Tensor]:
-    """Gradient of loss plus smooth part of the penalty in each weight matrix, over the training split."""
-    model, data, penalty = parts.model, parts.data, parts.penalty
-    model.zero_grad(set_to_none=True)
-    parts.loss(model(data.normalize(data.train.inputs)), data.train.targets).backward()  # type: ignore[no-untyped-call]
-    smooth = penalty.quadratic * penalty.strength if penalty else 0.0
-    return [w.grad + 2 * smooth * w.detach() for w in parts.weights if w.grad is not None]
-
-
-def largest_kkt_violation(parts: Parts) -> float:
-    """Over all weight matrices, in units of λ; see `kkt_violation`."""
-    assert parts.penalty is not None
-    gradients = smooth_gradients(parts)
-    strength = parts.penalty.strength
-    return max(kkt_violation(w.detach(), g, strength) for w, g in zip(parts.weights, gradients, strict=True))

@@ -1,4 +1,4 @@
-"""Gradient descent against the optimum: the distance over steps, and the linear rate predicted for it."""
+"""The distance of gradient descent to the optimum, beside the linear rate that theory predicts."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,16 +7,16 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
-from nnlab.chapters.classification.figures.growth import convergence
+from nnlab.chapters.classification.figures import convergence
 from nnlab.errors import InputError
-from nnlab.lab.drawing import numbers
 from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Distinct, MLPModel, SGDOptimizer, TrainingExperiment
 from nnlab.lab.session import Session
-from nnlab.lab.training_run import Parts, build_parts, design_matrix, histories, step_bound, train, vary
+from nnlab.lab.training_run import build_parts, design_matrix, histories, step_bound, train, vary
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim
-from nnlab.training.convergence import linear_rate, measured_rate, softmax_hessian
+from nnlab.training import Parts
+from nnlab.training.theory import linear_rate, measured_rate, softmax_hessian
 
 OPTIMUM_EPOCHS = 60  # of 20 L-BFGS iterations each: far more than digits need
 # A line search compares objectives, and so finds the optimum to the root of rounding only, 1e-8. Newton's
@@ -31,51 +31,51 @@ class Config(TrainingExperiment):
     multiples: Annotated[list[PositiveFloat], Distinct] = Field([0.1, 0.5, 1.0, 10.0], min_length=1)
 
     def run(self, record: Record, session: Session) -> Outcome:
-        return run(self, record, session)
-
-
-def run(config: Config, record: Record, session: Session) -> Outcome:
-    """Finds the optimum by L-BFGS, checks it against scikit-learn, and measures the way of descent to it."""
-    _check(config)
-    parts = build_parts(config, session)
-    if parts.penalty is None or parts.penalty.absolute:
-        raise InputError("experiment: convergence needs loss.regularization: {name: l2, strength: above 0}")
-    bound = step_bound(config, parts)
-    assert bound is not None
-    record.start()
-    optimum, claims = find_optimum(config, record, session)
-    for _ in range(NEWTON_STEPS):
-        newton_step(optimum)
-    best = parameters_of(optimum.model)
-    eigenvalues, directions = torch.linalg.eigh(hessian(optimum))
-    lrs = {f"{multiple:g} × bound": multiple * bound.bound for multiple in config.multiples}
-    rates = {label: linear_rate(eigenvalues, lr) for label, lr in lrs.items()}
-    record.predict({"guaranteed_below": bound.bound, "step_sizes": lrs, "rates": rates})
-    rows, distances = [], {}
-    for label, lr in lrs.items():
-        varied = vary(config, {"optimizer.lr": lr})
-        descent = build_parts(varied, session)
-        result = train(
-            varied, descent, record, session, part=label,
-            observe=lambda model: {"distance": float((parameters_of(model) - best).norm())},
-        )  # fmt: skip
-        history = histories(record.history(), label)["train"]
-        distances[label] = np.array(history["distance"])
-        rows.append(_row(label, lr, rates[label], history, result.metrics))
-        judge = _rate_claim if rates[label] < 1 else _no_convergence_claim
-        claims.append(judge(label, lr, rates[label], torch.tensor(history["distance"])))
-    steps = np.arange(config.training.epochs)
-    away = stacked(parts) - stacked(optimum)
-    record.save_arrays(
-        steps=steps,
-        bound=bound.bound,
-        **{"hessian/eigenvalues": numbers(eigenvalues), "hessian/start": numbers(directions.T @ away)},
-        **{f"distance/{label}": d for label, d in distances.items()},
-    )
-    converging = {label: rate for label, rate in rates.items() if rate < 1}
-    figure = convergence(steps, distances, converging, anchor="end")
-    record.save_figure(figure, "convergence")
-    return Outcome(optimum_metrics(optimum), rows, claims)
+        """Finds the optimum by L-BFGS, checks it against scikit-learn, and measures the approach to it."""
+        _check(self)
+        parts = build_parts(self, session)
+        if parts.penalty is None or parts.penalty.absolute:
+            raise InputError(
+                "experiment: convergence needs loss.regularization: {name: l2, strength: above 0}"
+            )
+        bound = step_bound(self, parts)
+        assert bound is not None
+        record.start()
+        optimum, claims = find_optimum(self, record, session)
+        for _ in range(NEWTON_STEPS):
+            newton_step(optimum)
+        best = parameters_of(optimum.model)
+        eigenvalues, directions = torch.linalg.eigh(hessian(optimum))
+        lrs = {f"{multiple:g} × bound": multiple * bound.bound for multiple in self.multiples}
+        rates = {label: linear_rate(eigenvalues, lr) for label, lr in lrs.items()}
+        record.predict({"guaranteed_below": bound.bound, "step_sizes": lrs, "rates": rates})
+        rows, distances = [], {}
+        for label, lr in lrs.items():
+            varied = vary(self, {"optimizer.lr": lr})
+            descent = build_parts(varied, session)
+            result = train(
+                varied, descent, record, session, part=label,
+                observe=lambda model: {"distance": float((parameters_of(model) - best).norm())},
+            )  # fmt: skip
+            history = histories(record.history(), label)["train"]
+            distances[label] = np.array(history["distance"])
+            rows.append(_row(label, lr, rates[label], history, result.metrics))
+            judge = _rate_claim if rates[label] < 1 else _no_convergence_claim
+            claims.append(judge(label, lr, rates[label], torch.tensor(history["distance"])))
+        steps = np.arange(self.training.epochs)
+        away = stacked(parts) - stacked(optimum)
+        record.save_arrays(
+            steps=steps,
+            bound=bound.bound,
+            **{
+                "hessian/eigenvalues": eigenvalues.numpy(force=True),
+                "hessian/start": (directions.T @ away).numpy(force=True),
+            },
+            **{f"distance/{label}": d for label, d in distances.items()},
+        )
+        converging = {label: rate for label, rate in rates.items() if rate < 1}
+        record.save_figure(convergence(steps, distances, converging), "convergence")
+        return Outcome(optimum_metrics(optimum), rows, claims)
 
 
 def _check(config: Config) -> None:
@@ -98,18 +98,18 @@ def _check(config: Config) -> None:
 
 
 def parameters_of(model: nn.Module) -> Tensor:
-    """All parameters as one vector, (p,)."""
+    """Returns all parameters as one vector, (p,)."""
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 def stacked(parts: Parts) -> Tensor:
-    """[W | b] row by row, (p,): the order of the Hessian."""
+    """Returns [W | b] row by row, (p,): the order of the Hessian."""
     columns = [p.detach().reshape(len(p), -1) for p in parts.model.parameters()]
     return torch.cat(columns, 1).flatten()
 
 
 def find_optimum(config: Config, record: Record, session: Session) -> tuple[Parts, list[Claim]]:
-    """The minimizer by L-BFGS, and the claim that scikit-learn finds the same."""
+    """Returns the minimizer by L-BFGS, and the claim that scikit-learn finds the same."""
     newton = vary(config, {"optimizer": {"name": "lbfgs"}, "training.epochs": OPTIMUM_EPOCHS})
     parts = build_parts(newton, session)
     train(newton, parts, record, session, part="optimum")
@@ -117,7 +117,7 @@ def find_optimum(config: Config, record: Record, session: Session) -> tuple[Part
 
 
 def optimum_metrics(parts: Parts) -> dict[str, float]:
-    """Objective and gradient at the optimum, and its accuracy on the test set."""
+    """Returns objective and gradient at the optimum, and its accuracy on the test set."""
     data = parts.data
     scores = parts.model(data.normalize(data.test.inputs))
     return {
@@ -128,7 +128,7 @@ def optimum_metrics(parts: Parts) -> dict[str, float]:
 
 
 def objective(parts: Parts) -> float:
-    """Mean cross-entropy plus λΣW² on the training split."""
+    """Returns the mean cross-entropy plus λΣW² on the training split."""
     data = parts.data
     assert parts.penalty is not None
     with torch.no_grad():
@@ -137,7 +137,7 @@ def objective(parts: Parts) -> float:
 
 
 def gradient(parts: Parts) -> Tensor:
-    """∇(L + λΣW²), (C, d) or with a bias (C, d + 1), the bias last."""
+    """Returns ∇(L + λΣW²), (C, d) or with a bias (C, d + 1), the bias last."""
     data = parts.data
     assert parts.penalty is not None
     parts.model.zero_grad(set_to_none=True)
@@ -148,22 +148,22 @@ def gradient(parts: Parts) -> Tensor:
 
 
 def hessian(parts: Parts) -> Tensor:
-    """Hessian of L + λΣW², row-major over (class, feature); λ acts on weights, not on biases."""
+    """Returns the Hessian of L + λΣW², row-major over (class, feature); λ acts on weights, not on biases."""
     assert parts.penalty is not None
     x = design_matrix(parts).double()
     with torch.no_grad():
         p = parts.model(parts.data.normalize(parts.data.train.inputs)).softmax(1)
-    found = softmax_hessian(x, p.double())
+    curvature = softmax_hessian(x, p.double())
     regularized = torch.ones(p.shape[1], x.shape[1], dtype=torch.float64, device=x.device)
     if len(list(parts.model.parameters())) == 2:
         regularized[:, -1] = 0
-    found.diagonal().add_(2 * parts.penalty.strength * regularized.flatten())
-    return found
+    curvature.diagonal().add_(2 * parts.penalty.strength * regularized.flatten())
+    return curvature
 
 
 @torch.no_grad()
 def newton_step(parts: Parts) -> None:
-    """w ← w − H⁺∇: the pseudo-inverse, since one number added to every bias changes nothing."""
+    """Takes the step w ← w − H⁺∇; a pseudo-inverse, as one number added to all biases changes nothing."""
     with torch.enable_grad():
         g = gradient(parts)
     step = (torch.linalg.pinv(hessian(parts), hermitian=True) @ g.flatten()).reshape(g.shape)
@@ -173,18 +173,18 @@ def newton_step(parts: Parts) -> None:
 
 
 def scikit_learn_claim(parts: Parts) -> Claim:
-    """LogisticRegression minimizes C Σ loss + ½‖W‖²: the same as ours over λ, with C = 1/(2λN)."""
+    """Compares with LogisticRegression: its C Σ loss + ½‖W‖² is our objective/(2λ) for C = 1/(2λN)."""
     from sklearn.linear_model import LogisticRegression  # slow to import, and no other experiment needs it
 
     assert parts.penalty is not None
     data = parts.data
-    x = numbers(data.normalize(data.train.inputs).flatten(1).double())
+    x = data.normalize(data.train.inputs).flatten(1).double().numpy(force=True)
     strength = parts.penalty.strength
     has_bias = len(list(parts.model.parameters())) == 2
     reference = LogisticRegression(C=1 / (2 * strength * len(x)), tol=1e-10, max_iter=100_000,
                                    fit_intercept=has_bias)  # fmt: skip
-    reference.fit(x, numbers(data.train.targets))
-    theirs = _their_objective(reference, x, numbers(data.train.targets), strength)
+    reference.fit(x, data.train.targets.numpy(force=True))
+    theirs = _their_objective(reference, x, data.train.targets.numpy(force=True), strength)
     return exact_claim(
         "optimum_agrees_with_scikit_learn",
         sentence="L-BFGS finds the minimum that scikit-learn finds for the same data and objective.",
@@ -226,11 +226,11 @@ def _row(
 
 
 def _rate_claim(label: str, lr: float, rate: float, distances: Tensor) -> Claim:
-    """Compared as 1 − ρ, the part of the distance that a step removes."""
+    """Claims the predicted 1 − ρ, the part of the distance that a step removes."""
     removed = 1 - measured_rate(distances)
     return exact_claim(
         f"rate_at_{label.replace(' ', '_')}",
-        sentence=f"Near the optimum each step of size {label} removes the predicted part of the distance.",
+        sentence=f"Near the optimum each step of size {label} shrinks the distance by the predicted factor.",
         formula="‖w(k+1) − w*‖/‖w(k) − w*‖ → ρ = max |1 − ηλᵢ|",
         hypotheses=[
             "λᵢ: eigenvalues of the Hessian at the optimum, without the flat direction",
@@ -244,10 +244,10 @@ def _rate_claim(label: str, lr: float, rate: float, distances: Tensor) -> Claim:
 
 
 def _no_convergence_claim(label: str, lr: float, rate: float, distances: Tensor) -> Claim:
-    """Where ρ > 1 the optimum repels: from almost every start the descent ends elsewhere, or nowhere."""
+    """Claims that the optimum repels for ρ > 1: almost every start leads elsewhere, or nowhere."""
     return exact_claim(
         f"no_convergence_at_{label.replace(' ', '_')}",
-        sentence=f"Steps of size {label} do not end at the optimum.",
+        sentence=f"Descent with step size {label} does not converge to the optimum.",
         formula="ρ = max |1 − ηλᵢ| > 1  ⟹  w(k) does not tend to w*",
         hypotheses=["λᵢ: eigenvalues of the Hessian at the optimum", f"η = {lr:.4g}, ρ = {rate:.4g}"],
         predicted=(1e-3, None),

@@ -1,5 +1,5 @@
 "use strict";
-// Loss and size of the weights over the steps. data: {steps, loss, norm}
+// Loss and norm of the weights over the steps. data: {steps, loss, norm}
 nnlab.widget("growth", (root, { steps, loss, norm }) => {
   const [BLUE, ORANGE, GREEN] = nnlab.colours;
   const [falls, grows] = nnlab.panels(root, 2);
@@ -20,13 +20,13 @@ nnlab.widget("growth", (root, { steps, loss, norm }) => {
     }), { stroke: GREEN, "stroke-dasharray": "6 4" });
     nnlab.line(left.svg, steps.map((s, i) => [left.x(s), left.y(loss[i])]), { stroke: BLUE });
     nnlab.dot(left.svg, left.x(t), left.y(loss[at]), { fill: BLUE, r: 6 });
-    const right = nnlab.axes(grows, { x: xs, y: [0, 1.1 * Math.max(...norm)], xLog: true, xLabel: "step t", yLabel: "‖(W, b)‖", ratio: 0.7, label: "size of the weights over the logarithm of the steps" });
+    const right = nnlab.axes(grows, { x: xs, y: [0, 1.1 * Math.max(...norm)], xLog: true, xLabel: "step t", yLabel: "‖(W, b)‖", ratio: 0.7, label: "norm of the weights over the logarithm of the steps" });
     nnlab.across(right, { x: t });
     nnlab.line(right.svg, steps.map((s, i) => [right.x(s), right.y(norm[i])]), { stroke: ORANGE });
     nnlab.dot(right.svg, right.x(t), right.y(norm[at]), { fill: ORANGE, r: 6 });
     const half = steps.findLastIndex((s) => s <= t / 2);
-    says(`Step ${nnlab.number(t)}: the loss is ${nnlab.number(loss[at])}, the weights have size ${nnlab.number(norm[at])}.`
-      + (half < 0 ? "" : ` Since step ${nnlab.number(steps[half])} the loss has fallen by the factor ${nnlab.number(loss[half] / loss[at], 3)} in ${nnlab.number(t / steps[half], 3)} times the steps, and the weights have grown by ${nnlab.number(norm[at] - norm[half], 3)}.`));
+    says(`Step ${nnlab.number(t)}: the loss is ${nnlab.number(loss[at])}, the norm of the weights is ${nnlab.number(norm[at])}.`
+      + (half < 0 ? "" : ` From step ${nnlab.number(steps[half])}, with ${nnlab.number(t / steps[half], 3)} times as many steps, the loss has fallen by a factor of ${nnlab.number(loss[half] / loss[at], 3)} and the norm has grown by ${nnlab.number(norm[at] - norm[half], 3)}.`));
   }
   draw();
   return draw;

@@ -1,4 +1,4 @@
-"""L2, L1 and the elastic net over λ: accuracy, zeros, size of the weights, optimality conditions."""
+"""L2, L1 and the elastic net over λ: accuracy, zeros, norm of the weights, optimality conditions."""
 
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -7,20 +7,21 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveFloat
 
-from nnlab.chapters.classification.classify import largest_kkt_violation, smooth_gradients
+from nnlab.chapters.classification.classify import share_of_zeros
+from nnlab.chapters.classification.figures import regularization_paths
 from nnlab.errors import InputError
-from nnlab.lab.drawing import numbers
 from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Distinct, SGDOptimizer, TrainingExperiment
 from nnlab.lab.session import Session
-from nnlab.lab.training_run import Parts, build_parts, train, vary
-from nnlab.plot.sweeps import regularization_paths
+from nnlab.lab.training_run import build_parts, train, vary
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim
+from nnlab.training import Parts
 from nnlab.training.losses import build_penalty
+from nnlab.training.theory import kkt_violation
 
 PenaltyName = Literal["l2", "l1", "elastic_net"]
-KKT_TOLERANCE = 0.01  # of λ: what a training that ends after finitely many steps may leave
+KKT_TOLERANCE = 0.01  # of λ: left by a training that ends after finitely many steps
 
 
 class Config(TrainingExperiment):
@@ -31,36 +32,32 @@ class Config(TrainingExperiment):
     strengths: Annotated[list[PositiveFloat], Distinct] = Field([0.001, 0.003, 0.01, 0.03, 0.1], min_length=1)
 
     def run(self, record: Record, session: Session) -> Outcome:
-        return run(self, record, session)
-
-
-def run(config: Config, record: Record, session: Session) -> Outcome:
-    """Trains every combination; the kinked penalties take proximal steps."""
-    if not isinstance(config.optimizer, SGDOptimizer) or config.optimizer.momentum:
-        raise InputError(
-            "experiment: regularization takes proximal steps: optimizer.name must be sgd, with momentum 0"
-        )
-    parts = build_parts(config, session)
-    record.start()
-    record.save_arrays(input_shape=parts.data.input_shape)
-    rows: list[dict[str, Any]] = []
-    for penalty in config.penalties:
-        trained = [_one(config, penalty, strength, record, session) for strength in config.strengths]
-        rows += [row for row, _ in trained]
-        record.save_arrays(**{f"{penalty}/weights": np.stack([weights for _, weights in trained])})
-    _draw(config, record, rows)
-    metrics = {
-        f"{row['penalty']}/{row['strength']:g}/test/accuracy": row["test_accuracy"]
-        for row in rows
-        if row["test_accuracy"] is not None
-    }
-    return Outcome(metrics, rows, _claims(config, rows))
+        """Trains every combination; the kinked penalties take proximal steps."""
+        if not isinstance(self.optimizer, SGDOptimizer) or self.optimizer.momentum:
+            raise InputError(
+                "experiment: regularization takes proximal steps: optimizer.name must be sgd, with momentum 0"
+            )
+        parts = build_parts(self, session)
+        record.start()
+        record.save_arrays(input_shape=parts.data.input_shape)
+        rows: list[dict[str, Any]] = []
+        for penalty in self.penalties:
+            trained = [_one(self, penalty, strength, record, session) for strength in self.strengths]
+            rows += [row for row, _ in trained]
+            record.save_arrays(**{f"{penalty}/weights": np.stack([weights for _, weights in trained])})
+        _draw(self, record, rows)
+        metrics = {
+            f"{row['penalty']}/{row['strength']:g}/test/accuracy": row["test_accuracy"]
+            for row in rows
+            if row["test_accuracy"] is not None
+        }
+        return Outcome(metrics, rows, _claims(self, rows))
 
 
 def _one(
     config: Config, penalty: PenaltyName, strength: float, record: Record, session: Session
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """The row of one training, and the weights of its first layer."""
+    """Trains with one penalty and strength; returns the row of it and the weights of its first layer."""
     changes = {
         "loss.regularization.name": penalty,
         "loss.regularization.strength": strength,
@@ -75,18 +72,31 @@ def _one(
         "penalty": penalty,
         "strength": strength,
         "test_accuracy": result.metrics.get("test/accuracy"),
-        "sparsity": sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights),
+        "sparsity": share_of_zeros(weights),
         "norm": float(torch.cat([w.flatten() for w in weights]).norm()),
         "penalty_value": float(parts.penalty.value(weights)) / strength,
-        "kkt_violation": largest_kkt_violation(parts) if penalty != "l2" else _stationarity(parts),
+        "kkt_violation": _violation(parts),
     }
-    return row, numbers(weights[0])
+    return row, weights[0].numpy(force=True)
 
 
-def _stationarity(parts: Parts) -> float:
-    """|∇L + 2λW| at its largest entry, in units of λ: 0 at the minimizer with L2."""
+def _violation(parts: Parts) -> float:
+    """Returns the largest violation of the optimality conditions, in units of λ: 0 at the minimizer."""
     assert parts.penalty is not None
-    return max(float(g.abs().max()) for g in smooth_gradients(parts)) / parts.penalty.strength
+    strength, gradients = parts.penalty.strength, _smooth_gradients(parts)
+    if not parts.penalty.absolute:
+        return max(float(g.abs().max()) for g in gradients) / strength
+    return max(kkt_violation(w.detach(), g, strength) for w, g in zip(parts.weights, gradients, strict=True))
+
+
+def _smooth_gradients(parts: Parts) -> list[torch.Tensor]:
+    """Returns the gradients of loss plus smooth part of the penalty, over the training split."""
+    model, data, penalty = parts.model, parts.data, parts.penalty
+    assert penalty is not None
+    model.zero_grad(set_to_none=True)
+    parts.loss(model(data.normalize(data.train.inputs)), data.train.targets).backward()  # type: ignore[no-untyped-call]
+    smooth = penalty.quadratic * penalty.strength
+    return [w.grad + 2 * smooth * w.detach() for w in parts.weights if w.grad is not None]
 
 
 def _draw(config: Config, record: Record, rows: list[dict[str, Any]]) -> None:
@@ -100,8 +110,7 @@ def _draw(config: Config, record: Record, rows: list[dict[str, Any]]) -> None:
         strengths=config.strengths,
         **{f"{penalty}/{key}": values for penalty, path in paths.items() for key, values in path.items()},
     )
-    figure = regularization_paths(config.strengths, paths, accuracy_label="test accuracy (%)")
-    record.save_figure(figure, "paths")
+    record.save_figure(regularization_paths(config.strengths, paths), "paths")
 
 
 def _claims(config: Config, rows: list[dict[str, Any]]) -> list[Claim]:
@@ -133,12 +142,12 @@ def _optimality_claim(penalty: str, rows: list[dict[str, Any]]) -> Claim:
 
 
 def _monotone_claim(penalty: str, rows: list[dict[str, Any]]) -> Claim:
-    """If W minimizes L + λR and W' minimizes L + λ'R with λ < λ', adding both inequalities gives R' ≤ R."""
+    """Claims that R falls with λ: two minimizers satisfy it by the sum of their two inequalities."""
     values = [row["penalty_value"] for row in rows]
     rises = [after / before - 1 if before else after for before, after in pairwise(values)]
     return exact_claim(
         f"stronger_is_smaller_{penalty}",
-        sentence=f"A larger λ never ends with a larger R(W) ({penalty.replace('_', ' ')}).",
+        sentence=f"A larger λ never gives a larger R(W) ({penalty.replace('_', ' ')}).",
         formula="λ < λ'  ⟹  R(W*_λ') ≤ R(W*_λ)",
         hypotheses=["both weights are minimizers"],
         predicted=(None, 1e-3),
@@ -148,7 +157,7 @@ def _monotone_claim(penalty: str, rows: list[dict[str, Any]]) -> Claim:
 
 
 def _gradient_claim(name: PenaltyName) -> Claim:
-    """What training adds to the gradient, beside the formula and beside differences of λR(W)."""
+    """Compares the gradient that training adds with the formula and with differences of λR(W)."""
     strength, beta = 0.3, 0.7
     w = torch.linspace(-2, 2, 10, dtype=torch.float64).requires_grad_()  # none of them 0, where |w| bends
     formulas = {
@@ -164,16 +173,14 @@ def _gradient_claim(name: PenaltyName) -> Claim:
     step = 1e-3  # λR(W) is quadratic between its kinks: a central difference has no truncation error
     shifted = torch.eye(len(w), dtype=torch.float64) * step
     with torch.no_grad():
-        difference = torch.stack([penalty.value([w + s]) - penalty.value([w - s]) for s in shifted]) / (
-            2 * step
-        )
+        rises = torch.stack([penalty.value([w + s]) - penalty.value([w - s]) for s in shifted])
         expected = strength * slope
-        apart = max(float((other - expected).norm()) for other in (w.grad, difference))
+        apart = max(float((other - expected).norm()) for other in (w.grad, rises / (2 * step)))
         size = float(expected.norm())
         wrong = {label: float((strength * other - expected).norm()) / size for label, other in rivals.items()}
     return exact_claim(
         f"gradient_of_{name}",
-        sentence=f"The gradient of λ R(W) is {formula}: {name.replace('_', ' ')} as on the slide.",
+        sentence=f"The gradient of λR(W) is {formula}, as the slide says for {name.replace('_', ' ')}.",
         formula=f"∇ λ R(W) = {formula}, relative difference",
         hypotheses=["W ≠ 0", "what training adds, and central differences of λR(W), beside the formula"],
         predicted=0.0,

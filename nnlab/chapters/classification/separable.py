@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 from torch import nn
 
-from nnlab.chapters.classification.figures.growth import separable_growth
+from nnlab.chapters.classification.figures import separable_growth
 from nnlab.errors import InputError
 from nnlab.lab import drawing
 from nnlab.lab.outcome import Outcome
@@ -16,9 +16,9 @@ from nnlab.lab.sections import MLPModel, TrainingExperiment
 from nnlab.lab.session import Session
 from nnlab.lab.training_run import build_parts, design_matrix, histories, train
 from nnlab.record import Record
-from nnlab.theory import Claim, exact_claim, local_exponent_claim
+from nnlab.theory import Claim, exact_claim, local_slope
 
-LEAST_EPOCHS = 64  # six octaves, over which growth can be told
+LEAST_EPOCHS = 64  # six octaves, over which growth can be measured
 
 
 class Config(TrainingExperiment):
@@ -27,61 +27,54 @@ class Config(TrainingExperiment):
     experiment: Literal["separable"]
 
     def run(self, record: Record, session: Session) -> Outcome:
-        return run(self, record, session)
-
-
-def run(config: Config, record: Record, session: Session) -> Outcome:
-    """Trains, and holds the growth of ‖W‖ against the margin of the data."""
-    parts = build_parts(config, session)
-    data = parts.data
-    if not isinstance(config.model, MLPModel) or config.model.hidden or data.outputs != 2:
-        raise InputError("experiment: separable is about model.hidden: [] and a data set of two classes")
-    if config.data.batch_size != "full" or parts.penalty is not None:
-        raise InputError("experiment: separable needs data.batch_size: full and no regularization")
-    x = drawing.numbers(design_matrix(parts).double())
-    direction = max_margin(x, 2 * drawing.numbers(data.train.targets) - 1)
-    if direction is None:
-        raise InputError(
-            "experiment: separable: no line separates the classes of these data; for data.name: blobs "
-            "a larger data.radius or a smaller data.spread does"
-        )
-    if config.training.epochs < LEAST_EPOCHS * config.training.evaluate_every:
-        raise InputError(
-            f"training.epochs: {config.training.epochs}: experiment: separable is about growth over many "
-            f"steps; allowed: at least {LEAST_EPOCHS} times training.evaluate_every, "
-            f"{LEAST_EPOCHS * config.training.evaluate_every}"
-        )
-    record.start()
-    margin = float(1 / np.linalg.norm(direction))
-    record.predict({"loss_exponent": -1.0, "margin": margin})
-    result = train(config, parts, record, session, observe=lambda model: {"norm": whole_norm(model)})
-    history = histories(record.history())["train"]
-    steps, loss, norm = (np.array(history[key]) for key in ("step", "loss", "norm"))
-    least = least_norm(loss, len(data.train), margin)
-    record.save_arrays(steps=steps, loss=loss, norm=norm, least_norm=least)
-    figure = separable_growth(
-        steps, loss, norm, predicted_norm=least, predicted_label="least that this loss needs"
-    )
-    record.save_figure(figure, "growth")
-    if drawing.is_plane(data):
-        drawing.draw_regions(record, parts.model, data)
-    claims = [
-        _loss_claim(steps, loss),
-        _least_norm_claim(norm, least),
-        _growth_claim(steps, norm),
-        _not_attained(loss),
-    ]
-    return Outcome(result.metrics | {"norm": whole_norm(parts.model), "margin": margin}, claims=claims)
+        """Trains, and compares the growth of ‖W‖ with the margin of the data."""
+        parts = build_parts(self, session)
+        data = parts.data
+        if not isinstance(self.model, MLPModel) or self.model.hidden or data.outputs != 2:
+            raise InputError("experiment: separable is about model.hidden: [] and a data set of two classes")
+        if self.data.batch_size != "full" or parts.penalty is not None:
+            raise InputError("experiment: separable needs data.batch_size: full and no regularization")
+        x = design_matrix(parts).double().numpy(force=True)
+        direction = max_margin(x, 2 * data.train.targets.numpy(force=True) - 1)
+        if direction is None:
+            raise InputError(
+                "experiment: separable: no line separates the classes of these data; for data.name: blobs, "
+                "use a larger data.radius or a smaller data.spread"
+            )
+        if self.training.epochs < LEAST_EPOCHS * self.training.evaluate_every:
+            raise InputError(
+                f"training.epochs: {self.training.epochs}: experiment: separable is about growth over many "
+                f"steps; allowed: at least {LEAST_EPOCHS} times training.evaluate_every, "
+                f"{LEAST_EPOCHS * self.training.evaluate_every}"
+            )
+        record.start()
+        margin = float(1 / np.linalg.norm(direction))
+        record.predict({"loss_exponent": -1.0, "margin": margin})
+        result = train(self, parts, record, session, observe=lambda model: {"norm": whole_norm(model)})
+        history = histories(record.history())["train"]
+        steps, loss, norm = (np.array(history[key]) for key in ("step", "loss", "norm"))
+        least = least_norm(loss, len(data.train), margin)
+        record.save_arrays(steps=steps, loss=loss, norm=norm, least_norm=least)
+        record.save_figure(separable_growth(steps, loss, norm, least), "growth")
+        if drawing.is_plane(data):
+            drawing.draw_regions(record, parts.model, data)
+        claims = [
+            _loss_claim(steps, loss),
+            _least_norm_claim(norm, least),
+            _growth_claim(steps, norm),
+            _not_attained(loss),
+        ]
+        return Outcome(result.metrics | {"norm": whole_norm(parts.model), "margin": margin}, claims=claims)
 
 
 def whole_norm(model: nn.Module) -> float:
-    """‖(W, b)‖, the norm of all parameters."""
+    """Returns ‖(W, b)‖, the norm of all parameters."""
     with torch.no_grad():
         return float(torch.cat([p.flatten() for p in model.parameters()]).double().norm())
 
 
 def least_norm(loss: np.ndarray, examples: int, margin: float) -> np.ndarray:
-    """The norm ‖(W, b)‖ that a loss L of two classes cannot do without: −log(e^{NL} − 1)/(√2 γ).
+    """Returns the least norm ‖(W, b)‖ that allows a loss L of two classes: −log(e^{NL} − 1)/(√2 γ).
 
     Some example has y vᵀx ≤ ‖v‖γ for the difference v of the two rows, and alone costs
     log(1 + e^{−‖v‖γ}) ≤ N L; and ‖v‖ ≤ √2 ‖(W, b)‖. As L → 0 it grows without bound.
@@ -90,7 +83,7 @@ def least_norm(loss: np.ndarray, examples: int, margin: float) -> np.ndarray:
 
 
 def max_margin(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
-    """The shortest v with y vᵀx ≥ 1 for every example; the margin is γ = 1/‖v‖.
+    """Returns the shortest v with y vᵀx ≥ 1 for every example; the margin is γ = 1/‖v‖.
 
     Args:
         x: (N, d) features, with the column of ones if there is a bias.
@@ -119,24 +112,23 @@ SOURCE = "Soudry et al., The implicit bias of gradient descent on separable data
 
 
 def _loss_claim(steps: np.ndarray, loss: np.ndarray) -> Claim:
-    return local_exponent_claim(
+    return exact_claim(
         "loss_falls_like_1_over_t",
         sentence="On separable data the loss falls like 1/t.",
         formula="L(W(t)) = Θ(1/t)",
         hypotheses=["linearly separable, softmax regression, full-batch gradient descent", SOURCE],
-        sizes=steps,
-        values=loss,
         predicted=-1.0,
+        measured=local_slope(steps, loss),
         tolerance=0.05,
         rivals={"a minimum above 0 is attained": 0.0, "1/√t": -0.5},
     )
 
 
 def _least_norm_claim(norm: np.ndarray, least: np.ndarray) -> Claim:
-    """A theorem at every step, not only in the limit."""
+    """Claims a theorem at every step, not only in the limit."""
     return exact_claim(
         "a_small_loss_needs_large_weights",
-        sentence="The smaller the loss, the larger the weights must be: they grow without bound.",
+        sentence="A smaller loss needs larger weights: as the loss tends to 0, they grow without bound.",
         formula="‖(W, b)‖ ≥ −log(e^{NL} − 1)/(√2 γ)",
         hypotheses=["two classes, separable with margin γ", "the smallest excess over all steps"],
         predicted=(0.0, None),
@@ -146,7 +138,7 @@ def _least_norm_claim(norm: np.ndarray, least: np.ndarray) -> Claim:
 
 
 def _growth_claim(steps: np.ndarray, norm: np.ndarray) -> Claim:
-    """Growth like log t adds the same length in every octave of steps."""
+    """Claims growth like log t, which adds the same length in every octave of steps."""
     at = [int(np.searchsorted(steps, steps[-1] / part)) for part in (4, 2, 1)]
     before, last = np.diff(norm[at]) / np.diff(np.log(steps[at]))
     return exact_claim(
@@ -162,10 +154,10 @@ def _growth_claim(steps: np.ndarray, norm: np.ndarray) -> Claim:
 
 
 def _not_attained(loss: np.ndarray) -> Claim:
-    """The loss is above 0 at every step, and below any bound that a minimum above 0 would set."""
+    """Claims that the loss is above 0 at every step, and below any bound that a minimum above 0 would set."""
     return exact_claim(
         "infimum_is_not_attained",
-        sentence="The loss comes as close to 0 as one likes and never reaches it.",
+        sentence="The loss comes arbitrarily close to 0 and never reaches it.",
         formula="L(W) > 0 = inf L",
         hypotheses=["linearly separable"],
         predicted=(math.ulp(0.0), float(loss[0]) / 100),

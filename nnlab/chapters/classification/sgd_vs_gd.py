@@ -1,20 +1,20 @@
-"""Full batch against mini-batches: the noise of the gradient, and what an epoch buys with each."""
+"""Full batch against mini-batches: the noise of the gradient, and the progress of an epoch with each."""
 
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field
 
+from nnlab.chapters.classification.figures import gradient_noise
 from nnlab.errors import InputError, Interrupted
 from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import BatchSize, Count, Distinct, TrainingExperiment
 from nnlab.lab.session import Session, generator
-from nnlab.lab.training_run import Parts, build_parts, histories, train, vary
+from nnlab.lab.training_run import build_parts, histories, train, vary
 from nnlab.plot.curves import compare_curves
-from nnlab.plot.sweeps import gradient_noise
 from nnlab.record import Record
 from nnlab.theory import Claim, interval_claim, mean_interval
-from nnlab.training.noise import example_gradients, measured_noise, noise_of_one, predicted_noise
+from nnlab.training import Parts
+from nnlab.training.theory import example_gradients, measured_noise, noise_of_one, predicted_noise
 
 MAX_ENTRIES = 2**28  # of the (N, p) matrix of gradients: 2 GiB in float64
 
@@ -27,52 +27,46 @@ class Config(TrainingExperiment):
     draws: Count = 20_000
 
     def run(self, record: Record, session: Session) -> Outcome:
-        return run(self, record, session)
-
-
-def run(config: Config, record: Record, session: Session) -> Outcome:
-    """Measures the noise of the mini-batch gradient, then trains with every batch size."""
-    parts = build_parts(config, session)
-    entries = len(parts.data.train) * sum(p.numel() for p in parts.model.parameters())
-    if entries > MAX_ENTRIES:
-        raise InputError(
-            f"experiment: sgd_vs_gd holds the gradient of every example, {entries:,} numbers here; "
-            f"at most {MAX_ENTRIES:,}: choose a smaller model or data set"
-        )
-    record.start()
-    noise, claims = measure_noise(config, parts, session)
-    _draw_noise(record, noise)
-    results: list[dict[str, Any]] = []
-    curves: dict[str, dict[str, list[float]]] = {}
-    metrics: dict[str, float] = {}
-    for batch_size in config.batch_sizes:
-        varied = vary(config, {"data.batch_size": batch_size})
-        parts = build_parts(varied, session)
-        result = train(varied, parts, record, session, part=f"batch-{batch_size}")
-        measured: dict[str, float] = {
-            k: result.metrics[k] for k in ("train/loss", "test/loss", "test/accuracy") if k in result.metrics
-        }
-        results.append({"batch_size": batch_size, "steps": result.steps, **measured})
-        metrics |= {f"batch-{batch_size}/{name}": value for name, value in measured.items()}
-        curves[f"batch size {batch_size}"] = histories(record.history(), f"batch-{batch_size}")["train"]
-    _draw_curves(record, curves)
-    return Outcome(metrics, results, claims)
+        """Measures the noise of the mini-batch gradient, then trains with every batch size."""
+        parts = build_parts(self, session)
+        entries = len(parts.data.train) * sum(p.numel() for p in parts.model.parameters())
+        if entries > MAX_ENTRIES:
+            raise InputError(
+                f"experiment: sgd_vs_gd holds the gradient of every example, {entries:,} numbers here; "
+                f"at most {MAX_ENTRIES:,}: choose a smaller model or data set"
+            )
+        record.start()
+        noise, claims = measure_noise(self, parts, session)
+        _draw_noise(record, noise)
+        results: list[dict[str, Any]] = []
+        curves: dict[str, dict[str, list[float]]] = {}
+        metrics: dict[str, float] = {}
+        for batch_size in self.batch_sizes:
+            varied = vary(self, {"data.batch_size": batch_size})
+            parts = build_parts(varied, session)
+            result = train(varied, parts, record, session, part=f"batch-{batch_size}")
+            measured: dict[str, float] = {
+                k: result.metrics[k]
+                for k in ("train/loss", "test/loss", "test/accuracy")
+                if k in result.metrics
+            }
+            results.append({"batch_size": batch_size, "steps": result.steps, **measured})
+            metrics |= {f"batch-{batch_size}/{name}": value for name, value in measured.items()}
+            curves[f"batch size {batch_size}"] = histories(record.history(), f"batch-{batch_size}")["train"]
+        _draw_curves(record, curves)
+        return Outcome(metrics, results, claims)
 
 
 def measure_noise(config: Config, parts: Parts, session: Session) -> tuple[dict[str, list[Any]], list[Claim]]:
-    """Variance of the mini-batch gradient at the start, per batch size: measured, predicted, interval."""
+    """Returns the variance of the mini-batch gradient at the start by batch size, and its claims."""
     data = parts.data
-    gradients = example_gradients(
-        parts.model.double(),
-        parts.loss,
-        data.normalize(data.train.inputs).double(),
-        _double(data.train.targets),
-    )
+    inputs, targets = data.normalize(data.train.inputs).double(), data.train.targets
+    targets = targets.double() if targets.is_floating_point() else targets
+    gradients = example_gradients(parts.model.double(), parts.loss, inputs, targets)
     n, spread = len(gradients), noise_of_one(gradients)
     sizes = sorted({b for b in config.batch_sizes if isinstance(b, int) and b < n})
-    columns: dict[str, list[Any]] = {
-        key: [] for key in ("batch", "measured", "predicted", "rival", "interval")
-    }
+    names = ("batch", "measured", "predicted", "rival", "interval")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     claims = []
     with session.reporter.bar("drawing mini-batches") as advance:
         for done, batch in enumerate(sizes):
@@ -84,20 +78,15 @@ def measure_noise(config: Config, parts: Parts, session: Session) -> tuple[dict[
                 raise Interrupted("stopped while drawing mini-batches")
             predicted = predicted_noise(spread, n, batch)
             mean, low, high = mean_interval(draws)
-            for key, value in zip(
-                columns, (batch, mean, predicted, spread / batch, (low, high)), strict=True
-            ):
-                columns[key].append(value)
+            row = (batch, mean, predicted, spread / batch, (low, high))
+            for column, value in zip(columns.values(), row, strict=True):
+                column.append(value)
             claims.append(_noise_claim(batch, n, mean, (low, high), predicted, len(draws)))
     return columns, claims
 
 
-def _double(targets: torch.Tensor) -> torch.Tensor:
-    return targets.double() if targets.is_floating_point() else targets
-
-
 def _noise_claim(batch: int, n: int, measured: float, interval: Any, predicted: float, draws: int) -> Claim:
-    """Measured over predicted variance; the rival is the nearest mistake that these draws can tell apart."""
+    """Claims that measured over predicted variance is 1; the rival is the nearest mistake it excludes."""
     without = (n - 1) / (n - batch)
     if without > 1.05:
         rivals = {"S/B, drawn with replacement": without}
@@ -106,16 +95,13 @@ def _noise_claim(batch: int, n: int, measured: float, interval: Any, predicted: 
     low, high = interval
     return interval_claim(
         f"gradient_noise_batch_{batch}",
-        sentence=f"The gradient of {batch} examples varies as drawing without replacement says.",
+        sentence=f"The gradient of {batch} examples has the variance of a sample without replacement.",
         formula="E‖ḡ_B − ḡ‖² = S (N − B)/(B (N − 1)),  S = (1/N) Σ‖gᵢ − ḡ‖²",
         hypotheses=[f"N = {n}, B = {batch}, without replacement, at the start"],
         predicted=1.0,
         rivals=rivals,
         measured=measured / predicted,
-        interval=(
-            None if low is None else low / predicted,
-            None if high is None else high / predicted,
-        ),
+        interval=(None if low is None else low / predicted, None if high is None else high / predicted),
         seeds=draws,
         how=f"95% interval of measured over predicted variance, {draws} draws",
     )
@@ -126,15 +112,12 @@ def _draw_noise(record: Record, noise: dict[str, list[Any]]) -> None:
         return
     record.save_arrays(**{f"noise/{key}": values for key, values in noise.items()})
     figure = gradient_noise(
-        noise["batch"], noise["measured"], noise["predicted"], noise["interval"], rival=noise["rival"]
+        noise["batch"], noise["measured"], noise["predicted"], noise["interval"], noise["rival"]
     )
     record.save_figure(figure, "gradient_noise")
 
 
 def _draw_curves(record: Record, curves: dict[str, dict[str, list[float]]]) -> None:
     record.save_arrays(**{f"{label}/train_loss": curve["loss"] for label, curve in curves.items()})
-    by_epoch = compare_curves(
-        curves, x="epoch", y="loss", ylog=True, y_label="training loss",
-        title="At equal epochs, smaller batches take more steps and get further",
-    )  # fmt: skip
-    record.save_figure(by_epoch, "loss_by_epoch")
+    title = "After as many epochs, smaller batches have taken more steps and got further"
+    record.save_figure(compare_curves(curves, title, log=True, y_label="training loss"), "loss_by_epoch")

@@ -29,7 +29,7 @@ nnlab.widget("softmax", (root, { scores, names, right }) => {
     nnlab.dot(plot.svg, plot.x(p), plot.y(loss), { fill: GREEN, r: 7 });
     const sum = values.map((s) => `e^${nnlab.number(s)}`).join(" + ");
     says(`P(${names[y]}) = e^${nnlab.number(values[y])} / (${sum}) = ${nnlab.number(p, 3)}, so the loss is −log ${nnlab.number(p, 3)} = ${nnlab.number(loss, 3)}.`
-      + ` It comes to 0 only in the limit, as the right score leaves the others behind.`);
+      + ` It tends to 0 only as the right score exceeds the others without bound.`);
   }
   draw();
   return draw;

@@ -50,7 +50,7 @@ nnlab.widget("weights", (root, { strengths, count, beta, height, width, penaltie
       line.forEach((v, k) => nnlab.dot(right.svg, right.x(strengths[k]), right.y(v), { fill: stroke, r: k === i ? 7 : 4 }));
     }
     says(`${name}, λ = ${nnlab.number(strengths[i])}: ${formula} = ${nnlab.number(penalty.value[i])}, ‖W‖ = ${nnlab.number(penalty.norm[i])}. `
-      + `${penalty.zeros[i]} of ${count} weights are exactly 0, and ${nnlab.number(100 * penalty.accuracy[i])} % of the test examples are classified right.`);
+      + `${penalty.zeros[i]} of ${count} weights are exactly 0, and ${nnlab.number(100 * penalty.accuracy[i])} % of the test examples are classified correctly.`);
   }
   draw();
   return draw;

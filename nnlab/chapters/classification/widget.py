@@ -8,7 +8,8 @@ import numpy as np
 
 from nnlab.chapters.convolution.widget import learned_filter, maps
 from nnlab.page.contents import ChapterPage, ExperimentPage, Section
-from nnlab.page.widget import CURVE, Arrays, Widget, config_of, numbers, packed, rising, shaped, thinned
+from nnlab.page.data import config_of
+from nnlab.page.widget import CURVE, Arrays, Widget, numbers, packed, rising, shaped, thinned
 from nnlab.record import Run
 
 
@@ -37,9 +38,9 @@ def regularization(run: Run, arrays: Arrays) -> Widget:
         raise ValueError("no weights")
     return Widget(
         "weights",
-        "Regularization against the weights",
-        "The weights of each class as an image, trained to the optimum of L + λR(W). L2 makes all of them "
-        "small, L1 sets many of them to exactly 0 (grey), the elastic net does both.",
+        "The weights under regularization",
+        "The weights of each class as an image, at the optimum of L + λR(W). L2 shrinks all of them, L1 sets "
+        "many of them to exactly 0 (grey), and the elastic net does both.",
         {
             "strengths": numbers(strengths),
             "count": int(np.prod(penalties[0]["weights"]["shape"][1:])) * channels,
@@ -64,8 +65,8 @@ def convergence(run: Run, arrays: Arrays) -> Widget:
         "descent",
         "Step sizes around the bound",
         "Near the optimum the objective is a quadratic with the Hessian's eigenvalues λᵢ, and a step "
-        "multiplies mode i by 1 − ηλᵢ. Below the bound every step descends, whatever the weights; the model "
-        "goes on converging up to 2/λmax.",
+        "multiplies mode i by 1 − ηλᵢ. Below the bound every step lowers the objective, whatever the "
+        "weights; near the optimum descent converges for all η below 2/λmax.",
         {
             "unit": "bound",
             "lr": float(arrays["bound"]),
@@ -84,18 +85,18 @@ def convergence(run: Run, arrays: Arrays) -> Widget:
 
 
 def growth(run: Run, arrays: Arrays) -> Widget:
-    """The loss that falls for ever while the weights grow for ever."""
+    """The loss that keeps falling while the weights keep growing."""
     steps = rising(arrays["steps"], -1)
     loss, norm = (shaped(arrays[name], len(steps)) for name in ("loss", "norm"))
     if not (loss > 0).all():
-        raise ValueError("a logarithmic axis has no place for a loss of 0")
-    shown = np.flatnonzero(steps > 0)
-    chosen = shown[thinned(len(shown), CURVE)]
+        raise ValueError("a logarithmic axis cannot show a loss of 0")
+    later = np.flatnonzero(steps > 0)
+    chosen = later[thinned(len(later), CURVE)]
     return Widget(
         "growth",
-        "The loss falls for ever, and the weights grow for ever",
-        "On separable data no weights attain the infimum, 0: the loss falls like 1/t and the weights grow "
-        "like log t.",
+        "The loss keeps falling and the weights keep growing",
+        "On separable data no weights attain the infimum 0: the loss falls like 1/t, and the norm of the "
+        "weights grows like log t.",
         {
             "steps": numbers(steps[chosen], 9),
             "loss": numbers(loss[chosen]),
@@ -107,8 +108,8 @@ def growth(run: Run, arrays: Arrays) -> Widget:
 SOFTMAX = Widget(
     "softmax",
     "Scores, probabilities, loss",
-    "The softmax turns scores into probabilities, and the loss of an example is −log of what its class gets. "
-    "The lecture's example has 0.13 for the right class, hence the loss 2.04.",
+    "The softmax turns scores into probabilities; the loss of an example is −log of the probability of its "
+    "class. In the lecture's example the right class has probability 0.13, so the loss is 2.04.",
     {"scores": [3.2, 5.1, -1.7], "names": ["cat", "car", "frog"], "right": 0},
 )
 
@@ -125,14 +126,14 @@ PAGE = ChapterPage(
         Section(
             1,
             "Multi-class logistic regression",
-            "Linear scores become probabilities by the softmax; the loss of an example is −log of what its "
-            "class gets.",
+            "The softmax turns linear scores into probabilities; the loss of an example is −log of the "
+            "probability of its class.",
             (SOFTMAX,),
         ),
         Section(
             2,
             "Neural networks",
-            "Linear layers with an activation function between: W₂ φ(W₁x + b₁) + b₂ and deeper.",
+            "Linear layers with activation functions in between: W₂ φ(W₁x + b₁) + b₂, and deeper.",
         ),
     ),
     experiments={

@@ -1,8 +1,8 @@
-"""What a convolutional network looks for and makes of an image: numbers into the record, and figures."""
+"""The figures of a trained classifier: classes, layers, filters and activation maps, with their numbers."""
 
 import math
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,22 +12,18 @@ from scipy.linalg import eigh
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nnlab.chapters.convolution.figures.classes import class_accuracy
-from nnlab.chapters.convolution.figures.filters import filter_images
-from nnlab.chapters.convolution.figures.maps import LAYERS, LayerMaps
-from nnlab.chapters.convolution.figures.maps import activation_maps as activation_maps_figure
-from nnlab.chapters.convolution.figures.pooling import pooling_step
-from nnlab.chapters.convolution.figures.representation import representation
-from nnlab.chapters.convolution.figures.sliding import sliding_filter
-from nnlab.chapters.convolution.figures.stack import Layer, layer_stack
-from nnlab.chapters.convolution.input_form import InputForm, as_picture
+from nnlab.chapters.convolution.figures.classes import class_accuracy, representation
+from nnlab.chapters.convolution.figures.filters import filter_images, pooling_step, sliding_filter
+from nnlab.chapters.convolution.figures.layers import LAYERS, LayerMaps, layer_stack
+from nnlab.chapters.convolution.figures.layers import activation_maps as activation_maps_figure
+from nnlab.chapters.convolution.image_format import ImageFormat
 from nnlab.data import DataSet
-from nnlab.lab.drawing import numbers
 from nnlab.lab.session import generator
 from nnlab.models.summary import FEATURES, activation_maps, layer_table
+from nnlab.plot.images import as_picture
 from nnlab.record import Record
 from nnlab.theory.intervals import proportion_interval
-from nnlab.training.trainer import Precision, autocast
+from nnlab.training.evaluation import Precision, autocast
 
 EXAMPLES = 4  # test images, each of another class, whose activation maps are drawn
 POINTS = 2_000  # test images on the figure of the last hidden layer
@@ -36,8 +32,8 @@ BLOCK = 500  # images that go through the network at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """An image to look into.
+class Example:
+    """An image whose way through the network is drawn.
 
     Attributes:
         name: as part of file names.
@@ -55,50 +51,61 @@ class Look:
 def draw_features(
     record: Record, model: nn.Module, data: DataSet, scores: Tensor, precision: Precision
 ) -> None:
-    """Everything that can be seen of a trained classifier.
+    """Draws everything that can be seen of a trained classifier.
 
     For more than two classes the accuracy of each; for images the stack of layers and the last hidden layer
     in two dimensions; for a network with convolutions its filters, one of them sliding over an image, what
     pooling does, and the activation maps of up to four test images.
 
     Args:
-        record: takes arrays and figures, and the numbers that bring another image to the network's form.
+        record: takes arrays and figures, and the numbers that bring another image to the network's format.
         model: the trained network.
         data: what it was trained on.
         scores: (N, C) on the test split.
         precision: of forward passes.
     """
-    if data.task == "classification" and data.outputs > 2:
-        draw_class_accuracy(record, data, scores)
-    if len(data.input_shape) != 3:
-        return
-    form = InputForm.of(data)
-    record.save_arrays(**form.arrays())
-    draw_network(record, model, default_looks(data, form, scores))
-    draw_representation(record, model, data, precision)
+    draw_classes(record, model, data, scores, precision)
+    if len(data.input_shape) == 3:
+        images = ImageFormat.of(data)
+        record.save_arrays(**images.arrays())
+        draw_network(record, model, test_examples(data, images, scores))
 
 
 # --- the data set --------------------------------------------------------------------------------------
 
 
-def draw_class_accuracy(record: Record, data: DataSet, scores: Tensor) -> None:
-    """The accuracy of each class on the test set, with Wilson's interval."""
+def draw_classes(
+    record: Record, model: nn.Module, data: DataSet, scores: Tensor, precision: Precision
+) -> None:
+    """Draws the accuracy of each of more than two classes, and for images the last hidden layer."""
+    if data.outputs > 2:
+        _draw_class_accuracy(record, data, scores)
+    if len(data.input_shape) == 3:
+        _draw_representation(record, model, data, precision)
+
+
+def _save(record: Record, prefix: str, /, **arrays: Any) -> None:
+    record.save_arrays(**{f"{prefix}/{key}": value for key, value in arrays.items()})
+
+
+def _draw_class_accuracy(record: Record, data: DataSet, scores: Tensor) -> None:
+    """Draws the accuracy of each class on the test set, with Wilson's interval."""
     targets = data.test.targets
     right = scores.argmax(1) == targets
-    examples = numbers(torch.bincount(targets, minlength=data.outputs))
-    correct = numbers(torch.bincount(targets[right], minlength=data.outputs))
+    examples, correct = (
+        torch.bincount(labels, minlength=data.outputs).numpy(force=True)
+        for labels in (targets, targets[right])
+    )
     accuracy = [int(c) / int(n) if n else math.nan for c, n in zip(correct, examples, strict=True)]
     ends = [proportion_interval(int(c), int(n)) for c, n in zip(correct, examples, strict=True)]
     intervals = np.array([[math.nan if end is None else end for end in pair] for pair in ends])
-    arrays = {"accuracy": np.array(accuracy), "intervals": intervals, "examples": examples}
-    record.save_arrays(**{f"classes/{key}": value for key, value in arrays.items()})
+    _save(record, "classes", accuracy=np.array(accuracy), intervals=intervals, examples=examples)
     overall = float(right.double().mean())
-    figure = class_accuracy(accuracy, data.class_names, intervals, overall=overall)
-    record.save_figure(figure, "classes")
+    record.save_figure(class_accuracy(accuracy, data.class_names, intervals, overall), "classes")
 
 
-def draw_representation(record: Record, model: nn.Module, data: DataSet, precision: Precision) -> None:
-    """Up to 2,000 test images on the first two principal components of the last hidden layer."""
+def _draw_representation(record: Record, model: nn.Module, data: DataSet, precision: Precision) -> None:
+    """Draws up to 2,000 test images on the first two principal components of the last hidden layer."""
     count = len(data.test)
     chosen = torch.randperm(count, generator=generator(0, "representation"))[:POINTS].sort().values
     inputs = data.test.inputs[chosen.to(data.test.inputs.device)]
@@ -106,53 +113,62 @@ def draw_representation(record: Record, model: nn.Module, data: DataSet, precisi
     if features is None or len(features) < 2 or not np.isfinite(features).all():
         return
     points, explained = principal_components(features)
-    labels = numbers(data.test.targets)[chosen.numpy()]
-    arrays = {"points": points, "explained": explained, "labels": labels, "examples": chosen.numpy()}
-    record.save_arrays(**{f"representation/{key}": value for key, value in arrays.items()})
-    pictures = raw_pictures(data, inputs)
+    labels = data.test.targets.numpy(force=True)[chosen.numpy()]
+    _save(
+        record, "representation", points=points, explained=explained, labels=labels, examples=chosen.numpy()
+    )
+    pixels = (data.raw(inputs).float() / (data.full_scale or 1)).numpy(force=True)
+    pictures = [as_picture(image) for image in pixels]
     figure = representation(points, labels.tolist(), data.class_names, explained.tolist(), pictures)
     record.save_figure(figure, "representation")
 
 
 @torch.no_grad()
 def last_hidden(model: nn.Module, data: DataSet, inputs: Tensor, precision: Precision) -> np.ndarray | None:
-    """(n, F) float64: what the last linear layer gets; None where there is none, or it gets the image itself.
+    """Returns (n, F) float64, the input of the last linear layer; None where that is the image itself.
 
-    `activation_maps` knows it too, but keeps a copy of what every layer makes: too much for many images.
+    `activation_maps` knows it too, but keeps a copy of every layer's output: too much for many images.
     """
-    given: list[Tensor] = []
+    last: list[Tensor] = []
 
-    def note(layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        given[:] = [arguments[0]]
+    def note(layer: nn.Module, arguments: tuple[Tensor, ...], outputs: Tensor) -> None:
+        last[:] = [arguments[0]]
 
     blocks = []
-    hooks = [m.register_forward_pre_hook(note) for m in model.modules() if isinstance(m, nn.Linear)]
+    with _watching(model, nn.Linear, note):
+        for block in torch.split(inputs, BLOCK):
+            images = data.normalize(block)
+            with autocast(images.device, precision):
+                model(images)
+            if not last or is_image(last[0], images):
+                return None
+            blocks.append(last[0].flatten(1).double().numpy(force=True))
+    return np.concatenate(blocks)
+
+
+@contextmanager
+def _watching(model: nn.Module, kinds: Any, note: Callable[..., None]) -> Iterator[None]:
+    """Calls `note` with each layer of these kinds, its inputs and outputs, in evaluation mode."""
+    hooks = [m.register_forward_hook(note) for m in model.modules() if isinstance(m, kinds)]
     training = model.training
     try:
         model.eval()
-        for block in torch.split(inputs, BLOCK):
-            images = data.normalize(block)
-            with autocast(images.device, precision) or nullcontext():
-                model(images)
-            if not given or is_image(given[0], images):
-                return None
-            blocks.append(numbers(given[0].flatten(1).double()))
+        yield
     finally:
         model.train(training)
         for hook in hooks:
             hook.remove()
-    return np.concatenate(blocks)
 
 
 def is_image(features: Tensor, images: Tensor) -> bool:
-    """Whether a layer gets the images as they are, as that of softmax regression does."""
+    """Tells whether a layer gets the images as they are, as that of softmax regression does."""
     return features[0].numel() == images[0].numel() and torch.equal(
         features.flatten(1), images.flatten(1).to(features.dtype)
     )
 
 
 def principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points (n, 2) on the two directions of largest variance, and the shares of the variance along them.
+    """Returns points (n, 2) on the two directions of largest variance, and their shares of the variance.
 
     By the eigenvectors of the smaller of XXᵀ and XᵀX, X the centred features. The point farthest out along a
     direction is on its positive side.
@@ -170,55 +186,55 @@ def principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return points * np.where(signs == 0, 1, signs), np.pad(values / total, (0, 2 - len(values)))
 
 
-def default_looks(data: DataSet, form: InputForm, scores: Tensor) -> list[Look]:
-    """The first test image of each of up to four classes that stand evenly among all."""
-    classes = np.unique(numbers(data.test.targets))
+def test_examples(data: DataSet, images: ImageFormat, scores: Tensor) -> list[Example]:
+    """Returns the first test image of each of up to four classes, evenly spaced among all."""
+    classes = np.unique(data.test.targets.numpy(force=True))
     places = np.linspace(0, len(classes) - 1, min(EXAMPLES, len(classes))).round().astype(int)
-    found = []
+    examples = []
     for number in classes[places]:
         index = int((data.test.targets == int(number)).nonzero()[0, 0])
         inputs = data.normalize(data.test.inputs[index : index + 1])[0]
         true = f"class: {data.class_names[number]} (test image {index})"
         words = (true, answer(scores[index], data.class_names))
-        found.append(Look(f"test{index}", form.picture(inputs), inputs, words))
-    return found
+        examples.append(Example(f"test{index}", images.picture(inputs), inputs, words))
+    return examples
 
 
 def answer(scores: Tensor, class_names: Sequence[str]) -> str:
-    """The model's answer to one image in words."""
+    """Returns the model's answer to one image in words."""
     chances = scores.double().softmax(0)
     best = int(chances.argmax())
     return f"the model says: {class_names[best]}, {100 * float(chances[best]):.0f} %"
 
 
-def raw_pictures(data: DataSet, inputs: Tensor) -> list[np.ndarray]:
-    """Images as people see them, their pixels where they belong."""
-    pixels = numbers(data.raw(inputs).float() / (data.full_scale or 1))
-    return [as_picture(image) for image in pixels]
-
-
 # --- the network ---------------------------------------------------------------------------------------
 
 
-def draw_network(record: Record, model: nn.Module, looks: Sequence[Look]) -> None:
-    """What needs no data set: the stack of layers and, where the network has maps, what happens in them."""
-    draw_stack(record, model, tuple(looks[0].inputs.shape))
-    seen = observe(model, looks[0].inputs[None])
-    convolution = next((s for s in seen if readable_convolution(s, looks[0].inputs)), None)
+def draw_network(record: Record, model: nn.Module, examples: Sequence[Example]) -> None:
+    """Draws the stack of layers and, where the network has maps, its filters, pooling and maps.
+
+    It needs no data set: the first example is the one that filters and pooling are applied to.
+    """
+    first = examples[0]
+    _draw_stack(record, model, tuple(first.inputs.shape))
+    calls = observe(model, first.inputs[None])
+    convolution = next((c for c in calls if readable_convolution(c, first.inputs)), None)
     if convolution is not None:
-        draw_filters(record, convolution)
-        draw_sliding(record, convolution, looks[0])
-    pool = next((s for s in seen if readable_pool(s)), None)
+        weights = convolution.layer.weight.float().numpy(force=True)  # type: ignore[operator]
+        record.save_arrays(filters=weights)
+        record.save_figure(filter_images(weights), "filters")
+        _draw_sliding(record, convolution, first)
+    pool = next((c for c in calls if readable_pool(c)), None)
     if pool is not None:
-        draw_pooling(record, pool)
-    if any(isinstance(s.layer, nn.Conv2d) for s in seen):
-        for look in looks:
-            draw_maps(record, model, look)
+        _draw_pooling(record, pool)
+    if any(isinstance(c.layer, nn.Conv2d) for c in calls):
+        for example in examples:
+            _draw_maps(record, model, example)
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """A layer at work on one image: (C, H, W) in, (C', H', W') out."""
+class LayerCall:
+    """A layer applied to one image: (C, H, W) in, (C', H', W') out."""
 
     layer: nn.Module
     inputs: Tensor
@@ -226,27 +242,20 @@ class Seen:
 
 
 @torch.no_grad()
-def observe(model: nn.Module, images: Tensor) -> list[Seen]:
-    """The convolutions and pools of a network, in the order in which they work on one image (1, C, H, W)."""
-    seen: list[Seen] = []
+def observe(model: nn.Module, images: Tensor) -> list[LayerCall]:
+    """Returns the calls of a network's convolutions and pools, in order, on one image (1, C, H, W)."""
+    calls: list[LayerCall] = []
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...], outputs: Tensor) -> None:
-        seen.append(Seen(layer, inputs[0][0].clone(), outputs[0].clone()))
+        calls.append(LayerCall(layer, inputs[0][0].clone(), outputs[0].clone()))
 
-    kinds = nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d
-    hooks = [m.register_forward_hook(note) for m in model.modules() if isinstance(m, kinds)]
-    training = model.training
-    try:
-        model.eval()(images)
-    finally:
-        model.train(training)
-        for hook in hooks:
-            hook.remove()
-    return seen
+    with _watching(model, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d), note):
+        model(images)
+    return calls
 
 
 def one_number(value: Any) -> int | None:
-    """The n of n or (n, n); None for anything else, such as a padding that has a name."""
+    """Returns the n of n or (n, n); None for anything else, such as a padding that has a name."""
     if isinstance(value, int):
         return value
     equal = isinstance(value, tuple) and value and all(v == value[0] for v in value)
@@ -259,12 +268,12 @@ def padding_of(layer: nn.Conv2d) -> int | None:
     return named[layer.padding] if isinstance(layer.padding, str) else one_number(layer.padding)
 
 
-def readable_convolution(seen: Seen, image: Tensor) -> bool:
-    """Whether a layer is a plain convolution of an image, with square filters and equal steps."""
-    layer = seen.layer
+def readable_convolution(call: LayerCall, image: Tensor) -> bool:
+    """Tells whether a layer is a plain convolution of an image, with square filters and equal strides."""
+    layer = call.layer
     return (
         isinstance(layer, nn.Conv2d)
-        and seen.inputs.shape == image.shape
+        and call.inputs.shape == image.shape
         and image.shape[0] in (1, 3)
         and layer.groups == 1
         and one_number(layer.dilation) == 1
@@ -272,10 +281,10 @@ def readable_convolution(seen: Seen, image: Tensor) -> bool:
     )
 
 
-def readable_pool(seen: Seen) -> bool:
-    """Whether a layer is pooling by windows side by side."""
-    layer = seen.layer
-    if not isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) or seen.inputs.ndim != 3:
+def readable_pool(call: LayerCall) -> bool:
+    """Tells whether a layer is pooling by windows side by side."""
+    layer = call.layer
+    if not isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) or call.inputs.ndim != 3:
         return False
     side = one_number(layer.kernel_size)
     return (
@@ -284,57 +293,44 @@ def readable_pool(seen: Seen) -> bool:
         and one_number(layer.stride) == side
         and one_number(layer.padding) == 0
         and one_number(getattr(layer, "dilation", 1)) == 1
-        and tuple(seen.outputs.shape[1:]) == tuple(s // side for s in seen.inputs.shape[1:])
+        and tuple(call.outputs.shape[1:]) == tuple(s // side for s in call.inputs.shape[1:])
     )
 
 
-def draw_stack(record: Record, model: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """The layers with output sizes, parameters and multiply-adds."""
+def _draw_stack(record: Record, model: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Draws the layers with output sizes, parameters and multiply-adds."""
     rows = layer_table(model, input_shape)
-    record.save_arrays(
-        **{
-            "stack/name": np.array([row.name for row in rows], dtype=np.str_),
-            "stack/kind": np.array([row.kind for row in rows], dtype=np.str_),
-            "stack/output": np.array(["×".join(map(str, row.output_shape)) for row in rows], dtype=np.str_),
-            "stack/parameters": np.array([row.parameters for row in rows]),
-            "stack/trainable": np.array([row.trainable for row in rows]),
-            "stack/multiply_adds": np.array([row.multiply_adds for row in rows]),
-        }
+    _save(
+        record,
+        "stack",
+        name=np.array([row.name for row in rows], dtype=np.str_),
+        kind=np.array([row.kind for row in rows], dtype=np.str_),
+        output=np.array(["×".join(map(str, row.output_shape)) for row in rows], dtype=np.str_),
+        parameters=np.array([row.parameters for row in rows]),
+        trainable=np.array([row.trainable for row in rows]),
+        multiply_adds=np.array([row.multiply_adds for row in rows]),
     )
-    layers = [
-        Layer(row.name, row.kind, row.output_shape, row.parameters, row.trainable, row.multiply_adds)
-        for row in rows
-    ]
-    record.save_figure(layer_stack(layers, input_shape), "stack")
+    record.save_figure(layer_stack(rows, input_shape), "stack")
 
 
-def draw_filters(record: Record, seen: Seen) -> None:
-    """The filters of the first layer as images."""
-    assert isinstance(seen.layer, nn.Conv2d)
-    weights = numbers(seen.layer.weight.float())
-    record.save_arrays(filters=weights)
-    record.save_figure(filter_images(weights), "filters")
-
-
-def draw_sliding(record: Record, seen: Seen, look: Look) -> None:
-    """The filter whose map varies most on the image, where it answers most, least, and hardly."""
-    layer = seen.layer
+def _draw_sliding(record: Record, call: LayerCall, example: Example) -> None:
+    """Draws the filter whose map varies most, where it answers most, least, and hardly."""
+    layer = call.layer
     assert isinstance(layer, nn.Conv2d)
     side, stride, padding = layer.kernel_size[0], layer.stride[0], padding_of(layer) or 0
-    maps = numbers(seen.outputs.double())
+    maps = call.outputs.double().numpy(force=True)
     chosen = int(maps.std((1, 2)).argmax())
     bias = 0.0 if layer.bias is None else float(layer.bias[chosen].detach())
-    places = telling_places(maps[chosen], bias, tuple(seen.inputs.shape[1:]), side, stride, padding)
+    places = telling_places(maps[chosen], bias, tuple(call.inputs.shape[1:]), side, stride, padding)
     if not places:
         return
-    weights, inputs = numbers(layer.weight[chosen].double()), numbers(seen.inputs.double())
-    arrays = {
-        "inputs": inputs, "weights": weights, "bias": bias, "map": maps[chosen], "filter": chosen,
-        "places": np.array(places), "stride": stride, "padding": padding,
-    }  # fmt: skip
-    record.save_arrays(**{f"sliding/{key}": value for key, value in arrays.items()})
+    weights, inputs = (x.double().numpy(force=True) for x in (layer.weight[chosen], call.inputs))
+    _save(
+        record, "sliding", inputs=inputs, weights=weights, bias=bias, map=maps[chosen], filter=chosen,
+        places=np.array(places), stride=stride, padding=padding,
+    )  # fmt: skip
     figure = sliding_filter(
-        look.picture, inputs, weights, bias, maps[chosen], places,
+        example.picture, inputs, weights, bias, maps[chosen], places,
         stride=stride, padding=padding, name=f"filter {chosen + 1} of {len(maps)}",
     )  # fmt: skip
     record.save_figure(figure, "sliding")
@@ -343,7 +339,7 @@ def draw_sliding(record: Record, seen: Seen, look: Look) -> None:
 def telling_places(
     values: np.ndarray, bias: float, image: tuple[int, ...], side: int, stride: int, padding: int
 ) -> list[tuple[int, int]]:
-    """Up to three places of an activation map whose windows lie inside the image and apart from each other.
+    """Returns up to three places of an activation map with windows inside the image and apart.
 
     The first has the largest value, the second the smallest, the third a dot product near 0.
     """
@@ -351,64 +347,58 @@ def telling_places(
     top, left = rows * stride - padding, columns * stride - padding
     free = (top >= 0) & (left >= 0) & (top <= image[0] - side) & (left <= image[1] - side)
     apart = max(side, values.shape[0] // 6), max(side, values.shape[1] // 4)
-    found = []
+    places = []
     for wanted in (values, -values, -np.abs(values - bias)):
         if not free.any():
             break
         row, column = np.unravel_index(np.where(free, wanted, -np.inf).argmax(), values.shape)
-        found.append((int(row), int(column)))
+        places.append((int(row), int(column)))
         free &= (np.abs(rows - row) >= apart[0]) | (np.abs(columns - column) >= apart[1])
-    return found
+    return places
 
 
-def draw_pooling(record: Record, seen: Seen) -> None:
-    """The map that varies most, before and after; written out where its neighbours differ most."""
-    side = one_number(seen.layer.kernel_size)
+def _draw_pooling(record: Record, call: LayerCall) -> None:
+    """Draws the map that varies most, before and after; written out where its neighbours differ most."""
+    side = one_number(call.layer.kernel_size)
     assert side is not None
-    chosen = int(seen.inputs.double().flatten(1).std(1).argmax())
-    before, after = seen.inputs[chosen].double(), seen.outputs[chosen].double()
+    chosen = int(call.inputs.double().flatten(1).std(1).argmax())
+    before, after = call.inputs[chosen].double(), call.outputs[chosen].double()
     corner = (0, 0)
     if min(after.shape) >= 2:
         blocks = before[None, None]
         spread = F.avg_pool2d(blocks**2, 2 * side, side) - F.avg_pool2d(blocks, 2 * side, side) ** 2
         row, column = divmod(int(spread.argmax()), spread.shape[-1])
         corner = (row, column)
-    kind = "max" if isinstance(seen.layer, nn.MaxPool2d) else "mean"
-    large, small = numbers(before), numbers(after)
-    arrays = {"before": large, "after": small, "corner": np.array(corner), "map": np.array(chosen)}
-    record.save_arrays(**{f"pooling/{key}": value for key, value in arrays.items()})
-    figure = pooling_step(large, small, corner, kernel=side, kind=kind)
-    record.save_figure(figure, "pooling")
+    kind = "max" if isinstance(call.layer, nn.MaxPool2d) else "mean"
+    large, small = before.numpy(force=True), after.numpy(force=True)
+    _save(record, "pooling", before=large, after=small, corner=np.array(corner), map=np.array(chosen))
+    record.save_figure(pooling_step(large, small, corner, kernel=side, kind=kind), "pooling")
 
 
-def draw_maps(record: Record, model: nn.Module, look: Look) -> None:
-    """The most varied maps of every layer for one image, on as many figures as they need."""
-    layers, arrays = [], {f"maps/{look.name}/picture": look.picture}
-    for name, outputs in activation_maps(model, look.inputs[None]).items():
+def _draw_maps(record: Record, model: nn.Module, example: Example) -> None:
+    """Draws the most varied maps of every layer for one image, on as many figures as they need."""
+    layers, arrays = [], {"picture": example.picture}
+    for name, outputs in activation_maps(model, example.inputs[None]).items():
         if name == FEATURES:
             continue
-        values = numbers(outputs[0].double())
-        layer, chosen = most_varied(name, values)
+        layer, chosen = _most_varied(name, outputs[0].double().numpy(force=True))
         layers.append(layer)
-        arrays[f"maps/{look.name}/{name}"] = layer.values
+        arrays[name] = layer.values
         if chosen is not None:
-            arrays[f"maps/{look.name}/{name}/chosen"] = chosen
-    record.save_arrays(**arrays)
+            arrays[f"{name}/chosen"] = chosen
+    _save(record, f"maps/{example.name}", **arrays)
     pages = math.ceil(len(layers) / LAYERS)
     size = math.ceil(len(layers) / pages)
     for page in range(pages):
-        shown = layers[page * size : (page + 1) * size]
-        figure = activation_maps_figure(look.picture, shown, look.words, maps_title(page, pages))
-        record.save_figure(figure, f"maps-{look.name}" + (f"-{page + 1}" if pages > 1 else ""))
+        part, suffix = (f", part {page + 1} of {pages}", f"-{page + 1}") if pages > 1 else ("", "")
+        rows = layers[page * size : (page + 1) * size]
+        title = f"What each layer makes of one image{part}"
+        figure = activation_maps_figure(example.picture, rows, example.words, title)
+        record.save_figure(figure, f"maps-{example.name}{suffix}")
 
 
-def maps_title(page: int, pages: int) -> str:
-    part = f", part {page + 1} of {pages}" if pages > 1 else ""
-    return f"What each layer makes of one image{part}"
-
-
-def most_varied(name: str, values: np.ndarray) -> tuple[LayerMaps, np.ndarray | None]:
-    """The maps of a layer that vary most over the image, in that order, and their numbers.
+def _most_varied(name: str, values: np.ndarray) -> tuple[LayerMaps, np.ndarray | None]:
+    """Returns the maps of a layer that vary most over the image, in that order, and their numbers.
 
     Units, and maps of a single pixel, stay all together and as they are.
     """

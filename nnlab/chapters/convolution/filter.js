@@ -1,5 +1,5 @@
 "use strict";
-// A filter slides over an image: the pixels under it times its weights, added up, are one number of the map.
+// A filter slides over an image: the dot product of its weights and the pixels under it is one number of the map.
 // data: {image: channel by row by column, stride, padding, filters: [{name, weights: channel by row by column, bias}]}
 nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
   const [channels, rows, columns] = [image.length, image[0].length, image[0][0].length];
@@ -18,7 +18,7 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
   const grey = (v) => Array(3).fill(Math.round(50 + (205 * (v - least)) / (greatest - least || 1)));
   const pixel = (c, r, k) => image[c][r]?.[k] ?? 0; // zeros around the image
 
-  /** Every number of the map of a filter. */
+  /** Returns the activation map of a filter. */
   const convolved = ({ weights, bias }) => Array.from({ length: high }, (_, r) => Array.from({ length: wide }, (_, k) => {
     let sum = bias;
     for (let c = 0; c < channels; c++) for (let i = 0; i < side; i++) for (let j = 0; j < side; j++) {
@@ -27,7 +27,7 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
     return sum;
   }));
 
-  /** Numbers short enough for a cell: whole ones as they are, others with so many decimals. */
+  /** Returns a number short enough for a cell: an integer as it is, others with so many decimals. */
   const short = (v, decimals) => (Number.isInteger(v) ? nnlab.number(v) : v.toFixed(decimals).replace(/^-(?=[0.]*$)/, "").replace("-", "−"));
   const written = (svg, x, y, cell, text, values = {}) => nnlab.svg("text", {
     x: x + cell / 2, y: y + cell / 2, "text-anchor": "middle", "dominant-baseline": "central", class: "on-colour",

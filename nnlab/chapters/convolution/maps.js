@@ -1,5 +1,5 @@
 "use strict";
-// What each layer of a trained network makes of an image: activation maps, or units.
+// The output of each layer of a trained network for an image: activation maps, or units.
 // data: {looks: [{name, picture: row by column by colour, layers}], filters, classes}, where a layer is
 //        {name, maps: packed, chosen: their numbers, strongest: {value, at}} or {name, values: one a unit}
 nnlab.widget("maps", (root, { looks, filters, classes }) => {
@@ -50,23 +50,23 @@ nnlab.widget("maps", (root, { looks, filters, classes }) => {
 
   function draw() {
     const look = looks[choice.value];
-    const shown = look.layers[Math.min(layer.value, look.layers.length - 1)];
+    const current = look.layers[Math.min(layer.value, look.layers.length - 1)];
     image(look);
-    if (shown.maps) {
-      const withFilters = drawMaps(shown);
-      const [count, rows, columns] = shown.maps.shape;
-      const { value, at: [map, row, column] } = shown.strongest;
-      says(`${shown.name}: ${count} maps of ${rows} × ${columns} numbers, those that vary most. The strongest answer is ${nnlab.number(value, 3)}, `
-        + `of map ${shown.chosen[map]}, at row ${row + 1}, column ${column + 1}. Blue is above 0, orange below.${withFilters ? " Below each map stands its filter." : ""}`);
+    if (current.maps) {
+      const withFilters = drawMaps(current);
+      const [count, rows, columns] = current.maps.shape;
+      const { value, at: [map, row, column] } = current.strongest;
+      says(`${current.name}: ${count} maps of ${rows} × ${columns} numbers, those that vary most. The strongest response is ${nnlab.number(value, 3)}, `
+        + `of map ${current.chosen[map]}, at row ${row + 1}, column ${column + 1}. Blue is above 0, orange below.${withFilters ? " Its filter is below each map." : ""}`);
       return;
     }
-    const scores = shown.values.length === classes.length && shown === look.layers[look.layers.length - 1];
-    drawUnits(shown, scores ? classes : null);
-    const best = shown.values.indexOf(Math.max(...shown.values));
+    const scores = current.values.length === classes.length && current === look.layers[look.layers.length - 1];
+    drawUnits(current, scores ? classes : null);
+    const best = current.values.indexOf(Math.max(...current.values));
     if (scores) {
-      const total = shown.values.reduce((sum, v) => sum + Math.exp(v - shown.values[best]), 0);
-      says(`${shown.name}: the scores. The largest is that of class ${classes[best]}; the softmax gives it the probability ${nnlab.number(1 / total, 3)}.`);
-    } else says(`${shown.name}: ${shown.values.length} units; the largest is unit ${best + 1} with ${nnlab.number(shown.values[best], 3)}.`);
+      const total = current.values.reduce((sum, v) => sum + Math.exp(v - current.values[best]), 0);
+      says(`${current.name}: the scores. The largest is that of class ${classes[best]}; the softmax gives it the probability ${nnlab.number(1 / total, 3)}.`);
+    } else says(`${current.name}: ${current.values.length} units; the largest is unit ${best + 1} with ${nnlab.number(current.values[best], 3)}.`);
   }
   draw();
   return draw;

@@ -1,27 +1,26 @@
-"""Shuffled pixels: a fully connected network never knew where they were; a convolutional one loses by it."""
+"""Shuffled pixels: a fully connected network never used their places; a convolutional one loses accuracy."""
 
 import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from nnlab.chapters.convolution.figures.shuffled import shuffled_pixels
+from nnlab.chapters.convolution.figures.classes import shuffled_pixels
 from nnlab.data import DataSet, in_order
 from nnlab.errors import InputError, Interrupted
-from nnlab.lab.drawing import numbers
 from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import AugmentationSection, CNNModel, Count, ImageSection, TrainingExperiment
 from nnlab.lab.session import Session
 from nnlab.lab.training_run import build_parts, train, vary
 from nnlab.models import MLP
+from nnlab.plot.images import as_picture
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim, mean_interval, measured_claim
 
-COMPARED = 1000  # test images on which the outputs of two networks are held against each other
+COMPARED = 1000  # test images on which the outputs of two networks are compared
 NETWORKS = {"mlp": "fully connected", "cnn": "convolutional"}
 KINDS = ("plain", "shuffled")
 
@@ -35,19 +34,34 @@ class Config(TrainingExperiment):
     experiment: Literal["pixel_shuffle"]
     hidden: list[Count] = Field([256], description="widths of the fully connected network")
     seeds: int = Field(3, ge=2, le=1000, description="trainings of each network on each kind of images")
-    margin: float = Field(0.02, gt=0, lt=1, description="difference of accuracies that would matter")
-    least_fall: float = Field(0.05, gt=0, lt=1, description="of the convolutional network's accuracy")
+    margin: float = Field(0.02, gt=0, lt=1, description="smallest difference of accuracies that matters")
+    least_fall: float = Field(
+        0.05, gt=0, lt=1, description="smallest loss of accuracy expected of the convolutional network"
+    )
 
     def run(self, record: Record, session: Session) -> Outcome:
-        return run(self, record, session)
+        """Trains both networks on both kinds of images with the same seeds, and compares accuracies."""
+        _check(self)
+        for network in NETWORKS:  # every error in the input comes up before anything is written
+            build_parts(_varied(self, network, "plain", 0), session)
+        record.start()
+        record.predict({
+            "mlp": {"fall": 0.0, "margin": self.margin},
+            "cnn": {"fall_at_least": self.least_fall},
+        })  # fmt: skip
+        trainings = _train(self, record, session)
+        rows = [_row(network, kind, trainings) for network in NETWORKS for kind in KINDS]
+        _draw(record, trainings)
+        metrics = {f"{row['model']}/{row['pixels']}/test/accuracy": row["test_accuracy"] for row in rows}
+        return Outcome(metrics, rows, _claims(self, trainings))
 
 
 @dataclass(frozen=True)
 class Images:
-    """The first test images of a data set, and what a figure must know about it.
+    """The first test images of a data set, with its scale, classes and order of pixels.
 
     Attributes:
-        standardized: (n, C, H, W) as a network sees them.
+        standardized: (n, C, H, W), the inputs of a network.
         picture: the first one in raw units, with its pixels where they belong.
         order: place k of a shuffled image holds what was at order[k]; None for plain ones.
     """
@@ -72,7 +86,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Trainings:
-    """What all trainings left behind.
+    """The results of all trainings.
 
     Attributes:
         accuracies: network → kind of images → test accuracy for each seed.
@@ -87,26 +101,9 @@ class Trainings:
     network: MLP
 
     def falls(self, network: str) -> list[float]:
-        """For each seed, how much accuracy is lost by shuffling."""
+        """Returns for each seed the accuracy that is lost by shuffling."""
         plain, shuffled = (self.accuracies[network][kind] for kind in KINDS)
         return [a - b for a, b in zip(plain, shuffled, strict=True)]
-
-
-def run(config: Config, record: Record, session: Session) -> Outcome:
-    """Trains both networks on both kinds of images with the same seeds, and compares accuracies."""
-    _check(config)
-    for network in NETWORKS:  # every error in the input comes up before anything is written
-        build_parts(_varied(config, network, "plain", 0), session)
-    record.start()
-    record.predict({
-        "mlp": {"fall": 0.0, "margin": config.margin},
-        "cnn": {"fall_at_least": config.least_fall},
-    })  # fmt: skip
-    trainings = _train(config, record, session)
-    rows = [_row(network, kind, trainings) for network in NETWORKS for kind in KINDS]
-    _draw(record, trainings)
-    metrics = {f"{row['model']}/{row['pixels']}/test/accuracy": row["test_accuracy"] for row in rows}
-    return Outcome(metrics, rows, _claims(config, trainings))
 
 
 def _check(config: Config) -> None:
@@ -117,18 +114,18 @@ def _check(config: Config) -> None:
             "network beside it is described by hidden"
         )
     if not isinstance(data, ImageSection):
-        raise InputError(f"experiment: pixel_shuffle needs images, which data.name: {data.name} has not")
+        raise InputError(f"experiment: pixel_shuffle needs images, and data.name: {data.name} has none")
     if data.shuffle_pixels:
         raise InputError("data.shuffle_pixels: pixel_shuffle tries both, false and true; leave it out")
     if data.augmentation != AugmentationSection():
         raise InputError(
-            "data.augmentation: a shuffled image that is mirrored or moved is no shuffled mirror image, so "
+            "data.augmentation: mirroring or moving a shuffled image is not shuffling a mirrored image, so "
             "that pixel_shuffle would compare two things at once; leave it out"
         )
 
 
 def _varied(config: Config, network: str, kind: str, seed: int) -> Config:
-    """The config of one training. Plain and shuffled images get the same seeds."""
+    """Returns the config of one training. Plain and shuffled images get the same seeds."""
     changes: dict[str, Any] = {
         "data.shuffle_pixels": kind == "shuffled",
         "seed": config.seed * config.seeds + seed,
@@ -144,14 +141,14 @@ def _train(config: Config, record: Record, session: Session) -> Trainings:
     parameters, images, kept = {}, {}, None
     for kind in KINDS:  # one after the other, as a session holds one data set at a time
         for network in NETWORKS:
-            found = accuracies[network][kind] = []
+            tests = accuracies[network][kind] = []
             for seed in range(config.seeds):
                 part = f"{network}-{kind}-{seed}"
                 if session.stop():
                     raise Interrupted(f"stopped before {part}")
                 varied = _varied(config, network, kind, seed)
                 parts = build_parts(varied, session)
-                found.append(train(varied, parts, record, session, part=part).metrics["test/accuracy"])
+                tests.append(train(varied, parts, record, session, part=part).metrics["test/accuracy"])
             parameters[network] = sum(p.numel() for p in parts.model.parameters())
             if network == "mlp" and kind == "plain":
                 kept = parts.model
@@ -160,7 +157,7 @@ def _train(config: Config, record: Record, session: Session) -> Trainings:
     return Trainings(accuracies, parameters, images, kept)
 
 
-# --- what came out ----------------------------------------------------------------------------------
+# --- results and claims ----------------------------------------------------------------------------------
 
 
 def _row(network: str, kind: str, trainings: Trainings) -> dict[str, Any]:
@@ -177,12 +174,14 @@ def _row(network: str, kind: str, trainings: Trainings) -> dict[str, Any]:
 def _draw(record: Record, trainings: Trainings) -> None:
     plain, shuffled = (trainings.images[kind] for kind in KINDS)
     assert shuffled.order is not None
-    picture = displayed(plain.picture / plain.full_scale)
-    moved = displayed(in_order(plain.picture[None] / plain.full_scale, shuffled.order)[0])
+    pixels = plain.picture / plain.full_scale
+    picture, moved = (
+        as_picture(image.numpy(force=True)) for image in (pixels, in_order(pixels[None], shuffled.order)[0])
+    )
     record.save_arrays(
         picture=picture,
         picture_shuffled=moved,
-        pixel_order=numbers(shuffled.order),
+        pixel_order=shuffled.order.numpy(force=True),
         **{
             f"{network}/{kind}": values
             for network, kinds in trainings.accuracies.items()
@@ -193,27 +192,22 @@ def _draw(record: Record, trainings: Trainings) -> None:
         NETWORKS[network]: (kinds["plain"], kinds["shuffled"])
         for network, kinds in trainings.accuracies.items()
     }
-    figure = shuffled_pixels(picture, moved, labelled, chance=1 / plain.classes)
+    figure = shuffled_pixels(picture, moved, labelled, 1 / plain.classes)
     record.save_figure(figure, "shuffled_pixels")
 
 
-def displayed(picture: Tensor) -> np.ndarray:
-    """(C, H, W) in [0, 1] → (H, W) grey or (H, W, 3) colour."""
-    return numbers(picture.movedim(0, -1) if len(picture) == 3 else picture.mean(0))
-
-
 def _claims(config: Config, trainings: Trainings) -> list[Claim]:
-    paired = f"{config.seeds} pairs of trainings, equal in everything but the places of the pixels"
+    paired = f"{config.seeds} pairs of trainings that differ only in the places of the pixels"
     network, cnn = trainings.falls("mlp"), trainings.falls("cnn")
     points = f"{100 * config.margin:g} points"
     return [
         permuted_columns_claim(trainings.network, trainings.images["plain"], trainings.images["shuffled"]),
         measured_claim(
             "network_keeps_its_accuracy",
-            sentence="Shuffling the pixels leaves a fully connected network's accuracy as it is.",
+            sentence="Shuffling the pixels does not change the accuracy of a fully connected network.",
             formula="E[accuracy, plain] − E[accuracy, shuffled] = 0",
             hypotheses=[
-                "one permutation for all images; the columns of W₁ start independent and alike",
+                "one permutation for all images; the columns of W₁ start out i.i.d.",
                 paired,
             ],
             predicted=0.0,
@@ -222,17 +216,17 @@ def _claims(config: Config, trainings: Trainings) -> list[Claim]:
         ),
         measured_claim(
             "cnn_loses_accuracy",
-            sentence="Shuffling the pixels costs a convolutional network accuracy.",
+            sentence="Shuffling the pixels lowers the accuracy of a convolutional network.",
             formula=f"E[accuracy, plain] − E[accuracy, shuffled] ≥ {config.least_fall:g}",
-            hypotheses=["neighbouring pixels of the images belong together", paired],
+            hypotheses=["neighbouring pixels of the images are dependent", paired],
             predicted=(config.least_fall, None),
             values=cnn,
         ),
         measured_claim(
             "cnn_loses_more_than_the_network",
-            sentence="It costs the convolutional network more than the fully connected one.",
-            formula=f"the one's loss of accuracy − the other's ≥ {config.margin:g}",
-            hypotheses=["neighbouring pixels of the images belong together", paired],
+            sentence="Shuffling costs the convolutional network more accuracy than the fully connected one.",
+            formula=f"accuracy lost by the CNN − accuracy lost by the MLP ≥ {config.margin:g}",
+            hypotheses=["neighbouring pixels of the images are dependent", paired],
             predicted=(config.margin, None),
             values=[a - b for a, b in zip(cnn, network, strict=True)],
         ),
@@ -240,7 +234,7 @@ def _claims(config: Config, trainings: Trainings) -> list[Claim]:
 
 
 def permuted_columns_claim(network: MLP, plain: Images, shuffled: Images) -> Claim:
-    """W₁P·Px = W₁x: with its first columns in the pixels' new order, the network is the same function."""
+    """Claims W₁P·Pᵀx = W₁x: with the columns of W₁ in the pixels' new order the function is the same."""
     order = shuffled.order
     assert order is not None
     before = _outputs(network, plain.standardized)
@@ -250,7 +244,7 @@ def permuted_columns_claim(network: MLP, plain: Images, shuffled: Images) -> Cla
     gap, rival = (float((other - before).abs().max()) / scale for other in (after, unmoved))
     return exact_claim(
         "permuted_columns_are_the_same_network",
-        sentence="Permute the columns of W₁ as the pixels, and the network gives the same scores.",
+        sentence="With the columns of W₁ permuted like the pixels, the network gives the same scores.",
         formula="W₁P (Pᵀx) = W₁x for every permutation matrix P",
         hypotheses=[f"the trained network, {len(before):,} test images, float64"],
         predicted=0.0,
@@ -261,7 +255,7 @@ def permuted_columns_claim(network: MLP, plain: Images, shuffled: Images) -> Cla
 
 
 def with_permuted_columns(network: MLP, order: Tensor) -> MLP:
-    """A copy whose first layer reads pixel order[k] of every channel at place k.
+    """Returns a copy whose first layer reads pixel order[k] of every channel at place k.
 
     Args:
         network: of images (C, H, W).

@@ -11,7 +11,7 @@ from nnlab.page.widget import Arrays, Widget, numbers, packed, shaped
 from nnlab.record import Run
 
 IMAGES = 4
-"""Images whose maps are shown."""
+"""The number of images whose maps are drawn."""
 
 
 def learned_filter(run: Run, arrays: Arrays) -> Widget:
@@ -26,7 +26,7 @@ def learned_filter(run: Run, arrays: Arrays) -> Widget:
     return Widget(
         "filter",
         "A learned filter slides over an image",
-        "At each place the filter takes the dot product with the pixels under it, and adds its bias: one "
+        "At each place the filter takes the dot product with the pixels under it and adds its bias: one "
         "number of its activation map.",
         {
             "image": numbers(image, 4),
@@ -58,16 +58,16 @@ def maps(run: Run, arrays: Arrays) -> Widget:
         else:
             look["layers"].append({"name": layer, "values": numbers(arrays[name].reshape(-1), 4)})
     filters = arrays.get("filters", np.zeros(0))
-    shown = [look for look in looks.values() if "picture" in look][:IMAGES]
-    if not shown:
+    complete = [look for look in looks.values() if "picture" in look][:IMAGES]
+    if not complete:
         raise ValueError("no image with its maps")
     return Widget(
         "maps",
         "What each layer makes of an image",
-        "Each filter of a layer makes one activation map. From layer to layer the maps become smaller, and "
-        "what they answer to becomes larger. Those that vary most over the image are shown.",
+        "Each filter of a layer gives one activation map. From layer to layer the maps become smaller, and "
+        "the patterns that they respond to larger. The maps that vary most over the image are drawn.",
         {
-            "looks": shown,
+            "looks": complete,
             "filters": numbers(filters, 3) if filters.ndim == 4 else [],
             "classes": [str(name) for name in np.atleast_1d(arrays["data/class_names"])],
         },
@@ -75,7 +75,7 @@ def maps(run: Run, arrays: Arrays) -> Widget:
 
 
 def _maps(layer: str, values: NDArray[Any], chosen: NDArray[Any]) -> dict[str, Any]:
-    """The maps (n, H, W) of a layer, their numbers in it, and where the strongest answer is."""
+    """Returns the maps (n, H, W) of a layer, their numbers in it, and their strongest response."""
     place = [int(i) for i in np.unravel_index(values.argmax(), values.shape)]
     return {
         "name": layer,
@@ -109,7 +109,7 @@ PAGE = ChapterPage(
         Section(
             4,
             "Convolutional networks",
-            "Filters slide over the image and take dot products: each makes a map, and pooling shrinks it.",
+            "Filters slide over the image and take dot products: each gives a map, and pooling shrinks it.",
             (FILTER,),
         ),
     ),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnlab.chapters.kernels.figures.circle import circle_harmonics
+from nnlab.chapters.kernels.figures.kernels import circle_harmonics
 from nnlab.chapters.kernels.setup import KernelMLP, KernelModel
 from nnlab.lab.session import Session
 from nnlab.ntk.spectral.harmonics import circle_eigenvalues, circle_tail
@@ -22,23 +22,22 @@ def run(model: KernelModel, record: Record, session: Session) -> list[Claim]:
             "the frequencies of the circle are those of one hidden ReLU layer: model.depth: 1 shows them"
         )
         return []
-    sigma_w = model.sigma_w
-    k, without = circle_eigenvalues(POINTS, sigma_w=sigma_w, sigma_b=0.0)
-    _, with_bias = circle_eigenvalues(POINTS, sigma_w=sigma_w, sigma_b=BIAS)
-    limit = circle_tail(sigma_w=sigma_w, sigma_b=BIAS).even
-    shown = slice(1, SHOWN + 1)
-    record.save_arrays(**{
-        "circle/k": k[shown], "circle/without_bias": without[shown], "circle/with_bias": with_bias[shown],
-    })  # fmt: skip
-    figure = circle_harmonics(k[shown], without[shown], with_bias[shown], constant=limit)
+    k, without = circle_eigenvalues(POINTS, sigma_w=model.sigma_w, sigma_b=0.0)
+    _, with_bias = circle_eigenvalues(POINTS, sigma_w=model.sigma_w, sigma_b=BIAS)
+    limit = circle_tail(sigma_w=model.sigma_w, sigma_b=BIAS).even
+    chosen = slice(1, SHOWN + 1)
+    curves = {"k": k[chosen], "without_bias": without[chosen], "with_bias": with_bias[chosen]}
+    record.save_arrays(**{f"circle/{name}": values for name, values in curves.items()})
+    figure = circle_harmonics(k[chosen].astype(np.float64), without[chosen], with_bias[chosen], limit)
     record.save_figure(figure, "circle")
     odd, even = without[3 : SHOWN + 1 : 2], without[2 : SHOWN + 1 : 2]
     tail = slice(TAIL[0], TAIL[1] + 1)
+    ratios = k[tail] ** 2 * with_bias[tail] / limit
     hypotheses = ["H∞ of one hidden ReLU layer", f"n = {POINTS} equally spaced points", f"k ≤ {SHOWN}"]
     return [
         exact_claim(
             "no_odd_modes_without_bias",
-            sentence="Without bias the kernel has no odd frequencies from 3 on: it cannot learn them.",
+            sentence="Without bias the kernel has no odd frequencies k ≥ 3: the network cannot learn them.",
             formula="λ_k = 0 for odd k ≥ 3; the largest of them over the smallest even one",
             hypotheses=[*hypotheses, "σ_b = 0, n even"],
             predicted=0.0,
@@ -47,17 +46,12 @@ def run(model: KernelModel, record: Record, session: Session) -> list[Claim]:
         ),
         exact_claim(
             "tail_of_the_circle_with_bias",
-            sentence="With bias every frequency is learned, at a speed that falls like 1/k².",
+            sentence="With bias every frequency is learned, at a rate that falls like 1/k².",
             formula="k²λ_k → σ_w³ √(σ_w² + 2σ_b²)/4π², here in units of it, the farthest from 1",
             hypotheses=[*hypotheses, f"σ_b = {BIAS:g}", f"k from {TAIL[0]} to {TAIL[1]}"],
             predicted=1.0,
-            measured=_farthest(k[tail] ** 2 * with_bias[tail] / limit),
+            measured=float(ratios[np.abs(ratios - 1).argmax()]),
             tolerance=0.02,
             rivals={"only even modes": 2.0, "half": 0.5},
         ),
     ]
-
-
-def _farthest(ratios: np.ndarray) -> float:
-    """The one that is farthest from 1."""
-    return float(ratios[np.abs(ratios - 1).argmax()])

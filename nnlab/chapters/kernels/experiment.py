@@ -2,33 +2,21 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, PositiveFloat
 
-from nnlab.chapters.kernels import circle as ntk_circle
-from nnlab.chapters.kernels import drawing as ntk_drawing
-from nnlab.chapters.kernels import edge as ntk_edge
-from nnlab.chapters.kernels import infinite as ntk_infinite
+from nnlab.chapters.kernels import circle, drawing, edge, infinite
 from nnlab.chapters.kernels.claims import claims_about, kernel_notes
-from nnlab.chapters.kernels.members import (
-    Comparison,
-    Member,
-    Plan,
-    compare,
-    limit_kernel,
-    prepare,
-    recorded_steps,
-)
+from nnlab.chapters.kernels.infinite import Networks
+from nnlab.chapters.kernels.members import Comparison, Member, Study, compare, prepare
 from nnlab.chapters.kernels.setup import (
     KernelCustom,
     KernelMLP,
     KernelModel,
     LinePoints,
     Points,
-    Task,
     build_task,
 )
 from nnlab.errors import Diverged, InputError, Interrupted
@@ -37,6 +25,8 @@ from nnlab.lab.sections import Count, Distinct, Experiment, Hardware, Section
 from nnlab.lab.session import Session
 from nnlab.ntk import MemoryLimitError, ModelError
 from nnlab.record import Record
+
+AFFORDABLE = 3_000_000  # parameters of a network that is small enough to train many times
 
 
 class SquaredError(Section):
@@ -62,7 +52,7 @@ class Descent(Hardware):
 
 
 class Edge(Section):
-    """Further trainings with step sizes of so many η_max."""
+    """Further trainings, with step sizes in units of η_max."""
 
     multiples: Annotated[list[PositiveFloat], Distinct] = Field([0.95, 1.05, 1.5], min_length=1)
     steps: int | None = Field(None, ge=1, le=10**6, description="those of training if left out")
@@ -83,13 +73,13 @@ class Config(Experiment):
     edge: Edge = Edge()
     infinite: bool = Field(
         False,
-        description="predict the ensemble of infinitely wide networks too; hold finite ones against it",
+        description="predict the ensemble of infinitely wide networks too; compare finite ones with it",
     )
-    ensemble: ntk_infinite.Networks = ntk_infinite.Networks()
+    ensemble: Networks = Networks()
     outputs: Annotated[list[Annotated[int, Field(ge=0)]], Distinct] | None = Field(
         None,
         min_length=1,
-        description="indices of the scores that the spectra are of; all of them if left out",
+        description="indices of the scores whose spectra are computed; all of them if left out",
     )
     memory_gib: PositiveFloat | None = Field(
         None, le=10**6, description="limit for one kernel; a quarter of the free memory if left out"
@@ -97,7 +87,7 @@ class Config(Experiment):
 
     @property
     def memory_limit(self) -> int | None:
-        """In bytes."""
+        """The limit for one kernel in bytes."""
         return None if self.memory_gib is None else int(self.memory_gib * 2**30)
 
     def run(self, record: Record, session: Session) -> Outcome:
@@ -106,57 +96,48 @@ class Config(Experiment):
 
 def run(config: Config, record: Record, session: Session) -> Outcome:
     """Computes every kernel at the start, writes the predictions, trains, compares, and judges."""
-    task = build_task(config.data, config.training, session)
-    _check(config, task)
-    plan = Plan(
-        loss=config.loss.name, reduction=config.loss.reduction, lr_fraction=config.training.lr_fraction,
-        steps=config.training.steps, memory_limit=config.memory_limit, outputs=config.outputs,
-        allow_custom_code=session.allow_custom_code,
+    study = Study(
+        model=config.model, task=build_task(config.data, config.training, session), loss=config.loss.name,
+        reduction=config.loss.reduction, lr_fraction=config.training.lr_fraction, steps=config.training.steps,
+        memory_limit=config.memory_limit, outputs=config.outputs, allow_custom_code=session.allow_custom_code,
     )  # fmt: skip
-    if isinstance(config.model, KernelCustom):
-        _check_repeats(config.model, min(config.widths), task, plan)
-    if config.infinite:
-        ntk_infinite.check(config.data.name, config.model, config.loss.name, plan)
-    members = list(_members(config, task, plan, session))
-    edge_steps = config.training.steps if config.edge.steps is None else config.edge.steps
-    edge = ntk_edge.prepare(_edge_member(members), config.edge.multiples, edge_steps, plan, task)
-    infinite = _infinite(config, task, plan)
+    _check(config, study)
+    members = list(_members(config, study, session))
+    at_the_edge = edge.Edge(
+        _edge_member(members), sorted(config.edge.multiples), config.edge.steps or config.training.steps
+    )
+    ensemble = infinite.prepare(study, config.ensemble, config.seed) if config.infinite else None
     predictions = {
-        "steps": recorded_steps(config.training.steps),
-        "members": [member.predictions(task, plan) for member in members],
-        "step_sizes": edge.predictions(),
+        "steps": study.recorded,
+        "members": [member.predictions() for member in members],
+        "step_sizes": at_the_edge.predictions(),
     }
-    if infinite is not None:
-        predictions["infinite"] = infinite.as_dict(task)
-    notes = kernel_notes(config.model, task, members)
+    if ensemble is not None:
+        predictions["infinite"] = ensemble.as_dict(study)
+    notes = kernel_notes(study, members)
     for note in notes:
         session.reporter.say(note)
     record.start()
     record.write_summary(notes=notes)
     record.predict(predictions)
-    comparisons = _compared(config, task, plan, members, record, session)
-    claims = claims_about(config.model, task, plan, comparisons, config.training.precision)
-    drift = next(c.drift for c in comparisons if c.member is edge.member)
-    claims += ntk_edge.run(edge, config.model, drift, record, session)
+    comparisons = _compared(config, members, record, session)
+    claims = claims_about(study, comparisons)
+    drift = next(c.drift for c in comparisons if c.member is at_the_edge.member)
+    claims += edge.run(at_the_edge, drift, record, session)
     if config.data.name == "circle":
-        claims += ntk_circle.run(config.model, record, session)
+        claims += circle.run(config.model, record, session)
     metrics = _metrics(comparisons)
-    if infinite is not None:
-        found, measured = ntk_infinite.run(infinite, config.model, task, plan, record, session)
-        claims, metrics = claims + found, metrics | measured
-    ntk_drawing.draw(config.model, task, plan, comparisons, record)
-    rows = [comparison.row() for comparison in comparisons]
-    return Outcome(metrics, rows, claims)
+    if ensemble is not None:
+        more, measured = infinite.run(ensemble, study, record, session)
+        claims, metrics = claims + more, metrics | measured
+    drawing.draw(study, comparisons, record)
+    return Outcome(metrics, [comparison.row() for comparison in comparisons], claims)
 
 
-def _infinite(config: Config, task: Task, plan: Plan) -> ntk_infinite.Prediction | None:
-    if not config.infinite:
-        return None
-    return ntk_infinite.prepare(config.model, config.ensemble, config.seed, task, plan)
-
-
-def _check(config: Config, task: Task) -> None:
-    if config.loss.name == "cross_entropy" and task.labels is None:
+def _check(config: Config, study: Study) -> None:
+    """Raises InputError where sections of the config do not fit each other, or the data."""
+    task = study.task
+    if study.loss == "cross_entropy" and task.labels is None:
         raise InputError(
             f"loss.name: cross_entropy needs classes, but data.name: {config.data.name} has numbers; "
             "use data.name: digits, mnist or cifar10, a csv with data.task: classification, or loss.name: "
@@ -167,13 +148,17 @@ def _check(config: Config, task: Task) -> None:
             raise InputError(f"outputs: {index}: these data have the outputs 0 to {task.outputs - 1}")
     if config.seed + config.seeds > 2**63:
         raise InputError(f"seed: {config.seed}: the last of {config.seeds} seeds must be less than {2**63}")
+    if isinstance(config.model, KernelCustom):
+        _check_repeats(config.model, study, min(config.widths))
+    if config.infinite:
+        infinite.check(config.data.name, study)
 
 
-def _check_repeats(model: KernelCustom, width: int, task: Task, plan: Plan) -> None:
+def _check_repeats(model: KernelCustom, study: Study, width: int) -> None:
     """A factory that draws other random numbers than torch's returns another network every time."""
-    first, again = (plan.network(model, width, task, 0).eval() for _ in range(2))
+    first, again = (study.network(width, 0).eval() for _ in range(2))
     with torch.no_grad():
-        outputs, others = first(task.x), again(task.x)
+        outputs, others = first(study.task.x), again(study.task.x)
     mine, theirs = (list(network.state_dict().values()) for network in (first, again))
     same = len(mine) == len(theirs) and all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
     close = torch.allclose(outputs, others, rtol=1e-4, atol=1e-4 * float(outputs.abs().max()))
@@ -184,19 +169,17 @@ def _check_repeats(model: KernelCustom, width: int, task: Task, plan: Plan) -> N
         )
 
 
-def _members(config: Config, task: Task, plan: Plan, session: Session) -> Iterator[Member]:
+def _members(config: Config, study: Study, session: Session) -> Iterator[Member]:
     """Every network at its start, with its kernel."""
     seeds = range(config.seed, config.seed + config.seeds)
     pairs = [(width, seed) for width in sorted(config.widths) for seed in seeds]
-    limit = cache(lambda: limit_kernel(config.model, task))  # one for all, asked for after a network's own
     with session.reporter.bar("kernels at the start") as advance:
         for done, (width, seed) in enumerate(pairs):
             if session.stop():
                 raise Interrupted("interrupted before the predictions were complete: nothing was written")
             advance(done, len(pairs), f"width {width}")
-            network = plan.network(config.model, width, task, seed)
             try:
-                yield prepare(network, width, seed, limit, task, plan)
+                yield prepare(study, width, seed)
             except ModelError as error:
                 if not isinstance(config.model, KernelCustom):
                     raise
@@ -211,48 +194,37 @@ def _members(config: Config, task: Task, plan: Plan, session: Session) -> Iterat
 
 def _edge_member(members: Sequence[Member]) -> Member:
     """The widest network that is small enough to train many times."""
-    affordable = [member for member in members if member.parameters <= 3_000_000] or members[:1]
-    widest = max(member.width for member in affordable)
-    return next(member for member in affordable if member.width == widest)
+    affordable = [member for member in members if member.parameters <= AFFORDABLE] or members[:1]
+    return max(affordable, key=lambda member: member.width)
 
 
 def _compared(
-    config: Config, task: Task, plan: Plan, members: Sequence[Member], record: Record, session: Session
+    config: Config, members: Sequence[Member], record: Record, session: Session
 ) -> list[Comparison]:
-    found = []
+    comparisons = []
     with session.reporter.bar("training") as advance:
         for done, member in enumerate(members):
             advance(done, len(members), f"width {member.width}")
-            network = plan.network(config.model, member.width, task, member.seed)
-            found.append(
-                compare(member, network, task, plan, linear=member.seed == config.seed, stop=session.stop)
-            )
-            for row in found[-1].log_rows():
+            comparisons.append(compare(member, linear=member.seed == config.seed, stop=session.stop))
+            for row in comparisons[-1].log_rows():
                 record.log(row)
         advance(len(members), len(members), "")
-    if all(comparison.diverged for comparison in found):
+    if all(comparison.kernel is None for comparison in comparisons):
         raise Diverged(
             f"every network diverged; training.lr_fraction: {config.training.lr_fraction:g} of η_max is too "
             "much: try 0.5"
         )
-    return found
+    return comparisons
 
 
 def _metrics(comparisons: Sequence[Comparison]) -> dict[str, float]:
     """Means over the seeds of the widest network that trained."""
-    done = [c for c in comparisons if not c.diverged]
+    done = [c for c in comparisons if c.kernel is not None]
     widest = [c.row() for c in done if c.member.width == done[-1].member.width]
-    names = [
-        "train_loss",
-        "lambda_min",
-        "lambda_max",
-        "kernel_drift",
-        "distance_to_infinite",
-        "residual_error",
-    ]
+    same = ("lambda_min", "lambda_max", "kernel_drift", "distance_to_infinite", "residual_error")
     means: dict[str, float] = {}
-    for name in names:
-        values = [row[name] for row in widest if row[name] is not None]
+    for name, column in {"train/loss": "train_loss", **{name: name for name in same}}.items():
+        values = [row[column] for row in widest if row[column] is not None]
         if values:
-            means[name.replace("train_loss", "train/loss")] = math.fsum(values) / len(values)
+            means[name] = math.fsum(values) / len(values)
     return means

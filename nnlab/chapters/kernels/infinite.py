@@ -29,7 +29,7 @@ affordable, whatever widths the rest of the experiment looks at.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,31 +38,28 @@ from pydantic import Field
 from torch import Tensor
 
 from nnlab.chapters.kernels.claims import describe
-from nnlab.chapters.kernels.figures.infinite import infinite_ensemble
-from nnlab.chapters.kernels.members import TINY, Plan
-from nnlab.chapters.kernels.setup import KernelMLP, KernelModel, Task, build_network
+from nnlab.chapters.kernels.figures.functions import infinite_ensemble
+from nnlab.chapters.kernels.members import TINY, Study
+from nnlab.chapters.kernels.setup import KernelMLP, build_network
 from nnlab.errors import InputError
-from nnlab.lab.drawing import numbers
 from nnlab.lab.sections import Count, Section
 from nnlab.lab.session import Session
 from nnlab.models import MLP
 from nnlab.ntk import infinite_ntk, max_step, posterior
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim, measured_claim
-from nnlab.training.ensemble import Ensemble, descend
+from nnlab.training.ensemble import Ensemble, check_memory, descend, in_parts, mlp_parameters
 
 Array = NDArray[np.float64]
 
 PARAMETERS = 1_100_000  # of a network that is affordable 64 times: 2 hidden layers of 1,024 units
 WIDEST = 8192  # of one hidden layer, whose units cost time and hardly any parameters
-TOGETHER = 2**30  # bytes that networks may take which are built together: start, end and what steps
-MOST = 2**32  # and that a single network may take
 VANISHED = 1e-6  # of the variance at the start, below which there is nothing left to measure
-NEAR = 0.1  # of the size of the predicted mean: so near has the mean of the networks to come
+NEAR = 0.1  # of the size of the predicted mean: so near must the mean of the networks come
 
 
 class Networks(Section):
-    """The finite networks that are held against the infinite ensemble."""
+    """The finite networks that are compared with the infinite ensemble."""
 
     networks: int = Field(64, ge=2, le=100_000)
     width: Count | None = Field(
@@ -70,9 +67,9 @@ class Networks(Section):
     )
 
 
-def check(data: str, model: KernelModel, loss: Literal["squared_error", "cross_entropy"], plan: Plan) -> None:
+def check(data: str, study: Study) -> None:
     """Raises InputError where no infinite ensemble is known, or none that a figure can show."""
-    needs = "infinite: true (--infinite) needs"
+    needs, model = "infinite: true (--infinite) needs", study.model
     if data != "line":
         raise InputError(f"{needs} data.name: line, where functions can be drawn, not {data}")
     if not isinstance(model, KernelMLP):
@@ -83,10 +80,14 @@ def check(data: str, model: KernelModel, loss: Literal["squared_error", "cross_e
         )
     if model.activation == "maxout":
         raise InputError(f"{needs} an activation whose limit is known, and that of maxout is not")
-    if loss != "squared_error":
-        raise InputError(f"{needs} loss.name: squared_error, not {loss}: only then the ensemble is Gaussian")
-    if plan.lr_fraction >= 1:
-        raise InputError(f"{needs} training.lr_fraction below 1, not {plan.lr_fraction:g}: above it diverges")
+    if study.loss != "squared_error":
+        raise InputError(
+            f"{needs} loss.name: squared_error, not {study.loss}: only then is the ensemble Gaussian"
+        )
+    if study.lr_fraction >= 1:
+        raise InputError(
+            f"{needs} training.lr_fraction below 1, not {study.lr_fraction:g}: from 1 on training diverges"
+        )
 
 
 # --- before training --------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the infinite ensemble will be, and how finite networks are trained to see it.
+    """The infinite ensemble as predicted, and how finite networks are trained to see it.
 
     Attributes:
         seeds: of the networks.
@@ -127,49 +128,52 @@ class Prediction:
 
     @property
     def vanishes(self) -> bool:
-        """Whether training leaves no spread that could be measured."""
+        """True where training leaves no spread that could be measured."""
         left, before = (np.square(band.std).mean() for band in (self.ensemble, self.start))
         return bool(left <= VANISHED * before)
 
-    def as_dict(self, task: Task) -> dict[str, Any]:
-        """For the file of predictions."""
-        assert task.grid is not None
+    def as_dict(self, study: Study) -> dict[str, Any]:
+        """The prediction for the file of predictions."""
+        assert study.task.grid is not None
         return {
-            "width": self.width, "seeds": list(self.seeds), "lr": self.lr, "grid": task.grid[:, 0].tolist(),
+            "width": self.width, "seeds": list(self.seeds), "lr": self.lr,
+            "grid": study.task.grid[:, 0].tolist(),
             "mean": self.ensemble.mean.tolist(), "std": self.ensemble.std.tolist(),
             "nngp_mean": self.nngp.mean.tolist(), "nngp_std": self.nngp.std.tolist(),
             "variance_ratio": 1.0, "variance_ratio_of_nngp": None if self.vanishes else self.rival,
         }  # fmt: skip
 
 
-def prepare(model: KernelModel, networks: Networks, seed: int, task: Task, plan: Plan) -> Prediction:
+def prepare(study: Study, networks: Networks, seed: int) -> Prediction:
     """The infinite ensemble, and the NNGP posterior beside it.
 
     Raises:
         InputError: a network too wide to train, or kernels that are not finite.
     """
+    task, model = study.task, study.model
     assert isinstance(model, KernelMLP)
     assert task.grid is not None
-    width = _width(model, networks.width, task)
+    width = networks.width or affordable_width(model)
+    check_memory(_bytes(study, width), f"ensemble.width: {width}", "choose a smaller width")
     both = torch.cat([task.x, task.grid]).double().cpu()
     kernels = infinite_ntk(build_network(model, 1, task, seed).cpu(), both)
     y, n = task.y[:, 0].double().cpu(), task.n
-    largest = max_step(torch.linalg.eigvalsh(kernels[1][:n, :n]).flip(0), plan.reduction, n)
+    largest = max_step(torch.linalg.eigvalsh(kernels[1][:n, :n]).flip(0), study.reduction, n)
     if not math.isfinite(largest):
         raise InputError(
             "infinite: true (--infinite): at infinite width the tangent kernel is 0 at these points: nothing "
             "is learned"
         )
-    lr = plan.lr_fraction * largest
+    lr = study.lr_fraction * largest
     bayes = posterior(kernels, y).nngp
-    prior = Band(np.zeros(len(task.grid)), numbers(kernels[0].diagonal()[n:].sqrt()))
+    prior = kernels[0].diagonal()[n:].sqrt().numpy(force=True)
     return Prediction(
         seeds=range(seed, seed + networks.networks),
         width=width,
         lr=lr,
-        ensemble=trained(kernels, y, lr / plan.divisor(task), plan.steps),
-        nngp=Band(numbers(bayes.mean), numbers(bayes.std)),
-        start=prior,
+        ensemble=trained(kernels, y, lr / study.divisor, study.steps),
+        nngp=Band(bayes.mean.numpy(force=True), bayes.std.numpy(force=True)),
+        start=Band(np.zeros(len(prior)), prior),
     )
 
 
@@ -194,133 +198,114 @@ def trained(kernels: tuple[Tensor, Tensor], y: Tensor, lr: float, steps: int) ->
     weights = (ntk[n:, :n] @ vectors * gains) @ vectors.T  # A
     rows = torch.cat([-weights, torch.eye(len(weights), dtype=weights.dtype)], 1)
     variances = ((rows @ nngp) * rows).sum(1)
-    return Band(numbers(weights @ y), numbers(variances.clamp(min=0).sqrt()))
+    return Band((weights @ y).numpy(force=True), variances.clamp(min=0).sqrt().numpy(force=True))
 
 
-def _width(model: KernelMLP, asked: int | None, task: Task) -> int:
-    if asked is None:
-        width = WIDEST
-        while width > 1 and _parameters(model, width) > PARAMETERS:
-            width //= 2
-        return width
-    needed = _bytes(model, asked, task)
-    if needed > MOST:
-        raise InputError(
-            f"ensemble.width: {asked}: start, end and a step of one such network take {needed / 1e9:.3g} GB, "
-            f"and at most {MOST / 1e9:.3g} GB are allowed; choose a smaller width"
-        )
-    return asked
+def affordable_width(model: KernelMLP) -> int:
+    """The largest power of two, up to WIDEST, at which a network has at most PARAMETERS parameters."""
+    width = WIDEST
+    while width > 1 and mlp_parameters(width, model.depth, bias=model.bias) > PARAMETERS:
+        width //= 2
+    return width
 
 
-def _parameters(model: KernelMLP, width: int) -> int:
-    hidden = (1 + model.bias) + (model.depth - 1) * (width + model.bias)  # that enter a unit
-    return hidden * width + width + model.bias
-
-
-def _bytes(model: KernelMLP, width: int, task: Task) -> int:
+def _bytes(study: Study, width: int) -> int:
+    """Memory of a network's start, its end, what steps, a difference of two; and of its activations."""
+    model, task = study.model, study.task
+    assert isinstance(model, KernelMLP)
     assert task.grid is not None
     activations = 3 * (task.n + len(task.grid)) * width * model.depth
-    return (4 * _parameters(model, width) + activations) * task.x.dtype.itemsize
+    return (4 * mlp_parameters(width, model.depth, bias=model.bias) + activations) * task.x.dtype.itemsize
 
 
 # --- training ---------------------------------------------------------------------------------------
 
 
 def run(
-    prediction: Prediction, model: KernelModel, task: Task, plan: Plan, record: Record, session: Session
+    prediction: Prediction, study: Study, record: Record, session: Session
 ) -> tuple[list[Claim], dict[str, float]]:
     """Trains the networks, draws their functions over the band, and compares; claims and metrics.
 
     Raises:
         Interrupted: the session was asked to stop.
     """
-    assert isinstance(model, KernelMLP)
-    assert task.grid is not None
-    assert task.truth is not None
-    functions = _train(prediction, model, task, plan, session)
+    functions = _train(prediction, study, session)
     predicted, rival = prediction.ensemble, prediction.nngp
-    x, truth, points, values = (numbers(v.double().cpu()[:, 0]) for v in (
-        task.grid, task.truth, task.x, task.y,
-    ))  # fmt: skip
+    x, target, points = study.task.on_line
     record.save_arrays(**{
         "infinite/x": x, "infinite/mean": predicted.mean, "infinite/std": predicted.std,
         "infinite/nngp_mean": rival.mean, "infinite/nngp_std": rival.std, "infinite/functions": functions,
     })  # fmt: skip
     figure = infinite_ensemble(
-        x, truth, points, values, functions, (predicted.mean, predicted.std), (rival.mean, rival.std),
+        x, target, points, functions, (predicted.mean, predicted.std), (rival.mean, rival.std),
         width=prediction.width,
     )  # fmt: skip
     record.save_figure(figure, "infinite")
     if prediction.vanishes:
         session.reporter.say(
-            f"after {plan.steps} steps the infinite ensemble has no spread left that could be measured: "
+            f"after {study.steps} steps the infinite ensemble has no spread left that could be measured: "
             "nothing is claimed of it"
         )
         return [], {}
-    claims = claims_of(prediction, functions, model, task, plan)
-    metrics = {"ensemble/variance_ratio": claims[0].measured}
-    return claims, metrics | ({"ensemble/mean_distance": claims[1].measured} if len(claims) > 1 else {})
+    claims = claims_of(prediction, functions, study)
+    names = ("ensemble/variance_ratio", "ensemble/mean_distance")
+    return claims, {name: claim.measured for name, claim in zip(names, claims, strict=False)}
 
 
-def _train(prediction: Prediction, model: KernelMLP, task: Task, plan: Plan, session: Session) -> Array:
+def _train(prediction: Prediction, study: Study, session: Session) -> Array:
     """(S, g) what every network says on the grid; not finite where it diverged."""
+    task, total = study.task, len(prediction.seeds)
     assert task.grid is not None
-    size = max(1, TOGETHER // _bytes(model, prediction.width, task))
-    found, total = [], len(prediction.seeds)
+    outputs = []
     with session.reporter.bar("networks beside the infinite ensemble") as advance:
-        for first in range(0, total, size):
-            seeds = prediction.seeds[first : first + size]
-            networks = [build_network(model, prediction.width, task, seed) for seed in seeds]
+        for part in in_parts(total, _bytes(study, prediction.width)):
+            networks = [study.network(prediction.width, prediction.seeds[member]) for member in part]
             start = Ensemble.from_models([network for network in networks if isinstance(network, MLP)])
             del networks
 
-            def tell(done: int, of: int, first: int = first, count: int = len(seeds)) -> None:
-                advance(first * plan.steps + done * count * plan.steps // of, total * plan.steps, "")
+            def tell(done: int, of: int, part: range = part) -> None:
+                advance(part.start * study.steps + done * len(part) * study.steps // of,
+                        total * study.steps, "")  # fmt: skip
 
             end = descend(
-                start, task.x, task.y, lr=prediction.lr, steps=plan.steps, reduction=plan.reduction,
+                start, task.x, task.y, lr=prediction.lr, steps=study.steps, reduction=study.reduction,
                 stop=session.stop, progress=tell,
             )  # fmt: skip
-            found.append(end.ensemble.outputs(task.grid)[:, :, 0].double().cpu())
-    return numbers(torch.cat(found))
+            outputs.append(end.ensemble.outputs(task.grid)[:, :, 0].double().cpu())
+    return torch.cat(outputs).numpy(force=True)
 
 
 # --- claims -----------------------------------------------------------------------------------------
 
 
-def claims_of(
-    prediction: Prediction, functions: Array, model: KernelModel, task: Task, plan: Plan
-) -> list[Claim]:
-    """Of functions (S, g): their spread, and their mean."""
-    assert task.grid is not None
-    low, high = float(task.grid.min()), float(task.grid.max())
+def claims_of(prediction: Prediction, functions: Array, study: Study) -> list[Claim]:
+    """The claims about the spread of functions (S, g), and about their mean."""
+    assert study.task.grid is not None
+    grid = study.task.grid
     hypotheses = [
-        describe(model), f"n = {task.n}, x on {task.grid.shape[0]} points of [{low:g}, {high:g}]",
-        f"η = {plan.lr_fraction:g} · 2/λmax(Θ), {plan.steps} steps, squared error ({plan.reduction})",
+        describe(study.model),
+        f"n = {study.task.n}, x on {len(grid)} points of [{float(grid.min()):g}, {float(grid.max()):g}]",
+        f"η = {study.lr_fraction:g} · 2/λmax(Θ), {study.steps} steps, squared error ({study.reduction})",
         f"m → ∞; here m = {prediction.width}, which adds spread, the more the larger the targets and the "
         "longer the training",
-    ]  # fmt: skip
+    ]
     return [
-        _variance_claim(prediction, functions, hypotheses),
+        measured_claim(
+            "ensemble_variance_is_predicted",
+            sentence="Trained networks vary as the infinite ensemble does, not as the NNGP posterior does.",
+            formula="the variance over networks over that of f₀(x) + A(y − f₀), A = Θ_xX Θ⁻¹(I − (I − ηΘ)ᵏ), "
+            "each averaged over the line (Lee et al. 2019, section 2.3.1)",
+            hypotheses=hypotheses,
+            predicted=1.0,
+            values=variance_ratios(functions, prediction.ensemble),
+            rivals={"NNGP posterior": prediction.rival},
+        ),
         *_mean_claim(prediction, functions, [*hypotheses, f"{len(functions)} networks"]),
     ]
 
 
-def _variance_claim(prediction: Prediction, functions: Array, hypotheses: list[str]) -> Claim:
-    return measured_claim(
-        "ensemble_variance_is_predicted",
-        sentence="Trained networks scatter as the infinite ensemble does, not as the NNGP posterior does.",
-        formula="the variance over networks over that of f₀(x) + A(y − f₀), A = Θ_xX Θ⁻¹(I − (I − ηΘ)ᵏ), "
-        "each averaged over the line (Lee et al. 2019, section 2.3.1)",
-        hypotheses=hypotheses,
-        predicted=1.0,
-        values=variance_ratios(functions, prediction.ensemble),
-        rivals={"NNGP posterior": prediction.rival},
-    )
-
-
 def variance_ratios(functions: Array, predicted: Band) -> Array:
-    """(S,) of each network the squared distance from the mean of all in units of the predicted variance.
+    """(S,) squared distance of each network from the mean of all, in units of the predicted variance.
 
     Both are averaged over the line. The mean over the networks is the ratio of the sample variance to the
     predicted one. Networks are independent, and so are these numbers but for the common mean, whose part the
@@ -334,7 +319,7 @@ def variance_ratios(functions: Array, predicted: Band) -> Array:
 
 
 def _mean_claim(prediction: Prediction, functions: Array, hypotheses: list[str]) -> list[Claim]:
-    """In units of the predicted mean, as far as the networks are enough to tell."""
+    """The distance in units of the predicted mean, as far as the networks are enough to tell."""
     size = _rms(prediction.ensemble.mean)
     if size <= math.sqrt(VANISHED) * _rms(prediction.start.std):
         return []
@@ -343,7 +328,7 @@ def _mean_claim(prediction: Prediction, functions: Array, hypotheses: list[str])
     return [
         exact_claim(
             "ensemble_mean_is_predicted",
-            sentence="The mean of trained networks is the function that the infinite ensemble has as mean.",
+            sentence="The mean of the trained networks is the mean of the infinite ensemble.",
             formula=f"‖mean over networks − A y‖/‖A y‖ over the line ≤ {NEAR:g}, to within a standard error",
             hypotheses=hypotheses,
             predicted=(None, NEAR),

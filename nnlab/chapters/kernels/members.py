@@ -37,38 +37,91 @@ TINY = 1e-300  # in place of a norm that is 0, where everything that it would di
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How every network is built and trains."""
+class Study:
+    """The networks of a run, the examples that they learn, and how they train.
 
+    Attributes:
+        model: of every network, but for its width.
+        task: the examples.
+        loss: its name.
+        reduction: of the loss over the examples.
+        lr_fraction: η in units of the η_max of each network.
+        steps: of gradient descent.
+        memory_limit: of one kernel, in bytes; None for a quarter of the free memory.
+        outputs: indices of the scores that the spectra are of; None for all.
+        allow_custom_code: lets a custom model run its factory.
+    """
+
+    model: KernelModel
+    task: Task
     loss: Literal["squared_error", "cross_entropy"]
     reduction: Literal["sum", "mean"]
     lr_fraction: float
     steps: int
-    memory_limit: int | None
-    outputs: list[int] | None
+    memory_limit: int | None = None
+    outputs: list[int] | None = None
     allow_custom_code: bool = False
 
-    def network(self, model: KernelModel, width: int, task: Task, seed: int) -> nn.Module:
+    def network(self, width: int, seed: int) -> nn.Module:
         """The network of a width at its random start."""
-        return build_network(model, width, task, seed, allow_custom_code=self.allow_custom_code)
+        return build_network(self.model, width, self.task, seed, allow_custom_code=self.allow_custom_code)
 
-    def objective(self, task: Task) -> Callable[[Tensor], Tensor]:
-        """From scores (n, C) to the loss."""
+    @property
+    def recorded(self) -> list[int]:
+        """The steps at which curves are kept: 0, 1, … `steps`, ever more rarely."""
+        return spaced_steps(self.steps, RECORDED)
+
+    @property
+    def divisor(self) -> int:
+        """The divisor of the sum over the examples, and so of the kernel: 1, or n for the mean."""
+        return self.task.n if self.reduction == "mean" else 1
+
+    def objective(self, scores: Tensor) -> Tensor:
+        """The loss of scores (n, C)."""
         if self.loss == "squared_error":
-            return lambda scores: squared_error(scores, task.y, self.reduction)
-        labels = task.labels
-        assert labels is not None
-        times = task.n / self.divisor(task)
-        return lambda scores: times * cross_entropy(scores, labels)
+            return squared_error(scores, self.task.y, self.reduction)
+        assert self.task.labels is not None
+        return self.task.n / self.divisor * cross_entropy(scores, self.task.labels)
 
-    def divisor(self, task: Task) -> int:
-        """Of the sum over the examples, and so of the kernel: 1, or n for the mean."""
-        return task.n if self.reduction == "mean" else 1
+    def losses(self, residuals: Tensor) -> Tensor:
+        """(K,) losses of residuals (K, nC) f − ȳ."""
+        if self.loss == "squared_error":
+            return residuals.square().sum(1) / 2 / self.divisor
+        assert self.task.labels is not None
+        scores = (residuals + _flat(self.task.y)).view(len(residuals), self.task.n, -1)
+        each = [cross_entropy(step, self.task.labels.cpu()) for step in scores]
+        return torch.stack(each) * (self.task.n / self.divisor)
+
+    def residuals(self, trajectory: Trajectory) -> Tensor:
+        """f − ȳ at every step, (steps + 1, nC) in float64 on the CPU."""
+        outputs = trajectory.outputs.double().cpu()
+        return outputs.reshape(len(outputs), -1) - _flat(self.task.y)
+
+    @cached_property
+    def limit(self) -> Tensor | None:
+        """H∞ (n, n) of one output, for an mlp in the ntk parameterization; maxout has none."""
+        model = self.model
+        if (
+            not isinstance(model, KernelMLP)
+            or model.parameterization != "ntk"
+            or model.activation == "maxout"
+        ):
+            return None
+        _, kernel = infinite_ntk(build_network(model, 1, self.task, 0), self.task.x)
+        return kernel.cpu()
 
 
-def recorded_steps(steps: int) -> list[int]:
-    """0, 1, … `steps`, ever more rarely."""
-    return spaced_steps(steps, RECORDED)
+def kernel_of(
+    network: nn.Module,
+    study: Study,
+    x1: Tensor,
+    x2: Tensor | None,
+    params: Mapping[str, Tensor] | None = None,
+) -> Tensor:
+    """The full kernel (n₁, n₂, C, C) on the CPU, within the study's memory limit."""
+    kernel = empirical_ntk(network, x1, x2, params=params, memory_limit=study.memory_limit)
+    assert isinstance(kernel, Tensor)
+    return kernel.cpu()
 
 
 # --- before training --------------------------------------------------------------------------------
@@ -79,6 +132,7 @@ class Member:
     """A network at its start.
 
     Attributes:
+        study: the study that it belongs to.
         width: m.
         seed: of its random start.
         parameters: p.
@@ -90,8 +144,10 @@ class Member:
         start: f₀ (n, C) at the examples.
         grid_start: (g, C) f₀ at the grid, or None.
         lr: η.
+        max_lr: η_max = 2/λmax(H₀), infinite where H₀ is 0.
     """
 
+    study: Study
     width: int
     seed: int
     parameters: int
@@ -105,30 +161,33 @@ class Member:
     lr: float
     max_lr: float
 
-    def residuals(self, task: Task, plan: Plan, steps: Sequence[int]) -> Tensor:
+    def residuals(self, steps: Sequence[int]) -> Tensor:
         """u_k = (I − ηH₀)ᵏ u₀ (K, nC); with cross-entropy f − ȳ along the same steps, softmax f for f."""
-        if plan.loss == "squared_error":
-            return gradient_descent(
-                self.modes, self.u0(task), self.lr, steps, reduction=plan.reduction, n=task.n
-            )
+        study, task = self.study, self.study.task
+        if study.loss == "squared_error":
+            return gradient_descent(self.modes, self.u0, self.lr, steps, reduction=study.reduction, n=task.n)
         assert task.labels is not None
+        labels = task.labels.cpu()
         scores = logit_descent(
-            self.kernel, _flat(self.start), task.labels.cpu(), self.lr, steps, reduction=plan.reduction
+            self.kernel, _flat(self.start), labels, self.lr, steps, reduction=study.reduction
         )
         return scores - _flat(task.y)
 
-    def flow(self, task: Task, plan: Plan, steps: Sequence[int]) -> Tensor:
+    def flow(self, steps: Sequence[int]) -> Tensor:
         """u(ηk) = e^{−H₀ηk} u₀ (K, nC); with cross-entropy f − ȳ along the integrated flow."""
+        study, task = self.study, self.study.task
         times = [self.lr * step for step in steps]
-        if plan.loss == "squared_error":
-            return gradient_flow(self.modes, self.u0(task), times, reduction=plan.reduction, n=task.n)
+        if study.loss == "squared_error":
+            return gradient_flow(self.modes, self.u0, times, reduction=study.reduction, n=task.n)
         assert task.labels is not None
-        found = logit_flow(self.kernel, _flat(self.start), task.labels.cpu(), times, reduction=plan.reduction)
-        return found.train - _flat(task.y)
+        labels = task.labels.cpu()
+        flow = logit_flow(self.kernel, _flat(self.start), labels, times, reduction=study.reduction)
+        return flow.train - _flat(task.y)
 
-    def u0(self, task: Task) -> Tensor:
+    @cached_property
+    def u0(self) -> Tensor:
         """u₀ = f₀ − ȳ, (nC,)."""
-        return _flat(self.start) - _flat(task.y)
+        return _flat(self.start) - _flat(self.study.task.y)
 
     @cached_property
     def distance_to_infinite(self) -> float | None:
@@ -139,32 +198,31 @@ class Member:
         infinite = self.limit[:, :, None, None] * torch.eye(outputs, dtype=self.limit.dtype)
         return float((self.kernel.double() - infinite).norm() / infinite.norm())
 
-    def regression(self, task: Task) -> KernelRegression | None:
+    @cached_property
+    def regression(self) -> KernelRegression | None:
         """The function that training ends at if the kernel stays, on the grid."""
         if self.grid_kernel is None or self.grid_start is None:
             return None
         start = _flat(self.start), _flat(self.grid_start)
-        return kernel_regression(self.modes, self.grid_kernel, start, _flat(task.y))
+        return kernel_regression(self.modes, self.grid_kernel, start, _flat(self.study.task.y))
 
-    def predictions(self, task: Task, plan: Plan) -> dict[str, Any]:
-        """What is written down before anything trains."""
-        at = recorded_steps(plan.steps)
-        eigenvalues = self.modes.eigenvalues
-        regression = self.regression(task) if plan.loss == "squared_error" else None
-        residuals = self.residuals(task, plan, at)
-        found = {
+    def predictions(self) -> dict[str, Any]:
+        """The predictions that are written down before anything trains."""
+        study, eigenvalues = self.study, self.modes.eigenvalues
+        residuals = self.residuals(study.recorded)
+        written = {
             "width": self.width, "seed": self.seed, "lr": self.lr, "eta_max": self.max_lr,
             "eigenvalues": eigenvalues.tolist(),
-            "half_lives": half_lives(eigenvalues, plan.reduction, task.n).tolist(),
+            "half_lives": half_lives(eigenvalues, study.reduction, study.task.n).tolist(),
             "residuals": residuals.tolist(),
-            "residuals_in_flow": self.flow(task, plan, at).tolist(),
-            "loss": loss_of(residuals, plan, task).tolist(),
+            "residuals_in_flow": self.flow(study.recorded).tolist(),
+            "loss": study.losses(residuals).tolist(),
         }  # fmt: skip
-        if regression is not None:
-            assert task.grid is not None
-            found["grid"] = task.grid[:, 0].tolist()
-            found["kernel_regression"] = regression.predictions.tolist()
-        return found
+        if self.regression is not None:
+            assert study.task.grid is not None
+            written["grid"] = study.task.grid[:, 0].tolist()
+            written["kernel_regression"] = self.regression.predictions.tolist()
+        return written
 
 
 def _flat(values: Tensor) -> Tensor:
@@ -172,66 +230,33 @@ def _flat(values: Tensor) -> Tensor:
     return values.double().cpu().reshape(-1)
 
 
-def loss_of(residuals: Tensor, plan: Plan, task: Task) -> Tensor:
-    """(K,) losses of residuals (K, nC) f − ȳ."""
-    if plan.loss == "squared_error":
-        return residuals.square().sum(1) / 2 / plan.divisor(task)
-    labels = task.labels
-    assert labels is not None
-    scores = (residuals + _flat(task.y)).view(len(residuals), task.n, -1)
-    each = [cross_entropy(step, labels.cpu()) for step in scores]
-    return torch.stack(each) * (task.n / plan.divisor(task))
-
-
-def prepare(
-    network: nn.Module,
-    width: int,
-    seed: int,
-    limit: Callable[[], Tensor | None],
-    task: Task,
-    plan: Plan,
-) -> Member:
+def prepare(study: Study, width: int, seed: int) -> Member:
     """The kernel of a network at its start, and everything that follows from it alone."""
-    kernel = kernel_of(network, task.x, None, plan)
+    network, task = study.network(width, seed), study.task
+    kernel = kernel_of(network, study, task.x, None)
     modes = decompose(kernel, computed_in=task.x.dtype)
     of_interest = kernel
-    if plan.outputs is not None:
-        of_interest = kernel[:, :, plan.outputs][:, :, :, plan.outputs]
-    largest = max_step(modes.eigenvalues, plan.reduction, task.n)
+    if study.outputs is not None:
+        of_interest = kernel[:, :, study.outputs][:, :, :, study.outputs]
+    largest = max_step(modes.eigenvalues, study.reduction, task.n)
     with torch.no_grad():
         start = network(task.x)
         grid_start = None if task.grid is None else network(task.grid).cpu()
     return Member(
+        study=study,
         width=width,
         seed=seed,
         parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
         kernel=kernel,
-        grid_kernel=None if task.grid is None else kernel_of(network, task.grid, task.x, plan),
+        grid_kernel=None if task.grid is None else kernel_of(network, study, task.grid, task.x),
         modes=modes,
         spectrum=spectrum(of_interest, computed_in=task.x.dtype),
-        limit=limit(),
+        limit=study.limit,
         start=start.cpu(),
         grid_start=grid_start,
-        lr=plan.lr_fraction * largest if math.isfinite(largest) else plan.lr_fraction,
+        lr=study.lr_fraction * largest if math.isfinite(largest) else study.lr_fraction,
         max_lr=largest,
     )
-
-
-def kernel_of(
-    network: nn.Module, x1: Tensor, x2: Tensor | None, plan: Plan, params: Mapping[str, Tensor] | None = None
-) -> Tensor:
-    """The full kernel on the CPU, within the plan's memory limit."""
-    found = empirical_ntk(network, x1, x2, params=params, memory_limit=plan.memory_limit)
-    assert isinstance(found, Tensor)
-    return found.cpu()
-
-
-def limit_kernel(model: KernelModel, task: Task) -> Tensor | None:
-    """H∞ (n, n) of one output, for fully connected networks in the ntk parameterization; maxout has none."""
-    if not isinstance(model, KernelMLP) or model.parameterization != "ntk" or model.activation == "maxout":
-        return None
-    _, kernel = infinite_ntk(build_network(model, 1, task, 0), task.x)
-    return kernel.cpu()
 
 
 # --- training ---------------------------------------------------------------------------------------
@@ -243,39 +268,48 @@ class Comparison:
 
     Attributes:
         member: the network at its start.
-        trajectory: its outputs at every step.
+        measured: (steps + 1, nC) residuals f − ȳ at every step.
         linearized: those of its linearization, where that was trained too.
         kernel: H at the end, or None where training diverged, or came so far that H overflows.
         grid: (g, C) the function it learned, on the grid.
         linear_grid: the same of the linearization.
-        predicted: (steps + 1, nC) residuals at every step.
-        errors: (steps + 1,) distance of the measured from the predicted residuals over ‖u₀‖; with
-            cross-entropy over the way of the predicted scores.
-        losses: (K,) at the recorded steps.
-        predicted_losses: (K,) likewise.
-        at: the K recorded steps.
     """
 
     member: Member
-    trajectory: Trajectory
-    linearized: Trajectory | None
+    measured: Tensor
+    linearized: Tensor | None
     kernel: Tensor | None
     grid: Tensor | None
     linear_grid: Tensor | None
-    predicted: Tensor
-    errors: Tensor
-    losses: Tensor
-    predicted_losses: Tensor
-    at: list[int]
 
-    @property
-    def diverged(self) -> bool:
-        """Whether there is no end to look at."""
-        return self.kernel is None
+    @cached_property
+    def predicted(self) -> Tensor:
+        """(steps + 1, nC) residuals at every step, as H₀ predicts them."""
+        return self.member.residuals(range(self.member.study.steps + 1))
+
+    @cached_property
+    def errors(self) -> Tensor:
+        """(steps + 1,) distance of the measured from the predicted residuals over ‖u₀‖.
+
+        With cross-entropy it is over the distance that the predicted scores cover. NaN, from a network that
+        diverged, counts as infinitely far.
+        """
+        u0 = self.member.u0
+        is_squared = self.member.study.loss == "squared_error"
+        scale = u0.norm() if is_squared else (self.predicted - u0).norm(dim=1).max()
+        errors = (self.measured - self.predicted).norm(dim=1) / scale.clamp(min=TINY)
+        return torch.nan_to_num(errors, nan=math.inf, posinf=math.inf)
+
+    @cached_property
+    def losses(self) -> tuple[Tensor, Tensor]:
+        """(K,) measured and (K,) predicted losses at the recorded steps."""
+        study = self.member.study
+        measured, predicted = (study.losses(u[study.recorded]) for u in (self.measured, self.predicted))
+        return measured, predicted
 
     @property
     def residual_error(self) -> float:
-        """The largest over all steps."""
+        """The largest error over all steps."""
         return float(self.errors.max())
 
     @property
@@ -287,66 +321,56 @@ class Comparison:
 
     def row(self) -> dict[str, Any]:
         """A line of the table of results."""
-        member = self.member
+        member, (measured, predicted) = self.member, self.losses
         return {
             "width": member.width, "seed": member.seed, "parameters": member.parameters,
             "lambda_min": member.spectrum.lambda_min, "lambda_max": member.spectrum.lambda_max,
             "rank": member.spectrum.rank, "eta_max": member.max_lr,
             "distance_to_infinite": member.distance_to_infinite, "kernel_drift": self.drift,
-            "residual_error": self.residual_error, "train_loss": float(self.losses[-1]),
-            "predicted_loss": float(self.predicted_losses[-1]),
+            "residual_error": self.residual_error, "train_loss": float(measured[-1]),
+            "predicted_loss": float(predicted[-1]),
         }  # fmt: skip
 
     def log_rows(self) -> list[dict[str, Any]]:
         """Loss and prediction at the recorded steps."""
         part = f"width {self.member.width}, seed {self.member.seed}"
+        columns = self.member.study.recorded, *(losses.tolist() for losses in self.losses)
         return [
             {"part": part, "split": "train", "step": step, "loss": loss, "predicted_loss": predicted}
-            for step, loss, predicted in zip(
-                self.at, self.losses.tolist(), self.predicted_losses.tolist(), strict=True
-            )
+            for step, loss, predicted in zip(*columns, strict=True)
         ]
 
 
-def compare(
-    member: Member, network: nn.Module, task: Task, plan: Plan, *, linear: bool, stop: Callable[[], bool]
-) -> Comparison:
+def compare(member: Member, *, linear: bool, stop: Callable[[], bool]) -> Comparison:
     """Trains the network, and with `linear` its linearization too, at the member's step size."""
+    study, task = member.study, member.study.task
+    network = study.network(member.width, member.seed)
     function, start = as_function(network)
-    settings: dict[str, Any] = {"lr": member.lr, "steps": plan.steps, "stop": stop}
-    objective = plan.objective(task)
-    trajectory = follow(function, start, task.x, objective, **settings)
+    settings: dict[str, Any] = {"lr": member.lr, "steps": study.steps, "stop": stop}
+    trajectory = follow(function, start, task.x, study.objective, **settings)
     tangent = linearize(network) if linear else None
-    linearized = None if tangent is None else follow(tangent, start, task.x, objective, **settings)
-    at = recorded_steps(plan.steps)
-    measured = residuals_of(trajectory, task)
-    predicted = member.residuals(task, plan, range(plan.steps + 1))
+    linearized = None if tangent is None else follow(tangent, start, task.x, study.objective, **settings)
     return Comparison(
         member=member,
-        trajectory=trajectory,
-        linearized=linearized,
-        kernel=_kernel_at_the_end(network, task, plan, trajectory),
+        measured=study.residuals(trajectory),
+        linearized=None if linearized is None else study.residuals(linearized),
+        kernel=_kernel_at_the_end(network, study, trajectory),
         grid=_on_grid(function, trajectory, task),
         linear_grid=_on_grid(tangent, linearized, task),
-        predicted=predicted,
-        errors=_errors(member.u0(task), measured, predicted, plan),
-        losses=loss_of(measured[at], plan, task),
-        predicted_losses=loss_of(predicted[at], plan, task),
-        at=at,
     )
 
 
-def _kernel_at_the_end(network: nn.Module, task: Task, plan: Plan, trajectory: Trajectory) -> Tensor | None:
+def _kernel_at_the_end(network: nn.Module, study: Study, trajectory: Trajectory) -> Tensor | None:
     if trajectory.diverged is not None:
         return None
     try:
-        return kernel_of(network, task.x, None, plan, trajectory.parameters)
+        return kernel_of(network, study, study.task.x, None, trajectory.parameters)
     except NonFiniteError:  # on its way to infinity: outputs that are squared in H
         return None
 
 
 def _on_grid(function: Function | None, trajectory: Trajectory | None, task: Task) -> Tensor | None:
-    """(g, C) what was learned, where there is a grid and training did not diverge."""
+    """(g, C) the learned function, where there is a grid and training did not diverge."""
     if function is None or trajectory is None or task.grid is None or trajectory.diverged is not None:
         return None
     with torch.no_grad():
@@ -361,16 +385,3 @@ def as_function(network: nn.Module) -> tuple[Function, dict[str, Tensor]]:
         return scores
 
     return function, {n: value.detach() for n, value in network.named_parameters() if value.requires_grad}
-
-
-def residuals_of(trajectory: Trajectory, task: Task) -> Tensor:
-    """f − ȳ at every step, (steps + 1, nC) in float64 on the CPU."""
-    outputs = trajectory.outputs.double().cpu()
-    return outputs.reshape(len(outputs), -1) - _flat(task.y)
-
-
-def _errors(u0: Tensor, measured: Tensor, predicted: Tensor, plan: Plan) -> Tensor:
-    """NaN, from a network that diverged, counts as infinitely far."""
-    scale = u0.norm() if plan.loss == "squared_error" else (predicted - u0).norm(dim=1).max()
-    errors = (measured - predicted).norm(dim=1) / scale.clamp(min=TINY)
-    return torch.nan_to_num(errors, nan=math.inf, posinf=math.inf)

@@ -1,11 +1,13 @@
-"""What the kernel experiments are about: the points, and the networks of each width."""
+"""The examples and the networks of the kernel experiment: sections of its config, and how they are built."""
 
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
@@ -14,19 +16,25 @@ from nnlab.errors import DataError, InputError, suggest
 from nnlab.lab.build import build_model
 from nnlab.lab.sections import (
     ActivationName,
+    CNNModel,
     Count,
     CustomModel,
     DigitsData,
+    FunctionName,
     Hardware,
     ImageFolderData,
+    MLPModel,
     PathText,
     Section,
     TorchvisionData,
 )
 from nnlab.lab.session import Session, dtype_of, generator, select_device
-from nnlab.models import CNN, MLP
 from nnlab.models.custom import load_factory
 from nnlab.ntk.spectral.harmonics import circle_points
+
+Array = NDArray[np.float64]
+
+GRID = 200  # points on the line at which functions are drawn
 
 # --- config -----------------------------------------------------------------------------------------
 
@@ -36,7 +44,7 @@ class LinePoints(Section):
 
     name: Literal["line"]
     examples: Count = 20
-    function: Literal["sine", "step", "abs", "cubic"] = "sine"
+    function: FunctionName = "sine"
     points: list[FiniteFloat] | None = Field(None, min_length=1)
 
 
@@ -111,7 +119,7 @@ KernelModel = Annotated[KernelMLP | KernelCNN | KernelCustom, Field(discriminato
 
 @dataclass(frozen=True)
 class Task:
-    """Examples and what is to be learned of them.
+    """Examples and their targets.
 
     Attributes:
         x: (n, …) inputs.
@@ -135,8 +143,15 @@ class Task:
     def outputs(self) -> int:
         return self.y.shape[1]
 
-
-GRID = 200
+    @property
+    def on_line(self) -> tuple[Array, Array, tuple[Array, Array]]:
+        """Grid and true function, (g,) each; inputs and targets of the examples, (n,) each; in float64."""
+        assert self.grid is not None
+        assert self.truth is not None
+        grid, truth, x, y = (
+            v.double().numpy(force=True)[:, 0] for v in (self.grid, self.truth, self.x, self.y)
+        )
+        return grid, truth, (x, y)
 
 
 def build_task(points: Points, hardware: Hardware, session: Session) -> Task:
@@ -150,16 +165,17 @@ def build_task(points: Points, hardware: Hardware, session: Session) -> Task:
         return _images(points, hardware, session)
     if isinstance(points, CsvPoints):
         return _table(points, device, dtype)
-    task = _line(points) if isinstance(points, LinePoints) else _circle(points)
-    moved = {
-        name: None if value is None else value.to(device, dtype)
-        for name, value in vars(task).items()
-        if name != "labels"
-    }
-    return Task(**moved)  # type: ignore[arg-type]
+    if isinstance(points, LinePoints):
+        x, y, *more = (values.to(device, dtype) for values in _line(points))
+        return Task(x, y, None, *more)
+    x = circle_points(points.examples)
+    θ = torch.atan2(x[:, 1], x[:, 0])
+    y = torch.stack([torch.cos(k * θ) for k in points.harmonics]).sum(0)[:, None]
+    return Task(x.to(device, dtype), y.to(device, dtype))
 
 
-def _line(points: LinePoints) -> Task:
+def _line(points: LinePoints) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Points and targets, (n, 1), and the grid and the function on it, (g, 1)."""
     if points.points is not None:
         x = torch.tensor(points.points, dtype=torch.float64)[:, None]
     elif points.examples == 1:
@@ -169,18 +185,19 @@ def _line(points: LinePoints) -> Task:
     function = target_function(points.function)
     reach = max(1.0, float(x.abs().max()))
     grid = torch.linspace(-1.25 * reach, 1.25 * reach, GRID, dtype=torch.float64)[:, None]
-    return Task(x, function(x), None, grid, function(grid))
-
-
-def _circle(points: CirclePoints) -> Task:
-    x = circle_points(points.examples)
-    θ = torch.atan2(x[:, 1], x[:, 0])
-    y = torch.stack([torch.cos(k * θ) for k in points.harmonics]).sum(0)
-    return Task(x, y[:, None])
+    return x, function(x), grid, function(grid)
 
 
 def _images(points: ImagePoints, hardware: Hardware, session: Session) -> Task:
-    data = session.data(_image_set(points), hardware)
+    everything: dict[str, Any] = {"name": points.name, "batch_size": "full", "validation": 0.0}
+    section: DigitsData | ImageFolderData | TorchvisionData
+    if points.name == "digits":
+        section = DigitsData(**everything)
+    elif points.name == "image_folder":
+        section = ImageFolderData(**everything, root=points.root)
+    else:
+        section = TorchvisionData(**everything, root=points.root, download=points.download)
+    data = session.data(section, hardware)
     if points.examples > len(data.train):
         raise InputError(
             f"data.examples: {points.examples}: {points.name} has {len(data.train)} training images"
@@ -189,17 +206,6 @@ def _images(points: ImagePoints, hardware: Hardware, session: Session) -> Task:
     labels = data.train.targets[: points.examples]
     y = torch.nn.functional.one_hot(labels, data.outputs).to(x.dtype)
     return Task(x, y, labels)
-
-
-def _image_set(points: ImagePoints) -> DigitsData | TorchvisionData | ImageFolderData:
-    """All of the training images, none held out."""
-    if points.name == "digits":
-        return DigitsData(name="digits", batch_size="full", validation=0.0)
-    if points.name == "image_folder":
-        return ImageFolderData(name="image_folder", root=points.root, batch_size="full", validation=0.0)
-    return TorchvisionData(
-        name=points.name, root=points.root, download=points.download, batch_size="full", validation=0.0
-    )
 
 
 def _table(points: CsvPoints, device: torch.device, dtype: torch.dtype) -> Task:
@@ -230,10 +236,10 @@ def _check_classes(points: CsvPoints, names: list[str], rows: int) -> None:
         return
     fraction = next((name for name, value in zip(names, values, strict=True) if value % 1), None)
     if fraction is not None or len(names) > max(2, rows // 2):
-        shown = f"such as {fraction}" if fraction is not None else f"{len(names)} in {rows} rows"
+        evidence = f"such as {fraction}" if fraction is not None else f"{len(names)} in {rows} rows"
         raise InputError(
-            f"data.target: {points.target} holds numbers, {shown}, each of which would be a class. Where the "
-            "target is a quantity and no class, set data.task: regression"
+            f"data.target: {points.target} holds numbers, {evidence}, each of which would be a class; if the "
+            "target is a quantity, set data.task: regression"
         )
 
 
@@ -249,44 +255,37 @@ def build_network(
         InputError: a convolutional network for what is no image, or a custom one that is not allowed, cannot
             be built, or has nothing that takes the width.
     """
-    random = generator(seed, "weights")
-    if isinstance(model, KernelCustom):
-        network = build_model(
-            _of_width(model, width, allow_custom_code), input_shape=tuple(task.x.shape[1:]),
-            outputs=task.outputs, generator=random, allow_custom_code=allow_custom_code,
-        )  # fmt: skip
-    elif isinstance(model, KernelMLP):
-        network = MLP(
-            task.x[0].numel(), [width] * model.depth, task.outputs, model.activation, bias=model.bias,
-            parameterization=model.parameterization, sigma_w=model.sigma_w, sigma_b=model.sigma_b,
-            generator=random,
-        )  # fmt: skip
-    elif task.x.ndim != 4:
+    if isinstance(model, KernelCNN) and task.x.ndim != 4:
         raise InputError(
             "model.name: cnn needs images: data.name: digits, mnist, fashion_mnist, cifar10 or image_folder"
         )
-    else:
-        shape = task.x.shape[1], task.x.shape[2], task.x.shape[3]
-        channels = [width] * model.depth
-        network = CNN(shape, channels, task.outputs, model.activation, bias=model.bias, generator=random)
+    network = build_model(
+        _of_width(model, width, allow_custom_code), input_shape=tuple(task.x.shape[1:]),
+        outputs=task.outputs, generator=generator(seed, "weights"), allow_custom_code=allow_custom_code,
+    )  # fmt: skip
     return network.to(task.x.device, task.x.dtype)
 
 
-def _of_width(model: KernelCustom, width: int, allow: bool) -> CustomModel:
-    """The section with the width among the arguments of its factory."""
+def _of_width(model: KernelModel, width: int, allow: bool) -> MLPModel | CNNModel | CustomModel:
+    """The model section of one width; of a custom model, with the width among its factory's arguments."""
+    if isinstance(model, KernelMLP):
+        return MLPModel(hidden=[width] * model.depth, **model.model_dump(exclude={"depth"}))
+    if isinstance(model, KernelCNN):
+        return CNNModel(channels=[width] * model.depth, **model.model_dump(exclude={"depth"}))
     name = model.width_argument
     if name in model.arguments:
         raise InputError(
-            f"model.arguments.{name}: the factory is given each of widths by this argument; leave it out, or "
-            "name another one by model.width_argument"
+            f"model.arguments.{name}: this argument takes each of widths; leave it out, or name another one "
+            "by model.width_argument"
         )
+    section = CustomModel(name="custom", factory=model.factory, arguments={**model.arguments, name: width})
     try:
-        taken = inspect.signature(load_factory(model.factory, allow)).parameters
+        parameters = inspect.signature(load_factory(model.factory, allow)).parameters
     except (TypeError, ValueError):  # some callables written in C do not tell; calling them will
-        taken = None
-    if taken is not None and name not in taken and all(p.kind != p.VAR_KEYWORD for p in taken.values()):
+        return section
+    if name not in parameters and all(p.kind != p.VAR_KEYWORD for p in parameters.values()):
         raise InputError(
-            f"model.width_argument: {model.factory} takes no argument {name} to be given each of widths by; "
-            f"{suggest(name, list(taken)[2:])}"
+            f"model.width_argument: {model.factory} takes no argument {name} to set each of widths with; "
+            f"{suggest(name, list(parameters)[2:])}"
         )
-    return CustomModel(name="custom", factory=model.factory, arguments={**model.arguments, name: width})
+    return section

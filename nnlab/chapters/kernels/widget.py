@@ -11,7 +11,7 @@ from nnlab.record import Run
 
 
 def modes(run: Run, arrays: Arrays) -> Widget:
-    """uᵢ(t) = e^{−λᵢt} uᵢ(0) for each eigenvector of H, and what the network did."""
+    """The coefficient uᵢ(t) = e^{−λᵢt} uᵢ(0) along each eigenvector of H, beside the measured one."""
     steps, eigenvalues = rising(arrays["steps"], -1), arrays["modes/eigenvalues"]
     shape = len(eigenvalues), len(steps)
     if not eigenvalues[0] > 0:
@@ -19,8 +19,8 @@ def modes(run: Run, arrays: Arrays) -> Widget:
     return Widget(
         "modes",
         "Eigenmodes decay one by one",
-        "The residual u = y − ȳ, taken apart along the eigenvectors of the kernel H: each part dies out at "
-        "the rate of its own eigenvalue, those of large eigenvalues first.",
+        "The residual u = y − ȳ in the basis of eigenvectors of the kernel H: each component decays at the "
+        "rate of its own eigenvalue, so that those of large eigenvalues are learned first.",
         {
             "eigenvalues": numbers(eigenvalues),
             "lr": float(arrays["modes/lr"]),
@@ -32,7 +32,7 @@ def modes(run: Run, arrays: Arrays) -> Widget:
 
 
 def edge(run: Run, arrays: Arrays) -> Widget:
-    """The loss of the linearized network for any step size, beside what the network did for some."""
+    """The loss of the linearized network for any step size, beside that of the network for some."""
     eigenvalues, steps = arrays["edge/eigenvalues"], rising(arrays["edge/steps"], -1)
     start = numbers(shaped(arrays["edge/start"], len(eigenvalues)), 8)
     labels = [name.split("/")[1] for name in arrays if re.fullmatch("edge/[^/]+/network", name)]
@@ -45,7 +45,7 @@ def edge(run: Run, arrays: Arrays) -> Widget:
             {
                 "multiple": float(label.split()[0]),
                 "points": numbers(np.stack([steps[:known], values[:known]], 1)),
-                "end": f"ηλmax of its kernel at the last look: {flatness:.3g}",
+                "end": f"last computed ηλmax of its kernel: {flatness:.3g}",
             }
         )
     begin = float(arrays[f"edge/{labels[0]}/linearized"][0])
@@ -53,7 +53,7 @@ def edge(run: Run, arrays: Arrays) -> Widget:
         "descent",
         "Step sizes across η_max",
         "A step of gradient descent multiplies mode i of the linearized network by 1 − ηλᵢ. It converges if "
-        "no factor is larger than 1 in size, that is for η < η_max = 2/λmax.",
+        "every factor is below 1 in absolute value, that is for η < η_max = 2/λmax.",
         {
             "unit": "η_max",
             "lr": float(arrays["edge/lr_max"]),
@@ -76,8 +76,8 @@ PAGE = ChapterPage(
         Section(
             5,
             "Networks and kernels",
-            "Wide networks hardly move: they train as linear models do, by their neural tangent kernel H, "
-            "u(t) = exp(−Ht) u(0).",
+            "Wide networks hardly move: they train like linear models, whose residual follows the neural "
+            "tangent kernel H, u(t) = exp(−Ht) u(0).",
         ),
     ),
     experiments={"ntk": ExperimentPage("The tangent kernel", 5, (modes, edge))},

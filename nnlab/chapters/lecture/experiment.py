@@ -1,4 +1,4 @@
-"""The whole lecture: every experiment of it, and every sentence of it held against its measurement."""
+"""The whole lecture: each of its experiments, and each of its sentences against its measurement."""
 
 import fnmatch
 from collections import Counter
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nnlab.chapters.lecture.plan import LESSONS, POINTS, Lesson, Point, Said
+from nnlab.chapters.lecture.plan import LESSONS, POINTS, Lesson, Overstatement, Point
 from nnlab.errors import ExperimentError, InputError, Interrupted, NnlabError, suggest
 from nnlab.lab import runner
 from nnlab.lab.config import check, read_source
@@ -21,58 +21,54 @@ from nnlab.theory import Claim, judge
 
 
 class Config(Experiment):
-    """Runs the lecture's experiments one after the other, and gathers what they claim."""
+    """Runs the lecture's experiments one after the other, and gathers their claims."""
 
     experiment: Literal["lecture"]
     only: Annotated[list[str], Distinct] = Field([], description="points of the lecture; empty for all")
     full: bool = Field(False, description="more seeds, widths and steps")
 
     def run(self, record: Record, session: Session) -> Outcome:
-        return run(self, record, session)
+        """Runs the lessons that the chosen points need, each in a run folder of its own inside the lecture's.
 
+        A lesson that fails does not keep the others from running.
 
-def run(config: Config, record: Record, session: Session) -> Outcome:
-    """Runs what the chosen points need, each lesson in a run folder of its own inside the lecture's.
-
-    A lesson that fails does not keep the others from running.
-
-    Raises:
-        ExperimentError: lessons failed; the message names them.
-    """
-    points = chosen(config.only)
-    lessons = [lesson for lesson in LESSONS.values() if any(p.lesson == lesson.name for p in points)]
-    configs = {lesson.name: experiment_of(lesson, config, session.experiments) for lesson in lessons}
-    record.start()
-    summaries: dict[str, dict[str, Any]] = {}
-    failures: dict[str, str] = {}
-    for number, (name, lesson_config) in enumerate(configs.items(), 1):
-        if session.stop():
-            raise Interrupted(f"interrupted before the lesson {name}")
-        session.reporter.say(f"{name} ({number} of {len(configs)})")
-        try:
-            summaries[name] = _lesson(lesson_config, record.folder / "runs", session)
-        except Interrupted as error:
-            raise Interrupted(f"interrupted in the lesson {name}") from error
-        except ExperimentError as error:
-            failures[name] = str(error).splitlines()[0]
-            session.reporter.say(f"{name} failed: {failures[name]}")
-        else:
-            session.reporter.say("  " + _counted(summaries[name]["claims"]))
-    claims, rows = [], []
-    for point in points:
-        if point.lesson in summaries:
-            found = _of_point(point, summaries[point.lesson], record.folder)
-            claims += [claim for claim, _ in found]
-            rows += [row for _, row in found]
-    if failures:
-        record.finish("failed", results=rows, claims=[claim.as_dict() for claim in claims])
-        raise ExperimentError("; ".join(f"{name}: {message}" for name, message in failures.items()))
-    seconds = {f"{name}/seconds": float(summary["wall_seconds"]) for name, summary in summaries.items()}
-    return Outcome(seconds, rows, claims)
+        Raises:
+            ExperimentError: lessons failed; the message names them.
+        """
+        points = chosen(self.only)
+        lessons = [lesson for lesson in LESSONS.values() if any(p.lesson == lesson.name for p in points)]
+        configs = {lesson.name: experiment_of(lesson, self, session.experiments) for lesson in lessons}
+        record.start()
+        summaries: dict[str, dict[str, Any]] = {}
+        failures: dict[str, str] = {}
+        for number, (name, lesson_config) in enumerate(configs.items(), 1):
+            if session.stop():
+                raise Interrupted(f"interrupted before the lesson {name}")
+            session.reporter.say(f"{name} ({number} of {len(configs)})")
+            try:
+                summaries[name] = _lesson(lesson_config, record.folder / "runs", session)
+            except Interrupted as error:
+                raise Interrupted(f"interrupted in the lesson {name}") from error
+            except ExperimentError as error:
+                failures[name] = str(error).splitlines()[0]
+                session.reporter.say(f"{name} failed: {failures[name]}")
+            else:
+                session.reporter.say("  " + _counted(summaries[name]["claims"]))
+        claims, rows = [], []
+        for point in points:
+            if point.lesson in summaries:
+                for claim, row in _of_point(point, summaries[point.lesson], record.folder):
+                    claims.append(claim)
+                    rows.append(row)
+        if failures:
+            record.finish("failed", results=rows, claims=[claim.as_dict() for claim in claims])
+            raise ExperimentError("; ".join(f"{name}: {message}" for name, message in failures.items()))
+        seconds = {f"{name}/seconds": float(summary["wall_seconds"]) for name, summary in summaries.items()}
+        return Outcome(seconds, rows, claims)
 
 
 def chosen(only: Sequence[str]) -> list[Point]:
-    """The points of those names, in the lecture's order; all of them where none is named.
+    """Returns the points of those names, in the lecture's order; all of them where none is named.
 
     Raises:
         InputError: no point has one of the names.
@@ -85,8 +81,7 @@ def chosen(only: Sequence[str]) -> list[Point]:
 
 
 def experiment_of(lesson: Lesson, config: Config, experiments: Mapping[str, type[Experiment]]) -> Experiment:
-    """The checked config of a lesson: the shipped one, with the lecture's settings and seed."""
-
+    """Returns the checked config of a lesson: the shipped one, with the lecture's settings and seed."""
     source = read_source(lesson.config)
     settings = {**lesson.settings, **(lesson.full if config.full else {}), "seed": config.seed}
     for key, value in {"name": lesson.name, **settings}.items():
@@ -95,16 +90,15 @@ def experiment_of(lesson: Lesson, config: Config, experiments: Mapping[str, type
 
 
 def _lesson(config: Experiment, runs: Path, session: Session) -> dict[str, Any]:
-    """Runs a lesson, or goes on with it, or reads what it found where it is finished."""
-
-    for found in find_runs(runs):
-        if found.summary["name"] == config.name:
-            return found.summary if found.status == "finished" else runner.resume(found.folder, session)
+    """Runs a lesson, resumes it, or reads its summary where it is finished."""
+    for run in find_runs(runs):
+        if run.summary["name"] == config.name:
+            return run.summary if run.status == "finished" else runner.resume(run.folder, session)
     return runner.run(config, runs, session)
 
 
 def _of_point(point: Point, summary: dict[str, Any], folder: Path) -> list[tuple[Claim, dict[str, Any]]]:
-    """The claims of a point with their rows, last the sentence that was said otherwise."""
+    """Returns the claims of a point with their rows, last the overstatement."""
     matching = [
         Claim(**{**claim, "interval": tuple(claim["interval"])})
         for claim in summary["claims"]
@@ -113,28 +107,28 @@ def _of_point(point: Point, summary: dict[str, Any], folder: Path) -> list[tuple
     if not matching:
         raise NnlabError(f"{point.name}: the lesson {point.lesson} made none of its claims")
     run = str(Path(summary["run_dir"]).relative_to(folder))
-    found = [(claim, _row(point, claim, run)) for claim in matching]
-    if point.said is not None:
-        measured = next(claim for claim in matching if claim.name == point.said.claim)
-        claim = _as_said(point, point.said, measured)
+    judged = [(claim, _row(point, claim, run)) for claim in matching]
+    if point.overstated is not None:
+        measured = next(claim for claim in matching if claim.name == point.overstated.claim)
+        claim = _as_said(point, point.overstated, measured)
         listed = {
             "refuted": True,
             "against": measured.name,
-            "holds": point.said.holds,
-            "hypotheses": list(point.said.hypotheses),
+            "holds": point.overstated.holds,
+            "hypotheses": list(point.overstated.hypotheses),
         }
-        found.append((claim, _row(point, claim, run) | listed))
-    return found
+        judged.append((claim, _row(point, claim, run) | listed))
+    return judged
 
 
-def _as_said(point: Point, said: Said, measured: Claim) -> Claim:
-    """The sentence, held against the same measurement as what does hold."""
-    verdict, reason = judge(said.predicted, {}, measured.interval)
+def _as_said(point: Point, overstated: Overstatement, measured: Claim) -> Claim:
+    """Judges the overstatement by the same measurement as the statement that does hold."""
+    verdict, reason = judge(overstated.predicted, {}, measured.interval)
     return replace(
         measured,
         name=f"{point.name}_as_said",
-        sentence=said.sentence,
-        predicted=said.predicted,
+        sentence=overstated.sentence,
+        predicted=overstated.predicted,
         rivals={},
         rule=f"{measured.rule.partition(':')[0]}: {reason}.",
         verdict=verdict,
@@ -142,20 +136,20 @@ def _as_said(point: Point, said: Said, measured: Claim) -> Claim:
 
 
 def _row(point: Point, claim: Claim, run: str) -> dict[str, Any]:
-    found = claim.as_dict()
+    values = claim.as_dict()
     return {
         "section": point.section,
         "point": point.name,
         "title": point.sentence,
         "claim": claim.name,
         "run": run,
-        **{key: found[key] for key in ("sentence", "predicted", "measured", "interval", "verdict")},
+        **{key: values[key] for key in ("sentence", "predicted", "measured", "interval", "verdict")},
         "refuted": False,
     }
 
 
 def unexpected(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The claims that fail and are not listed as refuted."""
+    """Returns the claims that fail and are not listed as refuted."""
     return [row["claim"] for row in rows if row["verdict"] == "FAIL" and not row["refuted"]]
 
 

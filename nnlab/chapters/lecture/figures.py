@@ -4,23 +4,20 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nnlab.plot.scales import as_pair
+from nnlab.plot.scales import as_numbers
 from nnlab.plot.style import FONT_NOTE, INK, LINE, PALETTE, dress, new_figure
 from nnlab.plot.text import families
 
 
 def loss_of_probability(probabilities: ArrayLike, losses: ArrayLike, marked: float) -> Figure:
-    """−log P over P, with one probability read off.
+    """Draws −log P over P, with one probability read off.
 
     Args:
-        probabilities: (T,) in (0, 1], rising.
+        probabilities: (T,) in (0, 1], ascending.
         losses: (T,).
-        marked: the probability that is read off, between the first and the last.
-
-    Raises:
-        InputError: an array is not one of numbers, or lengths differ.
+        marked: The probability that is read off, between the first and the last.
     """
-    p, loss = as_pair(probabilities, losses, "the loss")
+    p, loss = as_numbers(probabilities), as_numbers(losses)
     value = float(np.interp(marked, p, loss))
     figure = new_figure(f"The right class has probability {marked:g}: the loss is {value:.2f}", (7.5, 4.8))
     axes = figure.add_subplot()

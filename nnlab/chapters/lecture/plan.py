@@ -1,4 +1,4 @@
-"""The lecture as a plan: which experiments it takes, and which of their claims stand for its sentences."""
+"""The lecture as a plan: its experiments, and the claims of them that stand for its sentences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ class Lesson:
     Attributes:
         name: of its run.
         config: the shipped config that it starts from.
-        settings: dotted key -> value, other than in that config.
-        full: the same, on top, for `full`.
+        settings: dotted key -> value that differs from that config.
+        full: further differences with `full`.
     """
 
     name: str
@@ -27,14 +27,14 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Said:
-    """A sentence of the lecture that measurement refutes, or holds only under further hypotheses.
+class Overstatement:
+    """A sentence of the lecture that measurement refutes, or that holds only under further hypotheses.
 
     Attributes:
-        sentence: as it was said.
-        claim: the claim of the lesson whose measurement it is held against.
-        predicted: what the sentence says of that measurement.
-        holds: what does hold.
+        sentence: in the lecture's words.
+        claim: the claim of the lesson whose measurement tests it.
+        predicted: the value that the sentence predicts for that measurement.
+        holds: the statement that holds instead.
         hypotheses: under which the sentence does hold.
     """
 
@@ -47,15 +47,15 @@ class Said:
 
 @dataclass(frozen=True)
 class Point:
-    """A sentence of the lecture and what stands for it.
+    """A sentence of the lecture with the claims that stand for it.
 
     Attributes:
-        name: what `--only` calls it.
+        name: for `--only`.
         section: of the lecture.
         sentence: in words.
         lesson: the experiment.
         claims: names of its claims, with * for any letters.
-        said: what was said otherwise.
+        overstated: a sentence of the lecture on this point that does not hold as it stands.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Point:
     sentence: str
     lesson: str
     claims: Sequence[str]
-    said: Said | None = None
+    overstated: Overstatement | None = None
 
 
 LESSONS: Mapping[str, Lesson] = {
@@ -113,279 +113,130 @@ LESSONS: Mapping[str, Lesson] = {
     )
 }
 
-_BELOW_THE_BOUND = Said(
-    "Gradient descent only converges for step sizes below the bound.",
+_BELOW_THE_BOUND = Overstatement(
+    "Gradient descent converges only for step sizes below the bound.",
     "rate_at_2_×_bound",
     (None, 0.0),
-    "At twice the bound it converges at the rate that the Hessian at the optimum predicts: the bound, from "
-    "the largest curvature anywhere, is sufficient and not necessary.",
+    "At twice the bound it converges, at the rate that the Hessian at the optimum predicts: the bound comes "
+    "from the largest curvature anywhere, and is sufficient but not necessary.",
     ["the bound equals 2/λmax at the optimum, as for a quadratic loss"],
 )
-_ROOT_OF_WIDTH = Said(
+_ROOT_OF_WIDTH = Overstatement(
     "The relative change of the weights falls like 1/√m.",
     "whole_ntk-2-constant",
     -0.5,
     "With one hidden layer and ntk parameterization it falls like 1/√m. With two hidden layers, as in the "
-    "lecture's example, the stacked weight vector changes like 1/m: its m² inner weights make it long, "
-    "and each layer by itself changes like 1/√m in operator norm.",
-    ["one hidden layer, ntk parameterization", "or the layers one by one, each in its own norm"],
+    "lecture's example, the relative change of the whole weight vector falls like 1/m, because its m² inner "
+    "weights make it long; the relative change of each single layer falls like 1/√m in operator norm.",
+    ["one hidden layer, ntk parameterization", "or each layer by itself, in its own norm"],
 )
-_ONE_STEP_SIZE = Said(
-    "One step size, with all other hyperparameters fixed, serves all widths.",
+_ONE_STEP_SIZE = Overstatement(
+    "One step size, with all other hyperparameters fixed, works for all widths.",
     "crossing_standard-2-constant",
     (2.0**20, None),
-    "In standard parameterization λmax(H) grows like m, so a constant step is too large from some width on: "
-    "η must fall like 1/m. In ntk parameterization λmax stays, and one step size does serve.",
+    "In standard parameterization λmax(H) grows like m, so a constant step size is too large from some width "
+    "on: η must fall like 1/m. In ntk parameterization λmax stays bounded, and one step size works.",
     ["ntk parameterization"],
 )
 
+# fmt: off
 POINTS: Sequence[Point] = (
-    Point(
-        "constant_feature", "1.1", "A constant feature absorbs the bias.", "slides", ["a_constant_feature*"]
-    ),
-    Point(
-        "penalty_gradients",
-        "1.2",
-        "The gradients of L2, L1 and elastic net are those of the slide's sums.",
-        "regularization",
-        ["gradient_of_*"],
-    ),
-    Point(
-        "optimality",
-        "1.2",
-        "Training with a penalty ends where its optimality conditions hold; more λ, less R(W).",
-        "regularization",
-        ["optimality_*", "stronger_is_smaller_*"],
-    ),
-    Point(
-        "loss_of_0.13",
-        "1.3",
-        "Probability 0.13 for the right class is a loss of 2.04.",
-        "slides",
-        ["loss_of_probability_0.13"],
-    ),
-    Point(
-        "infimum",
-        "1.3",
-        "On separable data the loss falls to 0 and never reaches it, and the weights grow for ever.",
-        "separable",
-        ["*"],
-    ),
-    Point(
-        "entropy",
-        "1.4",
-        "Cross-entropy is entropy plus KL divergence.",
-        "slides",
-        ["cross_entropy_is_entropy_plus_divergence"],
-    ),
-    Point(
-        "descent",
-        "1.5",
-        "Below a bound on the step size every step of gradient descent lowers the loss.",
-        "softmax",
-        ["descent"],
-    ),
-    Point(
-        "convergence",
-        "1.5",
-        "Gradient descent comes to the optimum at the rate of its largest factor |1 − ηλ|.",
-        "convergence",
-        ["*"],
-        _BELOW_THE_BOUND,
-    ),
-    Point(
-        "minibatch_noise",
-        "1.5",
-        "A mini-batch's gradient is right on average, and its variance falls like 1/n.",
-        "sgd_vs_gd",
-        ["gradient_noise_batch_*"],
-    ),
-    Point("layers", "2.1", "Networks of two and three layers.", "slides", ["*_layers_are_their_formula"]),
-    Point(
-        "activations",
-        "2.2",
-        "Activations and their slopes.",
-        "activations",
-        ["sigmoid_slope_is_at_most_a_quarter", "derivatives_match_differences"],
-    ),
-    Point(
-        "backpropagation_of_a_sum", "3.1", "(x + y)z, backwards.", "slides", ["backpropagation_of_the_sum"]
-    ),
-    Point(
-        "backpropagation_of_a_neuron",
-        "3.3",
-        "A neuron, backwards, node by node.",
-        "slides",
-        ["backpropagation_of_the_neuron*"],
-    ),
-    Point(
-        "shuffled_pixels",
-        "4.1",
-        "Shuffling the pixels costs a convolutional network accuracy, and a fully connected one none.",
-        "pixel_shuffle",
-        ["*"],
-    ),
-    Point(
-        "convolution",
-        "4.2",
-        "Convolution: its double sum, its matrix, its sizes, and shifts.",
-        "slides",
-        [
-            "convolution_is_its_double_sum",
-            "a_layer_is_one_matrix",
-            "convolution_commutes_with_shifts",
-            "sizes_of_maps",
-        ],
-    ),
-    Point(
-        "filters",
-        "4.3",
-        "A convolutional network, to look into.",
-        "cnn",
-        ["cross_entropy_is_entropy_plus_kl"],
-    ),
-    Point(
-        "pooling", "4.4", "Max-pooling, 2 × 2 with stride 2.", "slides", ["pooling_commutes_with_even_shifts"]
-    ),
-    Point(
-        "zero_loss",
-        "5.1",
-        "Gradient descent takes the training loss of a wide network to 0.",
-        "zero_loss",
-        ["training_loss_goes_to_zero"],
-    ),
-    Point(
-        "weight_change",
-        "5.3",
-        "Wide networks hardly move: the relative change of the weights falls with the width.",
-        "weight_change",
-        ["whole_*", "first_layer_*", "second_layer_*"],
-        _ROOT_OF_WIDTH,
-    ),
-    Point(
-        "step_size_over_width",
-        "5.3",
-        "Which step size serves a width is said by λmax of its kernel.",
-        "weight_change",
-        ["lambda_max_*", "climbs_above_2_*", "crossing_*"],
-        _ONE_STEP_SIZE,
-    ),
-    Point(
-        "linear_regression",
-        "5.4",
-        "A linearized network trains as linear regression on φ(x) = ∇_w f(x, w₀).",
-        "ntk",
-        ["linearized_training_is_linear_regression", "linearization_follows_descent"],
-    ),
-    Point(
-        "linearization_gap",
-        "5.4",
-        "What linearization predicts becomes exact with width.",
-        "ntk",
-        ["residuals_follow_the_kernel_at_the_start"],
-    ),
-    Point(
-        "gradient_flow",
-        "5.5",
-        "As the step size goes to 0, gradient descent becomes gradient flow.",
-        "ntk",
-        ["descent_is_flow_to_first_order", "gap_of_descent_and_flow"],
-    ),
-    Point(
-        "positive_definite",
-        "5.6",
-        "The kernel is the Gram matrix of φ, and positive definite under its hypotheses.",
-        "ntk",
-        ["kernel_is_gram_matrix", "kernel_is_positive_definite", "without_bias_the_rank_is_*"],
-    ),
-    Point(
-        "kernel_drift",
-        "5.6",
-        "The kernel of a wide network hardly moves.",
-        "weight_change",
-        ["kernel_drift_*"],
-    ),
-    Point(
-        "infinite_width",
-        "5.6",
-        "The kernel at the start approaches its limit with the width.",
-        "ntk",
-        ["kernel_converges_with_width", "kernel_drift_falls_with_width"],
-    ),
-    Point("modes", "5.7", "u(t) = e^{−Ht}u(0), mode by mode.", "ntk", ["flow_decays_mode_by_mode"]),
-    Point(
-        "largest_step",
-        "5.7",
-        "Linearized, it converges for η below 2/λmax and diverges above; the network finds a flatter place.",
-        "ntk",
-        ["linearization_at_*", "network_*"],
-    ),
-    Point(
-        "xor",
-        "6.1",
-        "A linear classifier fails XOR, two hidden units model it.",
-        "approx",
-        [
-            "perceptron_mistake_bound",
-            "no_line_separates_xor",
-            "two_hidden_units_solve_xor",
-            "xor_by_training_*",
-            "one_*",
-        ],
-    ),
-    Point(
-        "steps",
-        "6.3",
-        "A steep sigmoid is a step; ReLU is not.",
-        "approx",
-        ["step_of_*", "ramp_of_two_relus"],
-    ),
-    Point(
-        "bin",
-        "6.4",
-        "Two opposite steps make a bin.",
-        "approx",
-        ["height_of_a_bin", "finite_steepness_is_sharp"],
-    ),
-    Point(
-        "ends",
-        "6.5",
-        "Bins side by side, up to the ends of the interval.",
-        "approx",
-        ["half_the_height_at_the_end", "towers_with_outer_edges_outside"],
-    ),
-    Point(
-        "bins",
-        "6.6",
-        "N = ⌈L/2ε⌉ bins are enough for an error of ε, and no fewer are.",
-        "approx",
-        [
-            "error_within_the_bound",
-            "no_histogram_with_fewer_bins",
-            "histogram_rate",
-            "interpolation_*",
-        ],
-    ),
-    Point(
-        "two_variables",
-        "6.6",
-        "In two variables towers must be added up with care.",
-        "approx",
-        ["isolated_towers_*", "quadrant_thresholds_*"],
-    ),
-    Point(
-        "sigmoid_output",
-        "6.7",
-        "With a sigmoid on the output, approximate σ⁻¹ ∘ f.",
-        "approx",
-        ["sigmoid_output_within_the_bound"],
-    ),
-    Point(
-        "cybenko",
-        "6.8",
-        "Sums of sigmoidal units come nearer as their number grows.",
-        "approx",
-        ["barron_*", "sums_*"],
-    ),
+    Point("constant_feature", "1.1", "A constant feature absorbs the bias.",
+          "slides", ["a_constant_feature*"]),
+    Point("penalty_gradients", "1.2",
+          "The gradients of the L2, L1 and elastic-net penalties are those on the slide.",
+          "regularization", ["gradient_of_*"]),
+    Point("optimality", "1.2",
+          "Training with a penalty satisfies its optimality conditions, and R(W) falls as λ grows.",
+          "regularization", ["optimality_*", "stronger_is_smaller_*"]),
+    Point("loss_of_0.13", "1.3", "If the right class has probability 0.13, the loss is 2.04.",
+          "slides", ["loss_of_probability_0.13"]),
+    Point("infimum", "1.3",
+          "On separable data the loss tends to 0 without reaching it, and the weights grow without bound.",
+          "separable", ["*"]),
+    Point("entropy", "1.4", "Cross-entropy is entropy plus KL divergence.",
+          "slides", ["cross_entropy_is_entropy_plus_divergence"]),
+    Point("descent", "1.5", "Below a bound on the step size, every step of gradient descent lowers the loss.",
+          "softmax", ["descent"]),
+    Point("convergence", "1.5", "Gradient descent converges to the optimum at the rate max |1 − ηλᵢ|.",
+          "convergence", ["*"], _BELOW_THE_BOUND),
+    Point("minibatch_noise", "1.5",
+          "The gradient of a mini-batch is unbiased, and its variance falls like 1/n in the batch size n.",
+          "sgd_vs_gd", ["gradient_noise_batch_*"]),
+    Point("layers", "2.1",
+          "Networks of two and three layers are W₂ max(0, W₁x) and W₃ max(0, W₂ max(0, W₁x)).",
+          "slides", ["*_layers_are_their_formula"]),
+    Point("activations", "2.2",
+          "The derivatives of the activation functions are those on the slide; a sigmoid's is at most 1/4.",
+          "activations", ["sigmoid_slope_is_at_most_a_quarter", "derivatives_match_differences"]),
+    Point("backpropagation_of_a_sum", "3.1", "Backpropagation gives the gradient of (x + y)z.",
+          "slides", ["backpropagation_of_the_sum"]),
+    Point("backpropagation_of_a_neuron", "3.3",
+          "Backpropagation gives the gradient of a neuron, node by node.",
+          "slides", ["backpropagation_of_the_neuron*"]),
+    Point("shuffled_pixels", "4.1",
+          "Shuffling the pixels costs a convolutional network accuracy, but not a fully connected one.",
+          "pixel_shuffle", ["*"]),
+    Point("convolution", "4.2",
+          "Convolution is a double sum and a matrix product; it commutes with shifts, and its size is known.",
+          "slides",
+          ["convolution_is_its_double_sum", "a_layer_is_one_matrix", "convolution_commutes_with_shifts",
+           "sizes_of_maps"]),
+    Point("filters", "4.3",
+          "A trained convolutional network has filters and activation maps that can be drawn.",
+          "cnn", ["cross_entropy_is_entropy_plus_kl"]),
+    Point("pooling", "4.4",
+          "Max-pooling over 2 × 2 windows with stride 2 halves a shift by an even number of pixels.",
+          "slides", ["pooling_commutes_with_even_shifts"]),
+    Point("zero_loss", "5.1", "Gradient descent drives the training loss of a wide network to 0.",
+          "zero_loss", ["training_loss_goes_to_zero"]),
+    Point("weight_change", "5.3",
+          "The weights of wide networks barely move: their relative change falls with the width.",
+          "weight_change", ["whole_*", "first_layer_*", "second_layer_*"], _ROOT_OF_WIDTH),
+    Point("step_size_over_width", "5.3",
+          "The largest eigenvalue λmax of the kernel decides which step sizes work at a width.",
+          "weight_change", ["lambda_max_*", "climbs_above_2_*", "crossing_*"], _ONE_STEP_SIZE),
+    Point("linear_regression", "5.4",
+          "Training a linearized network is linear regression on the features φ(x) = ∇_w f(x, w₀).",
+          "ntk", ["linearized_training_is_linear_regression", "linearization_follows_descent"]),
+    Point("linearization_gap", "5.4", "The predictions of the linearization become exact as the width grows.",
+          "ntk", ["residuals_follow_the_kernel_at_the_start"]),
+    Point("gradient_flow", "5.5", "As the step size tends to 0, gradient descent becomes gradient flow.",
+          "ntk", ["descent_is_flow_to_first_order", "gap_of_descent_and_flow"]),
+    Point("positive_definite", "5.6",
+          "The kernel is the Gram matrix of φ; under its hypotheses it is positive definite.",
+          "ntk", ["kernel_is_gram_matrix", "kernel_is_positive_definite", "without_bias_the_rank_is_*"]),
+    Point("kernel_drift", "5.6", "The kernel of a wide network barely changes in training.",
+          "weight_change", ["kernel_drift_*"]),
+    Point("infinite_width", "5.6", "The kernel at initialization converges to its limit as the width grows.",
+          "ntk", ["kernel_converges_with_width", "kernel_drift_falls_with_width"]),
+    Point("modes", "5.7",
+          "Under gradient flow the residuals are u(t) = e^{−Ht}u(0): each mode decays by itself.",
+          "ntk", ["flow_decays_mode_by_mode"]),
+    Point("largest_step", "5.7",
+          "Linearized, a network converges for η < 2/λmax only; the network moves to a flatter region.",
+          "ntk", ["linearization_at_*", "network_*"]),
+    Point("xor", "6.1", "A linear classifier fails on XOR; two hidden units solve it.",
+          "approx",
+          ["perceptron_mistake_bound", "no_line_separates_xor", "two_hidden_units_solve_xor",
+           "xor_by_training_*", "one_*"]),
+    Point("steps", "6.3", "A steep sigmoid approximates a step; a steep ReLU does not.",
+          "approx", ["step_of_*", "ramp_of_two_relus"]),
+    Point("bin", "6.4", "Two opposite steps form a bin.",
+          "approx", ["height_of_a_bin", "finite_steepness_is_sharp"]),
+    Point("ends", "6.5",
+          "Bins side by side cover the interval up to its ends if the outer edges lie outside.",
+          "approx", ["half_the_height_at_the_end", "towers_with_outer_edges_outside"]),
+    Point("bins", "6.6", "N = ⌈L/2ε⌉ bins suffice for an error of ε, and fewer do not.",
+          "approx",
+          ["error_within_the_bound", "no_histogram_with_fewer_bins", "histogram_rate", "interpolation_*"]),
+    Point("two_variables", "6.6",
+          "In two variables, isolated towers leave holes where cells meet; quadrant thresholds do not.",
+          "approx", ["isolated_towers_*", "quadrant_thresholds_*"]),
+    Point("sigmoid_output", "6.7", "With a sigmoid output, the network before it has to approximate σ⁻¹ ∘ f.",
+          "approx", ["sigmoid_output_within_the_bound"]),
+    Point("cybenko", "6.8", "Sums of sigmoidal units approximate a function better as their number grows.",
+          "approx", ["barron_*", "sums_*"]),
 )
-"""In the lecture's order."""
+# fmt: on
+"""The points in the lecture's order."""

@@ -1,4 +1,4 @@
-"""What the lecture works out on its slides, computed by this package's own functions and held against it."""
+"""The worked numbers and identities of the slides, beside the results of this package's own functions."""
 
 from itertools import product
 from typing import Literal
@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from nnlab.chapters.backpropagation.build import build
 from nnlab.chapters.backpropagation.examples import EXAMPLES
-from nnlab.chapters.backpropagation.figures import computational_graph
-from nnlab.chapters.backpropagation.fuse import with_sigmoids
-from nnlab.chapters.backpropagation.layout import layout
+from nnlab.chapters.backpropagation.picture import computational_graph
+from nnlab.chapters.backpropagation.worksheet import build, with_sigmoids
 from nnlab.chapters.lecture.figures import loss_of_probability
 from nnlab.expressions import parse
 from nnlab.expressions.passes import gradient
@@ -29,10 +27,10 @@ from nnlab.training.losses import cross_entropy, cross_entropy_of, entropy, kl_d
 Array = NDArray[np.float64]
 
 PROBABILITY = 0.13
-"""Of the right class, on the lecture's slide."""
+"""The probability of the right class on the lecture's slide."""
 ROUNDING = 1e-12
 PAIRS = 200
-"""Of distributions drawn for the identity of cross-entropy."""
+"""The number of pairs of distributions drawn for the identity of cross-entropy."""
 
 
 class Config(Experiment):
@@ -41,46 +39,67 @@ class Config(Experiment):
     experiment: Literal["slides"]
 
     def run(self, record: Record, session: Session) -> Outcome:
-        return run(self, record, session)
+        """Checks all identities on random inputs, and draws the loss and two graphs."""
+        record.start()
+        sum_of_two, *neuron = _backpropagation()
+        *convolution, pooling, sizes = _convolution(generator(self.seed, "images"))
+        sections = {
+            "1.1": [_constant_feature(generator(self.seed, "features"))],
+            "1.3": [_loss()],
+            "1.4": [_entropies(generator(self.seed, "distributions"))],
+            "2.1": [_layers(generator(self.seed, f"{hidden} hidden"), hidden) for hidden in (1, 2)],
+            "3.1": [sum_of_two],
+            "3.3": neuron,
+            "4.2": [*convolution, sizes],
+            "4.4": [pooling],
+        }
+        pictures = {"1.3": "loss", "3.1": "sum", "3.3": "neuron"}
+        rows = [
+            {"section": section, "claim": claim.name, "figure": pictures.get(section)}
+            for section, claims in sections.items()
+            for claim in claims
+        ]
+        _draw(record)
+        return Outcome({}, rows, [claim for claims in sections.values() for claim in claims])
 
 
-def run(config: Config, record: Record, session: Session) -> Outcome:
-    """Draws random inputs for the identities, checks all of them, and draws the loss and two graphs."""
-    record.start()
-    sum_of_two, *neuron = _backpropagation()
-    *convolution, pooling, sizes = _convolution(generator(config.seed, "images"))
-    sections = {
-        "1.1": [_constant_feature(generator(config.seed, "features"))],
-        "1.3": [_loss()],
-        "1.4": [_entropies(generator(config.seed, "distributions"))],
-        "2.1": [_layers(generator(config.seed, f"{hidden} hidden"), hidden) for hidden in (1, 2)],
-        "3.1": [sum_of_two],
-        "3.3": neuron,
-        "4.2": [*convolution, sizes],
-        "4.4": [pooling],
-    }
-    pictures = {"1.3": "loss", "3.1": "sum", "3.3": "neuron"}
-    rows = [
-        {"section": section, "claim": claim.name, "figure": pictures.get(section)}
-        for section, found in sections.items()
-        for claim in found
-    ]
-    _draw(record)
-    return Outcome({}, rows, [claim for found in sections.values() for claim in found])
+def _identity(
+    name: str,
+    sentence: str,
+    formula: str,
+    measured: float,
+    rivals: dict[str, float],
+    hypothesis: str = "random images and filters, float64; the largest difference",
+) -> Claim:
+    """Claims that a largest difference is 0 up to rounding."""
+    return exact_claim(
+        name,
+        sentence=sentence,
+        formula=formula,
+        hypotheses=[hypothesis],
+        predicted=0.0,
+        measured=measured,
+        tolerance=ROUNDING,
+        rivals=rivals,
+    )
+
+
+def _largest(difference: Tensor) -> float:
+    return float(difference.abs().max())
 
 
 # --- 1. softmax and cross-entropy -----------------------------------------------------------------------
 
 
 def _loss() -> Claim:
-    """Scores whose softmax gives the right one of three classes the slide's probability."""
+    """Takes the loss of scores whose softmax gives the right one of three classes the slide's probability."""
     rest = (1 - PROBABILITY) / 2
     scores = torch.tensor([[PROBABILITY, 0.4 * rest, 1.6 * rest]], dtype=torch.float64).log() + 5.0
     return exact_claim(
         "loss_of_probability_0.13",
         sentence="The right class has probability 0.13, so the loss of the example is 2.04.",
         formula="−log P(Y = y|x) = −log 0.13 = 2.04",
-        hypotheses=["the loss from scores, of which the softmax takes any common shift"],
+        hypotheses=["the loss computed from scores, which softmax leaves free up to a common shift"],
         predicted=2.0402208285265546,
         measured=float(cross_entropy(scores, torch.tensor([0]))),
         tolerance=ROUNDING,
@@ -89,25 +108,23 @@ def _loss() -> Claim:
 
 
 def _entropies(draw: torch.Generator) -> Claim:
-    """Over random pairs of distributions on 5 classes, some of them with zeros."""
+    """Compares both sides for random pairs of distributions on 5 classes, some of them with zeros."""
     p, q = (torch.rand(PAIRS, 5, generator=draw, dtype=torch.float64) for _ in range(2))
     p = p * (p > 0.2)
     p, q = (p + 1e-300) / (p + 1e-300).sum(1, keepdim=True), q / q.sum(1, keepdim=True)
     apart = cross_entropy_of(p, q) - (entropy(p) + kl_divergence(p, q))
-    return exact_claim(
+    return _identity(
         "cross_entropy_is_entropy_plus_divergence",
-        sentence="Cross-entropy is entropy plus KL divergence.",
-        formula="H(P, Q) = H(P) + D(P‖Q), the largest difference",
-        hypotheses=[f"{PAIRS} random pairs of distributions on 5 classes, Q > 0"],
-        predicted=0.0,
-        measured=float(apart.abs().max()),
-        tolerance=ROUNDING,
-        rivals={"H(Q) in place of H(P)": float((entropy(p) - entropy(q)).abs().max())},
+        "Cross-entropy is entropy plus KL divergence.",
+        "H(P, Q) = H(P) + D(P‖Q), the largest difference",
+        _largest(apart),
+        {"H(Q) in place of H(P)": _largest(entropy(p) - entropy(q))},
+        f"{PAIRS} random pairs of distributions on 5 classes, Q > 0",
     )
 
 
 def _constant_feature(draw: torch.Generator) -> Claim:
-    """3 classes, 4 pixels, as on the slide."""
+    """Compares both networks for 3 classes and 4 pixels, as on the slide."""
     W, x = torch.randn(3, 4, generator=draw).double(), torch.rand(50, 4, generator=draw).double()
     b = torch.randn(3, generator=draw).double()
     with_bias = MLP(4, [], 3, generator=draw).double()
@@ -117,15 +134,13 @@ def _constant_feature(draw: torch.Generator) -> Claim:
         with_bias.output.bias.copy_(b)
         without.output.weight.copy_(torch.cat([W, b[:, None]], 1))
         apart = with_bias(x) - without(torch.cat([x, torch.ones(len(x), 1)], 1))
-    return exact_claim(
+    return _identity(
         "a_constant_feature_absorbs_the_bias",
-        sentence="A feature that is always 1 absorbs the bias into the weights.",
-        formula="Wx + b = (W b)(x, 1), the largest difference",
-        hypotheses=["3 classes, 4 pixels, 50 random images"],
-        predicted=0.0,
-        measured=float(apart.abs().max()),
-        tolerance=ROUNDING,
-        rivals={"without the bias": float(b.abs().max())},
+        "A feature that is always 1 absorbs the bias into the weights.",
+        "Wx + b = (W b)(x, 1), the largest difference",
+        _largest(apart),
+        {"without the bias": _largest(b)},
+        "3 classes, 4 pixels, 50 random images",
     )
 
 
@@ -133,31 +148,25 @@ def _constant_feature(draw: torch.Generator) -> Claim:
 
 
 def _layers(draw: torch.Generator, hidden: int) -> Claim:
-    """A network beside its formula, multiplied out in NumPy."""
+    """Compares a network with its formula, multiplied out in NumPy."""
     widths = [5, 7, 6][: hidden + 1]
     network = MLP(widths[0], widths[1:], 3, bias=False, generator=draw).double()
     x = torch.randn(40, widths[0], generator=draw).double()
-    weights = [w.detach().numpy() for w in weight_matrices(network)]
-    expected = x.numpy().T
-    for W in weights[:-1]:
-        expected = np.maximum(0, W @ expected)
-    expected = (weights[-1] @ expected).T
+    first, *others = [w.detach().numpy() for w in weight_matrices(network)]
+    expected = linear = first @ x.numpy().T
+    for W in others:
+        expected, linear = W @ np.maximum(0, expected), W @ linear
     with torch.no_grad():
-        apart = np.abs(network(x).numpy() - expected).max()
+        apart = network(x).numpy().T - expected
     name = "two" if hidden == 1 else "three"
     formula = "W₂ max(0, W₁x)" if hidden == 1 else "W₃ max(0, W₂ max(0, W₁x))"
-    linear = x.numpy().T
-    for W in weights:
-        linear = W @ linear
-    return exact_claim(
+    return _identity(
         f"{name}_layers_are_their_formula",
-        sentence=f"A network of {name} layers is {formula}.",
-        formula=f"f(x) = {formula}, the largest difference",
-        hypotheses=["random weights, 40 random inputs, no bias"],
-        predicted=0.0,
-        measured=float(apart),
-        tolerance=ROUNDING,
-        rivals={"without the maximum": float(np.abs(linear.T - expected).max())},
+        f"A network of {name} layers is {formula}.",
+        f"f(x) = {formula}, the largest difference",
+        float(np.abs(apart).max()),
+        {"without the maximum": float(np.abs(linear - expected).max())},
+        "random weights, 40 random inputs, no bias",
     )
 
 
@@ -165,7 +174,7 @@ def _layers(draw: torch.Generator, hidden: int) -> Claim:
 
 
 def _backpropagation() -> list[Claim]:
-    """Both slides: value and gradient from the graph, beside the numbers that the slides have."""
+    """Compares value and gradient from the graph with the numbers on both slides."""
     total = {"value": -12.0, "x": -4.0, "y": -4.0, "z": 3.0}
     s = 1 / (1 + np.exp(-1.0))  # w·x + w₂ = 1 at the slide's point
     slope = s * (1 - s)
@@ -183,17 +192,15 @@ def _backpropagation() -> list[Claim]:
 def _example(name: str, what: str, formula: str, expected: dict[str, float], *, fused: bool) -> Claim:
     example = EXAMPLES[name]
     graph = parse(example.expression, tuple(example.at), tensors=True)
-    value, found = gradient(with_sigmoids(graph) if fused else graph, example.at)
-    measured = {"value": value} | {key: float(slope) for key, slope in found.items()}
-    return exact_claim(
+    value, slopes = gradient(with_sigmoids(graph) if fused else graph, example.at)
+    measured = {"value": value} | {key: float(slope) for key, slope in slopes.items()}
+    return _identity(
         f"backpropagation_of_the_{name}" + ("_with_its_sigmoid" if fused else ""),
-        sentence=f"Backpropagation gives the slide's gradient: {what}.",
-        formula=f"{formula}; the largest difference",
-        hypotheses=["float64"],
-        predicted=0.0,
-        measured=max(abs(measured[key] - expected[key]) for key in expected),
-        tolerance=ROUNDING,
-        rivals={"a gradient of 0": max(map(abs, expected.values()))},
+        f"Backpropagation gives the gradient on the slide: {what}.",
+        f"{formula}; the largest difference",
+        max(abs(measured[key] - expected[key]) for key in expected),
+        {"a gradient of 0": max(map(abs, expected.values()))},
+        "float64",
     )
 
 
@@ -201,7 +208,7 @@ def _example(name: str, what: str, formula: str, expected: dict[str, float], *, 
 
 
 def _convolution(draw: torch.Generator) -> list[Claim]:
-    """The identities on a random image and filter; each is a largest difference."""
+    """Checks the identities on a random image and filter; each measure is a largest difference."""
     f, g = torch.randn(8, 10, generator=draw).double(), torch.randn(3, 3, generator=draw).double()
     return [_definition(f, g), _matrix(draw), _shifts(f, g), _pooling(f), _sizes()]
 
@@ -229,7 +236,7 @@ def _matrix(draw: torch.Generator) -> Claim:
     turned = F.conv2d(maps[None], filters.flip(2, 3), padding=1, stride=2).flatten()
     return _identity(
         "a_layer_is_one_matrix",
-        "A convolutional layer is a fully connected one with shared weights.",
+        "A convolutional layer is a fully connected layer with shared weights.",
         "conv(x) = Mx, padding 1, stride 2, two maps in and four out",
         _largest(multiplied - layer),
         {"filters turned": _largest(layer - turned)},
@@ -241,7 +248,7 @@ def _shifts(f: Tensor, g: Tensor) -> Claim:
     around = convolve(f, g, circular=True)
     return _identity(
         "convolution_commutes_with_shifts",
-        "Shift the image, and the activation map shifts with it.",
+        "If the image shifts, its activation map shifts with it.",
         "(Sf)∗g = S(f∗g) with circular padding",
         _largest(moved - around.roll((1, 2), (0, 1))),
         {"the map stays": _largest(around.roll((1, 2), (0, 1)) - around)},
@@ -254,44 +261,27 @@ def _pooling(f: Tensor) -> Claim:
 
     return _identity(
         "pooling_commutes_with_even_shifts",
-        "Max-pooling by 2 × 2 turns a shift by 2 pixels into one by 1.",
+        "Max-pooling over 2 × 2 windows turns a shift by 2 pixels into a shift by 1.",
         "pool(S²f) = S pool(f), stride 2",
         _largest(pooled(f.roll(2, 0)) - pooled(f).roll(1, 0)),
         {"a shift by 1 pixel": _largest(pooled(f.roll(1, 0)) - pooled(f))},
     )
 
 
-def _largest(difference: Tensor) -> float:
-    return float(difference.abs().max())
-
-
 def _sizes() -> Claim:
-    """Layers of many kernels, strides and paddings beside the formula; and the lecture's 32 → 16."""
+    """Compares layers of many kernels, strides and paddings with the formula, and the lecture's 32 → 16."""
     image, wrong, kinds = torch.zeros(1, 1, 8, 10), 0, 0
     for kernel, stride, padding in product((1, 2, 3, 5), (1, 2, 3), (0, 1, 2)):
-        made = F.conv2d(image, torch.ones(1, 1, kernel, kernel), stride=stride, padding=padding)
-        wrong += [conv_output_size(size, kernel, padding, stride) for size in (8, 10)] != list(made.shape[2:])
+        maps = F.conv2d(image, torch.ones(1, 1, kernel, kernel), stride=stride, padding=padding)
+        wrong += [conv_output_size(size, kernel, padding, stride) for size in (8, 10)] != list(maps.shape[2:])
         kinds += 1
     wrong += pool_output_size(32) != 16
     return _identity(
         "sizes_of_maps",
-        "The size of a map has a formula; pooling by 2 × 2 halves 32 to 16.",
+        "The size of a map follows from a formula; pooling over 2 × 2 windows halves 32 to 16.",
         f"⌊(size + 2·padding − kernel)/stride⌋ + 1: layers of {kinds} for which it is wrong",
         float(wrong),
         {"every one": float(kinds)},
-    )
-
-
-def _identity(name: str, sentence: str, formula: str, measured: float, rivals: dict[str, float]) -> Claim:
-    return exact_claim(
-        name,
-        sentence=sentence,
-        formula=formula,
-        hypotheses=["random images and filters, float64; the largest difference"],
-        predicted=0.0,
-        measured=measured,
-        tolerance=ROUNDING,
-        rivals=rivals,
     )
 
 
@@ -305,5 +295,4 @@ def _draw(record: Record) -> None:
     for name in ("sum", "neuron"):
         example = EXAMPLES[name]
         sheet = build(parse(example.expression, tuple(example.at), tensors=True), example.at)
-        circles, wires = layout(sheet)
-        record.save_figure(computational_graph(f"f = {example.expression}", circles, wires), name)
+        record.save_figure(computational_graph(sheet, f"f = {example.expression}"), name)

@@ -1,4 +1,4 @@
-"""How far networks of several widths move, on the page."""
+"""The weight change of networks of several widths, on the page."""
 
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ def moves(run: Run, arrays: Arrays) -> Widget:
     return Widget(
         "widths",
         "Wide networks hardly move",
-        "How far the stacked weights are from where they began, ‖w(t) − w₀‖/‖w₀‖, beside the loss: while the "
-        "loss falls alike, the wider network moves less. The mean over the seeds is shown.",
+        "The relative distance of the weights from their start, ‖w(t) − w₀‖/‖w₀‖, beside the loss: the loss "
+        "falls alike at every width, but the weights of wider networks move less. Means over the seeds.",
         {
             "widths": numbers(widths, 9),
             "steps": numbers(steps[chosen], 9),

@@ -1,17 +1,16 @@
 """The kernel in blocks of examples, within a memory limit, each symmetric half once."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from nnlab.memory import in_words
-from nnlab.ntk.empirical.factors import Output, Workspace, mirrored, part
+from nnlab.ntk.empirical.factors import Factor, Output, Workspace, make_symmetric, mirrored, part, public
 from nnlab.ntk.empirical.kernel_file import Finished
-from nnlab.ntk.empirical.layerwise import AnyFactor
-from nnlab.ntk.errors import KernelError, MemoryLimitError, NonFiniteError
+from nnlab.ntk.errors import MemoryLimitError, NonFiniteError
 
 Progress = Callable[[int, int], None]
 
@@ -23,55 +22,25 @@ TILE_BYTES = 6 * 2**20  # of a tile and its temporary matrices: they stay in the
 
 @dataclass(frozen=True)
 class Costs:
-    """Bytes that examples need.
+    """The bytes that examples need."""
 
-    Attributes:
-        factors: of an example, as long as its block is held.
-        pass_: of an example, during the forward and backward pass.
-        pair: of a pair of examples, in the temporary matrices of a tile.
-    """
-
-    factors: int
-    pass_: int
-    pair: int
+    factors: int  # of an example, as long as its block is held
+    pass_: int  # of an example, during the forward and backward pass
+    pair: int  # of a pair of examples, in the temporary matrices of a tile
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """How many examples go together.
+    """The numbers of examples that are computed together."""
 
-    Attributes:
-        held: of a block whose factors stay while all other blocks pass by.
-        streamed: of a block that passes by.
-        pass_: of a forward and backward pass.
-        tile: (rows, columns) of a tile.
-    """
-
-    held: int
-    streamed: int
-    pass_: int
-    tile: tuple[int, int]
-
-
-def check_limit(memory_limit: int | None) -> None:
-    """Raises KernelError for what is no number of bytes."""
-    if memory_limit is None:
-        return
-    if isinstance(memory_limit, bool) or not isinstance(memory_limit, int | float) or not memory_limit >= 1:
-        raise KernelError(f"memory_limit: {memory_limit!r}: must be a positive number of bytes")
-
-
-def check_shapes(x1: Tensor, x2: Tensor) -> None:
-    """Raises KernelError where the examples of two sets have different shapes."""
-    if x1.shape[1:] != x2.shape[1:]:
-        raise KernelError(
-            f"x1 holds examples of shape {tuple(x1.shape[1:])}, x2 of {tuple(x2.shape[1:])}; "
-            "both must be of one shape"
-        )
+    held: int  # of a block whose factors stay while all other blocks pass by
+    streamed: int  # of a block that passes by
+    pass_: int  # of a forward and backward pass
+    tile: tuple[int, int]  # (rows, columns) of a tile
 
 
 def choose_blocks(costs: Costs, n1: int, n2: int, symmetric: bool, limit: int) -> Blocks:
-    """The largest blocks within `limit` bytes; with everything at once where that fits.
+    """Returns the largest blocks within `limit` bytes; all examples at once where that fits.
 
     Raises:
         MemoryLimitError: the limit does not hold blocks of one example.
@@ -89,10 +58,10 @@ def choose_blocks(costs: Costs, n1: int, n2: int, symmetric: bool, limit: int) -
     spare = usable - tile[0] * tile[1] * costs.pair
     most = min(max(n1, n2), PASS)
     passes = max(1, min(most, spare // 8 // max(1, costs.pass_)))
-    if (n1 if symmetric else n1 + n2) * costs.factors + most * costs.pass_ <= spare:
+    examples = n1 if symmetric else n1 + n2
+    if examples * costs.factors + most * costs.pass_ <= spare:
         passes = most  # all at once where that fits
     spare -= passes * costs.pass_
-    examples = n1 if symmetric else n1 + n2
     if examples * costs.factors <= spare:
         return Blocks(n1, n2, passes, tile)
     pairs = max(2, spare // max(1, costs.factors))
@@ -106,46 +75,61 @@ def _tile(costs: Costs, n1: int, n2: int, size: int) -> tuple[int, int]:
     return rows, max(1, min(n2, pairs // rows))
 
 
+@dataclass
+class Destination:
+    """The kernels that are written."""
+
+    # as tiles lie in memory: one per layer, or one under None for their sum
+    kernels: dict[str | None, Tensor]
+    output: Output  # which kernel
+    finished: Finished = field(default_factory=Finished)  # the rectangles that are computed
+    array: Tensor | None = None  # of a file, in the order of the interface
+    progress: Progress | None = None  # called with pairs done and pairs in all
+    done: int = 0  # pairs of examples
+    total: int = 0  # pairs in all
+
+    def begin(self, total: int) -> None:
+        """Starts to count pairs of examples."""
+        self.done, self.total = 0, total
+
+    def report(self, pairs: int) -> None:
+        """Adds pairs that are written."""
+        self.done += pairs
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+    def public(self) -> dict[str | None, Tensor]:
+        """Returns the kernels in the order of the interface."""
+        if self.array is not None:
+            return {None: self.array}
+        return {name: public(kernel, self.output) for name, kernel in self.kernels.items()}
+
+
 def fill(
-    kernels: Mapping[str | None, Tensor],
+    destination: Destination,
     names: Sequence[str],
-    factors: Callable[[Tensor], list[AnyFactor]],
+    factors: Callable[[Tensor], list[Factor]],
     x1: Tensor,
     x2: Tensor | None,
-    output: Output,
     blocks: Blocks,
-    progress: Progress | None,
-    finished: Finished,
 ) -> None:
     """Writes the kernel.
 
     Args:
-        kernels: where it goes, as tiles lie in memory: one per layer, or one under None for the sum.
+        destination: the kernels.
         names: of the layers, in the order of the factors.
         factors: from examples to the factors of every layer.
         x1: (n₁, …) examples.
         x2: (n₂, …), or None for x1 itself: then one half is computed and mirrored.
-        output: which kernel.
         blocks: how many examples go together.
-        progress: told pairs done and pairs in all.
-        finished: what is there already, and is told what is.
 
     Raises:
         NonFiniteError: a number of the kernel is NaN or infinite.
     """
-    kernel = next(iter(kernels.values()))
-    outputs = kernel.shape[1] if output == "full" else 1
-    filling = _Filling(
-        kernels=kernels,
-        names=names,
-        output=output,
-        tile=blocks.tile,
-        workspace=Workspace(math.prod(blocks.tile) * outputs**2, kernel.new_empty(0, device=x1.device)),
-        progress=progress,
-        total=pairs_of(len(x1), None if x2 is None else len(x2)),
-        finished=finished,
-        diagonal=max(1, DIAGONAL // outputs),
-    )
+    kernel = next(iter(destination.kernels.values()))
+    outputs = kernel.shape[1] if destination.output == "full" else 1
+    workspace = Workspace(math.prod(blocks.tile) * outputs**2, kernel.new_empty(0, device=x1.device))
+    filling = _Filling(destination, names, blocks.tile, max(1, DIAGONAL // outputs), workspace)
     everything = factors(x2) if x2 is not None and blocks.streamed >= len(x2) else None
     for rows in slices(0, len(x1), blocks.held):
         left = factors(x1[rows])
@@ -161,65 +145,52 @@ def fill(
         del left  # before the next ones are made
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Filling:
-    """What stays the same from one pair of blocks to the next."""
+    """The settings that all pairs of blocks share."""
 
-    kernels: Mapping[str | None, Tensor]
+    destination: Destination
     names: Sequence[str]
-    output: Output
     tile: tuple[int, int]
-    workspace: Workspace
-    progress: Progress | None
-    total: int
-    finished: Finished
     diagonal: int
-    done: int = 0
+    workspace: Workspace
 
     def add(
-        self, rows: slice, left: list[AnyFactor], columns: slice, right: list[AnyFactor], symmetric: bool
+        self, rows: slice, left: list[Factor], columns: slice, right: list[Factor], symmetric: bool
     ) -> None:
         """Writes the kernel between two blocks of examples, and its mirror image, strip by strip."""
+        target = self.destination
         for strip, tiles in _strips(rows, columns, symmetric, self.tile, self.diagonal):
             reach = slice(strip.start if symmetric and rows == columns else columns.start, columns.stop)
-            if not self.finished.covers(strip, reach):
-                for i, j, on_diagonal in tiles:
-                    self._fill(i, j, on_diagonal, (rows, left), (columns, right), symmetric)
-                self.finished.add(strip, reach)
-            else:
-                self._report(sum(_count(*tile) for tile in tiles))
+            if target.finished.covers(strip, reach):
+                target.report(sum(_count(*tile) for tile in tiles))
+                continue
+            for i, j, on_diagonal in tiles:
+                mine = [factor.take(_shifted(i, rows)) for factor in left]
+                theirs = [factor.take(_shifted(j, columns)) for factor in right]
+                self._fill(i, j, on_diagonal, mine, theirs, symmetric)
+                target.report(_count(i, j, on_diagonal))
+            target.finished.add(strip, reach)
 
     def _fill(
-        self,
-        i: slice,
-        j: slice,
-        on_diagonal: bool,
-        left: tuple[slice, list[AnyFactor]],
-        right: tuple[slice, list[AnyFactor]],
-        symmetric: bool,
+        self, i: slice, j: slice, on_diagonal: bool, mine: list[Factor], theirs: list[Factor], symmetric: bool
     ) -> None:
-        mine = [factor.take(_shifted(i, left[0])) for factor in left[1]]
-        theirs = [factor.take(_shifted(j, right[0])) for factor in right[1]]
-        for name, kernel in self.kernels.items():
-            self._write(part(kernel, self.output, i, j), name, mine, theirs)
-            if on_diagonal or not symmetric:  # |H(x, x')|² ≤ H(x, x) H(x', x') says the rest
-                check_finite(part(kernel, self.output, i, j), i, j)
+        output = self.destination.output
+        for name, kernel in self.destination.kernels.items():
+            tile = part(kernel, output, i, j)
+            self._write(tile, name, mine, theirs)
+            if on_diagonal or not symmetric:  # |H(x, x')|² ≤ H(x, x) H(x', x') covers the rest
+                check_finite(tile, i, j)
             if symmetric:
-                _mirror(kernel, self.output, i, j, on_diagonal)
-        self._report(_count(i, j, on_diagonal))
+                _mirror(kernel, output, i, j, on_diagonal)
 
-    def _report(self, pairs: int) -> None:
-        self.done += pairs
-        if self.progress is not None:
-            self.progress(self.done, self.total)
-
-    def _write(self, place: Tensor, name: str | None, mine: list[AnyFactor], theirs: list[AnyFactor]) -> None:
-        """The sum over all layers, or the contribution of one."""
+    def _write(self, place: Tensor, name: str | None, mine: list[Factor], theirs: list[Factor]) -> None:
+        """Writes the sum over all layers, or the contribution of one."""
         device = self.workspace.device
         tile = place.zero_() if place.device == device else torch.zeros_like(place, device=device)
         for layer, ours, others in zip(self.names, mine, theirs, strict=True):
             if name is None or name == layer:
-                ours.add_to(tile, others, self.output, self.workspace)  # type: ignore[arg-type]
+                ours.add_to(tile, others, self.destination.output, self.workspace)
         if tile is not place:
             place.copy_(tile)
 
@@ -230,24 +201,23 @@ Tile = tuple[slice, slice, bool]
 def _strips(
     rows: slice, columns: slice, symmetric: bool, tile: tuple[int, int], diagonal: int
 ) -> Iterator[tuple[slice, list[Tile]]]:
-    """The tiles of a pair of blocks, row by row, and whether one begins on the diagonal of the kernel."""
-    on_diagonal = symmetric and rows == columns
+    """The tiles of a pair of blocks, row by row, and whether one begins on the diagonal of the kernel.
+
+    On it tiles are small, as half of each is computed for nothing.
+    """
     for i in slices(rows.start, rows.stop, tile[0]):
-        first = list(_triangle(i, diagonal)) if on_diagonal else []
-        start = i.stop if on_diagonal else columns.start
-        yield i, first + [(i, j, False) for j in slices(start, columns.stop, tile[1])]
-
-
-def _triangle(i: slice, diagonal: int) -> Iterator[tuple[slice, slice, bool]]:
-    """The tiles on and above the diagonal of a square: small ones, as half of each on it is for nothing."""
-    for k in slices(i.start, i.stop, diagonal):
-        yield k, k, True
-        if k.stop < i.stop:
-            yield k, slice(k.stop, i.stop), False
+        tiles: list[Tile] = []
+        start = columns.start
+        if symmetric and rows == columns:
+            start = i.stop
+            for k in slices(i.start, i.stop, diagonal):
+                tiles += [(k, k, True), (k, slice(k.stop, i.stop), False)]
+        tiles += [(i, j, False) for j in slices(start, columns.stop, tile[1])]
+        yield i, [part for part in tiles if part[1].start < part[1].stop]
 
 
 def slices(start: int, stop: int, size: int) -> Iterator[slice]:
-    """start … stop in pieces of `size`."""
+    """Splits start … stop into pieces of `size`."""
     for first in range(start, stop, size):
         yield slice(first, min(first + size, stop))
 
@@ -258,8 +228,8 @@ def _shifted(inside: slice, block: slice) -> slice:
 
 def _mirror(kernel: Tensor, output: Output, i: slice, j: slice, on_diagonal: bool) -> None:
     tile = part(kernel, output, i, j)
-    if on_diagonal:  # a product and its mirror image may differ by rounding
-        tile.copy_((tile + mirrored(tile, output)) / 2)
+    if on_diagonal:
+        make_symmetric(tile, output)
     else:
         part(kernel, output, j, i).copy_(mirrored(tile, output))
 
@@ -275,10 +245,9 @@ def check_finite(tile: Tensor, i: slice, j: slice) -> None:
 
 
 def pairs_of(n1: int, n2: int | None) -> int:
-    """Pairs of examples to compute: of one set with itself the symmetric half, the diagonal included."""
+    """The number of pairs of examples: of one set with itself the symmetric half, the diagonal included."""
     return n1 * (n1 + 1) // 2 if n2 is None else n1 * n2
 
 
 def _count(i: slice, j: slice, on_diagonal: bool) -> int:
-    rows: int = i.stop - i.start
-    return rows * (rows + 1) // 2 if on_diagonal else rows * int(j.stop - j.start)
+    return pairs_of(i.stop - i.start, None if on_diagonal else j.stop - j.start)

@@ -1,4 +1,4 @@
-"""What one layer contributes to the tangent kernel, kept as two thin factors instead of a Jacobian.
+"""The contribution of a layer to the tangent kernel, kept as two thin factors instead of a Jacobian.
 
 For z = W h + b, seen through the gradients g = ∂f_c/∂z, the derivative of f_c with respect to W is the outer
 product g hᵀ, so the inner product of two examples' derivatives is a product of inner products:
@@ -10,11 +10,12 @@ products of inner dimensions d and m in place of one of dimension d·m (Novak, S
 2022, "Fast finite width neural tangent kernel").
 
 A tile of a kernel lies in memory so that each of its products is a plain matrix: trace (n₁, n₂), diagonal
-(C, n₁, n₂), full (n₁, C, n₂, C). `public` shows it in the order of the interface.
+(C, n₁, n₂), full (n₁, C, n₂, C). `public` is its view in the order of the interface.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -24,11 +25,8 @@ Output = Literal["full", "trace", "diagonal"]
 PAIR_NUMBERS = 2**20  # of a tile over pairs of positions: it stays in the processor's cache
 
 
-# --- how a tile lies in memory ----------------------------------------------------------------------
-
-
 def tile_shape(output: Output, rows: int, columns: int, outputs: int) -> tuple[int, ...]:
-    """Shape of a tile in memory."""
+    """The shape of a tile in memory."""
     if output == "trace":
         return rows, columns
     if output == "diagonal":
@@ -60,6 +58,11 @@ def mirrored(tile: Tensor, output: Output) -> Tensor:
     return tile.permute(2, 3, 0, 1) if output == "full" else tile.transpose(-1, -2)
 
 
+def make_symmetric(tile: Tensor, output: Output) -> None:
+    """Replaces a tile on the diagonal by its mean with its mirror image, which differs by rounding."""
+    tile.copy_((tile + mirrored(tile, output)) / 2)
+
+
 class Workspace:
     """Memory for the temporary matrices of a tile, taken once: a fresh page costs as much as filling it."""
 
@@ -68,7 +71,7 @@ class Workspace:
 
     @property
     def device(self) -> torch.device:
-        """Where tiles are computed."""
+        """The device on which tiles are computed."""
         return self._matrices[0].device
 
     def matrix(self, number: int, rows: int, columns: int) -> Tensor:
@@ -76,19 +79,13 @@ class Workspace:
         return self._matrices[number][: rows * columns].view(rows, columns)
 
 
-# --- factors ----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
-class Factor:
-    """(scale · A Aᵀ + constant) ∘ (G Gᵀ): a layer that sees one input vector per example.
-
-    A block of a plain Jacobian is one too, G being its rows and the first matrix all ones.
+class Factor(ABC):
+    """The two factors of a layer for some examples.
 
     Attributes:
-        inputs: A (n, d), or None for the constant alone.
-        gradients: G (n, C, q), or None where ∂f/∂z is the identity, as for the last layer. For the trace it
-            may be (n, 1, q), the sum over outputs taken already.
+        inputs: A (n, …), or None for the constant alone.
+        gradients: G (n, C, …), or None where ∂f/∂z is the identity, as for the last layer.
         scale: the square of the weight's multiplier, 0 where the weight is not trained.
         constant: the square of the bias's multiplier, 0 where there is none.
     """
@@ -98,22 +95,40 @@ class Factor:
     scale: float = 1.0
     constant: float = 1.0
 
-    def take(self, examples: slice) -> "Factor":
-        """The same for some of the examples, without a copy."""
-        return replace(self, inputs=_take(self.inputs, examples), gradients=_take(self.gradients, examples))
+    def take(self, examples: slice) -> Self:
+        """Returns the same for some of the examples, without a copy."""
+        inputs, gradients = (
+            None if tensor is None else tensor[examples] for tensor in (self.inputs, self.gradients)
+        )
+        return replace(self, inputs=inputs, gradients=gradients)
 
-    def room_for(self, examples: int) -> "Factor":
-        """The same for so many examples, not filled in yet."""
-        return replace(self, inputs=_room(self.inputs, examples), gradients=_room(self.gradients, examples))
+    def room_for(self, examples: int) -> Self:
+        """Returns the same for so many examples, not filled in yet."""
+        inputs, gradients = (
+            None if tensor is None else tensor.new_empty(examples, *tensor.shape[1:])
+            for tensor in (self.inputs, self.gradients)
+        )
+        return replace(self, inputs=inputs, gradients=gradients)
 
-    def copy_(self, other: "Factor") -> None:
-        """Takes over the numbers of the other."""
+    def copy_(self, other: Self) -> None:
+        """Copies the numbers of the other."""
         for mine, theirs in ((self.inputs, other.inputs), (self.gradients, other.gradients)):
             if mine is not None and theirs is not None:
                 mine.copy_(theirs)
 
-    def add_to(self, tile: Tensor, other: "Factor", output: Output, workspace: Workspace) -> None:
+    @abstractmethod
+    def add_to(self, tile: Tensor, other: Self, output: Output, workspace: Workspace) -> None:
         """Adds the contribution of this one's examples and the other's to a tile."""
+
+
+class VectorFactor(Factor):
+    """(scale · A Aᵀ + constant) ∘ (G Gᵀ): a layer that sees one input vector per example.
+
+    A block of a plain Jacobian is one too, G being its rows and the first matrix all ones. A is (n, d) and G
+    (n, C, q); for the trace G may be (n, 1, q), the sum over outputs taken already.
+    """
+
+    def add_to(self, tile: Tensor, other: Self, output: Output, workspace: Workspace) -> None:
         if self.gradients is None or other.gradients is None:
             self._add_identity(tile, other, output, workspace)
             return
@@ -129,15 +144,15 @@ class Factor:
             grams = grams.view(tile.shape)  # (n₁, C, n₂, C)
             tile.add_(grams if pairs is None else grams.mul_(pairs[:, None, :, None]))
 
-    def _pairs(self, other: "Factor", workspace: Workspace) -> Tensor | None:
+    def _pairs(self, other: Self, workspace: Workspace) -> Tensor | None:
         """scale · A Aᵀ + constant, (n₁, n₂); None where that is 1 everywhere."""
         if self.inputs is None or other.inputs is None:
             return None
         pairs = workspace.matrix(0, len(self.inputs), len(other.inputs)).fill_(self.constant)
         return pairs.addmm_(self.inputs, other.inputs.T, alpha=self.scale)
 
-    def _add_identity(self, tile: Tensor, other: "Factor", output: Output, workspace: Workspace) -> None:
-        """With G Gᵀ = δ_cc': C of them in the trace, which the scale counts; one on each diagonal."""
+    def _add_identity(self, tile: Tensor, other: Self, output: Output, workspace: Workspace) -> None:
+        """Adds with G Gᵀ = δ_cc': C of them in the trace, which the scale counts; one on each diagonal."""
         assert self.inputs is not None
         assert other.inputs is not None
         if output == "trace":
@@ -154,7 +169,7 @@ class Factor:
 
 
 @dataclass(frozen=True)
-class PositionFactor:
+class PositionFactor(Factor):
     """A layer that uses its weights at T positions of an example, as a convolution does.
 
     ∂f_c/∂W = Σₜ gₜ hₜᵀ, so a pair of examples contributes Σₜₛ (scale · hₜ·h'ₛ + constant) (gₜ·g'ₛ).
@@ -162,31 +177,12 @@ class PositionFactor:
     Attributes:
         inputs: A (n, T, d).
         gradients: G (n, C, T, m).
-        scale: as in `Factor`.
-        constant: as in `Factor`.
     """
 
     inputs: Tensor
     gradients: Tensor
-    scale: float = 1.0
-    constant: float = 1.0
 
-    def take(self, examples: slice) -> "PositionFactor":
-        """The same for some of the examples, without a copy."""
-        return replace(self, inputs=self.inputs[examples], gradients=self.gradients[examples])
-
-    def room_for(self, examples: int) -> "PositionFactor":
-        """The same for so many examples, not filled in yet."""
-        inputs = self.inputs.new_empty(examples, *self.inputs.shape[1:])
-        return replace(self, inputs=inputs, gradients=_room(self.gradients, examples))
-
-    def copy_(self, other: "PositionFactor") -> None:
-        """Takes over the numbers of the other."""
-        self.inputs.copy_(other.inputs)
-        self.gradients.copy_(other.gradients)
-
-    def add_to(self, tile: Tensor, other: "PositionFactor", output: Output, workspace: Workspace) -> None:
-        """Adds the contribution of this one's examples and the other's to a tile."""
+    def add_to(self, tile: Tensor, other: Self, output: Output, workspace: Workspace) -> None:
         positions = self.inputs.shape[1]
         side = max(1, int(PAIR_NUMBERS**0.5) // positions)
         for i in range(0, len(self.inputs), side):
@@ -195,7 +191,7 @@ class PositionFactor:
                 mine, theirs = self.take(rows), other.take(columns)
                 mine._add_small(part(tile, output, rows, columns), theirs, output)
 
-    def _add_small(self, tile: Tensor, other: "PositionFactor", output: Output) -> None:
+    def _add_small(self, tile: Tensor, other: Self, output: Output) -> None:
         pairs = self._pairs(other)
         left, right = self.gradients, other.gradients
         if output == "trace":
@@ -208,36 +204,22 @@ class PositionFactor:
             for k in range(right.shape[1]):
                 tile[:, c, :, k].add_(_summed(pairs, left[:, c], right[:, k]))
 
-    def _pairs(self, other: "PositionFactor") -> Tensor:
+    def _pairs(self, other: Self) -> Tensor:
         """scale · hₜ·h'ₛ + constant, (n₁T, n₂T)."""
         return (self.inputs.flatten(0, 1) @ other.inputs.flatten(0, 1).T).mul_(self.scale).add_(self.constant)
 
 
-@dataclass(frozen=True)
 class LookupFactor(PositionFactor):
     """A table of which an example looks up rows k(t), at T positions.
 
-    The inputs are one-hot vectors, so that hₜ·h'ₛ is whether both looked up the same row.
-
-    Attributes:
-        inputs: k (n, T), integers.
+    The inputs are one-hot vectors, so that hₜ·h'ₛ is 1 where both looked up the same row. In their place are
+    the integers k (n, T).
     """
 
-    def _pairs(self, other: "PositionFactor") -> Tensor:
+    def _pairs(self, other: Self) -> Tensor:
         """scale · [k(t) = k'(s)], (n₁T, n₂T)."""
         equal = self.inputs.flatten()[:, None] == other.inputs.flatten()
         return equal.to(self.gradients.dtype).mul_(self.scale)
-
-
-T = TypeVar("T", Tensor, Tensor | None)
-
-
-def _take(tensor: T, examples: slice) -> T:
-    return None if tensor is None else tensor[examples]
-
-
-def _room(tensor: T, examples: int) -> T:
-    return None if tensor is None else tensor.new_empty(examples, *tensor.shape[1:])
 
 
 def _add_hadamard(

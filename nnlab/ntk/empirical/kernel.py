@@ -5,11 +5,11 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import index
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,33 +17,29 @@ from torch import Tensor, nn
 from nnlab.errors import suggest
 from nnlab.memory import default_limit, in_words
 from nnlab.ntk.empirical import verify
-from nnlab.ntk.empirical.blocks import (
-    Blocks,
-    Costs,
-    Progress,
-    check_limit,
-    check_shapes,
-    choose_blocks,
-    fill,
-    pairs_of,
-)
-from nnlab.ntk.empirical.factors import Output, from_public, public, tile_shape
-from nnlab.ntk.empirical.jacobian import How, jacobian_rows
-from nnlab.ntk.empirical.kernel_file import Finished, KernelFile, fingerprint
-from nnlab.ntk.empirical.layers import Layer, group, merged
-from nnlab.ntk.empirical.layerwise import Plan, factors, names_of, plan_layer
-from nnlab.ntk.empirical.network import (
+from nnlab.ntk.empirical.blocks import Blocks, Costs, Destination, Progress, choose_blocks, fill, pairs_of
+from nnlab.ntk.empirical.factors import Factor, Output, from_public, public, tile_shape
+from nnlab.ntk.empirical.functional import (
     LOW_PRECISION,
-    Network,
-    build_network,
+    FunctionalModule,
     check_module,
     examples,
+    functional_module,
     surroundings,
 )
-from nnlab.ntk.empirical.passes import UnexpectedGraphError
-from nnlab.ntk.empirical.probe import probe, sample_of
-from nnlab.ntk.empirical.products import fill_by_products
-from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFiniteError
+from nnlab.ntk.empirical.graph import UnexpectedGraphError
+from nnlab.ntk.empirical.jacobian import RowMethod, fill_by_products, jacobian_rows
+from nnlab.ntk.empirical.kernel_file import KernelFile, fingerprint
+from nnlab.ntk.empirical.layers import group, merged, probe, sample_of
+from nnlab.ntk.empirical.layerwise import LayerPlan, factors, names_of, plan_layer
+from nnlab.ntk.errors import (
+    KernelError,
+    MemoryLimitError,
+    ModelError,
+    NonFiniteError,
+    check_shapes,
+    checked_limit,
+)
 
 Method = Literal["auto", "layerwise", "jacobian", "products", "loop"]
 METHODS: tuple[Method, ...] = ("layerwise", "jacobian", "products", "loop")
@@ -53,10 +49,10 @@ OUTPUTS = ("full", "trace", "diagonal")
 SMALL = 2**12
 ENOUGH = 2**28
 
-# Of the operations of a kernel, what the check may take where it asks more than the fewest examples.
+# The share of a kernel's operations that the check may take where it draws more than the fewest examples.
 CHECKED = 0.02
 
-# How far rows of derivatives by two ways may lie apart; a unit at its kink may be on in one of them.
+# How far rows of derivatives by two methods may differ; a unit at its kink may be on in one of them.
 SAME_ROWS = {torch.float32: 1e-2, torch.float64: 1e-9}
 
 # How much longer vmap takes for the same operations than one pass over all examples.
@@ -69,7 +65,7 @@ log = logging.getLogger("nnlab.ntk")
 
 
 def as_matrix(kernel: Tensor) -> Tensor:
-    """A full kernel (n₁, n₂, C, C) as a matrix (n₁C, n₂C), the example index outermost.
+    """Reshapes a full kernel (n₁, n₂, C, C) to a matrix (n₁C, n₂C), the example index outermost.
 
     Without a copy where the kernel lies in memory as `empirical_ntk` returns it. A trace kernel (n₁, n₂) is
     a matrix already.
@@ -102,24 +98,24 @@ def empirical_ntk(
     progress: Progress | None = None,
     verify: bool = True,
 ) -> Tensor | dict[str, Tensor]:
-    """H(x, x') = J(x) J(x')ᵀ over all parameters that require gradients.
+    """Computes H(x, x') = J(x) J(x')ᵀ over all parameters that require gradients.
 
-    The module may be anyone's: it is watched while it computes, and what it is made of does not matter. It is
+    The module may be anyone's: its graph in autograd shows what it computes, however it is written. It is
     left as it was. Scores of an example must depend on that example alone, the same way in every call.
 
     Args:
         model: a module that maps (n, …) to (n, C); in evaluation mode where it has batch norm or dropout.
         x1: (n₁, …) examples: real numbers, which are cast to the type of the computation, or integers.
         x2: (n₂, …) examples; None stands for x1, of which one symmetric half is computed.
-        params: values to take instead of the model's own, by name.
+        params: values to use instead of the model's own, by name.
         output: `full` (n₁, n₂, C, C); `trace` (n₁, n₂), its sum over equal outputs; `diagonal` (n₁, n₂, C).
-        method: `layerwise` (see `nnlab.ntk.empirical.uses` and `nnlab.ntk.empirical.factors`), `jacobian`
+        method: `layerwise` (see `nnlab.ntk.empirical.graph` and `nnlab.ntk.empirical.factors`), `jacobian`
             (torch.func's vmap over jacrev, contracted), `products` (vector products), `loop` (a backward
             pass for each score of each example) or `auto`, which counts what each costs, takes the cheapest
             that works, and logs its choice as `nnlab.ntk`.
         per_layer: return the contributions, whose sum is H, by the name of the module that holds the
             parameters.
-        outputs: indices of the scores to look at; all of them if None. C is their number.
+        outputs: indices of the scores to differentiate; all of them if None. C is their number.
         memory_limit: bytes of anonymous memory to hold beside model and inputs, the kernel included unless
             it goes to `out`. A quarter of the free memory if None.
         dtype: of the computation; the widest of the parameters' types if None, and float32 for a model in
@@ -129,7 +125,7 @@ def empirical_ntk(
         resume: keep what an interrupted call has written beside `out`, and go on from there if the model,
             the examples and the settings are the same. That holds for a call that was stopped or killed; for
             a machine that lost power it may not.
-        progress: told pairs of examples done and in all.
+        progress: called with the numbers of pairs done and in all.
         verify: whether the kernel is held against autograd before it is returned (see
             `nnlab.ntk.empirical.verify` for what that can miss). Where they disagree, `auto` takes the next
             method and says so in the log.
@@ -145,7 +141,9 @@ def empirical_ntk(
         NonFiniteError: NaN or infinity in an input, a parameter or the kernel.
     """
     check_module(model)
-    _check_arguments(output, method, memory_limit)
+    for name, choice, allowed in (("output", output, OUTPUTS), ("method", method, ("auto", *METHODS))):
+        if choice not in allowed:
+            raise KernelError(f"{name}: {choice!r} is unknown; {suggest(str(choice), allowed)}")
     for name, value, fits, kind in (
         ("params", params, isinstance(params, Mapping), "a mapping from names to tensors"),
         ("out", out, isinstance(out, str | os.PathLike), "the path of a file"),
@@ -154,85 +152,69 @@ def empirical_ntk(
         if value is not None and not fits:
             raise KernelError(f"{name}: {value!r}: must be {kind}")
     with surroundings(model):
-        network = build_network(model, params, _checked_outputs(outputs), dtype)
+        network = functional_module(model, params, _checked_outputs(outputs), dtype)
         x1 = examples("x1", x1, network)
         x2 = None if x2 is None else examples("x2", x2, network)
         if x2 is not None:
             if x1.dtype != x2.dtype:
                 raise KernelError(f"x1 is of type {x1.dtype}, x2 of {x2.dtype}; both must be of one type")
             check_shapes(x1, x2)
-        limit = default_limit(x1.device) if memory_limit is None else memory_limit
+        limit = checked_limit(memory_limit, x1.device)
         task = _Task(network, x1, x2, output, per_layer, limit)
-        _log_precision(model, network)
-        with _Destination(task, limit, out, resume) as destination:
-            ways = _choose(task, method, limit - destination.bytes_held)
-            kernels = _first_right(task, ways, destination, _Guard(progress), verify, limit)
-            destination.finish()
+        half = {p.dtype for p in model.parameters() if p.requires_grad and p.dtype in LOW_PRECISION}
+        if half:
+            log.info("the parameters are %s; computed in %s", ", ".join(map(str, half)), network.dtype)
+        with _destination(task, limit, out, resume) as (destination, spare):
+            candidates = _candidates(task, method, spare)
+            kernels = _first_right(task, candidates, destination, progress, verify)
     return kernels if per_layer else kernels[None]  # type: ignore[return-value]
-
-
-class _Guard:
-    """The caller's progress, whose own errors are no failure of a method."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-        self.raised: BaseException | None = None
-
-    @property
-    def progress(self) -> Progress | None:
-        return None if self._progress is None else self._tell
-
-    def _tell(self, done: int, total: int) -> None:
-        assert self._progress is not None
-        try:
-            self._progress(done, total)
-        except BaseException as error:
-            self.raised = error
-            raise
 
 
 def _first_right(
     task: "_Task",
-    ways: Iterable["_Way"],
-    destination: "_Destination",
-    guard: _Guard,
+    candidates: Iterable["_Candidate"],
+    destination: Destination,
+    progress: Progress | None,
     verified: bool,
-    limit: int,
 ) -> dict[str | None, Tensor]:
-    """The kernel by the first of the ways that works and that autograd agrees with."""
-    faults = []
-    for way in ways:
-        log.info("%s, within %s: %s", way.method, in_words(limit), way.why)
+    """The kernel by the first candidate that works and that autograd agrees with."""
+    faults: list[str] = []
+    raised: list[BaseException] = []
+
+    def report(done: int, total: int) -> None:
+        """Calls the caller's progress, whose own errors are no failure of a method."""
         try:
-            way.fill(task, destination, guard.progress)
-            found = destination.public()
-            fault = task.fault(found, way) if verified else None
+            progress(done, total)  # type: ignore[misc]
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    destination.progress = None if progress is None else report
+    for candidate in candidates:
+        log.info("%s, within %s: %s", candidate.method, in_words(task.limit), candidate.description)
+        try:
+            candidate.fill(task, destination)
+            kernels = destination.public()
+            fault = task.fault(kernels, candidate) if verified else None
         except NonFiniteError:
             for name, x in (("x1", task.x1), ("x2", task.x2)):
                 _check_finite(name, x)
             raise
         except Exception as error:
-            refused = isinstance(error, KernelError) and not isinstance(error, UnexpectedGraphError)
-            if refused or guard.raised is not None:
+            if raised or (isinstance(error, KernelError) and not isinstance(error, UnexpectedGraphError)):
                 raise
             fault = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         if fault is None:
-            return found
+            return kernels
         destination.finished.forget()
-        faults.append(f"{way.method}: {fault}")
-        log.warning("%s is not used: %s", way.method, fault)
+        faults.append(f"{candidate.method}: {fault}")
+        log.warning("%s is not used: %s", candidate.method, fault)
     if len(faults) == 1:
         raise ModelError(f"method={faults[0]}; choose method='auto', which takes another one")
     raise ModelError(
         f"no method gives a kernel that autograd agrees with: {'; '.join(faults)}. A model whose scores are "
         "no differentiable function of one example each has none"
     )
-
-
-def _log_precision(model: nn.Module, network: Network) -> None:
-    half = {p.dtype for p in model.parameters() if p.requires_grad and p.dtype in LOW_PRECISION}
-    if half:
-        log.info("the parameters are %s; computed in %s", ", ".join(map(str, half)), network.dtype)
 
 
 def feature_map(
@@ -242,14 +224,14 @@ def feature_map(
     params: Mapping[str, Tensor] | None = None,
     memory_limit: int | None = None,
 ) -> Tensor:
-    """φ(x) = ∇_w f(x, w): the features whose inner products are the kernel, H(x, x') = φ(x)·φ(x').
+    """Computes φ(x) = ∇_w f(x, w), the features whose inner products are the kernel: H(x, x') = φ(x)·φ(x').
 
-    This is the Jacobian that `empirical_ntk` avoids: to look at, for small networks.
+    This is the Jacobian that `empirical_ntk` avoids, for small networks.
 
     Args:
         model: as for `empirical_ntk`.
         x: (n, …) examples.
-        params: values to take instead of the model's own, by name.
+        params: values to use instead of the model's own, by name.
         memory_limit: bytes; a quarter of the free memory if None.
 
     Returns:
@@ -260,11 +242,10 @@ def feature_map(
         KernelError, ModelError, NonFiniteError: as for `empirical_ntk`.
     """
     check_module(model)
-    check_limit(memory_limit)
     with surroundings(model):
-        network = build_network(model, params)
+        network = functional_module(model, params)
         x = examples("x", x, network)
-        limit = default_limit(x.device) if memory_limit is None else memory_limit
+        limit = checked_limit(memory_limit, x.device)
         task = _Task(network, x, None, "full", per_layer=False, limit=limit)
         size = 2 * len(x) * task.outputs * merged(task.groups).size * task.itemsize
         if size > limit:
@@ -272,36 +253,31 @@ def feature_map(
                 f"memory_limit: the features take {in_words(size)}, the limit is {in_words(limit)}; "
                 "take fewer examples or a smaller model"
             )
-        return _features(network, x)
+        if _row_method(network, network.trained, x) == "vmap":
+            with suppress(Exception):  # some rules for vmap fail with more examples only
+                rows = jacobian_rows(network, network.trained, x)
+                some = torch.linspace(0, len(x) - 1, min(3, len(x))).long()
+                if _agree(rows[some], jacobian_rows(network, network.trained, x[some], "loop")):
+                    return rows
+        return jacobian_rows(network, network.trained, x, "loop")
 
 
-def _features(network: Network, x: Tensor) -> Tensor:
-    """By vmap, if the rows of a few examples are those of a loop."""
-    if _how(network, network.trained, x) == "vmap":
-        with suppress(Exception):  # some rules for vmap fail with more examples only
-            rows = jacobian_rows(network, network.trained, x)
-            some = torch.linspace(0, len(x) - 1, min(3, len(x))).long()
-            if _agree(rows[some], jacobian_rows(network, network.trained, x[some], "loop")):
-                return rows
-    return jacobian_rows(network, network.trained, x, "loop")
-
-
-def _how(network: Network, names: Sequence[str], x: Tensor) -> How:
-    """By vmap where that can be, and is right, which two examples tell."""
+def _row_method(network: FunctionalModule, names: Sequence[str], x: Tensor) -> RowMethod:
+    """Chooses vmap where it works and is right for two examples."""
     some = x[:2]
     try:
-        found = jacobian_rows(network, names, some)
+        rows = jacobian_rows(network, names, some)
     except Exception:  # torch has no rule for vmap, or the module looks into its numbers
         return "loop"
-    return "vmap" if _agree(found, jacobian_rows(network, names, some, "loop")) else "loop"
+    return "vmap" if _agree(rows, jacobian_rows(network, names, some, "loop")) else "loop"
 
 
 def _agree(one: Tensor, two: Tensor) -> bool:
-    """Whether rows of derivatives are the same but for rounding."""
+    """True where rows of derivatives are the same but for rounding."""
     return float((one - two).norm()) <= SAME_ROWS[one.dtype] * float(two.norm())
 
 
-# --- what is computed, and which way ----------------------------------------------------------------
+# --- the kernel, and the methods that compute it ----------------------------------------------------
 
 
 class _Task:
@@ -314,7 +290,7 @@ class _Task:
 
     def __init__(
         self,
-        network: Network,
+        network: FunctionalModule,
         x1: Tensor,
         x2: Tensor | None,
         output: Output,
@@ -333,7 +309,7 @@ class _Task:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the kernel, as it lies in memory."""
+        """The shape of the kernel in memory."""
         return tile_shape(self.output, len(self.x1), self.n2, self.outputs)
 
     @property
@@ -346,79 +322,79 @@ class _Task:
 
     @property
     def forward(self) -> float:
-        """Floating-point operations of one example's way through the network."""
-        return self.probe.last.graph.operations / len(self.probe.last.x)
+        """Floating-point operations of the forward pass of one example."""
+        return self.probe.last.operations / len(self.probe.last.x)
 
     @cached_property
-    def how(self) -> How:
-        """How autograd gives the rows of the parameters that have no rule."""
+    def row_method(self) -> RowMethod:
+        """The method for the rows of the parameters that have no rule."""
         opaque = [name for layer in self.probe.layers if layer.kind == "opaque" for name in layer.parameters]
-        return _how(self.network, opaque, self.probe.last.x) if opaque else "vmap"
+        return _row_method(self.network, opaque, self.probe.last.x) if opaque else "vmap"
 
     @cached_property
     def vmap_fails(self) -> bool:
-        """Whether the Jacobian of all parameters cannot be had by vmap."""
-        return self.how == "loop" or _how(self.network, self.network.trained, self.probe.last.x) == "loop"
+        """True where vmap does not give the Jacobian of all parameters."""
+        if self.row_method == "loop":
+            return True
+        return _row_method(self.network, self.network.trained, self.probe.last.x) == "loop"
 
-    def plans(self, method: Method) -> list[Plan]:
-        """The parameters in groups, and how each is treated."""
+    def plans(self, method: Method) -> list[LayerPlan]:
+        """The parameters in groups, and the treatment of each."""
+        layers, rest = [], self.groups
+        autograd: RowMethod = "loop" if method == "loop" else "vmap"
         if method == "layerwise":
-            opaque = [layer for layer in self.probe.layers if layer.kind == "opaque"]
             layers = [layer for layer in self.probe.layers if layer.kind != "opaque"]
-            return [self._plan(layer, self.how) for layer in layers + self._together(opaque)]
-        how: How = "loop" if method == "loop" else "vmap"
-        return [self._plan(layer, how) for layer in self._together(self.groups)]
-
-    def _together(self, layers: list[Layer]) -> list[Layer]:
-        """As one group, unless each is to be seen."""
-        return layers if self.per_layer or not layers else [merged(layers)]
-
-    def _plan(self, layer: Layer, how: How) -> Plan:
-        return plan_layer(layer, self.output, self.outputs, len(self.x1), how)
+            rest = [layer for layer in self.probe.layers if layer.kind == "opaque"]
+            autograd = self.row_method
+        if rest and not self.per_layer:
+            rest = [merged(rest)]
+        return [
+            plan_layer(layer, self.output, self.outputs, len(self.x1), autograd) for layer in layers + rest
+        ]
 
     def fingerprint(self) -> str:
-        """Of the kernel, for a file that is to be gone on with."""
+        """Identifies the kernel, for a file whose computation may be resumed."""
         network = self.network
         settings = (type(network.module), self.output, network.outputs, network.dtype, list(network.trained))
         return fingerprint(settings, [*network.parameters.values(), self.x1, self.x2])
 
-    def fault(self, kernels: Mapping[str | None, Tensor], way: "_Way") -> str | None:
-        """What is wrong with a kernel, in words, or None."""
+    def fault(self, kernels: Mapping[str | None, Tensor], candidate: "_Candidate") -> str | None:
+        """Describes the error of a kernel; None without one."""
         passes = 1 if self.output == "full" else self.outputs
         each = (2 + 4 * passes) * self.forward
-        least = verify.LEAST_KNOWN if self.probe.known else verify.LEAST
         room = self.limit // (4 * self.probe.saved + 1)
-        count = int(min(verify.MOST, room, CHECKED * way.operations / max(each, 1.0)))
-        count = max(least, count)
+        count = int(min(verify.MOST, room, CHECKED * candidate.operations / max(each, 1.0)))
         return verify.disagreement(
-            self.network, self.x1, self.x2, kernels, self.output, count, self.outputs,
-            lambda network, x1, x2: self._again(network, x1, x2, way.method),
+            self.network, self.x1, self.x2, kernels, self.output,
+            max(count, verify.LEAST_KNOWN if self.network.known else verify.LEAST), self.outputs,
+            lambda network, x1, x2: self._again(network, x1, x2, candidate.method),
         )  # fmt: skip
 
     def _again(
-        self, network: Network, x1: Tensor, x2: Tensor | None, method: Method
+        self, network: FunctionalModule, x1: Tensor, x2: Tensor | None, method: Method
     ) -> dict[str | None, Tensor]:
-        """The kernel of a few examples in the same way, in several blocks and tiles as that of many is."""
+        """The kernel of a few examples by the same method, in several blocks and tiles as that of many is."""
         limit = default_limit(x1.device)
         task = _Task(network, x1, x2, self.output, self.per_layer, limit)
-        destination = _Destination(task, limit)
         few = max(1, len(x1) // 3)
-        way = replace(_way(task, method, limit), blocks=Blocks(2 * few, few, few, (few, few)))
-        way.fill(task, destination, None)
+        candidate = replace(_candidate(task, method, limit), blocks=Blocks(2 * few, few, few, (few, few)))
+        with _destination(task, limit) as (destination, _):
+            candidate.fill(task, destination)
         return destination.public()
 
 
 @dataclass(frozen=True)
-class _Way:
-    """A method with what it costs and how it would go about it."""
+class _Candidate:
+    """A method with its plans, blocks and floating-point operations."""
 
     method: Method
-    plans: list[Plan]
+    plans: list[LayerPlan]
     blocks: Blocks
     operations: float
 
     @property
-    def why(self) -> str:
+    def description(self) -> str:
+        """The reasons for its place among the methods, for the log."""
         treatments = Counter(plan.treatment for plan in self.plans)
         listed = ", ".join(f"{count} by {treatment}" for treatment, count in treatments.items())
         return (
@@ -426,62 +402,55 @@ class _Way:
             f"({listed}); {self.blocks.held} examples held, {self.blocks.pass_} in a pass"
         )
 
-    def fill(self, task: _Task, destination: "_Destination", progress: Progress | None) -> None:
-        output, x1, x2 = task.output, task.x1, task.x2
+    def fill(self, task: _Task, destination: Destination) -> None:
+        """Writes the kernel by this method."""
+        x1, x2, blocks = task.x1, task.x2, self.blocks
+        destination.begin(task.pairs)
         if self.method == "products":
             groups = [plan.layer for plan in self.plans]
-            fill_by_products(
-                destination.kernels, task.network, groups, x1, x2, output, self.blocks.held, progress,
-                destination.finished,
-            )  # fmt: skip
+            fill_by_products(destination, task.network, groups, x1, x2, blocks.held)
             return
-        fill(
-            destination.kernels,
-            names_of(self.plans, task.per_layer),
-            lambda x: factors(self.plans, output, x, self.blocks.pass_, task.probe, task.per_layer),
-            x1,
-            x2,
-            output,
-            self.blocks,
-            progress,
-            destination.finished,
-        )
+
+        def factors_of(x: Tensor) -> list[Factor]:
+            return factors(self.plans, task.output, x, blocks.pass_, task.probe, task.per_layer)
+
+        fill(destination, names_of(self.plans, task.per_layer), factors_of, x1, x2, blocks)
 
 
-def _choose(task: _Task, method: Method, limit: int) -> Iterator[_Way]:
-    """The method asked for; for `auto` those that fit, the one with the fewest operations first."""
+def _candidates(task: _Task, method: Method, limit: int) -> Iterator[_Candidate]:
+    """Yields the chosen method; for `auto` those that fit, the one with the fewest operations first."""
     if method != "auto":
-        yield _way(task, method, limit)
+        yield _candidate(task, method, limit)
         return
-    candidates = list(METHODS)
+    methods = list(METHODS)
     if all(layer.kind != "opaque" for layer in task.probe.layers):  # then no other one is faster
         with suppress(MemoryLimitError):
-            yield _way(task, "layerwise", limit)
-            candidates.remove("layerwise")
-    ways, reasons = [], []
-    for candidate in candidates:
+            yield _candidate(task, "layerwise", limit)
+            methods.remove("layerwise")
+    candidates, reasons = [], []
+    for name in methods:
         try:
-            if candidate != "jacobian" or not task.vmap_fails:
-                ways.append(_way(task, candidate, limit))
+            if name != "jacobian" or not task.vmap_fails:
+                candidates.append(_candidate(task, name, limit))
         except MemoryLimitError as error:
-            reasons.append(f"{candidate}: {error}")
+            reasons.append(f"{name}: {error}")
     if len(reasons) == len(METHODS):
         raise MemoryLimitError("; ".join(reasons))
-    yield from sorted(ways, key=lambda way: way.operations)
+    yield from sorted(candidates, key=lambda candidate: candidate.operations)
 
 
-def _way(task: _Task, method: Method, limit: int) -> _Way:
+def _candidate(task: _Task, method: Method, limit: int) -> _Candidate:
     plans = task.plans(method)
-    symmetric = task.x2 is None
     if method == "products":
         block = _products_block(task, limit)
-        return _Way(method, plans, Blocks(block, 1, block, (block, 1)), _operations(task, method, plans))
-    blocks = choose_blocks(_costs(task, plans), len(task.x1), task.n2, symmetric, limit)
-    return _Way(method, plans, blocks, _operations(task, method, plans, blocks))
+        blocks = Blocks(block, 1, block, (block, 1))
+    else:
+        blocks = choose_blocks(_costs(task, plans), len(task.x1), task.n2, task.x2 is None, limit)
+    return _Candidate(method, plans, blocks, _operations(task, method, plans, blocks))
 
 
-def _costs(task: _Task, plans: Sequence[Plan]) -> Costs:
-    """Bytes: a pass keeps what autograd saves, and makes gradients and patches of one layer beside."""
+def _costs(task: _Task, plans: Sequence[LayerPlan]) -> Costs:
+    """Counts bytes: a pass keeps what autograd saves, and makes gradients and patches of one layer beside."""
     numbers = sum(plan.numbers for plan in plans)
     saved = task.probe.saved
     rows = [plan.layer for plan in plans if plan.treatment == "rows"]
@@ -500,7 +469,7 @@ def _costs(task: _Task, plans: Sequence[Plan]) -> Costs:
 
 
 def _products_block(task: _Task, limit: int) -> int:
-    """Examples that go through the network together: their graph, beside two vectors of all parameters."""
+    """The examples of one pass: memory holds their graph, and vectors of all parameters."""
     vectors = 3 * sum(layer.size for layer in task.groups) * task.itemsize
     example = 6 * task.probe.saved + task.itemsize * task.outputs
     if vectors + example > limit:
@@ -511,17 +480,15 @@ def _products_block(task: _Task, limit: int) -> int:
     return max(1, min(len(task.x1), (limit - vectors) // example))
 
 
-def _operations(task: _Task, method: Method, plans: Sequence[Plan], blocks: Blocks | None = None) -> float:
+def _operations(task: _Task, method: Method, plans: Sequence[LayerPlan], blocks: Blocks) -> float:
     """Floating-point operations: a multiplication and an addition are two; backward passes count as two.
 
-    What torch does for each node of a graph beside them counts too: of small passes it is the larger part.
+    The time that torch takes for each node of a graph counts too: of small passes it is the larger part.
     """
     n1, n2, c, forward = len(task.x1), task.n2, task.outputs, task.forward
-    nodes = NODE * task.probe.last.graph.nodes
+    nodes = NODE * task.probe.last.nodes
     if method == "products":
-        passes = -(-n1 // (blocks.pass_ if blocks else n1))
-        return n2 * c * (3 * forward + 6 * n1 * forward) + passes * n2 * (1 + 4 * c) * nodes
-    assert blocks is not None
+        return n2 * c * (3 * forward + 6 * n1 * forward) + n2 * (1 + 4 * c) * nodes
     seen = n1 + (0 if task.x2 is None else n2)
     if blocks.held < n1:  # the other blocks go through the network again for each block that is held
         seen = n1 + n1 * n2 // blocks.held // (2 if task.x2 is None else 1)
@@ -538,91 +505,48 @@ def _operations(task: _Task, method: Method, plans: Sequence[Plan], blocks: Bloc
     return total
 
 
-# --- where it goes ----------------------------------------------------------------------------------
-
-
-class _Destination:
-    """The kernel's memory: plain, or a memory map of a new file that bears its name only when it is whole."""
-
-    def __init__(
-        self, task: _Task, limit: int, out: str | os.PathLike[str] | None = None, resume: bool = False
-    ) -> None:
-        self._output = task.output
-        self._file: KernelFile | None = None
-        self.finished = Finished()
-        self.bytes_held = 0
-        if out is not None:
-            self.kernels = {None: self._mapped(task, out, resume)}
-            return
+@contextmanager
+def _destination(
+    task: _Task, limit: int, out: str | os.PathLike[str] | None = None, resume: bool = False
+) -> Iterator[tuple[Destination, int]]:
+    """Opens the kernel's memory, or a memory map of a new file, with the bytes that the limit leaves."""
+    dtype, output = task.network.dtype, task.output
+    if out is None:
         size = math.prod(task.shape) * task.itemsize * len(task.names)
         if size > limit:
             raise MemoryLimitError(
                 f"memory_limit: the kernel itself takes {in_words(size)}, the limit is "
                 f"{in_words(limit)}; write it to a file with out=, or ask for output='trace'"
             )
-        self.bytes_held = size
-        self.kernels = {
-            name: torch.empty(task.shape, dtype=task.network.dtype, device=task.x1.device)
-            for name in task.names
-        }
-
-    kernels: dict[str | None, Tensor]
-
-    def _mapped(self, task: _Task, out: str | os.PathLike[str], resume: bool) -> Tensor:
-        if task.names != [None]:
-            raise KernelError(f"out: {out}: per_layer=True makes several kernels; call it without out")
-        shape = public(torch.empty(task.shape, device="meta"), task.output).shape
-        dtype = torch.empty(0, dtype=task.network.dtype).numpy().dtype
-        self._file = KernelFile(out, tuple(shape), dtype, task.fingerprint() if resume else None)
-        self.finished = self._file.finished
-        return from_public(self._file.array, task.output)
-
-    def public(self) -> dict[str | None, Tensor]:
-        """The kernels in the order of the interface; of a file what it holds."""
-        if self._file is not None:
-            return {None: self._file.array}
-        return {name: public(kernel, self._output) for name, kernel in self.kernels.items()}
-
-    def finish(self) -> None:
-        """The kernel is whole."""
-        if self._file is not None:
-            self._file.finish()
-
-    def __enter__(self) -> "_Destination":
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        if self._file is not None:
-            self._file.__exit__(*raised)
-
-
-# --- checks -----------------------------------------------------------------------------------------
-
-
-def _check_arguments(output: str, method: str, memory_limit: int | None) -> None:
-    for name, value, allowed in (("output", output, OUTPUTS), ("method", method, ("auto", *METHODS))):
-        if value not in allowed:
-            raise KernelError(f"{name}: {value!r} is unknown; {suggest(str(value), allowed)}")
-    check_limit(memory_limit)
+        kernels = {name: torch.empty(task.shape, dtype=dtype, device=task.x1.device) for name in task.names}
+        yield Destination(kernels, output), limit - size
+        return
+    if task.per_layer:
+        raise KernelError(f"out: {out}: per_layer=True makes several kernels; call it without out")
+    shape = public(torch.empty(task.shape, device="meta"), output).shape
+    in_numpy = torch.empty(0, dtype=dtype).numpy().dtype
+    with KernelFile(out, tuple(shape), in_numpy, task.fingerprint() if resume else None) as file:
+        yield Destination({None: from_public(file.array, output)}, output, file.finished, file.array), limit
+        file.finish()
 
 
 def _checked_outputs(outputs: Sequence[int] | None) -> list[int] | None:
-    """Indices of scores as plain integers."""
+    """The indices of scores as plain integers."""
     if outputs is None:
         return None
     try:
-        found = [index(value) for value in outputs]
+        indices = [index(value) for value in outputs]
     except TypeError as error:
         raise KernelError(f"outputs: {outputs!r}: a list of indices is needed, such as [0, 3]") from error
     if any(isinstance(value, bool) for value in outputs):
         raise KernelError(f"outputs: {outputs!r}: indices are needed, not true and false")
-    if not found or len(set(found)) != len(found):
-        raise KernelError(f"outputs: {found}: name at least one, and each once")
-    return found
+    if not indices or len(set(indices)) != len(indices):
+        raise KernelError(f"outputs: {indices}: name at least one, and each once")
+    return indices
 
 
 def _check_finite(name: str, x: Tensor | None) -> None:
-    """Says which example is not finite."""
+    """Raises NonFiniteError with the number of an example that is not finite."""
     if x is not None and not torch.isfinite(x).all():
         wrong = (~torch.isfinite(x.reshape(len(x), -1)).all(1)).nonzero()[0, 0]
         raise NonFiniteError(f"{name}: example {int(wrong)} holds NaN or infinity")

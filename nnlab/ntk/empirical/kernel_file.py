@@ -1,4 +1,4 @@
-"""A new .npy file for an array, which bears its name only when it is whole, and can be gone on with."""
+"""A new .npy file for an array, which bears its name only when it is whole, and can be resumed."""
 
 import hashlib
 import json
@@ -13,20 +13,21 @@ import torch
 from numpy.typing import DTypeLike
 from torch import Tensor
 
+from nnlab.files import replace_file
 from nnlab.memory import in_words
 from nnlab.ntk.errors import KernelError
 
 
 class Finished:
-    """Which rectangles of a kernel are computed: rows and columns of examples, none at first."""
+    """The rectangles of a kernel that are computed: rows and columns of examples, none at first."""
 
     def __init__(self, path: Path | None = None, fingerprint: str = "") -> None:
-        """Without a path it forgets."""
+        """Notes rectangles in the file at the path; nowhere without one."""
         self._path, self._fingerprint = path, fingerprint
         self._done: list[list[int]] = []
 
     def covers(self, rows: slice, columns: slice) -> bool:
-        """Whether all of a rectangle lies in one that is computed."""
+        """True where all of a rectangle lies in one that is computed."""
         return any(
             top <= rows.start and rows.stop <= bottom and left <= columns.start and columns.stop <= right
             for top, bottom, left, right in self._done
@@ -38,16 +39,14 @@ class Finished:
             return
         self._done.append([rows.start, rows.stop, columns.start, columns.stop])
         text = json.dumps({"schema_version": 1, "fingerprint": self._fingerprint, "done": self._done})
-        new = self._path.with_name(f"{self._path.name}.new")
-        new.write_text(text, "utf-8")
-        new.replace(self._path)
+        replace_file(self._path, text.encode())
 
     def forget(self) -> None:
-        """Nothing is computed: another method begins."""
+        """Drops all rectangles, since another method begins."""
         self._done = []
 
     def read(self) -> None:
-        """Takes over what an interrupted call has noted.
+        """Reads the rectangles that an interrupted call has noted.
 
         Raises:
             KernelError: it noted nothing that can be read, or computed another kernel.
@@ -68,7 +67,7 @@ class Finished:
 
 
 class KernelFile:
-    """A memory map to be filled. Without `finish` nothing is left of it, unless it is to be gone on with."""
+    """A memory map to be filled. Without `finish` nothing is left of it, unless it may be resumed."""
 
     def __init__(
         self,
@@ -82,11 +81,11 @@ class KernelFile:
             path: of the file.
             shape: of the array.
             dtype: of its numbers.
-            fingerprint: of what is computed, for a file to be gone on with; None for one that is not.
+            fingerprint: of the array, for a file that may be resumed; else None.
 
         Raises:
-            KernelError: the file exists, its folder does not, there is no room for it, or what is there of it
-                is of another kernel.
+            KernelError: the file exists, its folder does not, there is no room for it, or what an interrupted
+                call has left is of another kernel.
         """
         self._path = Path(path)
         self._partial = self._path.with_name(f"{self._path.name}.partial")
@@ -135,19 +134,19 @@ class KernelFile:
 
 
 def fingerprint(settings: Iterable[object], tensors: Iterable[Tensor | None]) -> str:
-    """A hash of settings and of the numbers in tensors."""
-    found = hashlib.sha256(repr(list(settings)).encode())
+    """Returns a hash of settings and of the numbers in tensors."""
+    digest = hashlib.sha256(repr(list(settings)).encode())
     for tensor in tensors:
         if tensor is None:
-            found.update(b"none")
+            digest.update(b"none")
             continue
-        found.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
-        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _reserve(path: Path) -> None:
-    """Takes the disk space now: writing to a memory map on a full disk would kill the process."""
+    """Reserves the disk space now: writing to a memory map on a full disk would kill the process."""
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)

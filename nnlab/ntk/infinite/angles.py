@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nnlab.ntk.empirical.blocks import slices
-from nnlab.ntk.errors import KernelError, NonFiniteError
+from nnlab.ntk.errors import NonFiniteError
 
 # Pairs whose |cos θ| is above this get their angle from differences of vectors; below, arccos loses nothing.
 NEARLY_PARALLEL = 0.99
@@ -121,14 +121,8 @@ def augmented(x: Tensor, name: str, sigma_w: float, sigma_b: float) -> Points:
     """The vectors (σ_w x/√d, σ_b), whose inner products are Σ⁰, as directions and lengths.
 
     Raises:
-        KernelError: x is no set of real examples.
-        NonFiniteError: NaN or infinity in x, or a squared norm that is none in float64.
+        NonFiniteError: the squared norm of an example overflows float64, or is NaN.
     """
-    if x.ndim < 2 or x.numel() == 0 or x.is_complex():
-        raise KernelError(
-            f"infinite_ntk: {name} has the shape {tuple(x.shape)} and the type {x.dtype}; "
-            "it must be (n, ...), real, with at least one example and one number in each"
-        )
     points = x.detach().flatten(1).to(torch.float64)
     d = points.shape[1]
     points = torch.cat([points * (sigma_w / math.sqrt(d)), points.new_full((len(points), 1), sigma_b)], dim=1)

@@ -13,21 +13,24 @@ Tables. As a function of (√a, √b, θ) in [0, ∞)² × [0, π] the expectati
 √a = 0 included: what is |θ|³ there is θ³. So its interpolant in Chebyshev's points of all three converges
 geometrically too; a table costs some thousand integrals, and each of millions of pairs a sum of some hundred
 products. The number of points is doubled until 64 integrals at other places, by a finer rule, agree to
-TOLERANCE; where they never do, there is an error and no number. Measured: for
-tanh, sigmoid, ELU, SELU, SiLU, softplus, Mish and ripple with standard deviations up to 3.2 the largest
-deviation is 6 · 10⁻¹² of the largest expectation, mostly 10⁻¹³; up to 10 it is below TOLERANCE.
+TOLERANCE; if they never do, there is an error and no number. Measured: for tanh, sigmoid, ELU, SELU, SiLU,
+softplus, Mish and σ(z) + z e^{−z²} with standard deviations up to 3.2 the largest deviation is 6 · 10⁻¹² of
+the largest expectation, mostly 10⁻¹³; up to 10 it is below TOLERANCE.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nnlab.ntk.errors import KernelError
+
+if TYPE_CHECKING:
+    from nnlab.ntk.infinite.nonlinearities import Nonlinearity
 
 TOLERANCE = 1e-11
 """Largest error of an expectation that a table may have, in units of the largest one in the table."""
@@ -39,21 +42,7 @@ CHECKS = 64
 ELEMENTS = 2**18  # function values at a time
 
 Function = Callable[[Tensor], Tensor]
-
-
-class Integrand(Protocol):
-    """A function with its derivative."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def function(self) -> Function: ...
-
-    @property
-    def odd(self) -> bool: ...
-
-    def derivative(self, z: Tensor) -> Tensor: ...
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -74,12 +63,12 @@ class Side:
 
     @staticmethod
     def of(variance: Tensor, second: Tensor) -> "Side":
-        """From both second moments."""
+        """Returns the side with given second moments of u and φ(u)."""
         length = variance.sqrt()
         return Side(variance, length, torch.where(length > 0, 1 / length, 0.0), second)
 
     def part(self, place: tuple[slice, ...]) -> "Side":
-        """What belongs to a part of the tile, given as slices of its first axes."""
+        """The values for a part of the tile, given as slices of its first axes."""
         parts = (
             value[tuple(slice(None) if n == 1 else some for n, some in zip(value.shape, place, strict=False))]
             for value in (self.variance, self.length, self.inverse, self.second)
@@ -104,11 +93,13 @@ class DualTable:
 
     Attributes:
         values, slopes: (M₁, M₂, Q), coefficients of products of Chebyshev polynomials.
-        error: the largest deviation that was found, in units of the largest expectation.
+        error: the largest deviation in the checks, in units of the largest expectation.
     """
 
     def __init__(
-        self, functions: tuple[Integrand, Integrand], lengths: tuple[tuple[float, float], tuple[float, float]]
+        self,
+        functions: "tuple[Nonlinearity, Nonlinearity]",
+        lengths: tuple[tuple[float, float], tuple[float, float]],
     ) -> None:
         """
         Args:
@@ -133,24 +124,25 @@ class DualTable:
                 return
         one, two = functions
         raise KernelError(
-            f"infinite_ntk: the expectations of {one.name} and {two.name} of Gaussian numbers with standard "
-            "deviations "
-            f"from {min(low for low, _ in lengths):.3g} to {max(high for _, high in lengths):.3g} are not "
-            f"accurate: errors of {self.error:.1g}; scale the inputs or sigma_w down"
+            f"infinite_ntk: the expectations of {one.name} and {two.name} over Gaussian variables with "
+            f"standard deviations from {min(low for low, _ in lengths):.3g} to "
+            f"{max(high for _, high in lengths):.3g} are not accurate: relative errors of {self.error:.1g}; "
+            "scale the inputs or sigma_w down"
         )
 
     def pairs(
         self, distance: Tensor, tangent: Tensor | None, left: Side, right: Side, *, as_distance: bool
     ) -> None:
-        """As `nnlab.ntk.infinite.nonlinearities.Dual` says, for tiles (r, s, p, p') or (r, s, p, 1) of equal
-        positions."""
+        """Works on a tile in place, (r, s, p, p') or (r, s, p, 1) of equal positions.
+
+        Args:
+            distance: D = ½E[(u − v)²]; becomes E[φ₁(u)φ₂(v)], or with `as_distance` ½E[(φ₁(u) − φ₂(v))²].
+            tangent: T; becomes E[φ₁'(u)φ₂'(v)] T.
+        """
         a, b = left.length, right.length
         q = (a - b).square_().div_(-2).add_(distance).mul_(left.inverse / 2).mul_(right.inverse)
         x = q.clamp_(0, 1).sqrt_().asin_().mul_(4 / math.pi).sub_(1)  # 2θ/π − 1
-        bases = [
-            _polynomials(_scaled(length, interval), n)
-            for length, interval, n in zip((a, b), self.lengths, self.values.shape, strict=False)
-        ]
+        bases = self._bases(a, b)
         if tangent is not None:
             tangent.mul_(_evaluated(self.slopes, bases, x))
         value = _evaluated(self.values, bases, x)
@@ -161,9 +153,17 @@ class DualTable:
         else:
             distance.copy_(value)
 
+    def _bases(self, a: Tensor, b: Tensor) -> list[Tensor]:
+        """The Chebyshev polynomials at the lengths √a and √b."""
+        return [
+            _polynomials(_scaled(length, interval), n)
+            for length, interval, n in zip((a, b), self.lengths, self.values.shape, strict=False)
+        ]
+
     def _table(self, functions: Sequence[Function], points: int, angles: int) -> Tensor:
-        grids = [
-            _unscaled(_chebyshev_points(_count(interval, points)), interval) for interval in self.lengths
+        grids = [  # one point for an interval that is a single number
+            _unscaled(_chebyshev_points(points if high - low > 1e-13 * high else 1), (low, high))
+            for low, high in self.lengths
         ]
         thetas = (_chebyshev_points(angles) + 1) * (math.pi / 2)
         values = np.stack(
@@ -182,15 +182,12 @@ class DualTable:
             theta = math.pi * (random.random() ** 3 if k % 2 else random.random())
             sides = [np.sort(_unscaled(random.uniform(-1, 1, 2), interval)) for interval in self.lengths]
             truth = _integrals(functions, sides[0], sides[1], theta, ORDER + 4, self._odd)
-            shapes = ((2, 1, 1, 1), (1, 2, 1, 1))
-            bases = [
-                _polynomials(_scaled(torch.from_numpy(side).view(shape), interval), n)
-                for side, shape, interval, n in zip(sides, shapes, self.lengths, table.shape, strict=False)
-            ]
+            a, b = (torch.from_numpy(side) for side in sides)
+            bases = self._bases(a.view(2, 1, 1, 1), b.view(1, 2, 1, 1))
             x = torch.full((2, 2, 1, 1), 2 * theta / math.pi - 1, dtype=torch.float64)
-            found = _evaluated(table, bases, x)[:, :, 0, 0].numpy()
+            values = _evaluated(table, bases, x)[:, :, 0, 0].numpy()
             largest = max(largest, float(np.abs(truth).max()))
-            deviation = max(deviation, float(np.abs(found - truth).max()))
+            deviation = max(deviation, float(np.abs(values - truth).max()))
         return deviation / largest if math.isfinite(deviation) else math.inf
 
 
@@ -207,7 +204,7 @@ def _integrals(
 ) -> np.ndarray:
     """(M₁, M₂) expectations of all pairs of lengths at one angle.
 
-    If both functions are odd, or both derivatives of such, the two halves of the plane give the same.
+    If both functions are odd, or both derivatives of such, the two halves of the plane contribute equally.
     """
     steepest = max(float(lengths1.max()), float(lengths2.max()))
     r, r_weights = _panels(_graded(REACH, steepest), order)
@@ -259,12 +256,6 @@ def _graded_ends(steepest: float) -> list[float]:
 # --- Chebyshev --------------------------------------------------------------------------------------
 
 
-def _count(interval: tuple[float, float], points: int) -> int:
-    """One point for an interval that is one."""
-    low, high = interval
-    return points if high - low > 1e-13 * high else 1
-
-
 def _chebyshev_points(n: int) -> np.ndarray:
     return np.cos(math.pi * (np.arange(n) + 0.5) / n)
 
@@ -277,13 +268,13 @@ def _transform(n: int) -> np.ndarray:
     return matrix
 
 
-def _unscaled(x: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
+def _unscaled(x: np.ndarray, interval: Interval) -> np.ndarray:
     low, high = (math.log1p(end) for end in interval)
     return np.clip(np.expm1(low + (high - low) / 2 * (x + 1)), *interval)
 
 
-def _scaled(lengths: Tensor, interval: tuple[float, float]) -> Tensor:
-    """Lengths as numbers in [−1, 1], by their logarithms: of long ones more is the same."""
+def _scaled(lengths: Tensor, interval: Interval) -> Tensor:
+    """Lengths as numbers in [−1, 1], by their logarithms, as functions of long ones vary slowly."""
     low, high = (math.log1p(end) for end in interval)
     return ((lengths.log1p() - low) * (2 / (high - low) if high > low else 0.0) - 1).clamp_(-1, 1)
 

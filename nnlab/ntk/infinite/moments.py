@@ -1,5 +1,4 @@
-"""Means and variances of every field for single examples, and the blocks of pairs that they are looked up
-for."""
+"""Means and second moments of every field for single examples, and blocks of pairs that look them up."""
 
 import math
 import threading
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from nnlab.ntk.errors import KernelError
 from nnlab.ntk.infinite.angles import Points, augmented
-from nnlab.ntk.infinite.dual_tables import Side
+from nnlab.ntk.infinite.dual_tables import Interval, Side
 from nnlab.ntk.infinite.nodes import Fixed, Linear, Node, Nonlinear, Norm, Pool, Sum
 from nnlab.ntk.infinite.nonlinearities import Dual, dual_of
 from nnlab.ntk.infinite.shifts import averaged, shifted_sum
@@ -58,31 +57,23 @@ class Moments:
         if isinstance(node, Fixed):
             return self.fixed(node).square().mean(dim=2)
         if isinstance(node, Linear):
-            return self._of_linear(node)
+            before = self.variance(node.source)
+            if node.windows is None:
+                mean = before.mean(dim=1, keepdim=True)
+            else:
+                fields = before.view(len(before), *node.source.space)
+                numbers = math.prod(window.kernel for window in node.windows)
+                mean = shifted_sum(fields, node.windows, 1).flatten(1) / numbers
+            return mean * node.sigma_w**2 + node.sigma_b**2
         if isinstance(node, Nonlinear):
             return node.function.second(self.variance(node.source))
         if isinstance(node, Norm):
             center, deviation = self.center(node)
-            total = self.variance(node.source)
-            mean = self.mean(node.source)
-            if mean is not None:
-                total = total - 2 * center * mean + center.square()
+            total, means = self.variance(node.source), self.mean(node.source)
+            if means is not None:
+                total = total - 2 * center * means + center.square()
             return total / deviation.square()
-        if isinstance(node, Pool | Sum):
-            return self._alone(self, node)
-        raise AssertionError(f"no variance of {node}")
-
-    def _of_linear(self, node: Linear) -> Tensor:
-        before = self.variance(node.source)
-        if node.windows is None:
-            mean = before.mean(dim=1, keepdim=True)
-        else:
-            fields = before.view(len(before), *node.source.space)
-            kernel = 1
-            for window in node.windows:
-                kernel *= window.kernel
-            mean = shifted_sum(fields, node.windows, 1).flatten(1) / kernel
-        return mean * node.sigma_w**2 + node.sigma_b**2
+        return self._alone(self, node)
 
     def mean(self, node: Node) -> Tensor | None:
         """E[h], (n, P), or None where it is 0."""
@@ -95,28 +86,22 @@ class Moments:
             return None
         if isinstance(node, Nonlinear):
             return node.function.mean(self.variance(node.source))
-        if isinstance(node, Norm):
-            mean = self.mean(node.source)
-            center, deviation = self.center(node)
-            return None if mean is None else (mean - center) / deviation
-        if isinstance(node, Pool):
-            mean = self.mean(node.source)
-            if mean is None:
-                return None
-            weights = [weight.to(mean.device) for weight in node.weights]
-            return averaged(mean.view(len(mean), *node.source.space), weights, 1).flatten(1)
         if isinstance(node, Sum):
             means = [(factor, self.mean(term)) for factor, term in node.terms]
             parts = [factor * mean for factor, mean in means if mean is not None]
             return sum(parts[1:], parts[0]) if parts else None
-        raise AssertionError(f"no mean of {node}")
-
-    def slope(self, node: Nonlinear) -> Tensor:
-        """E[φ'(z)], (n, P)."""
-        return node.function.slope(self.variance(node.source))
+        assert isinstance(node, Norm | Pool)
+        mean = self.mean(node.source)
+        if mean is None:
+            return None
+        if isinstance(node, Norm):
+            center, deviation = self.center(node)
+            return (mean - center) / deviation
+        weights = [weight.to(mean.device) for weight in node.weights]
+        return averaged(mean.view(len(mean), *node.source.space), weights, 1).flatten(1)
 
     def center(self, node: Norm) -> tuple[Tensor, Tensor]:
-        """What a norm subtracts and what it divides by, (n, 1) each."""
+        """The mean that a norm subtracts and the deviation by which it divides, (n, 1) each."""
         mean = self.mean(node.source)
         square = self.variance(node.source).mean(dim=1, keepdim=True)
         center = torch.zeros_like(square) if mean is None else mean.mean(dim=1, keepdim=True)
@@ -124,13 +109,13 @@ class Moments:
 
 
 class Room(threading.local):
-    """Memory that is used again by the same thread: what the system hands out, it has to clear each time."""
+    """Memory that is used again by the same thread: new memory would have to be cleared each time."""
 
     def __init__(self) -> None:
         self._free: list[Tensor] = []
 
     def take(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """A tensor of any contents."""
+        """Returns a tensor with arbitrary contents."""
         size = math.prod(shape)
         for k, free in enumerate(self._free):
             if len(free) == size:
@@ -138,7 +123,7 @@ class Room(threading.local):
         return like.new_empty(*shape)
 
     def give(self, *tensors: Tensor | None) -> None:
-        """Takes tensors back that nobody uses any more."""
+        """Takes back tensors that are no longer used."""
         for tensor in tensors:
             if tensor is not None and tensor.is_contiguous():
                 whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.itemsize
@@ -146,7 +131,7 @@ class Room(threading.local):
 
 
 class Setting:
-    """The two sets of examples, and the expectations of pairs that their lengths ask for.
+    """The two sets of examples, and the expectations of pairs over the range of their variances.
 
     Attributes:
         left, right: moments of the first and the second set.
@@ -161,51 +146,53 @@ class Setting:
     def dual(self, one: Nonlinear, two: Nonlinear) -> Dual:
         """The expectations of pairs of values of two nodes."""
         if (one, two) not in self._duals:
-            intervals = []
-            for node in (one, two):
-                lengths = [side.variance(node.source).sqrt() for side in (self.left, self.right)]
-                low = min(float(some.min()) for some in lengths)
-                high = max(float(some.max()) for some in lengths)
-                intervals.append((low, high))
+            intervals = self._lengths(one.source), self._lengths(two.source)
             try:
-                self._duals[one, two] = dual_of(one.function, two.function, (intervals[0], intervals[1]))
+                self._duals[one, two] = dual_of(one.function, two.function, intervals)
             except KernelError as error:
                 raise KernelError(f"{error} (of {one.name})") from None
         return self._duals[one, two]
 
+    def _lengths(self, node: Node) -> Interval:
+        """The smallest and the largest standard deviation of a node."""
+        lengths = torch.cat([side.variance(node).sqrt().flatten() for side in (self.left, self.right)])
+        return float(lengths.min()), float(lengths.max())
+
 
 @dataclass(frozen=True)
 class Block:
-    """Pairs of examples that are worked on together, as r × s; or r examples, each with itself.
+    """Pairs of examples that are computed together, as r × s; or r examples, each with itself.
 
-    What is looked up has a shape that broadcasts to (r, s, P, P'), or to (r, s, P, 1) for equal positions.
+    All moments have shapes that broadcast to (r, s, P, P'), or to (r, s, P, 1) for equal positions.
     """
 
     setting: Setting
     rows: slice
     columns: slice | None
 
-    def left(self, values: Tensor) -> Tensor:
-        """(n, P) of the first examples, as (r, 1, P, 1)."""
-        return values[self.rows][:, None, :, None]
+    def moments(self, left: bool) -> Moments:
+        """The moments of the first or the second set of examples."""
+        return self.setting.left if left else self.setting.right
 
-    def right(self, values: Tensor, full: bool) -> Tensor:
-        """(n, P) of the second examples, as (1, s, 1, P'), or (1, s, P, 1) unless `full`."""
-        if self.columns is None:
-            chosen = values[self.rows][:, None]
-        else:
-            chosen = values[self.columns][None]
+    def place(self, values: Tensor, left: bool, full: bool) -> Tensor:
+        """Values (n, P) of the first examples as (r, 1, P, 1); of the second as (1, s, 1, P') if `full`, else
+        as (1, s, P, 1)."""
+        if left:
+            return values[self.rows][:, None, :, None]
+        chosen = values[self.rows][:, None] if self.columns is None else values[self.columns][None]
         return chosen[:, :, None, :] if full else chosen[..., None]
 
+    def variances(self, one: Node, two: Node, full: bool) -> tuple[Tensor, Tensor]:
+        """E[h²] of a node for the first examples and of another for the second ones."""
+        left, right = self.setting.left.variance(one), self.setting.right.variance(two)
+        return self.place(left, True, full), self.place(right, False, full)
+
     def sides(self, one: Nonlinear, two: Nonlinear, full: bool) -> tuple[Side, Side]:
-        """The Gaussian numbers that two nodes take values of."""
-        found = []
-        for node, moments, place in (
-            (one, self.setting.left, self.left),
-            (two, self.setting.right, lambda values: self.right(values, full)),
-        ):
-            found.append(Side.of(place(moments.variance(node.source)), place(moments.variance(node))))
-        return found[0], found[1]
+        """The Gaussian fields of which two nodes are functions."""
+        left, right = zip(
+            self.variances(one.source, two.source, full), self.variances(one, two, full), strict=True
+        )
+        return Side.of(*left), Side.of(*right)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,19 +1,19 @@
-"""What a network computes, as its limit of infinite width sees it: a graph of a few kinds of nodes.
+"""The graph of random fields that a network computes in the limit of infinite width.
 
 At a node an example x has values h_c(x, p) at positions p (pixels; one position in a dense network) in
-channels c. As the widths grow the channels become independent and alike, given what came before, and a node
-is one of three kinds of random fields over (x, p):
+channels c. As the widths grow the channels become independent and identically distributed, given the nodes
+before, and a node is one of three kinds of random fields over (x, p):
 
 - fixed: computed from the input alone, without weights;
-- Gaussian: the results of linear layers, and what linear operations make of them;
-- otherwise: what elementwise functions make of Gaussian fields.
+- Gaussian: the results of linear layers, and linear operations on them;
+- otherwise: results of elementwise functions of Gaussian fields, and linear operations on them.
 
-Only an elementwise function of a Gaussian field has expectations that are integrals over two numbers. So
-these are the only ones there are; `nnlab.ntk.infinite.tracing` refuses all others.
+Only an elementwise function of a Gaussian field has expectations that are integrals over two numbers, so that
+`nnlab.ntk.infinite.operations` refuses functions of all other fields.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -23,10 +23,10 @@ from nnlab.ntk.infinite.nonlinearities import Nonlinearity
 
 @dataclass(frozen=True)
 class Window:
-    """What a convolution does along one axis.
+    """The window of a convolution, or of an average, along one axis.
 
     Attributes:
-        before, after: positions before and after it.
+        before, after: number of positions of the input and of the output.
         kernel, stride, dilation: as in torch.
         padding: zeros in front.
     """
@@ -50,15 +50,15 @@ class Window:
         return range(min(first, self.after), max(min(first, self.after), min(last + 1, self.after)))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Node:
     """A field over examples and positions.
 
     Attributes:
         index: its place in the order of computation.
-        name: of the layer, for messages: qualified name and type.
+        name: of the operation, for messages: qualified name and type.
         space: (H, W), (L,) or (): the positions.
-        channels: how many the finite network has.
+        channels: their number in the finite network.
     """
 
     index: int
@@ -72,10 +72,12 @@ class Node:
 
     @property
     def gaussian(self) -> bool:
-        return False
+        if isinstance(self, Sum | Pool | Norm):
+            return all(source.gaussian for source in sources(self))
+        return isinstance(self, Linear)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Fixed(Node):
     """A function of the input without weights.
 
@@ -86,27 +88,24 @@ class Fixed(Node):
     values: Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Linear(Node):
     """(σ_w/√fan_in) W h + σ_b b over all channels, and all positions or those of a window.
 
     Attributes:
         windows: of a convolution, one for each axis of space; None for a layer that sees all positions.
         trains: whether W and b are among the trained parameters.
+        sigma_w, sigma_b: σ_w and σ_b, set once the whole model has been read, on which their defaults depend.
     """
 
     source: Node
-    sigma_w: float
-    sigma_b: float
     windows: tuple[Window, ...] | None
     trains: tuple[bool, bool]
-
-    @property
-    def gaussian(self) -> bool:
-        return True
+    sigma_w: float = 1.0
+    sigma_b: float = 0.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Nonlinear(Node):
     """φ(z) of a Gaussian field z."""
 
@@ -114,34 +113,26 @@ class Nonlinear(Node):
     function: Nonlinearity
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Sum(Node):
     """Σ coefficient · field, each field once."""
 
     terms: tuple[tuple[float, Node], ...]
 
-    @property
-    def gaussian(self) -> bool:
-        return all(node.gaussian for _, node in self.terms)
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Pool(Node):
     """Averages over positions.
 
     Attributes:
-        weights: for each axis of space (after, before), how much of a position goes where.
+        weights: for each axis of space (after, before), the weight of each position in each average.
     """
 
     source: Node
     weights: tuple[Tensor, ...]
 
-    @property
-    def gaussian(self) -> bool:
-        return self.source.gaussian
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Norm(Node):
     """(h − m)/√(v + eps) with mean m and variance v over all channels and positions of an example.
 
@@ -152,10 +143,6 @@ class Norm(Node):
     source: Node
     eps: float
     trains: tuple[bool, bool]
-
-    @property
-    def gaussian(self) -> bool:
-        return self.source.gaussian
 
 
 @dataclass(frozen=True)
@@ -172,22 +159,7 @@ class Value:
 
 
 def sources(node: Node) -> list[Node]:
-    """The nodes that a node is made of."""
+    """The nodes that a node is computed from."""
     if isinstance(node, Sum):
         return [term for _, term in node.terms]
     return [] if isinstance(node, Fixed) else [node.source]  # type: ignore[attr-defined]
-
-
-def windows_of(
-    space: Sequence[int],
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-    dilation: Sequence[int],
-) -> tuple[Window, ...]:
-    """The windows of a convolution; `after` is below 1 where nothing is left."""
-    found = []
-    for n, k, s, (front, behind), d in zip(space, kernel, stride, padding, dilation, strict=True):
-        after = (n + front + behind - d * (k - 1) - 1) // s + 1
-        found.append(Window(n, after, k, s, d, front))
-    return tuple(found)

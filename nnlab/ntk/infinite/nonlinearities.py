@@ -17,36 +17,21 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nnlab.models.activations import ELEMENTWISE, LEAKY_SLOPE, ripple
-from nnlab.ntk.infinite import dual_tables
-from nnlab.ntk.infinite.dual_tables import Side
-
-
-class Dual(Protocol):
-    """The expectations of pairs, for one pair of functions."""
-
-    def pairs(
-        self, distance: Tensor, tangent: Tensor | None, left: Side, right: Side, *, as_distance: bool
-    ) -> None:
-        """Works on a tile in place.
-
-        Args:
-            distance: D; becomes E[φ(u)φ(v)], or with `as_distance` ½E[(φ(u) − φ(v))²].
-            tangent: T; becomes E[φ'(u)φ'(v)] T.
-        """
+from nnlab.models.activations import ELEMENTWISE, LEAKY_SLOPE
+from nnlab.ntk.errors import KernelError
+from nnlab.ntk.infinite.dual_tables import DualTable, Interval, Side, expectation
 
 
 @dataclass(frozen=True)
 class Nonlinearity:
-    """A function of one number, smooth but at 0, whose expectations are integrated numerically.
+    """An elementwise function, smooth except at 0, whose expectations are integrated numerically.
 
-    Two of them are the same where their names are.
+    Functions of the same name are equal.
     """
 
     name: str
@@ -56,15 +41,15 @@ class Nonlinearity:
 
     def second(self, variance: Tensor) -> Tensor:
         """E[φ(u)²] for variances of any shape."""
-        return dual_tables.expectation(lambda z: self.function(z).square(), variance)
+        return expectation(lambda z: self.function(z).square(), variance)
 
     def mean(self, variance: Tensor) -> Tensor | None:
         """E[φ(u)]; None where it vanishes for all variances."""
-        return None if self.odd else dual_tables.expectation(self.function, variance)
+        return None if self.odd else expectation(self.function, variance)
 
     def slope(self, variance: Tensor) -> Tensor:
         """E[φ'(u)]."""
-        return dual_tables.expectation(self.derivative, variance)
+        return expectation(self.derivative, variance)
 
     def derivative(self, z: Tensor) -> Tensor:
         """φ'(z), at z ≠ 0."""
@@ -73,10 +58,6 @@ class Nonlinearity:
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             return torch.autograd.grad(self.function(z).sum(), z)[0]
-
-    def closed_form(self) -> Dual | None:
-        """Of pairs under this function alone, where there is one."""
-        return None
 
     @property
     def gain(self) -> float:
@@ -96,12 +77,10 @@ class _ClosedForm(Nonlinearity):
         self.pairs(value, None, side, side, as_distance=False)
         return value
 
-    def closed_form(self) -> Dual | None:
-        return self
-
     def pairs(
         self, distance: Tensor, tangent: Tensor | None, left: Side, right: Side, *, as_distance: bool
     ) -> None:
+        """Works on a tile in place, as `DualTable.pairs` does."""
         value, derivative = self._covariance(distance, left, right)
         if tangent is not None:
             tangent.mul_(derivative)
@@ -148,13 +127,13 @@ class PiecewiseLinear(_ClosedForm):
     def pairs(
         self, distance: Tensor, tangent: Tensor | None, left: Side, right: Side, *, as_distance: bool
     ) -> None:
-        """With q = sin²(θ/2), m = √(q − q²) = sin(θ)/2 and k = (π − θ)/2π the ReLU has
+        """Works on a tile in place. With q = sin²(θ/2), m = √(q − q²) = sin(θ)/2, k = (π − θ)/2π the ReLU has
 
             E[φ'(u)φ'(v)] = k,       ½√(ab) − E[φ(u)φ(v)] = (√(ab)/2π) (θ + 4π q k − 2m),
 
-        and the half squared distance of its values is ¼(√a − √b)² more than the latter. As φ(u) is s u + (1 −
-        s) relu(u), and the mean of u relu(v) is c/2, both are (1 − s)² times those of the ReLU, and s c or s
-        D more.
+        and half the squared distance of its values is the latter plus ¼(√a − √b)². As φ(u) is
+        s u + (1 − s) relu(u), and the mean of u relu(v) is c/2, both are (1 − s)² times those of the ReLU,
+        plus s c or s D.
         """
         s = self.kink
         apart = (left.length - right.length).square_()  # (√a − √b)²
@@ -181,9 +160,6 @@ class PiecewiseLinear(_ClosedForm):
 @dataclass(frozen=True)
 class Erf(_ClosedForm):
     """erf: with Δ² = (1 + 2a)(1 + 2b) − 4c², (2/π) arctan(2c/Δ) and (4/π)/Δ."""
-
-    def mean(self, variance: Tensor) -> Tensor | None:
-        return None
 
     def slope(self, variance: Tensor) -> Tensor:
         return 2 / math.sqrt(math.pi) / (1 + 2 * variance).sqrt()
@@ -229,9 +205,6 @@ class Gelu(_ClosedForm):
 class Sine(_ClosedForm):
     """sin: (e^{−D} − e^{−(a + b)/2 − c})/2, and the sum of both halves for the derivatives."""
 
-    def mean(self, variance: Tensor) -> Tensor | None:
-        return None
-
     def slope(self, variance: Tensor) -> Tensor:
         return torch.exp(-variance / 2)
 
@@ -242,16 +215,13 @@ class Sine(_ClosedForm):
 
 
 TABLES = 16
-"""Tables that are kept for the next call, a few megabytes each."""
+"""The number of tables that are kept for the next call, a few megabytes each."""
 
 RELU = PiecewiseLinear("relu", torch.relu)
 ERF = Erf("erf", torch.erf, odd=True)
 GELU = Gelu("gelu", F.gelu)
 SINE = Sine("sin", torch.sin, odd=True)
 COSINE = Nonlinearity("cos", torch.cos)
-TANH = Nonlinearity("tanh", torch.tanh, odd=True, given_derivative=ELEMENTWISE["tanh"].derivative)
-SIGMOID = Nonlinearity("sigmoid", torch.sigmoid, given_derivative=ELEMENTWISE["sigmoid"].derivative)
-RIPPLE = Nonlinearity("ripple", ripple, given_derivative=ELEMENTWISE["ripple"].derivative)
 SILU = Nonlinearity("silu", F.silu)
 MISH = Nonlinearity("mish", F.mish)
 SELU = Nonlinearity("selu", F.selu)
@@ -265,14 +235,14 @@ def leaky_relu(slope: float) -> PiecewiseLinear:
 
 def elu(alpha: float) -> Nonlinearity:
     if alpha == 1:
-        return Nonlinearity("elu", F.elu, given_derivative=ELEMENTWISE["elu"].derivative)
+        return by_name("elu")
     return Nonlinearity(f"elu with alpha {alpha}", partial(F.elu, alpha=alpha))
 
 
 def gelu(approximate: str) -> Nonlinearity:
-    return (
-        GELU if approximate == "none" else Nonlinearity("gelu by tanh", partial(F.gelu, approximate="tanh"))
-    )
+    if approximate == "none":
+        return GELU
+    return Nonlinearity("gelu by tanh", partial(F.gelu, approximate="tanh"))
 
 
 def softplus(beta: float, threshold: float) -> Nonlinearity:
@@ -282,18 +252,25 @@ def softplus(beta: float, threshold: float) -> Nonlinearity:
 
 
 def by_name(name: str) -> Nonlinearity:
-    """The activation of `nnlab.models` with that name; KeyError for maxout, which is none of one number."""
-    named = {
-        one.name: one for one in (RELU, ERF, GELU, TANH, SIGMOID, RIPPLE, elu(1.0), leaky_relu(LEAKY_SLOPE))
-    }
-    return named[name]
+    """Returns the activation of `nnlab.models` with that name; KeyError for maxout, which is not elementwise.
+
+    Without a closed form its expectations are integrated, which allows for a kink at 0 only.
+    """
+    closed = {one.name: one for one in (RELU, ERF, GELU, leaky_relu(LEAKY_SLOPE))}
+    if name in closed:
+        return closed[name]
+    row = ELEMENTWISE[name]
+    if set(row.kinks) - {0.0}:
+        raise KernelError(f"infinite_ntk: {name} has kinks away from 0, and no closed form")
+    return Nonlinearity(name, row.function, odd=row.odd, given_derivative=row.derivative)
+
+
+Dual = _ClosedForm | DualTable
 
 
 @lru_cache(maxsize=TABLES)
-def dual_of(
-    one: Nonlinearity, two: Nonlinearity, lengths: tuple[tuple[float, float], tuple[float, float]]
-) -> Dual:
-    """The expectations of pairs (φ₁(u), φ₂(v)).
+def dual_of(one: Nonlinearity, two: Nonlinearity, lengths: tuple[Interval, Interval]) -> Dual:
+    """Returns the expectations of pairs (φ₁(u), φ₂(v)).
 
     Args:
         lengths: smallest and largest √a, and √b.
@@ -301,7 +278,6 @@ def dual_of(
     Raises:
         KernelError: the numerical integral is not accurate for lengths like these.
     """
-    closed = one.closed_form()
-    if one == two and closed is not None:
-        return closed
-    return dual_tables.DualTable((one, two), lengths)
+    if one == two and isinstance(one, _ClosedForm):
+        return one
+    return DualTable((one, two), lengths)

@@ -12,42 +12,24 @@ later one, which g does not depend on:
 | φ(z), g = χ(y) | E[χ(y) φ(z)] and E[χ'(y) φ'(z)] Θ(y, z), of the covariance of y and z |
 
 So branches that share a field have cross terms and independent ones do not, apart from the product of their
-means. Of a node with itself
-
-| h | covariance | tangent kernel |
-| --- | --- | --- |
-| W h/√n + b | Σ⁺ = σ_w² K + σ_b² | Θ⁺ = σ_w² Θ + Σ⁺, whose second part is of its own W and b |
-| convolution, k × k | σ_w²/k² Σ_Δ K(p + Δ, p' + Δ) + σ_b² | σ_w²/k² Σ_Δ Θ(p + Δ, p' + Δ) + Σ⁺(p, p') |
-| φ(z) | E[φ(u)φ(v)] | E[φ'(u)φ'(v)] Θ |
-| norm with mean m, deviation s | (K − m μ' − μ m' + m m')/ss' | Θ/ss', and K⁺ + 1 at p = p' of its own |
+means. For a node with itself `nnlab.ntk.infinite.kernel` has the table.
 
 A norm's mean and deviation are averages over all channels and do not move: their gradients vanish like 1/√n.
 The covariance of a node with itself may also be held as half a squared distance, see `nonlinearities`.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
+import torch
+
+from nnlab.ntk.infinite import pair_steps as steps
 from nnlab.ntk.infinite.moments import Block, Setting
 from nnlab.ntk.infinite.nodes import Fixed, Linear, Node, Nonlinear, Norm, Pool, Sum
-from nnlab.ntk.infinite.pair_steps import (
-    Run,
-    State,
-    diagonal_step,
-    distance_step,
-    dual_step,
-    gaussian_norm_step,
-    input_step,
-    linear_step,
-    means_step,
-    norm_parameters_step,
-    norm_step,
-    pool_step,
-    slope_step,
-    sum_step,
-)
+from nnlab.ntk.infinite.pair_steps import State
 
 
 @dataclass(frozen=True)
@@ -55,12 +37,12 @@ class Step:
     """One state of the program.
 
     Attributes:
-        run: makes it from the states that it needs, which it may overwrite.
+        run: computes it from a block and the states that it needs, which it may overwrite.
         inputs: places of these states.
         numbers: of a pair of examples, of covariance and tangent kernel together.
     """
 
-    run: Run
+    run: Callable[..., State]
     inputs: tuple[int, ...]
     numbers: int
 
@@ -70,8 +52,8 @@ class Program:
 
     Attributes:
         numbers: held for a pair of examples at the worst moment.
-        duals: nodes whose expectations of pairs the steps ask for.
-        looked_up: nodes whose moments the steps ask for.
+        duals: pairs of nodes whose expectations the steps use.
+        looked_up: nodes whose moments the steps use.
     """
 
     def __init__(self, node: Node) -> None:
@@ -84,24 +66,17 @@ class Program:
         for place in range(last, -1, -1):
             if place in needed:
                 needed.update(planner.steps[place].inputs)
-        places = {place: k for k, place in enumerate(sorted(needed))}
-        self._steps = [
-            Step(step.run, tuple(places[i] for i in step.inputs), step.numbers)
-            for step in (planner.steps[place] for place in sorted(needed))
-        ]
-        self._last_use = {i: k for k, step in enumerate(self._steps) for i in step.inputs}
-        self.numbers = self._peak()
-
-    def _peak(self) -> int:
-        held, peak = 0, 0
-        for k, step in enumerate(self._steps):
+        self._last = last
+        self._steps = {place: planner.steps[place] for place in sorted(needed)}
+        self._last_use = {i: place for place, step in self._steps.items() for i in step.inputs}
+        self.numbers, held = 0, 0
+        for place, step in self._steps.items():
             held += step.numbers
-            peak = max(peak, held + step.numbers)  # and what it works with
-            held -= sum(self._steps[i].numbers for i in set(step.inputs) if self._last_use[i] == k)
-        return peak
+            self.numbers = max(self.numbers, held + step.numbers)  # with the temporaries of the step
+            held -= sum(self._steps[i].numbers for i in set(step.inputs) if self._last_use[i] == place)
 
     def prepare(self, setting: Setting) -> None:
-        """Computes what all blocks look up."""
+        """Computes all that blocks look up."""
         for node in sorted(self.looked_up, key=lambda node: node.index):
             for moments in (setting.left, setting.right):
                 moments.variance(node)
@@ -111,32 +86,26 @@ class Program:
 
     def run(self, block: Block) -> State:
         """The last state, for a block of pairs."""
-        states: list[State | None] = []
-        for k, step in enumerate(self._steps):
+        states: dict[int, State] = {}
+        for place, step in self._steps.items():
             inputs = []
             for i in step.inputs:
-                state = states[i]
-                assert state is not None
-                last = self._last_use[i] == k and step.inputs.count(i) == 1
-                inputs.append(state if last else _copied(state))
-                if last:
-                    states[i] = None
-            states.append(step.run(block, inputs))
+                last = self._last_use[i] == place and step.inputs.count(i) == 1
+                inputs.append(states.pop(i) if last else steps.both(torch.clone, states[i]))
+            states[place] = step.run(block, *inputs)
             del inputs
-        final = states[-1]
-        assert final is not None
-        return final
+        return states[self._last]
 
 
 def independent(node: Sum) -> bool:
-    """Whether a sum is Gaussian and has terms without covariance."""
+    """True for a Gaussian sum whose terms have no covariance."""
     with _deep(node):
         return _Planner().independent(node)
 
 
 @contextmanager
 def _deep(node: Node) -> Iterator[None]:
-    """While open, the planner may call itself as deep as the network is."""
+    """Allows the planner to call itself as deep as the network is."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, 1000 + 8 * node.index))
     try:
@@ -145,12 +114,8 @@ def _deep(node: Node) -> Iterator[None]:
         sys.setrecursionlimit(before)
 
 
-def _copied(state: State) -> State:
-    return state[0].clone(), None if state[1] is None else state[1].clone()
-
-
 class _Planner:
-    """Writes the program: which states it takes, each computed once."""
+    """Plans a program: the states that it needs, each computed once."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
@@ -159,7 +124,7 @@ class _Planner:
         self._places: dict[tuple[Node, Node, bool, bool, bool], int | None] = {}
 
     def pair(self, one: Node, two: Node, *, full: bool, distance: bool, scale: bool = True) -> int | None:
-        """Where the state of two nodes stands; None where it is 0.
+        """Returns the place of the state of two nodes; None if it is 0.
 
         Args:
             full: for all pairs of positions.
@@ -169,26 +134,32 @@ class _Planner:
         full = full and max(one.positions, two.positions) > 1
         key = (one, two, full, distance, scale)
         if key not in self._places:
-            if not scale and one is two and isinstance(one, Norm):
-                self._places[key] = self._norm_of_gaussian(one, full, distance, (False, one.trains[1]))
-            else:
-                self._places[key] = self._made(one, two, full, distance)
+            self._places[key] = self._planned(*key)
         return self._places[key]
 
-    def _made(self, one: Node, two: Node, full: bool, distance: bool) -> int | None:
+    def _planned(self, one: Node, two: Node, full: bool, distance: bool, scale: bool) -> int | None:
         if one is two and isinstance(one, Fixed | Linear | Nonlinear):
             return self._alone(one, full, distance)
         if one is two and isinstance(one, Norm) and one.gaussian:
-            return self._norm_of_gaussian(one, full, distance, one.trains)
+            self.looked_up.update((one, one.source))
+            before = self.pair(one.source, one.source, full=full, distance=True)
+            trains = one.trains if scale else (False, one.trains[1])
+            step = partial(steps.gaussian_norm, one, full, distance, trains)
+            return self._add(step, (before,), _numbers(one, one, full))
         if distance and one is two and isinstance(one, Sum) and self.independent(one):
             parts = [(f * f, self.pair(node, node, full=full, distance=True)) for f, node in one.terms]
-            return self._combination(parts, self._numbers(one, one, full))
+            return self._combination(parts, _numbers(one, one, full))
         if distance:
-            return self._as_distance(one, two, full)
+            before = self.pair(one, two, full=full, distance=False)
+            if before is not None:
+                self.looked_up.update((one, two))
+            return self._add(
+                partial(steps.half_distances, one, two, full), (before,), _numbers(one, two, full)
+            )
         return self._covariance(one, two, full)
 
     def independent(self, node: Sum) -> bool:
-        """Whether different terms have no covariance; what was planned to find out is left out later."""
+        """True for a Gaussian sum whose terms have no covariance; steps planned to find out are unused."""
         nodes = [term for _, term in node.terms]
         return node.gaussian and all(
             self.pair(one, two, full=False, distance=False) is None
@@ -196,122 +167,80 @@ class _Planner:
             for two in nodes[k + 1 :]
         )
 
-    def _alone(self, node: Node, full: bool, distance: bool) -> int:
-        numbers = self._numbers(node, node, full)
+    def _alone(self, node: Fixed | Linear | Nonlinear, full: bool, distance: bool) -> int | None:
+        numbers = _numbers(node, node, full)
         if isinstance(node, Fixed):
             self.looked_up.add(node)
-            return self._add(input_step(node, full, distance), (), numbers // 2)
+            return self._add(partial(steps.input_field, node, full, distance), (), numbers // 2)
+        source = node.source
         if isinstance(node, Nonlinear):
             self.duals.add((node, node))
-            self.looked_up.update((node, node.source))
-            before = self.pair(node.source, node.source, full=full, distance=True, scale=False)
-            assert before is not None
-            return self._add(dual_step(node, node, full, distance), (before,), numbers)
-        assert isinstance(node, Linear)
-        self.looked_up.update((node, node.source) if distance else ())
-        before = self.pair(
-            node.source, node.source, full=full and node.windows is not None, distance=distance
-        )
-        assert before is not None
-        return self._add(linear_step(node, full, distance), (before,), numbers)
-
-    def _norm_of_gaussian(self, node: Norm, full: bool, distance: bool, trains: tuple[bool, bool]) -> int:
-        self.looked_up.update((node, node.source))
-        before = self.pair(node.source, node.source, full=full, distance=True)
-        assert before is not None
-        step = gaussian_norm_step(node, full, distance, trains)
-        return self._add(step, (before,), self._numbers(node, node, full))
-
-    def _as_distance(self, one: Node, two: Node, full: bool) -> int | None:
-        before = self.pair(one, two, full=full, distance=False)
-        if before is None:
-            return None
-        self.looked_up.update((one, two))
-        return self._add(distance_step(one, two, full), (before,), self._numbers(one, two, full))
+            self.looked_up.update((node, source))
+            before = self.pair(source, source, full=full, distance=True, scale=False)
+            return self._add(partial(steps.dual, node, node, full, distance), (before,), numbers)
+        self.looked_up.update((node, source) if distance else ())
+        before = self.pair(source, source, full=full and node.windows is not None, distance=distance)
+        return self._add(partial(steps.linear, node, full, distance), (before,), numbers)
 
     def _covariance(self, one: Node, two: Node, full: bool) -> int | None:
-        """Of two nodes, one of which is a sum, an average or a norm, or which differ."""
-        later_is_left = one.index >= two.index
-        later, other = (one, two) if later_is_left else (two, one)
-        numbers = self._numbers(one, two, full)
+        """Plans two nodes of which one is a sum, an average or a norm, or which differ."""
+        left = one.index >= two.index
+        node, other = (one, two) if left else (two, one)
+        if isinstance(node, Linear):
+            return None
+        numbers = _numbers(one, two, full)
+        if isinstance(node, Nonlinear) and other.gaussian:
+            self.looked_up.add(node.source)
+            pair = (node.source, other) if left else (other, node.source)
+            before = self.pair(*pair, full=full, distance=False)
+            return self._add(partial(steps.slope, node, full, left), (before,), numbers)
+        if isinstance(node, Nonlinear) and isinstance(other, Nonlinear):
+            return self._cross(one, two, full)  # type: ignore[arg-type]
+        if isinstance(node, Nonlinear):  # the other one is a sum, an average or a norm
+            node, other, left = other, node, not left
 
-        def with_(node: Node, full: bool = full) -> int | None:
-            pair = (node, other) if later_is_left else (other, node)
+        def with_other(field: Node, full: bool = full) -> int | None:
+            pair = (field, other) if left else (other, field)
             return self.pair(*pair, full=full, distance=False)
 
-        if isinstance(later, Linear):
-            return None
-        if isinstance(later, Sum):
-            return self._combination([(factor, with_(node)) for factor, node in later.terms], numbers)
-        if isinstance(later, Pool):
-            if one is two:  # of all positions, first to one side
-                return self._pooled_twice(later, full)
-            return self._pooled(later, with_(later.source, full=True), one, two, full, later_is_left)
-        if isinstance(later, Norm):
-            if one is two:
-                return self._norm_twice(later, full)
-            return self._normed(later, with_(later.source), other, numbers, full, later_is_left)
-        assert isinstance(later, Nonlinear)
-        if other.gaussian:
-            before = with_(later.source)
-            self.looked_up.add(later.source)
-            step = slope_step(later, full, later_is_left)
-            return None if before is None else self._add(step, (before,), numbers)
-        if isinstance(other, Nonlinear):
-            return self._cross(one, two, full)  # type: ignore[arg-type]
-        if isinstance(other, Sum):
-            pairs = [((later, node) if later_is_left else (node, later), f) for f, node in other.terms]
-            parts = [(f, self.pair(*pair, full=full, distance=False)) for pair, f in pairs]
-            return self._combination(parts, numbers)
-        assert isinstance(other, Pool | Norm)
-        sources = (later, other.source) if later_is_left else (other.source, later)
-        if isinstance(other, Pool):
-            before = self.pair(*sources, full=True, distance=False)
-            return self._pooled(other, before, one, two, full, not later_is_left)
-        before = self.pair(*sources, full=full, distance=False)
-        return self._normed(other, before, later, numbers, full, not later_is_left)
+        if isinstance(node, Sum):
+            return self._combination([(factor, with_other(term)) for factor, term in node.terms], numbers)
+        if isinstance(node, Pool):
+            return self._pooled(node, one, two, full, left)
+        assert isinstance(node, Norm)
+        if one is not two:
+            return self._normed(node, with_other(node.source), other, numbers, full, left)
+        before = self.pair(node.source, node.source, full=full, distance=False)
+        half = self._normed(node, before, node.source, numbers, full, False)
+        whole = self._normed(node, half, node, numbers, full, True)
+        return self._add(partial(steps.norm_parameters, node), (whole,), numbers)
 
     def _cross(self, one: Nonlinear, two: Nonlinear, full: bool) -> int | None:
-        """Functions of two fields."""
+        """Plans functions of two fields."""
         self.looked_up.update((one, two, one.source, two.source))
-        numbers = self._numbers(one, two, full)
+        numbers = _numbers(one, two, full)
         if self.pair(one.source, two.source, full=full, distance=False) is None:
             if one.function.odd or two.function.odd:
                 return None
-            return self._add(means_step(one, two, full), (), numbers // 2)
+            return self._add(partial(steps.product_of_means, one, two, full), (), numbers // 2)
         before = self.pair(one.source, two.source, full=full, distance=True, scale=False)
-        assert before is not None
         self.duals.add((one, two))
-        return self._add(dual_step(one, two, full, False), (before,), numbers)
+        return self._add(partial(steps.dual, one, two, full, False), (before,), numbers)
 
-    def _pooled_twice(self, node: Pool, full: bool) -> int | None:
+    def _pooled(self, node: Pool, one: Node, two: Node, full: bool, left: bool) -> int | None:
+        """Plans an average and another node, or an average and itself: first of one side."""
         source = node.source
-        before = self.pair(source, source, full=True, distance=False)
-        assert before is not None
-        half = self._add(pool_step(node, True), (before,), 2 * node.positions * source.positions)
-        whole = self._add(pool_step(node, False), (half,), 2 * node.positions**2)
-        return whole if full or node.positions == 1 else self._diagonal(whole, node.positions)
-
-    def _pooled(
-        self, node: Pool, before: int | None, one: Node, two: Node, full: bool, left: bool
-    ) -> int | None:
-        if before is None:
-            return None
-        whole = self._add(pool_step(node, left), (before,), 2 * one.positions * two.positions)
-        return whole if full or node.positions == 1 else self._diagonal(whole, node.positions)
-
-    def _diagonal(self, before: int, positions: int) -> int:
-        return self._add(diagonal_step, (before,), 2 * positions)
-
-    def _norm_twice(self, node: Norm, full: bool) -> int | None:
-        """A norm of what is not Gaussian: from one side, from the other, and its own parameters."""
-        source = node.source
-        before = self.pair(source, source, full=full, distance=False)
-        numbers = self._numbers(node, node, full)
-        half = self._normed(node, before, source, numbers, full, False)
-        whole = self._normed(node, half, node, numbers, full, True)
-        assert whole is not None
-        return self._add(norm_parameters_step(node), (whole,), numbers)
+        if one is two:
+            before = self.pair(source, source, full=True, distance=False)
+            before = self._add(partial(steps.pool, node, True), (before,), _numbers(node, source, True))
+            left = False
+        else:
+            pair = (source, two) if left else (one, source)
+            before = self.pair(*pair, full=True, distance=False)
+        whole = self._add(partial(steps.pool, node, left), (before,), _numbers(one, two, True))
+        if full or node.positions == 1:
+            return whole
+        return self._add(steps.equal_positions, (whole,), 2 * node.positions)
 
     def _normed(
         self, node: Norm, before: int | None, other: Node, numbers: int, full: bool, left: bool
@@ -320,18 +249,24 @@ class _Planner:
         if before is None and (node.gaussian or other.gaussian):
             return None
         inputs = () if before is None else (before,)
-        return self._add(norm_step(node, other, full, left), inputs, numbers)
+        return self._add(partial(steps.norm, node, other, full, left), inputs, numbers)
 
     def _combination(self, parts: Sequence[tuple[float, int | None]], numbers: int) -> int | None:
-        there = [(factor, place) for factor, place in parts if place is not None]
-        if not there:
+        terms = [(factor, place) for factor, place in parts if place is not None]
+        if not terms:
             return None
-        factors = [factor for factor, _ in there]
-        return self._add(sum_step(factors), tuple(place for _, place in there), numbers)
+        step = partial(steps.weighted_sum, [factor for factor, _ in terms])
+        return self._add(step, tuple(place for _, place in terms), numbers)
 
-    def _add(self, run: Run, inputs: tuple[int, ...], numbers: int) -> int:
-        self.steps.append(Step(run, inputs, numbers))
+    def _add(self, run: Callable[..., State], inputs: tuple[int | None, ...], numbers: int) -> int | None:
+        """Appends a step, and returns its place; None if its input is 0."""
+        places = tuple(place for place in inputs if place is not None)
+        if len(places) < len(inputs):
+            return None
+        self.steps.append(Step(run, places, numbers))
         return len(self.steps) - 1
 
-    def _numbers(self, one: Node, two: Node, full: bool) -> int:
-        return 2 * one.positions * (two.positions if full else 1)
+
+def _numbers(one: Node, two: Node, full: bool) -> int:
+    """The numbers of a state of two nodes, for a pair of examples."""
+    return 2 * one.positions * (two.positions if full else 1)

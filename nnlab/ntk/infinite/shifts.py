@@ -113,24 +113,24 @@ def _add_diagonals(
         target.zero_()
     for number, offset in enumerate(offsets):
         seen, mine = seen_by[offset], mine_by[offset]
-        here = _slice(range(mine.start - outputs.start, mine.stop - outputs.start))
+        rows = _slice(range(mine.start - outputs.start, mine.stop - outputs.start))
         if mine and seen:
             part = source[_at(one, _seen(window, offset, mine), two, _seen(window, offset, seen))]
             if number == 0 and seen == every and mine == outputs:
                 target.copy_(part)
             else:
-                target[_at(one, here, two, _slice(seen))].add_(part)
+                target[_at(one, rows, two, _slice(seen))].add_(part)
         if halves is None:
             continue
         for hidden in _rest(every, seen):
             if mine and hidden:
                 part = halves[0][_at(one, _seen(window, offset, mine))]
-                target[_at(one, here, two, _slice(hidden))].add_(part)
+                target[_at(one, rows, two, _slice(hidden))].add_(part)
         for hidden in _rest(outputs, mine):
-            there = _slice(range(hidden.start - outputs.start, hidden.stop - outputs.start))
+            rows = _slice(range(hidden.start - outputs.start, hidden.stop - outputs.start))
             if seen and hidden:
                 part = halves[1][_at(two, _seen(window, offset, seen))]
-                target[_at(one, there, two, _slice(seen))].add_(part)
+                target[_at(one, rows, two, _slice(seen))].add_(part)
 
 
 def averaged(values: Tensor, weights: Sequence[Tensor], first: int) -> Tensor:
@@ -148,7 +148,7 @@ def averaged(values: Tensor, weights: Sequence[Tensor], first: int) -> Tensor:
 
 
 def _rest(whole: range, part: range) -> tuple[range, range]:
-    """What of a range is before and behind a part of it."""
+    """The parts of a range before and behind a part of it."""
     if not part:
         return whole, range(0)
     return range(whole.start, part.start), range(part.stop, whole.stop)
@@ -159,7 +159,7 @@ def _slice(outputs: range) -> slice:
 
 
 def _seen(window: Window, offset: int, outputs: range) -> slice:
-    """The positions that some outputs see at an offset."""
+    """The positions that some outputs see at an offset of the kernel."""
     start = window.start(offset)
     return slice(
         start + window.stride * outputs.start,

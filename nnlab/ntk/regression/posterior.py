@@ -1,8 +1,8 @@
-"""What networks say of new points, with how much certainty: from their two kernels, without training one.
+"""The predictive distribution of trained networks at new points, from their two kernels.
 
 At the start the outputs of an infinitely wide network are independent Gaussian processes of mean 0 with the
 covariance K, the "nngp" kernel; training moves them by the tangent kernel Θ, which stays what it was. With T
-the n training points, X the new ones and targets y there are two ways to learn (Lee et al. 2019, "Wide neural
+the n training points, X the new ones and targets y there are two distributions (Lee et al. 2019, "Wide neural
 networks of any depth evolve as linear models under gradient descent", section 2.3.1).
 
 *Of the process*, by Bayes' rule: with the ridge σ² as the variance of the noise in y (Rasmussen & Williams
@@ -32,29 +32,28 @@ inverses are pseudo-inverses.
 
 Rounding. Errors E of K are (−A I) E (−A I)ᵀ in the covariance: at a new point, with its row a of A, at most
 (1 + ‖a‖)² ‖E‖. Errors of Θ move the mean by about (1 + ‖a‖) ‖E‖ ‖G y‖ at most, where A = Θ_XT G and G has the
-factors above as its eigenvalues, and the variance by 2 (1 + ‖a‖) ‖E‖ ‖G‖ ‖K_TT a − K_Tx‖. Both are told,
-since they can be large where kernels are nearly singular, or t is near 1/threshold.
+factors above as its eigenvalues, and the variance by 2 (1 + ‖a‖) ‖E‖ ‖G‖ ‖K_TT a − K_Tx‖. Both are
+reported, since they can be large where kernels are nearly singular, or t is near 1/threshold.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nnlab.ntk.errors import KernelError
-from nnlab.ntk.flow.modes import (
+from nnlab.memory import in_words
+from nnlab.ntk.dynamics.modes import (
     Form,
     Modes,
     Numbers,
     modes_of,
     numbers,
     refuse_indefinite,
-    rounding,
     square_matrix,
 )
-from nnlab.ntk.regression.solve import tell_unlearned
-from nnlab.ntk.spectral.tiles import Kernel, Tiles
+from nnlab.ntk.errors import KernelError, MemoryLimitError, check_ridge, checked_limit
+from nnlab.ntk.regression.kernel_regression import log_unlearned
+from nnlab.ntk.spectral.tiles import Kernel, Tiles, epsilon
 
 
 @dataclass(frozen=True)
@@ -89,15 +88,15 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Posterior:
-    """What is known of new points.
+    """The distributions of the outputs at new points.
 
     Attributes:
         nngp: the Gaussian process given the targets.
         ensemble: networks after gradient flow, each from its own start.
         nngp_rank: modes of K_TT that the process learns; all with a ridge above the threshold.
         ntk_rank: modes of Θ_TT that the ensemble learns in the limit.
-        nngp_unlearned: the norm of the part of the targets in the others; the process says they cannot be.
-        ntk_unlearned: the norm of the part of the targets that no time teaches the ensemble.
+        nngp_unlearned: the norm of the part of the targets in the others, which the process excludes.
+        ntk_unlearned: the norm of the part of the targets that the ensemble never learns.
         singular: whether either kernel has such modes.
     """
 
@@ -115,10 +114,11 @@ def posterior(
     y: Tensor,
     t: Numbers | None = None,
     ridge: float = 0.0,
+    memory_limit: int | None = None,
     *,
     computed_in: torch.dtype | None = None,
 ) -> Posterior:
-    """The Gaussian process given the targets, and the ensemble of trained networks, at new points.
+    """Computes the Gaussian process given the targets, and the ensemble of trained networks, at new points.
 
     Args:
         kernels: (nngp, ntk), K and Θ over the training points followed by the new ones, as `infinite_ntk`
@@ -129,26 +129,28 @@ def posterior(
             limit.
         ridge: at least 0: of the process the variance of the noise in y, of the ensemble the strength of
             ½ ridge·‖w − w₀‖².
+        memory_limit: bytes to hold beside the kernels; a quarter of the free memory if None.
         computed_in: type of the numbers that the kernels were computed in; by default their own.
 
     Raises:
         KernelError: shapes that do not fit, no new point, t or ridge below 0, kernels that are not symmetric
             or have negative eigenvalues beyond rounding, or a negative variance beyond rounding.
+        MemoryLimitError: the limit does not hold the matrices.
         NonFiniteError: NaN or infinity.
     """
-    if not (math.isfinite(ridge) and ridge >= 0):
-        raise KernelError(f"posterior: ridge {ridge} is not allowed: it must be at least 0 and finite")
+    check_ridge("posterior", ridge)
     times = None if t is None else numbers("t", t)
     if times is not None and bool((times < 0).any()):
         raise KernelError(f"posterior: t {t}: times start at 0")
     form, size = _fitting(kernels, y)
+    _check_memory(Tiles(kernels[0]), size, 1 if times is None else times.numel(), memory_limit)
     prior = _Split.of("nngp", kernels[0], size, computed_in)
     tangent = _Split.of("ntk", kernels[1], size, computed_in)
     targets = form.take("y", y, size, prior.train.device)
     process, flow = prior.modes(), tangent.modes()
     by_process = _Rule.of(prior, process, _gains(process, ridge, None), ridge)
     by_flow = _Rule.of(tangent, flow, _gains(flow, ridge, times), ridge)
-    # Θ too is the covariance of a process; this refuses one that is none
+    # Θ too is the covariance of a process; this refuses a matrix that is not
     _covariance(tangent, _Rule.of(tangent, flow, _gains(flow, 0.0, None), 0.0).weights, 0.0)
     nngp_rank, nngp_unlearned = _unlearned(prior, process, ridge, targets)
     ntk_rank, ntk_unlearned = _unlearned(tangent, flow, ridge, targets)
@@ -164,7 +166,7 @@ def posterior(
 
 
 def _fitting(kernels: tuple[Kernel, Kernel], y: Tensor) -> tuple[Form, int]:
-    """How the targets lie, and rows of the kernels that belong to the training points; checked."""
+    """The form of the targets, and the number of rows of the training points; checked."""
     if not isinstance(kernels, tuple | list) or len(kernels) != 2:
         raise KernelError("posterior: kernels must be a pair (nngp, ntk), as infinite_ntk returns it")
     shapes = [tuple(kernel.shape) for kernel in kernels]
@@ -187,42 +189,56 @@ def _fitting(kernels: tuple[Kernel, Kernel], y: Tensor) -> tuple[Form, int]:
     return form, size
 
 
+def _check_memory(tiles: Tiles, train: int, times: int, memory_limit: int | None) -> None:
+    """Raises MemoryLimitError where the limit does not hold the matrices of `times` predictions.
+
+    Args:
+        tiles: a kernel (NC, NC) over all points.
+        train: rows of the training points.
+        times: K.
+        memory_limit: as of `posterior`.
+    """
+    new = tiles.size - train
+    limit = checked_limit(memory_limit, tiles.device)
+    splits = 2 * tiles.size**2  # beside them while they are made, decomposed and used:
+    reading, decomposition = 2 * tiles.size**2, 6 * train**2
+    prediction = 3 * train**2 + times * new * (6 * train + 6 * new)
+    needed = 8 * (splits + max(reading, decomposition, prediction))
+    if needed > limit:
+        raise MemoryLimitError(
+            f"posterior: a memory limit of {in_words(limit)} does not hold the matrices of {train} training "
+            f"and {new} new rows at {times} times; {in_words(needed)} do"
+        )
+
+
 @dataclass(frozen=True)
 class _Split:
-    """A kernel over training and new points, as matrices.
+    """A kernel over training and new points, as matrices."""
 
-    Attributes:
-        name: for messages.
-        train: (nC, nC).
-        cross: (n_xC, nC).
-        new: (n_xC, n_xC).
-        noise: ε of the numbers behind it.
-    """
-
-    name: str
-    train: Tensor
-    cross: Tensor
-    new: Tensor
-    noise: float
+    name: str  # for messages
+    train: Tensor  # (nC, nC)
+    cross: Tensor  # (n_xC, nC)
+    new: Tensor  # (n_xC, n_xC)
+    noise: float  # ε of the numbers behind it
 
     @classmethod
     def of(cls, name: str, kernel: Kernel, size: int, computed_in: torch.dtype | None) -> "_Split":
         matrix = square_matrix(kernel).triu()
         matrix = matrix + matrix.triu(1).mT  # symmetric to the last bit
-        noise = rounding(kernel, computed_in)
-        return cls(name, matrix[:size, :size], matrix[size:, :size], matrix[size:, size:], noise)
+        parts = matrix[:size, :size], matrix[size:, :size], matrix[size:, size:]
+        return cls(name, *parts, epsilon(kernel, computed_in))
 
     def error(self, ridge: float) -> Tensor:
-        """(n_xC,) bounds of rounding in the kernel of the training points and one new one, of its norm.
+        """Bounds (n_xC,) of rounding in the kernel of the training points and one new one, of its norm.
 
         Its λmax is at most the largest row sum of the first, and the variance of the second.
         """
         largest = float(torch.linalg.vector_norm(self.train, ord=1, dim=1).max()) + ridge
-        found: Tensor = self.noise * (len(self.train) + 1) * (largest + self.new.diagonal())
-        return found
+        bounds: Tensor = self.noise * (len(self.train) + 1) * (largest + self.new.diagonal())
+        return bounds
 
     def modes(self) -> Modes:
-        """Of the training points."""
+        """Computes the modes over the training points."""
         modes = modes_of(self.train, self.noise, None)
         refuse_indefinite(f"posterior: {self.name}", modes)
         return modes
@@ -241,38 +257,31 @@ def _gains(modes: Modes, ridge: float, times: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True)
 class _Rule:
-    """How new points follow from targets.
+    """The linear map from targets to predictions at new points."""
 
-    Attributes:
-        weights: A (…, n_xC, nC).
-        gains: (…, nC), the factor of each mode.
-        vectors: of the modes, in columns.
-        shift: (…, n_xC), how far rounding of its kernel may move a row of A, in units of the gain.
-    """
-
-    weights: Tensor
-    gains: Tensor
-    vectors: Tensor
-    shift: Tensor
+    weights: Tensor  # A (…, n_xC, nC)
+    gains: Tensor  # (…, nC), the factor of each mode
+    vectors: Tensor  # of the modes, in columns
+    shift: Tensor  # (…, n_xC), how far rounding of its kernel may move a row of A, in units of the gain
 
     @classmethod
     def of(cls, kernel: _Split, modes: Modes, gains: Tensor, ridge: float) -> "_Rule":
-        """With the gains of the modes of a kernel."""
+        """Computes the map from the gains of the modes of a kernel."""
         weights = ((kernel.cross @ modes.vectors) * gains[..., None, :]) @ modes.vectors.T
         shift = kernel.error(ridge) * (1 + weights.norm(dim=-1))
         return cls(weights, gains, modes.vectors, shift)
 
 
 def _unlearned(kernel: _Split, modes: Modes, ridge: float, targets: Tensor) -> tuple[int, float]:
-    """The rank, and how much of the targets lies in the other modes."""
+    """The rank, and the norm of the targets in the other modes."""
     learned = modes.eigenvalues + ridge > modes.threshold
     unlearned = float((modes.vectors[:, ~learned].T @ targets).norm())
-    tell_unlearned(f"posterior: {kernel.name}", modes, int(learned.sum()), unlearned, targets)
+    log_unlearned(f"posterior: {kernel.name}", modes, int(learned.sum()), unlearned, targets)
     return int(learned.sum()), unlearned
 
 
 def _gaussian(form: Form, rule: _Rule, targets: Tensor, prior: _Split, ridge: float) -> Gaussian:
-    """Of f₀(X) + A (y − f₀(T)), where f₀ has the covariance of `prior`, and `ridge` more at T."""
+    """The distribution of f₀(X) + A (y − f₀(T)); f₀ has the covariance of `prior`, and `ridge` more at T."""
     covariance, errors = _covariance(prior, rule.weights, ridge)
     rest = rule.weights @ prior.train + ridge * rule.weights - prior.cross
     errors = errors + 2 * rule.shift * rule.gains.amax(-1)[..., None] * rest.norm(dim=-1)
@@ -280,19 +289,21 @@ def _gaussian(form: Form, rule: _Rule, targets: Tensor, prior: _Split, ridge: fl
     if form.outputs is not None and not form.repeated:
         new, outputs = covariance.shape[-1] // form.outputs, form.outputs
         covariance = covariance.reshape(*covariance.shape[:-2], new, outputs, new, outputs)
-        covariance, errors = covariance.transpose(-3, -2), form.give(errors)
-    return Gaussian(form.give(rule.weights @ targets), covariance, form.give(mean_error), errors)
+        covariance, errors = covariance.transpose(-3, -2), form.restore(errors)
+    return Gaussian(form.restore(rule.weights @ targets), covariance, form.restore(mean_error), errors)
 
 
 def _mean_error(rule: _Rule, targets: Tensor) -> Tensor:
-    """In the shape of A y."""
+    """The effect of rounding on A y, in its shape."""
     learned = rule.gains[..., None] * (rule.vectors.T @ targets.view(len(targets), -1))  # (…, nC, C)
     errors: Tensor = rule.shift[..., None] * torch.linalg.vector_norm(learned, dim=-2, keepdim=True)
     return errors.reshape(*rule.shift.shape, *targets.shape[1:])
 
 
 def _covariance(prior: _Split, weights: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """K_XX + A (K_TT + ridge·I) Aᵀ − A K_TX − K_XT Aᵀ, (…, n_xC, n_xC), and the errors of its variances.
+    """Computes K_XX + A (K_TT + ridge·I) Aᵀ − A K_TX − K_XT Aᵀ, and the errors of its variances.
+
+    The covariance is (…, n_xC, n_xC).
 
     Args:
         prior: K.

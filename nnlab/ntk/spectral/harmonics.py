@@ -22,7 +22,7 @@ in |ψ|, since that of sin ψ cancels that of −ψ cos ψ, and the last has −
 - With bias ψ(π) < π: nothing happens at θ = π, s_π = 0, and k²λ_k → σ_w² √(αq)/2π² for even and odd k.
 - Without, ψ = θ, and the same happens at π: Σ⁰ (π − ψ) = −α |π − θ| there, s_π = s₀. Odd modes cancel, even
   ones add up. In fact Θ = (σ_w² α/2π)[sin θ + 2(π − θ) cos θ] can be integrated: λ_k = 0 for odd k ≥ 3, and
-  λ_k = σ_w⁴ (k² + 3)/(2π² (k² − 1)²) for even k (`unbiased_eigenvalues`). Sources: Basri et al. 2019, "The
+  λ_k = σ_w⁴ (k² + 3)/(2π² (k² − 1)²) for even k. Sources: Basri et al. 2019, "The
   convergence rate of neural networks for learned functions of different frequencies"; Bietti & Mairal 2019,
   "On the inductive bias of neural tangent kernels".
 
@@ -34,7 +34,7 @@ n − k and leave about 1/n². Of a tail c/k² the sum is c (π/n)²/sin²(πk/n
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ from nnlab.ntk.infinite.kernel import checked_network, infinite_ntk
 
 
 def circle_points(n: int) -> torch.Tensor:
-    """(n, 2), equally spaced on the unit circle from (1, 0) on, in float64."""
+    """Returns n points (n, 2), equally spaced on the unit circle from (1, 0) on, in float64."""
     if n < 1:
         raise KernelError(f"circle_points: n {n} is not allowed: it must be at least 1")
     angles = 2 * math.pi * torch.arange(n, dtype=torch.float64) / n
@@ -55,7 +55,7 @@ def circle_points(n: int) -> torch.Tensor:
 def circle_eigenvalues(
     n: int, *, depth: int = 1, sigma_w: float | None = None, sigma_b: float | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Eigenvalues of Θ/n on n equally spaced points of the unit circle, mode by mode.
+    """Computes the eigenvalues of Θ/n on n equally spaced points of the unit circle, mode by mode.
 
     Those with 0 < k < n/2 are double, of cos kθ and sin kθ. They come by a Fourier transform of the first row
     of the kernel, each with an error of about ε·Θ(0), whatever its size.
@@ -76,20 +76,8 @@ def circle_eigenvalues(
     return np.arange(len(values)), values
 
 
-def unbiased_eigenvalues(k: NDArray[np.int64], *, sigma_w: float = math.sqrt(2)) -> NDArray[np.float64]:
-    """λ_k of the operator for one hidden layer without bias, in closed form.
-
-    (σ_w⁴/2π²)(k² + 3)/(k² − 1)² for even k, σ_w⁴/8 for k = 1, 0 for odd k ≥ 3.
-    """
-    order = np.asarray(k, dtype=np.float64)
-    divisor = np.where(order == 1, 1.0, (order**2 - 1) ** 2)
-    even = (order**2 + 3) / (2 * math.pi**2 * divisor)
-    return sigma_w**4 * np.where(order == 1, 1 / 8, np.where(order % 2 == 0, even, 0.0))
-
-
-@dataclass(frozen=True)
-class CircleTail:
-    """What k²λ_k tends to as k → ∞, for k ≪ n.
+class CircleTail(NamedTuple):
+    """The limits of k²λ_k as k → ∞, for k ≪ n.
 
     Attributes:
         even: for even k.
@@ -101,7 +89,7 @@ class CircleTail:
 
 
 def circle_tail(*, depth: int = 1, sigma_w: float | None = None, sigma_b: float | None = None) -> CircleTail:
-    """The limits of k²λ_k: −(s₀ ± s_π)/π, with the slopes of Θ in |θ| and |π − θ| carried through the layers.
+    """Computes the limits of k²λ_k, −(s₀ ± s_π)/π, from the slopes of Θ in |θ| and |π − θ| in each layer.
 
     At θ = 0, where Σ(x, x) = q in layer l and the angle there is g|θ|: Θ⁺ = Σ⁺ + σ_w² Θ (π − ψ)/2π gives
 

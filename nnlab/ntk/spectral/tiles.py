@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nnlab.ntk.empirical.blocks import slices
+from nnlab.ntk.empirical.blocks import Progress, slices
 from nnlab.ntk.errors import KernelError, NonFiniteError
 
 Kernel = Tensor | NDArray[np.floating]
@@ -16,6 +16,10 @@ Kernel = Tensor | NDArray[np.floating]
 # another order differ by less, and what is no symmetric matrix differs by more.
 ASYMMETRY = 1000
 
+EPSILON = torch.finfo(torch.float64).eps
+TILE_SIDE = 2048
+TILES_HELD = 4  # a tile, its mirror image, their difference, and memory for a product with them
+LIKELY_READINGS = 8  # the number that a progress bar expects before it is known
 STRIP = 128  # rows that are compared at a time, within the processor's cache
 
 
@@ -30,7 +34,7 @@ class Tiles:
     """
 
     def __init__(self, kernel: Kernel) -> None:
-        """Looks at shape and type only.
+        """Reads shape and type only.
 
         Args:
             kernel: tensor, array or memory map, (n, n) or (n, n, C, C).
@@ -54,7 +58,7 @@ class Tiles:
         self._buffers = {mirror: torch.empty(0, dtype=torch.float64) for mirror in (False, True)}
 
     def read(self, rows: slice, columns: slice, mirror: bool = False) -> Tensor:
-        """The float64 tile of some examples against some others.
+        """Reads the float64 tile of some examples against some others.
 
         It stays valid until the next call with the same `mirror`: new memory for every tile would take longer
         than to fill it.
@@ -81,12 +85,12 @@ class Tiles:
                 yield rows, columns
 
     def place(self, examples: slice) -> slice:
-        """Where these examples stand in the matrix."""
+        """The rows of these examples in the matrix."""
         return slice(examples.start * self._outputs, examples.stop * self._outputs)
 
 
 class Inspection:
-    """What one reading of all of a kernel tells: whether it is finite and symmetric, and its trace.
+    """The checks that a kernel is finite and symmetric, and its trace, from one reading of it.
 
     Attributes:
         trace: Σ H(i, i).
@@ -98,10 +102,10 @@ class Inspection:
         self.trace = 0.0
         self.largest = 0.0
         self._asymmetry = 0.0
-        self._where = (slice(0), slice(0))
+        self._worst = (slice(0), slice(0))
 
-    def see(self, rows: slice, columns: slice, upper: Tensor) -> None:
-        """Takes in a tile on or above the diagonal, and reads the one that mirrors it.
+    def add(self, rows: slice, columns: slice, upper: Tensor) -> None:
+        """Inspects a tile on or above the diagonal, and reads the one that mirrors it.
 
         Raises:
             NonFiniteError: either holds NaN or infinity.
@@ -117,13 +121,13 @@ class Inspection:
             low, high = torch.aminmax(upper[strip] - lower[:, strip].T)
             asymmetry = float(torch.maximum(-low, high))
             if asymmetry > self._asymmetry:
-                self._asymmetry, self._where = asymmetry, (rows, columns)
+                self._asymmetry, self._worst = asymmetry, (rows, columns)
 
     def check_symmetry(self) -> None:
         """Raises KernelError where H(i, j) and H(j, i) differ by more than 1000 ε max |H|."""
         allowed = ASYMMETRY * self._tiles.epsilon * self.largest
         if self._asymmetry > allowed:
-            rows, columns = self._where
+            rows, columns = self._worst
             raise KernelError(
                 f"kernel: not symmetric: H(i, j) and H(j, i) differ by up to {self._asymmetry:.3g}, where "
                 f"rounding explains {allowed:.3g}, for i in {_words(rows)} and j in {_words(columns)}; "
@@ -140,12 +144,57 @@ class Inspection:
         self.largest = max(self.largest, -low, high)
 
 
-def epsilon(kernel: Kernel) -> float:
-    """ε, the spacing of floating-point numbers at 1, of a kernel's type.
+def tile_side(memory: int) -> int:
+    """The side of the largest tile that fits with its temporaries into so many bytes."""
+    return max(16, min(TILE_SIDE, int((memory / (8 * TILES_HELD)) ** 0.5)))
+
+
+class Reader:
+    """The kernel as an operator on blocks of vectors, which inspects it in the first reading.
+
+    After that only what is on and above the diagonal is read, each tile for its own rows and, transposed, for
+    those of its mirror image.
+    """
+
+    def __init__(self, tiles: Tiles, side: int, progress: Progress | None) -> None:
+        self.tiles, self._side, self._progress = tiles, side, progress
+        self._total = sum(1 for _ in tiles.pairs(side))
+        self.inspection: Inspection | None = None
+        self.readings = 0
+
+    def multiply(self, block: Tensor) -> Tensor:
+        """Multiplies (b, N) vectors with H, (b, N)."""
+        first = Inspection(self.tiles) if self.inspection is None else None
+        product = torch.zeros_like(block)
+        for done, (rows, columns) in enumerate(self.tiles.pairs(self._side), start=1):
+            tile = self.tiles.read(rows, columns)
+            if first is not None:
+                first.add(rows, columns, tile)
+            i, j = self.tiles.place(rows), self.tiles.place(columns)
+            product[:, i] += block[:, j] @ tile.T
+            if rows != columns:
+                product[:, j] += block[:, i] @ tile
+            self._report(done)
+        self.readings += 1
+        if first is not None:
+            first.check_symmetry()
+            self.inspection = first
+        return product
+
+    def _report(self, done: int) -> None:
+        if self._progress is not None:
+            readings = max(LIKELY_READINGS, self.readings + 1)
+            self._progress(self.readings * self._total + done, readings * self._total)
+
+
+def epsilon(kernel: Kernel, computed_in: torch.dtype | None = None) -> float:
+    """ε, the spacing of floating-point numbers at 1, of the type it was computed in; by default its own.
 
     Raises:
         KernelError: the type is not real floating point.
     """
+    if computed_in is not None:
+        return float(torch.finfo(computed_in).eps)
     if isinstance(kernel, Tensor) and kernel.dtype.is_floating_point:
         return float(torch.finfo(kernel.dtype).eps)
     if not isinstance(kernel, Tensor) and np.issubdtype(kernel.dtype, np.floating):
@@ -155,3 +204,9 @@ def epsilon(kernel: Kernel) -> float:
 
 def _words(examples: slice) -> str:
     return f"{examples.start}…{examples.stop - 1}"
+
+
+def orthonormal(rows: Tensor) -> Tensor:
+    """Computes orthonormal rows of the same span, for independent ones; none for none."""
+    basis: Tensor = torch.linalg.qr(rows.T).Q.T
+    return basis

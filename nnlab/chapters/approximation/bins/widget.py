@@ -1,9 +1,10 @@
-"""How many bins a function needs, on the page."""
+"""The histogram of a function on the page, with a slider for the number of bins."""
 
 import numpy as np
 
+from nnlab.page.data import config_of
 from nnlab.page.numbers import is_number
-from nnlab.page.widget import Arrays, Widget, config_of, numbers, rising
+from nnlab.page.widget import Arrays, Widget, numbers, rising
 from nnlab.record import Run
 
 GRID = 2001

@@ -1,10 +1,8 @@
 """The perceptron on AND, OR and XOR: mistakes and their bound, the proof for XOR, two hidden units."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from nnlab.approximation.network import Network
 from nnlab.approximation.perceptron import (
     CORNERS,
     GATES,
@@ -15,12 +13,15 @@ from nnlab.approximation.perceptron import (
     separate,
     tight,
 )
-from nnlab.approximation.xor_units import exact_xor, solves_xor, train_xor
-from nnlab.chapters.approximation.perceptron.figures.mistakes import perceptron_mistakes
-from nnlab.chapters.approximation.perceptron.figures.separation import separating_lines
+from nnlab.approximation.xor_units import EXACT, XorTraining, exact_xor, solves_xor, train_xor
+from nnlab.chapters.approximation.perceptron.figures import (
+    Problem,
+    perceptron_mistakes,
+    separating_lines,
+    success_rate,
+)
 from nnlab.lab.outcome import Outcome
 from nnlab.lab.session import Session, generator
-from nnlab.plot.sweeps import success_rate
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim, interval_claim
 
@@ -37,7 +38,7 @@ SIDE = 121  # points a side of the decision regions
 
 
 def run(seed: int, record: Record, session: Session) -> Outcome:
-    """Runs the rule, proves that XOR has no line, and solves it by formula and by training."""
+    """Runs the learning rule, proves that no line separates XOR, solves it by formula and by training."""
     points = np.array(CORNERS)
     mistakes, bounds, worst = _mistakes(seed)
     _draw(record, points)
@@ -51,7 +52,7 @@ def run(seed: int, record: Record, session: Session) -> Outcome:
 
 
 def _mistakes(seed: int) -> tuple[dict[str, list[int]], dict[str, float], float]:
-    """Mistakes until all points are right and the largest bound (R/γ)², by problem; the worst ratio."""
+    """Mistakes until all points are right and the largest bound (R/γ)², by problem; the largest ratio."""
     draw = generator(seed, "planted")
     problems = {
         "AND": [(np.array(CORNERS), np.array(GATES["and"]))],
@@ -59,10 +60,10 @@ def _mistakes(seed: int) -> tuple[dict[str, list[int]], dict[str, float], float]
         f"{2**DOUBLINGS} orthogonal points": [tight(DOUBLINGS)],
         "200 random points": [planted(100, 10, MARGIN, 0.3, draw) for _ in range(ORDERS)],
     }
-    found = {name: [(learn(*one).mistakes, _bound(*one)) for one in sets] for name, sets in problems.items()}
-    mistakes = {name: [m for m, _ in pairs] for name, pairs in found.items()}
-    bounds = {name: max(bound for _, bound in pairs) for name, pairs in found.items()}
-    return mistakes, bounds, max(m / bound for pairs in found.values() for m, bound in pairs)
+    mistakes = {name: [learn(*one).mistakes for one in sets] for name, sets in problems.items()}
+    bounds = {name: [_bound(*one) for one in sets] for name, sets in problems.items()}
+    worst = max(m / b for name in problems for m, b in zip(mistakes[name], bounds[name], strict=True))
+    return mistakes, {name: max(values) for name, values in bounds.items()}, worst
 
 
 def _bound(points: Array, labels: Array) -> float:
@@ -75,7 +76,7 @@ def _bound(points: Array, labels: Array) -> float:
 def _bound_claim(mistakes: dict[str, list[int]], bounds: dict[str, float], worst: float) -> Claim:
     return exact_claim(
         "perceptron_mistake_bound",
-        sentence="The perceptron makes at most (R/γ)² mistakes, and on some points exactly as many.",
+        sentence="The perceptron makes at most (R/γ)² mistakes, and on some points exactly that many.",
         formula="max over all sets of points of mistakes / (R/γ)² = 1 (Novikoff 1962)",
         hypotheses=[f"{name}: at most {max(m)} of {bounds[name]:.0f}" for name, m in mistakes.items()],
         predicted=1.0,  # which the orthogonal points attain
@@ -89,14 +90,16 @@ def _bound_claim(mistakes: dict[str, list[int]], bounds: dict[str, float], worst
 def _no_line_claim(points: Array) -> Claim:
     """The weights of both diagonals, whose middles coincide, checked in rational numbers."""
     labels = np.array(GATES["xor"])
-    found = separate(points, labels)
-    proved = found.separable is False and is_certificate(points, labels, found.certificate)
-    words = ", ".join(str(weight) for weight in found.certificate)
+    separation = separate(points, labels)
+    proved = separation.separable is False and is_certificate(points, labels, separation.certificate)
     return exact_claim(
         "no_line_separates_xor",
-        sentence="No line separates XOR: both classes have a point in common, the middle of the square.",
+        sentence="No line separates XOR: the convex hulls of its classes share the centre of the square.",
         formula="λ ≥ 0, Σ λᵢ = 1, Σ λᵢ yᵢ (xᵢ, 1) = 0 (Gordan 1873), checked in rational numbers",
-        hypotheses=[f"λ = {words}", "common point " + ", ".join(str(part) for part in found.common)],
+        hypotheses=[
+            f"λ = {', '.join(map(str, separation.certificate))}",
+            f"common point {', '.join(map(str, separation.common))}",
+        ],
         predicted=1.0,
         measured=float(proved),
         tolerance=0.0,
@@ -108,45 +111,38 @@ def _no_line_claim(points: Array) -> Claim:
 
 
 def _formula_claim() -> Claim:
-    names = ("step", "sigmoid", "tanh", "ripple", "relu")
-    solutions = {name: exact_xor(name) for name in names}
-    solved = [solves_xor(solution.network()) for solution in solutions.values()]
+    solutions = {name: exact_xor(name) for name in EXACT}
+    solved = [solves_xor(network) for network, _ in solutions.values()]
     return exact_claim(
         "two_hidden_units_solve_xor",
-        sentence="Two hidden units solve XOR, by weights that can be written down, with any activation.",
+        sentence="Two hidden units solve XOR with explicit weights, whatever the activation.",
         formula="share of the activations whose network has the right sign at all four corners",
-        hypotheses=[f"{name}: margin {solution.margin:.3g}" for name, solution in solutions.items()],
+        hypotheses=[f"{name}: margin {margin:.3g}" for name, (_, margin) in solutions.items()],
         predicted=1.0,
         measured=float(np.mean(solved)),
         tolerance=0.0,
-        rivals={"one that fails": 1 - 1 / len(names)},
+        rivals={"one that fails": 1 - 1 / len(EXACT)},
     )
 
 
 def _training(seed: int, record: Record, session: Session) -> list[Claim]:
-    """From many starts, with two, three and four hidden units."""
+    """Trains from many starts, with two, three and four hidden units."""
     rates, intervals, names, claims = [], [], [], []
     work = [("tanh", units) for units in UNITS] + [(name, 2) for name in LEARNERS if name != "tanh"]
     with session.reporter.bar("XOR from many starts") as advance:
         for done, (activation, units) in enumerate(work):
             advance(done, len(work), f"{units} {activation} units")
             draw = generator(seed, f"xor {activation} {units}")
-            found = train_xor(activation, units, STARTS, generator=draw)
-            low, high = found.interval
+            training = train_xor(activation, units, STARTS, generator=draw)
             names.append(f"{units} {activation} units")
-            rates.append(found.rate)
-            intervals.append([low, high])
+            rates.append(training.rate)
+            intervals.append(training.interval)
             claims.append(
-                interval_claim(
+                _sometimes(
                     f"xor_by_training_{units}_{activation}",
-                    sentence=f"Gradient descent solves XOR with {units} {activation} units from some starts.",
-                    formula="P(all four corners right) > 0",
-                    hypotheses=["(1/2N)Σ(f − y)², full batch", f"{STARTS} random starts"],
-                    predicted=(0.01, None),
-                    measured=found.rate,
-                    interval=(low, high),
-                    seeds=STARTS,
-                    how=f"95% Wilson interval over {STARTS} starts",
+                    f"Gradient descent solves XOR with {units} {activation} units from some random starts.",
+                    ["(1/2N)Σ(f − y)², full batch", f"{STARTS} random starts"],
+                    training,
                 )
             )
         advance(len(work), len(work), "")
@@ -167,11 +163,10 @@ def _one_unit(seed: int) -> list[Claim]:
     """A monotone unit has one line as its boundary and cannot solve XOR; one that is not monotone can."""
     monotone = train_xor("tanh", 1, STARTS // 5, steps=2000, generator=generator(seed, "xor tanh 1"))
     ripple = train_xor("ripple", 1, STARTS // 5, generator=generator(seed, "xor ripple 1"))
-    low, high = ripple.interval
     return [
         exact_claim(
             "one_monotone_unit_never_solves_xor",
-            sentence="One hidden unit with a monotone activation is a line, and never solves XOR.",
+            sentence="One monotone hidden unit has a line as its boundary and never solves XOR.",
             formula="share of the starts that solve it = 0",
             hypotheses=[f"1 tanh unit, {STARTS // 5} starts"],
             predicted=0.0,
@@ -179,18 +174,23 @@ def _one_unit(seed: int) -> list[Claim]:
             tolerance=0.0,
             seeds=STARTS // 5,
         ),
-        interval_claim(
+        _sometimes(
             "one_unit_that_is_not_monotone_can",
-            sentence="One hidden unit whose activation is not monotone can solve XOR.",
-            formula="P(all four corners right) > 0",
-            hypotheses=[f"1 ripple unit, φ(z) = σ(z) + z e^(−z²), {STARTS // 5} starts"],
-            predicted=(0.01, None),
-            measured=ripple.rate,
-            interval=(low, high),
-            seeds=STARTS // 5,
-            how=f"95% Wilson interval over {STARTS // 5} starts",
+            "One hidden unit with a non-monotone activation can solve XOR.",
+            [f"1 ripple unit, φ(z) = σ(z) + z e^(−z²), {STARTS // 5} starts"],
+            ripple,
         ),
     ]
+
+
+def _sometimes(name: str, sentence: str, hypotheses: list[str], training: XorTraining) -> Claim:
+    """The claim that some starts solve XOR."""
+    starts = len(training.solved)
+    return interval_claim(
+        name, sentence, "P(all four corners right) > 0", hypotheses,
+        predicted=(0.01, None), measured=training.rate, interval=training.interval, seeds=starts,
+        how=f"95% Wilson interval over {starts} starts",
+    )  # fmt: skip
 
 
 # --- figure ---------------------------------------------------------------------------------------------
@@ -198,28 +198,19 @@ def _one_unit(seed: int) -> list[Claim]:
 
 def _draw(record: Record, points: Array) -> None:
     """The rule's lines on each gate, and the two hidden units with the band between their lines."""
-    panels = {}
+    problems = {}
     for name, labels in GATES.items():
         path = learn(points, labels, SHOWN if name == "xor" else 10_000).path[1:]
-        panels[name.upper()] = (points, (np.array(labels) > 0).astype(int), path)
+        caption = "no line separates: proved" if name == "xor" else None
+        classes = np.array(labels) > 0
+        problems[name.upper()] = Problem(points, classes.astype(np.int64), path, caption=caption)
         record.save_arrays(**{f"perceptron/{name}": path})
-    solution = exact_xor("step")
-    (weight, bias), _ = solution.layers
-    lines = np.column_stack([weight, bias])
-    two = "XOR, two hidden units"
-    panels[two] = (points, panels["XOR"][1], lines)
+    network, _ = exact_xor("step")
+    (weight, bias), _ = network.weights()
     axis = np.linspace(-0.5, 1.5, SIDE)
-    figure = separating_lines(
-        panels,
-        regions={two: (axis, axis, _classes(solution.network(), axis))},
-        captions={"XOR": "no line separates: proved", two: "right between the two lines"},
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
+    region = axis, (network.values(grid) > 0).astype(np.int64)
+    problems["XOR, two hidden units"] = Problem(
+        points, problems["XOR"].labels, np.column_stack([weight, bias]), region, "right between the two lines"
     )
-    record.save_figure(figure, "perceptron")
-
-
-def _classes(network: Network, axis: Array) -> NDArray[np.int64]:
-    """(G, G): 1 where the network is positive, at (x₁, x₂)."""
-    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
-    with torch.no_grad():
-        values = network(torch.from_numpy(grid)).numpy()
-    return np.asarray((values > 0).reshape(len(axis), len(axis)), np.int64)
+    record.save_figure(separating_lines(problems), "perceptron")

@@ -7,18 +7,18 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from nnlab.chapters.approximation.perceptron.figures import success_rate
 from nnlab.data import DataSet
 from nnlab.errors import InputError, Interrupted
 from nnlab.lab import drawing
 from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Count, Distinct, TrainingExperiment
 from nnlab.lab.session import Session
-from nnlab.lab.training_run import Parts, build_parts, train, vary
-from nnlab.plot.regions import decision_regions_grid
-from nnlab.plot.sweeps import success_rate
+from nnlab.lab.training_run import build_parts, train, vary
+from nnlab.plot.regions import decision_regions
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim, interval_claim, proportion_interval
-from nnlab.training import predict
+from nnlab.training import Parts, predict
 from nnlab.training.losses import cross_entropy
 
 
@@ -82,7 +82,7 @@ def _starts(
 
 
 def _accuracy_and_loss(parts: Parts) -> tuple[float, float]:
-    """On the training points. A point counts as right where its class has clearly more than one half.
+    """Accuracy and loss on the training points; right is a point whose class has clearly more than one half.
 
     The best linear classifier says one half everywhere, and rounding alone may then break all ties well.
     """
@@ -100,11 +100,9 @@ def _draw(
     x2: np.ndarray,
     data: DataSet,
 ) -> None:
-    points = drawing.numbers(data.raw(data.train.inputs))
+    points = data.raw(data.train.inputs).numpy(force=True)
     record.save_arrays(x1=x1, x2=x2, points=points, **{f"regions/{name}": r for name, r in regions.items()})
-    figure = decision_regions_grid(
-        x1, x2, regions, points, drawing.numbers(data.train.targets), data.class_names
-    )
+    figure = decision_regions(x1, x2, regions, points, data.train.targets.numpy(force=True), data.class_names)
     record.save_figure(figure, "regions")
     names = [row["model"] for row in rows]
     rates, intervals = [r["success_rate"] for r in rows], [r["interval"] for r in rows]

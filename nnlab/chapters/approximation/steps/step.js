@@ -43,7 +43,7 @@
       const where = `w = ${nnlab.number(w)} and b = −ws = ${nnlab.number(-w * s)} put the unit at s = −b/w = ${nnlab.number(s)}.`;
       says(unit.tail
         ? `${where} Where |x − s| ≥ δ = ${DELTA} it differs from the step by at most ${unit.words} = ${nnlab.number(unit.tail(w * DELTA))}.`
-        : `${where} Right of s it grows without end: at x = 1 it is w(1 − s) = ${nnlab.number(w * (1 - s))}. A larger w makes it steeper, never a step.`);
+        : `${where} To the right of s it grows without bound: at x = 1 it is w(1 − s) = ${nnlab.number(w * (1 - s))}. A larger w makes it steeper, but never a step.`);
     }
     draw();
     return draw;
@@ -74,11 +74,11 @@
       curve(chartOf, RANGE, xs, down, { stroke: GREEN, "stroke-dasharray": "2 3" });
       curve(chartOf, RANGE, xs, sum, { stroke: ORANGE, "stroke-width": 3 });
       const middle = (a + b) / 2;
-      const found = `w = ${nnlab.number(w)}: in the middle, at x = ${nnlab.number(middle)}, the sum is ${nnlab.number(sum(middle))} of h = ${nnlab.number(h)}`;
-      if (!unit.tail) says(`${found}; right of s₂ it stays at hw(s₂ − s₁) = ${nnlab.number(scaled * w * (b - a))} and never comes back: two ReLUs make a ramp, no bin.`);
-      else if (a === b) says(`${found}. The edges coincide, and nothing is left.`);
-      else if (b < a) says(`${found}. The edges have changed places: the bin hangs down.`);
-      else says(`${found}; ${DELTA} left of s₁ it is ${nnlab.number(sum(a - DELTA))}. Two hidden units make one bin, 2N of them N bins.`);
+      const start = `w = ${nnlab.number(w)}: in the middle, at x = ${nnlab.number(middle)}, the sum is ${nnlab.number(sum(middle))}, with h = ${nnlab.number(h)}`;
+      if (!unit.tail) says(`${start}; to the right of s₂ it stays at hw(s₂ − s₁) = ${nnlab.number(scaled * w * (b - a))} and never comes back: two ReLUs make a ramp, not a bin.`);
+      else if (a === b) says(`${start}. The edges coincide, and nothing is left.`);
+      else if (b < a) says(`${start}. The edges are swapped: the bin is upside down.`);
+      else says(`${start}; ${DELTA} left of s₁ it is ${nnlab.number(sum(a - DELTA))}. Two hidden units make one bin, 2N of them N bins.`);
     }
     draw();
     return draw;

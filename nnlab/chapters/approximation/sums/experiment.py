@@ -5,29 +5,47 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
-from nnlab.approximation.barron import barron_bound, gaussian_constant
 from nnlab.approximation.bins import build_bins
 from nnlab.approximation.certificate import certify
-from nnlab.approximation.steps import STEP_ACTIVATIONS
-from nnlab.approximation.superposition import Sweep, side_by_side, sweep
-from nnlab.approximation.targets import ExpressionTarget, Target, make_target
-from nnlab.chapters.approximation.setup import Config, Line, naming
-from nnlab.chapters.approximation.steps.experiment import values_of
+from nnlab.approximation.quadrature import Errors
+from nnlab.approximation.superposition import (
+    Sweep,
+    barron_bound,
+    gaussian_constant,
+    random_features,
+    sweep,
+    train,
+)
+from nnlab.approximation.targets import Target, make_target
+from nnlab.chapters.approximation.bins.setup import Line, checked_target
 from nnlab.chapters.approximation.sums.figures import constructed_and_trained, terms_scaling
 from nnlab.errors import Interrupted
-from nnlab.expressions import check_domain
 from nnlab.lab.outcome import Outcome
+from nnlab.lab.sections import Distinct, Section, StepName
 from nnlab.lab.session import Advance, Session
+from nnlab.models.activations import ACTIVATIONS, STEP_ACTIVATIONS
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim
 
 WIDTH = 0.25  # s of the Gaussian whose Barron constant is known
 UNITS = 20  # of the networks side by side
 FALLING = (8, 32, 128)  # terms over which the error of sums built by formula falls
+
+
+class SumsSettings(Section):
+    """Σ αᵢ σ(wᵢᵀx + bᵢ) in each of the dimensions, over the number of terms and seeds."""
+
+    dimensions: Annotated[list[Annotated[int, Field(ge=1, le=4)]], Distinct] = Field([1, 2, 3], min_length=1)
+    terms: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Distinct] = Field(
+        [8, 16, 32, 64], min_length=1
+    )
+    seeds: int = Field(5, ge=1, le=1000)
+    activation: StepName = "sigmoid"
 
 
 @dataclass(frozen=True)
@@ -46,19 +64,21 @@ class Task:
     constant: float | None
 
 
-def build(config: Config) -> list[Task]:
-    """The function that the config names where it has more than one variable, else a Gaussian per dimension.
+def build(text: str, interval: list[float] | None, settings: SumsSettings) -> list[Task]:
+    """The target of the config where it has more than one variable, else a Gaussian per dimension.
+
+    Args:
+        text: the target.
+        interval: that of the config.
+        settings: the section `sums`.
 
     Raises:
         InputError: it is not defined everywhere on the cube.
     """
-    own = make_target(config.target)
-    low, high = config.interval if config.interval and own.dimension > 1 else (0.0, 1.0)
-    if isinstance(own, ExpressionTarget) and own.dimension > 1:
-        with naming("target"):
-            check_domain(own.graph, dict.fromkeys(own.variables, (low, high)))
-        return [Task(own, low, high, None)]
-    return [_gaussian(d) for d in config.sums.dimensions]
+    if make_target(text).dimension > 1:
+        low, high = interval or (0.0, 1.0)
+        return [Task(checked_target("target", text, (low, high)), low, high, None)]
+    return [_gaussian(d) for d in settings.dimensions]
 
 
 def _gaussian(dimension: int) -> Task:
@@ -69,35 +89,44 @@ def _gaussian(dimension: int) -> Task:
 
 
 def run(
-    config: Config, line: Line | None, tasks: Sequence[Task], record: Record, session: Session
+    settings: SumsSettings,
+    seed: int,
+    line: Line | None,
+    tasks: Sequence[Task],
+    record: Record,
+    session: Session,
 ) -> Outcome:
     """Fits and trains sums of every size from every seed, and compares built networks with trained ones."""
     metrics: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
     claims: list[Claim] = []
     panels, bounds = {}, {}
-    terms = sorted(config.sums.terms)
+    terms = sorted(settings.terms)
     with session.reporter.bar("sums") as advance:
         for done, task in enumerate(tasks):
             if session.stop():
                 raise Interrupted(f"interrupted before the sums in {task.target.dimension} dimensions")
             d = task.target.dimension
-            found = sweep(
-                task.target, terms, config.sums.seeds, seed=config.seed, lo=task.low, hi=task.high,
-                activation=config.sums.activation, certify=d <= 2,
+            sweeps = sweep(
+                task.target, terms, settings.seeds, seed=seed, lo=task.low, hi=task.high,
+                activation=settings.activation, certify=d <= 2,
                 progress=partial(_move, advance, done * len(terms), len(tasks) * len(terms), f"d = {d}"),
             )  # fmt: skip
-            panels[f"d = {d}"] = _laws(found)
-            rows += [row for kind, s in found.items() for row in _rows(task, kind, s)]
-            metrics.update(_exponents(d, found))
-            _keep(record, d, found)
+            panels[f"d = {d}"] = _laws(sweeps)
+            rows += [row for kind, s in sweeps.items() for row in _rows(task, kind, s)]
+            metrics.update(_exponents(d, sweeps))
+            record.save_arrays(**{
+                f"sums/{d}/{kind}/{name}": array
+                for kind, s in sweeps.items()
+                for name, array in (("terms", s.terms), *s.errors._asdict().items())
+            })  # fmt: skip
             if task.constant is not None:
                 n = np.geomspace(terms[0], terms[-1], 30)
                 bounds[f"d = {d}"] = (n, np.array([barron_bound(task.constant, int(k)) for k in n]))
-                claims.append(_barron_claim(task, found["trained"]))
-    record.save_figure(terms_scaling(panels, bounds=bounds), "sums")
+                claims.append(_barron_claim(task, sweeps["trained"]))
+    record.save_figure(terms_scaling(panels, bounds), "sums")
     if line is not None:
-        _compare(config, line, record)
+        _compare(settings.activation, seed, line, record)
         if line.slope.lower > 0 and math.isfinite(line.slope.upper):  # neither constant nor too steep
             claims += [_falling_claim(line, activation) for activation in STEP_ACTIVATIONS]
     return Outcome(metrics, rows, claims)
@@ -107,85 +136,77 @@ def _move(advance: Advance, before: int, total: int, text: str, done: int) -> No
     advance(before + done, total, text)
 
 
-def _laws(found: dict[str, Sweep]) -> dict[str, Any]:
+def _laws(sweeps: dict[str, Sweep]) -> dict[str, Any]:
     """Errors of both kinds in both norms with their fitted exponents, where there are any."""
     laws = {}
-    for kind, s in found.items():
-        for norm, errors, fit in (("L₂", s.l2, s.l2_fit), ("sup", s.sup_sampled, s.sup_fit)):
+    for kind, s in sweeps.items():
+        for norm, key, errors in (("L₂", "l2", s.errors.l2), ("sup", "sup", s.errors.sup_sampled)):
+            fit = s.fits.get(key)
             slope, interval = (math.nan, (None, None)) if fit is None else (fit.slope, fit.interval)
             laws[f"{norm}, {kind}"] = (np.array(s.terms), errors, slope, interval)
     return laws
 
 
-def _rows(task: Task, kind: str, found: Sweep) -> list[dict[str, Any]]:
-    """One per number of terms: geometric means over the seeds, certified bounds on the worst of them."""
+def _rows(task: Task, kind: str, s: Sweep) -> list[dict[str, Any]]:
+    """A row per number of terms: geometric means over the seeds, certified bounds on the worst of them."""
     rows = []
-    for k, terms in enumerate(found.terms):
-        certified = np.isfinite(found.sup_upper[k]).all()
+    for terms, *of_seeds in zip(s.terms, *s.errors, strict=True):
+        errors = Errors(*of_seeds)
+        certified = np.isfinite(errors.sup_upper).all()
         rows.append({
             "construction": f"Cybenko sum, {kind}, d = {task.target.dimension}",
             "hidden_units": terms,
             "interval": [task.low, task.high],
-            "error_lower": float(found.sup_lower[k].max()) if certified else None,
-            "error_upper": float(found.sup_upper[k].max()) if certified else None,
-            "sup_sampled": float(np.exp(np.log(found.sup_sampled[k]).mean())),
-            "l2": float(np.exp(np.log(found.l2[k]).mean())),
+            "error_lower": float(errors.sup_lower.max()) if certified else None,
+            "error_upper": float(errors.sup_upper.max()) if certified else None,
+            "sup_sampled": float(np.exp(np.log(errors.sup_sampled).mean())),
+            "l2": float(np.exp(np.log(errors.l2).mean())),
         })  # fmt: skip
-    for norm, fit in (("l2", found.l2_fit), ("sup", found.sup_fit)):
-        if fit is not None:
-            rows[-1] |= {f"{norm}_exponent": fit.slope, f"{norm}_exponent_interval": list(fit.interval)}
+    for norm, fit in s.fits.items():
+        rows[-1] |= {f"{norm}_exponent": fit.slope, f"{norm}_exponent_interval": list(fit.interval)}
     return rows
 
 
-def _exponents(dimension: int, found: dict[str, Sweep]) -> dict[str, float]:
+def _exponents(dimension: int, sweeps: dict[str, Sweep]) -> dict[str, float]:
     return {
         f"d{dimension}/{norm}_exponent_{'trained' if kind == 'trained' else 'features'}": fit.slope
-        for kind, s in found.items()
-        for norm, fit in (("l2", s.l2_fit), ("sup", s.sup_fit))
-        if fit is not None
+        for kind, s in sweeps.items()
+        for norm, fit in s.fits.items()
     }
 
 
-def _keep(record: Record, dimension: int, found: dict[str, Sweep]) -> None:
-    for kind, s in found.items():
-        at = f"sums/{dimension}/{kind}"
-        record.save_arrays(**{
-            f"{at}/terms": s.terms, f"{at}/l2": s.l2, f"{at}/sup_sampled": s.sup_sampled,
-            f"{at}/sup_lower": s.sup_lower, f"{at}/sup_upper": s.sup_upper,
-        })  # fmt: skip
-
-
-def _barron_claim(task: Task, found: Sweep) -> Claim:
-    """One-sided: the bound is on the best network, and training finds one that is no worse than it."""
+def _barron_claim(task: Task, trained: Sweep) -> Claim:
+    """The trained sums meet the bound; it is on the best network, so it holds them from one side only."""
     assert task.constant is not None
-    bounds = np.array([barron_bound(task.constant, terms) for terms in found.terms])
+    bounds = np.array([barron_bound(task.constant, terms) for terms in trained.terms])
     return exact_claim(
         f"barron_in_{task.target.dimension}_dimensions",
-        sentence="Trained sums of N terms are as near in L₂ as Barron's theorem promises of the best.",
+        sentence="Trained sums of N terms meet the L₂ bound that Barron's theorem gives for the best ones.",
         formula="L₂ error / (2C/√N) ≤ 1; the largest over N and seeds",
         hypotheses=[
             f"exp(−|x − c|²/2s²) on [0, 1]^{task.target.dimension}, s = {WIDTH:g}, C = {task.constant:.4g}",
-            "N = " + ", ".join(str(n) for n in found.terms),
+            "N = " + ", ".join(str(n) for n in trained.terms),
         ],
         predicted=(None, 1.0),
-        measured=float((found.l2 / bounds[:, None]).max()),
+        measured=float((trained.errors.l2 / bounds[:, None]).max()),
         tolerance=1e-6,
-        seeds=found.l2.shape[1],
+        seeds=trained.errors.l2.shape[1],
     )
 
 
 def _falling_claim(line: Line, activation: str) -> Claim:
-    """Sums built by formula, their error bounded everywhere: Cybenko's units need not be monotone."""
+    """The certified error of sums built by formula falls: Cybenko's units need not be monotone."""
     certificates = [
         certify(build_bins(line.target, n, line.interval, activation=activation).network, line.target,
                 line.interval, relative=1e-3)
         for n in FALLING
     ]  # fmt: skip
-    shape = "not monotone" if activation == "ripple" else "monotone"
+    step = ACTIVATIONS[activation].step
+    shape = "monotone" if step is not None and step.logistic is not None else "not monotone"
     return exact_claim(
         f"sums_of_{activation}_come_nearer",
-        sentence=f"Sums of {activation} units ({shape}) come nearer as their number grows.",
-        formula="sup |Σ αᵢ σ(wᵢx + bᵢ) − f| with 4N terms over that with N, the largest; both certified",
+        sentence=f"The certified error of sums of {activation} units ({shape}) falls as their number grows.",
+        formula="sup |Σ αᵢ σ(wᵢx + bᵢ) − f| with 4N terms over that with N, certified; the largest ratio",
         hypotheses=[
             f"f = {line.target.text} on [{line.interval[0]:g}, {line.interval[1]:g}], continuous",
             "σ → 0 at −∞, → 1 at ∞ up to a constant", "N = " + ", ".join(str(n) for n in FALLING),
@@ -196,26 +217,27 @@ def _falling_claim(line: Line, activation: str) -> Claim:
     )  # fmt: skip
 
 
-def _compare(config: Config, line: Line, record: Record) -> None:
-    """Networks of UNITS hidden units: built by formula, fitted, trained."""
+def _compare(activation: str, seed: int, line: Line, record: Record) -> None:
+    """Draws networks of UNITS hidden units: built by formula, fitted, trained."""
     low, high = line.interval
-    built = {
+    features = random_features(
+        line.target, UNITS, np.random.default_rng([seed, UNITS]), lo=low, hi=high, activation=activation
+    )
+    networks = {
         "staircase": build_bins(line.target, UNITS + 1, line.interval).network,
         "ReLU hats": build_bins(line.target, UNITS, line.interval, construction="hats").network,
+        "random features": features,
+        "trained": train([features], line.target, lo=low, hi=high)[0],
     }
-    generator = np.random.default_rng([config.seed, UNITS])
-    found = side_by_side(
-        line.target, UNITS, generator, built, lo=low, hi=high, activation=config.sums.activation
-    )
     x = np.linspace(low, high, 2001)
-    outputs = {name: values_of(c.network, x) for name, c in found.items()}
-    errors = {name: c.errors.sup.upper for name, c in found.items() if c.errors.sup is not None}
+    outputs = {name: network.values(x[:, None]) for name, network in networks.items()}
     target = line.target.values(x[:, None])
     record.save_arrays(**{
         "side_by_side/x": x, "side_by_side/target": target,
         **{f"side_by_side/{name}": y for name, y in outputs.items()},
     })  # fmt: skip
-    figure = constructed_and_trained(
-        x, target, outputs, hidden_units=UNITS, errors=errors if len(errors) == len(outputs) else None
-    )
-    record.save_figure(figure, "side_by_side")
+    panels = {
+        name: (outputs[name], certify(network, line.target, line.interval, relative=1e-3).upper)
+        for name, network in networks.items()
+    }
+    record.save_figure(constructed_and_trained(x, target, panels, UNITS), "side_by_side")

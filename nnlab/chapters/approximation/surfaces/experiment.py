@@ -3,14 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nnlab.approximation.boxes import certify_boxes
-from nnlab.approximation.network import Network
 from nnlab.approximation.surfaces import (
     Grid,
     Surface,
@@ -22,11 +21,12 @@ from nnlab.approximation.surfaces import (
     tower_bound,
 )
 from nnlab.approximation.targets import ExpressionTarget, Target, make_target
-from nnlab.chapters.approximation.setup import Config, naming
-from nnlab.chapters.approximation.surfaces.figures import surface as surface_figure
+from nnlab.chapters.approximation.bins.setup import checked_target
+from nnlab.chapters.approximation.surfaces.figures import surfaces as surfaces_figure
 from nnlab.errors import Interrupted
-from nnlab.expressions import UnboundedSlopeError, check_domain, lipschitz
+from nnlab.expressions import UnboundedSlopeError, lipschitz
 from nnlab.lab.outcome import Outcome
+from nnlab.lab.sections import Section
 from nnlab.lab.session import Session
 from nnlab.record import Record
 from nnlab.rigorous.supremum import Supremum
@@ -37,6 +37,13 @@ Array = NDArray[np.float64]
 FINE = 9  # drawn points a side of a cell
 TOLERANCES = (0.2, 0.05, 0.01)  # how steep the towers are that fail at a corner
 BOXES = 3_000_000
+
+
+class SurfaceSettings(Section):
+    """Two dimensions: n × n cells, isolated towers beside quadrant thresholds."""
+
+    target: Annotated[str, Field(min_length=1)] = "hill"
+    cells: int = Field(8, ge=2, le=32)
 
 
 @dataclass(frozen=True)
@@ -54,24 +61,27 @@ class Plane:
     slope: float
 
 
-def build(config: Config) -> Plane:
+def build(text: str, interval: list[float] | None, settings: SurfaceSettings) -> Plane:
     """The function of two variables that the config names.
+
+    Args:
+        text: the config's target, which is taken where it has two variables.
+        interval: that of the config, for this target.
+        settings: the section `surface`.
 
     Raises:
         InputError: it has not two variables, or is not defined everywhere on the square.
     """
-    own = make_target(config.target)
-    key = "target" if own.dimension == 2 else "surface.target"
-    with naming(key):
-        target = own if own.dimension == 2 else make_target(config.surface.target, 2)
-    low, high = config.interval if config.interval and own.dimension == 2 else (0.0, 1.0)
+    low, high = 0.0, 1.0
+    if make_target(text).dimension == 2:
+        low, high = interval or (low, high)
+        target = checked_target("target", text, (low, high))
+    else:
+        target = checked_target("surface.target", settings.target, (low, high), 2)
     assert isinstance(target, ExpressionTarget)  # a table of points has one variable
-    box = dict.fromkeys(target.variables, (low, high))
-    with naming(key):
-        check_domain(target.graph, box)
-    grid = Grid((low, low), (high, high), (config.surface.cells, config.surface.cells))
+    grid = Grid((low, low), (high, high), (settings.cells, settings.cells))
     try:
-        slope = lipschitz(target.graph, box, tolerance=1e-2)[1]
+        slope = lipschitz(target.graph, dict.fromkeys(target.variables, (low, high)), tolerance=1e-2)[1]
     except UnboundedSlopeError:
         slope = math.inf
     return Plane(target, grid, slope)
@@ -81,7 +91,7 @@ def run(plane: Plane, record: Record, session: Session) -> Outcome:
     """Builds both, bounds their errors on the square and outside the corners, and judges."""
     heights = centre_heights(plane.target, plane.grid)
     towers, quadrants = isolated_towers(plane.grid, heights), quadrant_thresholds(plane.grid, heights)
-    rows, found = [], {}
+    rows, errors = [], {}
     work: list[tuple[str, Surface, Callable[[], Supremum]]] = [
         ("isolated towers", towers, lambda: _certify(plane, towers)),
         ("isolated towers, off the corners", towers, lambda: _certify(plane, towers, off_corners=True)),
@@ -92,11 +102,11 @@ def run(plane: Plane, record: Record, session: Session) -> Outcome:
             if session.stop():
                 raise Interrupted(f"interrupted before the certificate of {name}")
             advance(done, len(work), name)
-            found[name] = certificate()
-            rows.append(_row(plane, name, surface, found[name]))
+            errors[name] = certificate()
+            rows.append(_row(plane, name, surface, errors[name]))
         advance(len(work), len(work), "")
-    _draw(plane, {"isolated towers": towers, "quadrant thresholds": quadrants}, found, record)
-    claims = [_hole_claim(plane.grid), *_bound_claims(plane, towers, quadrants, found)]
+    _draw(plane, {"isolated towers": towers, "quadrant thresholds": quadrants}, errors, record)
+    claims = [_hole_claim(plane.grid), *_bound_claims(plane, towers, quadrants, errors)]
     return Outcome({}, rows, claims)
 
 
@@ -109,7 +119,7 @@ def _certify(plane: Plane, surface: Surface, off_corners: bool = False) -> Supre
 
 
 def _bound(plane: Plane, name: str, surface: Surface) -> float | None:
-    """What theory says the error does not exceed; nothing holds for isolated towers on the whole square."""
+    """A bound on the error by theory; there is none for isolated towers on the whole square."""
     if not math.isfinite(plane.slope) or name == "isolated towers":
         return None
     if name.startswith("isolated"):
@@ -117,7 +127,7 @@ def _bound(plane: Plane, name: str, surface: Surface) -> float | None:
     return quadrant_bound(surface, plane.slope)
 
 
-def _row(plane: Plane, name: str, surface: Surface, found: Supremum) -> dict[str, Any]:
+def _row(plane: Plane, name: str, surface: Surface, error: Supremum) -> dict[str, Any]:
     grid = plane.grid
     return {
         "construction": name,
@@ -128,16 +138,9 @@ def _row(plane: Plane, name: str, surface: Surface, found: Supremum) -> dict[str
         "epsilon": None,
         "lipschitz": plane.slope if math.isfinite(plane.slope) else None,
         "bound": _bound(plane, name, surface),
-        "error_lower": found.lower,
-        "error_upper": found.upper,
+        "error_lower": error.lower,
+        "error_upper": error.upper,
     }
-
-
-def _values(network: Network, x1: Array, x2: Array) -> Array:
-    """(G₁,) and (G₂,) to (G₁, G₂)."""
-    points = np.stack(np.meshgrid(x1, x2, indexing="ij"), axis=-1).reshape(-1, 2)
-    with torch.no_grad():
-        return np.asarray(network(torch.from_numpy(points)).numpy().reshape(len(x1), len(x2)))
 
 
 def _axis(grid: Grid, surface: Surface, axis: int) -> Array:
@@ -148,27 +151,26 @@ def _axis(grid: Grid, surface: Surface, axis: int) -> Array:
     return np.unique(np.concatenate([even, close]))
 
 
-def _draw(plane: Plane, surfaces: dict[str, Surface], found: dict[str, Supremum], record: Record) -> None:
+def _draw(plane: Plane, surfaces: dict[str, Surface], errors: dict[str, Supremum], record: Record) -> None:
     grid, target = plane.grid, plane.target
     some = next(iter(surfaces.values()))
     x1, x2 = _axis(grid, some, 0), _axis(grid, some, 1)
-    exact = target.values(np.stack(np.meshgrid(x1, x2, indexing="ij"), -1).reshape(-1, 2))
-    exact = exact.reshape(len(x1), len(x2))
-    outputs = {name: _values(s.network, x1, x2) for name, s in surfaces.items()}
+    points = np.stack(np.meshgrid(x1, x2, indexing="ij"), axis=-1)
+    exact = target.values(points.reshape(-1, 2)).reshape(points.shape[:-1])
+    outputs = {name: s.network.values(points) for name, s in surfaces.items()}
     line = float(grid.lines(1)[len(grid.lines(1)) // 2])
     fine = np.unique(np.concatenate([np.linspace(grid.lo[0], grid.hi[0], 2001), x1]))
-    cut = {name: _values(s.network, fine, np.array([line]))[:, 0] for name, s in surfaces.items()}
-    along = target.values(np.stack([fine, np.full(len(fine), line)], axis=1))
+    points = np.stack([fine, np.full(len(fine), line)], axis=1)
+    cut = {name: s.network.values(points) for name, s in surfaces.items()}
+    along = target.values(points)
     record.save_arrays(**{
         "surface/x1": x1, "surface/x2": x2, "surface/target": exact, "surface/cut/x1": fine,
         "surface/cut/target": along, "surface/cut/x2": [line],
         **{f"surface/{name}": z for name, z in outputs.items()},
         **{f"surface/cut/{name}": z for name, z in cut.items()},
     })  # fmt: skip
-    figure = surface_figure(
-        x1, x2, exact, outputs, (line, fine, along, cut),
-        corners=(grid.lines(0), grid.lines(1)), errors={name: found[name].upper for name in surfaces},
-    )  # fmt: skip
+    networks = {name: (z, errors[name].upper) for name, z in outputs.items()}
+    figure = surfaces_figure(x1, x2, exact, networks, (line, fine, along, cut), grid.lines(0))
     record.save_figure(figure, "surface")
 
 
@@ -183,10 +185,10 @@ def _hole_claim(grid: Grid) -> Claim:
     for tolerance in TOLERANCES:
         surface = isolated_towers(small, np.ones(small.cells), tolerance)
         steep.append(surface.steepness[0])
-        outputs.append(float(_values(surface.network, corner[:, 0], corner[:, 1])[0, 0]))
+        outputs.append(float(surface.network.values(corner)[0]))
     return exact_claim(
         "isolated_towers_have_holes",
-        sentence="Where four cells meet, isolated towers drop to 0, and the more so the steeper they are.",
+        sentence="Where four cells meet, isolated towers drop towards 0 as their steepness grows.",
         formula="f ≡ 1: y(corner) = 4σ(−w₂/2) → 0; the largest output",
         hypotheses=["3 × 3 cells", "w₁ = " + ", ".join(f"{w:.0f}" for w in steep)],
         predicted=0.0,
@@ -197,20 +199,22 @@ def _hole_claim(grid: Grid) -> Claim:
 
 
 def _bound_claims(
-    plane: Plane, towers: Surface, quadrants: Surface, found: dict[str, Supremum]
+    plane: Plane, towers: Surface, quadrants: Surface, errors: dict[str, Supremum]
 ) -> list[Claim]:
     if not (math.isfinite(plane.slope) and plane.slope > 0):
         return []
     grid, slope = plane.grid, plane.slope
-    off = found["isolated towers, off the corners"].upper
-    cell = slope * grid.radius()
+    off, everywhere = (
+        errors[name].upper for name in ("isolated towers, off the corners", "quadrant thresholds")
+    )
+    cell = slope * grid.radius
     setting = [f"f = {plane.target.text[:80]}", f"{grid.cells[0]} × {grid.cells[1]} cells, L = {slope:.4g}"]
     measure = grid.corner_measure(towers.window)
     mean_square = l2_bound(towers, off, float(np.abs(towers.heights).max()) + cell)
     return [
         exact_claim(
             "isolated_towers_off_the_corners",
-            sentence="Off small squares at the corners, isolated towers are as near as their cells allow.",
+            sentence="Outside small squares at the corners isolated towers are as accurate as cells allow.",
             formula="sup |y − f| / (L(r + max δ) + leak) outside squares of half-width δ",
             hypotheses=[
                 *setting, f"squares of measure {measure:.3g}",
@@ -222,14 +226,14 @@ def _bound_claims(
         ),
         exact_claim(
             "quadrant_thresholds_in_sup_norm",
-            sentence="Cumulative quadrants are near everywhere, at the corners too.",
+            sentence="Cumulative quadrants are accurate everywhere, at the corners too.",
             formula="sup |y − f| / (L(r + min h + ‖δ‖) + leak) on the whole square",
             hypotheses=[
                 *setting,
-                f"{found['quadrant thresholds'].upper / cell:.3g} times the cell bound Lr was certified",
+                f"{everywhere / cell:.3g} times the cell bound Lr was certified",
             ],
             predicted=(None, 1.0),
-            measured=found["quadrant thresholds"].upper / quadrant_bound(quadrants, slope),
+            measured=everywhere / quadrant_bound(quadrants, slope),
             tolerance=0.0,
         ),
     ]  # fmt: skip

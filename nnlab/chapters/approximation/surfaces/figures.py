@@ -11,10 +11,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nnlab.chapters.approximation.bins.figures.histograms import TARGET
-from nnlab.errors import InputError
-from nnlab.plot.outward import at_most
-from nnlab.plot.scales import FloatArray, as_array, as_pair
+from nnlab.chapters.approximation.drawing import TARGET, drawable, largest, legend_below
+from nnlab.plot.lines import difference, draw_curve, left_out
+from nnlab.plot.scales import FloatArray
 from nnlab.plot.style import (
     FONT_LABEL,
     FONT_TICK,
@@ -24,35 +23,25 @@ from nnlab.plot.style import (
     LineLook,
     colour_bar,
     dress,
-    legend,
     new_figure,
     panel_title,
     sample,
 )
-from nnlab.plot.text import families, literal, number, plain
-from nnlab.plot.thinning import difference, draw_curve, left_out
+from nnlab.plot.text import at_most, families, literal, number, plain
 
 _MAP = "cividis"  # even in lightness, and the same to the common colour-vision deficiencies
-_LOOKS = (
-    LineLook(PALETTE[1], "-", "none"),
-    LineLook(PALETTE[0], (0, (6, 1.6)), "none"),
-    LineLook(PALETTE[2], (0, (6, 1.6, 1.2, 1.6)), "none"),
-    LineLook(PALETTE[3], (0, (3, 1.2, 1.2, 1.2, 1.2, 1.2)), "none"),
-)
+_LOOKS = (LineLook(PALETTE[1], "-", "none"), LineLook(PALETTE[0], (0, (6, 1.6)), "none"))
 _MOST_CELLS = 160  # of a surface, along each input
 _PANEL = 4.6  # inches
 
 
-def surface(
+def surfaces(
     x1: ArrayLike,
     x2: ArrayLike,
     target: ArrayLike,
-    networks: Mapping[str, ArrayLike],
+    networks: Mapping[str, tuple[ArrayLike, float]],
     cut: tuple[float, ArrayLike, ArrayLike, Mapping[str, ArrayLike]],
-    title: str | None = None,
-    *,
-    corners: tuple[ArrayLike, ArrayLike] | None = None,
-    errors: Mapping[str, float] | None = None,
+    corners: ArrayLike,
 ) -> Figure:
     """A function of two inputs and the networks that approximate it, and a cut along x₂ = c through corners.
 
@@ -63,63 +52,37 @@ def surface(
         x1: (G₁,) ascending first inputs.
         x2: (G₂,) ascending second inputs.
         target: (G₁, G₂), [i, j] at (x1[i], x2[j]).
-        networks: Up to four, such as "isolated towers" and "quadrant thresholds" -> outputs (G₁, G₂).
+        networks: Up to two, such as "isolated towers" -> outputs (G₁, G₂), certified bound on the error.
         cut: c, x₁ along the cut (T,), target (T,), and network -> outputs (T,).
-        title: A sentence; by default how far each is off on the cut.
-        corners: The grid of the cells: inner edges along x₁ and along x₂, drawn on the cut as fine lines.
-        errors: Network -> certified bound on its error, or infinity; written above its surface.
-
-    Raises:
-        InputError: an array has another shape, more than four networks, or a network without a cut.
+        corners: Inner edges of the cells along x₁, drawn on the cut as fine lines.
     """
-    if len(networks) > len(_LOOKS):
-        raise InputError(f"figure: {len(networks)} networks; at most {len(_LOOKS)} can be told apart")
-    places = as_array(x1, "x1"), as_array(x2, "x2")
-    truth = _values(target, places, "the target")
-    outputs = {name: _values(values, places, repr(name)) for name, values in networks.items()}
-    along, line, cuts = _cut(cut, list(networks))
-    count = len(outputs) + 1
-    figure = new_figure(title or _surface_title(line, cuts, cut[0]), (max(11.0, _PANEL * count + 1.3), 9.4))
+    level, along, line, outputs = cut
+    along, line, *cuts = drawable(along, line, *(outputs[name] for name in networks))
+    truth, *values = (
+        np.where(np.isfinite(z), z, np.nan) for z in drawable(target, *(z for z, _ in networks.values()))
+    )
+    count = len(networks) + 1
+    title = _surface_title(level, {n: difference(y, line) for n, y in zip(networks, cuts, strict=True)})
+    figure = new_figure(title, (max(11.0, _PANEL * count + 1.3), 9.4))
     layout: list[Any] = [[f"surface {index}" for index in range(count)], ["cut"] * count]
-    solids: dict[Any, dict[str, Any]] = {f"surface {index}": {"projection": "3d"} for index in range(count)}
+    solids: dict[Any, dict[str, Any]] = {key: {"projection": "3d"} for key in layout[0]}
     panels = figure.subplot_mosaic(layout, per_subplot_kw=solids, height_ratios=(1.5, 1.0))
-    scale = _scale([truth, *outputs.values()])
-    bounds = dict(errors or {})
-    solid_axes = [panels[key] for key in solids]
-    lost = 0
-    for axes, (name, values) in zip(solid_axes, {"target": truth, **outputs}.items(), strict=True):
-        lost += _draw_surface(axes, places, values, truth, scale)
-        panel_title(axes, _heading(name, bounds.get(name)))
-    colour_bar(figure, scale, solid_axes, "output")
-    _draw_cut(panels["cut"], along, line, cuts, cut[0], corners, lost)
-    entries = [sample(TARGET, "target")]
-    entries += [sample(look, plain(name, limit=34)) for look, name in zip(_LOOKS, cuts, strict=False)]
-    legend(figure, entries, "outside lower center", columns=len(entries), size=FONT_TICK)
+    scale = _scale([truth, *values])
+    places = drawable(x1, x2)
+    headings = ["target", *(f"{plain(n, limit=24)}: error ≤ {at_most(b)}" for n, (_, b) in networks.items())]
+    for key, heading, z in zip(layout[0], headings, [truth, *values], strict=True):
+        _draw_surface(panels[key], (places[0], places[1]), z, truth, scale)
+        panel_title(panels[key], heading)
+    colour_bar(figure, scale, [panels[key] for key in solids], "output")
+    lost = sum(int(np.sum(~np.isfinite(z))) for z in (truth, *values))
+    dress(panels["cut"], "", f"on x₂ = {number(level)}")
+    for look, y in zip(_LOOKS, cuts, strict=False):
+        lost += draw_curve(panels["cut"], along, y, look)
+    lost += draw_curve(panels["cut"], along, line, TARGET, zorder=4)
+    _finish_cut(panels["cut"], drawable(corners)[0], lost)
+    entries = [sample(look, plain(name, limit=34)) for look, name in zip(_LOOKS, networks, strict=False)]
+    legend_below(figure, [sample(TARGET, "target"), *entries])
     return figure
-
-
-def _values(values: ArrayLike, places: tuple[FloatArray, FloatArray], what: str) -> FloatArray:
-    array = as_array(values, what, dimensions=2)
-    shape = (len(places[0]), len(places[1]))
-    if array.shape != shape or min(shape) < 2:
-        raise InputError(
-            f"figure: {what} has the shape {array.shape} for {shape[0]} and {shape[1]} inputs; "
-            "must be as many, and at least two along each"
-        )
-    if not all(np.isfinite(p).all() and np.all(np.diff(p) > 0) for p in places):
-        raise InputError("figure: the inputs of a surface must be finite and ascending")
-    return np.where(np.isfinite(array), array, np.nan)
-
-
-def _cut(
-    cut: tuple[float, ArrayLike, ArrayLike, Mapping[str, ArrayLike]], names: list[str]
-) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:
-    """Inputs and target (T,) along the cut, and the outputs (T,) of every network that has a surface."""
-    along, line = as_pair(cut[1], cut[2], "the target on the cut")
-    missing = [name for name in names if name not in cut[3]]
-    if missing:
-        raise InputError(f"figure: the cut has no outputs of {missing[0]!r}; pass those of every network")
-    return along, line, {name: as_pair(along, cut[3][name], f"{name!r} on the cut")[1] for name in names}
 
 
 def _scale(surfaces: list[FloatArray]) -> ScalarMappable:
@@ -173,12 +136,10 @@ def _draw_surface(
     values: FloatArray,
     truth: FloatArray,
     scale: ScalarMappable,
-) -> int:
-    """One surface; how many of its values are left out because they are not finite."""
+) -> None:
     x, y, z = furthest(places, values, truth)
-    grid = np.meshgrid(x, y, indexing="ij")
     axes.plot_surface(
-        *grid,
+        *np.meshgrid(x, y, indexing="ij"),
         z,
         cmap=_MAP,
         norm=scale.norm,
@@ -188,11 +149,6 @@ def _draw_surface(
         antialiased=False,
         rasterized=True,
     )
-    _dress_solid(axes, scale)
-    return int(np.sum(~np.isfinite(values)))
-
-
-def _dress_solid(axes: Any, scale: ScalarMappable) -> None:
     axes.set_zlim(scale.norm.vmin, scale.norm.vmax)
     axes.view_init(elev=32, azim=-58)
     axes.set_box_aspect((1, 1, 0.62), zoom=1.12)
@@ -202,47 +158,19 @@ def _dress_solid(axes: Any, scale: ScalarMappable) -> None:
         axis.set_tick_params(
             labelsize=FONT_TICK - 1.5, labelfontfamily=list(families()), labelcolor=INK, pad=1
         )
-    for locate in (axes.xaxis, axes.yaxis, axes.zaxis):
-        locate.get_major_locator().set_params(nbins=4)
+        axis.get_major_locator().set_params(nbins=4)
 
 
-def _heading(name: str, bound: float | None) -> str:
-    if bound is None:
-        return plain(name, limit=30)
-    return f"{plain(name, limit=24)}: error ≤ {at_most(bound)}"
-
-
-def _draw_cut(
-    axes: Axes,
-    along: FloatArray,
-    line: FloatArray,
-    cuts: Mapping[str, FloatArray],
-    level: float,
-    corners: tuple[ArrayLike, ArrayLike] | None,
-    lost: int,
-) -> None:
-    dress(axes, "", f"on x₂ = {number(level)}")
-    for look, values in zip(_LOOKS, cuts.values(), strict=False):
-        lost += draw_curve(axes, along, values, look)
-    lost += draw_curve(axes, along, line, TARGET, zorder=4)
+def _finish_cut(axes: Axes, corners: FloatArray, lost: int) -> None:
+    """Draws the corners of the cells as dotted lines, and writes the label of the x axis."""
     axes.margins(x=0.015)
-    notes = left_out(lost)
-    if corners is not None:
-        for place in as_array(corners[0], "corners along x₁"):
-            axes.axvline(place, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.0, zorder=1)
-        notes.insert(0, "dotted: corners of the cells")
-    axes.set_xlabel("      ".join(["input x₁", *notes]))
+    for place in corners:
+        axes.axvline(place, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.0, zorder=1)
+    axes.set_xlabel("      ".join(["input x₁", "dotted: corners of the cells", *left_out(lost)]))
 
 
-def _surface_title(line: FloatArray, cuts: Mapping[str, FloatArray], level: float) -> str:
-    words = []
-    for name, values in cuts.items():
-        gap = np.abs(difference(values, line))
-        known = gap[np.isfinite(gap)]
-        if known.size:
-            words.append(f"{number(float(known.max()), 2)} ({literal(name, 34)})")
-    if not words:
-        return "A function of two inputs and the networks that approximate it"
+def _surface_title(level: float, errors: Mapping[str, FloatArray]) -> str:
+    words = [f"{number(largest(error), 2)} ({literal(name, 34)})" for name, error in errors.items()]
     return (
         f"On the line x₂ = {number(level)} through corners of the cells the error reaches {', '.join(words)}"
     )

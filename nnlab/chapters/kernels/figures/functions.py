@@ -1,16 +1,13 @@
-"""Functions on the line: a network, its linearization and kernel regression, at every width."""
+"""Functions on the line that networks learned: at every width, and over the band of the infinite ensemble."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from matplotlib.lines import Line2D
 
-from nnlab.plot.bands import label_columns, quantile, seed_rows
-from nnlab.plot.scales import FloatArray, as_pair
+from nnlab.plot.scales import FloatArray, as_numbers, finite
 from nnlab.plot.style import (
     FONT_TICK,
     INK,
@@ -21,179 +18,181 @@ from nnlab.plot.style import (
     THIN,
     LineLook,
     dress,
+    label_columns,
     legend,
-    line_look,
     new_figure,
-    nothing_to_show,
+    panel_grid,
     panel_title,
     sample,
     shared_labels,
 )
-from nnlab.plot.text import literal, number, plain
+from nnlab.plot.text import number
 
-_TARGET = LineLook(INK, (0, (1.2, 1.4)), "none")
-_POINTS = LineLook(INK, "none", "o")
-_LOOKS = (
-    LineLook(PALETTE[1], "-", "none"),
-    LineLook(PALETTE[0], (0, (5, 1.6)), "none"),
-    LineLook(PALETTE[2], (0, (6, 1.6, 1.2, 1.6)), "none"),
-)
-_ROOM = 0.75  # how far, in heights of target and points, a function may lead the axes up or down
+Points = tuple[FloatArray, FloatArray]
+"""Inputs and targets of the training points, (n,) each."""
+Band = tuple[FloatArray, FloatArray, FloatArray]
+"""Low end, mean and high end over the grid, (g,) each."""
+
+TARGET = LineLook(INK, (0, (1.2, 1.4)), "none")
+LOOKS = {
+    "network": LineLook(PALETTE[1], "-", "none"),
+    "linearization": LineLook(PALETTE[0], (0, (5, 1.6)), "none"),
+    "kernel regression": LineLook(PALETTE[2], (0, (6, 1.6, 1.2, 1.6)), "none"),
+}
+ENSEMBLE = LineLook(PALETTE[0], "-", "none")
+NNGP = LineLook(PALETTE[1], (0, (5, 1.6)), "none")
+NETWORKS = LineLook(MUTED, "-", "none")
+MOST = 40  # functions over the band of the infinite ensemble: more would hide it
+WIDTHS = 2.0  # standard deviations on each side of a mean
 
 
 def functions_on_line(
-    x: ArrayLike,
-    target: ArrayLike,
-    points_x: ArrayLike,
-    points_y: ArrayLike,
-    panels: Mapping[str, Mapping[str, ArrayLike]],
-    title: str | None = None,
+    x: FloatArray, target: FloatArray, points: Points, learned: Mapping[int, Mapping[str, FloatArray]]
 ) -> Figure:
-    """What was learned, as functions on the line: the mean over seeds with a band, one panel per width.
+    """Draws the learned functions on the line: the mean over seeds with a band, one panel per width.
 
     The band reaches from the smallest to the largest seed. Functions that run away between the points leave
     the panel, so that one seed does not flatten all others.
 
     Args:
-        x: (n,) inputs.
-        target: (n,) values of the true function.
-        points_x: (N,) inputs of the training points.
-        points_y: (N,) their targets.
-        panels: Such as "m = 64" -> "network", "linearization", "kernel regression" -> outputs (S, n).
-        title: A sentence; by default how far the first and the last function of a panel are apart.
-
-    Raises:
-        InputError: an array has another shape.
+        x: (g,) inputs, ascending.
+        target: (g,) values of the true function.
+        points: the training points.
+        learned: Width m -> some of "network", "linearization", "kernel regression" -> outputs (S, g).
     """
-    grid, truth = as_pair(x, target, "the target")
-    points = as_pair(points_x, points_y, "the training points")
-    learned = {
-        panel: {
-            name: seed_rows(values, len(grid), f"{name!r} at {panel!r}") for name, values in kinds.items()
-        }
-        for panel, kinds in panels.items()
-    }
-    names = list(dict.fromkeys(name for kinds in learned.values() for name in kinds))
-    looks = {name: _look(index) for index, name in enumerate(names)}
-    columns = {1: 1, 2: 2, 3: 3, 4: 2}.get(len(learned), 3)
-    rows = max(1, math.ceil(len(learned) / columns))
-    across = {1: 10.0, 2: 12.5, 3: 14.5}[columns]
-    figure = new_figure(title or _title(learned, names), (across, 1.9 + (3.6 if rows == 1 else 3.0 * rows)))
-    axes_of = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    axes_of[0, 0].set_ylim(*_view([truth, points[1]], learned))
-    for axes, (panel, kinds) in zip(axes_of.flat, learned.items(), strict=False):
+    figure, panels = panel_grid(_functions_title(learned), len(learned))
+    functions = [values.ravel() for kinds in learned.values() for values in kinds.values()]
+    panels[0, 0].set_ylim(_view(np.concatenate([target, points[1]]), functions, room=0.75, margin=0.06))
+    for axes, (width, kinds) in zip(panels.flat, learned.items(), strict=False):
         dress(axes)
-        panel_title(axes, f"{plain(panel, limit=34)}{_lost(kinds)}")
+        panel_title(axes, f"m = {width}")
         for name, values in kinds.items():
-            _draw(axes, grid, values, looks[name])
-        _draw_target(axes, grid, truth, points)
-    for axes in axes_of.flat[len(learned) :]:
-        axes.set_axis_off() if learned else nothing_to_show(axes, "nothing was learned")
-    label_columns(axes_of, len(learned), "input x")
+            color, dash = LOOKS[name].color, LOOKS[name].dash
+            if len(values) > 1:
+                low, high = values.min(0), values.max(0)
+                axes.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
+            axes.plot(x, values.mean(0), color=color, linestyle=dash, linewidth=LINE)
+        _draw_target(axes, x, target, points)
+    label_columns(panels, len(learned), "input x")
     shared_labels(figure, "", "output y")
-    several = any(len(values) > 1 for kinds in learned.values() for values in kinds.values())
-    _name_lines(figure, looks, several=several)
+    names = {name for kinds in learned.values() for name in kinds}
+    handles = [sample(look, name) for name, look in LOOKS.items() if name in names]
+    if any(len(values) > 1 for kinds in learned.values() for values in kinds.values()):
+        handles.append(_band_sample("smallest to largest seed", MUTED))
+    _legend(figure, [*_target_samples(), *handles])
     return figure
 
 
-def _look(index: int) -> LineLook:
-    """Solid, dashed and dash-dotted first, so that no function is dotted like the target."""
-    return _LOOKS[index] if index < len(_LOOKS) else replace(line_look(index + 1), marker="none")
-
-
-def _view(fixed: list[FloatArray], learned: Mapping[str, Mapping[str, FloatArray]]) -> tuple[float, float]:
-    """Limits around target and points, wider where a function goes beyond, by at most _ROOM heights."""
-    functions = [values.ravel() for kinds in learned.values() for values in kinds.values()]
-    inner = _known(np.concatenate(fixed))
-    outer = _known(np.concatenate([*fixed, *functions]))
-    if not outer.size:
-        return -1.0, 1.0
-    core = inner if inner.size else outer
-    height = float(np.ptp(core)) or float(np.ptp(outer)) or 1.0
-    low = max(float(outer.min()), float(core.min()) - _ROOM * height)
-    high = min(float(outer.max()), float(core.max()) + _ROOM * height)
-    return low - 0.06 * height, high + 0.06 * height
-
-
-def _lost(kinds: Mapping[str, FloatArray]) -> str:
-    """How many seeds are missing from a panel, since an output is not finite."""
-    count = max(int(np.sum(~np.isfinite(values).all(axis=1))) for values in kinds.values()) if kinds else 0
-    return f" ({count} seed{'s' if count > 1 else ''} not finite)" if count else ""
-
-
-def _known(values: FloatArray) -> FloatArray:
-    return values[np.isfinite(values)]
-
-
-def _draw(axes: Axes, grid: FloatArray, values: FloatArray, look: LineLook) -> None:
-    """Mean and band of (S, n) values over the grid."""
-    order = np.argsort(grid)
-    x, middle = grid[order], _mean(values)[order]
-    if len(values) > 1:
-        low, high = (
-            np.where(np.isfinite(q), q, np.nan)[order] for q in (quantile(values, 0), quantile(values, 1))
-        )
-        axes.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0)
-    marker = "D" if len(x) == 1 else "none"
-    axes.plot(x, middle, color=look.color, linestyle=look.dash, linewidth=LINE, marker=marker)
-
-
-def _mean(values: FloatArray) -> FloatArray:
-    """The mean over the finite values of each column of (S, n), not-a-number where there is none."""
-    known = np.isfinite(values)
-    count = known.sum(axis=0)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    mean: FloatArray = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
-    return mean
-
-
-def _draw_target(
-    axes: Axes, grid: FloatArray, truth: FloatArray, points: tuple[FloatArray, FloatArray]
-) -> None:
-    order = np.argsort(grid)
-    shown = np.where(np.isfinite(truth), truth, np.nan)[order]
-    axes.plot(grid[order], shown, color=INK, linestyle=_TARGET.dash, linewidth=THIN)
-    (line,) = axes.plot(*points, linestyle="none", marker="o", color=INK, markersize=7)
-    line.set(markeredgecolor=PAPER, zorder=4)
-
-
-def _name_lines(figure: Figure, looks: Mapping[str, LineLook], *, several: bool) -> None:
-    handles = [
-        sample(_POINTS, "training points", line=False),
-        sample(_TARGET, "target"),
-        *(sample(look, plain(name, limit=34)) for name, look in looks.items()),
+def _functions_title(learned: Mapping[int, Mapping[str, FloatArray]]) -> str:
+    """The largest distance on the line between network and kernel regression, averaged over the seeds."""
+    words = [
+        f"by up to {number(float(np.abs(k['network'] - k['kernel regression']).max(1).mean()), 2)} at m = {m}"
+        for m, k in learned.items()
     ]
-    if several:
-        band = sample(LineLook(MUTED, "-", "none"), "smallest to largest seed", marker=False)
-        band.set(linewidth=9, alpha=0.3)
-        handles.append(band)
+    ends = words if len(words) < 2 else [words[0], words[-1]]
+    return f"Network and kernel regression differ {', and '.join(ends)}"
+
+
+def infinite_ensemble(
+    x: FloatArray,
+    target: FloatArray,
+    points: Points,
+    functions: FloatArray,
+    ensemble: tuple[FloatArray, FloatArray],
+    nngp: tuple[FloatArray, FloatArray],
+    *,
+    width: int,
+) -> Figure:
+    """Draws functions of trained networks over the band that the infinite ensemble predicts for them.
+
+    At the left as they are; at the right the predicted mean is taken away from everything, so that a narrow
+    band is wide enough to be seen. Bands reach two standard deviations to each side. Of many networks the
+    first 40 are drawn. A function that runs away leaves the panel.
+
+    Args:
+        x: (g,) inputs, ascending.
+        target: (g,) values of the true function.
+        points: the training points.
+        functions: (S, g) what each network learned; not finite where it diverged.
+        ensemble: mean and standard deviation (g,) of the infinite ensemble.
+        nngp: those of the NNGP posterior.
+        width: of the networks.
+    """
+    learned = finite(as_numbers(functions))
+    figure = new_figure(_infinite_title(learned, ensemble[1], width), (14.5, 6.3))
+    zero, mean = np.zeros(len(x)), ensemble[0]
+    for axes, taken, heading, label in zip(
+        figure.subplots(1, 2), (zero, mean), ("functions", "functions minus the predicted mean"),
+        ("output y", "deviation from the predicted mean"), strict=True,
+    ):  # fmt: skip
+        dress(axes, "input x", label)
+        panel_title(axes, heading)
+        axes.set_xlim(x[0], x[-1])
+        predicted, rival = (_band(m - taken, std) for m, std in (ensemble, nngp))
+        others = () if taken is mean else (target, points[1])
+        axes.set_ylim(_view(np.concatenate([*predicted, *others]), rival, room=0.5, margin=0.12))
+        _draw_ensemble(axes, x, predicted, rival, learned - taken)
+        shifted = points[1] - np.interp(points[0], x, taken)
+        _draw_target(axes, x, target - taken, (points[0], shifted))
+    count = len(learned)
+    drawn = sample(NETWORKS, f"{MOST} of {count} trained networks" if count > MOST else
+                   f"{count} trained networks")  # fmt: skip
+    drawn.set_linewidth(THIN)
+    band = _band_sample("infinite ensemble, mean ± 2 std", ENSEMBLE.color)
+    _legend(figure, [band, drawn, sample(NNGP, "NNGP posterior, ± 2 std"), *_target_samples()])
+    return figure
+
+
+def _band(mean: FloatArray, std: FloatArray) -> Band:
+    return mean - WIDTHS * std, mean, mean + WIDTHS * std
+
+
+def _draw_ensemble(axes: Axes, x: FloatArray, predicted: Band, rival: Band, learned: FloatArray) -> None:
+    """The band, thin lines over it, and the outline of the rival on top."""
+    low, mean, high = predicted
+    axes.fill_between(x, low, high, color=ENSEMBLE.color, alpha=0.28, linewidth=0, zorder=1)
+    axes.plot(x, learned[:MOST].T, color=NETWORKS.color, linewidth=0.7, alpha=0.55, zorder=2)
+    for line, width in ((mean, LINE), (low, THIN), (high, THIN)):
+        axes.plot(x, line, color=ENSEMBLE.color, linewidth=width, zorder=3)
+    for end in (rival[0], rival[2]):
+        axes.plot(x, end, color=NNGP.color, linestyle=NNGP.dash, linewidth=LINE, zorder=3)
+
+
+def _infinite_title(learned: FloatArray, std: FloatArray, width: int) -> str:
+    start = f"The infinite ensemble was predicted before {len(learned)} networks of width {width} trained"
+    if not (std.any() and np.isfinite(learned).all()):
+        return start
+    ratio = float(learned.var(axis=0, ddof=1).mean() / np.square(std).mean())
+    return f"{start}: their variance is {number(ratio, 2)} times the predicted one"
+
+
+def _view(
+    core: FloatArray, others: tuple[FloatArray, ...] | list[FloatArray], *, room: float, margin: float
+) -> tuple[float, float]:
+    """Limits around the core, wider where others lead beyond it: by at most `room` of its height."""
+    everything = np.concatenate([core, *others])
+    height = float(np.ptp(core)) or 1.0
+    low = max(float(everything.min()), float(core.min()) - room * height)
+    high = min(float(everything.max()), float(core.max()) + room * height)
+    return low - margin * height, high + margin * height
+
+
+def _draw_target(axes: Axes, x: FloatArray, target: FloatArray, points: Points) -> None:
+    axes.plot(x, target, color=INK, linestyle=TARGET.dash, linewidth=THIN, zorder=4)
+    (marks,) = axes.plot(*points, linestyle="none", marker="o", color=INK, markersize=7)
+    marks.set(markeredgecolor=PAPER, zorder=5)
+
+
+def _target_samples() -> list[Line2D]:
+    return [sample(LineLook(INK, "none", "o"), "training points", line=False), sample(TARGET, "target")]
+
+
+def _band_sample(label: str, color: str) -> Line2D:
+    band = sample(LineLook(color, "-", "none"), label)
+    band.set(linewidth=9, alpha=0.35)
+    return band
+
+
+def _legend(figure: Figure, handles: list[Line2D]) -> None:
     columns = max(2, min(len(handles), int(figure.get_figwidth() // 2.6)))
     legend(figure, handles, "outside lower center", columns=columns, size=FONT_TICK)
-
-
-def _title(learned: Mapping[str, Mapping[str, FloatArray]], names: list[str]) -> str:
-    default = "What was learned, as functions on the line"
-    if len(names) < 2:
-        return default
-    first, last = names[0], names[-1]
-    gaps = [
-        (panel, _apart(kinds[first], kinds[last]))
-        for panel, kinds in learned.items()
-        if first in kinds and last in kinds
-    ]
-    known = [(literal(panel, 40), number(gap, 2)) for panel, gap in gaps if np.isfinite(gap)]
-    if not known:
-        return default
-    later = f", at {known[-1][0]} up to {known[-1][1]}" if len(known) > 1 else ""
-    pair = f"{literal(first, 40)} and {literal(last, 40)}"
-    return f"{pair[:1].upper()}{pair[1:]} are up to {known[0][1]} apart at {known[0][0]}{later}"
-
-
-def _apart(first: FloatArray, second: FloatArray) -> float:
-    """The largest distance on the line, seed by seed and then averaged; that of the means if seeds differ."""
-    paired = first.shape == second.shape
-    a, b = (first, second) if paired else (_mean(first)[None], _mean(second)[None])
-    both = np.isfinite(a) & np.isfinite(b)
-    largest = np.max(np.abs(np.where(both, a, 0.0) - np.where(both, b, 0.0)), axis=1, initial=0.0)
-    usable = largest[both.any(axis=1)]
-    return float(usable.mean()) if usable.size else float("nan")

@@ -1,6 +1,6 @@
-"""Kernels as pictures: before and after training, and beside the inner products of their features."""
+"""Kernels: their spectra at every width, their entries, their features, and their modes on the circle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -8,114 +8,224 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
 
-from nnlab.errors import InputError
+from nnlab.plot.bands import band_words, draw_band, draw_spread, over_seeds, width_entries, width_looks
 from nnlab.plot.images import symmetric_limit
-from nnlab.plot.scales import FloatArray, as_array
+from nnlab.plot.lines import ZERO_NOTE
+from nnlab.plot.scales import FloatArray, as_numbers, log_axis, ticks_at, whole_numbers
 from nnlab.plot.style import (
+    DOUBLE,
     FONT_TICK,
     GRID,
     INK,
+    LINE,
     MUTED,
     PALETTE,
+    PAPER,
     THIN,
+    WIDE,
+    LineLook,
     bare,
     colour_bar,
     dress,
+    footnote,
+    legend,
+    legend_beside,
+    line_look,
     new_figure,
-    nothing_to_show,
     panel_title,
+    sample,
+    with_notes,
+    write_at,
 )
-from nnlab.plot.text import families, number
+from nnlab.plot.text import families, number, percent
 
-_MOST_PIXELS = 600  # along a side of a kernel's picture; larger kernels show every second, third… example
-_SEQUENTIAL, _SIGNED, _DIFFERENCE = "viridis", "PuOr_r", "RdBu_r"
+LIMIT = LineLook(INK, (0, (5, 2)), "none")
+MANY = 40  # eigenvalues: from here on their index is on a logarithmic axis
+MOST_PIXELS = 600  # along a side of a kernel's picture; larger kernels show every second, third… example
+VANISHED = 1e-9  # of the largest mode on the circle: below it a mode is zero but for rounding
 
 
-def kernel_images(
-    start: ArrayLike, end: ArrayLike, limit: ArrayLike | None = None, title: str | None = None
+# --- spectra ----------------------------------------------------------------------------------------
+
+
+def kernel_spectra(
+    spectra: Mapping[int, FloatArray], limit: FloatArray | None = None, *, threshold: float
 ) -> Figure:
-    """The kernel before and after training as images, their difference, and the limit at infinite width.
+    """Draws the eigenvalues of the kernel at every width, and their distance from those at infinite width.
+
+    An eigenvalue that is not positive has no place on the logarithmic axis: a mark at the lower edge and the
+    label of the x axis tell of it. Eigenvalues within rounding of zero lie in the grey zone. The distance is
+    ‖λ − λ∞‖/‖λ∞‖, both vectors in descending order (Hoffman and Wielandt, "The variation of the spectrum of a
+    normal matrix", 1953: a lower bound of ‖H − H∞‖/‖H∞‖ in the Frobenius norm).
+
+    Args:
+        spectra: Width m -> eigenvalues (S, r) of S seeds, descending.
+        limit: (r,) eigenvalues at infinite width, descending.
+        threshold: What an eigenvalue must exceed to count as positive.
+    """
+    spectra = {width: as_numbers(values) for width, values in sorted(spectra.items())}
+    limit = None if limit is None else as_numbers(limit)
+    distances = {}
+    if limit is not None and limit.any():
+        scale = np.linalg.norm(limit)
+        distances = {m: np.linalg.norm(values - limit, axis=1) / scale for m, values in spectra.items()}
+    both = len(distances) >= 2
+    title = _spectra_title(spectra, threshold, {m: float(np.median(d)) for m, d in distances.items()})
+    figure = new_figure(title, DOUBLE if both else WIDE)
+    panels = figure.subplots(1, 2 if both else 1, squeeze=False, width_ratios=(1.5, 1) if both else None)[0]
+    looks = width_looks(spectra)
+    _spectra_panel(panels[0], spectra, limit, threshold, looks)
+    entries = width_entries(looks) + ([] if limit is None else [sample(LIMIT, "m → ∞")])
+    footnote(figure, band_words(len(values) for values in spectra.values()))
+    if both:
+        _distance_panel(panels[1], distances, looks)
+        legend(figure, entries, "outside right center", size=FONT_TICK)
+    else:
+        legend_beside(panels[0], entries, size=FONT_TICK)
+    return figure
+
+
+def _spectra_panel(
+    axes: Axes,
+    spectra: Mapping[int, FloatArray],
+    limit: FloatArray | None,
+    threshold: float,
+    looks: Mapping[int, LineLook],
+) -> None:
+    dress(axes, "", "eigenvalue λᵢ")
+    everything = np.concatenate([np.zeros(0) if limit is None else limit, *map(np.ravel, spectra.values())])
+    log_axis(axes.yaxis, everything)
+    count = next(iter(spectra.values())).shape[1]
+    index = np.arange(1.0, count + 1)
+    if count >= MANY:
+        log_axis(axes.xaxis, index)
+    else:
+        axes.set_xlim(0.5, count + 0.5)
+        whole_numbers(axes.xaxis)
+    low, high = axes.get_ylim()
+    if low < threshold < high:  # grey where an eigenvalue cannot be told from zero
+        axes.axhspan(low, threshold, color=GRID, alpha=0.6, linewidth=0, zorder=0)
+        write_at(axes, 0.01, threshold, "zero but for rounding")
+    notes: list[str] = []
+    for width, values in spectra.items():
+        notes += draw_band(axes, index, over_seeds(values), looks[width])
+    notes = [note for note in notes if note != ZERO_NOTE]
+    if missing := sum(int(np.sum(values <= 0)) for values in spectra.values()):
+        notes.append(f"▼ λ ≤ 0: {missing} of {sum(values.size for values in spectra.values())}")
+    if limit is not None:
+        visible = limit > 0
+        (line,) = axes.plot(index[visible], limit[visible], color=INK, linestyle=LIMIT.dash)
+        line.set(linewidth=LINE, marker="_" if visible.sum() == 1 else "none", zorder=4)
+    axes.set_xlabel(with_notes("index i", notes))
+
+
+def _distance_panel(axes: Axes, distances: Mapping[int, FloatArray], looks: Mapping[int, LineLook]) -> None:
+    dress(axes, "width m", "distance to the limit\n‖λ − λ∞‖ / ‖λ∞‖")
+    widths = np.array(list(distances), dtype=np.float64)
+    log_axis(axes.xaxis, widths)
+    ticks_at(axes.xaxis, widths, gap=0.13)
+    log_axis(axes.yaxis, np.concatenate(list(distances.values())))
+    medians = np.array([np.median(values) for values in distances.values()])
+    axes.plot(widths, medians, color=MUTED, linewidth=THIN)
+    for (width, values), median in zip(distances.items(), medians, strict=True):
+        look, place = looks[width], np.array([width])
+        draw_spread(axes, place, values[None].min(1), values[None].max(1), look)
+        axes.plot(place, [median], color=look.color, marker=look.marker, markersize=9)
+
+
+def _spectra_title(
+    spectra: Mapping[int, FloatArray], threshold: float, distances: Mapping[int, float]
+) -> str:
+    sentence = _definiteness(spectra, threshold)
+    if len(distances) >= 2:
+        (narrow, far), *_, (wide, near) = distances.items()
+        verb = "falls" if near < far else "goes"
+        reach = f"from {percent(far)} at m = {narrow} to {percent(near)} at m = {wide}"
+        sentence += f"; the distance to the limit {verb} {reach}"
+    return sentence
+
+
+def _definiteness(spectra: Mapping[int, FloatArray], threshold: float) -> str:
+    lowest = {width: float(values.min()) for width, values in spectra.items()}
+    definite = [width for width, value in lowest.items() if value > threshold]
+    if not definite:
+        counts = np.concatenate([(values > threshold).sum(1) for values in spectra.values()])
+        size = next(iter(spectra.values())).shape[1]
+        few = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+        return f"Only {few} of {size} eigenvalues are above zero: the kernel is singular"
+    bound = f"λmin ≥ {number(min(lowest[width] for width in definite))}"
+    if len(definite) == len(spectra):
+        single = len(spectra) == 1 and len(next(iter(spectra.values()))) == 1
+        return f"{'The' if single else 'Every'} kernel is positive definite, {bound}"
+    rising = min(definite) > max(width for width in spectra if width not in definite)
+    onward = f"from m = {definite[0]} on" if rising else "at some widths only"
+    return f"The kernel is positive definite {onward}, {bound}"
+
+
+# --- entries and features ---------------------------------------------------------------------------
+
+
+def kernel_images(start: FloatArray, end: FloatArray, limit: FloatArray | None, title: str) -> Figure:
+    """Draws the kernel before and after training as images, their difference, and the limit where known.
 
     The kernels share one scale of colours, the difference has its own with symmetric limits. Of kernels with
-    more than 600 examples every second, third… one is shown; the title is about all of them.
+    more than 600 examples every second, third… one is shown.
 
     Args:
         start: (n, n) H at the start.
         end: (n, n) H at the end.
         limit: (n, n) H∞.
-        title: A sentence; by default the drift ‖H − H₀‖/‖H₀‖ in the Frobenius norm.
-
-    Raises:
-        InputError: a matrix is not square, or not as large as the others.
+        title: A sentence.
     """
-    first, last = _square(start, "the kernel at the start"), _square(end, "the kernel at the end")
-    kernels = [("H₀ at the start", first), ("H at the end", last)]
+    kernels = [("H₀ at the start", start), ("H at the end", end)]
     if limit is not None:
-        kernels.insert(0, ("H∞, infinite width", _square(limit, "the limiting kernel")))
-    if len({kernel.shape for _, kernel in kernels}) > 1:
-        shapes = ", ".join(str(kernel.shape) for _, kernel in kernels)
-        raise InputError(f"figure: kernels of the shapes {shapes}; they must be equally large")
-    figure = new_figure(title or _drift_title(first, last), (15.0, 4.6) if limit is not None else (12.5, 4.9))
+        kernels.insert(0, ("H∞, infinite width", limit))
+    figure = new_figure(title, (15.0, 4.6) if limit is not None else (12.5, 4.9))
     panels = figure.subplots(1, len(kernels) + 1)
     scale = _kernel_scale([kernel for _, kernel in kernels])
     for axes, (name, kernel) in zip(panels, kernels, strict=False):
         _matrix(axes, kernel, scale, name)
-    with np.errstate(invalid="ignore"):  # infinity minus infinity
-        moved = last - first
-    reach = symmetric_limit(moved)
-    own = ScalarMappable(norm=Normalize(-reach, reach), cmap=_coloured(_DIFFERENCE))
-    _matrix(panels[-1], moved, own, "difference H − H₀")
-    every = _every(len(first))
-    _name_examples(panels[0], every)
+    reach = symmetric_limit(end - start)
+    own = ScalarMappable(norm=Normalize(-reach, reach), cmap=_coloured("RdBu_r"))
+    _matrix(panels[-1], end - start, own, "difference H − H₀")
+    _name_examples(panels[0], len(start))
     colour_bar(figure, scale, list(panels[:-1]), "kernel")
     colour_bar(figure, own, [panels[-1]], "difference")
     return figure
 
 
-def feature_map(
-    x: ArrayLike, features: ArrayLike, gram: ArrayLike, kernel: ArrayLike, title: str | None = None
-) -> Figure:
-    """Some features φⱼ(x) = ∂f(x, w₀)/∂wⱼ over x, and the matrix of their inner products beside the kernel.
+def feature_map(x: FloatArray, features: FloatArray, gram: FloatArray, kernel: FloatArray) -> Figure:
+    """Draws features φⱼ(x) = ∂f(x, w₀)/∂wⱼ over x, and the matrix of inner products beside the kernel.
 
     Args:
-        x: (n_x,) inputs.
-        features: (n_x, k) values of k features.
+        x: (g,) inputs, ascending.
+        features: (g, k) values of k features.
         gram: (n, n) φφᵀ from all features.
         kernel: (n, n) the tangent kernel H computed in another way.
-        title: A sentence; by default the largest difference of the two matrices.
-
-    Raises:
-        InputError: shapes that do not fit.
     """
-    grid = as_array(x, "x")
-    lines = as_array(features, "the features", dimensions=2)
-    if lines.size and len(lines) != len(grid):
-        raise InputError(f"figure: the features have {len(lines)} rows for {len(grid)} inputs; pass as many")
-    inner, direct = _square(gram, "the Gram matrix"), _square(kernel, "the kernel")
-    if inner.shape != direct.shape:
-        raise InputError(f"figure: a Gram matrix {inner.shape} and a kernel {direct.shape}; pass equal ones")
-    figure = new_figure(title or _gram_title(inner, direct), (14.5, 5.0))
+    lead = "Features that are not linear in x, whose inner products are the kernel"
+    furthest, largest = float(np.abs(gram - kernel).max()), float(np.abs(kernel).max())
+    ending = f"differ by at most {number(furthest, 2)}, with entries up to {number(largest)}"
+    figure = new_figure(f"{lead}: φφᵀ and H {ending if furthest else 'are equal'}", (14.5, 5.0))
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
-    _features(left, grid, lines)
-    scale = _kernel_scale([inner, direct])
-    _matrix(middle, inner, scale, "φφᵀ, inner products")
-    _matrix(right, direct, scale, "H, the tangent kernel")
-    _name_examples(middle, _every(len(inner)))
+    dress(left, "input x", "feature φⱼ(x) = ∂f(x, w₀)/∂wⱼ")
+    left.axhline(0, color=MUTED, linewidth=0.8)
+    count = features.shape[1]
+    for index, values in enumerate(features.T):
+        color, alpha = PALETTE[index % len(PALETTE)], 0.9 if count <= 12 else 0.6
+        left.plot(x, values, color=color, linewidth=THIN, alpha=alpha)
+    panel_title(left, "one feature" if count == 1 else f"{count} of the features")
+    scale = _kernel_scale([gram, kernel])
+    _matrix(middle, gram, scale, "φφᵀ, inner products")
+    _matrix(right, kernel, scale, "H, the tangent kernel")
+    _name_examples(middle, len(gram))
     colour_bar(figure, scale, [middle, right], "kernel")
     return figure
 
 
-def _square(values: ArrayLike, what: str) -> FloatArray:
-    array = as_array(values, what, dimensions=2)
-    if array.shape[0] != array.shape[1]:
-        raise InputError(f"figure: {what} must be square, not of the shape {array.shape}")
-    return array
-
-
 def _every(size: int) -> int:
-    return max(1, -(-size // _MOST_PIXELS))
+    return max(1, -(-size // MOST_PIXELS))
 
 
 def _coloured(name: str) -> Colormap:
@@ -128,70 +238,74 @@ def _kernel_scale(kernels: Sequence[FloatArray]) -> ScalarMappable:
     reach = symmetric_limit(known)
     lowest = float(known.min(initial=0.0))
     if lowest < -0.1 * reach:
-        return ScalarMappable(norm=Normalize(-reach, reach), cmap=_coloured(_SIGNED))
-    return ScalarMappable(norm=Normalize(lowest, reach), cmap=_coloured(_SEQUENTIAL))
+        return ScalarMappable(norm=Normalize(-reach, reach), cmap=_coloured("PuOr_r"))
+    return ScalarMappable(norm=Normalize(lowest, reach), cmap=_coloured("viridis"))
 
 
 def _matrix(axes: Axes, values: FloatArray, scale: ScalarMappable, name: str) -> None:
     bare(axes)
     panel_title(axes, name)
-    if not values.size:
-        nothing_to_show(axes, "no examples")
-        return
     every = _every(len(values))
-    shown = np.ma.masked_invalid(values[::every, ::every])
-    axes.imshow(shown, cmap=scale.get_cmap(), interpolation="nearest").set(norm=scale.norm)
+    pixels = np.ma.masked_invalid(values[::every, ::every])
+    axes.imshow(pixels, cmap=scale.get_cmap(), interpolation="nearest").set(norm=scale.norm)
 
 
-def _name_examples(axes: Axes, every: int) -> None:
-    thinned = "" if every == 1 else f" (1 of {every} shown)"
+def _name_examples(axes: Axes, size: int) -> None:
+    thinned = "" if _every(size) == 1 else f" (1 of {_every(size)} shown)"
     for label, setter in ((f"example j{thinned}", axes.set_xlabel), ("example i", axes.set_ylabel)):
         setter(label, fontsize=FONT_TICK, family=list(families()), color=INK)
 
 
-def _relative(difference: FloatArray, scale: FloatArray) -> float:
-    """‖difference‖/‖scale‖ in the Frobenius norm; not-a-number without a scale."""
-    size = float(np.linalg.norm(scale))
-    return float(np.linalg.norm(difference)) / size if size > 0 else float("nan")
+# --- the circle -------------------------------------------------------------------------------------
 
 
-def _drift_title(first: FloatArray, last: FloatArray) -> str:
-    if not (np.isfinite(first).all() and np.isfinite(last).all()):
-        return "The kernel at the start and at the end; entries that are not finite are grey"
-    drift = _relative(last - first, first)
-    if not np.isfinite(drift):
-        return "The kernel at the start and at the end of training"
-    verb = "hardly moves" if drift < 0.05 else "moves"
-    return f"In training the kernel {verb}: ‖H − H₀‖ / ‖H₀‖ = {number(drift)}"
+def circle_harmonics(k: FloatArray, without_bias: FloatArray, with_bias: FloatArray, tail: float) -> Figure:
+    """Draws the eigenvalue λₖ of every Fourier mode of a kernel on the circle, without bias and with it.
+
+    Filled marks are even modes, open ones odd modes. A mode of at most 10⁻⁹ of the largest is zero but for
+    rounding: it is marked at the lower edge, as the label of the x axis says. The right panel shows k²λₖ.
+
+    Args:
+        k: (K,) frequencies from 1 on.
+        without_bias: (K,) eigenvalues of the kernel of a network without bias.
+        with_bias: (K,) eigenvalues with bias.
+        tail: What k²λₖ is predicted to tend to with bias, drawn dashed.
+    """
+    kernels = {"without bias": without_bias, "with bias": with_bias}
+    visible = [np.where(values > VANISHED * values.max(), values, 0.0) for values in kernels.values()]
+    figure = new_figure(_circle_title(k, visible[0], with_bias), DOUBLE)
+    left, right = figure.subplots(1, 2)
+    handles, notes = [], []
+    for axes, power, label in ((left, 0, "eigenvalue λₖ"), (right, 2, "k² λₖ")):
+        dress(axes, "", label)
+        log_axis(axes.xaxis, k)
+        log_axis(axes.yaxis, np.append(np.concatenate([k**power * values for values in visible]),
+                                       tail if power else []))  # fmt: skip
+        for index, (name, values) in enumerate(zip(kernels, visible, strict=True)):
+            look = line_look(index)
+            for kind, chosen in (("even", k % 2 == 0), ("odd", k % 2 == 1)):
+                style = {"color": look.color, "markeredgewidth": 1.6,
+                         "markerfacecolor": look.color if kind == "even" else PAPER}  # fmt: skip
+                seen, gone = k[chosen & (values > 0)], k[chosen & (values == 0)]
+                (points,) = axes.plot(seen, (k**power * values)[chosen & (values > 0)], look.marker)
+                points.set(markersize=7, **style)
+                if power == 0:
+                    handles.append(sample(look, f"{name}, {kind} k", line=False))
+                    handles[-1].set(**style)
+                if power == 0 and gone.size:
+                    edge = axes.get_xaxis_transform()
+                    (points,) = axes.plot(gone, np.zeros(len(gone)), "v", transform=edge, clip_on=False)
+                    points.set(markersize=8, **style)
+                    notes = ["▼ zero but for rounding"]
+    left.set_xlabel(with_notes("frequency k", notes))
+    right.axhline(tail, color=INK, linestyle=LIMIT.dash, linewidth=LINE, zorder=1)
+    right.set_xlabel(with_notes("frequency k", [f"- - -  predicted limit {number(tail)}"]))
+    legend(figure, handles, "outside lower center", columns=len(handles), size=FONT_TICK)
+    return figure
 
 
-def _gram_title(inner: FloatArray, direct: FloatArray) -> str:
-    lead = "Features that are not linear in x, whose inner products are the kernel"
-    known = np.isfinite(inner) & np.isfinite(direct)
-    if not known.any():
-        return lead
-    furthest = float(np.abs(inner[known] - direct[known]).max())
-    largest = float(np.abs(direct[known]).max())
-    if furthest == 0:
-        return f"{lead}: φφᵀ and H are equal"
-    return f"{lead}: φφᵀ and H differ by at most {number(furthest, 2)}, with entries up to {number(largest)}"
-
-
-def _features(axes: Axes, grid: FloatArray, lines: FloatArray) -> None:
-    dress(axes, "input x", "feature φⱼ(x) = ∂f(x, w₀)/∂wⱼ")
-    axes.axhline(0, color=MUTED, linewidth=0.8)
-    order = np.argsort(grid)
-    count = lines.shape[1] if lines.size else 0
-    for index in range(count):
-        values = np.where(np.isfinite(lines[order, index]), lines[order, index], np.nan)
-        axes.plot(
-            grid[order],
-            values,
-            color=PALETTE[index % len(PALETTE)],
-            linewidth=THIN,
-            alpha=0.9 if count <= 12 else 0.6,
-            marker="o" if len(grid) == 1 else "none",
-        )
-    if not count:
-        nothing_to_show(axes, "no features")
-    panel_title(axes, "one feature" if count == 1 else f"{count} of the features")
+def _circle_title(k: FloatArray, lacking: FloatArray, having: FloatArray) -> str:
+    share = lacking[(k % 2 == 1) & (k >= 3)].max(initial=0.0) / lacking.max()
+    odd = f"reach {number(float(share), 2)} of the largest mode" if share else "vanish"
+    last = number(float(k[-1] ** 2 * having[-1]))
+    return f"Without bias the odd modes k ≥ 3 {odd}; with bias k²λₖ is {last} at k = {k[-1]:g}"

@@ -1,0 +1,102 @@
+"""Parts that the figures of this chapter share: a target beside a network, and words at a place."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
+
+from nnlab.plot.lines import draw_curve
+from nnlab.plot.scales import FloatArray, as_numbers
+from nnlab.plot.style import FONT_TICK, INK, PALETTE, PAPER, Dash, LineLook, legend, new_figure, sample
+from nnlab.plot.text import families
+
+TARGET = LineLook(INK, (0, (1.2, 1.4)), "none")
+OUTPUT = LineLook(PALETTE[0], "-", "none")
+ERROR = LineLook(PALETTE[1], "-", "none")
+CERTIFIED: Dash = (0, (5, 1.6))
+REQUESTED: Dash = (0, (1.2, 1.4))
+
+
+def drawable(*arrays: ArrayLike) -> list[FloatArray]:
+    """The arrays as float64, what no axis can show as 0 or infinity."""
+    return [as_numbers(array) for array in arrays]
+
+
+def draw_pair(axes: Axes, x: FloatArray, target: FloatArray, output: FloatArray) -> int:
+    """Draws network and target over x, (T,) each; returns how many values are not finite and left out."""
+    lost = draw_curve(axes, x, output, OUTPUT)
+    lost += draw_curve(axes, x, target, TARGET, zorder=3)
+    axes.margins(x=0.015)
+    return lost
+
+
+def new_grid(
+    title: str, count: int, *, labels: float = 0.0, sharex: bool = False, sharey: bool = False
+) -> tuple[Figure, list[Axes], float]:
+    """An empty figure with `count` panels in rows of at most three, and `labels` inches for their line ends.
+
+    Returns:
+        The figure, its panels, and the width of a column in points.
+    """
+    columns = {1: 1, 2: 2, 3: 3, 4: 2}.get(count, 3)
+    rows, width = math.ceil(count / columns), {1: 9.0, 2: 12.0, 3: 15.0}[columns] + labels
+    figure = new_figure(title, (width, 1.8 + 3.6 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
+    for axes in grid.flat[count:]:
+        axes.set_axis_off()
+    return figure, list(grid.flat[:count]), 72 * width / columns
+
+
+def note(
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    offset: tuple[float, float] = (0, 0),
+    ha: str = "center",
+    y_is: str = "data",
+) -> None:
+    """Writes words at (x, y), `offset` points from it; y in data coordinates or as a fraction of the axes."""
+    axes.annotate(
+        text,
+        (x, y),
+        xycoords=axes.transData if y_is == "data" else axes.get_xaxis_transform(),
+        xytext=offset,
+        textcoords="offset points",
+        ha=ha,
+        va="center",
+        fontsize=FONT_TICK,
+        family=list(families()),
+        color=INK,
+        bbox={"boxstyle": "square,pad=0.15", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.85},
+        zorder=5,
+        annotation_clip=False,
+    )
+
+
+def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], style: str) -> None:
+    """Draws an arrow between two points in data coordinates; the style as matplotlib names it."""
+    look = {"arrowstyle": style, "color": INK, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", xy=end, xytext=start, arrowprops=look, annotation_clip=False, zorder=5)
+
+
+def legend_below(figure: Figure, entries: Sequence[Line2D], columns: int | None = None) -> None:
+    """Puts a legend below all panels, by default in one row."""
+    legend(figure, entries, "outside lower center", columns=columns or len(entries), size=FONT_TICK)
+
+
+def pair_entries(*, error: bool = False) -> list[Line2D]:
+    """Legend entries of target and network, and of the error between them."""
+    names = [(TARGET, "target"), (OUTPUT, "network"), (ERROR, "error")]
+    return [sample(look, name) for look, name in names[: 3 if error else 2]]
+
+
+def largest(values: FloatArray) -> float:
+    """The largest absolute value among the finite ones; NaN where there is none."""
+    known = np.abs(values[np.isfinite(values)])
+    return float(known.max()) if known.size else math.nan

@@ -1,0 +1,236 @@
+"""Elementary functions of intervals, rounded outward.
+
+numpy's functions are not correctly rounded, and which library computes them depends on the machine. Their
+largest relative errors against mpmath, in units of 2⁻⁵³ and over 6,000 points a range, were: exp 1.09, log
+1.03, tanh 1.52, tan 1.00, pow 1.13 (AVX-512, numpy 2.4); for sine and cosine see `_Circle`. GUARD = 2⁻⁴⁹
+allows 16 of these units, ten times the worst.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlab.rigorous.intervals import POWER_GUARD, SUBNORMAL, Interval, interval
+from nnlab.rigorous.rounding import STEP, fraction_ends, lowered, raised
+
+Array = NDArray[np.float64]
+
+GUARD = 2.0**-49
+CIRCLE_GUARD = 2.0**-48
+NARROW = 0.0625
+"""Largest radius, in radians, of cells whose sine and cosine are enclosed from their middle."""
+
+
+@np.errstate(all="ignore")
+def sin(x: Interval) -> Interval:
+    """Returns the range, and up to r² more on each side of cells of radius r ≤ 1/16."""
+    return interval(*_circle(x).sine())
+
+
+@np.errstate(all="ignore")
+def cos(x: Interval) -> Interval:
+    """Returns the range, and up to r² more on each side of cells of radius r ≤ 1/16."""
+    return interval(*_circle(x).cosine())
+
+
+@np.errstate(all="ignore")
+def tan(x: Interval) -> Interval:
+    """Returns the range; (−∞, ∞) where a pole may lie in the cell."""
+    low, high = lowered(np.tan(x.lo), GUARD, SUBNORMAL), raised(np.tan(x.hi), GUARD, SUBNORMAL)
+    pole = may_hold(x.lo, x.hi, np.pi, 0.5)
+    return interval(np.where(pole, -np.inf, low), np.where(pole, np.inf, high))
+
+
+@np.errstate(all="ignore")
+def exp(x: Interval) -> Interval:
+    return interval(*_positive(np.exp(x.lo), np.exp(x.hi), GUARD, x))
+
+
+def _positive(low: Array, high: Array, guard: float, x: Interval) -> tuple[Array, Array]:
+    """Rounds values of a positive function outward; those that may have underflown by SUBNORMAL more."""
+    low, high = lowered(low, guard), raised(high, guard)
+    if not np.minimum.reduce(x.lo, axis=None, initial=np.inf) >= -600:
+        low = np.maximum(low - SUBNORMAL * (low < 2 * SUBNORMAL), 0.0)
+        high = high + SUBNORMAL * ((high < 2 * SUBNORMAL) & (x.hi > -np.inf))
+    return low, high
+
+
+@np.errstate(all="ignore")
+def log(x: Interval) -> Interval:
+    """Returns the logarithms of the positive numbers in x; (−∞, ∞) where there are none."""
+    low, high = lowered(np.log(x.lo), GUARD), raised(np.log(x.hi), GUARD)
+    if not np.minimum.reduce(x.lo, axis=None, initial=np.inf) > 0:
+        low = np.where(x.lo > 0, low, -np.inf)
+        high = np.where(x.hi > 0, high, np.inf)
+    return interval(low, high)
+
+
+@np.errstate(all="ignore")
+def sqrt(x: Interval) -> Interval:
+    """Returns √max(0, x): a negative number counts as 0, since rounding may have made it of a zero."""
+    low, high = lowered(np.sqrt(np.maximum(x.lo, 0.0))), raised(np.sqrt(np.maximum(x.hi, 0.0)))
+    return interval(low, high)
+
+
+@np.errstate(all="ignore")
+def tanh(x: Interval) -> Interval:
+    low, high = lowered(np.tanh(x.lo), GUARD, SUBNORMAL), raised(np.tanh(x.hi), GUARD, SUBNORMAL)
+    return interval(np.maximum(low, -1.0), np.minimum(high, 1.0))
+
+
+@np.errstate(all="ignore")
+def sigmoid(x: Interval) -> Interval:
+    """Returns 1/(1 + e⁻ˣ) = exp(min(x, 0))/(1 + exp(−|x|)), within five roundings more than exp."""
+    low, high = _positive(_sigmoid(x.lo), _sigmoid(x.hi), 2 * GUARD, x)
+    return interval(low, np.minimum(high, 1.0))
+
+
+def _sigmoid(x: Array) -> Array:
+    above = np.exp(np.minimum(x, 0.0))
+    below = np.exp(-np.absolute(x))
+    below += 1.0
+    above /= below
+    return above
+
+
+def minimum(x: Interval, y: Interval) -> Interval:
+    return interval(np.minimum(x.lo, y.lo), np.minimum(x.hi, y.hi))
+
+
+def maximum(x: Interval, y: Interval) -> Interval:
+    return interval(np.maximum(x.lo, y.lo), np.maximum(x.hi, y.hi))
+
+
+@np.errstate(all="ignore")
+def real_power(x: Interval, exponent: Fraction) -> Interval:
+    """Returns x^p for a constant p that is no integer, of max(0, x): see `sqrt`.
+
+    It rises in x for p > 0 and falls for p < 0, and its derivative in p keeps its sign for a given x: the
+    extremes are at the ends of x, and of the two floats around p.
+    """
+    exponents = set(fraction_ends(exponent))
+    low, high = np.maximum(x.lo, 0.0), np.maximum(x.hi, 0.0)
+    if exponent < 0:
+        low, high = high, low
+    lows, highs = [np.power(low, p) for p in exponents], [np.power(high, p) for p in exponents]
+    least, most = np.minimum(lows[0], lows[-1]), np.maximum(highs[0], highs[-1])
+    low, high = (
+        np.maximum(lowered(least, POWER_GUARD) - SUBNORMAL * (least < 2 * SUBNORMAL), 0.0),
+        raised(most, POWER_GUARD) + SUBNORMAL * ((most < 2 * SUBNORMAL) & (high != 0)),
+    )
+    if exponent < 0 and np.any(x.hi <= 0):
+        nowhere = x.hi <= 0
+        low, high = np.where(nowhere, -np.inf, low), np.where(nowhere, np.inf, high)
+    return interval(low, high)
+
+
+def power(x: Interval, y: Interval) -> Interval:
+    """Returns x^y = exp(y log x), of the positive numbers in x."""
+    return exp(y * log(x))
+
+
+# --- sine and cosine ---
+
+
+def _circle(x: Interval) -> "_Circle":
+    """Returns the sine and the cosine, kept in x for a later call that needs the other one.
+
+    Not a functools.cached_property, which lets only one thread at a time compute any before Python 3.12.
+    """
+    circle = x.__dict__.get("_circle")
+    if not isinstance(circle, _Circle):
+        circle = x.__dict__["_circle"] = _Circle(x.lo, x.hi)
+    return circle
+
+
+class _Circle:
+    """The sine and the cosine of an interval of angles, which share their work.
+
+    A cell of radius r ≤ 1/16 around m is enclosed from its middle: with |t| ≤ r,
+
+        cos(m + t) − cos m = −sin m sin t + cos m (cos t − 1),  so  |cos(m + t) − cos m| ≤ r|sin m| + r²/2,
+
+    and the same for the sine with both swapped. Both need sin m and cos m, and nothing else. These come from
+    one tangent, τ = tan(m/2), as 2τ/(1 + τ²) and (1 − τ²)/(1 + τ²): numpy's tangent takes 1.3 ns where its
+    sine and cosine take 15 each (x86 with AVX-512). Wider cells take the values at both ends, and ±1 where an
+    extremum may lie between them.
+
+    Guard: a relative error δ of τ moves both by at most δ, since |∂/∂log τ| ≤ 1, and four roundings add at
+    most 4·2⁻⁵³. Against mpmath, numpy's tangent was within 1.01·2⁻⁵³ relative, its sine and cosine within
+    0.51·2⁻⁵³ absolute, in 6,000 points each up to 10³, 10⁶, 10¹⁰, 10¹⁶ and beside multiples of π/2, and in
+    800 points up to 10³⁰⁷. CIRCLE_GUARD = 2⁻⁴⁸ allows the tangent 24 times that, and covers the roundings of
+    the sums here, each below 2⁻⁵².
+
+    Args:
+        lo: lower ends in radians.
+        hi: upper ends, of the same shape.
+    """
+
+    def __init__(self, lo: Array, hi: Array) -> None:
+        self._lo, self._hi = lo, hi
+        middle = lo + hi
+        middle *= 0.5
+        radius = np.maximum(hi - middle, middle - lo)
+        radius *= 1 + STEP
+        middle *= 0.5
+        tangent = np.tan(middle)
+        square = tangent * tangent
+        below = square + 1.0
+        tangent += tangent
+        tangent /= below
+        square = 1.0 - square
+        square /= below
+        self._sine, self._cosine = tangent, square
+        self._radius = radius
+        self._bend = radius * radius
+        self._bend *= 0.5 + STEP
+        self._bend += CIRCLE_GUARD
+        self._is_wide = not np.maximum.reduce(radius, axis=None, initial=0.0) <= NARROW
+
+    def sine(self) -> tuple[Array, Array]:
+        """Returns lower and upper ends of sin x."""
+        ends = self._around(self._sine, self._cosine)
+        return self._with_wide(ends, np.sin, 0.25) if self._is_wide else ends
+
+    def cosine(self) -> tuple[Array, Array]:
+        """Returns lower and upper ends of cos x."""
+        ends = self._around(self._cosine, self._sine)
+        return self._with_wide(ends, np.cos, 0.0) if self._is_wide else ends
+
+    def _around(self, value: Array, slope: Array) -> tuple[Array, Array]:
+        reach = np.absolute(slope)
+        reach *= self._radius
+        reach += self._bend
+        low, high = value - reach, value + reach
+        return _clipped(low, high)
+
+    def _with_wide(self, ends: tuple[Array, Array], function: np.ufunc, top: float) -> tuple[Array, Array]:
+        """Replaces the ends of wide cells by those from their own ends; the maximum is at 2π·top."""
+        wide = ~(self._radius <= NARROW)
+        lo, hi = np.asarray(self._lo)[wide], np.asarray(self._hi)[wide]
+        at_lo, at_hi = function(lo), function(hi)
+        low = np.minimum(at_lo, at_hi) - CIRCLE_GUARD
+        high = np.maximum(at_lo, at_hi) + CIRCLE_GUARD
+        low[may_hold(lo, hi, 2 * np.pi, top + 0.5)] = -1.0
+        high[may_hold(lo, hi, 2 * np.pi, top)] = 1.0
+        both = np.asarray(ends[0]), np.asarray(ends[1])
+        both[0][wide], both[1][wide] = _clipped(low, high)
+        return both
+
+
+def _clipped(low: Array, high: Array) -> tuple[Array, Array]:
+    return np.maximum(low, -1.0), np.minimum(high, 1.0)
+
+
+def may_hold(lo: Array, hi: Array, period: float, offset: float) -> NDArray[np.bool_]:
+    """Returns False where [lo, hi] certainly has no point (offset + k)·period with an integer k.
+
+    The quotients are wrong by at most three roundings, of `period` and in the quotient itself; 2⁻⁵⁰ allows
+    eight.
+    """
+    first, last = lo / period - offset, hi / period - offset
+    first -= (np.absolute(first) + 1) * 2.0**-50
+    last += (np.absolute(last) + 1) * 2.0**-50
+    possible: NDArray[np.bool_] = np.ceil(first) <= last
+    return possible
