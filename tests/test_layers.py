@@ -73,12 +73,9 @@ def chapter_of(module: str) -> str | None:
 def may_use(module: str) -> set[str]:
     """The third-party packages that a module may import."""
     parts = module.split(".")[1:]
-    for name in (
-        ".".join(parts[:2]),
-        "figures" * ("figures" in parts),
-        parts[-1] if parts else "",
-        package_of(module),
-    ):
+    in_figures = "figures" * ("figures" in parts)
+    in_widget = "widget" * (parts[-1:] == ["widget"])
+    for name in (".".join(parts[:2]), in_figures, in_widget, package_of(module)):
         if name in OUTSIDE:
             return OUTSIDE[name]
     return THIRD_PARTY
