@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import finish, nnlab, start
 from PIL import Image
 
 from nnlab.chapters.classification import classify
@@ -22,6 +21,7 @@ from nnlab.lab.config import check
 from nnlab.lab.session import Session
 from nnlab.lab.source import Source, parse_yaml
 from nnlab.record import MetricsLog, folders
+from tests.command_line import finish, nnlab, start
 
 CONFIG = """\
 experiment: classify

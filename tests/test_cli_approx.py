@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command_line import nnlab
 
 from nnlab.approximation.network import load_network
 from nnlab.lab import runner
 from nnlab.lab.sections import Experiment
 from nnlab.record import open_run
+from tests.command_line import nnlab
 
 BINS = ["--parts", "bins"]
 

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import Result, nnlab
 
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.lab.config import json_schema, shipped_configs
+from tests.command_line import Result, nnlab
 
 
 def good(*arguments: str | Path) -> Result:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import finish, nnlab, start
 
 from nnlab.chapters.kernels import drawing as ntk_drawing
 from nnlab.cli.run import Flag, checked_config
 from nnlab.lab import runner
 from nnlab.lab.sections import Experiment
 from nnlab.record import Record
+from tests.command_line import finish, nnlab, start
 
 SMALL = ["--widths", "4,8", "--seeds", "1", "--steps", "3", "--set", "edge.steps=2", "--examples", "4"]
 

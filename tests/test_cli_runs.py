@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import Result, nnlab
 from PIL import Image
 from scipy import stats
+
+from tests.command_line import Result, nnlab
 
 CONFIG = """\
 experiment: classify

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Result, files_no_longer_than, finish, nnlab, start
 from scipy import stats
 
 from nnlab.lab import runner
 from nnlab.lab.sections import Experiment
 from nnlab.record import Group, open_run
+from tests.command_line import Result, files_no_longer_than, finish, nnlab, start
 
 CONFIG = """\
 experiment: classify

@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from command_line import nnlab
 from torch import nn
-from train_together import CASES, train
 
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.errors import InputError
@@ -24,6 +22,8 @@ from nnlab.lab.session import Session
 from nnlab.lab.source import Source, parse_yaml
 from nnlab.record import open_run
 from nnlab.training.distributed import Share, World, lost
+from tests.command_line import nnlab
+from tests.train_together import CASES, train
 
 HERE = Path(__file__).parent
 ROUNDING = 1e-4  # relative, of float32 sums in another order, over 20 steps; measured 3e-7

@@ -9,6 +9,7 @@ import pytest
 
 from nnlab.approximation.bins import build_bins
 from nnlab.chapters.approximation.bins import experiment as approx_bins
+from nnlab.chapters.approximation.bins.setup import BinsSettings, build_line
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.errors import Interrupted
 from nnlab.lab import runner
@@ -119,6 +120,17 @@ def test_enough_bins_for_epsilon(tmp_path: Path, construction: str, epsilon: flo
     held = claims(found)
     assert {held[name]["verdict"] for name in ("enough_bins", "one_bin_more")} == {"PASS"}
     assert found.summary["results"][0]["bins"] == int(np.ceil(6.4951905 / (2 * epsilon)))
+
+
+def test_the_bins_that_epsilon_needs_come_last() -> None:
+    """The claims on ε are about the last two, whatever other numbers of bins are asked for."""
+    source = read_source("approx")
+    apply_sets(source, ("target=x", "epsilon=0.1", "bins=[6,9]"))
+    config = check(source, EXPERIMENTS)
+    assert isinstance(config, BinsSettings)
+    line = build_line(config, Session())
+    assert line is not None
+    assert line.bins == (9, 5, 6)
 
 
 def test_a_sigmoid_output(tmp_path: Path, figures_drawn: list[str]) -> None:

@@ -9,7 +9,6 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from test_experiments_ntk import FLOAT, Done, config_of, line_points, run
 from torch import Tensor
 
 from nnlab.chapters.experiments import EXPERIMENTS
@@ -24,6 +23,7 @@ from nnlab.models import MLP
 from nnlab.ntk import infinite_ntk, posterior
 from nnlab.training import ensemble as batched
 from nnlab.training.ensemble import mlp_parameters
+from tests.test_experiments_ntk import FLOAT, Done, config_of, line_points, run
 
 ON = (
     "widths=[8]", "seeds=1", "training.steps=60", "edge.steps=2", "data.examples=6", "model.depth=1",

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command_line import nnlab
-from test_experiments_ntk import config_of, tangent_kernel
 from torch import nn
 
 from nnlab.chapters.kernels.setup import build_network, build_task
 from nnlab.cli.run import checked_config
 from nnlab.lab.session import Session
 from nnlab.record import Record
+from tests.command_line import nnlab
+from tests.test_experiments_ntk import config_of, tangent_kernel
 
 SMALL = ["--widths", "4,8", "--seeds", "1", "--steps", "4"]
 ROWS = np.array([[0.5, -1.0], [2.0, 3.0], [-1.5, 0.25], [0.0, 1.0], [4.0, -2.0]])

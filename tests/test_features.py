@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import Result, nnlab
 from PIL import Image
 from scipy.signal import correlate2d
 from torch import nn
@@ -31,6 +30,7 @@ from nnlab.lab.sections import DigitsData
 from nnlab.models import CNN, activation_maps
 from nnlab.record import open_run
 from nnlab.theory.intervals import proportion_interval
+from tests.command_line import Result, nnlab
 
 CLASSES = ("blue", "green", "red")
 SIDE = 12

@@ -14,7 +14,6 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from figure_checks import HOSTILE, data, lines, marks, texts, visible_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
@@ -43,6 +42,7 @@ from nnlab.plot.regions import decision_regions, region_colours
 from nnlab.plot.save import save
 from nnlab.plot.style import PALETTE, darker, line_look
 from nnlab.plot.text import literal, paragraph, plain, width_in_points
+from tests.figure_checks import HOSTILE, data, lines, marks, texts, visible_texts
 
 
 def history(epochs: int = 30) -> dict[str, dict[str, np.ndarray]]:

@@ -6,7 +6,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from figure_checks import HOSTILE, assert_finite_limits, assert_readable, data, drawn_in, lines, texts
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
@@ -27,6 +26,7 @@ from nnlab.chapters.approximation.surfaces.figures import furthest, surfaces
 from nnlab.plot.lines import thinned
 from nnlab.plot.style import INK, MUTED, PALETTE
 from nnlab.plot.text import at_least, at_most
+from tests.figure_checks import HOSTILE, assert_finite_limits, assert_readable, data, drawn_in, lines, texts
 
 Array = NDArray[np.float64]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from figure_checks import HOSTILE, assert_readable, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgba
@@ -30,6 +29,7 @@ from nnlab.plot.canvas import cell_font, ink_on, short
 from nnlab.plot.images import weights_as_colours
 from nnlab.plot.style import GRID, PALETTE
 from nnlab.plot.text import width_in_points
+from tests.figure_checks import HOSTILE, assert_readable, texts
 
 MARK_A = PALETTE[1]
 

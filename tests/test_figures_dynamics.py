@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from figure_checks import assert_finite_limits, assert_readable, data, drawn_in, lines, marks, texts
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -18,6 +17,7 @@ from nnlab.chapters.kernels.figures.training import (
     step_sizes,
 )
 from nnlab.plot.style import INK, MUTED, PALETTE
+from tests.figure_checks import assert_finite_limits, assert_readable, data, drawn_in, lines, marks, texts
 
 Array = NDArray[np.float64]
 BLUE, VERMILLION = PALETTE[:2]

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from figure_checks import assert_finite_limits, assert_readable, drawn_in, texts
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nnlab.chapters.kernels.figures.functions import infinite_ensemble
 from nnlab.plot.style import INK, MUTED, PALETTE
+from tests.figure_checks import assert_finite_limits, assert_readable, drawn_in, texts
 
 Array = NDArray[np.float64]
 X = np.linspace(-1.25, 1.25, 11)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from figure_checks import assert_finite_limits, assert_readable, data, lines, marks, texts
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from nnlab.chapters.kernels.figures.kernels import (
     kernel_spectra,
 )
 from nnlab.plot.style import INK, PALETTE
+from tests.figure_checks import assert_finite_limits, assert_readable, data, lines, marks, texts
 
 Array = NDArray[np.float64]
 

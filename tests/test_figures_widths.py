@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from figure_checks import HOSTILE, assert_finite_limits, assert_readable, data, lines, marks, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -15,6 +14,7 @@ from matplotlib.colors import to_rgb
 from nnlab.chapters.widths.figures import Panel, Training, training_over_widths
 from nnlab.plot.bands import lost_as_infinite, over_seeds, quantile, width_looks
 from nnlab.plot.powerlaws import width_scaling
+from tests.figure_checks import HOSTILE, assert_finite_limits, assert_readable, data, lines, marks, texts
 
 STEPS = np.array([0.0, 1, 2, 3, 4, 5])
 

@@ -7,7 +7,6 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 import pytest
-from graph_reference import DIGITS, bend, expressions, reference, slope
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from nnlab.expressions import (
     second_derivatives,
     slopes,
 )
+from tests.graph_reference import DIGITS, bend, expressions, reference, slope
 
 CHECK = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from graph_reference import expressions
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nnlab.errors import InputError
 from nnlab.expressions import DomainError, UnboundedSlopeError, evaluate, lipschitz, parse
+from tests.graph_reference import expressions
 
 WEIERSTRASS = " + ".join(f"{0.5**k}*cos({3**k}*pi*x)" for k in range(8))
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from figure_checks import HOSTILE, assert_readable, texts
 from torch.nn import functional as F
 
 from nnlab.chapters.convolution.figures.classes import shuffled_pixels
@@ -21,6 +20,7 @@ from nnlab.lab.config import apply_sets, check, read_source
 from nnlab.lab.session import Session
 from nnlab.models import MLP
 from nnlab.record import open_run
+from tests.figure_checks import HOSTILE, assert_readable, texts
 
 DIGITS = (
     "data.name=digits", "data.batch_size=32", "model.channels=[8, 16]", "model.batch_norm=false",

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import nnlab, start
 
 from nnlab.record import open_run
 from nnlab.training.checkpoint import read_checkpoint
+from tests.command_line import nnlab, start
 
 CONFIG = """\
 experiment: classify

@@ -73,11 +73,11 @@ def hold_out(
 def _check_counts(
     sizes: Sequence[int], counts: Sequence[int], fraction: float, purpose: str, names: Sequence[str]
 ) -> None:
-    asked = f"data.{purpose}: {fraction:g} of {sum(sizes)} examples leaves"
+    begin = f"data.{purpose}: {fraction:g} of {sum(sizes)} examples leaves"
     if sum(counts) == 0:
         alternative = ", or 0 for none" if purpose == "validation" else ""
-        raise DataError(f"{asked} no {purpose} example; use a larger fraction{alternative}")
+        raise DataError(f"{begin} no {purpose} example; use a larger fraction{alternative}")
     for k, (size, count) in enumerate(zip(sizes, counts, strict=True)):
         if size > 0 and count == size:
             of_class = f" of class {names[k]}, which has {size} in all" if names else ""
-            raise DataError(f"{asked} no training example{of_class}; use a smaller fraction or more examples")
+            raise DataError(f"{begin} no training example{of_class}; use a smaller fraction or more examples")

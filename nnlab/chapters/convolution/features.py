@@ -300,16 +300,10 @@ def readable_pool(call: LayerCall) -> bool:
 def _draw_stack(record: Record, model: nn.Module, input_shape: tuple[int, ...]) -> None:
     """Draws the layers with output sizes, parameters and multiply-adds."""
     rows = layer_table(model, input_shape)
-    _save(
-        record,
-        "stack",
-        name=np.array([row.name for row in rows], dtype=np.str_),
-        kind=np.array([row.kind for row in rows], dtype=np.str_),
-        output=np.array(["×".join(map(str, row.output_shape)) for row in rows], dtype=np.str_),
-        parameters=np.array([row.parameters for row in rows]),
-        trainable=np.array([row.trainable for row in rows]),
-        multiply_adds=np.array([row.multiply_adds for row in rows]),
-    )
+    names = ("name", "kind", "parameters", "trainable", "multiply_adds")
+    columns = {name: np.array([getattr(row, name) for row in rows]) for name in names}
+    outputs = np.array(["×".join(map(str, row.output_shape)) for row in rows])
+    _save(record, "stack", output=outputs, **columns)
     record.save_figure(layer_stack(rows, input_shape), "stack")
 
 

@@ -56,7 +56,7 @@ def run(config: BinsSettings, line: Line, record: Record, session: Session) -> O
         advance(len(line.bins), len(line.bins), "")
     _draw_fits(config, line, fits, record)
     five = _certified(line, FIVE, construction="towers")
-    record.save_figure(_fit_figure(line, five), "five_bins")
+    _draw_fit(line, five, _drawn(line, five.histogram), "five_bins", record)
     _check_stop(session)
     _draw_errors(line, record)
     rates, m = _rates(line, session), _curvature(line)
@@ -213,18 +213,27 @@ def _close_up(line: Line, fit: Certified) -> tuple[Array, Array, Array] | None:
     return _values(line.target, h, np.linspace(h.borders[first], h.borders[first + CLOSE_UP], 1501))
 
 
-def _thinned_bins(histogram: Histogram) -> tuple[Array, Array]:
-    """Edges and heights of the bins, of too many of them some."""
+def _drawn(line: Line, histogram: Histogram) -> list[Array]:
+    """The arrays CURVES of a histogram; where there are too many bins, edges and heights of some."""
     some = slice(None, None, -(-histogram.bins // DRAWN))
-    return np.append(histogram.borders[:-1][some], histogram.borders[-1]), _heights(histogram)[some]
+    edges = np.append(histogram.borders[:-1][some], histogram.borders[-1])
+    return [*_curves(line, histogram), edges, _heights(histogram)[some]]
 
 
-def _fit_figure(line: Line, fit: Certified, epsilon: float | None = None) -> Any:
-    h = fit.histogram
-    return figures.histogram_fit(
-        *_curves(line, h), *_thinned_bins(h), hidden_units=h.network.hidden_units,
+def _draw_fit(
+    line: Line,
+    fit: Certified,
+    drawn: Sequence[Array],
+    name: str,
+    record: Record,
+    epsilon: float | None = None,
+) -> None:
+    x, target, output, edges, heights = drawn
+    figure = figures.histogram_fit(
+        x, target, output, edges, heights, hidden_units=fit.histogram.network.hidden_units,
         error_upper=fit.certificate.upper, epsilon=epsilon, close_up=_close_up(line, fit),
     )  # fmt: skip
+    record.save_figure(figure, name)
 
 
 def _draw_fits(config: BinsSettings, line: Line, fits: Sequence[Certified], record: Record) -> None:
@@ -232,15 +241,14 @@ def _draw_fits(config: BinsSettings, line: Line, fits: Sequence[Certified], reco
     panels = {}
     for fit in fits:
         h = fit.histogram
-        curves, (edges, heights) = _curves(line, h), _thinned_bins(h)
+        x, target, output, edges, heights = drawn = _drawn(line, h)
         record.save_arrays(**{
-            f"bins/{h.bins}/{name}": array
-            for name, array in zip(CURVES, (*curves, edges, heights), strict=True)
+            f"bins/{h.bins}/{name}": array for name, array in zip(CURVES, drawn, strict=True)
         })  # fmt: skip
         name = f"{h.bins:,} bins, {h.network.hidden_units:,} hidden units"
-        panels[name] = curves, edges, heights, fit.certificate.upper
+        panels[name] = (x, target, output), edges, heights, fit.certificate.upper
         if fit in (fits[0], fits[-1]):
-            record.save_figure(_fit_figure(line, fit, config.epsilon), f"bins_{h.bins}")
+            _draw_fit(line, fit, drawn, f"bins_{h.bins}", record, config.epsilon)
     if len(panels) > 1:
         record.save_figure(figures.histogram_grid(dict(list(panels.items())[:PANELS])), "bins")
 

@@ -296,4 +296,5 @@ def _bins(
     allowed = 4 * config.epsilon if config.output == "sigmoid" else config.epsilon
     heights: Heights = "left" if config.heights == "left" and config.construction != "hats" else "midpoint"
     needed = bins_for(slope.upper, allowed, interval[1] - interval[0], heights)
-    return tuple(dict.fromkeys([*(config.bins or ()), needed, needed + 1]))
+    more = (needed, needed + 1)
+    return (*(bins for bins in config.bins or () if bins not in more), *more)

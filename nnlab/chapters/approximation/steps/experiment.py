@@ -1,6 +1,5 @@
 """σ(wx + b) as a step at −b/w, how near it is to a hard one, and two opposing steps as a bin."""
 
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

@@ -1,7 +1,6 @@
 """Two inputs: towers that are isolated fail at every corner of the cells, cumulative quadrants do not."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -37,6 +36,8 @@ Array = NDArray[np.float64]
 FINE = 9  # drawn points a side of a cell
 TOLERANCES = (0.2, 0.05, 0.01)  # how steep the towers are that fail at a corner
 BOXES = 3_000_000
+TOWERS, QUADRANTS = "isolated towers", "quadrant thresholds"
+OFF_CORNERS = "isolated towers, off the corners"
 
 
 class SurfaceSettings(Section):
@@ -89,45 +90,31 @@ def build(text: str, interval: list[float] | None, settings: SurfaceSettings) ->
 
 def run(plane: Plane, record: Record, session: Session) -> Outcome:
     """Builds both, bounds their errors on the square and outside the corners, and judges."""
-    heights = centre_heights(plane.target, plane.grid)
-    towers, quadrants = isolated_towers(plane.grid, heights), quadrant_thresholds(plane.grid, heights)
+    grid, heights = plane.grid, centre_heights(plane.target, plane.grid)
+    towers, quadrants = isolated_towers(grid, heights), quadrant_thresholds(grid, heights)
     rows, errors = [], {}
-    work: list[tuple[str, Surface, Callable[[], Supremum]]] = [
-        ("isolated towers", towers, lambda: _certify(plane, towers)),
-        ("isolated towers, off the corners", towers, lambda: _certify(plane, towers, off_corners=True)),
-        ("quadrant thresholds", quadrants, lambda: _certify(plane, quadrants)),
-    ]
+    work = (  # with what is left out, and the bound by theory: none for isolated towers on the whole square
+        (TOWERS, towers, None, math.inf),
+        (OFF_CORNERS, towers, grid.corner_squares(towers.window), tower_bound(towers, plane.slope)),
+        (QUADRANTS, quadrants, None, quadrant_bound(quadrants, plane.slope)),
+    )
     with session.reporter.bar("certificates in the plane") as advance:
-        for done, (name, surface, certificate) in enumerate(work):
+        for done, (name, surface, outside, bound) in enumerate(work):
             if session.stop():
                 raise Interrupted(f"interrupted before the certificate of {name}")
             advance(done, len(work), name)
-            errors[name] = certificate()
-            rows.append(_row(plane, name, surface, errors[name]))
+            errors[name] = certify_boxes(
+                surface.network, plane.target, grid.lo, grid.hi, relative=0.02, max_boxes=BOXES,
+                outside=outside,
+            )  # fmt: skip
+            rows.append(_row(plane, name, surface, bound, errors[name]))
         advance(len(work), len(work), "")
-    _draw(plane, {"isolated towers": towers, "quadrant thresholds": quadrants}, errors, record)
-    claims = [_hole_claim(plane.grid), *_bound_claims(plane, towers, quadrants, errors)]
+    _draw(plane, {TOWERS: towers, QUADRANTS: quadrants}, errors, record)
+    claims = [_hole_claim(grid), *_bound_claims(plane, towers, quadrants, errors)]
     return Outcome({}, rows, claims)
 
 
-def _certify(plane: Plane, surface: Surface, off_corners: bool = False) -> Supremum:
-    grid = plane.grid
-    return certify_boxes(
-        surface.network, plane.target, grid.lo, grid.hi, relative=0.02, max_boxes=BOXES,
-        outside=grid.corner_squares(surface.window) if off_corners else None,
-    )  # fmt: skip
-
-
-def _bound(plane: Plane, name: str, surface: Surface) -> float | None:
-    """A bound on the error by theory; there is none for isolated towers on the whole square."""
-    if not math.isfinite(plane.slope) or name == "isolated towers":
-        return None
-    if name.startswith("isolated"):
-        return tower_bound(surface, plane.slope)
-    return quadrant_bound(surface, plane.slope)
-
-
-def _row(plane: Plane, name: str, surface: Surface, error: Supremum) -> dict[str, Any]:
+def _row(plane: Plane, name: str, surface: Surface, bound: float, error: Supremum) -> dict[str, Any]:
     grid = plane.grid
     return {
         "construction": name,
@@ -137,7 +124,7 @@ def _row(plane: Plane, name: str, surface: Surface, error: Supremum) -> dict[str
         "interval": [grid.lo[0], grid.hi[0]],
         "epsilon": None,
         "lipschitz": plane.slope if math.isfinite(plane.slope) else None,
-        "bound": _bound(plane, name, surface),
+        "bound": bound if math.isfinite(bound) else None,
         "error_lower": error.lower,
         "error_upper": error.upper,
     }
@@ -204,9 +191,7 @@ def _bound_claims(
     if not (math.isfinite(plane.slope) and plane.slope > 0):
         return []
     grid, slope = plane.grid, plane.slope
-    off, everywhere = (
-        errors[name].upper for name in ("isolated towers, off the corners", "quadrant thresholds")
-    )
+    off, everywhere = errors[OFF_CORNERS].upper, errors[QUADRANTS].upper
     cell = slope * grid.radius
     setting = [f"f = {plane.target.text[:80]}", f"{grid.cells[0]} × {grid.cells[1]} cells, L = {slope:.4g}"]
     measure = grid.corner_measure(towers.window)
