@@ -6,7 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 HOSTILE = ("$x$", "<script>alert(1)</script>", "a\nb", r"\$ \frac{", "$", "tab\tnul\x00", "\ud800", "名前")
@@ -29,6 +31,20 @@ def marks(axes: Axes) -> list[Line2D]:
 
 def data(line: Line2D) -> np.ndarray:
     return np.asarray(line.get_xydata())
+
+
+def pixels(image: AxesImage) -> np.ndarray:
+    """The numbers of an image, masked where it has none."""
+    array = image.get_array()
+    assert array is not None
+    return array
+
+
+def bars(axes: Axes) -> list[Rectangle]:
+    """The bars of axes on which no other patch is drawn."""
+    rectangles = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert len(rectangles) == len(axes.patches)
+    return rectangles
 
 
 def drawn_in(axes: Axes, color: str, dash: bool | None = None) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,8 @@ def hostile_run(folder: Path, text: str) -> Path:
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "metrics.jsonl").write_text(lines + '{"step": 1, "lo', "utf-8")
     safe = text.encode("utf-8", "replace").decode().replace("\x00", "")[:60]
-    np.savez(folder / "arrays.npz", **{safe.replace("/", "_"): np.array([[np.nan, np.inf], [0, -1]])})
+    arrays: dict[str, Any] = {safe.replace("/", "_"): np.array([[np.nan, np.inf], [0, -1]])}
+    np.savez(folder / "arrays.npz", **arrays)
     title = text.encode("utf-8", "replace").decode()
     (folder / "figures" / "x.svg").write_text(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" onload="alert(1)">'

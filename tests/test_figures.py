@@ -10,6 +10,7 @@ import sys
 import threading
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any, cast
 
 import matplotlib
 import numpy as np
@@ -42,7 +43,9 @@ from nnlab.plot.regions import decision_regions, region_colours
 from nnlab.plot.save import save
 from nnlab.plot.style import PALETTE, darker, line_look
 from nnlab.plot.text import literal, paragraph, plain, width_in_points
-from tests.figure_checks import HOSTILE, data, lines, marks, texts, visible_texts
+from tests.figure_checks import HOSTILE, bars, data, lines, marks, pixels, texts, visible_texts
+
+Curves = dict[str, dict[str, list[float]]]
 
 
 def history(epochs: int = 30) -> dict[str, dict[str, np.ndarray]]:
@@ -82,7 +85,11 @@ def every_figure() -> dict[str, Figure]:
     strengths = np.array([1e-5, 1e-4, 1e-3, 1e-2])
     path = {"accuracy": [0.9, 0.92, 0.91, 0.5], "sparsity": [0, 0.1, 0.5, 1.0], "norm": [30, 10, 2, 0.0]}
     points = generator.normal(size=(30, 2)) / 3
-    wrong = {"true": [0] * 7, "predicted": list(range(1, 8)), "probability": np.linspace(0.5, 1, 7)}
+    wrong: dict[str, Any] = {
+        "true": [0] * 7,
+        "predicted": list(range(1, 8)),
+        "probability": np.linspace(0.5, 1, 7),
+    }
     return {
         "learning": learning_curves(history(), best_epoch=28, final_test={"loss": 0.09, "accuracy": 0.97}),
         "compare": compare_curves({name: history()["val"] for name in names}),
@@ -151,7 +158,7 @@ def test_examples_in_docstrings(module: str) -> None:
 def test_any_string_is_shown_letter_by_letter(text: str) -> None:
     shown = plain(text)
     assert not is_math_text(shown)
-    assert Text(0, 0, shown)._preprocess_math(shown) == (literal(text), False)
+    assert cast(Any, Text(0, 0, shown))._preprocess_math(shown) == (literal(text), False)
     assert literal(text).isprintable()
     literal(text).encode("utf-8")
     if text.isascii() and text.isprintable():
@@ -273,21 +280,21 @@ def test_learning_curves_show_the_history() -> None:
         for line, split in zip(curves, ("train", "val"), strict=False):
             np.testing.assert_array_equal(data(line)[:, 0], run[split]["epoch"])
             np.testing.assert_allclose(data(line)[:, 1], scale * run[split][metric], rtol=1e-15)
-        verticals = [line for line in axes.lines if list(line.get_xdata()) == [12, 12]]
+        verticals = [line for line in axes.lines if list(data(line)[:, 0]) == [12, 12]]
         assert len(verticals) == 1
     assert {"training", "validation", "test 0.2", "test 95.5 %", "best epoch 12"} <= set(texts(figure))
-    levels = [list(line.get_ydata()) for axes in (loss, accuracy) for line in axes.lines]
+    levels = [list(data(line)[:, 1]) for axes in (loss, accuracy) for line in axes.lines]
     assert [0.2, 0.2] in levels
     assert [95.5, 95.5] in levels
 
 
 def test_loss_within_a_decade_stays_linear() -> None:
-    flat = {"train": {"epoch": [1, 2, 3], "loss": [2.0, 1.0, 0.5]}}
+    flat: Curves = {"train": {"epoch": [1, 2, 3], "loss": [2.0, 1.0, 0.5]}}
     figure = learning_curves(flat)
     assert len(figure.axes) == 1
     assert figure.axes[0].get_yscale() == "linear"
     assert figure.axes[0].get_xlabel() == "epoch"
-    negative = {"train": {"epoch": [1, 2, 3], "loss": [-100.0, 1.0, 100.0]}}
+    negative: Curves = {"train": {"epoch": [1, 2, 3], "loss": [-100.0, 1.0, 100.0]}}
     assert learning_curves(negative).axes[0].get_yscale() == "linear"
 
 
@@ -339,14 +346,14 @@ def test_compared_curves_keep_order_and_data() -> None:
 
 def test_labels_stand_in_the_order_of_the_line_ends() -> None:
     levels = {"low": 0.10, "middle": 0.11, "high": 0.12, "far": 5.0}
-    runs = {name: {"epoch": [0, 1], "loss": [1.0, level]} for name, level in levels.items()}
+    runs: Curves = {name: {"epoch": [0, 1], "loss": [1.0, level]} for name, level in levels.items()}
     figure = compare_curves(runs)
     heights = {text.get_text(): text.get_position()[1] for text in figure.axes[0].texts}
     assert heights["low"] < heights["middle"] < heights["high"] < heights["far"]
 
 
 def test_many_runs_get_a_legend() -> None:
-    runs = {f"$run_{i}$": {"epoch": [0, 1], "loss": [0.1, i / 20]} for i in range(20)}
+    runs: Curves = {f"$run_{i}$": {"epoch": [0, 1], "loss": [0.1, i / 20]} for i in range(20)}
     figure = compare_curves(runs)
     legend = figure.axes[0].get_legend()
     assert legend is not None
@@ -366,7 +373,7 @@ def test_confusion_matrix_prints_counts_and_colours_rows() -> None:
     figure = confusion_matrix(counts, ["cat", "dog", "owl"])
     axes = figure.axes[0]
     assert cells(axes) == {index: str(count) for index, count in np.ndenumerate(counts)}
-    shown = axes.images[0].get_array()
+    shown = pixels(axes.images[0])
     np.testing.assert_allclose(shown[0], [80, 20, 0])
     np.testing.assert_allclose(shown[2], [25, 0, 75])
     assert np.ma.getmaskarray(shown)[1].all()  # no examples: no share
@@ -390,7 +397,7 @@ def test_a_hundred_classes_keep_colours_and_drop_counts() -> None:
     figure = confusion_matrix(np.eye(100), names)
     axes = figure.axes[0]
     assert not axes.texts
-    assert axes.images[0].get_array().shape == (100, 100)
+    assert pixels(axes.images[0]).shape == (100, 100)
     ticks = [label.get_text() for label in axes.get_yticklabels()]
     assert 10 <= len(ticks) <= 40
     assert [names[round(place)] for place in axes.get_yticks()] == ticks
@@ -417,7 +424,7 @@ def test_weight_templates_share_symmetric_limits() -> None:
 def test_colour_templates_put_zero_at_grey_and_the_limit_at_white() -> None:
     weights = np.zeros((1, 3, 2, 2))
     weights[0, 0, 0, 0], weights[0, 1, 0, 1], weights[0, 2, 1, 0] = 4.0, -4.0, 2.0
-    picture = weight_templates(weights, ["a"]).axes[0].images[0].get_array()
+    picture = pixels(weight_templates(weights, ["a"]).axes[0].images[0])
     np.testing.assert_allclose(picture[1, 1], [0.5, 0.5, 0.5])
     np.testing.assert_allclose(picture[0, 0], [1, 0.5, 0.5])
     np.testing.assert_allclose(picture[0, 1], [0.5, 0, 0.5])
@@ -472,15 +479,15 @@ def test_regions_lie_where_the_grid_says() -> None:
     figure = decision_regions(x1, x2, {"": np.eye(3)[classes]}, [[1, 5]], [2], ["a", "b", "c"])
     axes = figure.axes[0]
     image = axes.images[0]
-    assert image.get_extent() == [-0.5, 2.5, 4, 8]
-    pixels = image.get_array()  # rows go up: origin "lower"
+    assert list(image.get_extent()) == [-0.5, 2.5, 4, 8]
+    picture = pixels(image)  # rows go up: origin "lower"
     assert image.origin == "lower"
     for (i, j), label in np.ndenumerate(classes):
-        tints = [np.dot(1 - pixels[j, i], 1 - np.array(to_rgb(color))) for color in PALETTE[:3]]
+        tints = [np.dot(1 - picture[j, i], 1 - np.array(to_rgb(color))) for color in PALETTE[:3]]
         norms = [np.linalg.norm(1 - np.array(to_rgb(color))) for color in PALETTE[:3]]
         assert int(np.argmax(np.array(tints) / norms)) == label
-    points = [line for line in axes.lines if len(line.get_xdata()) == 1]
-    assert [list(map(float, line.get_xydata()[0])) for line in points] == [[1.0, 5.0]]
+    points = [line for line in axes.lines if len(data(line)) == 1]
+    assert [data(line).tolist() for line in points] == [[[1.0, 5.0]]]
     assert to_rgb(points[0].get_color()) == to_rgb(PALETTE[2])
 
 
@@ -508,10 +515,10 @@ def test_models_side_by_side_share_axes_and_points() -> None:
     models = {"linear": probabilities, "2 hidden units": probabilities[::-1]}
     figure = decision_regions(grid, grid, models, points, [0, 1, 1, 0], ["0", "1"])
     assert [axes.get_title(loc="left") for axes in figure.axes] == list(models)
-    first, second = (axes.images[0].get_array() for axes in figure.axes)
+    first, second = (pixels(axes.images[0]) for axes in figure.axes)
     np.testing.assert_allclose(first, second[:, ::-1])
     for axes in figure.axes:
-        drawn_points = np.concatenate([line.get_xydata() for line in axes.lines])
+        drawn_points = np.concatenate([data(line) for line in axes.lines])
         assert sorted(map(tuple, drawn_points.tolist())) == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
@@ -591,8 +598,8 @@ def test_success_rate_bars_and_intervals() -> None:
     intervals = [[0.0, 0.05], [0.85, 0.95]]
     figure = success_rate(["linear", "2 units"], [0.0, 0.9], intervals, x_label="runs (%)")
     axes = figure.axes[0]
-    assert [bar.get_width() for bar in axes.patches] == [0, 90]
-    np.testing.assert_allclose([line.get_xdata() for line in axes.lines], [[0, 5], [85, 95]])
+    assert [bar.get_width() for bar in bars(axes)] == [0, 90]
+    np.testing.assert_allclose([data(line)[:, 0] for line in axes.lines], [[0, 5], [85, 95]])
     assert [label.get_text() for label in axes.get_yticklabels()] == ["linear", "2 units"]
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
     assert {"0 %", "90 %"} <= set(texts(figure))

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def logic(names: tuple[str, ...] = ("AND", "OR", "XOR", "XOR, 2 units")) -> Figu
 def steps(names: tuple[str, ...] = ("sigmoid", "tanh", "ReLU")) -> Figure:
     kinds: tuple[Callable[[Array], Array], ...] = (sigmoid, np.tanh, lambda z: np.maximum(z, 0))
     panels = {
-        name: {w: kind(w * (X - 0.4)) for w in (5, 20, 200)} for name, kind in zip(names, kinds, strict=True)
+        name: {w: kind(w * (X - 0.4)) for w in (5.0, 20.0, 200.0)} for name, kind in zip(names, kinds, strict=True)
     }
     return steps_over_steepness(X, panels, 0.4)
 
@@ -99,7 +100,7 @@ def distances(name: str = "sigmoid") -> Figure:
 
 
 def one_bin(height: float = 0.8) -> Figure:
-    panels = {w: (height * sigmoid(w * (X - 0.3)), -height * sigmoid(w * (X - 0.6))) for w in (20, 60, 400)}
+    panels = {w: (height * sigmoid(w * (X - 0.3)), -height * sigmoid(w * (X - 0.6))) for w in (20.0, 60.0, 400.0)}
     return single_bin(X, panels, (0.3, 0.6), height)
 
 
@@ -336,11 +337,12 @@ def test_a_histogram_shows_bins_error_and_bounds() -> None:
     upper, close, lower = figure.axes
     output, edges, heights = staircase(X, 5)
     (stairs,) = upper.findobj(StepPatch)
-    np.testing.assert_array_equal(stairs.get_data().values, heights)
-    np.testing.assert_array_equal(stairs.get_data().edges, edges)
+    values, ends, _ = stairs.get_data()
+    np.testing.assert_array_equal(values, heights)
+    np.testing.assert_array_equal(ends, edges)
     error = next(d for d in drawn_in(lower, PALETTE[1]))
     np.testing.assert_allclose(error[:, 1], output - wave(X))
-    levels = {float(line.get_ydata()[0]) for line in lower.lines if len(line.get_ydata()) == 2}
+    levels = {data(line)[0, 1] for line in lower.lines if len(data(line)) == 2}
     assert levels == {0, 0.5, -0.5, 1, -1}
     assert "certified: |error| ≤ 0.5" in lower.get_xlabel()
     assert "requested: ε = 1" in lower.get_xlabel()
@@ -395,7 +397,7 @@ def test_the_sigmoid_output_has_two_panels() -> None:
     left, right = figure.axes
     (before,), (after,) = drawn_in(left, PALETTE[0]), drawn_in(right, PALETTE[0])
     np.testing.assert_allclose(sigmoid(before[:, 1]), after[:, 1])
-    levels = sorted(float(line.get_ydata()[0]) for line in right.lines if len(line.get_ydata()) == 2)
+    levels = sorted(data(line)[0, 1] for line in right.lines if len(data(line)) == 2)
     assert levels == [0.1, 0.9]
 
 
@@ -574,7 +576,7 @@ def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> Non
     grid = np.linspace(0, 1, max(2, len(v)))
     plane = np.resize(v, (len(grid), len(grid))) if len(v) else np.zeros((2, 2))
     law = (v, v[:, None], bound, (None, bound))
-    fitted = {"hidden_units": 1, "error_upper": bound}
+    fitted: dict[str, Any] = {"hidden_units": 1, "error_upper": bound}
     strange = [
         histogram_fit(v, v, v[::-1], edges, v, epsilon=bound, close_up=(v, v, v), **fitted),
         histogram_grid({"a": ((v, v, v), edges, v, bound), "b": ((v, v, v), edges, v, bound)}),

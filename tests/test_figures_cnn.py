@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -29,7 +30,7 @@ from nnlab.plot.canvas import cell_font, ink_on, short
 from nnlab.plot.images import weights_as_colours
 from nnlab.plot.style import GRID, PALETTE
 from nnlab.plot.text import width_in_points
-from tests.figure_checks import HOSTILE, assert_readable, texts
+from tests.figure_checks import HOSTILE, assert_readable, bars, data, pixels, texts
 
 MARK_A = PALETTE[1]
 
@@ -166,11 +167,11 @@ def test_windows_and_map_places_are_where_the_numbers_come_from() -> None:
     window, place = sorted(frames(figure, MARK_A), key=lambda p: p.get_x())
     image, activation = (
         pictures(figure)[0],
-        next(i for i in pictures(figure) if i.get_array().shape == (5, 5)),
+        next(i for i in pictures(figure) if pixels(i).shape == (5, 5)),
     )
     for patch, picture, (top, left, side) in ((window, image, (3, 5, 3)), (place, activation, (2, 3, 1))):
         x0, x1, _, y0 = picture.get_extent()
-        pixel = (x1 - x0) / picture.get_array().shape[1]
+        pixel = (x1 - x0) / pixels(picture).shape[1]
         assert patch.get_x() == pytest.approx(x0 + left * pixel)
         assert patch.get_y() == pytest.approx(y0 + top * pixel)
         assert patch.get_width() == pytest.approx(side * pixel)
@@ -194,7 +195,7 @@ def test_numbers_fit_into_their_cells(values: list[float], side: float) -> None:
 
 
 @pytest.mark.parametrize(("ground", "ink"), [((1, 1, 1, 1), "#222222"), ((0, 0, 0.5, 1), "#FFFFFF")])
-def test_ink_stands_out(ground: tuple[float, ...], ink: str) -> None:
+def test_ink_stands_out(ground: tuple[float, float, float, float], ink: str) -> None:
     assert ink_on(ground) == ink
 
 
@@ -206,7 +207,7 @@ def test_pooling_writes_out_four_windows_and_stresses_the_largest(kernel: int) -
     large = np.random.default_rng(5).permutation(36 * kernel**2).reshape(6 * kernel, 6 * kernel) / 10
     small = large.reshape(6, kernel, 6, kernel).max((1, 3))
     figure = pooling_step(large, small, (2, 3), kernel=kernel)
-    bold = [t.get_text() for t in figure.axes[0].texts if t.get_weight() == "bold"]
+    bold = [t.get_text() for t in figure.axes[0].texts if t.get_fontweight() == "bold"]
     wanted = [short(value) for value in small[2:4, 3:5].flat]
     assert sorted(bold) == sorted(2 * wanted)
     crop = large[2 * kernel : 4 * kernel, 3 * kernel : 5 * kernel]
@@ -215,10 +216,10 @@ def test_pooling_writes_out_four_windows_and_stresses_the_largest(kernel: int) -
 
 def test_a_pixel_is_as_large_before_and_after_pooling() -> None:
     figure = pooling_step(np.random.default_rng(6).random((8, 12)), np.zeros((4, 6)), (0, 0))
-    sizes = {i.get_array().shape: i.get_extent() for i in pictures(figure)}
-    pixels = [(x1 - x0) / shape[1] for shape, (x0, x1, _, _) in sizes.items() if shape in ((8, 12), (4, 6))]
-    assert len(pixels) == 2
-    assert pixels[0] == pytest.approx(pixels[1])
+    sizes = {pixels(i).shape: i.get_extent() for i in pictures(figure)}
+    sides = [(x1 - x0) / shape[1] for shape, (x0, x1, _, _) in sizes.items() if shape in ((8, 12), (4, 6))]
+    assert len(sides) == 2
+    assert sides[0] == pytest.approx(sides[1])
 
 
 # --- filters and maps ----------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def test_filters_share_one_scale_unless_they_differ_too_much() -> None:
 
 def test_of_many_filters_the_first_64_are_shown_and_counted() -> None:
     figure = filter_images(np.random.default_rng(8).normal(size=(100, 3, 3, 3)))
-    assert len([i for i in pictures(figure) if i.get_array().shape == (3, 3, 3)]) == 64
+    assert len([i for i in pictures(figure) if pixels(i).shape == (3, 3, 3)]) == 64
     assert "first 64 of 100 filters" in figure.get_suptitle()
 
 
@@ -251,7 +252,7 @@ def test_maps_have_their_own_colours_and_a_dead_one_is_grey() -> None:
     maps = np.zeros((2, 3, 3))
     maps[0] = np.arange(9).reshape(3, 3)
     figure = activation_maps(np.zeros((3, 3)), [LayerMaps("layer", (2, 3, 3), maps)], [], "Maps")
-    strip = np.asarray(pictures(figure)[1].get_array())
+    strip = np.asarray(pixels(pictures(figure)[1]))
     assert strip.shape[2] == 4
     np.testing.assert_array_equal(strip[0, 0], [68, 1, 84, 255])  # the two ends of viridis
     wide = next(i for i in range(strip.shape[1]) if strip[0, i, 3] == 0)  # where the gap begins
@@ -265,7 +266,7 @@ def test_a_map_keeps_its_proportions_and_its_pixels() -> None:
     image = pictures(figure)[1]
     x0, x1, y1, y0 = image.get_extent()
     assert (x1 - x0) == pytest.approx(2 * (y1 - y0))
-    strip = np.asarray(image.get_array())
+    strip = np.asarray(pixels(image))
     rows, columns = ((np.arange(n) + 0.5) * strip.shape[axis] // n for axis, n in ((0, 4), (1, 8)))
     bands = np.flatnonzero(np.any(np.diff(strip[:, 0].astype(int), axis=0), axis=1)) + 1
     np.testing.assert_allclose(bands, np.array([0.25, 0.5, 0.75]) * len(strip), atol=1)
@@ -321,19 +322,20 @@ def test_classes_are_bars_from_the_best_to_the_worst() -> None:
         [0.5, np.nan, 0.9], ["a", "b", "c"], [[0.4, 0.6], [np.nan, np.nan], [0.8, 0.95]], 0.7
     )
     axes = figure.axes[0]
-    assert [patch.get_width() for patch in axes.patches] == [90, 50, 0]
+    assert [bar.get_width() for bar in bars(axes)] == [90, 50, 0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "a", "b"]
     (intervals,) = axes.collections
+    assert isinstance(intervals, LineCollection)
     np.testing.assert_allclose([s[:, 0] for s in intervals.get_segments()], [[80, 95], [40, 60]])
     assert {"all: 70.00 %", "chance: 33.3 %", "no examples"} <= set(texts(figure))
-    np.testing.assert_allclose([line.get_xdata()[0] for line in axes.lines], [70, 100 / 3])
+    np.testing.assert_allclose([data(line)[0, 0] for line in axes.lines], [70, 100 / 3])
     assert figure.get_suptitle() == "Easiest class: c, 90.0 %; hardest: a, 50.0 %"
 
 
 def test_of_many_classes_the_best_and_the_worst_are_shown() -> None:
     accuracy = np.arange(100) / 100
     figure = class_accuracy(accuracy, [f"c{i}" for i in range(100)], np.stack([accuracy] * 2, 1), 0.5)
-    widths = [patch.get_width() for patch in figure.axes[0].patches]
+    widths = [bar.get_width() for bar in bars(figure.axes[0])]
     np.testing.assert_allclose(widths, [*range(99, 89, -1), *range(9, -1, -1)])
 
 

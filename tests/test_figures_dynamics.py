@@ -39,7 +39,7 @@ def modes(eigenvalues: Array, lr: float, start: Array) -> tuple[Array, Array]:
 
 
 def verticals(axes: Axes) -> list[float]:
-    return [float(line.get_xdata()[0]) for line in axes.lines if len(set(line.get_xdata())) == 1]
+    return [data(line)[0, 0] for line in axes.lines if len(set(data(line)[:, 0])) == 1]
 
 
 # --- modes ----------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_modes_show_both_predictions_and_both_measurements() -> None:
 
 
 def test_of_many_modes_the_strongest_are_shown_in_their_order() -> None:
-    eigenvalues, start = 2.0 ** -np.arange(9), np.array([1, 9, 2, 8, 0.0, 7, 3, 6, -5.0])
+    eigenvalues, start = np.exp2(-np.arange(9.0)), np.array([1, 9, 2, 8, 0.0, 7, 3, 6, -5.0])
     flow, descent = modes(eigenvalues, 0.5, start)
     figure = mode_trajectories(STEPS, eigenvalues, curves(flow, descent, descent, descent), lr=0.5)
     headings = [axes.get_title(loc="left").split(",")[0] for axes in figure.axes]
@@ -118,7 +118,7 @@ def test_the_loss_lies_beside_its_prediction() -> None:
 
 
 def test_losses_at_the_level_of_rounding_are_not_compared() -> None:
-    predicted = 10.0 ** -(np.arange(7) ** 1.5)
+    predicted = np.power(10.0, -(np.arange(7) ** 1.5))
     network = np.maximum(1.5 * predicted, 1e-7)
     words = title(loss_prediction(STEPS, curves(predicted, predicted, network, network)))
     assert (
@@ -207,9 +207,8 @@ def test_step_sizes_show_losses_and_sharpness_around_the_edge() -> None:
         1.1: (np.array([0, 16, 32]), np.array([2.2, 2.4, 1.9])),
     }
     figure = step_sizes(STEPS, losses, sharpness)
-    grid = np.reshape(figure.axes, (2, 2))
-    for column, multiple in enumerate(losses):
-        upper, lower = grid[:, column]
+    panels = dict(zip(losses, zip(figure.axes[:2], figure.axes[2:], strict=True), strict=True))
+    for multiple, (upper, lower) in panels.items():
         assert upper.get_title(loc="left") == f"{multiple:g} η_max"
         for color, values in zip((BLUE, VERMILLION), losses[multiple], strict=True):
             (line,) = drawn_in(upper, color)
@@ -218,7 +217,7 @@ def test_step_sizes_show_losses_and_sharpness_around_the_edge() -> None:
         np.testing.assert_allclose(line, np.transpose(sharpness[multiple])[1:])
         assert [2, 2] in [list(level.get_ydata()) for level in lower.lines]
         assert lower.get_xlabel() == "step k"
-    assert grid[0, 0].get_ylim()[1] < 1e6  # e³² leaves the panel
+    assert figure.axes[0].get_ylim()[1] < 1e6  # e³² leaves the panel
     assert title(figure) == (
         "The loss ends below its initial value: for the linearization at 0.9 η_max, "
         "for the network at 0.9 and 1.1 η_max"

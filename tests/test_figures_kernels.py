@@ -23,6 +23,12 @@ def symmetric(size: int, seed: int) -> Array:
     return matrix + matrix.T
 
 
+def descending(matrix: Array) -> Array:
+    """The eigenvalues of a symmetric matrix, the largest first."""
+    eigenvalues: Array = np.linalg.eigvalsh(matrix)[::-1].astype(np.float64)
+    return eigenvalues
+
+
 def gram(size: int, features: int, seed: int) -> Array:
     """(size, size), positive definite where there are at least as many features."""
     phi = np.random.default_rng(seed).normal(size=(size, features)) / np.sqrt(features)
@@ -37,7 +43,7 @@ def title(figure: Figure) -> str:
 
 
 def test_spectra_show_medians_bands_and_the_limit() -> None:
-    falling = 2.0 ** -np.arange(5)
+    falling = np.exp2(-np.arange(5.0))
     limit = 1.5 * falling
     spectra = {64: np.outer([1, 2, 4], falling), 256: np.outer([1.4, 1.5, 1.7], falling)}
     figure = kernel_spectra(spectra, limit, threshold=1e-12)
@@ -74,8 +80,8 @@ def test_spectra_measure_the_distance_to_the_limit() -> None:
 
 def test_the_distance_of_spectra_is_at_most_that_of_the_kernels() -> None:
     limit, kernels = symmetric(6, 0), [symmetric(6, seed) for seed in (1, 2)]
-    spectra = {m: np.linalg.eigvalsh(kernel)[None, ::-1] for m, kernel in zip((4, 8), kernels, strict=True)}
-    figure = kernel_spectra(spectra, np.linalg.eigvalsh(limit)[::-1], threshold=1e-12)
+    spectra = {m: descending(kernel)[None] for m, kernel in zip((4, 8), kernels, strict=True)}
+    figure = kernel_spectra(spectra, descending(limit), threshold=1e-12)
     shown = data(lines(figure.axes[1])[0])[:, 1]
     between = [np.linalg.norm(kernel - limit) / np.linalg.norm(limit) for kernel in kernels]
     assert np.all(shown > 0)
@@ -205,15 +211,15 @@ def test_odd_modes_without_bias_lie_on_the_edge() -> None:
     np.testing.assert_allclose(data(even), np.stack([k[1::2], without[1::2]], axis=1))
     np.testing.assert_allclose(data(odd), [[1, without[0]]])  # k ≥ 3 vanish
     (edge,) = [line for line in left.lines if line.get_transform() != left.transData]
-    assert list(edge.get_xdata()) == [3, 5, 7, 9, 11, 13, 15]
-    assert set(edge.get_ydata()) == {0}
+    assert list(data(edge)[:, 0]) == [3, 5, 7, 9, 11, 13, 15]
+    assert set(data(edge)[:, 1]) == {0}
     assert "▼ zero but for rounding" in left.get_xlabel()
     assert even.get_markerfacecolor() != odd.get_markerfacecolor()
     biased = np.concatenate([data(line) for line in lines(left) if line.get_color() == PALETTE[1]])
     np.testing.assert_allclose(biased[np.argsort(biased[:, 0])], np.stack([k, with_bias], axis=1))
     scaled = np.concatenate([data(line) for line in lines(right) if line.get_color() == PALETTE[1]])
     np.testing.assert_allclose(scaled[np.argsort(scaled[:, 0]), 1], k**2 * with_bias)
-    assert [0.2, 0.2] in [list(line.get_ydata()) for line in right.lines]
+    assert [0.2, 0.2] in [list(data(line)[:, 1]) for line in right.lines]
     assert "predicted limit 0.2" in right.get_xlabel()
     assert title(figure) == (
         f"Without bias the odd modes k ≥ 3 vanish; with bias k²λₖ is {225 * with_bias[14]:.3g} at k = 15"

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 
 from nnlab.chapters.widths.figures import Panel, Training, training_over_widths
 from nnlab.plot.bands import lost_as_infinite, over_seeds, quantile, width_looks
-from nnlab.plot.powerlaws import width_scaling
+from nnlab.plot.powerlaws import Law, width_scaling
 from tests.figure_checks import HOSTILE, assert_finite_limits, assert_readable, data, lines, marks, texts
 
 STEPS = np.array([0.0, 1, 2, 3, 4, 5])
@@ -203,7 +203,7 @@ def test_scaling_draws_means_spread_fit_and_prediction() -> None:
 
 def test_scaling_names_the_extreme_exponents_and_shares_the_scale() -> None:
     widths = [16.0, 64, 256]
-    panels = {
+    panels: dict[str, dict[str, Law]] = {
         "ntk": {
             "first layer": (*law(-0.5, widths), -0.5, (None, None)),
             "H": (*law(-1, widths), -0.87, (-1, -0.8)),

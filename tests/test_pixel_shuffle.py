@@ -20,7 +20,7 @@ from nnlab.lab.config import apply_sets, check, read_source
 from nnlab.lab.session import Session
 from nnlab.models import MLP
 from nnlab.record import open_run
-from tests.figure_checks import HOSTILE, assert_readable, texts
+from tests.figure_checks import HOSTILE, assert_readable, bars, data, texts
 
 DIGITS = (
     "data.name=digits", "data.batch_size=32", "model.channels=[8, 16]", "model.batch_norm=false",
@@ -190,9 +190,9 @@ def test_bars_and_dots() -> None:
     accuracies = {"one": ([0.5, 0.6], [0.52, 0.54]), "two": ([0.7, 0.8], [0.4, 0.5])}
     figure = shuffled_pixels(picture(4, 5), picture(4, 5), accuracies, 0.1)
     assert_readable(figure)
-    bars = next(axes for axes in figure.axes if axes.patches)
-    assert [round(patch.get_height(), 6) for patch in bars.patches] == [55, 53, 75, 45]
-    dots = [line.get_ydata() for line in bars.lines if line.get_linestyle() == "None"]
+    axes = next(axes for axes in figure.axes if axes.patches)
+    assert [round(bar.get_height(), 6) for bar in bars(axes)] == [55, 53, 75, 45]
+    dots = [data(line)[:, 1] for line in axes.lines if line.get_linestyle() == "None"]
     np.testing.assert_allclose(dots, [[50, 60], [52, 54], [70, 80], [40, 50]])
     words = texts(figure)
     title = " ".join(figure.get_suptitle().split())

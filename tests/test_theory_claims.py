@@ -4,14 +4,24 @@ import json
 import math
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 from scipy import stats
 
-from nnlab.theory import Claim, exact_claim, interval_claim, judge, measured_claim
+from nnlab.theory import (
+    Claim,
+    Interval,
+    Prediction,
+    exact_claim,
+    interval_claim,
+    judge,
+    measured_claim,
+)
 
 small = st.integers(-4, 4)
 
@@ -54,7 +64,7 @@ def test_range_rule_by_enumeration(ends: tuple[int, int], interval: tuple[int, i
 
 @pytest.mark.parametrize("interval", [(None, None), (math.nan, 1.0), (0.0, math.inf)])
 @pytest.mark.parametrize("predicted", [0.5, (None, 1.0)])
-def test_no_finite_interval_is_inconclusive(predicted, interval) -> None:
+def test_no_finite_interval_is_inconclusive(predicted: Prediction, interval: Interval) -> None:
     assert judge(predicted, {"none": 2.0}, interval)[0] == "INCONCLUSIVE"
 
 
@@ -71,12 +81,14 @@ def test_no_finite_interval_is_inconclusive(predicted, interval) -> None:
         (1.0, {}, (1, 0), "low end is above"),
     ],
 )
-def test_what_cannot_be_judged(predicted, rivals, interval, message: str) -> None:
+def test_what_cannot_be_judged(
+    predicted: Prediction, rivals: dict[str, float], interval: Interval, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         judge(predicted, rivals, interval)
 
 
-def claim(predicted, values, rivals=None) -> Claim:
+def claim(predicted: Prediction, values: ArrayLike, rivals: dict[str, float] | None = None) -> Claim:
     return measured_claim("n", "s", "f", ["h"], predicted=predicted, values=values, rivals=rivals)
 
 
@@ -118,7 +130,7 @@ def test_lost_sample_cannot_pass() -> None:
 
 
 @pytest.mark.parametrize("rivals", [None, {}])
-def test_point_prediction_of_a_random_quantity_needs_a_rival(rivals) -> None:
+def test_point_prediction_of_a_random_quantity_needs_a_rival(rivals: dict[str, float] | None) -> None:
     with pytest.raises(ValueError, match="needs a rival"):
         claim(1.0, [1.0, 1.1], rivals)
     with pytest.raises(ValueError, match="needs a rival"):
@@ -165,14 +177,15 @@ def test_tolerance_must_be_a_size(tolerance: float) -> None:
 
 
 def test_as_dict_is_plain_json_also_from_numpy_numbers() -> None:
+    number: Any = np.float32  # no float to the type checker, which knows np.float64 alone as one
     found = interval_claim(
         "n", "s", "f", ("h1", "h2"),
-        predicted=(np.float32(-0.5), None),
-        measured=np.float32(0.25),  # type: ignore[arg-type]
-        interval=(np.float32(0.125), np.float64(0.5)),
+        predicted=(number(-0.5), None),
+        measured=number(0.25),
+        interval=(number(0.125), np.float64(0.5)),
         seeds=3,
         how="some interval",
-        rivals={"r": np.float32(-2)},  # type: ignore[dict-item]
+        rivals={"r": number(-2)},
     )  # fmt: skip
     assert json.loads(json.dumps(found.as_dict(), allow_nan=False)) == {
         "name": "n",

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nnlab.theory import (
+    Claim,
     ExponentFit,
+    Prediction,
     exact_claim,
     exponent_claim,
     fit_exponent,
@@ -129,7 +131,9 @@ def test_values_without_logarithm(bad: float) -> None:
         ([32, 64], [[], []], "shapes"),
     ],
 )
-def test_shapes_and_sizes_that_cannot_be_fitted(sizes, values, message: str) -> None:
+def test_shapes_and_sizes_that_cannot_be_fitted(
+    sizes: list[int], values: list[float] | list[list[float]], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         fit_exponent(sizes, values)
 
@@ -145,7 +149,9 @@ def test_local_slope_needs_an_octave() -> None:
         local_slope([60, 100], [1.0, 2.0])
 
 
-def exponent(name: str, fit: ExponentFit, predicted, rivals=None):
+def exponent(
+    name: str, fit: ExponentFit, predicted: Prediction, rivals: dict[str, float] | None = None
+) -> Claim:
     return exponent_claim(name, "s", "f", [], fit=fit, predicted=predicted, rivals=rivals)
 
 
