@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -57,13 +58,13 @@ def nnlab(*arguments: str | Path, draw: bool = False) -> Result:
     return Result(code, out.getvalue(), err.getvalue())
 
 
-def start(*arguments: str | Path, **options: object) -> "subprocess.Popen[str]":
+def start(*arguments: str | Path, **options: Any) -> "subprocess.Popen[str]":
     """Starts one command in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "nnlab", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
-    )  # type: ignore[call-overload, no-any-return]  # fmt: skip
+    )  # fmt: skip
 
 
 def finish(process: "subprocess.Popen[str]", timeout: float = 120) -> Result:

@@ -271,10 +271,12 @@ def test_one_permutation_moves_the_pixels_of_every_image(asked: Augmentation | N
 
 def test_the_split_seed_draws_the_permutation() -> None:
     orders = [ready(shuffle=True, split_seed=seed).pixel_order for seed in (0, 0, 1)]
-    assert orders[0] is not None
-    assert orders[2] is not None
-    assert torch.equal(orders[0], orders[1])  # type: ignore[arg-type]
-    assert not torch.equal(orders[0], orders[2])
+    first, again, other = orders
+    assert first is not None
+    assert again is not None
+    assert other is not None
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 # --- standardizing batches ----------------------------------------------------------------------------

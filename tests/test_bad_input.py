@@ -20,7 +20,7 @@ from nnlab.lab import runner
 from nnlab.lab.config import check
 from nnlab.lab.session import Session
 from nnlab.lab.source import Source, parse_yaml
-from nnlab.record import MetricsLog, folders
+from nnlab.record import MetricsLog
 from tests.command_line import finish, nnlab, start
 
 CONFIG = """\
@@ -283,7 +283,7 @@ def test_a_file_where_the_runs_should_go(extra: list[str], tmp_path: Path) -> No
 
 def test_a_folder_of_runs_that_is_read_only(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """(An administrator may write anywhere: so that the question is asked of `access`, not of the disk.)"""
-    monkeypatch.setattr(folders.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
     message = refused_config(runs, CONFIG)
     assert f"{runs}: not writable ({runs.parent} denies it); choose another folder with --runs DIR" in message
 
@@ -489,7 +489,7 @@ def test_folders_that_are_no_run(tmp_path: Path) -> None:
 def test_the_program_itself(tmp_path: Path) -> None:
     """A few of the above through the real process: exit status, stderr, and nothing on stdout."""
     file = write(tmp_path, CONFIG)
-    cases = [
+    cases: list[tuple[list[str | Path], str]] = [
         (["--config", "nothing.yaml"], "nnlab: --config nothing.yaml: no such file"),
         (
             ["--config", file, "--set", "data={name: mnist, root: nowhere}"],

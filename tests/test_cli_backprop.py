@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -295,7 +296,7 @@ def test_gradients_that_disagree_end_with_1(monkeypatch: pytest.MonkeyPatch) -> 
     multiply = OPERATIONS["multiply"]
     wrong = replace(multiply, partials=multiply.partials[::-1])
     with monkeypatch.context() as patched:
-        patched.setitem(OPERATIONS, "multiply", wrong)  # type: ignore[misc]
+        patched.setitem(OPERATIONS, "multiply", wrong)
         printed, as_json = nnlab("backprop", *SUM), nnlab("backprop", *SUM, "--json")
     assert printed.code == as_json.code == 1
     assert "DISAGREE" in printed.out
@@ -501,12 +502,13 @@ def networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
     }
     speed = SpeedCNN(image, [4, 5, 6], 3, examples=torch.randn(20, *image), generator=generator())
     models["speed_cnn"] = (speed, image)
-    for name, shape, options in (
+    cnns: tuple[tuple[str, tuple[int, int, int], dict[str, Any]], ...] = (
         ("cnn", (3, 9, 7), {"activation": "elu", "batch_norm": True, "dropout": 0.5}),
         ("cnn maxout", (1, 8, 8), {"activation": "maxout", "pieces": 2}),
         ("cnn unpadded", (3, 12, 12), {"padding": 0}),
-    ):
-        models[name] = (CNN(shape, [4, 5], 3, **options, generator=generator()), shape)  # type: ignore[arg-type]
+    )
+    for name, shape, options in cnns:
+        models[name] = (CNN(shape, [4, 5], 3, **options, generator=generator()), shape)
     return models
 
 
@@ -515,8 +517,10 @@ def test_our_rules_give_autograds_gradients_for_every_kind_of_layer(name: str) -
     model, shape = networks()[name]
     for module in model.modules():  # as after training: statistics and scales that are not 0 and 1
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -1, 1)  # type: ignore[arg-type]
-            nn.init.uniform_(module.running_var, 0.5, 2)  # type: ignore[arg-type]
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            nn.init.uniform_(module.running_mean, -1, 1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
             nn.init.uniform_(module.weight, 0.5, 2)
     model = model.double()
     inputs = torch.randn(1, *shape, dtype=torch.float64, generator=generator())
@@ -528,7 +532,7 @@ def test_our_rules_give_autograds_gradients_for_every_kind_of_layer(name: str) -
     assert sheet.error < 1e-12
     assert torch.allclose(sheet.steps[-1].value, model(inputs)[0])
     model.zero_grad()
-    loss(model(inputs)).backward()  # type: ignore[no-untyped-call]
+    loss(model(inputs)).backward()
     theirs = [p.grad for p in model.parameters() if p.requires_grad]
     ours = [report.value for step in sheet.steps for report in step.parameters.values()]
     assert len(ours) == len(theirs)

@@ -206,9 +206,12 @@ def test_a_flag_beats_set_which_beats_the_file(tmp_path: Path, monkeypatch: pyte
 
 def test_a_shipped_config_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str | None] = []
-    monkeypatch.setattr(
-        runner, "run", lambda config, *_: ran.append(config.name) or {"metrics": {}, "run_dir": ""}
-    )
+
+    def run(config: Experiment, *_: object) -> dict[str, Any]:
+        ran.append(config.name)
+        return {"metrics": {}, "run_dir": ""}
+
+    monkeypatch.setattr(runner, "run", run)
     nnlab("train", "--config", "mlp2_digits")
     assert ran == ["mlp2_digits"]
 

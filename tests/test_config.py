@@ -154,7 +154,13 @@ def test_every_default_of_a_section(union: Any, given_: dict[str, Any], defaults
 
 def test_no_section_is_left_out() -> None:
     """Every name that a union knows is in the tables above."""
-    unions = {"data": c.Data, "model": c.Model, "loss": c.Loss, "optimizer": c.Optimizer, "s": c.Schedule}
+    unions: dict[str, Any] = {
+        "data": c.Data,
+        "model": c.Model,
+        "loss": c.Loss,
+        "optimizer": c.Optimizer,
+        "s": c.Schedule,
+    }
     known = {
         tag
         for union in unions.values()

@@ -78,9 +78,10 @@ def test_a_layer_adds_up_its_maps() -> None:
     """nn.Conv2d: one activation map per filter, the sum of the correlations of every input map."""
     image, filters, bias = drawn(2, 3, 6, 7), drawn(4, 3, 3, 3, seed=1), drawn(4, seed=2)
     layer = torch.nn.Conv2d(3, 4, 3, padding=1).double()
+    assert layer.bias is not None
     with torch.no_grad():
         layer.weight.copy_(filters)
-        layer.bias.copy_(bias)  # type: ignore[union-attr]
+        layer.bias.copy_(bias)
         maps = layer(image)
     for n, c in itertools.product(range(2), range(4)):
         parts = [correlate2d(image[n, k], filters[c, k], mode="same") for k in range(3)]
@@ -188,9 +189,8 @@ def test_every_linear_map_that_commutes_with_shifts_is_a_convolution() -> None:
     """The other direction: average any matrix over all shifts, and what is left is f∗g for one g."""
     side = 4
     matrix = drawn(side * side, side * side).reshape(side, side, side, side)
-    averaged = sum(
-        matrix.roll((a, b, a, b), (0, 1, 2, 3)) for a, b in itertools.product(range(side), repeat=2)
-    )
+    shifts = itertools.product(range(side), repeat=2)
+    averaged = torch.stack([matrix.roll((a, b, a, b), (0, 1, 2, 3)) for a, b in shifts]).sum(0)
     f, g = drawn(side, side, seed=1), averaged[:, :, 0, 0]  # what it makes of a single bright pixel
     close(torch.einsum("xynm,nm->xy", averaged, f), convolve(f, g, circular=True))
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -155,7 +155,7 @@ def test_a_network_of_the_run_trained_alone(
         gradients = torch.autograd.grad(0.5 * (net(x) - y).square().sum(), list(net.parameters()))
         with torch.no_grad():
             for p, gradient in zip(net.parameters(), gradients, strict=True):
-                p -= lr * gradient
+                p.sub_(lr * gradient)
     end = [p.detach() for p in net.parameters()]
     moved = [p - q for p, q in zip(end, start, strict=True)]
     weights = [i for i, p in enumerate(end) if p.ndim == 2]
@@ -319,11 +319,10 @@ def test_no_exponent_over_widths_that_are_unstable(tmp_path: Path, lr: float, fi
 @pytest.mark.usefixtures("undrawn")
 def test_a_change_that_is_not_relative_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def absolute(now: Any, start: Any) -> dict[str, Tensor]:
-        found = experiment_weight_change(now, start)
+        found = ensemble.weight_change(now, start)
         parts = [layer.parameters.flatten(1) for layer in start.layers]
         return found | {"change": found["change"] * torch.cat(parts, 1).norm(dim=1)}
 
-    experiment_weight_change = widths_study.weight_change
     monkeypatch.setattr(widths_study, "weight_change", absolute)
     summary = run_in(
         tmp_path, "widths=[64, 1024]", "depths=[1]", "protocols=[stable]", "training.steps=20", "seeds=12"
@@ -382,7 +381,8 @@ def test_laws_follow_from_the_norms_of_gradients() -> None:
         return torch.stack(logarithms).mean(0)
 
     small, large = 100, 400
-    for family in (Family(d, p) for d in (1, 2) for p in ("ntk", "standard")):  # type: ignore[arg-type]
+    parameterizations: tuple[Literal["ntk", "standard"], ...] = ("ntk", "standard")
+    for family in (Family(d, p) for d in (1, 2) for p in parameterizations):
         slopes = (movement(family, large) - movement(family, small)) / np.log(large / small)
         powers = {law.quantity: law.low for law in laws(family, "relu")}
         names = ("whole", "first_layer", "second_layer")

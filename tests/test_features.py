@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,8 +151,8 @@ def test_what_is_no_image_is_named(tmp_path: Path, content: object, message: str
 # --- the format of the images ----------------------------------------------------------------------------
 
 
-def digits(**changes: object) -> DataSet:
-    return build_data(DigitsData(name="digits", **changes), device="cpu", dtype=torch.float64)  # type: ignore[arg-type]
+def digits(**changes: Any) -> DataSet:
+    return build_data(DigitsData(name="digits", **changes), device="cpu", dtype=torch.float64)
 
 
 @pytest.mark.parametrize("changes", [{}, {"standardize": False}, {"shuffle_pixels": True}])
@@ -359,7 +360,9 @@ def test_the_numbers_behind_the_figures(run: Path) -> None:
     weights, inputs = arrays["sliding/weights"], np.pad(arrays["sliding/inputs"], ((0, 0), (1, 1), (1, 1)))
     answers = sum(correlate2d(x, w, "valid") for x, w in zip(inputs, weights, strict=True))
     np.testing.assert_allclose(answers + arrays["sliding/bias"], arrays["sliding/map"], atol=1e-5)
-    np.testing.assert_array_equal(arrays["filters"], model.convolutions[0].weight.detach().numpy())
+    first = model.convolutions[0]
+    assert isinstance(first, torch.nn.Conv2d)
+    np.testing.assert_array_equal(arrays["filters"], first.weight.detach().numpy())
     np.testing.assert_allclose(weights, arrays["filters"][int(arrays["sliding/filter"])])
     before, after = arrays["pooling/before"], arrays["pooling/after"]
     np.testing.assert_array_equal(before.reshape(6, 2, 6, 2).max((1, 3)), after)
@@ -377,7 +380,7 @@ def test_class_accuracy_and_the_last_layer_by_another_way(run: Path) -> None:
     rows = open_run(run).summary["results"]
     assert [row["accuracy"] for row in rows] == arrays["classes/accuracy"].tolist()
     wanted = [proportion_interval(round(5 * row["accuracy"]), 5) for row in rows]
-    np.testing.assert_allclose(arrays["classes/intervals"], wanted)
+    np.testing.assert_allclose(arrays["classes/intervals"], np.array(wanted, dtype=float))
     assert arrays["representation/labels"].tolist() == [0] * 5 + [1] * 5 + [2] * 5
     assert arrays["representation/points"].shape == (15, 2)
 
@@ -429,7 +432,7 @@ def test_without_its_data_set_a_run_still_knows_the_format(tmp_path: Path, folde
 )
 def test_any_model_of_images_is_drawn(tmp_path: Path, folder: Path, photo: Path, model: str) -> None:
     run = train(tmp_path, folder, model)
-    for images in ([], ["--image", photo]):
+    for images in ((), ("--image", photo)):
         result = features(run, *images, "--quiet")
         assert result.code == 0, result.err
         arrays = open_run(Path(result.last_line)).arrays()

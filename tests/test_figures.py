@@ -304,10 +304,10 @@ def test_zeros_and_lost_values_are_marked_and_explained() -> None:
     axes = figure.axes[0]
     assert axes.get_yscale() == "log"
     zero, lost = marks(axes)
-    assert list(zero.get_xdata()) == [1]
-    assert list(lost.get_xdata()) == [4]
-    assert list(zero.get_ydata()) == [0]
-    assert list(lost.get_ydata()) == [1]
+    assert list(data(zero)[:, 0]) == [1]
+    assert list(data(lost)[:, 0]) == [4]
+    assert list(data(zero)[:, 1]) == [0]
+    assert list(data(lost)[:, 1]) == [1]
     assert "below a log scale" in axes.get_xlabel()
     assert "no longer finite" in axes.get_xlabel()
 
@@ -441,8 +441,8 @@ def test_worst_mistakes_show_pixels_classes_and_probability() -> None:
     images = list(np.arange(8, dtype=float).reshape(2, 2, 2) / 8)
     figure = worst_mistakes(images, [3, 0], [1, 2], [0.871, 0.9999], ["a", "b", "$c$", "d"])
     axes = figure.axes[0]
-    for image, pixels in zip(axes.images, images, strict=True):
-        np.testing.assert_array_equal(image.get_array(), pixels)
+    for image, picture in zip(axes.images, images, strict=True):
+        np.testing.assert_array_equal(pixels(image), picture)
         assert image.get_clim() == (0, 1)
     assert [text.get_text() for text in axes.texts] == ["d → b\n87 %", "a → \\$c\\$\n> 99.9 %"]
 
@@ -548,7 +548,7 @@ def test_gradient_noise_shows_prediction_rival_and_ratio() -> None:
         assert any(np.array_equal(curve, np.stack([sizes, expected], axis=1)) for curve in curves)
     (ratio,) = [data(line) for line in lines(bottom) if len(data(line)) == 3]
     np.testing.assert_allclose(ratio, [[1, 1.01], [4, 0.99], [16, 1.0]])
-    assert list(marks(top)[0].get_xdata()) == [64]  # the full batch has no noise, and 0 no place
+    assert list(data(marks(top)[0])[:, 0]) == [64]  # the full batch has no noise, and 0 no place
     assert [label.get_text() for label in bottom.get_xticklabels()] == ["64", "16", "4", "1"]
     bars = [data(line)[:, 1].tolist() for line in lines(top) if len(data(line)) == 2]
     np.testing.assert_allclose(bars, interval)
@@ -565,7 +565,7 @@ def test_regularization_paths_show_what_was_measured() -> None:
         np.testing.assert_allclose(curve[:, 0], strengths)
         np.testing.assert_allclose(curve[:, 1], scale * np.array(path[key]))
     assert [axes.get_yscale() for axes in figure.axes] == ["linear", "linear", "log"]
-    assert list(marks(figure.axes[2])[0].get_xdata()) == [0.1]
+    assert list(data(marks(figure.axes[2])[0])[:, 0]) == [0.1]
 
 
 def test_separable_growth_has_the_reference_slope_through_the_end() -> None:

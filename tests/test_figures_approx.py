@@ -89,7 +89,8 @@ def logic(names: tuple[str, ...] = ("AND", "OR", "XOR", "XOR, 2 units")) -> Figu
 def steps(names: tuple[str, ...] = ("sigmoid", "tanh", "ReLU")) -> Figure:
     kinds: tuple[Callable[[Array], Array], ...] = (sigmoid, np.tanh, lambda z: np.maximum(z, 0))
     panels = {
-        name: {w: kind(w * (X - 0.4)) for w in (5.0, 20.0, 200.0)} for name, kind in zip(names, kinds, strict=True)
+        name: {w: kind(w * (X - 0.4)) for w in (5.0, 20.0, 200.0)}
+        for name, kind in zip(names, kinds, strict=True)
     }
     return steps_over_steepness(X, panels, 0.4)
 
@@ -100,7 +101,9 @@ def distances(name: str = "sigmoid") -> Figure:
 
 
 def one_bin(height: float = 0.8) -> Figure:
-    panels = {w: (height * sigmoid(w * (X - 0.3)), -height * sigmoid(w * (X - 0.6))) for w in (20.0, 60.0, 400.0)}
+    panels = {
+        w: (height * sigmoid(w * (X - 0.3)), -height * sigmoid(w * (X - 0.6))) for w in (20.0, 60.0, 400.0)
+    }
     return single_bin(X, panels, (0.3, 0.6), height)
 
 

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,19 +42,19 @@ def correlation(inputs: np.ndarray, weights: np.ndarray, bias: float, padding: i
     return sum(correlate2d(x, w, "valid") for x, w in zip(padded, weights, strict=True)) + bias
 
 
-def sliding(channels: int = 3, side: int = 3, size: int = 12, **changes: object) -> Figure:
+def sliding(channels: int = 3, side: int = 3, size: int = 12, **changes: Any) -> Figure:
     generator = np.random.default_rng(0)
     inputs, weights = (
         generator.normal(size=(channels, size, size)),
         generator.normal(size=(channels, side, side)),
     )
-    arguments = {
+    arguments: dict[str, Any] = {
         "picture": generator.random((size, size, 3)) if channels == 3 else generator.random((size, size)),
         "inputs": inputs, "weights": weights, "bias": 0.25,
         "activation_map": correlation(inputs, weights, 0.25, padding=1),
         "places": [(2, 3), (8, 9), (6, 1)], "padding": 1,
     }  # fmt: skip
-    return sliding_filter(**(arguments | changes))  # type: ignore[arg-type]
+    return sliding_filter(**(arguments | changes))
 
 
 def speed_layers() -> list[Layer]:

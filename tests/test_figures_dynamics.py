@@ -132,7 +132,7 @@ def test_a_network_that_diverges_is_marked() -> None:
     network = np.where(STEPS > 4, np.nan, 100 * predicted)
     figure = loss_prediction(STEPS, curves(predicted, predicted, network, predicted))
     assert "diverges" in title(figure)
-    assert [list(mark.get_xdata()) for mark in marks(figure.axes[0])] == [[8]]
+    assert [list(data(mark)[:, 0]) for mark in marks(figure.axes[0])] == [[8]]
 
 
 def test_residual_errors_fall_with_the_width() -> None:
@@ -170,9 +170,9 @@ def test_functions_are_means_with_bands_under_the_points() -> None:
     corners = first.findobj(PolyCollection)[0].get_paths()[0].vertices
     for end in (network[0], network[2]):
         assert np.isclose(corners, [x[3], end[3]]).all(axis=1).any()
-    target, points = drawn_in(first, INK)
+    target, dots = drawn_in(first, INK)
     np.testing.assert_allclose(target, np.stack([x, x**2], axis=1))
-    np.testing.assert_array_equal(points, [[-0.5, 0.25], [0.5, 0.3]])
+    np.testing.assert_array_equal(dots, [[-0.5, 0.25], [0.5, 0.3]])
     assert first.get_ylim() == second.get_ylim()
     assert title(figure) == (
         "Network and kernel regression differ by up to 0.1 at m = 64, and by up to 0 at m = 256"
@@ -215,7 +215,7 @@ def test_step_sizes_show_losses_and_sharpness_around_the_edge() -> None:
             np.testing.assert_allclose(line, np.stack([STEPS, values], axis=1)[1:])
         (line,) = drawn_in(lower, VERMILLION)
         np.testing.assert_allclose(line, np.transpose(sharpness[multiple])[1:])
-        assert [2, 2] in [list(level.get_ydata()) for level in lower.lines]
+        assert [2, 2] in [list(data(level)[:, 1]) for level in lower.lines]
         assert lower.get_xlabel() == "step k"
     assert figure.axes[0].get_ylim()[1] < 1e6  # e³² leaves the panel
     assert title(figure) == (

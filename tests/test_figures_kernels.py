@@ -94,7 +94,7 @@ def test_eigenvalues_that_are_not_positive_are_marked_and_counted() -> None:
     (axes,) = figure.axes
     assert "▼ λ ≤ 0: 3 of 8" in axes.get_xlabel()
     (below,) = marks(axes)
-    assert list(below.get_xdata()) == [4]
+    assert list(data(below)[:, 0]) == [4]
     assert title(figure) == "Only 2 of 4 eigenvalues are above zero: the kernel is singular"
     assert "zero but for rounding" in texts(figure)
     assert axes.patches  # the grey zone

@@ -135,8 +135,8 @@ def test_diverged_seeds_are_counted_and_leave_at_the_top() -> None:
     shown = " ".join(upper.get_xlabel().split())
     assert shown == "× diverged: m = 128 (2 of 5 seeds), m = 256 (all)"
     (lost,) = marks(upper)  # the median of width 128 is that of a seed that converges
-    assert list(lost.get_xdata()) == [1]
-    assert list(lost.get_ydata()) == [1]
+    assert list(data(lost)[:, 0]) == [1]
+    assert list(data(lost)[:, 1]) == [1]
     np.testing.assert_allclose(
         data(lines(upper)[1])[:, 1], np.median(np.where(np.isnan(some), np.inf, some), 0)
     )

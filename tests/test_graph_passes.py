@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from nnlab.errors import InputError
 from nnlab.expressions import ExpressionError, Graph, parse
@@ -121,8 +122,8 @@ def test_hessian_vector_products_are_those_of_torch_func(text: str, seed: int) -
         ("2^3", {}, {}),
     ],
 )
-def test_gradients_by_hand(text: str, at: dict[str, object], expected: dict[str, object]) -> None:
-    _, result = gradient(parse(text, tuple(at), tensors=True), at)  # type: ignore[arg-type]
+def test_gradients_by_hand(text: str, at: dict[str, ArrayLike], expected: dict[str, ArrayLike]) -> None:
+    _, result = gradient(parse(text, tuple(at), tensors=True), at)
     for name, value in expected.items():
         assert np.allclose(result[name], value, rtol=1e-14, atol=0), name
         assert np.shape(result[name]) == np.shape(at[name])
@@ -147,7 +148,7 @@ def test_what_is_repeated_gathers_its_gradient(
     }
     _, result = gradient(parse(f"sum(x {sign} y)", ("x", "y"), tensors=True), at)
     x, y = (torch.tensor(value, requires_grad=True) for value in at.values())
-    torch.sum({"+": x + y, "*": x * y, "/": x / y, "^": x**y}[sign]).backward()  # type: ignore[no-untyped-call]
+    torch.sum({"+": x + y, "*": x * y, "/": x / y, "^": x**y}[sign]).backward()
     for name, leaf in (("x", x), ("y", y)):
         assert leaf.grad is not None
         assert result[name].shape == at[name].shape

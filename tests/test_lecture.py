@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -196,7 +196,8 @@ def test_what_was_said_is_held_against_the_same_measurement(
     undrawn: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"multiples": [2.0], "training.epochs": 1500}
-    monkeypatch.setitem(lecture.LESSONS, "convergence", Lesson("convergence", "convergence", settings))  # type: ignore[arg-type]
+    lesson = Lesson("convergence", "convergence", settings)
+    monkeypatch.setitem(cast(dict[str, Lesson], LESSONS), "convergence", lesson)
     code, out, _ = nnlab(capsys, monkeypatch, "lecture", "--only", "convergence", "--runs", tmp_path)
     *_, holds, said = open_run(out.splitlines()[-1]).summary["results"]
     assert code == 0

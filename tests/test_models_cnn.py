@@ -1,11 +1,13 @@
 """The convolutional network against scipy's correlation, pooling, batch norm and dropout by hand."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.signal import correlate2d
+from torch import nn
 
 from nnlab.errors import InputError
 from nnlab.models import CNN, get_activation
@@ -44,6 +46,10 @@ def block(image: Numbers, filters: Numbers, bias: Numbers, pieces: int = 1, padd
     return activated_and_pooled(correlated(image, filters, padding) + bias[:, None, None], pieces)
 
 
+def convolutions(model: CNN) -> list[nn.Conv2d]:
+    return [layer for layer in model.convolutions if isinstance(layer, nn.Conv2d)]
+
+
 def numbers(model: CNN) -> list[Numbers]:
     return [p.detach().numpy() for p in model.parameters()]
 
@@ -53,7 +59,8 @@ def numbers(model: CNN) -> list[Numbers]:
 def test_two_blocks_by_hand(activation: str, pieces: int, size: tuple[int, int]) -> None:
     model = CNN((2, *size), [3, 2], 4, activation, pieces=pieces, generator=seeded()).double()
     with torch.no_grad():
-        for convolution in model.convolutions:
+        for convolution in convolutions(model):
+            assert convolution.bias is not None
             convolution.bias.normal_(generator=seeded(1))
     images = torch.randn(2, 2, *size, dtype=torch.float64, generator=seeded(2))
     scores = model(images).detach().numpy()
@@ -66,8 +73,8 @@ def test_two_blocks_by_hand(activation: str, pieces: int, size: tuple[int, int])
 @pytest.mark.parametrize(("kernel", "padding", "side"), [(5, 0, 1), (5, None, 4), (4, 2, 5), (1, 1, 5)])
 def test_other_filters_by_hand(kernel: int, padding: int | None, side: int) -> None:
     """17 pixels become (17 + 2·padding − kernel + 1)//2, and these likewise the side that is left."""
-    arguments = {"kernel": kernel, "padding": padding, "bias": False, "generator": seeded()}
-    model = CNN((1, 17, 17), [3, 2], 4, **arguments).double()  # type: ignore[arg-type]
+    arguments: dict[str, Any] = {"kernel": kernel, "padding": padding, "bias": False, "generator": seeded()}
+    model = CNN((1, 17, 17), [3, 2], 4, **arguments).double()
     image = torch.randn(1, 1, 17, 17, dtype=torch.float64, generator=seeded(2))
     f1, f2, w = numbers(model)
     around = 2 if padding is None else padding
@@ -130,16 +137,17 @@ def test_channels_last_changes_no_value() -> None:
     images = torch.randn(2, 3, 8, 8, dtype=torch.float64, generator=seeded(1))
     last = images.contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(model(last), model(images), rtol=1e-12, atol=1e-12)
-    assert model.convolutions[1].weight.is_contiguous(memory_format=torch.channels_last)
+    assert convolutions(model)[1].weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_initial_variances_count_nine_weights_per_input_map() -> None:
     model = CNN((3, 8, 8), [64, 128], 100, "tanh", generator=seeded())
     gain = get_activation("tanh").gain
-    first, second = model.convolutions
+    first, second = convolutions(model)
     for layer, fan_in in ((first, 27), (second, 64 * 9), (model.output, 128 * 4)):
         variance = layer.weight.double().square().mean().item()
         assert variance == pytest.approx(gain**2 / fan_in, rel=5 * math.sqrt(2 / layer.weight.numel()))
+        assert layer.bias is not None
         assert not layer.bias.any()
 
 
@@ -160,9 +168,9 @@ def test_smallest_image_that_three_blocks_take() -> None:
     assert CNN((1, 8, 15), [2, 2, 2], 3, generator=seeded())(torch.zeros(2, 1, 8, 15)).shape == (2, 3)
 
 
-def refusal(shape: tuple[int, int, int], channels: list[int], **arguments: int) -> str:
+def refusal(shape: tuple[int, int, int], channels: list[int], **arguments: Any) -> str:
     with pytest.raises(InputError) as caught:
-        CNN(shape, channels, 10, generator=seeded(), **arguments)  # type: ignore[arg-type]
+        CNN(shape, channels, 10, generator=seeded(), **arguments)
     return str(caught.value)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,9 +37,9 @@ def arrays(model: nn.Module) -> list[np.ndarray]:
     return [parameter.detach().numpy() for parameter in model.parameters()]
 
 
-def mlp(*args: object, **kwargs: object) -> MLP:
+def mlp(*args: Any, **kwargs: Any) -> MLP:
     """In float64, with biases that are not zero."""
-    return MLP(*args, sigma_b=0.5, generator=seeded(1), **kwargs).double()  # type: ignore[arg-type]
+    return MLP(*args, sigma_b=0.5, generator=seeded(1), **kwargs).double()
 
 
 x = torch.randn(7, 2, 3, dtype=torch.float64, generator=seeded(2))  # seven examples of shape (2, 3)
@@ -76,7 +77,9 @@ def test_two_hidden_layers_without_biases(name: str) -> None:
     bias=st.booleans(),
     name=st.sampled_from(["tanh", "maxout"]),
 )
-def test_parameter_count(inputs, hidden, outputs, pieces, bias, name) -> None:
+def test_parameter_count(
+    inputs: int, hidden: list[int], outputs: int, pieces: int, bias: bool, name: str
+) -> None:
     model = MLP(inputs, hidden, outputs, name, bias=bias, pieces=pieces, generator=seeded())
     k = pieces if name == "maxout" else 1
     count, fan_in = 0, inputs
@@ -109,10 +112,12 @@ def test_bias_trick_for_two_layers() -> None:
     """A hidden unit that hands the 1 on, max(0, 1) = 1, absorbs the second layer's b too."""
     with_bias, absorbed = mlp(6, [4], 3), mlp(7, [5], 3, bias=False)
     w1, b1, w2, b2 = with_bias.parameters()
+    first = absorbed.hidden[0]
+    assert isinstance(first, nn.Linear)
     hands_on = torch.zeros(1, 7, dtype=torch.float64)
     hands_on[0, -1] = 1
     with torch.no_grad():
-        absorbed.hidden[0].weight.copy_(torch.cat([torch.cat([w1, b1[:, None]], dim=1), hands_on]))
+        first.weight.copy_(torch.cat([torch.cat([w1, b1[:, None]], dim=1), hands_on]))
         absorbed.output.weight.copy_(torch.cat([w2, b2[:, None]], dim=1))
     ones = torch.cat([x.flatten(1), torch.ones(7, 1)], dim=1)
     labels = torch.arange(7) % 3

@@ -1,6 +1,8 @@
 """The two parameterizations: variances of the start, the same functions, different gradients."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +34,9 @@ def assert_normal(values: Tensor, std: float) -> None:
     ("parameterization", "weight_std", "bias_std"),
     [("standard", lambda sigma_w: sigma_w / math.sqrt(300), 0.3), ("ntk", lambda _: 1.0, 1.0)],
 )
-def test_initial_variances_are_those_of_the_table(parameterization, weight_std, bias_std, sigma_w) -> None:
+def test_initial_variances_are_those_of_the_table(
+    parameterization: str, weight_std: Callable[[float], float], bias_std: float, sigma_w: float
+) -> None:
     layer = linear_layer(
         300,
         400,
@@ -69,7 +73,7 @@ def test_default_sigma_w_without_hidden_layer_is_one() -> None:
 @pytest.mark.parametrize("bias", [True, False])
 def test_one_seed_gives_one_function_in_both(hidden: list[int], bias: bool) -> None:
     """The same draws enter both: W of standard is a·W of ntk, so the networks are the same function."""
-    sigmas = {"sigma_w": 1.3, "sigma_b": 0.4}
+    sigmas: dict[str, Any] = {"sigma_w": 1.3, "sigma_b": 0.4}
     standard, ntk = (
         MLP(6, hidden, 4, "tanh", bias=bias, parameterization=name, generator=seeded(3), **sigmas).double()
         for name in DEFAULT_SIGMA_B
@@ -90,8 +94,10 @@ def test_one_seed_gives_one_function_in_both(hidden: list[int], bias: bool) -> N
     ntk(x).square().sum().backward()
     for plain, scaled in zip(linears(standard), linears(ntk), strict=True):
         a, c = layer_multipliers(scaled)
+        assert plain.weight.grad is not None
         torch.testing.assert_close(scaled.weight.grad, a * plain.weight.grad)
         if bias:
+            assert plain.bias.grad is not None
             torch.testing.assert_close(scaled.bias.grad, c * plain.bias.grad)
 
 

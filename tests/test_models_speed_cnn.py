@@ -1,5 +1,7 @@
 """The fast network: whitened patches, identities at the start, sizes, and what is trained."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,9 +18,11 @@ def pictures(count: int = 64, side: int = 32, channels: int = 3) -> torch.Tensor
     return smooth + 0.3 * torch.randn(count, channels, side, side, generator=g)
 
 
-def built(**changes: object) -> SpeedCNN:
-    arguments = {"input_shape": (3, 32, 32), "channels": [8, 12, 16], "outputs": 10, "examples": pictures()}
-    return SpeedCNN(**arguments | changes, generator=torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+def built(**changes: Any) -> SpeedCNN:
+    arguments: dict[str, Any] = {
+        "input_shape": (3, 32, 32), "channels": [8, 12, 16], "outputs": 10, "examples": pictures(),
+    }  # fmt: skip
+    return SpeedCNN(**arguments | changes, generator=torch.Generator().manual_seed(0))
 
 
 def test_whitened_patches_are_uncorrelated_and_of_variance_one() -> None:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,12 +40,13 @@ def test_commands_run_in_order(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
     lines = [line.removeprefix("pip install -e . && ") for line in shell_lines()]
     lines = [line for line in lines if line.startswith("nnlab")]
-    assert len(lines) == 9
+    assert len(lines) == 11
     for line in lines:
         done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
     assert len(list((tmp_path / "runs").glob("*/*/summary.json"))) == 5
     assert (tmp_path / "mine.yaml").exists()
+    assert (tmp_path / "kernel_of_your_model.ipynb").exists()
 
 
 def test_table_names_shipped_configs() -> None:
@@ -75,7 +77,7 @@ def test_the_lines_on_kernels_run() -> None:
     random = torch.Generator().manual_seed(0)
     x, new, y, u0 = (torch.randn(n, 2, generator=random) for n in (6, 3, 6, 6))
     model = MLP(2, [16], 2, parameterization="ntk", generator=random)
-    names = {"model": model, "x": x, "new": new, "y": y, "u0": u0, "torch": torch}
+    names: dict[str, Any] = {"model": model, "x": x, "new": new, "y": y, "u0": u0, "torch": torch}
     exec(block, names)
     assert names["H"].shape == (6, 6)
     assert [kernel.shape for kernel in names["kernels"]] == [(9, 9), (9, 9)]

@@ -60,7 +60,7 @@ def test_defaults_agree(section: type[sections.Section], build: Callable[..., An
 def test_every_section_of_a_kind_is_compared() -> None:
     compared = {section for section, _ in BUILDERS}
     for kind in (sections.OptimizerSection, sections.SyntheticData):
-        pending = kind.__subclasses__()
+        pending: list[type] = kind.__subclasses__()
         while pending:
             one = pending.pop()
             assert one in compared

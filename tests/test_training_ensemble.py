@@ -52,7 +52,7 @@ def alone(
         gradients = torch.autograd.grad(loss, list(net.parameters()))
         with torch.no_grad():
             for p, gradient in zip(net.parameters(), gradients, strict=True):
-                p -= lr * gradient
+                p.sub_(lr * gradient)
 
 
 def assert_same_weights(ensemble: Ensemble, expected: Sequence[MLP]) -> None:
@@ -272,6 +272,6 @@ def test_models_that_do_not_belong_together() -> None:
 )
 def test_wrong_arguments(changes: dict[str, Any], said: str) -> None:
     x, y = data()
-    arguments = {"x": x, "y": y, "lr": 0.1, "steps": 10} | changes
+    arguments: dict[str, Any] = {"x": x, "y": y, "lr": 0.1, "steps": 10} | changes
     with pytest.raises(InputError, match=said):
         descend(Ensemble.from_models(models(2)), arguments.pop("x"), arguments.pop("y"), **arguments)

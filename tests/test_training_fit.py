@@ -317,12 +317,12 @@ def test_views_by_hand() -> None:
     """A pixel at each place: what a corner shows when mirrored and moved, by counting."""
     x = torch.arange(16.0).reshape(1, 1, 4, 4)
     assert [(w, v.tolist()) for w, v in views(x, "none")] == [(1.0, x.tolist())]
-    mirrored = sum(w * Corner()(v) for w, v in views(x, "mirror"))
-    assert mirrored.tolist() == [[1.5, 1.5]]  # type: ignore[union-attr]
+    mirrored = sum((w * Corner()(v) for w, v in views(x, "mirror")), torch.zeros(1, 2))
+    assert mirrored.tolist() == [[1.5, 1.5]]
     # Up and to the left: reflection puts row 1, column 1 at the corner: 5, and 6 at its end. Down and to the
     # right: 5 at the corner, and at its end the reflected column 2: 6.
-    moved = sum(w * Corner()(v) for w, v in views(x, "mirror_and_shift"))
-    assert moved.tolist() == [[0.5 * 1.5 + 0.25 * 5.5 + 0.25 * 5.5] * 2]  # type: ignore[union-attr]
+    moved = sum((w * Corner()(v) for w, v in views(x, "mirror_and_shift")), torch.zeros(1, 2))
+    assert moved.tolist() == [[0.5 * 1.5 + 0.25 * 5.5 + 0.25 * 5.5] * 2]
     assert sum(w for w, _ in views(x, "mirror_and_shift")) == 1.0
 
 

@@ -25,11 +25,11 @@ def steps(name: str, count: int, **arguments: float | bool) -> nn.Linear:
         model.bias.fill_(0.7)
     optimizer = build_optimizer(name, model, **arguments)
 
-    def closure() -> torch.Tensor:
+    def closure() -> float:
         optimizer.zero_grad()
         loss = quadratic(model)
         loss.backward()
-        return loss
+        return loss.item()
 
     for _ in range(count):
         optimizer.step(closure)
@@ -86,11 +86,11 @@ def test_muon_moves_matrices_by_nearly_orthogonal_steps() -> None:
     optimizer = build_optimizer("muon", model, lr=0.1, momentum=0.9, other_lr=0.5)
     x = torch.randn(16, 8)
 
-    def closure() -> torch.Tensor:
+    def closure() -> float:
         optimizer.zero_grad()
         loss = model(x).square().sum()
         loss.backward()
-        return loss
+        return loss.item()
 
     optimizer.step(closure)
     moved = (before - model.weight.detach()) / 0.1
@@ -163,22 +163,27 @@ def test_unit_filters_keep_their_norm_up_to_the_step() -> None:
 def test_a_head_of_its_own_goes_by_sgd() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
-    head, bias = model[2].weight.detach().clone(), model[2].bias.detach().clone()
+    layer = model[2]
+    assert isinstance(layer, nn.Linear)
+    head, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
     optimizer = one_step(
         model, torch.randn(3, 4), head_lr=0.25, other_lr=0.125, other_momentum=0.5, other_decay=0.01
     )
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.25, 0.125]
-    head_step = 0.25 * 1.5 * model[2].weight.grad + 0.01 * 1.5 * head
-    torch.testing.assert_close(head - model[2].weight.detach(), head_step)
-    torch.testing.assert_close(bias - model[2].bias.detach(), 0.125 * 1.5 * model[2].bias.grad + 0.015 * bias)
+    assert layer.weight.grad is not None
+    assert layer.bias.grad is not None
+    head_step = 0.25 * 1.5 * layer.weight.grad + 0.01 * 1.5 * head
+    torch.testing.assert_close(head - layer.weight.detach(), head_step)
+    torch.testing.assert_close(bias - layer.bias.detach(), 0.125 * 1.5 * layer.bias.grad + 0.015 * bias)
 
 
 def test_frozen_weights_stay_and_are_no_matter_of_muon_or_a_penalty() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(8, 2))
-    model[0].weight.requires_grad_(False)
-    before = model[0].weight.clone()
+    frozen = model[0].weight
+    assert isinstance(frozen, torch.Tensor)
+    before = frozen.requires_grad_(False).clone()
     one_step(model, torch.randn(3, 1, 3, 3))
-    assert torch.equal(model[0].weight, before)
+    assert torch.equal(frozen, before)
     assert weight_matrices(model) == [model[2].weight]
 
 

@@ -13,6 +13,7 @@ import torch
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from matplotlib.patches import Ellipse
+from numpy.typing import ArrayLike
 
 from nnlab.chapters.backpropagation import checks as checks_module
 from nnlab.chapters.backpropagation.checks import autograd, check
@@ -32,8 +33,8 @@ from tests.plain_tex import pdflatex
 NEURON = EXAMPLES["neuron"]
 
 
-def sheet_of(text: str, **at: object) -> Worksheet:
-    return build(parse(text, tuple(at), tensors=True), at)  # type: ignore[arg-type]
+def sheet_of(text: str, **at: ArrayLike) -> Worksheet:
+    return build(parse(text, tuple(at), tensors=True), at)
 
 
 def sheet_of_example(name: str, *, fuse: bool = False) -> Worksheet:
@@ -87,7 +88,7 @@ def test_scores_have_the_gradient_p_minus_y() -> None:
     rows = dict(scores_rows(EXAMPLES["scores"]))
     scores = torch.tensor(rows["scores s = W x + b"], requires_grad=True)
     loss = torch.nn.functional.cross_entropy(scores[None], torch.tensor([0]))
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     assert scores.grad is not None
     assert np.allclose(rows["gradient in s, from the graph"], scores.grad.numpy(), rtol=1e-12, atol=1e-15)
     assert np.allclose(rows["p − y"], scores.grad.numpy(), rtol=1e-12, atol=1e-15)
@@ -113,7 +114,7 @@ def test_an_example_at_other_values_is_told_with_those() -> None:
     rows = dict(scores_rows(example))
     scores = torch.tensor(example.at["W"] @ pixels + example.at["b"], requires_grad=True)
     loss = torch.nn.functional.cross_entropy(scores[None], torch.tensor(targets)[None])
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     assert scores.grad is not None
     assert np.allclose(rows["scores s = W x + b"], scores.detach().numpy(), rtol=1e-15)
     assert np.allclose(rows["gradient in s, from the graph"], scores.grad.numpy(), rtol=1e-12)
@@ -798,7 +799,7 @@ def test_latex_compiles(tmp_path: Path, text: str, at: dict[str, object]) -> Non
 
 def test_matrices_of_every_shape_compile_and_fit(tmp_path: Path) -> None:
     shapes = [(m, n) for m in range(1, 18) for n in range(1, 18) if m * n <= ENTRIES + 1]
-    at = {f"A{i}": np.full(shape, 10.0 + i) for i, shape in enumerate(shapes)}
+    at: dict[str, np.ndarray] = {f"A{i}": np.full(shape, 10.0 + i) for i, shape in enumerate(shapes)}
     at |= {f"b{n}": np.full(n, -1e-9) for n in range(1, ENTRIES + 2)}
     log = pdflatex(tmp_path, latex(sheet_of("+".join(f"sum({name}*1.5)" for name in at), **at)))
     assert "Overfull" not in log

@@ -41,7 +41,7 @@ def evaluate(text: str, values: Mapping[str, Tensor], seen: Seen) -> Tensor:
 
 def _walk(node: ast.expr, values: Mapping[str, Tensor], seen: Seen) -> Tensor:
     match node:
-        case ast.Constant(value):
+        case ast.Constant(int() | float() as value):
             return torch.tensor(float(value), dtype=torch.float64)
         case ast.Name(name):
             return values[name]
@@ -102,7 +102,9 @@ numbers = st.sampled_from(["0.5", "2", "1.5", "0.25", "3"])
 
 def expressions(*, smooth: bool = False, depth: int = 3) -> st.SearchStrategy[str]:
     """Texts of scalar expressions in the variables of SHAPES."""
-    made = {shape: _leaves(shape) for shape in ((), (3,), (2,), (2, 3), (3, 2))}
+    made: dict[tuple[int, ...], st.SearchStrategy[str]] = {
+        shape: _leaves(shape) for shape in ((), (3,), (2,), (2, 3), (3, 2))
+    }
     for _ in range(depth):
         made = {shape: _larger(shape, made, smooth) for shape in made}
     return made[()]

@@ -62,11 +62,11 @@ def main() -> None:
         with together() as world:
             torch.save({case: train(case, world) for case in CASES}, Path(sys.argv[1]))
         return
-    world = called()
-    assert world is not None
+    other = called()
+    assert other is not None
     for case in CASES:
-        train(case, world)
-    world.from_first()
+        train(case, other)
+    other.from_first()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,6 +69,10 @@ class Interval:
 
     lo: Array
     hi: Array
+
+    if TYPE_CHECKING:  # numbers and lists become arrays
+
+        def __init__(self, lo: ArrayLike, hi: ArrayLike) -> None: ...
 
     __array_ufunc__ = None  # so that array * interval asks the interval
 
