@@ -319,7 +319,7 @@ def test_no_exponent_over_widths_that_are_unstable(tmp_path: Path, lr: float, fi
 @pytest.mark.usefixtures("undrawn")
 def test_a_change_that_is_not_relative_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def absolute(now: Any, start: Any) -> dict[str, Tensor]:
-        found = ensemble.weight_change(now, start)
+        found = batched.weight_change(now, start)
         parts = [layer.parameters.flatten(1) for layer in start.layers]
         return found | {"change": found["change"] * torch.cat(parts, 1).norm(dim=1)}
 

@@ -112,12 +112,12 @@ def test_bias_trick_for_two_layers() -> None:
     """A hidden unit that hands the 1 on, max(0, 1) = 1, absorbs the second layer's b too."""
     with_bias, absorbed = mlp(6, [4], 3), mlp(7, [5], 3, bias=False)
     w1, b1, w2, b2 = with_bias.parameters()
-    first = absorbed.hidden[0]
-    assert isinstance(first, nn.Linear)
+    layer = absorbed.hidden[0]
+    assert isinstance(layer, nn.Linear)
     hands_on = torch.zeros(1, 7, dtype=torch.float64)
     hands_on[0, -1] = 1
     with torch.no_grad():
-        first.weight.copy_(torch.cat([torch.cat([w1, b1[:, None]], dim=1), hands_on]))
+        layer.weight.copy_(torch.cat([torch.cat([w1, b1[:, None]], dim=1), hands_on]))
         absorbed.output.weight.copy_(torch.cat([w2, b2[:, None]], dim=1))
     ones = torch.cat([x.flatten(1), torch.ones(7, 1)], dim=1)
     labels = torch.arange(7) % 3

@@ -48,9 +48,9 @@ def test_directions_without_variance_stay_finite() -> None:
 def test_filters_start_as_identities() -> None:
     model = built()
     x = torch.randn(2, 24, 9, 9)
-    first = model.block1.convolution1  # 24 maps in, 8 out
+    first = model.block1.get_submodule("convolution1")  # 24 maps in, 8 out
     torch.testing.assert_close(first(x), x[:, :8])
-    second = model.block2.convolution1  # 8 in, 12 out: the rest is random
+    second = model.block2.get_submodule("convolution1")  # 8 in, 12 out: the rest is random
     y = torch.randn(2, 8, 5, 5)
     torch.testing.assert_close(second(y)[:, :8], y)
     assert float(second(y)[:, 8:].detach().std()) > 0.1

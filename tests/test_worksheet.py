@@ -354,7 +354,7 @@ def test_softmax_and_logsumexp_of_a_matrix_go_by_its_rows() -> None:
         ("where(x < y, x, 2*x - y)", {"x": 1.0, "y": 1.0}, "where changes branch at x = y"),
     ],
 )
-def test_kinks_are_recognized_and_said(text: str, at: dict[str, object], words: str) -> None:
+def test_kinks_are_recognized_and_said(text: str, at: dict[str, ArrayLike], words: str) -> None:
     sheet = sheet_of(text, **at)
     checks = check(sheet)
     sentences = [kink_sentence(sheet, index, sheet.notation) for index in checks.kinks]
@@ -376,7 +376,7 @@ def test_kinks_are_recognized_and_said(text: str, at: dict[str, object], words: 
         ("max(x + y, y + x)", {"x": 1.0, "y": 2.0}), ("relu(exp(x))", {"x": -800.0}),
     ],
 )  # fmt: skip
-def test_where_the_function_is_smooth_no_kink_is_said(text: str, at: dict[str, object]) -> None:
+def test_where_the_function_is_smooth_no_kink_is_said(text: str, at: dict[str, ArrayLike]) -> None:
     checks = check(sheet_of(text, **at))
     assert not any(d.bends for v in checks.variables for d in v.differences)
     assert (checks.kinks, checks.sides) == ({}, {})
@@ -400,7 +400,7 @@ def test_where_the_function_is_smooth_no_kink_is_said(text: str, at: dict[str, o
     ],
 )
 def test_kinks_of_the_function_are_told_by_the_slopes_to_either_side(
-    text: str, at: dict[str, object], expected: dict[str, tuple[float, float]]
+    text: str, at: dict[str, ArrayLike], expected: dict[str, tuple[float, float]]
 ) -> None:
     checks = check(sheet_of(text, **at))
     assert {name: (sides.left, sides.right) for (name, _), sides in checks.sides.items()} == expected
@@ -584,7 +584,7 @@ def test_of_large_arrays_some_entries_of_each_variable_are_checked() -> None:
     ],
 )
 def test_where_there_is_no_value_or_slope_the_operation_is_named(
-    text: str, at: dict[str, object], words: str, place: int | None
+    text: str, at: dict[str, ArrayLike], words: str, place: int | None
 ) -> None:
     with pytest.raises(InputError) as caught:
         sheet_of(text, **at)
@@ -638,7 +638,7 @@ def test_powers_at_zero_have_the_slopes_of_their_limits() -> None:
         ("x*(1 + 2) - max(x, -1.2345)^x - sqrt(2)*mean(u)", {"x": 3.0, "u": [1.0, 2.0]}),
     ],
 )  # fmt: skip
-def test_the_picture_is_readable(text: str, at: dict[str, object]) -> None:
+def test_the_picture_is_readable(text: str, at: dict[str, ArrayLike]) -> None:
     sheet = sheet_of(text, **at)
     circles, _ = layout(sheet)
     figure = computational_graph(sheet, "f = " + text)
@@ -793,7 +793,7 @@ def test_numbers_are_set_as_numbers_in_latex() -> None:
 
 
 @pytest.mark.parametrize(("text", "at"), TEX)
-def test_latex_compiles(tmp_path: Path, text: str, at: dict[str, object]) -> None:
+def test_latex_compiles(tmp_path: Path, text: str, at: dict[str, ArrayLike]) -> None:
     pdflatex(tmp_path, latex(sheet_of(text, **at)))
 
 
