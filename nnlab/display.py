@@ -1,7 +1,15 @@
-"""Tables of HTML, for what a notebook shows of an object."""
+"""What an interpreter and a notebook show of an object: a short line, and a table of HTML."""
 
+import dataclasses
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+LISTED = 6  # entries of an array that are written out
+LONGEST = 200  # characters of a value
 
 
 def cell(value: object, digits: int = 6) -> str:
@@ -32,3 +40,40 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         return "<tr>" + "".join(f"<{kind}>{html.escape(cell(c))}</{kind}>" for c in cells) + "</tr>"
 
     return f"<table>{line('th', columns)}{''.join(line('td', row) for row in rows)}</table>"
+
+
+def describe(value: object) -> str:
+    """A field of a result in a few words: an array or tensor by its shape, its type and its range.
+
+    >>> import numpy as np
+    >>> describe(np.array([1.0, 2.5])), describe(np.zeros((30, 2))), describe("full"), describe(0.25)
+    ('[1.0, 2.5]', '(30, 2) of float64, 0 to 0', "'full'", '0.25')
+    """
+    shape, kind = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is None or kind is None:
+        text = f"{value:.6g}" if isinstance(value, float) else repr(value)
+        return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    numbers: Any = value
+    if len(shape) <= 1 and math.prod(shape) <= LISTED:
+        return str([float(f"{x:.6g}") for x in numbers.tolist()]) if shape else cell(float(numbers))
+    size = f"{tuple(shape)} of {str(kind).removeprefix('torch.')}"
+    return (
+        f"{size}, {cell(float(numbers.min()))} to {cell(float(numbers.max()))}" if math.prod(shape) else size
+    )
+
+
+def displayed(cls: type[Result]) -> type[Result]:
+    """Gives a dataclass a short `repr`, and a table for a notebook; to be written above `@dataclass`."""
+
+    def fields_of(self: Any) -> list[tuple[str, str]]:
+        return [(field.name, describe(getattr(self, field.name))) for field in dataclasses.fields(self)]
+
+    def short(self: Any) -> str:
+        return f"{cls.__name__}({', '.join(f'{name}={text}' for name, text in fields_of(self))})"
+
+    def as_html(self: Any) -> str:
+        return table((cls.__name__, ""), fields_of(self))
+
+    setattr(cls, "__repr__", short)  # noqa: B010 - mypy refuses the assignment
+    setattr(cls, "_repr_html_", as_html)  # noqa: B010
+    return cls

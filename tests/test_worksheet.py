@@ -281,7 +281,9 @@ def test_the_result_has_a_name_that_no_variable_has() -> None:
     ],
 )
 def test_where_an_argument_is_repeated_the_sum_over_its_copies_is_told(text: str, expected: str) -> None:
-    at = {"s": 3.0, "u": [1.0, 2.0], "A": [[1.0, 2.0], [4.0, 5.0]], "c": [[1.0], [2.0]], "r": [[5.0, 6.0]]}
+    at: dict[str, ArrayLike] = {
+        "s": 3.0, "u": [1.0, 2.0], "A": [[1.0, 2.0], [4.0, 5.0]], "c": [[1.0], [2.0]], "r": [[5.0, 6.0]],
+    }  # fmt: skip
     sheet = sheet_of(text, **{name: value for name, value in at.items() if name in text[4:]})
     assert expected in [rule(sheet, line, edge) for line in sheet.lines for edge in line.edges]
     over = expected.split("over ")[-1].split()[0]
@@ -324,7 +326,7 @@ def test_products_are_right_where_vectors_are_columns(text: str, tex: str) -> No
 
 
 def test_products_of_entries_are_no_dot_products() -> None:
-    at = {"u": [1.0, 2.0], "w": [3.0, 4.0], "s": 2.0}
+    at: dict[str, ArrayLike] = {"u": [1.0, 2.0], "w": [3.0, 4.0], "s": 2.0}
     sheet = sheet_of("sum(s*u*w) + sum(u^w)", **at)
     assert [line.operation for line in sheet.lines][2:5] == ["s · u", "w", "q1 ∘ w"]
     power = next(line for line in sheet.lines if line.operation == "u^w")

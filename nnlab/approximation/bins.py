@@ -46,6 +46,7 @@ from numpy.typing import NDArray
 
 from nnlab.approximation.network import Output, ScalarNetwork
 from nnlab.approximation.targets import Target
+from nnlab.display import displayed
 from nnlab.errors import InputError
 from nnlab.memory import free_bytes, in_words
 from nnlab.models.activations import STEP_ACTIVATIONS
@@ -96,6 +97,7 @@ def error_bound(lipschitz: float, bins: int, steepness: float, length: float = 1
     return lipschitz * length / (2 * bins) * (1 + (4 / math.expm1(v) if v < 700 else 0.0))
 
 
+@displayed
 @dataclass(frozen=True)
 class Histogram:
     """A network of bins, and how it was built.

@@ -17,6 +17,7 @@ from nnlab.approximation.boxes import certify_boxes
 from nnlab.approximation.line import LineNetwork, Lines, strayed
 from nnlab.approximation.network import ScalarNetwork
 from nnlab.approximation.targets import Target
+from nnlab.display import displayed
 from nnlab.errors import InputError
 from nnlab.rigorous.supremum import MAX_BOXES, supremum
 
@@ -27,6 +28,7 @@ MANY = 2**14  # cells of a block from which on target evaluations are shared by 
 PROMISING = 64  # cells of a block in which the error is looked at closely for a lower bound
 
 
+@displayed
 @dataclass(frozen=True)
 class Certificate:
     """Proved bounds on sup |network − f|.

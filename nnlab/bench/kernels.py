@@ -37,7 +37,7 @@ Kernel = Callable[..., Tensor]
 
 def _kernel(model: nn.Module, x: Tensor, **options: object) -> Kernel:
     """The computation of a kernel, with the check against autograd unless verify=False."""
-    return partial(empirical_ntk, model, x, **options)  # type: ignore[arg-type, return-value]
+    return partial(empirical_ntk, model, x, **options)
 
 
 def _with_check(kernel: Kernel, pairs: int, reporter: Reporter, title: str) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nnlab.data.augmentation import Augmentation, Draws
 from nnlab.data.splits import generator, hold_out
+from nnlab.display import displayed
 from nnlab.errors import DataError
 
 Task = Literal["classification", "regression"]
@@ -31,6 +32,7 @@ SLICE = 2**18
 """Elements that a CPU standardizes at a time, so that they stay in the cache from one pass to the next."""
 
 
+@displayed
 @dataclass(frozen=True, eq=False)
 class Split:
     """Examples and their targets, in matching order.
@@ -87,6 +89,7 @@ class RawData:
     notes: tuple[str, ...] = ()
 
 
+@displayed
 @dataclass(frozen=True, eq=False)
 class DataSet:
     """A whole data set on one device.

@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnlab.display import displayed
 from nnlab.errors import Interrupted
 
 Function = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 
+@displayed
 @dataclass(frozen=True)
 class Trajectory:
     """One descent.

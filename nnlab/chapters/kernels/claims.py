@@ -197,7 +197,6 @@ def _rank_claim(study: Study) -> list[Claim]:
         return []
     bare = model.model_copy(update={"bias": False})
     kernel = empirical_ntk(build_network(bare, 64, task, 0), task.x)
-    assert isinstance(kernel, Tensor)
     return [
         exact_claim(
             "without_bias_the_rank_is_two" if signs == 2 else "without_bias_the_rank_is_one",

@@ -119,9 +119,7 @@ def kernel_of(
     params: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """The full kernel (n₁, n₂, C, C) on the CPU, within the study's memory limit."""
-    kernel = empirical_ntk(network, x1, x2, params=params, memory_limit=study.memory_limit)
-    assert isinstance(kernel, Tensor)
-    return kernel.cpu()
+    return empirical_ntk(network, x1, x2, params=params, memory_limit=study.memory_limit).cpu()
 
 
 # --- before training --------------------------------------------------------------------------------

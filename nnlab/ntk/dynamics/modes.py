@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nnlab.display import displayed
 from nnlab.errors import suggest
 from nnlab.ntk.errors import KernelError, finite
 from nnlab.ntk.spectral.tiles import Inspection, Kernel, Tiles, epsilon
@@ -17,6 +18,7 @@ Reduction = Literal["sum", "mean"]
 Numbers = float | Sequence[float] | NDArray[np.floating] | Tensor
 
 
+@displayed
 @dataclass(frozen=True)
 class Modes:
     """H = U D Uᵀ, computed once for many times, step sizes and starts.

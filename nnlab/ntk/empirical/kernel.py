@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import index
-from typing import Literal
+from typing import Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,7 @@ from nnlab.ntk.errors import (
 
 Method = Literal["auto", "layerwise", "jacobian", "products", "loop"]
 METHODS: tuple[Method, ...] = ("layerwise", "jacobian", "products", "loop")
-OUTPUTS = ("full", "trace", "diagonal")
+OUTPUTS: tuple[Output, ...] = ("full", "trace", "diagonal")
 
 # So few numbers, where memory is ample, go through the network at once, and no second time for the layers.
 SMALL = 2**12
@@ -79,6 +79,44 @@ def as_matrix(kernel: Tensor) -> Tensor:
         raise KernelError(f"as_matrix: shape {tuple(kernel.shape)}; a full kernel has (n₁, n₂, C, C)")
     n1, n2, outputs, _ = kernel.shape
     return kernel.permute(0, 2, 1, 3).reshape(n1 * outputs, n2 * outputs)
+
+
+@overload
+def empirical_ntk(
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    params: Mapping[str, Tensor] | None = None,
+    output: Output = "full",
+    method: Method = "auto",
+    per_layer: Literal[False] = False,
+    outputs: Sequence[int] | None = None,
+    memory_limit: int | None = None,
+    dtype: torch.dtype | None = None,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    verify: bool = True,
+) -> Tensor: ...
+
+
+@overload
+def empirical_ntk(
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    params: Mapping[str, Tensor] | None = None,
+    output: Output = "full",
+    method: Method = "auto",
+    per_layer: Literal[True],
+    outputs: Sequence[int] | None = None,
+    memory_limit: int | None = None,
+    dtype: torch.dtype | None = None,
+    progress: Progress | None = None,
+    verify: bool = True,
+) -> dict[str, Tensor]: ...
 
 
 def empirical_ntk(

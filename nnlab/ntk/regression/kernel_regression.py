@@ -24,6 +24,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from nnlab.display import displayed
 from nnlab.memory import in_words
 from nnlab.ntk.dynamics.modes import (
     Form,
@@ -62,6 +63,7 @@ PROBES = 4
 log = logging.getLogger("nnlab.ntk")
 
 
+@displayed
 @dataclass(frozen=True)
 class KernelRegression:
     """The function at which gradient descent or flow ends, from f₀, if the kernel does not move.

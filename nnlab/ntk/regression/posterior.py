@@ -41,6 +41,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nnlab.display import displayed
 from nnlab.memory import in_words
 from nnlab.ntk.dynamics.modes import (
     Form,
@@ -56,6 +57,7 @@ from nnlab.ntk.regression.kernel_regression import log_unlearned
 from nnlab.ntk.spectral.tiles import Kernel, Tiles, epsilon
 
 
+@displayed
 @dataclass(frozen=True)
 class Gaussian:
     """The joint distribution of the outputs at the new points.
@@ -86,6 +88,7 @@ class Gaussian:
         return variances.sqrt().expand(self.mean.shape)
 
 
+@displayed
 @dataclass(frozen=True)
 class Posterior:
     """The distributions of the outputs at new points.

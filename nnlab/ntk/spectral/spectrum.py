@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nnlab.display import displayed
 from nnlab.memory import in_words
 from nnlab.ntk.empirical.blocks import Progress, slices
 from nnlab.ntk.errors import KernelError, MemoryLimitError, checked_limit
@@ -51,6 +52,7 @@ MAX_READINGS = 100
 COLUMNS_AT_ONCE = 4096  # of the basis, in a restart
 
 
+@displayed
 @dataclass(frozen=True)
 class Spectrum:
     """Eigenvalues of a symmetric kernel, and what follows from them.
