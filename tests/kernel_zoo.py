@@ -130,7 +130,7 @@ def pixels(*shape: int) -> Inputs:
     return lambda n, seed: torch.randint(256, (n, *shape), generator=seeded(seed), dtype=torch.uint8)
 
 
-def settled(make: Callable[[], nn.Module], seed: int = 7) -> nn.Module:
+def settled(make: Callable[..., nn.Module], seed: int = 7) -> nn.Module:
     """The module in float64, every parameter moved off its initial value, every statistic of a norm random.
 
     A matrix moves by a part of what keeps its results of the size of its inputs.
@@ -162,7 +162,7 @@ def settled(make: Callable[[], nn.Module], seed: int = 7) -> nn.Module:
 def add(
     kind: str,
     name: str,
-    make: Callable[[], nn.Module],
+    make: Callable[..., nn.Module],
     inputs: Inputs,
     *,
     expected: Literal["right", "refused", "either"] = "right",
@@ -173,7 +173,10 @@ def add(
     writes: tuple[str, ...] = (),
     training: bool = False,
 ) -> None:
-    """Takes a module in; `training` puts it in training mode."""
+    """Takes a module in; `training` puts it in training mode.
+
+    `make` is called without arguments: those of a lambda in a loop only keep what the loop is at.
+    """
     assert name not in ZOO
     assert kind in KINDS
 
@@ -386,6 +389,8 @@ class DeepSets(nn.Module):
 class GraphConvolutions(nn.Module):
     """Signals on one fixed graph, as many nodes as examples."""
 
+    adjacency: Tensor
+
     def __init__(self, by_einsum: bool) -> None:
         super().__init__()
         edges = torch.tensor([[0, 1], [1, 2], [2, 3], [3, 4], [0, 4], [1, 3]])
@@ -410,6 +415,9 @@ add("first axis", "graph convolutions by einsum", lambda: GraphConvolutions(True
 @zoo("first axis", reals(5, 3))
 class GraphNodesFirst(nn.Module):
     """Nodes in the first axis, as message-passing code has them; the messages gathered by index."""
+
+    source: Tensor
+    target: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -598,7 +606,11 @@ def hook_adds_a_parameter_it_holds_itself() -> nn.Module:
 @zoo("hooks", reals(4), expected="either", smooth=False)
 def backward_hook_scales_gradients() -> nn.Module:
     model = mlp(4, 6, 6, 3)
-    model[2].register_full_backward_hook(lambda m, gi, go: tuple(g if g is None else g / 2 for g in gi))
+
+    def halved(module: nn.Module, inner: Any, outer: Any) -> tuple[Tensor | None, ...]:
+        return tuple(g if g is None else g / 2 for g in inner)
+
+    model[2].register_full_backward_hook(halved)
     return model
 
 
@@ -613,7 +625,7 @@ def backward_hook_only_looks() -> nn.Module:
 def gradient_of_a_result_is_clipped() -> nn.Module:
     """By the norm over all examples together, where several go through at once."""
 
-    def clipped(model: nn.Module, x: Tensor) -> Tensor:
+    def clipped(model: Any, x: Tensor) -> Tensor:
         h = model.a(x)
         if h.requires_grad:
             h.register_hook(lambda g: g * (0.1 / g.norm()).clamp(max=1))
@@ -626,14 +638,14 @@ def gradient_of_a_result_is_clipped() -> nn.Module:
 def part_of_a_weight_is_frozen_by_a_gradient_hook() -> nn.Module:
     model = mlp(4, 6, 3)
     mask = (torch.arange(6) > 2).double()[:, None]
-    model[0].weight.register_hook(lambda g: g * mask)
+    model.get_parameter("0.weight").register_hook(lambda g: g * mask)
     return model
 
 
 @zoo("hooks", reals(4))
 def forward_replaced_on_the_instance() -> nn.Module:
     model = mlp(4, 6, 6, 3)
-    layer = model[2]
+    layer: Any = model[2]
     layer.forward = lambda h: torch.sin(nn.Linear.forward(layer, h))
     return model
 
@@ -729,9 +741,9 @@ def _symmetric(layer: nn.Module) -> nn.Module:
     return layer
 
 
-def _low_rank(layer: nn.Module) -> nn.Module:
+def _low_rank(layer: nn.Linear) -> nn.Module:
     parametrize.register_parametrization(layer, "weight", LowRankUpdate(*layer.weight.shape))
-    layer.parametrizations.weight.original.requires_grad_(False)
+    layer.get_parameter("parametrizations.weight.original").requires_grad_(False)
     return layer
 
 
@@ -780,6 +792,8 @@ add("hooks", "LoRA", lambda: nn.Sequential(LoRA(nn.Linear(4, 8)), nn.Tanh(), LoR
 @zoo("hooks", reals(4))
 class MaskedLinear(nn.Linear):
     """MADE's: a fixed mask on the weight."""
+
+    mask: Tensor
 
     def __init__(self) -> None:
         super().__init__(4, 3)
@@ -1059,7 +1073,7 @@ for _name, _scale in {
     "to the weight's type": None,
 }.items():
 
-    def _scaled(model: nn.Module, x: Tensor, scale: Any = _scale) -> Tensor:
+    def _scaled(model: Any, x: Tensor, scale: Any = _scale) -> Tensor:
         real = x / 255 if scale is None else scale(x)
         return model.net(real.to(model.net[0].weight.dtype) - 0.5)
 
@@ -1120,7 +1134,7 @@ class Bits(nn.Module):
 
 
 class Recurrent(nn.Module):
-    def __init__(self, cell: type[nn.RNNBase], **how: Any) -> None:
+    def __init__(self, cell: Callable[..., nn.RNNBase], **how: Any) -> None:
         super().__init__()
         self.first = how.get("batch_first", False)
         self.cell = cell(3, 6, **how)
@@ -1336,6 +1350,8 @@ add(
 class SoftmaxByHand(nn.Module):
     """One head, heads and positions by einsum, a bias for each relative position."""
 
+    distance: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.q, self.k, self.v = (nn.Linear(8, 8, bias=False) for _ in range(3))
@@ -1442,7 +1458,7 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
-for _name, _layer in {
+for _name, _make in {
     "BatchNorm1d": lambda: nn.BatchNorm1d(6),
     "BatchNorm1d, no scale": lambda: nn.BatchNorm1d(6, affine=False),
     "LayerNorm": lambda: nn.LayerNorm(6),
@@ -1464,7 +1480,7 @@ for _name, _layer in {
 }.items():
     add(
         "norms", _name,
-        lambda layer=_layer: nn.Sequential(nn.Linear(4, 6), layer(), nn.Tanh(), nn.Linear(6, 3)), reals(4),
+        lambda make=_make: nn.Sequential(nn.Linear(4, 6), make(), nn.Tanh(), nn.Linear(6, 3)), reals(4),
     )  # fmt: skip
 
 
@@ -1478,7 +1494,7 @@ class SqueezeExcite(nn.Module):
         return x * s[:, :, None, None]
 
 
-for _name, _layer in {
+for _name, _make in {
     "BatchNorm2d": lambda: nn.BatchNorm2d(4),
     "BatchNorm2d before a ReLU in place": lambda: nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(inplace=True)),
     "LayerNorm of images": lambda: nn.LayerNorm([4, 6, 6]),
@@ -1493,8 +1509,8 @@ for _name, _layer in {
 }.items():
     add(
         "norms", _name,
-        lambda layer=_layer: nn.Sequential(
-            nn.Conv2d(2, 4, 3, padding=1), layer(), nn.SiLU(), nn.Flatten(), nn.Linear(144, 3)
+        lambda make=_make: nn.Sequential(
+            nn.Conv2d(2, 4, 3, padding=1), make(), nn.SiLU(), nn.Flatten(), nn.Linear(144, 3)
         ),
         reals(2, 6, 6),
     )  # fmt: skip
@@ -1940,6 +1956,7 @@ class CountsCalls(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net = mlp(4, 6, 3)
+        self.calls: Tensor
         self.register_buffer("calls", torch.tensor(0))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -1950,6 +1967,8 @@ class CountsCalls(nn.Module):
 @zoo("stateful", reals(4))
 class CountsExamples(nn.Module):
     """In a plain number, and in a buffer that is replaced."""
+
+    total: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -1995,7 +2014,8 @@ class RecordsActivations(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net, self.records = mlp(4, 6, 3), []
+        self.net = mlp(4, 6, 3)
+        self.records: list[Tensor] = []
         self.net[0].register_forward_hook(lambda m, i, o: self.records.append(o.detach()))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -2004,6 +2024,8 @@ class RecordsActivations(nn.Module):
 
 class RunningMean(nn.Module):
     """Subtracts a running mean, which moves in training."""
+
+    mean: Tensor
 
     def __init__(self, used: bool) -> None:
         super().__init__()
@@ -2058,6 +2080,9 @@ class CarriesItsState(nn.Module):
 class CachedRotation(nn.Module):
     """Rotary positions, whose tables the first call makes and keeps."""
 
+    cosine: Tensor
+    sine: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.qk, self.head = nn.Linear(8, 16), nn.Linear(8, 3)
@@ -2078,6 +2103,8 @@ class CachedRotation(nn.Module):
 class MaskMadeOnDemand(nn.Module):
     """A buffer that the first call fills, by register_buffer."""
 
+    mask: Tensor | None
+
     def __init__(self) -> None:
         super().__init__()
         self.v, self.head = nn.Linear(4, 6), nn.Linear(6, 3)
@@ -2086,6 +2113,7 @@ class MaskMadeOnDemand(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.mask is None:
             self.register_buffer("mask", torch.ones(x.shape[1], x.shape[1]).tril(), persistent=False)
+        assert self.mask is not None
         return self.head(
             torch.tanh((self.mask / self.mask.sum(1, keepdim=True)).to(x.dtype) @ self.v(x))[:, -1]
         )
@@ -2094,35 +2122,35 @@ class MaskMadeOnDemand(nn.Module):
 # --- in place ---------------------------------------------------------------------------------------
 
 
-def _sliced(model: nn.Module, x: Tensor) -> Tensor:
+def _sliced(model: Any, x: Tensor) -> Tensor:
     h = model.a(x)
     h[:, :2] = 0.5
     h[:, 2] *= 3
     return model.b(torch.tanh(h))
 
 
-def _residual(model: nn.Module, x: Tensor) -> Tensor:
+def _residual(model: Any, x: Tensor) -> Tensor:
     h = model.a(x)
     h += model.c(x)
     h.relu_()
     return model.b(h)
 
 
-def _input_changed_later(model: nn.Module, x: Tensor) -> Tensor:
+def _input_changed_later(model: Any, x: Tensor) -> Tensor:
     h = torch.tanh(model.a(x)).clone()
     y = model.d(h.clone())
     h += y
     return model.b(h)
 
 
-def _assembled(model: nn.Module, x: Tensor) -> Tensor:
+def _assembled(model: Any, x: Tensor) -> Tensor:
     h = torch.empty(len(x), 6, dtype=x.dtype)
     h[:, ::2] = model.a(x)[:, :3]
     h[:, 1::2] = model.c(x)[:, 3:]
     return model.b(torch.tanh(h))
 
 
-def _through_a_view(model: nn.Module, x: Tensor) -> Tensor:
+def _through_a_view(model: Any, x: Tensor) -> Tensor:
     h = model.a(x)
     h.view(-1).mul_(2)
     h.t().add_(0.3)
@@ -2131,22 +2159,22 @@ def _through_a_view(model: nn.Module, x: Tensor) -> Tensor:
     return model.b(h)
 
 
-def _result_changed(model: nn.Module, x: Tensor) -> Tensor:
+def _result_changed(model: Any, x: Tensor) -> Tensor:
     scores = model.b(torch.tanh(model.a(x)))
     scores -= scores.mean(-1, keepdim=True)
     return scores
 
 
-def _masked(model: nn.Module, x: Tensor) -> Tensor:
+def _masked(model: Any, x: Tensor) -> Tensor:
     return model.b(model.a(x).masked_fill_(x[:, :1] > 0.5, 0.3).sigmoid_())
 
 
-def _own_input(model: nn.Module, x: Tensor) -> Tensor:
+def _own_input(model: Any, x: Tensor) -> Tensor:
     x.sub_(0.3).mul_(2)
     return model.b(torch.tanh(model.a(x)))
 
 
-def _relu_twice(model: nn.Module, x: Tensor) -> Tensor:
+def _relu_twice(model: Any, x: Tensor) -> Tensor:
     h = F.relu(model.a(x), inplace=True)
     return model.b(F.leaky_relu_(model.d(h), 0.1))
 
@@ -2456,6 +2484,9 @@ def scores_pooled_to_one_pixel() -> nn.Module:
 class SingleBuffers(nn.Module):
     """Statistics of the data in float32, in a model of float64."""
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.net = mlp(4, 6, 3)
@@ -2537,7 +2568,7 @@ add(
 )  # fmt: skip
 add(
     "unusual", "a list that is returned",
-    lambda: Wrapped(lambda m, x: (m.net(x), x), net=mlp(4, 6, 3)),
+    lambda: Wrapped(lambda m, x: (m.net(x), x), net=mlp(4, 6, 3)),  # type: ignore[arg-type, return-value]
     reals(4), expected="refused", message="tuple",
 )  # fmt: skip
 add(
@@ -2617,6 +2648,8 @@ class Block(nn.Module):
 @zoo("networks", tokens(11, 6))
 class GPT(nn.Module):
     """Its head is its embedding's weight; the scores of the last token's first three successors."""
+
+    transformer: Any  # a ModuleDict, whose parts are used as attributes
 
     def __init__(self) -> None:
         super().__init__()
@@ -2783,6 +2816,8 @@ add("networks", "hypernetwork of the example", lambda: HyperNetwork(True), reals
 class SplineLayer(nn.Module):
     """KAN-like: on each edge a sum of bumps and a SiLU."""
 
+    grid: Tensor
+
     def __init__(self, d: int, m: int) -> None:
         super().__init__()
         self.register_buffer("grid", torch.linspace(-2, 2, 6))
@@ -2799,6 +2834,8 @@ add("networks", "KAN", lambda: nn.Sequential(SplineLayer(4, 5), SplineLayer(5, 3
 @zoo("networks", reals(3))
 class FourierFeatures(nn.Module):
     """A radiance field's head: sines of many frequencies, a skip connection in the middle."""
+
+    frequencies: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -13,7 +13,8 @@ from torch import Tensor
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.chapters.widths import experiment
 from nnlab.chapters.widths import study as widths_study
-from nnlab.chapters.widths.laws import Family, Setting, climbing_claim, crossing, crossing_claim, laws
+from nnlab.chapters.widths.laws import climbing_claim, crossing, crossing_claim, laws
+from nnlab.chapters.widths.schema import Family, Setting
 from nnlab.chapters.widths.study import Study, curve_steps, operator_norm
 from nnlab.errors import ConfigError, InputError, Interrupted
 from nnlab.lab import runner

@@ -23,18 +23,8 @@ from nnlab.models.activations import (
     get_activation,
     maxout_gain,
 )
+from tests.activation_formulas import FORMULAS
 
-# The slide's formulas once more, in NumPy.
-FORMULAS = {
-    "sigmoid": special.expit,
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(0, z),
-    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
-    "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
-    "gelu": lambda z: z * stats.norm.cdf(z),
-    "erf": special.erf,
-    "ripple": lambda z: special.expit(z) + z * np.exp(-(z**2)),
-}
 KINKED = {"relu": 0.0, "leaky_relu": 0.01}
 
 z_grid = torch.linspace(-8, 8, 1600, dtype=torch.float64)  # an even number: 0 is not on it

@@ -9,24 +9,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special, stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nnlab.errors import InputError
 from nnlab.models import ACTIVATION_NAMES, MLP, weight_matrices
+from tests.activation_formulas import FORMULAS
 
-PHI = {
-    "sigmoid": special.expit,
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(0, z),
-    "leaky_relu": lambda z: np.maximum(0.01 * z, z),
-    "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
-    "gelu": lambda z: z * stats.norm.cdf(z),
-    "erf": special.erf,
-    "ripple": lambda z: special.expit(z) + z * np.exp(-(z**2)),
-    "maxout": lambda z: np.maximum(z[:, 0::2], z[:, 1::2]),
-}
+PHI = {**FORMULAS, "maxout": lambda z: np.maximum(z[:, 0::2], z[:, 1::2])}
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -7,6 +7,7 @@ from nnlab.chapters.kernels.setup import KernelMLP, KernelModel
 from nnlab.lab.session import Session
 from nnlab.ntk.spectral.harmonics import circle_eigenvalues, circle_tail
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.theory import Claim, exact_claim
 
 POINTS = 4096  # k ≪ n for the frequencies that are shown
@@ -27,7 +28,7 @@ def run(model: KernelModel, record: Record, session: Session) -> list[Claim]:
     limit = circle_tail(sigma_w=model.sigma_w, sigma_b=BIAS).even
     chosen = slice(1, SHOWN + 1)
     curves = {"k": k[chosen], "without_bias": without[chosen], "with_bias": with_bias[chosen]}
-    record.save_arrays(**{f"circle/{name}": values for name, values in curves.items()})
+    record.save_arrays(**under("circle", curves))
     figure = circle_harmonics(k[chosen].astype(np.float64), without[chosen], with_bias[chosen], limit)
     record.save_figure(figure, "circle")
     odd, even = without[3 : SHOWN + 1 : 2], without[2 : SHOWN + 1 : 2]

@@ -17,11 +17,13 @@ from nnlab.chapters.kernels.figures.training import (
     residual_error,
 )
 from nnlab.chapters.kernels.members import Comparison, Study
+from nnlab.chapters.kernels.schema import MODES, STEPS, Modes
 from nnlab.chapters.kernels.setup import KernelCNN, KernelCustom, KernelModel
 from nnlab.lab.session import generator
 from nnlab.ntk import MemoryLimitError, as_matrix, feature_map
 from nnlab.plot.powerlaws import width_scaling
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.theory import fit_exponent
 
 FEATURES = 24  # coordinates of φ that are drawn
@@ -126,7 +128,7 @@ def _errors(study: Study, comparisons: Sequence[Comparison], record: Record) -> 
         width: np.stack([c.errors[study.recorded].numpy(force=True) for c in group])
         for width, group in _by_width(comparisons).items()
     }
-    record.save_arrays(steps=steps, **{f"error/{width}": rows for width, rows in errors.items()})
+    record.save_arrays(**{STEPS: steps, **{f"error/{width}": rows for width, rows in errors.items()}})
     record.save_figure(residual_error(steps, errors), "residual_error")
 
 
@@ -142,10 +144,9 @@ def _trajectories(study: Study, first: Comparison, record: Record) -> None:
     }
     modes = {name: (u @ member.modes.vectors).numpy(force=True).T for name, u in curves.items()}  # (nC, K)
     losses = {name: study.losses(u).numpy(force=True) for name, u in curves.items()}
-    record.save_arrays(**{f"modes/{name}": values for name, values in modes.items()})
-    record.save_arrays(**{f"loss/{name}": values for name, values in losses.items()})
     eigenvalues = member.modes.eigenvalues.numpy(force=True) / study.divisor
-    record.save_arrays(**{"modes/eigenvalues": eigenvalues, "modes/lr": np.array(member.lr)})
+    kept = Modes(**modes, eigenvalues=eigenvalues, lr=np.array(member.lr))
+    record.save_arrays(**under(MODES, kept._asdict()), **under("loss", losses))
     at = np.array(steps)
     record.save_figure(mode_trajectories(at, eigenvalues, modes, lr=member.lr), "modes")
     record.save_figure(loss_prediction(at, losses), "loss")
@@ -163,7 +164,7 @@ def _probabilities(study: Study, comparison: Comparison, record: Record) -> None
     predicted = probabilities(member.flow(study.recorded))
     measured = probabilities(comparison.measured[study.recorded])
     t = member.lr * np.array(study.recorded)
-    record.save_arrays(**{"logits/t": t, "logits/predicted": predicted, "logits/measured": measured})
+    record.save_arrays(**under("logits", {"t": t, "predicted": predicted, "measured": measured}))
     record.save_figure(class_probabilities(t, predicted, measured), "probabilities")
 
 
@@ -182,8 +183,8 @@ def _functions(study: Study, done: Sequence[Comparison], record: Record) -> None
             for name, functions in kinds.items()
             if any(f is not None for f in functions)
         }
-        record.save_arrays(**{f"functions/{width}/{name}": v for name, v in learned[width].items()})
-    record.save_arrays(**{"functions/x": x, "functions/target": target})
+        record.save_arrays(**under(f"functions/{width}", learned[width]))
+    record.save_arrays(**under("functions", {"x": x, "target": target}))
     record.save_figure(functions_on_line(x, target, points, learned), "functions")
 
 
@@ -201,5 +202,5 @@ def _features(study: Study, comparison: Comparison, record: Record) -> None:
     alive = (over_grid.abs().amax(0) > 0).nonzero()[:, 0]
     chosen = alive[torch.randperm(len(alive), generator=generator(member.seed, "features"))[:FEATURES]]
     x, lines, gram = _array(task.grid[:, 0]), _array(over_grid[:, chosen]), _array(features @ features.T)
-    record.save_arrays(**{"features/x": x, "features/lines": lines, "features/gram": gram})
+    record.save_arrays(**under("features", {"x": x, "lines": lines, "gram": gram}))
     record.save_figure(feature_map_figure(x, lines, gram, _array(as_matrix(member.kernel))), "features")

@@ -47,6 +47,7 @@ from nnlab.lab.session import Session
 from nnlab.models import MLP
 from nnlab.ntk import infinite_ntk, max_step, posterior
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.theory import Claim, exact_claim, measured_claim
 from nnlab.training.ensemble import Ensemble, check_memory, descend, in_parts, mlp_parameters
 
@@ -232,10 +233,11 @@ def run(
     functions = _train(prediction, study, session)
     predicted, rival = prediction.ensemble, prediction.nngp
     x, target, points = study.task.on_line
-    record.save_arrays(**{
-        "infinite/x": x, "infinite/mean": predicted.mean, "infinite/std": predicted.std,
-        "infinite/nngp_mean": rival.mean, "infinite/nngp_std": rival.std, "infinite/functions": functions,
-    })  # fmt: skip
+    arrays = {
+        "x": x, "mean": predicted.mean, "std": predicted.std, "nngp_mean": rival.mean, "nngp_std": rival.std,
+        "functions": functions,
+    }  # fmt: skip
+    record.save_arrays(**under("infinite", arrays))
     figure = infinite_ensemble(
         x, target, points, functions, (predicted.mean, predicted.std), (rival.mean, rival.std),
         width=prediction.width,

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab.chapters.widths.schema import WHOLE, Family, Setting, claim_name
 from nnlab.theory import Claim, exact_claim, exponent_claim, interval_claim, proportion_interval
 from nnlab.theory.exponents import ExponentFit
 
@@ -23,36 +24,6 @@ POWERS = {
     -2.5: "m^(-5/2)", -2.0: "1/m²", -1.5: "m^(-3/2)", -1.0: "1/m", -0.5: "1/√m", 0.0: "no dependence on m",
     0.5: "√m", 1.0: "m", 1.5: "m^(3/2)",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Family:
-    """Networks that differ in width and seed only."""
-
-    depth: int
-    parameterization: Literal["ntk", "standard"]
-
-    @property
-    def key(self) -> str:
-        return f"{self.parameterization}-{self.depth}"
-
-    def __str__(self) -> str:
-        return f"{self.parameterization}, {self.depth} hidden layer{'s' if self.depth > 1 else ''}"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A family, and how its step size is chosen."""
-
-    family: Family
-    protocol: Literal["constant", "stable"]
-
-    @property
-    def key(self) -> str:
-        return f"{self.family.key}-{self.protocol}"
-
-    def __str__(self) -> str:
-        return f"{self.family}, {self.protocol}"
 
 
 @dataclass(frozen=True)
@@ -121,7 +92,7 @@ def laws(family: Family, activation: str) -> list[Law]:
     whole, first = (-0.5 if ntk and not deep else -1.0), (-0.5 if ntk else -1.5)
     aside = "" if whole == -0.5 else ", not like 1/√m"
     table = [
-        ("whole", "whole vector", "‖w − w₀‖/‖w₀‖",
+        (WHOLE, "whole vector", "‖w − w₀‖/‖w₀‖",
          f"the relative change of all weights scales like {POWERS[whole]}{aside}", whole),
         ("first_layer", "first layer", "‖W₁ − W₁(0)‖/‖W₁(0)‖",
          f"the relative change of the first layer scales like {POWERS[first]}", first),
@@ -153,7 +124,7 @@ def lambda_law(family: Family) -> Law:
 def law_claim(name: str, subject: str, law: Law, fit: ExponentFit, hypotheses: Sequence[str]) -> Claim:
     """A law against the exponent that was fitted over the widths."""
     return exponent_claim(
-        f"{law.quantity}_{name}",
+        claim_name(name, law.quantity),
         sentence=f"{subject}: {law.words}.",
         formula=law.formula,
         hypotheses=[*hypotheses, f"finite widths: the exponent may be off by {TOLERANCE:g}"],

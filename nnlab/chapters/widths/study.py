@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from scipy.sparse.linalg import svds
 from torch import Tensor
 
-from nnlab.chapters.widths.laws import Family, Setting
+from nnlab.chapters.widths.schema import CHANGE_CURVE, LOSS, Family, Setting
 from nnlab.data import target_function
 from nnlab.errors import InputError, Interrupted
 from nnlab.lab.build import build_model
@@ -273,8 +273,9 @@ class Study:
         change, layers = end.observed["change"], end.observed["layer_change"]
         measured = {
             **{name: getattr(end, name) for name in
-               ("steps", "start_loss", "final_loss", "highest_loss", "diverged", "loss")},
-            "change_curve": change,
+               ("steps", "start_loss", "final_loss", "highest_loss", "diverged")},
+            LOSS: end.loss,
+            CHANGE_CURVE: change,
             "change": change[:, -1],
             "layer_change": layers[:, -1],
             "layer_operator_change":
@@ -287,7 +288,7 @@ class Study:
     def _log(self, record: Record, part: str, arrays: Arrays) -> None:
         """Means over the seeds at every recorded step; null where a seed has diverged."""
         with np.errstate(over="ignore", invalid="ignore"):
-            means = [arrays[name].mean(0).tolist() for name in ("loss", "change_curve")]
+            means = [arrays[name].mean(0).tolist() for name in (LOSS, CHANGE_CURVE)]
         for step, loss, change in zip(self.recorded, *means, strict=True):
             record.log({"part": part, "split": "train", "step": step, "loss": loss, "change": change})
 

@@ -5,23 +5,34 @@ from typing import Any
 
 import numpy as np
 
+from nnlab.chapters.widths.schema import (
+    CHANGE_CURVE,
+    CURVE_STEPS,
+    LOSS,
+    WHOLE,
+    WIDTHS,
+    Setting,
+    claim_name,
+    metric_name,
+)
 from nnlab.page.contents import ChapterPage, ExperimentPage
 from nnlab.page.numbers import is_number
 from nnlab.page.widget import CURVE, Arrays, Widget, numbers, rising, shaped, thinned
 from nnlab.record import Run
+from nnlab.record.arrays import groups
 
 
 def moves(run: Run, arrays: Arrays) -> Widget:
     """Relative change of the weights and the loss, over training and over the width."""
-    widths, steps = rising(arrays["widths"], 0), rising(arrays["curve_steps"], -1)
+    widths, steps = rising(arrays[WIDTHS], 0), rising(arrays[CURVE_STEPS], -1)
     chosen = thinned(len(steps), CURVE)
     settings = []
-    for setting in (name.removesuffix("/change_curve") for name in arrays if name.endswith("/change_curve")):
-        change, loss = (arrays[f"{setting}/{name}"].mean(1)[:, chosen] for name in ("change_curve", "loss"))
+    for key, measured in groups(arrays).items():
+        change, loss = (measured[name].mean(1)[:, chosen] for name in (CHANGE_CURVE, LOSS))
         if np.isfinite(change).all() and np.isfinite(loss).all():  # none of the networks diverged
             shape = len(widths), len(chosen)
             curves = {"change": numbers(shaped(change, *shape)), "loss": numbers(shaped(loss, *shape))}
-            settings.append({"name": _words(setting), **curves, **_law(run, setting)})
+            settings.append({"name": _words(Setting.of(key)), **curves, **_law(run, key)})
     if not settings:
         raise ValueError("no setting in which every network converged")
     return Widget(
@@ -37,22 +48,20 @@ def moves(run: Run, arrays: Arrays) -> Widget:
     )
 
 
-def _law(run: Run, setting: str) -> dict[str, Any]:
+def _law(run: Run, key: str) -> dict[str, Any]:
     """The exponent that was fitted to the change at the end, and the range that was predicted."""
-    exponent = run.summary["metrics"].get(f"{setting}/whole")
+    exponent = run.summary["metrics"].get(metric_name(key, WHOLE))
     claims = {claim.get("name"): claim.get("predicted") for claim in run.summary["claims"]}
-    low, high = claims.get(f"whole_{setting}") or (None, None)
+    low, high = claims.get(claim_name(key, WHOLE)) or (None, None)
     return {
         "exponent": exponent if is_number(exponent) else None,
         "predicted": [low, high] if is_number(low) and is_number(high) else None,
     }
 
 
-def _words(setting: str) -> str:
-    """ntk-2-stable → ntk, 2 hidden layers, η = 1/λmax."""
-    parameterization, depth, protocol = setting.rsplit("-", 2)
-    rule = {"constant": "the same η for all widths", "stable": "η = 1/λmax"}.get(protocol, protocol)
-    return f"{parameterization}, {depth} hidden layer{'s' * (depth != '1')}, {rule}"
+def _words(setting: Setting) -> str:
+    rule = {"constant": "the same η for all widths", "stable": "η = 1/λmax"}[setting.protocol]
+    return f"{setting.family}, {rule}"
 
 
 PAGE = ChapterPage(
