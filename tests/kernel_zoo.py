@@ -1953,10 +1953,11 @@ class UntilConverged(nn.Module):
 
 @zoo("stateful", reals(4))
 class CountsCalls(nn.Module):
+    calls: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.net = mlp(4, 6, 3)
-        self.calls: Tensor
         self.register_buffer("calls", torch.tensor(0))
 
     def forward(self, x: Tensor) -> Tensor:

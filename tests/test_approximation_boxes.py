@@ -287,7 +287,7 @@ def test_the_bounds_hold_all_samples_and_are_close(activation: str, d: int, text
 def test_a_list_of_boxes_is_their_union() -> None:
     network, target = random_network([2, 6, 1], "tanh"), make_target("x1 - x2^2", 2)
     whole = certify_boxes(network, target, [0, 0], [1, 1], relative=1e-3)
-    parts = certify_boxes(network, target, [[0, 0], [0.3, 0]], [[0.3, 1], [1, 1]], relative=1e-3)
+    parts = certify_boxes(network, target, [[0.0, 0.0], [0.3, 0.0]], [[0.3, 1.0], [1.0, 1.0]], relative=1e-3)
     assert parts.lower == pytest.approx(whole.lower, rel=2e-3)
     assert parts.upper == pytest.approx(whole.upper, rel=2e-3)
 

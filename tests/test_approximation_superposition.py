@@ -1,6 +1,7 @@
 """Sums of sigmoidal terms: least squares, training and errors against other ways to get them."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -237,10 +238,10 @@ def test_barrons_bound_is_the_papers_on_an_interval() -> None:
         ({"lo": [0.0, 0.0, 0.0]}, "must be numbers or have 2 entries"),
     ],
 )
-def test_wrong_input_is_refused(change: dict[str, object], message: str) -> None:
-    arguments: dict[str, object] = {"terms": 3, **change}
+def test_wrong_input_is_refused(change: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {"terms": 3, **change}
     with pytest.raises(InputError, match=message):
-        random_features(make_target("x1 + x2", 2), generator=rng(), **arguments)  # type: ignore[arg-type]
+        random_features(make_target("x1 + x2", 2), generator=rng(), **arguments)
 
 
 def test_a_target_without_a_value_is_refused() -> None:

@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,8 +38,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def save(path: Path, pixels: np.ndarray, **options: object) -> None:
-    Image.fromarray(pixels.astype(np.uint8)).save(path, **options)  # type: ignore[arg-type]
+def save(path: Path, pixels: np.ndarray, **options: Any) -> None:
+    Image.fromarray(pixels.astype(np.uint8)).save(path, **options)
 
 
 def grey_pixels(seed: int = 5) -> np.ndarray:
@@ -252,10 +253,10 @@ def test_a_file_that_may_be_readable_next_time_is_not_remembered(
     """Root reads everything, so that the refusal is made up: as the system would give it."""
     opened = Image.open
 
-    def refused(file: str, **options: object) -> Image.Image:
+    def refused(file: str, **options: Any) -> Image.Image:
         if file.endswith("train/cat/1.png"):
             raise PermissionError(13, "Permission denied", file)
-        return opened(file, **options)  # type: ignore[arg-type]
+        return opened(file, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(Image, "open", refused)

@@ -1,5 +1,7 @@
 """Statistics of the training split alone, and the two forms in which a split is kept."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -32,9 +34,11 @@ def table() -> RawData:
     return RawData("regression", Split(x[:40], y[:40]), Split(x[40:], y[40:]), 1, [])
 
 
-def ready(raw: RawData, **changes: object) -> DataSet:
-    options = {"validation": 0.2, "split_seed": 0, "standardize": True, "device": CPU, "dtype": torch.float32}
-    return prepare(raw, name="set", **{**options, **changes})  # type: ignore[arg-type]
+def ready(raw: RawData, **changes: Any) -> DataSet:
+    options: dict[str, Any] = {
+        "validation": 0.2, "split_seed": 0, "standardize": True, "device": CPU, "dtype": torch.float32,
+    }  # fmt: skip
+    return prepare(raw, name="set", **{**options, **changes})
 
 
 def training_images(raw: RawData, data: DataSet) -> np.ndarray:

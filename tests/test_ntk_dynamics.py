@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import TypedDict
 
 import numpy as np
 import pytest
@@ -17,13 +18,20 @@ from nnlab.ntk.dynamics.flow import (
     half_lives,
     max_step,
 )
-from nnlab.ntk.dynamics.modes import decompose
+from nnlab.ntk.dynamics.modes import Reduction, decompose
 from nnlab.ntk.errors import KernelError, NonFiniteError
 from nnlab.ntk.regression.kernel_regression import kernel_regression
 
 FLOAT = torch.float64
 N, NEW, P = 6, 4, 9
 Call = Callable[..., Tensor]
+
+
+class New(TypedDict):
+    """What a prediction at new points needs."""
+
+    H_xt: Tensor
+    f0_x: Tensor
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -39,7 +47,7 @@ class Linear:
         self.f0, self.f0_x, self.y = draw(N, seed=2), draw(NEW, seed=3), draw(N, seed=4)
         self.H, self.H_xt = self.features @ self.features.T, self.features_x @ self.features.T
         self.u0 = self.f0 - self.y
-        self.new = {"H_xt": self.H_xt, "f0_x": self.f0_x}
+        self.new: New = {"H_xt": self.H_xt, "f0_x": self.f0_x}
 
     def descend(self, lr: float, steps: int, examples: float = 1.0) -> tuple[Tensor, Tensor]:
         """Residuals and new values after that many steps in w."""
@@ -58,7 +66,7 @@ def close(found: Tensor, expected: Tensor, tolerance: float = 1e-10) -> None:
 
 @pytest.mark.parametrize("rank", [N, 3])
 @pytest.mark.parametrize(("reduction", "examples"), [("sum", 1), ("mean", N)])
-def test_flow_is_the_matrix_exponential(rank: int, reduction: str, examples: int) -> None:
+def test_flow_is_the_matrix_exponential(rank: int, reduction: Reduction, examples: int) -> None:
     model = Linear(rank)
     times = [0.0, 0.01, 0.3, 20.0]
     found = gradient_flow(model.H, model.u0, times, reduction=reduction, n=N)
@@ -69,7 +77,7 @@ def test_flow_is_the_matrix_exponential(rank: int, reduction: str, examples: int
 
 @pytest.mark.parametrize("rank", [N, 3])
 @pytest.mark.parametrize(("reduction", "examples"), [("sum", 1), ("mean", N)])
-def test_flow_at_new_points_is_the_ode(rank: int, reduction: str, examples: int) -> None:
+def test_flow_at_new_points_is_the_ode(rank: int, reduction: Reduction, examples: int) -> None:
     model, times = Linear(rank), [0.0, 0.05, 1.0, 30.0]
     both = torch.cat([model.H, model.H_xt]).numpy() / examples
 
@@ -105,7 +113,7 @@ def test_small_eigenvalues_keep_their_digits() -> None:
     """(1 − e^{−λt})/λ for λt = 1e-12 is t to 12 digits; the difference alone would have 4."""
     H = torch.diag(torch.tensor([1.0, 1e-12], dtype=FLOAT))
     u0, H_xt = torch.tensor([0.0, 1.0], dtype=FLOAT), torch.tensor([[0.0, 1.0]], dtype=FLOAT)
-    arguments = {"H_xt": H_xt, "f0_x": torch.zeros(1)}
+    arguments: New = {"H_xt": H_xt, "f0_x": torch.zeros(1)}
     expected = torch.tensor([-1.0 + 0.5e-12], dtype=FLOAT)
     torch.testing.assert_close(gradient_flow(H, u0, 1.0, **arguments), expected, rtol=1e-15, atol=0)
     torch.testing.assert_close(gradient_descent(H, u0, 0.1, 10, **arguments), expected, rtol=1e-13, atol=0)
@@ -159,7 +167,7 @@ def test_a_kernel_with_a_negative_eigenvalue_is_refused_unless_rounding_explains
 @pytest.mark.parametrize("rank", [N, 3])
 @pytest.mark.parametrize(("reduction", "examples"), [("sum", 1), ("mean", N)])
 @pytest.mark.parametrize("relative", [0.3, 1.0, 1.7, 2.0, 2.3])
-def test_descent_is_the_loop(rank: int, reduction: str, examples: int, relative: float) -> None:
+def test_descent_is_the_loop(rank: int, reduction: Reduction, examples: int, relative: float) -> None:
     """ηλmax on either side of 1, where modes begin to alternate, and of 2, where they grow."""
     model = Linear(rank)
     lr = relative * examples / torch.linalg.eigvalsh(model.H)[-1].item()
@@ -369,7 +377,8 @@ def test_a_kernel_that_is_none_has_no_limit() -> None:
 def test_the_largest_step_is_where_descent_begins_to_diverge() -> None:
     model = Linear()
     eigenvalues = torch.linalg.eigvalsh(model.H)
-    for reduction, examples in (("sum", 1), ("mean", N)):
+    reductions: tuple[tuple[Reduction, int], ...] = (("sum", 1), ("mean", N))
+    for reduction, examples in reductions:
         largest = max_step(eigenvalues, reduction, N)
         assert largest == pytest.approx(2 * examples / eigenvalues[-1].item())
         start = gradient_descent(model.H, model.u0, largest, 0)
@@ -432,7 +441,7 @@ def test_wrong_arguments_are_named() -> None:
     with pytest.raises(KernelError, match="reduction='mean' it must be the number"):
         gradient_flow(H, u0, 1.0, reduction="mean")
     with pytest.raises(KernelError, match="did you mean mean"):
-        max_step([1.0], "meen")
+        max_step([1.0], "meen")  # type: ignore[arg-type]
     with pytest.raises(KernelError, match="go together"):
         gradient_flow(H, u0, 1.0, H_xt=model.H_xt)
     with pytest.raises(KernelError, match=r"H_xt has the shape \(6, 4\)"):

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from nnlab.models import CNN, MLP
 from nnlab.ntk import KernelError, MemoryLimitError, ModelError, NonFiniteError, as_matrix, empirical_ntk
+from nnlab.ntk.empirical.factors import Output
 from nnlab.ntk.empirical.functional import FunctionalModule
-from nnlab.ntk.empirical.layers import probe
+from nnlab.ntk.empirical.kernel import Method
+from nnlab.ntk.empirical.layers import Layer, probe
 
-METHODS = ["layerwise", "jacobian", "products"]
-OUTPUTS = ["full", "trace", "diagonal"]
+METHODS: list[Method] = ["layerwise", "jacobian", "products"]
+OUTPUTS: list[Output] = ["full", "trace", "diagonal"]
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -154,7 +156,7 @@ def test_every_method_agrees_with_looped_autograd(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["two, ntk", "cnn", "unusual"])
 @pytest.mark.parametrize("method", METHODS)
-def test_small_blocks_give_the_same_kernel(name: str, method: str) -> None:
+def test_small_blocks_give_the_same_kernel(name: str, method: Method) -> None:
     build, shape = MODELS[name]
     model = randomized(build())
     x1, x2 = random(9, *shape), random(4, *shape, seed=1)
@@ -166,7 +168,7 @@ def test_small_blocks_give_the_same_kernel(name: str, method: str) -> None:
             assert (whole - blocks).norm() <= 1e-12 * whole.norm()
 
 
-def _least_limit(model: nn.Module, x: Tensor, method: str) -> int:
+def _least_limit(model: nn.Module, x: Tensor, method: Method) -> int:
     """The smallest limit, to a factor of 1.2, with which the full kernel can be computed."""
     limit = 1000
     while True:
@@ -179,7 +181,7 @@ def _least_limit(model: nn.Module, x: Tensor, method: str) -> int:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["two, ntk", "convolutions", "unusual"])
-def test_contributions_of_the_layers_add_up(name: str, method: str) -> None:
+def test_contributions_of_the_layers_add_up(name: str, method: Method) -> None:
     build, shape = MODELS[name]
     model, x = randomized(build()), random(4, *shape)
     layers = empirical_ntk(model, x, method=method, per_layer=True)
@@ -211,7 +213,7 @@ def test_other_parameters_than_the_models_own() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_chosen_outputs_are_a_part_of_the_full_kernel(method: str) -> None:
+def test_chosen_outputs_are_a_part_of_the_full_kernel(method: Method) -> None:
     for name in ("two, ntk", "cnn", "softmax at the end"):
         build, shape = MODELS[name]
         model, x = randomized(build()), random(4, *shape)
@@ -261,7 +263,7 @@ def test_the_layer_before_the_output_is_recognized_by_the_graph() -> None:
     assert [layer.is_output for layer in _layers(chain)] == [False, True]
 
 
-def _layers(model: nn.Module) -> list:  # type: ignore[type-arg]
+def _layers(model: nn.Module) -> list[Layer]:
     model = model.double()
     network = FunctionalModule(
         model, dict(model.named_parameters()), [n for n, _ in model.named_parameters()], None
@@ -327,7 +329,7 @@ def test_memory_stays_under_the_limit(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_out_writes_an_npy_file(output: str, tmp_path: Path) -> None:
+def test_out_writes_an_npy_file(output: Output, tmp_path: Path) -> None:
     model, x = randomized(MODELS["two, ntk"][0]()), random(6, 4)
     kernel = empirical_ntk(model, x, output=output, out=tmp_path / "kernel.npy")
     stored = np.load(tmp_path / "kernel.npy")
@@ -346,7 +348,7 @@ def test_out_overwrites_nothing_and_leaves_no_half_file(tmp_path: Path) -> None:
     with pytest.raises(KernelError, match="no folder"):
         empirical_ntk(model, x, out=tmp_path / "nowhere" / "kernel.npy")
     with pytest.raises(KernelError, match="per_layer"):
-        empirical_ntk(model, x, out=tmp_path / "other.npy", per_layer=True)
+        empirical_ntk(model, x, out=tmp_path / "other.npy", per_layer=True)  # type: ignore[call-overload]
     with pytest.raises(RuntimeError, match="stop"):
         empirical_ntk(model, x, out=tmp_path / "other.npy", progress=_stop)
     assert [path.name for path in tmp_path.iterdir()] == ["kernel.npy"]
@@ -359,11 +361,16 @@ def _stop(done: int, total: int) -> None:
 def test_progress_ends_at_the_number_of_pairs() -> None:
     model = MLP(4, [7], 1, generator=generator())
     x1, x2 = random(300, 4).float(), random(40, 4).float()
+    methods: tuple[Method, ...] = ("layerwise", "products")
     for other, total in ((None, 300 * 301 // 2), (x2, 300 * 40)):
-        for method in ("layerwise", "products"):
+        for method in methods:
             seen: list[tuple[int, int]] = []
-            empirical_ntk(model, x1[:30] if method == "products" else x1, other, method=method,
-                          progress=lambda done, of, seen=seen: seen.append((done, of)))  # fmt: skip
+
+            def note(done: int, of: int, seen: list[tuple[int, int]] = seen) -> None:
+                seen.append((done, of))
+
+            some = x1[:30] if method == "products" else x1
+            empirical_ntk(model, some, other, method=method, progress=note)
             if method == "layerwise":
                 assert seen[-1] == (total, total)
             assert seen[-1][0] == seen[-1][1]
@@ -446,7 +453,7 @@ def test_a_limit_that_is_too_small_says_what_is_needed() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_not_finite_is_refused(method: str) -> None:
+def test_what_is_not_finite_is_refused(method: Method) -> None:
     model, x = MLP(4, [5], 2, generator=generator()), random(4, 4).float()
     broken = x.clone()
     broken[2, 1] = torch.nan

@@ -96,7 +96,7 @@ def test_the_tail_of_one_hidden_layer_in_closed_form() -> None:
     for sigma_w, sigma_b in ((SIGMA_W, 0.1), (0.7, 1.3)):
         expected = sigma_w**3 * math.sqrt(sigma_w**2 + 2 * sigma_b**2) / (4 * math.pi**2)
         tail = circle_tail(sigma_w=sigma_w, sigma_b=sigma_b)
-        assert (tail.even, tail.odd) == (pytest.approx(expected), pytest.approx(expected))
+        assert [tail.even, tail.odd] == pytest.approx([expected, expected])
     unbiased = circle_tail(sigma_b=0.0)
     assert unbiased.even == pytest.approx(2 / math.pi**2)
     assert unbiased.odd == 0

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import mpmath as mp
 import numpy as np
@@ -191,7 +192,7 @@ def test_relu_on_the_diagonal_has_a_short_form(depth: int) -> None:
 def test_symmetric_to_the_last_bit_and_positive(activation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(infinite, "BLOCK", 500)  # many blocks
     x = torch.cat([points(40, 2), -points(5, 2), 2 * points(5, 2), points(3, 2)])
-    args = {"depth": 3, "activation": activation, "sigma_w": 1.4, "sigma_b": 0.2}
+    args: dict[str, Any] = {"depth": 3, "activation": activation, "sigma_w": 1.4, "sigma_b": 0.2}
     for one, two in zip(infinite_ntk(x, **args), infinite_ntk(x, x, **args), strict=True):
         assert torch.equal(one, one.T)
         torch.testing.assert_close(one, two, rtol=1e-14, atol=1e-14)
@@ -364,11 +365,11 @@ def test_images_are_flattened() -> None:
         ({"x2": torch.zeros(3, 4)}, "x1 has 2 numbers per example and x2 has 4"),
     ],
 )
-def test_wrong_arguments_are_named(change: dict[str, object], message: str) -> None:
-    arguments: dict[str, object] = {"x1": points(2, 2), "depth": 1, **change}
+def test_wrong_arguments_are_named(change: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {"x1": points(2, 2), "depth": 1, **change}
     x1 = arguments.pop("x1")
     with pytest.raises(KernelError, match=message):
-        infinite_ntk(x1, **arguments)  # type: ignore[arg-type]
+        infinite_ntk(x1, **arguments)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e200])

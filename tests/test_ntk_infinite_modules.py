@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -231,9 +232,9 @@ def test_an_mlp_is_the_form_by_depth(
     activation: str, hidden: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, y = normal(9, 4), torch.cat([normal(3, 4, seed=1), -normal(9, 4)])
-    options = {"parameterization": "ntk", "sigma_w": 1.3, "sigma_b": 0.2, "generator": generator()}
-    model = MLP(4, hidden, 2, activation, **options)
-    known = {"depth": len(hidden), "activation": activation, "sigma_w": 1.3, "sigma_b": 0.2}
+    sigmas: dict[str, Any] = {"sigma_w": 1.3, "sigma_b": 0.2}
+    model = MLP(4, hidden, 2, activation, parameterization="ntk", generator=generator(), **sigmas)
+    known: dict[str, Any] = {"depth": len(hidden), "activation": activation, **sigmas}
     for examples in ((x,), (x, y)):
         expected = infinite_ntk(*examples, **known)
         for one, two in zip(infinite_ntk(model, *examples), expected, strict=True):
@@ -286,13 +287,13 @@ WINDOWS = [
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_a_convolution_is_a_dense_layer_on_patches(window: dict[str, object]) -> None:
+def test_a_convolution_is_a_dense_layer_on_patches(window: dict[str, Any]) -> None:
     """Averaged over all pixels, over windows of 2 × 1 pixels, and pixel by pixel."""
     x, y = normal(3, 2, 7, 6), torch.cat([normal(2, 2, 7, 6, seed=1), normal(3, 2, 7, 6)[:1]])
-    convolution = nn.Conv2d(2, 4, **window)  # type: ignore[arg-type]
+    convolution = nn.Conv2d(2, 4, **window)
     height, width = convolution(x.float()).shape[2:]
     pixels = height * width
-    patches = [F.unfold(z, **window).transpose(1, 2).flatten(0, 1) for z in (x, y)]  # type: ignore[arg-type]
+    patches = [F.unfold(z, **window).transpose(1, 2).flatten(0, 1) for z in (x, y)]
     kernels = [
         kernel.view(3, height, width, 3, height, width)
         for kernel in infinite_ntk(*patches, depth=1, sigma_w=1.2, sigma_b=0.3)
@@ -345,10 +346,14 @@ def test_the_tangent_kernel_is_the_sum_of_its_layers(name: str) -> None:
     torch.testing.assert_close(total, ntk, rtol=1e-12, atol=1e-12)
 
 
+Forward = Callable[[Any, Tensor], Tensor]
+"""Takes a module, whose layers it uses by their names, and examples."""
+
+
 class Written(nn.Module):
     """A network whose forward is given."""
 
-    def __init__(self, forward: Callable[[nn.Module, Tensor], Tensor], **layers: nn.Module) -> None:
+    def __init__(self, forward: Forward, **layers: nn.Module) -> None:
         super().__init__()
         for name, layer in layers.items():
             setattr(self, name, layer)
@@ -358,11 +363,11 @@ class Written(nn.Module):
         return self._written(self, x)
 
 
-def one_layer(forward: Callable[[nn.Module, Tensor], Tensor]) -> nn.Module:
+def one_layer(forward: Forward) -> nn.Module:
     return Written(forward, a=nn.Linear(3, 8), b=nn.Linear(8, 8), c=nn.Linear(8, 2))
 
 
-EQUAL: dict[str, tuple[Callable[[nn.Module, Tensor], Tensor], Callable[[nn.Module, Tensor], Tensor]]] = {
+EQUAL: dict[str, tuple[Forward, Forward]] = {
     "z + z is 2z": (lambda m, x: m.c((z := m.a(x)) + z), lambda m, x: m.c(2 * m.a(x))),
     "also in two steps": (lambda m, x: m.c(((z := m.a(x)) - 0.5 * z) + 0.5 * z), lambda m, x: m.c(m.a(x))),
     "relu(z) + relu(z)": (
@@ -426,12 +431,12 @@ def test_ways_to_write_the_same_thing(
     x = normal(3, 2, 4, 5)
     found = []
     for head in (one, two):
+
+        def forward(m: Any, x: Tensor, head: Callable[[Tensor], Tensor] = head) -> Tensor:
+            return m.c(head(torch.relu(m.a(x))))
+
         features = head(torch.zeros(1, 6, 4, 5)).shape[1]
-        model = Written(
-            lambda m, x, head=head: m.c(head(torch.relu(m.a(x)))),
-            a=nn.Conv2d(2, 6, 3, padding=1),
-            c=nn.Linear(features, 1),
-        )
+        model = Written(forward, a=nn.Conv2d(2, 6, 3, padding=1), c=nn.Linear(features, 1))
         found.append(infinite_ntk(model, x))
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-13, atol=1e-13)

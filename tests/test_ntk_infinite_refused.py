@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ def normal(*shape: int) -> Tensor:
 class Written(nn.Module):
     """A network of the layers a and b whose forward is given."""
 
-    def __init__(self, forward: Callable[[nn.Module, Tensor], Tensor], a: nn.Module, b: nn.Module) -> None:
+    def __init__(self, forward: Callable[[Any, Tensor], Tensor], a: nn.Module, b: nn.Module) -> None:
         super().__init__()
         self.a, self.b = a, b
         self._written = forward
@@ -36,8 +37,8 @@ def refuses(model: nn.Module, shape: tuple[int, ...], message: str) -> None:
         infinite_ntk(model, normal(2, *shape))
 
 
-def conv(m: int = 4, **options: object) -> nn.Conv2d:
-    return nn.Conv2d(m, m, 3, padding=1, **options)  # type: ignore[arg-type]
+def conv(m: int = 4, **options: Any) -> nn.Conv2d:
+    return nn.Conv2d(m, m, 3, padding=1, **options)
 
 
 @pytest.mark.parametrize(
@@ -174,12 +175,12 @@ def test_what_is_no_model() -> None:
         ({"x2": torch.zeros(3, 4)}, r"x1 holds examples of shape \(3,\), x2 of \(4,\)"),
     ],
 )
-def test_wrong_arguments_are_named(change: dict[str, object], message: str) -> None:
+def test_wrong_arguments_are_named(change: dict[str, Any], message: str) -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 1))
-    arguments: dict[str, object] = {"x1": normal(2, 3), **change}
+    arguments: dict[str, Any] = {"x1": normal(2, 3), **change}
     x1 = arguments.pop("x1")
     with pytest.raises(KernelError, match=message):
-        infinite_ntk(model, x1, **arguments)  # type: ignore[arg-type]
+        infinite_ntk(model, x1, **arguments)
 
 
 def test_what_is_not_finite_is_named() -> None:

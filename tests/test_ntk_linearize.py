@@ -6,13 +6,13 @@ import sys
 
 import pytest
 import torch
-from kernel_zoo import ZOO, gradients
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from nnlab.models import CNN, MLP
 from nnlab.ntk.dynamics.linearize import Parameters, linearize
 from nnlab.ntk.errors import KernelError, ModelError
+from tests.kernel_zoo import ZOO, gradients
 
 FLOAT = torch.float64
 
@@ -143,7 +143,7 @@ def test_frozen_parameters_are_constants() -> None:
     f_lin, x = linearize(model), points()
     before = f_lin(f_lin.params0, x)
     with torch.no_grad():
-        model.hidden[0].weight.mul_(2)
+        model.get_parameter("hidden.0.weight").mul_(2)
     assert torch.equal(f_lin(f_lin.params0, x), before)
     for parameter in model.parameters():
         parameter.requires_grad_(False)

@@ -6,6 +6,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ class StopError(Exception):
     pass
 
 
-def interrupted(path: Path, x: Tensor, share: float, **arguments: object) -> None:
+def interrupted(path: Path, x: Tensor, share: float, **arguments: Any) -> None:
     """Computes until this share of the pairs is done."""
 
     def stop(done: int, total: int) -> None:
@@ -46,7 +47,7 @@ def interrupted(path: Path, x: Tensor, share: float, **arguments: object) -> Non
 @pytest.mark.parametrize("output", ["full", "trace", "diagonal"])
 def test_it_goes_on_where_it_stopped(output: str, two: bool, method: str, tmp_path: Path) -> None:
     x1, x2 = points(150 if method == "layerwise" else 24), points(20, seed=2) if two else None
-    settings = {"output": output, "x2": x2, "method": method, "memory_limit": LIMIT}
+    settings: dict[str, Any] = {"output": output, "x2": x2, "method": method, "memory_limit": LIMIT}
     path = tmp_path / "kernel.npy"
     interrupted(path, x1, 0.9, **settings)
     assert not path.exists()
@@ -68,9 +69,12 @@ def test_what_is_there_is_not_computed_again(tmp_path: Path, monkeypatch: pytest
     counted: list[slice] = []
     monkeypatch.setattr(blocks, "TILE_ROWS", 20)
     fill = blocks._Filling._fill
-    monkeypatch.setattr(
-        blocks._Filling, "_fill", lambda self, i, *rest: (counted.append(i), fill(self, i, *rest))[1]
-    )
+
+    def counting(self: Any, i: slice, *rest: Any) -> Any:
+        counted.append(i)
+        return fill(self, i, *rest)
+
+    monkeypatch.setattr(blocks._Filling, "_fill", counting)
     x = points(200)
     interrupted(tmp_path / "kernel.npy", x, 0.7, output="trace")
     before = len(counted)
@@ -90,9 +94,9 @@ def test_another_kernel_is_refused(tmp_path: Path) -> None:
         {"model": model(1)}, {"x1": changed}, {"x2": x}, {"output": "diagonal"}, {"outputs": [0]},
         {"dtype": torch.float32},
     ):  # fmt: skip
-        settings = {"model": model(), "x1": x, "output": "trace", "memory_limit": LIMIT} | arguments
+        settings: dict[str, Any] = {"model": model(), "x1": x, "output": "trace", "memory_limit": LIMIT}
         with pytest.raises(KernelError, match="another model, other examples"):
-            empirical_ntk(**settings, out=path, resume=True)
+            empirical_ntk(**settings | arguments, out=path, resume=True)
     (tmp_path / "kernel.npy.partial.json").write_text("{")
     with pytest.raises(KernelError, match="not readable"):
         empirical_ntk(model(), x, out=path, resume=True, output="trace", memory_limit=LIMIT)
@@ -133,7 +137,7 @@ def test_a_killed_process_is_gone_on_with(tmp_path: Path) -> None:
     process.wait()
     process.stdout.close()
     time.sleep(0.1)
-    settings = {"output": "trace", "memory_limit": LIMIT}
+    settings: dict[str, Any] = {"output": "trace", "memory_limit": LIMIT}
     found = empirical_ntk(model(), points(150), out=path, resume=True, **settings)
     whole = empirical_ntk(model(), points(150), out=tmp_path / "whole.npy", **settings)
     assert (found - whole).norm() <= 1e-14 * whole.norm()  # the other process may use other threads

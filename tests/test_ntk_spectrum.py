@@ -52,7 +52,7 @@ def test_all_eigenvalues_are_those_of_numpy(
     dtype: type, as_tensor: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tiles, "TILE_SIDE", 64)  # read in several tiles
-    matrix = with_eigenvalues(decaying(150)).astype(dtype)
+    matrix: np.ndarray = with_eigenvalues(decaying(150)).astype(dtype)
     matrix = np.triu(matrix) + np.triu(matrix, 1).T
     found = spectrum(torch.from_numpy(matrix) if as_tensor else matrix)
     expected = np.linalg.eigvalsh(matrix.astype(np.float64))[::-1]

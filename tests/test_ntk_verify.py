@@ -18,9 +18,11 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from nnlab.ntk import ModelError, empirical_ntk
 from nnlab.ntk.empirical import blocks as in_blocks
-from nnlab.ntk.empirical import factors, graph, jacobian, layers, layerwise, rules
+from nnlab.ntk.empirical import factors, functional, graph, jacobian, layers, layerwise, rules
 from nnlab.ntk.empirical import kernel as empirical
 from nnlab.ntk.empirical import verify as verification
+from nnlab.ntk.empirical.factors import Output
+from nnlab.ntk.empirical.kernel import Method
 
 MODULES: tuple[Any, ...] = (
     empirical, factors, graph, in_blocks, jacobian, layers, layerwise, rules,
@@ -42,9 +44,9 @@ def randomized(model: nn.Module, seed: int = 1) -> nn.Module:
     with torch.no_grad():
         for value in model.parameters():
             value.copy_(torch.randn(value.shape, generator=generator, dtype=torch.float64) / 2)
-        for name, value in model.named_buffers():
+        for name, buffer in model.named_buffers():
             if name.endswith(("running_mean", "running_var")):
-                value.copy_(torch.rand(value.shape, generator=generator, dtype=torch.float64) + 0.5)
+                buffer.copy_(torch.rand(buffer.shape, generator=generator, dtype=torch.float64) + 0.5)
     return model
 
 
@@ -105,8 +107,9 @@ class Case:
 
     def kernels(self, method: str, verify: bool) -> Kernels:
         """By module, or under None their sum."""
-        found = empirical_ntk(self.model, self.x1, self.x2, method=method, verify=verify, **self.options)
-        return dict(found) if isinstance(found, dict) else {None: found}
+        compute: Callable[..., Tensor | dict[str, Tensor]] = empirical_ntk
+        found = compute(self.model, self.x1, self.x2, method=method, verify=verify, **self.options)
+        return dict(found.items()) if isinstance(found, dict) else {None: found}
 
     def looped(self) -> Kernels:
         """The same from one backward pass for each score of each example."""
@@ -368,8 +371,11 @@ def other_layers(patch: pytest.MonkeyPatch, **changes: Callable[[layers.Layer], 
     """Layers of products with other numbers in them."""
 
     def change(found: tuple[list[layers.Layer], list[str]], *_: Any) -> tuple[list[layers.Layer], list[str]]:
-        new = [replace(layer, **{key: of(layer) for key, of in changes.items()}) for layer in found[0]]
-        return new, found[1]
+        return [changed_layer(layer) for layer in found[0]], found[1]
+
+    def changed_layer(layer: layers.Layer) -> layers.Layer:
+        numbers: dict[str, Any] = {key: of(layer) for key, of in changes.items()}
+        return replace(layer, **numbers)
 
     changed(patch, layers, "_products", change)
 
@@ -634,7 +640,7 @@ def outputs_exchanged_to_the_caller(patch: pytest.MonkeyPatch) -> None:
 def mirrored_tile_not_transposed_in_outputs(patch: pytest.MonkeyPatch) -> None:
     before = in_blocks._mirror
 
-    def mirror(kernel: Tensor, output: str, i: slice, j: slice, on_diagonal: bool) -> None:
+    def mirror(kernel: Tensor, output: Output, i: slice, j: slice, on_diagonal: bool) -> None:
         if on_diagonal:
             before(kernel, output, i, j, on_diagonal)
         else:
@@ -645,7 +651,7 @@ def mirrored_tile_not_transposed_in_outputs(patch: pytest.MonkeyPatch) -> None:
 
 @planted("blocks")
 def tile_on_the_diagonal_averaged_without_outputs(patch: pytest.MonkeyPatch) -> None:
-    def mirror(kernel: Tensor, output: str, i: slice, j: slice, on_diagonal: bool) -> None:
+    def mirror(kernel: Tensor, output: Output, i: slice, j: slice, on_diagonal: bool) -> None:
         tile = kernel[i, :, j].clone()
         if on_diagonal:
             kernel[i, :, j] = (tile + tile.permute(2, 1, 0, 3)) / 2
@@ -659,7 +665,7 @@ def tile_on_the_diagonal_averaged_without_outputs(patch: pytest.MonkeyPatch) -> 
 def tile_on_the_diagonal_added_to_its_mirror_image(patch: pytest.MonkeyPatch) -> None:
     before = in_blocks._mirror
 
-    def mirror(kernel: Tensor, output: str, i: slice, j: slice, on_diagonal: bool) -> None:
+    def mirror(kernel: Tensor, output: Output, i: slice, j: slice, on_diagonal: bool) -> None:
         before(kernel, output, i, j, on_diagonal)
         kernel[i, :, j] *= 2 if on_diagonal else 1
 
@@ -680,9 +686,9 @@ def mirrored_tiles_forgotten(patch: pytest.MonkeyPatch) -> None:
 @planted("two sets in blocks")
 def tile_written_to_rows_before(patch: pytest.MonkeyPatch) -> None:
     from_zero(patch)
-    before = in_blocks.part
+    before = factors.part
 
-    def part(tile: Tensor, output: str, rows: slice, columns: slice) -> Tensor:
+    def part(tile: Tensor, output: Output, rows: slice, columns: slice) -> Tensor:
         shift = int(rows.start > 0 and len(tile) == 9)
         return before(tile, output, slice(rows.start - shift, rows.stop - shift), columns)
 
@@ -718,7 +724,7 @@ def pass_copied_to_the_place_of_another(patch: pytest.MonkeyPatch) -> None:
     before = layerwise.factors
 
     def mistaken(plans: Any, output: Any, x: Tensor, chunk: int, *rest: Any) -> list[Any]:
-        whole = before(plans, output, x, chunk, *rest)
+        whole: list[Any] = before(plans, output, x, chunk, *rest)
         order = torch.arange(len(x)).view(-1, chunk).flip(0).flatten()
         return [factor.take(order) for factor in whole[:1]] + whole[1:]
 
@@ -1243,11 +1249,12 @@ def random_network(seed: int) -> tuple[nn.Module, Tensor]:
 @pytest.mark.usefixtures("initialized")
 @pytest.mark.parametrize("output", ["full", "trace", "diagonal"])
 def test_networks_without_mistakes_raise_no_alarm_in_float32(
-    output: str, caplog: pytest.LogCaptureFixture
+    output: Output, caplog: pytest.LogCaptureFixture
 ) -> None:
+    methods: tuple[Method, ...] = ("layerwise", "auto")
     for seed in range(16):
         model, x = random_network(seed)
-        for method in ("layerwise", "auto"):
+        for method in methods:
             empirical_ntk(model, x, output=output, method=method, memory_limit=2**30)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
@@ -1334,7 +1341,7 @@ def test_of_many_examples_a_wrong_pair_is_found_where_both_are_drawn(
     rows = verification.draw(2000, None, 2, "trace", verification.MOST).rows
     others = torch.tensor(sorted(set(range(2000)) - set(rows.tolist())))
     i, j = (rows if drawn else others)[:2].tolist()
-    fill = empirical.fill
+    fill = in_blocks.fill
 
     def spoil(destination: in_blocks.Destination, *rest: Any) -> None:
         fill(destination, *rest)
@@ -1356,7 +1363,7 @@ def test_what_the_check_takes_from_the_kernel_s_own_code_it_cannot_question(
     """Which parameters are trained and what the examples are: other tests hold these against a loop."""
     case = CASES["perceptron"]()
     right = case.looped()
-    network, examples = empirical.functional_module, empirical.examples
+    network, examples = functional.functional_module, functional.examples
     if shared == "parameters":
 
         def without_the_last(*arguments: Any) -> Any:
@@ -1395,7 +1402,7 @@ def test_numbers_that_nobody_wrote_are_found(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_kernel_that_is_not_symmetric_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     case = CASES["many examples"]()
     right = case.looped()
-    fill = empirical.fill
+    fill = in_blocks.fill
 
     def spoil(destination: in_blocks.Destination, *rest: Any) -> None:
         fill(destination, *rest)

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from kernel_zoo import KINDS, ZOO, gradients, looped, trained
 from torch import Tensor, nn
 
 from nnlab.ntk import KernelError, MemoryLimitError, empirical_ntk
+from nnlab.ntk.empirical.factors import Output
+from tests.kernel_zoo import KINDS, ZOO, gradients, looped, trained
 
 RIGHT = [name for name, member in ZOO.items() if member.expected == "right"]
 SMOOTH = [name for name, member in ZOO.items() if member.expected != "refused" and member.smooth]
@@ -71,7 +72,7 @@ def check(name: str, found: Tensor | KernelError, reference: Callable[[], Tensor
 
 @pytest.mark.parametrize("output", ["full", "trace", "diagonal"])
 @pytest.mark.parametrize("name", ZOO)
-def test_the_kernel_is_right_or_refused(name: str, output: str) -> None:
+def test_the_kernel_is_right_or_refused(name: str, output: Output) -> None:
     model, (x, _) = ZOO[name].build(), examples(name)
     found = outcome(lambda: empirical_ntk(model, x, output=output))
     check(name, found, lambda: reduced(truth(name)[0], output))
@@ -171,8 +172,9 @@ def test_model_and_examples_are_left_as_they_were(name: str) -> None:
     for key, value in values.items():
         assert after[key].dtype == value.dtype, key
         assert torch.equal(after[key], value), key
-        assert (after[key].grad is None) == (not value.requires_grad), key
-        assert after[key].grad is None or (after[key].grad == 1).all(), key
+        gradient = after[key].grad
+        assert (gradient is None) == (not value.requires_grad), key
+        assert gradient is None or (gradient == 1).all(), key
     assert torch.equal(x, given)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import files_no_longer_than
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,13 +24,13 @@ from nnlab.record import (
     Record,
     check_writable,
     find_runs,
-    folders,
     new_folder,
     open_run,
     plain,
     replace_file,
     slug,
 )
+from tests.command_line import files_no_longer_than
 
 FACTS = {"experiment": "classify", "name": "a run", "seed": 0}
 
@@ -105,7 +105,7 @@ def test_a_folder_that_denies_writing(tmp_path: Path, monkeypatch: pytest.Monkey
         asked.append(path)
         return False
 
-    monkeypatch.setattr(folders.os, "access", deny)
+    monkeypatch.setattr(os, "access", deny)
     with pytest.raises(RunFolderError, match=f"not writable \\({tmp_path} denies it\\)"):
         check_writable(tmp_path / "a" / "b")
     assert asked == [tmp_path]
@@ -134,7 +134,12 @@ def test_a_slug_keeps_what_is_good() -> None:
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     file, contents = tmp_path / "f", [b"a" * 1_000_000, b"b" * 10]
     replace_file(file, contents[0])
-    writer = threading.Thread(target=lambda: [replace_file(file, contents[i % 2]) for i in range(1, 200)])
+
+    def write() -> None:
+        for i in range(1, 200):
+            replace_file(file, contents[i % 2])
+
+    writer = threading.Thread(target=write)
     writer.start()
     seen = set()
     while writer.is_alive():
@@ -391,17 +396,18 @@ def test_tensorboard_forgets_what_a_resume_repeats(tmp_path: Path) -> None:
 # --- reading ----------------------------------------------------------------------------------------
 
 GOOD = {"status": "finished", "name": "a", "seed": 0, "metrics": {}}
+WRONG: list[dict[str, Any]] = [
+    {"status": "odd"}, {"status": 3}, {"status": ["running"]}, {"name": None}, {"seed": "x"},
+    {"metrics": []}, {"wall_seconds": "x"}, {"members": 3}, {"members": ["s0"]},
+    {"members": [1], "seeds": [0]}, {"members": ["s0"], "seeds": ["a"]}, {"claims": 1},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "content",
     [
         b"", b"{", b"[1]", b"3", b"{}", b"\xff\xfe", b"[" * 100_000,
-        *(json.dumps(GOOD | change).encode() for change in (
-            {"status": "odd"}, {"status": 3}, {"status": ["running"]}, {"name": None}, {"seed": "x"},
-            {"metrics": []}, {"wall_seconds": "x"}, {"members": 3}, {"members": ["s0"]},
-            {"members": [1], "seeds": [0]}, {"members": ["s0"], "seeds": ["a"]}, {"claims": 1},
-        )),
+        *(json.dumps(GOOD | change).encode() for change in WRONG),
     ],
     ids=lambda content: repr(content[:90]),
 )  # fmt: skip

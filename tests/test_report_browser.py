@@ -38,8 +38,12 @@ class Seen:
     def watch(self, page: Any, address: str) -> None:
         page.on("console", lambda m: self.errors.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("dialog", lambda dialog: (self.errors.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", self._dialog)
         page.on("request", lambda request: self._request(request.url, address))
+
+    def _dialog(self, dialog: Any) -> None:
+        self.errors.append(f"dialog {dialog.message}")
+        dialog.dismiss()
 
     def _request(self, url: str, address: str) -> None:
         if url != address and not url.startswith("data:"):

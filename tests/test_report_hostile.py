@@ -5,6 +5,7 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,8 @@ def outside(tmp_path: Path) -> Path:
     (folder / "config.yaml").write_text(f"# {SECRET}\n")
     (folder / "metrics.jsonl").write_text("".join(f'{{"step": {i}, "{SECRET}": {i}}}\n' for i in range(5)))
     (folder / "x.svg").write_text(f"<svg><dc:title>{SECRET}</dc:title></svg>")
-    np.savez(folder / "arrays.npz", **{SECRET: np.arange(3)})
+    arrays: dict[str, Any] = {SECRET: np.arange(3)}
+    np.savez(folder / "arrays.npz", **arrays)
     claim = {"name": SECRET, "sentence": SECRET}
     facts = {"name": SECRET, "experiment": SECRET, "seed": 0, "status": "finished", "metrics": {SECRET: 1}}
     (folder / "summary.json").write_text(json.dumps(facts | {"claims": [claim]}))

@@ -238,7 +238,7 @@ def test_the_figures_without_a_run_belong_to_their_sections() -> None:
 def changed(run: Run, folder: Path, change: Callable[[dict[str, Any]], None]) -> Run:
     """A copy of a run with other arrays."""
     shutil.copytree(run.folder, folder)
-    arrays = dict(run.arrays())
+    arrays: dict[str, Any] = dict(run.arrays())
     change(arrays)
     np.savez(folder / "arrays.npz", **arrays)
     return open_run(folder)
@@ -265,7 +265,8 @@ def test_a_torn_or_strange_run_has_no_figure_and_no_error(runs: Runs, tmp_path: 
     (folder / "arrays.npz").write_bytes(whole[: len(whole) // 2])
     assert CONTENTS.widgets_of(open_run(folder)) == []
     for experiment in EXPERIMENTS:
-        for results in ([], [None], [{"construction": "staircase"}]):
+        several: list[list[Any]] = [[], [None], [{"construction": "staircase"}]]
+        for results in several:
             strange = {"experiment": experiment, "results": results, "claims": [], "metrics": {}}
             summary = {**runs["approx"].summary, **strange}
             for widget in CONTENTS.widgets_of(Run(runs["approx"].folder, summary)):

@@ -8,12 +8,14 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from nnlab.chapters.classification.figures import convergence
+from nnlab.chapters.classification.schema import BOUND, DISTANCE, HESSIAN, STEPS, Hessian, label_of
 from nnlab.errors import InputError
 from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Distinct, MLPModel, SGDOptimizer, TrainingExperiment
 from nnlab.lab.session import Session
 from nnlab.lab.training_run import build_parts, design_matrix, histories, step_bound, train, vary
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.theory import Claim, exact_claim
 from nnlab.training import Parts
 from nnlab.training.theory import linear_rate, measured_rate, softmax_hessian
@@ -46,7 +48,7 @@ class Config(TrainingExperiment):
             newton_step(optimum)
         best = parameters_of(optimum.model)
         eigenvalues, directions = torch.linalg.eigh(hessian(optimum))
-        lrs = {f"{multiple:g} × bound": multiple * bound.bound for multiple in self.multiples}
+        lrs = {label_of(multiple): multiple * bound.bound for multiple in self.multiples}
         rates = {label: linear_rate(eigenvalues, lr) for label, lr in lrs.items()}
         record.predict({"guaranteed_below": bound.bound, "step_sizes": lrs, "rates": rates})
         rows, distances = [], {}
@@ -64,14 +66,11 @@ class Config(TrainingExperiment):
             claims.append(judge(label, lr, rates[label], torch.tensor(history["distance"])))
         steps = np.arange(self.training.epochs)
         away = stacked(parts) - stacked(optimum)
+        model = Hessian(eigenvalues.numpy(force=True), (directions.T @ away).numpy(force=True))
         record.save_arrays(
-            steps=steps,
-            bound=bound.bound,
-            **{
-                "hessian/eigenvalues": eigenvalues.numpy(force=True),
-                "hessian/start": (directions.T @ away).numpy(force=True),
-            },
-            **{f"distance/{label}": d for label, d in distances.items()},
+            **{STEPS: steps, BOUND: bound.bound},
+            **under(HESSIAN, model._asdict()),
+            **under(DISTANCE, distances),
         )
         converging = {label: rate for label, rate in rates.items() if rate < 1}
         record.save_figure(convergence(steps, distances, converging), "convergence")

@@ -13,6 +13,7 @@ from nnlab.lab.sections import Regression1dData, SquaredErrorLoss, TrainingExper
 from nnlab.lab.session import Session
 from nnlab.lab.training_run import build_parts, train
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.theory import Claim, exact_claim
 from nnlab.training import Parts, predict
 from nnlab.training.losses import squared_error
@@ -55,10 +56,8 @@ def _draw_fit(config: Config, record: Record, parts: Parts, outputs: torch.Tenso
     x, truth, prediction = (v.numpy(force=True) for v in (inputs[order], target[order], outputs[order, 0]))
     points_x = data.raw(data.train.inputs)[:, 0].numpy(force=True)
     points_y = data.train.targets[:, 0].numpy(force=True)
-    record.save_arrays(**{
-        "fit/x": x, "fit/target": truth, "fit/prediction": prediction,
-        "fit/points_x": points_x, "fit/points_y": points_y,
-    })  # fmt: skip
+    arrays = {"x": x, "target": truth, "prediction": prediction, "points_x": points_x, "points_y": points_y}
+    record.save_arrays(**under("fit", arrays))
     record.save_figure(regression_fit(x, truth, prediction, points_x, points_y), "fit")
 
 

@@ -7,14 +7,17 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveFloat
 
+from nnlab.chapters.classification import schema
 from nnlab.chapters.classification.classify import share_of_zeros
 from nnlab.chapters.classification.figures import regularization_paths
+from nnlab.chapters.classification.schema import PenaltyRow
 from nnlab.errors import InputError
 from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Distinct, SGDOptimizer, TrainingExperiment
 from nnlab.lab.session import Session
 from nnlab.lab.training_run import build_parts, train, vary
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.theory import Claim, exact_claim
 from nnlab.training import Parts
 from nnlab.training.losses import build_penalty
@@ -39,12 +42,14 @@ class Config(TrainingExperiment):
             )
         parts = build_parts(self, session)
         record.start()
-        record.save_arrays(input_shape=parts.data.input_shape)
-        rows: list[dict[str, Any]] = []
+        record.save_arrays(**{schema.INPUT_SHAPE: parts.data.input_shape})
+        rows: list[PenaltyRow] = []
         for penalty in self.penalties:
             trained = [_one(self, penalty, strength, record, session) for strength in self.strengths]
             rows += [row for row, _ in trained]
-            record.save_arrays(**{f"{penalty}/weights": np.stack([weights for _, weights in trained])})
+            record.save_arrays(
+                **under(penalty, {schema.WEIGHTS: np.stack([weights for _, weights in trained])})
+            )
         _draw(self, record, rows)
         metrics = {
             f"{row['penalty']}/{row['strength']:g}/test/accuracy": row["test_accuracy"]
@@ -56,7 +61,7 @@ class Config(TrainingExperiment):
 
 def _one(
     config: Config, penalty: PenaltyName, strength: float, record: Record, session: Session
-) -> tuple[dict[str, Any], np.ndarray]:
+) -> tuple[PenaltyRow, np.ndarray]:
     """Trains with one penalty and strength; returns the row of it and the weights of its first layer."""
     changes = {
         "loss.regularization.name": penalty,
@@ -68,7 +73,7 @@ def _one(
     result = train(varied, parts, record, session, part=f"{penalty}-{strength:g}")
     weights = [w.detach() for w in parts.weights]
     assert parts.penalty is not None
-    row = {
+    row: PenaltyRow = {
         "penalty": penalty,
         "strength": strength,
         "test_accuracy": result.metrics.get("test/accuracy"),
@@ -99,21 +104,21 @@ def _smooth_gradients(parts: Parts) -> list[torch.Tensor]:
     return [w.grad + 2 * smooth * w.detach() for w in parts.weights if w.grad is not None]
 
 
-def _draw(config: Config, record: Record, rows: list[dict[str, Any]]) -> None:
-    columns = {"accuracy": "test_accuracy", "sparsity": "sparsity", "norm": "norm"}
-    names: list[str] = [*config.penalties]
-    paths = {
-        penalty: {key: [r[name] for r in rows if r["penalty"] == penalty] for key, name in columns.items()}
-        for penalty in names
-    }
-    record.save_arrays(
-        strengths=config.strengths,
-        **{f"{penalty}/{key}": values for penalty, path in paths.items() for key, values in path.items()},
-    )
+def _draw(config: Config, record: Record, rows: list[PenaltyRow]) -> None:
+    paths: dict[str, dict[str, list[Any]]] = {}
+    for penalty in config.penalties:
+        of_penalty = [row for row in rows if row["penalty"] == penalty]
+        paths[penalty] = {
+            schema.ACCURACY: [row["test_accuracy"] for row in of_penalty],
+            "sparsity": [row["sparsity"] for row in of_penalty],
+            schema.NORM: [row["norm"] for row in of_penalty],
+        }
+    arrays = {name: values for penalty in paths for name, values in under(penalty, paths[penalty]).items()}
+    record.save_arrays(**{schema.STRENGTHS: config.strengths, **arrays})
     record.save_figure(regularization_paths(config.strengths, paths), "paths")
 
 
-def _claims(config: Config, rows: list[dict[str, Any]]) -> list[Claim]:
+def _claims(config: Config, rows: list[PenaltyRow]) -> list[Claim]:
     claims = []
     for penalty in config.penalties:
         claims.append(_gradient_claim(penalty))
@@ -123,7 +128,7 @@ def _claims(config: Config, rows: list[dict[str, Any]]) -> list[Claim]:
     return claims
 
 
-def _optimality_claim(penalty: str, rows: list[dict[str, Any]]) -> Claim:
+def _optimality_claim(penalty: str, rows: list[PenaltyRow]) -> Claim:
     formulas = {
         "l2": "∂L/∂wᵢ + 2λwᵢ = 0",
         "l1": "|gᵢ| ≤ λ where wᵢ = 0,  gᵢ + λ sign wᵢ = 0 elsewhere;  g = ∇L",
@@ -141,7 +146,7 @@ def _optimality_claim(penalty: str, rows: list[dict[str, Any]]) -> Claim:
     )
 
 
-def _monotone_claim(penalty: str, rows: list[dict[str, Any]]) -> Claim:
+def _monotone_claim(penalty: str, rows: list[PenaltyRow]) -> Claim:
     """Claims that R falls with λ: two minimizers satisfy it by the sum of their two inequalities."""
     values = [row["penalty_value"] for row in rows]
     rises = [after / before - 1 if before else after for before, after in pairwise(values)]

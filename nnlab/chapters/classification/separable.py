@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from torch import nn
 
 from nnlab.chapters.classification.figures import separable_growth
+from nnlab.chapters.classification.schema import Growth
 from nnlab.errors import InputError
 from nnlab.lab import drawing
 from nnlab.lab.outcome import Outcome
@@ -54,7 +55,7 @@ class Config(TrainingExperiment):
         history = histories(record.history())["train"]
         steps, loss, norm = (np.array(history[key]) for key in ("step", "loss", "norm"))
         least = least_norm(loss, len(data.train), margin)
-        record.save_arrays(steps=steps, loss=loss, norm=norm, least_norm=least)
+        record.save_arrays(**Growth(steps, loss, norm, least)._asdict())
         record.save_figure(separable_growth(steps, loss, norm, least), "growth")
         if drawing.is_plane(data):
             drawing.draw_regions(record, parts.model, data)

@@ -12,6 +12,7 @@ from nnlab.lab.session import Session, generator
 from nnlab.lab.training_run import build_parts, histories, train, vary
 from nnlab.plot.curves import compare_curves
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.theory import Claim, interval_claim, mean_interval
 from nnlab.training import Parts
 from nnlab.training.theory import example_gradients, measured_noise, noise_of_one, predicted_noise
@@ -110,7 +111,7 @@ def _noise_claim(batch: int, n: int, measured: float, interval: Any, predicted: 
 def _draw_noise(record: Record, noise: dict[str, list[Any]]) -> None:
     if not noise["batch"]:
         return
-    record.save_arrays(**{f"noise/{key}": values for key, values in noise.items()})
+    record.save_arrays(**under("noise", noise))
     figure = gradient_noise(
         noise["batch"], noise["measured"], noise["predicted"], noise["interval"], noise["rival"]
     )

@@ -6,32 +6,35 @@ from typing import Any
 
 import numpy as np
 
+from nnlab.chapters.classification import schema
 from nnlab.chapters.convolution.widget import learned_filter, maps
 from nnlab.page.contents import ChapterPage, ExperimentPage, Section
 from nnlab.page.data import config_of
 from nnlab.page.widget import CURVE, Arrays, Widget, numbers, packed, rising, shaped, thinned
 from nnlab.record import Run
+from nnlab.record.arrays import group, groups, read
 
 
 def regularization(run: Run, arrays: Arrays) -> Widget:
     """The weights of every strength λ as images, with R(W), zeros and accuracy."""
-    order = np.argsort(arrays["strengths"], kind="stable")
-    strengths = rising(arrays["strengths"][order], 0)
-    shape = [int(side) for side in arrays["input_shape"]]
+    order = np.argsort(arrays[schema.STRENGTHS], kind="stable")
+    strengths = rising(arrays[schema.STRENGTHS][order], 0)
+    shape = [int(side) for side in arrays[schema.INPUT_SHAPE]]
     channels, height, width = shape if len(shape) == 3 else (1, 1, int(np.prod(shape)))
+    results: list[schema.PenaltyRow] = run.summary["results"]
     penalties: list[dict[str, Any]] = []
-    for name in (key.removesuffix("/weights") for key in arrays if key.endswith("/weights")):
-        rows = {row["strength"]: row for row in run.summary["results"] if row["penalty"] == name}
-        weights = arrays[f"{name}/weights"][order]
+    for name, path in groups(arrays).items():
+        rows = {row["strength"]: row for row in results if row["penalty"] == name}
+        weights = path[schema.WEIGHTS][order]
         shaped(weights, len(order), weights.shape[1], channels * height * width)
         penalties.append(
             {
                 "name": name,
                 "weights": packed(weights.reshape(len(order), -1, channels, height * width).mean(2)),
                 "zeros": [int((w == 0).sum()) for w in weights],
-                "accuracy": numbers(arrays[f"{name}/accuracy"][order]),
+                "accuracy": numbers(path[schema.ACCURACY][order]),
                 "value": [float(rows[float(s)]["penalty_value"]) for s in strengths],
-                "norm": numbers(arrays[f"{name}/norm"][order]),
+                "norm": numbers(path[schema.NORM][order]),
             }
         )
     if not penalties:
@@ -54,27 +57,26 @@ def regularization(run: Run, arrays: Arrays) -> Widget:
 
 def convergence(run: Run, arrays: Arrays) -> Widget:
     """The distance to the optimum by the quadratic model there, beside what was measured."""
-    steps = rising(arrays["steps"], -1)
+    steps, model = rising(arrays[schema.STEPS], -1), read(schema.Hessian, group(arrays, schema.HESSIAN))
+    chosen = thinned(len(steps), CURVE)
     measured = []
-    for name in (key for key in arrays if key.startswith("distance/")):
-        chosen = thinned(len(steps), CURVE)
-        points = np.stack([steps[chosen], shaped(arrays[name], len(steps))[chosen]], 1)
-        label = name.removeprefix("distance/")
-        measured.append({"multiple": float(label.split()[0]), "points": numbers(points), "end": ""})
+    for label, distance in group(arrays, schema.DISTANCE).items():
+        points = np.stack([steps[chosen], shaped(distance, len(steps))[chosen]], 1)
+        measured.append({"multiple": schema.multiple_of(label), "points": numbers(points), "end": ""})
     return Widget(
         "descent",
         "Step sizes around the bound",
-        "Near the optimum the objective is a quadratic with the Hessian's eigenvalues λᵢ, and a step "
+        "Near the optimum the objective is a quadratic with the schema.Hessian's eigenvalues λᵢ, and a step "
         "multiplies mode i by 1 − ηλᵢ. Below the bound every step lowers the objective, whatever the "
         "weights; near the optimum descent converges for all η below 2/λmax.",
         {
             "unit": "bound",
-            "lr": float(arrays["bound"]),
+            "lr": float(arrays[schema.BOUND]),
             "quantity": "distance to the optimum",
             "power": 1,
             "factor": 1.0,
-            "eigenvalues": numbers(arrays["hessian/eigenvalues"], 8),
-            "start": numbers(shaped(arrays["hessian/start"], *arrays["hessian/eigenvalues"].shape), 8),
+            "eigenvalues": numbers(model.eigenvalues, 8),
+            "start": numbers(shaped(model.start, *model.eigenvalues.shape), 8),
             "steps": int(steps[-1]),
             "logSteps": True,
             "model": "quadratic model",
@@ -86,8 +88,9 @@ def convergence(run: Run, arrays: Arrays) -> Widget:
 
 def growth(run: Run, arrays: Arrays) -> Widget:
     """The loss that keeps falling while the weights keep growing."""
-    steps = rising(arrays["steps"], -1)
-    loss, norm = (shaped(arrays[name], len(steps)) for name in ("loss", "norm"))
+    saved = read(schema.Growth, arrays)
+    steps = rising(saved.steps, -1)
+    loss, norm = (shaped(array, len(steps)) for array in (saved.loss, saved.norm))
     if not (loss > 0).all():
         raise ValueError("a logarithmic axis cannot show a loss of 0")
     later = np.flatnonzero(steps > 0)

@@ -17,17 +17,19 @@ from nnlab.chapters.convolution.figures.filters import filter_images, pooling_st
 from nnlab.chapters.convolution.figures.layers import LAYERS, LayerMaps, layer_stack
 from nnlab.chapters.convolution.figures.layers import activation_maps as activation_maps_figure
 from nnlab.chapters.convolution.image_format import ImageFormat
+from nnlab.chapters.convolution.schema import FILTERS, MAPS, PICTURE, SLIDING, Sliding, chosen_of
 from nnlab.data import DataSet
 from nnlab.lab.session import generator
 from nnlab.models.summary import FEATURES, activation_maps, layer_table
 from nnlab.plot.images import as_picture
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.theory.intervals import proportion_interval
 from nnlab.training.evaluation import Precision, autocast
 
 EXAMPLES = 4  # test images, each of another class, whose activation maps are drawn
 POINTS = 2_000  # test images on the figure of the last hidden layer
-MAPS = 8  # of each layer
+MOST_MAPS = 8  # of each layer
 BLOCK = 500  # images that go through the network at a time
 
 
@@ -85,7 +87,7 @@ def draw_classes(
 
 
 def _save(record: Record, prefix: str, /, **arrays: Any) -> None:
-    record.save_arrays(**{f"{prefix}/{key}": value for key, value in arrays.items()})
+    record.save_arrays(**under(prefix, arrays))
 
 
 def _draw_class_accuracy(record: Record, data: DataSet, scores: Tensor) -> None:
@@ -221,7 +223,7 @@ def draw_network(record: Record, model: nn.Module, examples: Sequence[Example]) 
     convolution = next((c for c in calls if readable_convolution(c, first.inputs)), None)
     if convolution is not None:
         weights = convolution.layer.weight.float().numpy(force=True)  # type: ignore[operator]
-        record.save_arrays(filters=weights)
+        record.save_arrays(**{FILTERS: weights})
         record.save_figure(filter_images(weights), "filters")
         _draw_sliding(record, convolution, first)
     pool = next((c for c in calls if readable_pool(c)), None)
@@ -319,10 +321,11 @@ def _draw_sliding(record: Record, call: LayerCall, example: Example) -> None:
     if not places:
         return
     weights, inputs = (x.double().numpy(force=True) for x in (layer.weight[chosen], call.inputs))
-    _save(
-        record, "sliding", inputs=inputs, weights=weights, bias=bias, map=maps[chosen], filter=chosen,
-        places=np.array(places), stride=stride, padding=padding,
+    sliding = Sliding(
+        inputs=inputs, weights=weights, bias=np.array(bias), map=maps[chosen], filter=np.array(chosen),
+        places=np.array(places), stride=np.array(stride), padding=np.array(padding),
     )  # fmt: skip
+    _save(record, SLIDING, **sliding._asdict())
     figure = sliding_filter(
         example.picture, inputs, weights, bias, maps[chosen], places,
         stride=stride, padding=padding, name=f"filter {chosen + 1} of {len(maps)}",
@@ -371,7 +374,7 @@ def _draw_pooling(record: Record, call: LayerCall) -> None:
 
 def _draw_maps(record: Record, model: nn.Module, example: Example) -> None:
     """Draws the most varied maps of every layer for one image, on as many figures as they need."""
-    layers, arrays = [], {"picture": example.picture}
+    layers, arrays = [], {PICTURE: example.picture}
     for name, outputs in activation_maps(model, example.inputs[None]).items():
         if name == FEATURES:
             continue
@@ -379,8 +382,8 @@ def _draw_maps(record: Record, model: nn.Module, example: Example) -> None:
         layers.append(layer)
         arrays[name] = layer.values
         if chosen is not None:
-            arrays[f"{name}/chosen"] = chosen
-    _save(record, f"maps/{example.name}", **arrays)
+            arrays[chosen_of(name)] = chosen
+    _save(record, f"{MAPS}/{example.name}", **arrays)
     pages = math.ceil(len(layers) / LAYERS)
     size = math.ceil(len(layers) / pages)
     for page in range(pages):
@@ -398,5 +401,5 @@ def _most_varied(name: str, values: np.ndarray) -> tuple[LayerMaps, np.ndarray |
     """
     if values.ndim != 3 or values.shape[1:] == (1, 1):
         return LayerMaps(name, values.shape, values.reshape(-1)), None
-    chosen = np.argsort(-values.std((1, 2)), kind="stable")[:MAPS]
+    chosen = np.argsort(-values.std((1, 2)), kind="stable")[:MOST_MAPS]
     return LayerMaps(name, values.shape, values[chosen]), chosen

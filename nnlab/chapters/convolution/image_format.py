@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnlab.chapters.convolution.schema import CLASS_NAMES, DATA
 from nnlab.data import DataSet
 from nnlab.data.dataset import in_order, standardized
 from nnlab.plot.images import as_picture
+from nnlab.record.arrays import group, under
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +45,17 @@ class ImageFormat:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "ImageFormat | None":
         """Returns the format that a run saved; None where it saved none."""
-        if not all(f"data/{key}" in arrays for key in ("mean", "std", "full_scale", "shape", "class_names")):
+        saved = group(arrays, DATA)
+        if not {"mean", "std", "full_scale", "shape", CLASS_NAMES} <= saved.keys():
             return None
-        channels, height, width = (int(side) for side in arrays["data/shape"])
-        order = arrays.get("data/pixel_order")
+        channels, height, width = (int(side) for side in saved["shape"])
+        order = saved.get("pixel_order")
         return cls(
             shape=(channels, height, width),
-            mean=torch.from_numpy(arrays["data/mean"]),
-            std=torch.from_numpy(arrays["data/std"]),
-            full_scale=float(arrays["data/full_scale"]),
-            class_names=[str(name) for name in arrays["data/class_names"]],
+            mean=torch.from_numpy(saved["mean"]),
+            std=torch.from_numpy(saved["std"]),
+            full_scale=float(saved["full_scale"]),
+            class_names=[str(name) for name in saved[CLASS_NAMES]],
             pixel_order=None if order is None else torch.from_numpy(order),
         )
 
@@ -63,11 +66,11 @@ class ImageFormat:
             "mean": self.mean.numpy(force=True),
             "std": self.std.numpy(force=True),
             "full_scale": self.full_scale,
-            "class_names": np.array(self.class_names, dtype=np.str_),
+            CLASS_NAMES: np.array(self.class_names, dtype=np.str_),
         }
         if self.pixel_order is not None:
             kept["pixel_order"] = self.pixel_order.numpy(force=True)
-        return {f"data/{key}": value for key, value in kept.items()}
+        return under(DATA, kept)
 
     def inputs(self, pixels: Tensor) -> Tensor:
         """Returns the network's input, float, of pixels (C, H, W) uint8, where 255 is white."""

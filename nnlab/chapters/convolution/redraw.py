@@ -25,6 +25,7 @@ from nnlab.lab.sections import Hardware
 from nnlab.lab.session import Session
 from nnlab.plot.images import as_picture
 from nnlab.record import Record, Run, open_run, slug, stamp
+from nnlab.record.arrays import under
 from nnlab.training import predict
 from nnlab.training.evaluation import Precision, autocast
 
@@ -184,7 +185,7 @@ def _classify(
         scores = trained.model(inputs[None])[0].float().cpu()
     chances = scores.double().softmax(0).numpy()
     arrays = {"inputs": inputs.cpu().numpy(), "scores": scores.numpy(), "probabilities": chances}
-    record.save_arrays(**{f"image/{name}/{key}": value for key, value in arrays.items()})
+    record.save_arrays(**under(f"image/{name}", arrays))
     file, resized = Path(image.file).name, as_picture(image.pixels.numpy() / 255)
     figure = class_probabilities(image.original / 255, resized, chances, classes, file, image.words)
     record.save_figure(figure, f"image-{name}")

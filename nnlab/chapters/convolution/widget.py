@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab.chapters.convolution import schema
 from nnlab.page.contents import ChapterPage, ExperimentPage, Section
 from nnlab.page.widget import Arrays, Widget, numbers, packed, shaped
 from nnlab.record import Run
+from nnlab.record.arrays import group, groups, read
 
 IMAGES = 4
 """The number of images whose maps are drawn."""
@@ -16,12 +18,12 @@ IMAGES = 4
 
 def learned_filter(run: Run, arrays: Arrays) -> Widget:
     """A filter of the first layer on the image that the run looked at."""
-    number = int(arrays["sliding/filter"]) + 1
-    image, weights = arrays["sliding/inputs"], arrays["sliding/weights"]
+    sliding = read(schema.Sliding, group(arrays, schema.SLIDING))
+    image, weights = sliding.inputs, sliding.weights
     channels, height, width = image.shape
     shaped(weights, channels, weights.shape[-1], weights.shape[-1])
     shaped(image, channels, max(height, weights.shape[-1]), max(width, weights.shape[-1]))
-    if arrays["sliding/stride"] < 1 or not 0 <= arrays["sliding/padding"] < weights.shape[-1]:
+    if sliding.stride < 1 or not 0 <= sliding.padding < weights.shape[-1]:
         raise ValueError("no convolution")
     return Widget(
         "filter",
@@ -30,13 +32,13 @@ def learned_filter(run: Run, arrays: Arrays) -> Widget:
         "number of its activation map.",
         {
             "image": numbers(image, 4),
-            "stride": int(arrays["sliding/stride"]),
-            "padding": int(arrays["sliding/padding"]),
+            "stride": int(sliding.stride),
+            "padding": int(sliding.padding),
             "filters": [
                 {
-                    "name": f"filter {number} of the first layer",
+                    "name": f"filter {int(sliding.filter) + 1} of the first layer",
                     "weights": numbers(weights, 4),
-                    "bias": float(arrays["sliding/bias"]),
+                    "bias": float(sliding.bias),
                 }
             ],
         },
@@ -45,33 +47,38 @@ def learned_filter(run: Run, arrays: Arrays) -> Widget:
 
 def maps(run: Run, arrays: Arrays) -> Widget:
     """Filters of the first layer, and the maps of each layer for each of the images."""
-    looks: dict[str, dict[str, Any]] = {}
-    for name in arrays:
-        place, _, layer = name.removeprefix("maps/").partition("/")
-        if not name.startswith("maps/") or layer.endswith("/chosen"):
-            continue
-        look = looks.setdefault(place, {"name": place, "layers": []})
-        if layer == "picture":
-            look["picture"] = numbers(arrays[name].reshape(*arrays[name].shape[:2], -1), 3)
-        elif arrays[name].ndim == 3:
-            look["layers"].append(_maps(layer, arrays[name], arrays[f"{name}/chosen"]))
-        else:
-            look["layers"].append({"name": layer, "values": numbers(arrays[name].reshape(-1), 4)})
-    filters = arrays.get("filters", np.zeros(0))
-    complete = [look for look in looks.values() if "picture" in look][:IMAGES]
-    if not complete:
+    images = [
+        (name, saved) for name, saved in groups(group(arrays, schema.MAPS)).items() if schema.PICTURE in saved
+    ]
+    if not images:
         raise ValueError("no image with its maps")
+    filters = arrays.get(schema.FILTERS, np.zeros(0))
+    class_names = group(arrays, schema.DATA)[schema.CLASS_NAMES]
     return Widget(
         "maps",
         "What each layer makes of an image",
         "Each filter of a layer gives one activation map. From layer to layer the maps become smaller, and "
         "the patterns that they respond to larger. The maps that vary most over the image are drawn.",
         {
-            "looks": complete,
+            "looks": [_look(name, saved) for name, saved in images[:IMAGES]],
             "filters": numbers(filters, 3) if filters.ndim == 4 else [],
-            "classes": [str(name) for name in np.atleast_1d(arrays["data/class_names"])],
+            "classes": [str(name) for name in np.atleast_1d(class_names)],
         },
     )
+
+
+def _look(name: str, saved: Arrays) -> dict[str, Any]:
+    """Returns an image and what each layer makes of it."""
+    picture = saved[schema.PICTURE]
+    beside = {schema.PICTURE, *map(schema.chosen_of, saved)}
+    layers = [
+        _maps(layer, values, saved[schema.chosen_of(layer)])
+        if values.ndim == 3
+        else {"name": layer, "values": numbers(values.reshape(-1), 4)}
+        for layer, values in saved.items()
+        if layer not in beside
+    ]
+    return {"name": name, "layers": layers, "picture": numbers(picture.reshape(*picture.shape[:2], -1), 3)}
 
 
 def _maps(layer: str, values: NDArray[Any], chosen: NDArray[Any]) -> dict[str, Any]:

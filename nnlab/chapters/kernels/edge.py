@@ -12,7 +12,7 @@ from torch import Tensor
 from nnlab.chapters.kernels.figures.training import flow_gap as flow_gap_figure
 from nnlab.chapters.kernels.figures.training import step_sizes
 from nnlab.chapters.kernels.members import TINY, Member, Study, as_function, kernel_of
-from nnlab.chapters.kernels.schema import EDGE, EdgeCurves, EdgeModes, label
+from nnlab.chapters.kernels.schema import EDGE, EdgeCurves, EdgeModes, label_of
 from nnlab.chapters.kernels.setup import KernelMLP
 from nnlab.lab.session import Session
 from nnlab.ntk import NonFiniteError, as_matrix, flow_gap, gradient_descent, gradient_flow, linearize
@@ -116,7 +116,7 @@ def run(edge: Edge, drift: float | None, record: Record, session: Session) -> li
     )
     arrays = modes._asdict()
     for trained in runs:
-        arrays |= under(label(trained.multiple), trained.curves._asdict())
+        arrays |= under(label_of(trained.multiple), trained.curves._asdict())
     record.save_arrays(**under(EDGE, arrays))
     losses = {r.multiple: (r.curves.linearized, r.curves.network) for r in runs}
     sharpness = {r.multiple: (r.curves.look, r.curves.sharpness) for r in runs}

@@ -31,7 +31,7 @@ class EdgeModes(NamedTuple):
 
 
 class EdgeCurves(NamedTuple):
-    """The training with one step size, in a group `label` of the group EDGE."""
+    """The training with one step size, in a group `label_of` of the group EDGE."""
 
     linearized: Array  # (T + 1,) losses of the linearization
     network: Array  # (T + 1,) losses of the network
@@ -39,11 +39,11 @@ class EdgeCurves(NamedTuple):
     sharpness: Array  # (K,) ηλmax of that kernel
 
 
-def label(multiple: float) -> str:
+def label_of(multiple: float) -> str:
     """Returns the name of the step size `multiple`·η_max."""
     return f"{multiple:g} {UNIT}"
 
 
 def multiple_of(label: str) -> float:
-    """Returns the multiple that `label` names, to six digits."""
+    """Returns the multiple that a label names, to six digits."""
     return float(label.removesuffix(UNIT))

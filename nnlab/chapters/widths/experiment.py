@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from nnlab.chapters.widths import schema
 from nnlab.chapters.widths.figures import Training, training_over_widths
 from nnlab.chapters.widths.laws import (
     Law,
@@ -15,16 +16,7 @@ from nnlab.chapters.widths.laws import (
     law_claim,
     laws,
 )
-from nnlab.chapters.widths.schema import (
-    CHANGE_CURVE,
-    CURVE_STEPS,
-    LOSS,
-    WHOLE,
-    WIDTHS,
-    Family,
-    Setting,
-    metric_name,
-)
+from nnlab.chapters.widths.schema import Family, Setting
 from nnlab.chapters.widths.study import Array, Arrays, Settings, Starts, Study, Trained
 from nnlab.lab.outcome import Outcome
 from nnlab.lab.session import Session
@@ -34,7 +26,7 @@ from nnlab.theory import Claim, ExponentFit, fit_exponent
 
 LEAST_WIDTH = 64  # narrower networks do not follow the power laws yet
 QUANTITIES: dict[str, Callable[[Arrays], Array]] = {
-    WHOLE: lambda arrays: arrays["change"],
+    schema.WHOLE: lambda arrays: arrays["change"],
     "first_layer": lambda arrays: arrays["layer_change"][:, 0],
     "second_layer": lambda arrays: arrays["layer_operator_change"][:, 1],
     "kernel_drift": lambda arrays: arrays["kernel_drift"],
@@ -66,10 +58,10 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         for setting, by_width in trained.items()
         for name in by_width[0]
     }
-    record.save_arrays(**{WIDTHS: study.widths, CURVE_STEPS: study.recorded, **arrays})
+    record.save_arrays(**{schema.WIDTHS: study.widths, schema.CURVE_STEPS: study.recorded, **arrays})
     _draw(record, study, trained, fits)
     metrics = {
-        metric_name(setting.key, fit.law.quantity): fit.exponent.slope
+        schema.metric_name(setting.key, fit.law.quantity): fit.exponent.slope
         for setting in trained
         for fit in fits[setting]
     }
@@ -169,7 +161,7 @@ def claims_of(study: Study, trained: Trained, fits: Fits) -> list[Claim]:
             again = group.protocol == "constant" and Setting(group.family, "stable") in fits
             hypotheses = _hypotheses(study, group)
         for law, widths, _, exponent in fitted:
-            if law.quantity == WHOLE or not again:
+            if law.quantity == schema.WHOLE or not again:
                 over = f"fitted over the widths {_listed(widths)}"
                 claims.append(law_claim(group.key, str(group), law, exponent, [*hypotheses, over]))
     for setting, by_width in trained.items():
@@ -271,7 +263,7 @@ def _draw(record: Record, study: Study, trained: Trained, fits: Fits) -> None:
                 f"{_power(fit)} ({setting.family})"
                 for setting in mine
                 for fit in fits[setting]
-                if fit.law.quantity == WHOLE
+                if fit.law.quantity == schema.WHOLE
             ]
             title = (
                 f"The weight vector moves by a power of the width: {', '.join(powers)}" if powers else None
@@ -284,7 +276,9 @@ def _draw(record: Record, study: Study, trained: Trained, fits: Fits) -> None:
 def _curves(study: Study, arrays: Arrays) -> Training:
     """Loss and weight change over the recorded steps, up to where the last network stopped."""
     count = 1 + int(np.searchsorted(study.recorded, arrays["steps"].max()))
-    return Training.of(study.recorded[:count], *(arrays[name][:, :count] for name in (LOSS, CHANGE_CURVE)))
+    return Training.of(
+        study.recorded[:count], *(arrays[name][:, :count] for name in (schema.LOSS, schema.CHANGE_CURVE))
+    )
 
 
 def _climbing_title(study: Study, trained: Trained) -> str | None:

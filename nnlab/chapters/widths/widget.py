@@ -5,16 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlab.chapters.widths.schema import (
-    CHANGE_CURVE,
-    CURVE_STEPS,
-    LOSS,
-    WHOLE,
-    WIDTHS,
-    Setting,
-    claim_name,
-    metric_name,
-)
+from nnlab.chapters.widths import schema
 from nnlab.page.contents import ChapterPage, ExperimentPage
 from nnlab.page.numbers import is_number
 from nnlab.page.widget import CURVE, Arrays, Widget, numbers, rising, shaped, thinned
@@ -24,15 +15,15 @@ from nnlab.record.arrays import groups
 
 def moves(run: Run, arrays: Arrays) -> Widget:
     """Relative change of the weights and the loss, over training and over the width."""
-    widths, steps = rising(arrays[WIDTHS], 0), rising(arrays[CURVE_STEPS], -1)
+    widths, steps = rising(arrays[schema.WIDTHS], 0), rising(arrays[schema.CURVE_STEPS], -1)
     chosen = thinned(len(steps), CURVE)
     settings = []
     for key, measured in groups(arrays).items():
-        change, loss = (measured[name].mean(1)[:, chosen] for name in (CHANGE_CURVE, LOSS))
+        change, loss = (measured[name].mean(1)[:, chosen] for name in (schema.CHANGE_CURVE, schema.LOSS))
         if np.isfinite(change).all() and np.isfinite(loss).all():  # none of the networks diverged
             shape = len(widths), len(chosen)
             curves = {"change": numbers(shaped(change, *shape)), "loss": numbers(shaped(loss, *shape))}
-            settings.append({"name": _words(Setting.of(key)), **curves, **_law(run, key)})
+            settings.append({"name": _words(schema.Setting.of(key)), **curves, **_law(run, key)})
     if not settings:
         raise ValueError("no setting in which every network converged")
     return Widget(
@@ -50,16 +41,16 @@ def moves(run: Run, arrays: Arrays) -> Widget:
 
 def _law(run: Run, key: str) -> dict[str, Any]:
     """The exponent that was fitted to the change at the end, and the range that was predicted."""
-    exponent = run.summary["metrics"].get(metric_name(key, WHOLE))
+    exponent = run.summary["metrics"].get(schema.metric_name(key, schema.WHOLE))
     claims = {claim.get("name"): claim.get("predicted") for claim in run.summary["claims"]}
-    low, high = claims.get(claim_name(key, WHOLE)) or (None, None)
+    low, high = claims.get(schema.claim_name(key, schema.WHOLE)) or (None, None)
     return {
         "exponent": exponent if is_number(exponent) else None,
         "predicted": [low, high] if is_number(low) and is_number(high) else None,
     }
 
 
-def _words(setting: Setting) -> str:
+def _words(setting: schema.Setting) -> str:
     rule = {"constant": "the same η for all widths", "stable": "η = 1/λmax"}[setting.protocol]
     return f"{setting.family}, {rule}"
 
