@@ -2,6 +2,7 @@
 
 import doctest
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ def test_examples_in_docstrings() -> None:
 
 def test_results_are_short_and_say_shape_and_range() -> None:
     kernel = torch.diag(torch.arange(1.0, 41.0, dtype=torch.float64))
-    result_of_kernel = spectrum(kernel)
+    result_of_kernel: Any = spectrum(kernel)  # its table comes from a decorator, which no type tells of
     assert "eigenvalues=(40,) of float64, 1 to 40" in repr(result_of_kernel)
     assert "<td>(40,) of float64, 1 to 40</td>" in result_of_kernel._repr_html_()
     target = make_target("sin(2*pi*x)")

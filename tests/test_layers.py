@@ -45,6 +45,7 @@ OUTSIDE = {
     "page": {"numpy", "jinja2", "yaml", "PIL"},
     "figures": {"matplotlib", "numpy"},
     "widget": {"numpy", "yaml"},
+    "schema": {"numpy"},
     "lab.config": {"yaml", "pydantic"},
     "lab.sections": {"yaml", "pydantic"},
     "lab.source": {"yaml", "pydantic"},
@@ -74,8 +75,8 @@ def may_use(module: str) -> set[str]:
     """The third-party packages that a module may import."""
     parts = module.split(".")[1:]
     in_figures = "figures" * ("figures" in parts)
-    in_widget = "widget" * (parts[-1:] == ["widget"])
-    for name in (".".join(parts[:2]), in_figures, in_widget, package_of(module)):
+    kind = next((name for name in ("widget", "schema") if parts[-1:] == [name]), "")
+    for name in (".".join(parts[:2]), in_figures, kind, package_of(module)):
         if name in OUTSIDE:
             return OUTSIDE[name]
     return THIRD_PARTY
@@ -169,6 +170,7 @@ def test_every_package_has_a_floor() -> None:
         ("lab/config.py", "import torch"),
         ("page/build.py", "from nnlab.chapters.pages import CHAPTERS"),
         ("chapters/kernels/widget.py", "import torch"),
+        ("chapters/kernels/schema.py", "import torch"),
         ("chapters/widths/figures.py", "import torch"),
         ("chapters/kernels/edge.py", "from nnlab.chapters.widths.experiment import Config"),
         ("chapters/lecture/experiment.py", "from nnlab.chapters.experiments import EXPERIMENTS"),

@@ -703,3 +703,29 @@ def test_the_cnn_of_the_models_with_average_pooling(activation: str) -> None:
         infinite_ntk(CNN((2, 8, 8), [3], 1, generator=torch.Generator().manual_seed(0)), x)
     with pytest.raises(InputError, match="pooling 'mean' is unknown"):
         CNN((2, 8, 8), [3], 1, pooling="mean", generator=torch.Generator().manual_seed(0))
+
+
+class EvenAndOdd(nn.Module):
+    """φ(z) = |z| + sin z, whose mixed expectations E[|u| sin v] are exactly 0."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.abs() + z.sin()
+
+
+def test_the_sum_of_an_even_and_an_odd_activation_has_the_kernel_of_the_parts() -> None:
+    x = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    class Abs(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return z.abs()
+
+    class Sine(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return z.sin()
+
+    def kernels(middle: nn.Module) -> tuple[Tensor, ...]:
+        layers = nn.Linear(3, 8, bias=False), middle, nn.Linear(8, 1, bias=False)
+        return infinite_ntk(nn.Sequential(*layers).double(), x, sigma_w=1.3)
+
+    for both, even, odd in zip(kernels(EvenAndOdd()), kernels(Abs()), kernels(Sine()), strict=True):
+        torch.testing.assert_close(both, even + odd, rtol=1e-10, atol=1e-12)

@@ -1,5 +1,6 @@
 """The outcome of an experiment."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,6 @@ class Outcome:
     """
 
     metrics: dict[str, float]
-    results: list[dict[str, Any]] = field(default_factory=list)
+    results: Sequence[Mapping[str, Any]] = ()
     claims: list[Claim] = field(default_factory=list)
     model: dict[str, int] = field(default_factory=dict)

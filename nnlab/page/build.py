@@ -211,10 +211,9 @@ def _claims(parts: list[Part]) -> Iterable[Glance]:
             for card in chapter.cards:
                 for line in card.lines:
                     label = f" ({line.label})" if line.label else ""
-                    yield Glance(
-                        str(part.section.number), card.sentence + label,
-                        line.predicted, line.measured, line.interval, line.verdict, f"#{card.key}",
-                    )  # fmt: skip
+                    texts = map(line.text, ("predicted", "measured", "interval"))
+                    number = str(part.section.number)
+                    yield Glance(number, card.sentence + label, *texts, line.verdict, f"#{card.key}")
 
 
 def _addressed(sentences: list[Glance], parts: list[Part]) -> list[Glance]:
@@ -314,7 +313,7 @@ def write_page(
     runs: Sequence[Run], chapters: Sequence[ChapterPage], out: Path, title: str | None = None
 ) -> None:
     """Writes the page of run folders to a file. Raises InputError where it cannot be written."""
-    if title is None and len(runs) == 1 and runs[0].summary.get("experiment") == "lecture":
+    if title is None and len(runs) == 1 and is_lecture(runs[0]):
         title = "Feed-forward networks: the lecture, held against measurements"
     page = build_page(
         runs, chapters, title=title or "nnlab: " + ", ".join(run.folder.name for run in runs[:3])

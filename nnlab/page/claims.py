@@ -52,23 +52,33 @@ class Line:
 
     Attributes:
         label: of the run or seed; empty where there is but one.
-        predicted, measured, interval: as text.
-        otherwise: the predictions of rivals, as text.
-        hypotheses: under which it was measured.
-        rule: the reason for the verdict.
-        verdict: PASS, FAIL, INCONCLUSIVE, or the word of an older run.
+        claim: as the summary has it.
         drawing: on the axis of the card.
     """
 
     label: str
-    predicted: str
-    measured: str
-    interval: str
-    otherwise: list[str]
-    hypotheses: list[str]
-    rule: str
-    verdict: str
+    claim: dict[str, Any]
     drawing: Drawing | None
+
+    def text(self, key: str) -> str:
+        """A value of the claim as text."""
+        return as_text(self.claim.get(key))
+
+    @property
+    def verdict(self) -> str:
+        """PASS, FAIL, INCONCLUSIVE, or the word of an older run."""
+        return str(self.claim.get("verdict") or "–")
+
+    @property
+    def rivals(self) -> str:
+        """The predictions of rivals."""
+        return "; ".join(f"{label}: {as_text(value)}" for label, value in _rivals(self.claim).items())
+
+    @property
+    def hypotheses(self) -> str:
+        """The hypotheses under which it was measured."""
+        hypotheses = self.claim.get("hypotheses")
+        return "; ".join(map(str, hypotheses)) if isinstance(hypotheses, list) else ""
 
 
 @dataclass(frozen=True)
@@ -97,12 +107,12 @@ class Card:
     @property
     def where(self) -> list[tuple[str, str]]:
         """(labels, hypotheses), those that several measurements share once."""
-        return _by_text((line.label, "; ".join(line.hypotheses)) for line in self.lines)
+        return _by_text((line.label, line.hypotheses) for line in self.lines)
 
     @property
     def rules(self) -> list[tuple[str, str]]:
         """(labels, reason for the verdict)."""
-        return _by_text((line.label, line.rule) for line in self.lines)
+        return _by_text((line.label, str(line.claim.get("rule") or "")) for line in self.lines)
 
 
 def _by_text(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -126,29 +136,13 @@ def cards(measured: Iterable[tuple[str, dict[str, Any]]], prefix: str) -> list[C
 
 
 def _card(key: str, measured: Sequence[tuple[str, dict[str, Any]]]) -> Card:
-    claims = [claim for _, claim in measured]
-    drawn = drawings(claims)
+    claim, drawn = measured[0][1], drawings([claim for _, claim in measured])
     return Card(
         key,
-        str(claims[0].get("name")),
-        str(claims[0].get("sentence") or claims[0].get("name")),
-        typeset(clean(str(claims[0].get("formula") or ""))),
-        [_line(label, claim, one) for (label, claim), one in zip(measured, drawn, strict=True)],
-    )
-
-
-def _line(label: str, claim: dict[str, Any], drawing: Drawing | None) -> Line:
-    hypotheses = claim.get("hypotheses")
-    return Line(
-        label=label,
-        predicted=as_text(claim.get("predicted")),
-        measured=as_text(claim.get("measured")),
-        interval=as_text(claim.get("interval")),
-        otherwise=[f"{label}: {as_text(value)}" for label, value in _rivals(claim).items()],
-        hypotheses=[str(h) for h in hypotheses] if isinstance(hypotheses, list) else [],
-        rule=str(claim.get("rule") or ""),
-        verdict=str(claim.get("verdict") or "–"),
-        drawing=drawing,
+        str(claim.get("name")),
+        str(claim.get("sentence") or claim.get("name")),
+        typeset(clean(str(claim.get("formula") or ""))),
+        [Line(*labelled, drawing) for labelled, drawing in zip(measured, drawn, strict=True)],
     )
 
 
@@ -174,20 +168,22 @@ def drawings(claims: Sequence[dict[str, Any]]) -> list[Drawing | None]:
 
 def _marks(claim: dict[str, Any], place: Any) -> list[Mark]:
     marks = []
-    for kind, word, key in (("range", "predicted", "predicted"), ("interval", "interval", "interval")):
-        pair = claim.get(key)
-        if isinstance(pair, list) and len(pair) == 2 and any(is_number(end) for end in pair):
-            start = place(pair[0]) if is_number(pair[0]) else 0.0
-            end = place(pair[1]) if is_number(pair[1]) else float(WIDTH)
-            marks.append(Mark(kind, start, max(end - start, 1.0), f"{word}: {as_text(pair)}"))
-    points = [
+    values = [
+        ("range", "predicted", claim.get("predicted")),
+        ("interval", "interval", claim.get("interval")),
         ("predicted", "predicted", claim.get("predicted")),
         *(("rival", label, value) for label, value in _rivals(claim).items()),
         ("measured", "measured", claim.get("measured")),
     ]
-    for kind, word, value in points:
-        if is_number(value):
-            marks.append(Mark(kind, place(value), 0.0, f"{word}: {as_text(value)}"))
+    for kind, word, value in values:
+        label = f"{word}: {as_text(value)}"
+        if kind not in ("range", "interval"):
+            if is_number(value):
+                marks.append(Mark(kind, place(value), 0.0, label))
+        elif isinstance(value, list) and len(value) == 2 and any(map(is_number, value)):
+            start = place(value[0]) if is_number(value[0]) else 0.0
+            end = place(value[1]) if is_number(value[1]) else float(WIDTH)
+            marks.append(Mark(kind, start, max(end - start, 1.0), label))
     return marks
 
 

@@ -4,6 +4,7 @@ import base64
 import csv
 import html
 import io
+import itertools
 import re
 import zipfile
 import zlib
@@ -31,6 +32,8 @@ FILE_BYTES = 64 * 2**20  # of any file that a page reads
 CONFIG_BYTES = 2**18  # of a config
 ARRAY_BYTES = 512 * 2**20  # of all arrays of a run, unpacked
 PIXELS = 20 * 10**6  # of a picture
+UNREADABLE = (OSError, ValueError, EOFError, LookupError, zipfile.BadZipFile, zlib.error)
+"""The errors of an array file that is torn, or not numpy's."""
 
 
 def own_file(run: Run, name: str, limit: int = FILE_BYTES) -> Path | None:
@@ -65,14 +68,7 @@ def arrays_of(run: Run) -> dict[str, NDArray[Any]] | None:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
         return run.arrays() if size <= ARRAY_BYTES else None
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        LookupError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ):  # torn, or not numpy's
+    except UNREADABLE:
         return None
 
 
@@ -206,28 +202,23 @@ def tables(run: Run, room: Room) -> list[Table]:
     rows = {"results": [row for row in run.summary.get("results", []) if isinstance(row, dict)]}
     if own_file(run, schema.METRICS) is not None:
         rows["metrics"] = run.metrics()
-    files = [
-        Table(name, f"{len(table)} rows", _csv_of_rows(table, room)) for name, table in rows.items() if table
-    ]
+    files = []
+    for name, table in rows.items():
+        columns = list(dict.fromkeys(key for row in table for key in row))
+        lines = itertools.chain([columns], ([row.get(key) for key in columns] for row in table))
+        if table:
+            files.append(Table(name, f"{len(table)} rows", _csv(lines, len(table) * len(columns), room)))
     for name, array in (arrays_of(run) or {}).items():
-        files.append(Table(name, "×".join(map(str, array.shape)) or "1", _csv(array, room)))
+        drawn = array.ndim <= 2 and array.shape[:1] <= (ROWS,)
+        values = array.reshape(-1, 1) if array.ndim < 2 else array
+        source = _csv((row.tolist() for row in values), array.size, room) if drawn else Markup()
+        files.append(Table(name, "×".join(map(str, array.shape)) or "1", source))
     return files
 
 
-def _csv_of_rows(rows: list[dict[str, Any]], room: Room) -> Markup:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    if len(rows) * len(columns) > 10 * ROWS:
+def _csv(rows: Iterable[Iterable[Any]], size: int, room: Room) -> Markup:
+    if size > 10 * ROWS:
         return Markup()
-    return _written([columns, *([row.get(key) for key in columns] for row in rows)], room)
-
-
-def _csv(array: NDArray[Any], room: Room) -> Markup:
-    if array.ndim > 2 or array.shape[:1] > (ROWS,) or array.size > 10 * ROWS:
-        return Markup()
-    return _written((array.reshape(-1, 1) if array.ndim < 2 else array).tolist(), room)
-
-
-def _written(rows: Iterable[Iterable[Any]], room: Room) -> Markup:
     stream = io.StringIO()
     csv.writer(stream).writerows([_cell(value) for value in row] for row in rows)
     return _address("text/csv", stream.getvalue().encode("utf-8", "replace"), room)

@@ -20,6 +20,7 @@ DEEPEST = 20
 
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵀᵏⁿᵗᵈⁱʲᵐ*'′", "0123456789+−()Tkntdijm∗′′", strict=True))
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ᵢⱼₖₗₘₙₚₜ∞", "0123456789+−()ijklmnpt∞", strict=True))
+PRIMES = {"'": "′", "′": "′"}
 ACCENTS = {"\u0304": "¯", "\u0302": "^", "\u0303": "˜", "\u0307": "˙"}
 BRACKETS = {"(": ")", "[": "]", "{": "}", "⌈": "⌉", "⌊": "⌋"}
 BARS = "|‖"
@@ -341,15 +342,8 @@ class _Parser:
         if token.kind == "mark":
             self.at += 1
             return sign + _element("mo", token.text)
-        return _element("mrow", sign, self._primary().markup, self._primes())
-
-    def _primes(self) -> Markup:
-        """Primes of a letter that is itself a script: the λ' of W_λ'."""
-        primes = Markup()
-        while self.next_is("'", "′", glued=True):
-            self.at += 1
-            primes += _tight("′")
-        return primes
+        # a letter that is itself a script may have primes: the λ' of W_λ'
+        return _element("mrow", sign, self._primary().markup, *map(_tight, self._run(PRIMES)))
 
     def _run(self, alphabet: dict[str, str]) -> str:
         run = ""

@@ -47,10 +47,11 @@ def numbers(array: ArrayLike, digits: int = 5) -> Any:
     >>> numbers([[1 / 3, 2.0]], 2)
     [[0.33, 2.0]]
     """
-    values = _drawable(array, MOST)
-    with np.errstate(divide="ignore"):
-        size = np.where(values == 0, 0, np.floor(np.log10(np.abs(values))))
-    return _rounded(values.tolist(), (digits - 1 - size).astype(int).tolist())
+
+    def rounded(value: Any) -> Any:
+        return [rounded(v) for v in value] if isinstance(value, list) else float(f"{value:.{digits}g}")
+
+    return rounded(_drawable(array, MOST).tolist())
 
 
 def _drawable(array: ArrayLike, most: int) -> NDArray[np.float64]:
@@ -58,12 +59,6 @@ def _drawable(array: ArrayLike, most: int) -> NDArray[np.float64]:
     if values.size > most or not (np.abs(values) < LARGEST).all():
         raise ValueError(f"{values.size} numbers: too many, or not all of them finite")
     return values
-
-
-def _rounded(value: Any, places: Any) -> Any:
-    if isinstance(value, list):
-        return [_rounded(v, p) for v, p in zip(value, places, strict=True)]
-    return round(value, places)
 
 
 def packed(array: ArrayLike) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Universal approximation, from the perceptron to Cybenko's sums, each error bounded everywhere."""
 
-from collections.abc import Callable
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Distinct
 from nnlab.lab.session import Session
 from nnlab.record import Record
+from nnlab.theory import Claim
 
 Part = Literal["perceptron", "steps", "bins", "surface", "sums"]
 
@@ -56,12 +57,14 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         )
     record.start()
     record.predict({"bins": bins.predictions(config, line)} if line is not None else {})
-    outcome = Outcome({})
+    metrics: dict[str, float] = {}
+    rows: list[Mapping[str, Any]] = []
+    claims: list[Claim] = []
     for part in parts:
         if session.stop():
             raise Interrupted(f"interrupted before the part {part}")
         done = work[part]()
-        outcome.metrics.update({f"{part}/{name}": value for name, value in done.metrics.items()})
-        outcome.results.extend(done.results)
-        outcome.claims.extend(done.claims)
-    return outcome
+        metrics |= {f"{part}/{name}": value for name, value in done.metrics.items()}
+        rows += done.results
+        claims += done.claims
+    return Outcome(metrics, rows, claims)

@@ -47,9 +47,8 @@ class Config(TrainingExperiment):
         for penalty in self.penalties:
             trained = [_one(self, penalty, strength, record, session) for strength in self.strengths]
             rows += [row for row, _ in trained]
-            record.save_arrays(
-                **under(penalty, {schema.WEIGHTS: np.stack([weights for _, weights in trained])})
-            )
+            weights = np.stack([weights for _, weights in trained])
+            record.save_arrays(**under(penalty, {schema.WEIGHTS: weights}))
         _draw(self, record, rows)
         metrics = {
             f"{row['penalty']}/{row['strength']:g}/test/accuracy": row["test_accuracy"]

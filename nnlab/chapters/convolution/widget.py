@@ -47,10 +47,9 @@ def learned_filter(run: Run, arrays: Arrays) -> Widget:
 
 def maps(run: Run, arrays: Arrays) -> Widget:
     """Filters of the first layer, and the maps of each layer for each of the images."""
-    images = [
-        (name, saved) for name, saved in groups(group(arrays, schema.MAPS)).items() if schema.PICTURE in saved
-    ]
-    if not images:
+    images = groups(group(arrays, schema.MAPS)).items()
+    looks = [_look(name, saved) for name, saved in images if schema.PICTURE in saved][:IMAGES]
+    if not looks:
         raise ValueError("no image with its maps")
     filters = arrays.get(schema.FILTERS, np.zeros(0))
     class_names = group(arrays, schema.DATA)[schema.CLASS_NAMES]
@@ -60,7 +59,7 @@ def maps(run: Run, arrays: Arrays) -> Widget:
         "Each filter of a layer gives one activation map. From layer to layer the maps become smaller, and "
         "the patterns that they respond to larger. The maps that vary most over the image are drawn.",
         {
-            "looks": [_look(name, saved) for name, saved in images[:IMAGES]],
+            "looks": looks,
             "filters": numbers(filters, 3) if filters.ndim == 4 else [],
             "classes": [str(name) for name in np.atleast_1d(class_names)],
         },

@@ -276,9 +276,8 @@ def _draw(record: Record, study: Study, trained: Trained, fits: Fits) -> None:
 def _curves(study: Study, arrays: Arrays) -> Training:
     """Loss and weight change over the recorded steps, up to where the last network stopped."""
     count = 1 + int(np.searchsorted(study.recorded, arrays["steps"].max()))
-    return Training.of(
-        study.recorded[:count], *(arrays[name][:, :count] for name in (schema.LOSS, schema.CHANGE_CURVE))
-    )
+    curves = (arrays[name][:, :count] for name in (schema.LOSS, schema.CHANGE_CURVE))
+    return Training.of(study.recorded[:count], *curves)
 
 
 def _climbing_title(study: Study, trained: Trained) -> str | None:
