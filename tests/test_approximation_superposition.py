@@ -117,7 +117,7 @@ def test_gradients_are_those_of_autograd(activation: str) -> None:
     with torch.no_grad():
         loss, found = problem.gradient(superposition._Sums(*leaves))
         torch.testing.assert_close(loss, problem.loss(superposition._Sums(*leaves)))
-    for mine, theirs in zip(found.tensors(), expected, strict=True):
+    for mine, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-13)
 
 
@@ -128,14 +128,14 @@ def test_adam_is_that_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         *(torch.randn(s, generator=generator, dtype=torch.float64) for s in [(2, 4, 1), (2, 4), (2, 4), (2,)])
     )
     found = problem.adam(start, 25)
-    leaves = [tensor.clone().requires_grad_() for tensor in start.tensors()]
+    leaves = [tensor.clone().requires_grad_() for tensor in start]
     optimizer = torch.optim.Adam(leaves, lr=superposition.LEARNING_RATE)
     for t in range(1, 26):
         optimizer.param_groups[0]["lr"] = superposition.LEARNING_RATE * (1 + math.cos(math.pi * t / 25)) / 2
         optimizer.zero_grad()
         problem.loss(superposition._Sums(*leaves)).sum().backward()
         optimizer.step()
-    for mine, theirs in zip(found.tensors(), leaves, strict=True):
+    for mine, theirs in zip(found, leaves, strict=True):
         torch.testing.assert_close(mine, theirs.detach(), rtol=1e-9, atol=1e-11)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from nnlab.bench import cifar10, plain_training, step_profile
 from nnlab.bench.cifar10 import BATCH, CROP, data_set, find_images, noise
-from nnlab.bench.trainer import trainer_seconds
+from nnlab.bench.train import trainer_seconds
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.data import Augmentation, Draws, RawData
 from nnlab.lab.config import check, read_source

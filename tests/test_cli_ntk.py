@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nnlab.chapters.kernels import drawing as ntk_drawing
+from nnlab.chapters.kernels.experiment import Config
 from nnlab.cli.run import Flag, checked_config
 from nnlab.lab import runner
 from nnlab.lab.sections import Experiment
@@ -76,7 +77,8 @@ def test_every_flag_arrives(configs: list[Experiment]) -> None:
     assert found["loss"] == {"name": "cross_entropy", "reduction": "mean"}
     assert (found["training"]["steps"], found["training"]["device"]) == (7, "cpu")
     assert found["training"]["lr_fraction"] == 0.5  # the file's
-    assert found["memory_limit"] == 2**29
+    assert isinstance(configs[0], Config)
+    assert configs[0].memory_limit == 2**29
 
 
 def test_a_flag_beats_set_which_beats_the_file(configs: list[Experiment], tmp_path: Path) -> None:

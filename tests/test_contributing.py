@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says one has to do is enough: each of its examples is followed in a copy of the repository."""
+"""What CONTRIBUTING.md says is enough: each of its examples is followed in a copy of the repository."""
 
 import os
 import re
@@ -58,14 +58,17 @@ def test_an_example_is_enough(title: str, repository: Path) -> None:
             assert not file.exists(), place
             file.write_text(content, "utf-8")
     assert commands
+    commands += ["ruff check .", "ruff format --check ."]
     environment = {**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_CURRENT_TEST", "PYTEST_ADDOPTS"):
         environment.pop(name, None)
     for command in commands:
         program, *arguments = command.partition("  #")[0].split()
-        module = {"nnlab": ["nnlab"], "pytest": ["pytest", "-n", "0", "-q"]}[program]
+        module = {"nnlab": ["nnlab"], "pytest": ["pytest", "-n", "0", "-q"], "ruff": ["ruff"]}[program]
         line = [sys.executable, "-m", *module, *arguments]
-        done = subprocess.run(line, cwd=repository, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            line, cwd=repository, env=environment, capture_output=True, text=True, timeout=300
+        )
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
 

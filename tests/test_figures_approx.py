@@ -22,9 +22,10 @@ from nnlab.chapters.approximation.bins.figures import (
 )
 from nnlab.chapters.approximation.perceptron.figures import Problem, perceptron_mistakes, separating_lines
 from nnlab.chapters.approximation.steps.figures import distance_to_step, single_bin, steps_over_steepness
-from nnlab.chapters.approximation.sums.figures import constructed_and_trained, terms_scaling
+from nnlab.chapters.approximation.sums.figures import constructed_and_trained
 from nnlab.chapters.approximation.surfaces.figures import furthest, surfaces
 from nnlab.plot.lines import thinned
+from nnlab.plot.powerlaws import scaling_laws
 from nnlab.plot.style import INK, MUTED, PALETTE
 from nnlab.plot.text import at_least, at_most
 from tests.figure_checks import HOSTILE, assert_finite_limits, assert_readable, data, drawn_in, lines, texts
@@ -174,7 +175,8 @@ def scaling(names: tuple[str, ...] = ("sup, trained", "L₂, trained")) -> Figur
         for name, slope in zip(names, (-1.2, -0.6), strict=True)
     }
     bounds = {f"d = {d}": (TERMS, 9 / np.sqrt(TERMS)) for d in (1, 2, 3)}
-    return terms_scaling({f"d = {d}": laws for d in (1, 2, 3)}, bounds)
+    panels = {f"d = {d}": laws for d in (1, 2, 3)}
+    return scaling_laws(panels, "error", x_label="terms N", bounds=("upper bound", bounds))
 
 
 def side_by_side(names: tuple[str, ...] = ("constructed", "least squares", "Adam, then L-BFGS")) -> Figure:
@@ -504,7 +506,8 @@ def test_terms_scale_with_their_exponents_below_the_bound() -> None:
 
 def test_values_without_a_logarithm_are_counted() -> None:
     law = ([1.0, 2, 4], [[1.0, np.nan], [0.0, 0.5], [0.2, 0.3]], -1.0, (None, None))
-    assert "left out: 2 values ≤ 0 or not finite" in terms_scaling({"d": {"a": law}}, {}).axes[0].get_xlabel()
+    (axes,) = scaling_laws({"d": {"a": law}}, "error", x_label="terms N").axes
+    assert "left out: 2 values ≤ 0 or not finite" in axes.get_xlabel()
 
 
 def test_networks_of_equal_size_stand_side_by_side() -> None:
@@ -588,7 +591,7 @@ def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> Non
         error_curves({"a": (v, v, bound, bound), "b": (v, v, 0.0, 1.0)}),
         sigmoid_output(v, (v, v), (v, v), 0.1),
         surfaces(grid, grid, plane, {"a": (plane, bound)}, (bound, v, v, {"a": v}), v),
-        terms_scaling({"a": {"b": law}}, {"a": (v, v)}),
+        scaling_laws({"a": {"b": law}}, "error", bounds=("bound", {"a": (v, v)})),
         constructed_and_trained(v, v, {"a": (v[::-1], bound)}, 1),
     ]
     for figure in strange:

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 
 from nnlab.chapters.widths.figures import Panel, Training, training_over_widths
 from nnlab.plot.bands import lost_as_infinite, over_seeds, quantile, width_looks
-from nnlab.plot.powerlaws import Law, width_scaling
+from nnlab.plot.powerlaws import Law, scaling_laws
 from tests.figure_checks import HOSTILE, assert_finite_limits, assert_readable, data, lines, marks, texts
 
 STEPS = np.array([0.0, 1, 2, 3, 4, 5])
@@ -178,7 +178,7 @@ def test_many_widths_and_settings_stay_readable(panels: int) -> None:
 
 def test_scaling_draws_means_spread_fit_and_prediction() -> None:
     m, values = law(-0.5, [64, 256, 1024])
-    figure = width_scaling(
+    figure = scaling_laws(
         {"ntk": {"whole vector": (m, values, -0.52, (-0.55, -0.49))}},
         "relative weight change",
         predicted={"whole vector": -1.0},
@@ -197,7 +197,7 @@ def test_scaling_draws_means_spread_fit_and_prediction() -> None:
         assert np.sqrt(y0 * y1) == pytest.approx(256**-0.5)  # through the mean of the logarithms
     assert "m^−0.52 (−0.55, −0.49)" in texts(figure)
     assert axes.get_xlabel().endswith("predicted m^−1.00")
-    assert figure.get_suptitle() == "Relative weight change scales with the width like m^−0.52 (−0.55, −0.49)"
+    assert figure.get_suptitle() == "Relative weight change scales like m^−0.52 (−0.55, −0.49)"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1024", "256", "64"]
 
 
@@ -210,7 +210,7 @@ def test_scaling_names_the_extreme_exponents_and_shares_the_scale() -> None:
         },
         "standard": {"first layer": (*law(-1.5, widths), -1.51, (-1.6, -1.4))},
     }
-    figure = width_scaling(panels, "change")
+    figure = scaling_laws(panels, "change")
     assert figure.get_suptitle().replace("\n", " ") == (
         "Change: from m^−0.50 (first layer, ntk) to m^−1.51 (first layer, standard)"
     )
@@ -223,7 +223,7 @@ def test_scaling_names_the_extreme_exponents_and_shares_the_scale() -> None:
 def test_values_without_a_logarithm_are_left_out_and_counted() -> None:
     m, values = law(-1, [16, 64, 256])
     values[0, 0], values[1, 1], values[2] = 0.0, np.nan, [-1, np.inf, np.nan]
-    figure = width_scaling({"a": {"b": (m, values, np.nan, (None, None))}}, "change")
+    figure = scaling_laws({"a": {"b": (m, values, np.nan, (None, None))}}, "change")
     (axes,) = figure.axes
     points = next(data(line) for line in lines(axes) if line.get_linestyle() == "None")
     means = [np.sqrt(values[0, 1] * values[0, 2]), np.sqrt(values[1, 0] * values[1, 2])]
@@ -234,7 +234,7 @@ def test_values_without_a_logarithm_are_left_out_and_counted() -> None:
 
 def test_a_prediction_may_be_for_a_panel() -> None:
     panels = {name: {"b": (*law(-1, [16, 64]), -1.0, (None, None))} for name in ("ntk", "standard")}
-    figure = width_scaling(panels, "change", predicted={"standard": -0.5})
+    figure = scaling_laws(panels, "change", predicted={"standard": -0.5})
     assert ["predicted" in axes.get_xlabel() for axes in figure.axes] == [False, True]
 
 
@@ -246,7 +246,7 @@ def test_exponents_stay_readable(panels: int) -> None:
         for name, slope in ((HOSTILE[0], -0.5), ("second layer, operator norm", -0.57), ("drift of H", -0.87))
     }
     names = [f"standard, {i} hidden layers, constant step" for i in range(panels)]
-    figure = width_scaling(dict.fromkeys(names, laws), HOSTILE[1], predicted={"drift of H": -0.5})
+    figure = scaling_laws(dict.fromkeys(names, laws), HOSTILE[1], predicted={"drift of H": -0.5})
     assert_readable(figure)
 
 
@@ -261,4 +261,4 @@ def test_strange_numbers_are_drawn_without_a_warning(values: list[float]) -> Non
     runs = panel({16: (x, rows, rows), 64: (x, 1 / (1 + np.tile(x, (2, 1))), rows)})
     assert_finite_limits(training_over_widths({"a": runs, "b": runs}))
     laws = {"q": (x, rows.T, -300.0, (None, 1.0)), "r": (x, rows.T, np.nan, (0.0, 1.0))}
-    assert_finite_limits(width_scaling({"a": laws, "b": laws}, "y", predicted={"q": -np.inf}))
+    assert_finite_limits(scaling_laws({"a": laws, "b": laws}, "y", predicted={"q": -np.inf}))

@@ -33,6 +33,7 @@ z_grid = torch.linspace(-8, 8, 1600, dtype=torch.float64)  # an even number: 0 i
 def test_table_and_config_know_the_same_names() -> None:
     assert set(ACTIVATION_NAMES) == set(typing.get_args(ActivationName))
     assert set(STEP_ACTIVATIONS) == set(typing.get_args(StepName))
+    assert set(FORMULAS) == set(ELEMENTWISE), "tests/activation_formulas.py has a formula for each"
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

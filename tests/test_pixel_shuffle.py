@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from nnlab.chapters.convolution.figures.classes import shuffled_pixels
-from nnlab.chapters.convolution.pixel_shuffle import Config, Images, Trainings, _claims, with_permuted_columns
+from nnlab.chapters.convolution.pixel_shuffle import Config, Trainings, _claims, with_permuted_columns
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.data import dataset, in_order
 from nnlab.errors import InputError
@@ -87,10 +87,6 @@ def test_without_a_permutation_the_claim_about_the_cnn_fails(
         np.testing.assert_array_equal(arrays[f"{model}/plain"], arrays[f"{model}/shuffled"])
 
 
-def images(order: torch.Tensor | None, standardized: torch.Tensor) -> Images:
-    return Images(standardized, standardized[0], 1.0, 3, order)
-
-
 def trainings(mlp: list[float], cnn: list[float]) -> Trainings:
     """Accuracies that fall by so much, and a network with images of 2 channels, rightly shuffled."""
     g = torch.Generator().manual_seed(0)
@@ -102,7 +98,9 @@ def trainings(mlp: list[float], cnn: list[float]) -> Trainings:
     return Trainings(
         accuracies,
         {"mlp": 1, "cnn": 1},
-        {"plain": images(None, plain), "shuffled": images(order, in_order(plain, order))},
+        {"plain": plain, "shuffled": in_order(plain, order)},
+        plain[0],
+        order,
         MLP(40, [7], 3, generator=g),
     )
 
@@ -123,11 +121,8 @@ def test_verdicts_on_falls() -> None:
 
 def test_columns_moved_otherwise_are_another_network() -> None:
     right = trainings([0.0, 0.0], [0.1, 0.1])
-    order = right.images["shuffled"].order
-    assert order is not None
-    for wrong in (order.argsort(), torch.arange(20)):
-        shuffled = replace(right.images["shuffled"], order=wrong)
-        claims = _claims(config(), replace(right, images=right.images | {"shuffled": shuffled}))
+    for wrong in (right.order.argsort(), torch.arange(20)):
+        claims = _claims(config(), replace(right, order=wrong))
         assert verdicts(claims)["permuted_columns_are_the_same_network"] == "FAIL"
 
 

@@ -236,7 +236,7 @@ ROWS = [
 ]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 400))
 def test_rows_up_to_a_torn_line(cut: int, tmp_path: Path) -> None:
     """However short the file was cut: the rows that are whole, and no other."""

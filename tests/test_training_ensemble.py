@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nnlab.errors import InputError, Interrupted
+from nnlab.errors import Interrupted
 from nnlab.models import MLP
 from nnlab.training import ensemble as batched
 from nnlab.training.ensemble import CHECK, Ensemble, descend, weight_change
@@ -244,34 +244,3 @@ def test_it_can_be_stopped_and_tells_its_progress(monkeypatch: pytest.MonkeyPatc
     assert reports[-1] == (120, 120)
     with pytest.raises(Interrupted, match="stopped after step 1 of 40"):
         descend(ensemble, x, y, lr=0.01, steps=40, stop=lambda: True)
-
-
-def test_models_that_do_not_belong_together() -> None:
-    with pytest.raises(InputError, match="at least one model"):
-        Ensemble.from_models([])
-    for changes in ({"hidden": [5, 5]}, {"activation": "tanh"}, {"sigma_w": 1.0}, {"bias": False}):
-        with pytest.raises(InputError, match="number 1 is 2-5-"):
-            Ensemble.from_models([model(0), model(1, **changes)])
-    with pytest.raises(InputError, match=r"torch\.float32"):
-        Ensemble.from_models([model(0), model(1).float()])
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"lr": 0.0}, "above 0"),
-        ({"lr": float("nan")}, "above 0"),
-        ({"lr": torch.tensor([0.1, -0.1])}, "above 0"),
-        ({"steps": 0}, "at least 1 step"),
-        ({"loss_fraction": 1.0}, "fraction"),
-        ({"record": [11]}, "between 0 and steps = 10"),
-        ({"y": torch.zeros(POINTS, 2, dtype=torch.float64)}, r"shape \(N, C\) = \(7, 3\)"),
-        ({"x": torch.zeros(POINTS, 4, dtype=torch.float64)}, "examples of 4 numbers"),
-        ({"x": torch.zeros(POINTS, 2)}, "torch.float32"),
-    ],
-)
-def test_wrong_arguments(changes: dict[str, Any], said: str) -> None:
-    x, y = data()
-    arguments: dict[str, Any] = {"x": x, "y": y, "lr": 0.1, "steps": 10} | changes
-    with pytest.raises(InputError, match=said):
-        descend(Ensemble.from_models(models(2)), arguments.pop("x"), arguments.pop("y"), **arguments)

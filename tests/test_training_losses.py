@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nnlab.training.losses import (
+    Penalty,
     build_loss,
     build_penalty,
     cross_entropy,
@@ -19,7 +20,6 @@ from nnlab.training.losses import (
     entropy,
     kl_divergence,
     kl_loss,
-    soft_threshold,
     squared_error,
     target_distribution,
 )
@@ -142,9 +142,11 @@ def test_no_penalty(name: str, strength: float) -> None:
 
 @given(st.floats(-3, 3), st.floats(0, 2))
 @settings(max_examples=100, deadline=None)
-def test_soft_threshold_minimizes_its_objective(w: float, threshold: float) -> None:
+def test_the_proximal_step_minimizes_its_objective(w: float, threshold: float) -> None:
     """½(v − w)² + t|v| on a fine grid has its minimum where the formula says."""
-    found = float(soft_threshold(torch.tensor([w], dtype=torch.float64), threshold))
+    weight = torch.tensor([w], dtype=torch.float64)
+    Penalty(threshold, quadratic=0.0, absolute=1.0, proximal=True).shrink_([weight], lr=1.0)
+    found = float(weight)
     grid = np.append(np.linspace(-3, 3, 6001), found)
     objective = 0.5 * (grid - w) ** 2 + threshold * np.abs(grid)
     assert 0.5 * (found - w) ** 2 + threshold * abs(found) <= objective.min() + 1e-12

@@ -9,8 +9,6 @@ and the c that makes this least is an end where e is monotone in xᵢ, and (qᵢ
 The slopes are those of the exact network: where they are used, the error of its evaluation is added.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -65,10 +63,10 @@ def certify_boxes(
         low, high = remainder(low, high, *_corners(*outside, "excluded box"))
     slack = evaluation_error(network, low.min(axis=0), high.max(axis=0))
     warp = _Warp(network, low, high)
-    error = BoxError(_Tiles(BoxNetwork.of(network), warp), target, slack)
+    tiles = _Tiles(BoxNetwork.of(network), warp)
 
     def bound(lo: Array, hi: Array) -> tuple[Array, Array, Array]:
-        return error.bound(warp.x(lo), warp.x(hi), warp.tile(lo))
+        return _bound_error(tiles, target, slack, warp.x(lo), warp.x(hi), warp.tile(lo))
 
     return supremum(
         bound,
@@ -203,25 +201,14 @@ class _Tiles:
         self.network, self.warp = network, warp
         self.parts: dict[int, BoxNetwork] = {}
 
-    def slopes(self, lo: Array, hi: Array, tile: NDArray[np.int64]) -> tuple[Interval, tuple[Interval, ...]]:
-        """The values and slopes of `BoxNetwork.slopes`, for boxes that lie in the given tiles."""
-        rows, parts = self._by_tile(tile)
-        value, slopes = zip(*(part.slopes(lo[of], hi[of]) for part, of in parts), strict=True)
-        return _in_order(value, rows), tuple(_in_order(s, rows) for s in zip(*slopes, strict=True))
-
-    def values(self, x: Array, tile: NDArray[np.int64]) -> Interval:
-        """(k,) values at points that lie in the given tiles."""
-        rows, parts = self._by_tile(tile)
-        return _in_order([part.values(x[of], x[of]) for part, of in parts], rows)
-
-    def _by_tile(
-        self, tile: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], list[tuple[BoxNetwork, NDArray[np.int64]]]]:
-        """The boxes in order of their tiles, and for each tile its network and boxes."""
+    def enclose(self, lo: Array, hi: Array, tile: NDArray[np.int64], slopes: bool) -> list[Interval]:
+        """The intervals of `BoxNetwork.enclose` for boxes that lie in the given tiles."""
         rows = np.argsort(tile, kind="stable")
         tiles, starts = np.unique(tile[rows], return_index=True)
-        groups = np.split(rows, starts[1:])
-        return rows, [(self._part(int(t)), of) for t, of in zip(tiles, groups, strict=True)]
+        groups = zip(tiles, np.split(rows, starts[1:]), strict=True)
+        parts = [self._part(int(t)).enclose(lo[of], hi[of], slopes) for t, of in groups]
+        ordered, back = joined(parts), np.argsort(rows, kind="stable")
+        return [Interval(interval.lo[back], interval.hi[back]) for interval in ordered]
 
     def _part(self, tile: int) -> BoxNetwork:
         if tile not in self.parts:
@@ -230,41 +217,24 @@ class _Tiles:
         return self.parts[tile]
 
 
-def _in_order(parts: Sequence[Interval], rows: NDArray[np.int64]) -> Interval:
-    """Intervals of the boxes `rows`, part after part, in the order of the boxes."""
-    ordered = joined(parts)
-    back = np.argsort(rows, kind="stable")
-    return Interval(ordered.lo[back], ordered.hi[back])
-
-
-class BoxError:
-    """The error of a network, e = network − f, enclosed over boxes."""
-
-    def __init__(self, network: _Tiles, target: Target, slack: float) -> None:
-        self.network, self.target, self.slack = network, target, slack
-
-    def bound(self, lo: Array, hi: Array, tile: NDArray[np.int64]) -> tuple[Array, Array, Array]:
-        """Bounds |e| for `supremum`: a value reached in each box, one not exceeded, and the place."""
-        (net, net_slopes), (f, f_slopes) = self.network.slopes(lo, hi, tile), self.target.slopes(lo, hi)
-        with np.errstate(invalid="ignore"):
-            value = net - f
-            slopes = [a - b for a, b in zip(net_slopes, f_slopes, strict=True)]
+def _bound_error(
+    network: _Tiles, target: Target, slack: float, lo: Array, hi: Array, tile: NDArray[np.int64]
+) -> tuple[Array, Array, Array]:
+    """Bounds |network − f| for `supremum`: a value reached in each box, one not exceeded, and the place."""
+    (net, *net_slopes), (f, f_slopes) = network.enclose(lo, hi, tile, True), target.slopes(lo, hi)
+    with np.errstate(invalid="ignore"):
+        value = net - f
+        slopes = [a - b for a, b in zip(net_slopes, f_slopes, strict=True)]
         p, q = (_finite(np.stack([getattr(s, end) for s in slopes], axis=1)) for end in ("lo", "hi"))
         above, rise = _centre(lo, hi, p, q)
         below, fall = _centre(lo, hi, -q, -p)  # of −e
-        top, bottom = self._at(above, tile), self._at(below, tile)
-        upper = np.fmax(
-            np.fmin(value.hi, top.hi + rise + self.slack), np.fmin(-value.lo, fall + self.slack - bottom.lo)
-        )
-        reached = np.stack([top.lo, -top.hi, bottom.lo, -bottom.hi])  # (4, k)
-        best = np.nan_to_num(reached, nan=-np.inf).argmax(axis=0)
-        lower = np.nan_to_num(reached[best, np.arange(len(lo))], nan=-np.inf)
-        at = np.where((best < 2)[:, None], above, below)
-        return np.maximum(lower, 0.0), np.nan_to_num(upper * (1 + 8 * U), nan=np.inf), at
-
-    def _at(self, x: Array, tile: NDArray[np.int64]) -> Interval:
-        with np.errstate(invalid="ignore"):
-            return self.network.values(x, tile) - self.target.enclose(x, x)
+        top, bottom = (network.enclose(x, x, tile, False)[0] - target.enclose(x, x) for x in (above, below))
+    upper = np.fmax(np.fmin(value.hi, top.hi + rise + slack), np.fmin(-value.lo, fall + slack - bottom.lo))
+    reached = np.stack([top.lo, -top.hi, bottom.lo, -bottom.hi])  # (4, k)
+    best = np.nan_to_num(reached, nan=-np.inf).argmax(axis=0)
+    lower = np.nan_to_num(reached[best, np.arange(len(lo))], nan=-np.inf)
+    at = np.where((best < 2)[:, None], above, below)
+    return np.maximum(lower, 0.0), np.nan_to_num(upper * (1 + 8 * U), nan=np.inf), at
 
 
 def _finite(slopes: Array) -> Array:
@@ -273,15 +243,7 @@ def _finite(slopes: Array) -> Array:
 
 
 def _centre(lo: Array, hi: Array, p: Array, q: Array) -> tuple[Array, Array]:
-    """Baumann's centre for an upper bound, and how much a function may rise from there.
-
-    Args:
-        lo, hi: (k, d) corners.
-        p, q: (k, d) bounds on the partial derivatives.
-
-    Returns:
-        (k, d) centres and (k,) the rise Σᵢ max(qᵢ(hiᵢ − cᵢ), pᵢ(loᵢ − cᵢ)); infinite where nothing is known.
-    """
+    """Baumann's centres (k, d) for an upper bound with slopes in [p, q], and the rise (k,) from there."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         inner = lo + (hi - lo) * (q / (q - p))
         c = np.where(p >= 0, hi, np.where(q <= 0, lo, np.clip(inner, lo, hi)))

@@ -173,10 +173,7 @@ class LineError:
         left, right = middle - a[::2], b[1::2] - middle
         slack = 4 * U * np.maximum(left, right) * steep.magnitude
         low, high = f.lo - slack, f.hi + slack
-        below = [
-            (low - q * left, low),
-            (low, low + p * right),
-        ]  # at both ends: of the left cell, of the right
+        below = [(low - q * left, low), (low, low + p * right)]  # at both ends of the left and right cell
         above = [(high - p * left, high), (high, high + q * right)]
         lines = (
             np.where(known, np.array(ends), unknown).swapaxes(1, 2).reshape(2, -1)

@@ -95,20 +95,20 @@ class BoxNetwork:
 
     def values(self, lo: Array, hi: Array) -> Interval:
         """(k, d) corners of boxes to (k,) intervals that hold the values, exact and as computed."""
-        return self._in_chunks(lo, hi, False)[0]
+        return self.enclose(lo, hi, slopes=False)[0]
 
     def slopes(self, lo: Array, hi: Array) -> tuple[Interval, tuple[Interval, ...]]:
         """(k, d) corners of boxes to the values, and to (k,) intervals of each partial derivative.
 
         The derivatives are those of the exact network: infinite where a hard step may lie in the box.
         """
-        value, *slopes = self._in_chunks(lo, hi, True)
+        value, *slopes = self.enclose(lo, hi, slopes=True)
         return value, tuple(slopes)
 
-    def _in_chunks(self, lo: Array, hi: Array, slopes: bool) -> list[Interval]:
+    def enclose(self, lo: Array, hi: Array, slopes: bool) -> list[Interval]:
+        """(k, d) corners of boxes to the values and, if wanted, the slopes."""
         starts = range(0, max(1, len(lo)), self.rows)
-        parts = [self._chunk(lo[i : i + self.rows], hi[i : i + self.rows], slopes) for i in starts]
-        return [joined(column) for column in zip(*parts, strict=True)]
+        return joined([self._chunk(lo[i : i + self.rows], hi[i : i + self.rows], slopes) for i in starts])
 
     def _chunk(self, lo: Array, hi: Array, slopes: bool) -> list[Interval]:
         activate = ACTIVATIONS[self.activation].enclose
@@ -189,8 +189,12 @@ def _interval(ball: Ball, more: Array | float = 0.0) -> Interval:
     return Interval(ball.lo[:, 0] - more, ball.hi[:, 0] + more)
 
 
-def joined(parts: Sequence[Interval]) -> Interval:
-    return Interval(np.concatenate([part.lo for part in parts]), np.concatenate([part.hi for part in parts]))
+def joined(parts: Sequence[Sequence[Interval]]) -> list[Interval]:
+    """The intervals of some boxes after those of others, quantity by quantity."""
+    return [
+        Interval(np.concatenate([of.lo for of in column]), np.concatenate([of.hi for of in column]))
+        for column in zip(*parts, strict=True)
+    ]
 
 
 # --- the error of a computed network -------------------------------------------------------------------

@@ -280,12 +280,7 @@ class LineNetwork:
         return 1.01 * U * (2 * self._steepest * x + self._farthest)
 
     def _radius(self, a: Array, b: Array, count: int, largest: float) -> float:
-        """A bound on the error of a line by rounding and by the tails of units that count as saturated.
-
-        Args:
-            count: units that were looked at for a cell, at most.
-            largest: |z| of one of them, at most.
-        """
+        """A bound on what rounding and tails do to a line, of `count` near units with |z| ≤ largest."""
         x = max(1.0, float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
         if self.kind != "relu":
             x = 1.0  # only lines grow with x

@@ -4,7 +4,6 @@ A maximum over points is called sampled; only the certified one, from `boxes`, i
 """
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +23,7 @@ MOST_DIMENSIONS = 4
 GRID = {1: 20_001, 2: 257, 3: 41, 4: 15}  # by d: points per axis at which the largest error is looked for
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """A quadrature rule for the mean over a box.
 
     Attributes:

@@ -31,6 +31,7 @@ The bound is one on the best network; what training finds is held against it fro
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -140,8 +141,7 @@ def train(
     return trained
 
 
-@dataclass(frozen=True)
-class _Sums:
+class _Sums(NamedTuple):
     """S sums of N terms, in the coordinates of the unit cube.
 
     Attributes:
@@ -155,12 +155,9 @@ class _Sums:
     alpha: Tensor
     alpha0: Tensor
 
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.w, self.b, self.alpha, self.alpha0
-
     def flat(self, member: int) -> Array:
         """The parameters of one of them as a vector."""
-        vector: Array = torch.cat([tensor[member].flatten() for tensor in self.tensors()]).numpy()
+        vector: Array = torch.cat([tensor[member].flatten() for tensor in self]).numpy()
         return vector
 
     def like(self, vector: Array) -> "_Sums":
@@ -193,7 +190,7 @@ class _Problem:
         return _Sums(w, b, torch.zeros_like(b), torch.zeros(len(b), dtype=torch.float64))
 
     def network(self, sums: _Sums, member: int) -> ScalarNetwork:
-        w, b, alpha, alpha0 = (tensor[member].numpy() for tensor in sums.tensors())
+        w, b, alpha, alpha0 = (tensor[member].numpy() for tensor in sums)
         w = w / self.side
         return ScalarNetwork(
             [(w, b - w @ self.low), (self.scale * alpha[None], self.scale * alpha0[None])], self.name
@@ -256,12 +253,12 @@ class _Problem:
 
     def adam(self, sums: _Sums, steps: int) -> _Sums:
         """Adam (Kingma & Ba 2015, algorithm 1) on all sums at once: it works on each parameter by itself."""
-        parameters = [tensor.clone() for tensor in sums.tensors()]
+        parameters = [tensor.clone() for tensor in sums]
         first, second = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
         for t in range(1, steps + 1):
             _, gradient = self.gradient(_Sums(*parameters))
             rate = LEARNING_RATE * (1 + math.cos(math.pi * t / steps)) / 2
-            for p, g, m, v in zip(parameters, gradient.tensors(), first, second, strict=True):
+            for p, g, m, v in zip(parameters, gradient, first, second, strict=True):
                 m.lerp_(g, 1 - 0.9)
                 v.lerp_(g.square(), 1 - 0.999)
                 p.sub_(rate / (1 - 0.9**t) * m / ((v / (1 - 0.999**t)).sqrt() + 1e-8))
@@ -283,13 +280,12 @@ class _Problem:
             minimize(loss_and_gradient, sums.flat(s), jac=True, method="L-BFGS-B", options=options).x
             for s in range(len(sums.w))
         ]
-        parts = zip(*(sums.like(vector).tensors() for vector in vectors), strict=True)
-        return _Sums(*map(torch.cat, parts))
+        return _Sums(*map(torch.cat, zip(*map(sums.like, vectors), strict=True)))
 
     def better(self, first: _Sums, second: _Sums) -> _Sums:
         """The one with the smaller loss of each pair."""
         use = self.loss(second) < self.loss(first)
-        pairs = zip(first.tensors(), second.tensors(), strict=True)
+        pairs = zip(first, second, strict=True)
         return _Sums(*(torch.where(use.view(-1, *[1] * (a.dim() - 1)), b, a) for a, b in pairs))
 
 
@@ -360,16 +356,16 @@ def sweep(
             kind: np.array([[measure(n, target, lo, hi, certify=certify) for n in row] for row in rows])
             for kind, rows in networks.items()
         }
-    return {kind: _sweep(counts, Errors(*np.moveaxis(table, -1, 0))) for kind, table in measured.items()}
-
-
-def _sweep(counts: tuple[int, ...], errors: Errors) -> Sweep:
-    fits = {
-        name: fit_exponent(counts, table)
-        for name, table in (("l2", errors.l2), ("sup", errors.sup_sampled))
-        if len(counts) > 1 and (table > 0).all()
-    }
-    return Sweep(counts, errors, fits)
+    sweeps = {}
+    for kind, table in measured.items():
+        errors = Errors(*np.moveaxis(table, -1, 0))
+        fits = {
+            name: fit_exponent(counts, values)
+            for name, values in (("l2", errors.l2), ("sup", errors.sup_sampled))
+            if len(counts) > 1 and (values > 0).all()
+        }
+        sweeps[kind] = Sweep(counts, errors, fits)
+    return sweeps
 
 
 # --- Barron's bound -----------------------------------------------------------------------------------

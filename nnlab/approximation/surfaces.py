@@ -174,7 +174,7 @@ def isolated_towers(grid: Grid, heights: ArrayLike, tolerance: float = 0.05) -> 
     window, w1 = _steep(grid, tolerance, rho=4 * m / (3 * w2))
     n1, n2 = grid.cells
     u, v = _bins(n1), _bins(n2)  # (n, n − 1) and (n,): bin i as a combination of steps, and a constant
-    i, j = (index.ravel() for index in np.meshgrid(np.arange(n1), np.arange(n2), indexing="ij"))
+    i, j = np.indices(grid.cells).reshape(2, -1)
     weight = w2 * np.concatenate([u[0][i], v[0][j]], axis=1)
     bias = w2 * (u[1][i] + v[1][j] - 1.5)
     network = _network(grid, w1, weight, bias, h.ravel(), 0.0)
@@ -228,8 +228,7 @@ def quadrant_thresholds(grid: Grid, heights: ArrayLike, tolerance: float = 0.05)
     m = _share(h, size, tolerance)
     w2 = 2 * (math.log(1 / m) + 8 * m)
     window, w1 = _steep(grid, tolerance, rho=4 * m / w2)
-    n1, n2 = grid.cells
-    i, j = (index.ravel()[1:] for index in np.meshgrid(np.arange(n1), np.arange(n2), indexing="ij"))
+    i, j = np.indices(grid.cells).reshape(2, -1)[:, 1:]
     steps = [np.eye(n)[:, 1:] for n in grid.cells]  # row 0 has no unit: its step is the constant 1
     weight = w2 * np.concatenate([steps[0][i], steps[1][j]], axis=1)
     bias = w2 * ((i == 0) * 1.0 + (j == 0) - 1.5)
@@ -314,14 +313,6 @@ def _bins(n: int) -> tuple[Array, Array]:
 def _network(
     grid: Grid, steepness: tuple[float, float], weight: Array, bias: Array, outer: Array, constant: float
 ) -> ScalarNetwork:
-    first, position = [], []
-    for axis, w in enumerate(steepness):
-        lines = grid.lines(axis)
-        rows = np.zeros((len(lines), 2))
-        rows[:, axis] = w
-        first.append(rows)
-        position.append(-w * lines)
-    return ScalarNetwork(
-        [(np.concatenate(first), np.concatenate(position)), (weight, bias), (outer[None], [constant])],
-        "sigmoid",
-    )
+    first = np.repeat(np.diag(steepness), [n - 1 for n in grid.cells], axis=0)
+    position = np.concatenate([-w * grid.lines(axis) for axis, w in enumerate(steepness)])
+    return ScalarNetwork([(first, position), (weight, bias), (outer[None], [constant])], "sigmoid")

@@ -21,7 +21,7 @@ from torch import Tensor
 from nnlab.bench import plain_training
 from nnlab.bench.step_profile import profile_rows
 from nnlab.bench.timing import Result, Row, Timings, interleaved, row, seconds_of, timed
-from nnlab.bench.trainer import TimedSession, recording, shipped, trainer_seconds
+from nnlab.bench.train import TimedSession, recording, shipped, trainer_seconds
 from nnlab.data import (
     Augmentation,
     DataSet,
@@ -34,10 +34,9 @@ from nnlab.data import (
     prepare,
 )
 from nnlab.errors import DataError
-from nnlab.lab.sections import CrossEntropyLoss, ImageSection, TrainingExperiment
+from nnlab.lab.sections import AugmentationSection, CrossEntropyLoss, ImageSection, TrainingExperiment
 from nnlab.lab.session import Reporter
 from nnlab.lab.training_run import build_parts, train
-from nnlab.training import Parts
 
 FAST = "cnn_cifar10_fast"
 CROP, BATCH = 2, 500
@@ -134,8 +133,7 @@ def data_of(config: TrainingExperiment, raw: RawData) -> DataSet:
     """The images on the device and with the augmentation of a config."""
     assert isinstance(config.data, ImageSection)
     change = config.data.augmentation
-    some = change.flip != "none" or change.crop or change.cutout
-    augmentation = Augmentation(change.flip, change.crop, change.cutout) if some else None
+    augmentation = None if change == AugmentationSection() else Augmentation(**change.model_dump())
     return data_set(raw, augmentation, config.training.device)
 
 
@@ -227,17 +225,13 @@ def bare_seconds(config: TrainingExperiment, data: DataSet, steps: int) -> float
     parts = build_parts(config, TimedSession(data_set=data))
     assert isinstance(config.loss, CrossEntropyLoss)
     smoothing, bfloat16 = config.loss.label_smoothing, config.training.precision == "bfloat16"
-    batches = _ready_batches(parts, int(config.data.batch_size), 1 + steps)
+    drawn = islice(epoch(data, int(config.data.batch_size)), 1 + steps)
+    splits = [data.batch(*batch) for batch in drawn]
+    batches = [(split.inputs, split.targets) for split in splits]
     plain_training.train_on(parts.model, parts.optimizer, batches[:1], smoothing, bfloat16)
     return seconds_of(
         lambda: plain_training.train_on(parts.model, parts.optimizer, batches[1:], smoothing, bfloat16)
     )
-
-
-def _ready_batches(parts: Parts, size: int, count: int) -> list[tuple[Tensor, Tensor]]:
-    """The first batches of an epoch, as the trainer would make them."""
-    splits = [parts.data.batch(*batch) for batch in islice(epoch(parts.data, size), count)]
-    return [(split.inputs, split.targets) for split in splits]
 
 
 # --- a whole training -------------------------------------------------------------------------------
@@ -254,23 +248,13 @@ def _airbench_rows(raw: RawData, rounds: int, reporter: Reporter) -> list[Row]:
     if importlib.util.find_spec("airbench") is None:
         reporter.say("airbench is not installed and is left out: pip install airbench")
         return []
-    accuracies = Timings([], [])
-
-    def timed_run(run: Callable[[], tuple[float, float]], accuracies: list[float]) -> float:
-        seconds, accuracy = run()
-        accuracies.append(accuracy)
-        return seconds
-
     with tempfile.TemporaryDirectory() as folder:
-        ours, theirs = _ours(raw), _theirs(raw, Path(folder))
+        accuracies = Timings([], [])
+        ours, theirs = _ours(raw, accuracies.ours), _theirs(raw, Path(folder), accuracies.theirs)
         ours(), theirs()  # warm up: compiled code, the choice of convolution algorithms
-        times = interleaved(
-            lambda: timed_run(ours, accuracies.ours),
-            lambda: timed_run(theirs, accuracies.theirs),
-            rounds,
-            reporter,
-            f"{FAST} against airbench",
-        )
+        for values in (accuracies.ours, accuracies.theirs):
+            values.clear()
+        times = interleaved(ours, theirs, rounds, reporter, f"{FAST} against airbench")
     return [
         row(
             what, "airbench.train94", unit, statistics.fmean(both.ours), statistics.fmean(both.theirs),
@@ -283,13 +267,13 @@ def _airbench_rows(raw: RawData, rounds: int, reporter: Reporter) -> list[Row]:
     ]  # fmt: skip
 
 
-def _ours(raw: RawData) -> Callable[[], tuple[float, float]]:
-    """Returns seconds and test accuracy of one `nnlab train`, from the built model to the evaluated one."""
+def _ours(raw: RawData, accuracies: list[float]) -> Callable[[], float]:
+    """Returns a timing of one `nnlab train` with its evaluation, which notes the test accuracy."""
     sets = ("device=cuda", "test_time_augmentation=none", "checkpoint_seconds=1e9")
     config = shipped(FAST, *(f"training.{change}" for change in sets))
     data = data_of(config, raw)
 
-    def once() -> tuple[float, float]:
+    def once() -> float:
         session = TimedSession(data_set=data)
         with recording(config) as record:
             torch.cuda.synchronize()
@@ -297,15 +281,16 @@ def _ours(raw: RawData) -> Callable[[], tuple[float, float]]:
             result = train(config, build_parts(config, session), record, session)
             torch.cuda.synchronize()
             seconds = time.perf_counter() - began
-        return seconds, result.metrics["test/accuracy"]
+        accuracies.append(result.metrics["test/accuracy"])
+        return seconds
 
     return once
 
 
-def _theirs(raw: RawData, folder: Path) -> Callable[[], tuple[float, float]]:
-    """Returns seconds and test accuracy of one airbench.train94 and its evaluation, without loading images.
+def _theirs(raw: RawData, folder: Path, accuracies: list[float]) -> Callable[[], float]:
+    """Returns a timing of one airbench.train94 with its evaluation, which notes the test accuracy.
 
-    It reads them from `cifar10/*.pt` in the working folder.
+    It reads the images from `cifar10/*.pt` in the working folder, which is not timed.
     """
     airbench: Any = importlib.import_module("airbench")
     (folder / "cifar10").mkdir()
@@ -314,7 +299,7 @@ def _theirs(raw: RawData, folder: Path) -> Callable[[], tuple[float, float]]:
         content = {"images": images, "labels": split.targets, "classes": raw.class_names}
         torch.save(content, folder / "cifar10" / f"{name}.pt")
 
-    def once() -> tuple[float, float]:
+    def once() -> float:
         with contextlib.chdir(folder):
             settings = airbench.lib_airbench94.hyp
             loader = airbench.CifarLoader(
@@ -324,8 +309,8 @@ def _theirs(raw: RawData, folder: Path) -> Callable[[], tuple[float, float]]:
             torch.cuda.synchronize()
             began = time.perf_counter()
             model = airbench.train94(loader, verbose=False)
-            accuracy = airbench.evaluate(model, test)
+            accuracies.append(float(airbench.evaluate(model, test)))
             torch.cuda.synchronize()
-            return time.perf_counter() - began, float(accuracy)
+            return time.perf_counter() - began
 
     return once

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +10,7 @@ from nnlab.bench.timing import Result, Row, interleaved, seconds_of, timed
 from nnlab.errors import ExperimentError
 from nnlab.lab.session import Reporter
 from nnlab.models import MLP
+from nnlab.training.descent import spaced_steps
 from nnlab.training.ensemble import Ensemble, descend, weight_change
 
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -89,7 +89,7 @@ def bench_ensemble(pairs: int, reporter: Reporter) -> Result:
 
 def _case(width: int, dtype: torch.dtype, pairs: int, reporter: Reporter) -> Row:
     steps = STEPS.get(width, 100)
-    record = sorted({0, *np.rint(np.geomspace(1, steps, max(2, steps // 8))).astype(int).tolist()})
+    record = spaced_steps(steps, max(2, steps // 8))
     x = torch.linspace(-1, 1, POINTS, dtype=torch.float64)[:, None]
     y = torch.sin(torch.pi * x).to(dtype)
     x = (x / x.std(correction=0)).to(dtype)
@@ -106,7 +106,10 @@ def _case(width: int, dtype: torch.dtype, pairs: int, reporter: Reporter) -> Row
         return torch.cat(columns, 2)
 
     def theirs() -> tuple[Tensor, float]:
-        models = [_copied(net, width, dtype) for net in nets]  # a training changes them; not timed
+        models = [network(width).to(dtype) for _ in nets]  # a training changes them; not timed
+        for model, net in zip(models, nets, strict=True):
+            parameters = net.state_dict().values()
+            model.load_state_dict(dict(zip(model.state_dict(), parameters, strict=True)))
         return timed(lambda: train_one_after_the_other(models, x, y, lr, steps, record))
 
     one, two, tolerance = ours(), theirs()[0], 1e-8 if dtype == torch.float64 else 1e-2  # also warms both up
@@ -121,12 +124,3 @@ def _case(width: int, dtype: torch.dtype, pairs: int, reporter: Reporter) -> Row
     times = interleaved(lambda: seconds_of(ours), lambda: theirs()[1], rounds, reporter, title)
     columns = times.per_step(steps) | times.speedup()
     return {"precision": precision, "width": width, "seeds": SEEDS, **columns, "pairs": rounds}
-
-
-def _copied(net: MLP, width: int, dtype: torch.dtype) -> nn.Sequential:
-    """The same network as plain PyTorch."""
-    model = network(width).to(dtype)
-    with torch.no_grad():
-        for p, q in zip(model.parameters(), net.parameters(), strict=True):
-            p.copy_(q)
-    return model

@@ -35,11 +35,6 @@ FEW = 10_000  # images of MNIST whose kernel fits into memory
 Kernel = Callable[..., Tensor]
 
 
-def _kernel(model: nn.Module, x: Tensor, **options: object) -> Kernel:
-    """The computation of a kernel, with the check against autograd unless verify=False."""
-    return partial(empirical_ntk, model, x, **options)
-
-
 def _with_check(kernel: Kernel, pairs: int, reporter: Reporter, title: str) -> tuple[float, float]:
     """Median seconds of a kernel with its check, and the check's part of the time without it."""
     times = compare(kernel, lambda: kernel(verify=False), pairs, reporter, title)
@@ -66,7 +61,7 @@ def _mlp(width: int) -> tuple[MLP, Tensor]:
 def _against_jacobians(width: int, pairs: int, reporter: Reporter) -> Row:
     model, x = _mlp(width)
     params = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    ours = _kernel(model, x)
+    ours = partial(empirical_ntk, model, x)
 
     def theirs() -> Tensor:
         return plain_kernels.jacobian_contraction(model, params, x, x)
@@ -89,7 +84,7 @@ def _against_jacobians(width: int, pairs: int, reporter: Reporter) -> Row:
 def _huge(width: int) -> Row:
     """One kernel without the other program; the weights are part of its peak of memory."""
     seconds = []
-    peak = megabytes(lambda: seconds.append(seconds_of(_kernel(*_mlp(width)))))
+    peak = megabytes(lambda: seconds.append(seconds_of(partial(empirical_ntk, *_mlp(width)))))
     return {"width": width, "nnlab_ms": 1e3 * seconds[0], "nnlab_mb": peak}
 
 
@@ -129,7 +124,7 @@ def half_products(n: int, block: int) -> float:
 
 
 def _in_memory(model: MLP, images: Tensor, pairs: int, reporter: Reporter) -> Row:
-    kernel, n = _kernel(model, images, output="trace", memory_limit=4 * GIB), len(images)
+    kernel, n = partial(empirical_ntk, model, images, output="trace", memory_limit=4 * GIB), len(images)
     times = interleaved(
         lambda: seconds_of(kernel), lambda: half_products(n, n), pairs, reporter, f"{n} images"
     )
@@ -141,8 +136,8 @@ def _in_file(model: MLP, images: Tensor, reporter: Reporter) -> Row:
     n = len(images)
     with tempfile.TemporaryDirectory(dir=".") as folder, reporter.bar(f"{n} images") as advance:
         path = Path(folder) / "kernel.npy"
-        kernel = _kernel(
-            model, images, output="trace", memory_limit=4 * GIB, out=path,
+        kernel = partial(
+            empirical_ntk, model, images, output="trace", memory_limit=4 * GIB, out=path,
             progress=lambda done, total: advance(done, total, ""),
         )  # fmt: skip
         seconds: list[float] = []
@@ -188,7 +183,9 @@ def bench_ntk_networks(pairs: int, reporter: Reporter) -> Result:
         vit = torchvision.models.VisionTransformer(32, 8, 4, 4, 64, 128, num_classes=10).eval()
         recurrent = Recurrent(), torch.randn(100, 20, 8)
         patches = vit, torch.randn(64, 3, 32, 32)
-        small, large = ((_resnet(), torch.randn(n, 3, 64, 64)) for n in (8, 32))
+        small, large = (
+            (torchvision.models.resnet18(num_classes=10).eval(), torch.randn(n, 3, 64, 64)) for n in (8, 32)
+        )
     rows = [
         _network_row("GRU, 100 sequences of 20", *recurrent, "trace", pairs, reporter),
         _network_row("vision transformer, 64 images of 3×32×32", *patches, "full", pairs, reporter),
@@ -200,16 +197,11 @@ def bench_ntk_networks(pairs: int, reporter: Reporter) -> Result:
     return "\n\n".join(inspect.getsource(function) for function in others), rows
 
 
-def _resnet() -> nn.Module:
-    model: nn.Module = torchvision.models.resnet18(num_classes=10)
-    return model.eval()
-
-
 def _network_row(
     name: str, model: nn.Module, x: Tensor, output: str, pairs: int, reporter: Reporter, looped: bool = True
 ) -> Row:
     """The row of a network; of the loop only where it fits into memory."""
-    ours = _kernel(model, x, output=output, memory_limit=2 * GIB)
+    ours = partial(empirical_ntk, model, x, output=output, memory_limit=2 * GIB)
     peak = megabytes(ours)  # also warms up
     seconds, check = _with_check(ours, pairs, reporter, f"{name}, check")
     row = {"network": name, "nnlab_s": seconds}

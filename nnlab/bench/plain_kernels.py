@@ -1,9 +1,4 @@
-"""Kernels as anyone would write them, which `nnlab bench ntk` and `ntk_networks` compare nnlab's to.
-
-`jacobian_contraction` takes the derivative of every score in every parameter for all examples, by vmap over
-jacrev; `looped_kernel` makes a backward pass for each score of each example, good for any module;
-`infinite_cnn` takes one pair of images after the other, with the covariances of all pairs of pixels.
-"""
+"""Kernels as anyone would write them, which `nnlab bench ntk` and `ntk_networks` compare nnlab's to."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +13,7 @@ Array = NDArray[np.float64]
 
 
 def jacobian_contraction(model: nn.Module, params: Mapping[str, Tensor], x1: Tensor, x2: Tensor) -> Tensor:
-    """The full tangent kernel (n₁, n₂, C, C), by torch.func."""
+    """The full tangent kernel (n₁, n₂, C, C), from all Jacobians by vmap over jacrev."""
 
     def scores(params: Mapping[str, Tensor], x: Tensor) -> Tensor:
         outputs: Tensor = functional_call(model, dict(params), (x[None],))[0]
@@ -52,6 +47,8 @@ def infinite_cnn(
     x1: Array, x2: Array, depth: int, sigma_w: float, sigma_b: float, pooling: bool
 ) -> tuple[Array, Array]:
     """The pair (nngp, ntk) of `depth` 3 × 3 convolutions of one size, each with a ReLU, and a linear layer.
+
+    It takes one pair of images after the other, with the covariances of all pairs of pixels.
 
     Args:
         x1: (n₁, C, H, W) images.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from nnlab.bench.timing import Row, row, seconds_of
-from nnlab.bench.trainer import TimedSession, trainer_seconds
+from nnlab.bench.train import TimedSession, trainer_seconds
 from nnlab.data import DataSet, Draws, Split
 from nnlab.lab.sections import TrainingExperiment
 from nnlab.lab.training_run import build_parts

@@ -120,7 +120,7 @@ def _expression(
     """Builds, checks, writes and shows the worksheet of an expression."""
     from nnlab.chapters.backpropagation.as_json import worksheet_json
     from nnlab.chapters.backpropagation.checks import check
-    from nnlab.chapters.backpropagation.examples import example_table, find_example
+    from nnlab.chapters.backpropagation.examples import example_at, example_table
     from nnlab.chapters.backpropagation.latex import latex
     from nnlab.chapters.backpropagation.terminal import heading, show_worksheet
     from nnlab.chapters.backpropagation.values import graph_at, read_values
@@ -129,7 +129,7 @@ def _expression(
     from nnlab.errors import CheckFailed
 
     values = read_values(at)
-    worked = None if example is None else find_example(example).with_values(values)
+    worked = None if example is None else example_at(example, values)
     if worked is not None:
         text, values = worked.expression, dict(worked.at)
     graph = graph_at((text or "").strip(), list(values))

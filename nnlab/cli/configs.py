@@ -6,21 +6,17 @@ from typing import Annotated
 
 import typer
 
+from nnlab.cli.shipped import copy_shipped, list_shipped
+
 app = typer.Typer(help="List, show, copy and check configs; print their JSON schema.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_() -> None:
     """The shipped configs, and what each of them shows."""
-    from rich.markup import escape
-
-    from nnlab.cli import terminal
     from nnlab.lab.config import shipped_configs
 
-    rows = [(escape(name), escape(_about(path))) for name, path in shipped_configs().items()]
-    table = terminal.table("nnlab train --config NAME", ("name", "what it shows"), rows)
-    table.columns[1].justify = "left"
-    terminal.out().print(table)
+    list_shipped("nnlab train --config", {name: _about(path) for name, path in shipped_configs().items()})
 
 
 def _about(path: Path) -> str:
@@ -40,7 +36,6 @@ def show(name: str) -> None:
 @app.command()
 def copy(name: str, destination: Annotated[Path | None, typer.Argument()] = None) -> None:
     """Copy a shipped config, to change it. Never overwrites a file."""
-    from nnlab.cli.shipped import copy_shipped
     from nnlab.lab.config import shipped_configs
 
     print(copy_shipped("config", shipped_configs(), name, destination))

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from nnlab.cli.shipped import copy_shipped, list_shipped
+
 app = typer.Typer(help="List and copy the notebooks that come with nnlab.", no_args_is_help=True)
 
 
@@ -18,14 +20,7 @@ def shipped_notebooks() -> dict[str, Path]:
 @app.command("list")
 def list_() -> None:
     """The shipped notebooks, and what each of them shows."""
-    from rich.markup import escape
-
-    from nnlab.cli import terminal
-
-    rows = [(escape(name), escape(_title(path))) for name, path in shipped_notebooks().items()]
-    table = terminal.table("nnlab notebooks copy NAME", ("name", "what it shows"), rows)
-    table.columns[1].justify = "left"
-    terminal.out().print(table)
+    list_shipped("nnlab notebooks copy", {name: _title(path) for name, path in shipped_notebooks().items()})
 
 
 def _title(path: Path) -> str:
@@ -37,6 +32,4 @@ def _title(path: Path) -> str:
 @app.command()
 def copy(name: str, destination: Annotated[Path | None, typer.Argument()] = None) -> None:
     """Copy a notebook, to run and change it. Never overwrites a file."""
-    from nnlab.cli.shipped import copy_shipped
-
     print(copy_shipped("notebook", shipped_notebooks(), name, destination))

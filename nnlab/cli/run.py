@@ -107,7 +107,8 @@ def checked_config(config: str, sets: list[str], flags: Iterable[Flag]) -> "Expe
         if isinstance(value, dict):
             path, value = (*path, "name"), value["name"]
         source.override(path, value, f"{flag.name} {_typed(flag.value)}".rstrip())
-    source.values.setdefault("name", _name(source.where))
+    stem = "".join(letter if letter.isprintable() else "?" for letter in Path(source.where).stem)
+    source.values.setdefault("name", stem[:200])  # what a name may be
     return check(source, EXPERIMENTS)
 
 
@@ -118,8 +119,3 @@ def _typed(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(str(part) for part in value)
     return str(value["name"]) if isinstance(value, dict) else str(value)
-
-
-def _name(file: str) -> str:
-    """The run's name after its config file's: at most 200 characters, all of which can be printed."""
-    return "".join(character if character.isprintable() else "?" for character in Path(file).stem)[:200]

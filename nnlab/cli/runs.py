@@ -59,9 +59,7 @@ def _headline(run: "Run") -> str:
     metrics = run.summary["metrics"]
     for name in ("test/accuracy", "test/loss", "train/loss"):
         if name in metrics:
-            value = metrics[name]
-            text = terminal.spread(value, name) if isinstance(value, dict) else terminal.percent(name, value)
-            return f"{name} {text}"
+            return f"{name} {terminal.metric(name, metrics[name])}"
     counts = run.summary.get("verdicts") or {
         c["name"]: {c["verdict"]: 1} for c in run.summary.get("claims", [])
     }
@@ -123,7 +121,7 @@ def compare(
         print(json.dumps(rows, ensure_ascii=False))
     else:
         rows_shown = [
-            [escape(label), str(len(members)), *(terminal.spread(m[n], n) for n in names)]
+            [escape(label), str(len(members)), *(terminal.metric(n, m[n]) for n in names)]
             for label, members, m in zip(labels, sets, joined, strict=True)
         ]
         terminal.out().print(terminal.table("", ("config", "seeds", *names), rows_shown))

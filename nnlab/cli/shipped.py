@@ -6,6 +6,18 @@ from pathlib import Path
 from nnlab.errors import InputError, suggest
 
 
+def list_shipped(command: str, about: Mapping[str, str]) -> None:
+    """Prints the shipped files that a command takes: their names, and what each of them shows."""
+    from rich.markup import escape
+
+    from nnlab.cli import terminal
+
+    rows = [(escape(name), escape(text)) for name, text in about.items()]
+    table = terminal.table(f"{command} NAME", ("name", "what it shows"), rows)
+    table.columns[1].justify = "left"
+    terminal.out().print(table)
+
+
 def copy_shipped(kind: str, shipped: Mapping[str, Path], name: str, destination: Path | None) -> Path:
     """Copies a shipped file, and never over another one.
 

@@ -36,7 +36,7 @@ def _tables(summary: dict[str, Any]) -> None:
         columns = list(dict.fromkeys(key for row in rows for key in row))
         console.print(
             terminal.table(
-                "results", columns, [[terminal.percent(c, row.get(c)) for c in columns] for row in rows]
+                "results", columns, [[terminal.metric(c, row.get(c)) for c in columns] for row in rows]
             )
         )
     claims = summary.get("claims")
@@ -61,9 +61,7 @@ def _metrics_table(summary: dict[str, Any]) -> Any:
 
     def cell(split: str, metric: str) -> str:
         value = cells.get((split, metric))
-        if isinstance(value, dict):
-            return terminal.spread(value, metric)
-        return "" if value is None else terminal.percent(metric, value)
+        return "" if value is None else terminal.metric(metric, value)
 
     title = f"{summary['name']}, seed {summary['seed']}"
     if "seeds" in summary:

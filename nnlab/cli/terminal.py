@@ -55,11 +55,16 @@ def number(value: object) -> str:
 ACCURACIES = ("accuracy", "accuracy_tta")  # metrics with these endings are in percent
 
 
-def percent(name: str, value: object) -> str:
-    """A metric for a table: accuracies in percent."""
-    if name.endswith(ACCURACIES) and isinstance(value, int | float):
-        return f"{100 * value:.2f}%"
-    return number(value)
+def metric(name: str, value: object) -> str:
+    """A metric for a table: accuracies in percent; over seeds, mean ± half width of the 95% interval."""
+    accuracy = name.endswith(ACCURACIES)
+    if isinstance(value, dict) and "mean" in value:
+        mean, (low, high) = value["mean"], value["interval"]
+        if mean is None or low is None:
+            return metric(name, mean)
+        half = (high - low) / 2
+        return f"{100 * mean:.2f} ± {100 * half:.2f}%" if accuracy else f"{mean:.4g} ± {half:.2g}"
+    return f"{100 * value:.2f}%" if accuracy and isinstance(value, int | float) else number(value)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -70,17 +75,6 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in rows:
         grid.add_row(*row)
     return grid
-
-
-def spread(values: Mapping[str, Any], name: str) -> str:
-    """mean ± half width of the 95% interval, for a metric over seeds."""
-    mean, (low, high) = values["mean"], values["interval"]
-    if mean is None or low is None:
-        return percent(name, mean)
-    half = (high - low) / 2
-    if name.endswith(ACCURACIES):
-        return f"{100 * mean:.2f} ± {100 * half:.2f}%"
-    return f"{mean:.4g} ± {half:.2g}"
 
 
 def verdict(word: str) -> str:

@@ -1,7 +1,7 @@
 """Random changes of training images: whole batches at a time, on the device where the images are."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,8 +12,7 @@ SLICE = 2**19
 """Bytes of images that a CPU lays out at a time, so that what lies between two passes stays in the cache."""
 
 
-@dataclass(frozen=True, eq=False)
-class Draws:
+class Draws(NamedTuple):
     """The changes of each of n images; None for a kind that changes nothing.
 
     Attributes:
@@ -28,14 +27,10 @@ class Draws:
 
     def select(self, indices: Tensor) -> "Draws":
         """The changes of the images at `indices` (int64, on the same device)."""
-        return Draws(*(None if d is None else d.index_select(0, indices) for d in self._all))
+        return Draws(*(None if d is None else d.index_select(0, indices) for d in self))
 
     def to(self, device: torch.device | str) -> "Draws":
-        return Draws(*(None if d is None else d.to(device) for d in self._all))
-
-    @property
-    def _all(self) -> tuple[Tensor | None, ...]:
-        return self.mirrored, self.shift, self.centre
+        return Draws(*(None if d is None else d.to(device) for d in self))
 
 
 @dataclass(frozen=True)
@@ -67,26 +62,18 @@ class Augmentation:
             size: height and width of the images.
             generator: on the CPU.
         """
-        shift = centre = None
-        mirrored = self._mirrored(examples, epoch, generator)
+        mirrored = shift = centre = None
+        if self.flip != "none":
+            alternating = self.flip == "alternating"
+            coins = seeded(self.seed, "alternating flip") if alternating else generator
+            mirrored = torch.randint(0, 2, (examples,), generator=coins).bool()
+            mirrored = mirrored ^ bool(epoch % 2) if alternating else mirrored
         if self.crop:
             shift = torch.randint(-self.crop, self.crop + 1, (examples, 2), generator=generator)
         if self.cutout:
             sides = [torch.randint(0, side, (examples,), generator=generator) for side in size]
             centre = torch.stack(sides, 1)
         return Draws(mirrored, shift, centre)
-
-    def _mirrored(self, examples: int, epoch: int, generator: torch.Generator) -> Tensor | None:
-        if self.flip == "none":
-            return None
-        coins = seeded(self.seed, "alternating flip") if self.flip == "alternating" else generator
-        heads = torch.randint(0, 2, (examples,), generator=coins).bool()
-        return heads ^ bool(epoch % 2) if self.flip == "alternating" else heads
-
-    @property
-    def moves(self) -> bool:
-        """True where pixels change their places."""
-        return self.flip != "none" or self.crop > 0
 
     def apply(self, images: Tensor, draws: Draws, fill: Tensor | None = None) -> Tensor:
         """Changes each image as drawn.
@@ -99,12 +86,8 @@ class Augmentation:
         Returns:
             (n, C, H, W) uint8, each image in memory row by row and pixel by pixel (channels last).
         """
-        if self.moves:
-            everything = torch.arange(len(images), device=images.device)
-            return self.take(self.lines(images), everything, draws, fill)
-        pixels = images.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
-        self._cut(pixels, draws, fill)
-        return pixels.permute(0, 3, 1, 2)
+        everything = torch.arange(len(images), device=images.device)
+        return self.take(self.lines(images), everything, draws, fill)
 
     def lines(self, images: Tensor) -> Tensor:
         """Every row of pixels, read to its end and back again to its start, with `crop` more at either side.
@@ -150,7 +133,8 @@ class Augmentation:
         """(n, H) int64: where in lines of `line` pixels the window of each row of each image begins."""
         height, width = size
         down, right = (0, 0) if draws.shift is None else (draws.shift[:, :1], draws.shift[:, 1:])
-        rows = _reflected(torch.arange(height, device=indices.device) + down, height)
+        place = (torch.arange(height, device=indices.device) + down).abs()
+        rows = (height - 1) - ((height - 1) - place).abs()  # as in a mirror that stands at the border pixel
         column = self.crop + right
         if draws.mirrored is not None:
             column = torch.where(draws.mirrored[:, None], self.crop + width - 1 - right, column)
@@ -172,8 +156,3 @@ class Augmentation:
         places = rows[:, :, None] * width + columns[:, None, :]  # (n, cutout, cutout)
         colour = torch.zeros(channels, dtype=pixels.dtype, device=pixels.device) if fill is None else fill
         pixels.view(-1, channels)[places.flatten()] = colour
-
-
-def _reflected(place: Tensor, side: int) -> Tensor:
-    """Places beyond 0 … side − 1 as seen in a mirror that stands at the border pixel."""
-    return (side - 1) - ((side - 1) - place.abs()).abs()

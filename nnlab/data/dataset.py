@@ -147,7 +147,7 @@ class DataSet:
         """The training images in the form that is fastest to augment; None where that takes much memory."""
         images, changes = self.train.inputs, self.augmentation
         small = 2 * images.numel() <= LINES_LIMIT
-        return changes.lines(images) if changes is not None and changes.moves and small else None
+        return changes.lines(images) if changes is not None and small else None
 
     def normalize(self, inputs: Tensor) -> Tensor:
         """Raw uint8 images (N, C, H, W) -> standardized floats; floats are returned as they are."""

@@ -50,7 +50,7 @@ def load_image_folder(
     _check_classes(root, train, test)
     files = [*train.files, *test.files]
     content, cache = _fingerprint(root, files), _cache_file(root, channels)
-    decoded = _read_cache(cache, content, len(files), channels)
+    decoded = _read_cache(cache, content)
     unwritten: list[str] = []
     # A run that wants every image must not take those of a run that went on without some.
     if decoded is None or (len(decoded.unreadable) and not skip_unreadable):
@@ -207,26 +207,17 @@ def _digest(parts: Sequence[bytes]) -> str:
     return hashlib.blake2b(b"\0".join(parts), digest_size=16).hexdigest()
 
 
-def _read_cache(path: Path, content: str, files: int, channels: int) -> DecodedImages | None:
-    """The cached images, or None where there are none of this fingerprint or the file is damaged.
-
-    Args:
-        files: how many files the images were decoded from, readable or not.
-        channels: of every image.
-    """
+def _read_cache(path: Path, content: str) -> DecodedImages | None:
+    """The cached images, or None where there are none of this fingerprint or the file is damaged."""
     try:
         # Opened here, because np.load leaves the file open when it is no zip file.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             if str(stored["fingerprint"]) != content:
                 return None
             # The zip file carries a checksum of each array, which numpy's reading verifies.
-            images, unreadable = stored["images"], stored["unreadable"]
-            notes = tuple(map(str, stored["notes"]))
+            return DecodedImages(stored["images"], stored["unreadable"], tuple(map(str, stored["notes"])))
     except Exception:  # whatever is wrong with it: the images are decoded again and the file replaced
         return None
-    fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] == channels
-    complete = unreadable.dtype == np.int64 and len(images) + len(unreadable) == files
-    return DecodedImages(images, unreadable, notes) if fits and complete else None
 
 
 def _write_cache(path: Path, content: str, decoded: DecodedImages) -> list[str]:

@@ -52,7 +52,17 @@ def read_csv(path: Path, *, target: str, task: Task) -> tuple[Split, list[str]]:
     Raises:
         DataError: naming file, line, column and value of what does not fit.
     """
-    numbers, labels = _read(path, target, numeric_target=task == "regression")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            numbers, labels = _parse(path, _rows(path, file), target, numeric_target=task == "regression")
+    except FileNotFoundError:
+        raise DataError(f"data.path: {path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"data.path: {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: this is no text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from None
     inputs = torch.frombuffer(numbers, dtype=torch.float64).reshape(len(labels), -1).clone()
     if task == "regression":
         return Split(inputs[:, :-1], inputs[:, -1:]), []
@@ -82,20 +92,6 @@ def _number(cell: str) -> float | None:
 
 Table = tuple["array[float]", list[str]]
 """Numbers row by row, the features and then the target where it is a number; and the targets as texts."""
-
-
-def _read(path: Path, target: str, numeric_target: bool) -> Table:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return _parse(path, _rows(path, file), target, numeric_target)
-    except FileNotFoundError:
-        raise DataError(f"data.path: {path}: no such file") from None
-    except OSError as error:
-        raise DataError(f"data.path: {path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: this is no text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from None
 
 
 def _parse(path: Path, rows: Iterator[tuple[int, list[str]]], target: str, numeric_target: bool) -> Table:

@@ -66,12 +66,11 @@ def read_user_image(file: Path, input_shape: tuple[int, int, int]) -> UserImage:
     if is_grey != (channels == 1):
         image = image.convert("L" if channels == 1 else "RGB")
         done.append("converted to grey by Rec. 601 luma" if channels == 1 else "grey in three equal channels")
-    box = _centre(image.size, width / height)
-    if (box[2] - box[0], box[3] - box[1]) != image.size:
+    if image.width * height != image.height * width:
         done.append("cropped around the centre")
     if image.size != (width, height):
         done.append(f"resized to {width} × {height}")
-        image = image.resize((width, height), Image.Resampling.BICUBIC, box=box)
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
     pixels = np.array(image, dtype=np.uint8).reshape(height, width, channels)
     return UserImage(
         name=file.stem,
@@ -114,11 +113,3 @@ def _plain_mode(image: Image.Image) -> tuple[Image.Image, list[str]]:
     if upright.mode == "CMYK":
         done.append("converted from CMYK without a colour profile")
     return upright.convert("L" if upright.mode in ("1", "L") else "RGB"), done
-
-
-def _centre(size: tuple[int, int], proportions: float) -> tuple[float, float, float, float]:
-    """The largest box of width/height = `proportions` in the middle of an image of (width, height)."""
-    width, height = size
-    across, down = min(width, height * proportions), min(height, width / proportions)
-    left, top = (width - across) / 2, (height - down) / 2
-    return left, top, left + across, top + down

@@ -22,6 +22,7 @@ class Floats:
     sin, cos, tan, exp, log = np.sin, np.cos, np.tan, np.exp, np.log
     sqrt, tanh, absolute, power = np.sqrt, np.tanh, np.absolute, np.power
     maximum, minimum, sign = np.maximum, np.minimum, np.sign
+    sigmoid = staticmethod(functions.rounded_sigmoid)
 
     def from_fraction(self, value: Fraction) -> np.float64:
         """Returns a number of numpy's, whose division by zero is no exception."""
@@ -32,10 +33,6 @@ class Floats:
 
     def relu(self, x: Array) -> Array:
         return np.maximum(x, 0.0)
-
-    def sigmoid(self, x: Array) -> Array:
-        value: Array = np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(-np.absolute(x)))
-        return value
 
     def integer_power(self, x: Array, exponent: int) -> Array:
         return np.power(x, float(exponent))
@@ -67,9 +64,7 @@ class Floats:
     jump = select
     matmul, outer, transpose = np.matmul, staticmethod(np.outer), staticmethod(np.transpose)
     largest, smallest = staticmethod(np.max), staticmethod(np.min)
-
-    def shape(self, x: Array) -> tuple[int, ...]:
-        return np.shape(x)
+    shape, spread = staticmethod(np.shape), staticmethod(np.broadcast_to)
 
     def gather(self, x: Array, shape: tuple[int, ...]) -> Array:
         if np.shape(x) == shape:
@@ -77,9 +72,6 @@ class Floats:
         ahead = np.ndim(x) - len(shape)
         repeated = (i for i, n in enumerate(shape, ahead) if n == 1 and np.shape(x)[i] != 1)
         return np.reshape(np.sum(x, (*range(ahead), *repeated)), shape)
-
-    def spread(self, x: Array, shape: tuple[int, ...]) -> Array:
-        return np.broadcast_to(x, shape)
 
     def rows(self, x: Array) -> Array:
         return np.asarray(np.sum(x, -1))

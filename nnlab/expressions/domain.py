@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from nnlab.errors import InputError
 from nnlab.expressions.algebras import INTERVALS
 from nnlab.expressions.errors import DomainError, placed
-from nnlab.expressions.evaluation import applied
+from nnlab.expressions.evaluation import applied, check_names
 from nnlab.expressions.nodes import Graph, Node
 from nnlab.expressions.operations import Decision, Number
 from nnlab.expressions.passes import needed_entries
 from nnlab.rigorous.functions import may_hold
 from nnlab.rigorous.intervals import Interval
 from nnlab.rigorous.rounding import LARGEST
+from nnlab.rigorous.supremum import halves
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -41,7 +42,7 @@ class _Rule:
     """The condition that an operation has a value.
 
     Attributes:
-        test: (node, *arguments) -> by cell, True where it may be broken, and True where it certainly is.
+        test: arguments -> by cell, True where it may be broken, and True where it certainly is.
         fault: how it is broken, with {0} and {1} for the texts of the arguments.
         is_root: True where an argument that cannot be told from the boundary is allowed.
     """
@@ -63,8 +64,8 @@ def _is_not_positive(x: Interval) -> tuple[Mask, Mask]:
     return x.lo <= 0, x.hi <= 0
 
 
-def _never(x: Interval) -> tuple[Mask, Mask]:
-    return np.zeros(x.shape, bool), np.zeros(x.shape, bool)
+def _has_pole(x: Interval) -> tuple[Mask, Mask]:
+    return may_hold(x.lo, x.hi, np.pi, 0.5), np.zeros(x.shape, bool)
 
 
 def _bad_base(x: Interval, y: Interval) -> tuple[Mask, Mask]:
@@ -74,26 +75,21 @@ def _bad_base(x: Interval, y: Interval) -> tuple[Mask, Mask]:
 
 
 _RULES: Mapping[str, _Rule] = {
-    "divide": _Rule(lambda node, x, y: _reaches_zero(y), "its divisor {1} reaches 0"),
-    "log": _Rule(lambda node, x: _is_not_positive(x), "its argument {0} is not positive"),
-    "sqrt": _Rule(lambda node, x: _is_negative(x), "its argument {0} is negative", is_root=True),
-    "integer_power": _Rule(
-        lambda node, x: _reaches_zero(x) if node.parameter < 0 else _never(x), "its base {0} reaches 0"
-    ),
-    "power": _Rule(lambda node, x, y: _bad_base(x, y), "its base {0} is not positive"),
-    "tan": _Rule(
-        lambda node, x: (may_hold(x.lo, x.hi, np.pi, 0.5), np.zeros(x.shape, bool)), "it has a pole"
-    ),
+    "divide": _Rule(lambda x, y: _reaches_zero(y), "its divisor {1} reaches 0"),
+    "log": _Rule(_is_not_positive, "its argument {0} is not positive"),
+    "sqrt": _Rule(_is_negative, "its argument {0} is negative", is_root=True),
+    "inverse integer_power": _Rule(_reaches_zero, "its base {0} reaches 0"),
+    "real_power": _Rule(_is_negative, "its base {0} is negative", is_root=True),
+    "inverse real_power": _Rule(_is_not_positive, "its base {0} is not positive"),
+    "power": _Rule(_bad_base, "its base {0} is not positive"),
+    "tan": _Rule(_has_pole, "it has a pole"),
 }
-_ROOT = _Rule(lambda node, x: _is_negative(x), "its base {0} is negative", is_root=True)
-_INVERSE_ROOT = _Rule(lambda node, x: _is_not_positive(x), "its base {0} is not positive")
-_OVERFLOW = _Rule(lambda node: (np.zeros(0, bool), np.zeros(0, bool)), "it overflows float64")
+_OVERFLOW = _Rule(lambda: (np.zeros(0, bool), np.zeros(0, bool)), "it overflows float64")
 
 
 def _rule(node: Node) -> _Rule | None:
-    if node.operation == "real_power":
-        return _ROOT if Fraction(node.parameter or 0) > 0 else _INVERSE_ROOT
-    return _RULES.get(node.operation)
+    is_inverse = isinstance(node.parameter, int | Fraction) and node.parameter < 0
+    return _RULES.get(f"inverse {node.operation}" if is_inverse else node.operation)
 
 
 def check_domain(graph: Graph, box: Mapping[str, tuple[float, float]], max_cells: int = MAX_CELLS) -> None:
@@ -122,34 +118,27 @@ def check_domain(graph: Graph, box: Mapping[str, tuple[float, float]], max_cells
     sides[sides == 0] = 1.0
     looked_at = 0
     while len(lo):
-        low, high = lo[-BATCH:], hi[-BATCH:]
-        lo, hi = lo[:-BATCH], hi[:-BATCH]
+        low, high = lo[:BATCH], hi[:BATCH]
         looked_at += len(low)
         search = _Search(graph, names, low, high)
         search.raise_certain()
         middle = 0.5 * low + 0.5 * high
         narrow = np.all((high - low <= MIN_WIDTH * sides) | (middle <= low) | (middle >= high), axis=1)
         search.raise_narrow(narrow)
-        undecided = np.zeros(len(low), bool)
-        for trouble in search.troubles:
-            undecided |= trouble.possible & ~narrow
+        undecided = np.any([trouble.possible for trouble in search.troubles], axis=0) & ~narrow
         if looked_at > max_cells and np.any(undecided):
             trouble = next(t for t in search.troubles if np.any(t.possible & undecided))
             cell = np.flatnonzero(trouble.possible & undecided)[0]
             raise search.error(trouble, middle[cell], looked_at)
-        low, high = halved(low[undecided], high[undecided], sides)
-        lo, hi = np.concatenate([lo, low]), np.concatenate([hi, high])
+        below, above, _ = halves(low[undecided], high[undecided], sides)
+        lo = np.concatenate([below[0], above[0], lo[BATCH:]])
+        hi = np.concatenate([below[1], above[1], hi[BATCH:]])
 
 
 def checked_names(graph: Graph, box: Mapping[str, tuple[float, float]]) -> list[str]:
     """Returns the variables of a box, in the graph's order; raises as `check_domain` does."""
+    check_names(graph, box, "interval")
     names = [name for name in graph.variables if name in box]
-    missing = [name for name in graph.used() if name not in box]
-    extra = [name for name in box if name not in graph.variables]
-    if missing or extra:
-        raise InputError(
-            f"{graph.text}: an interval is needed for each of {', '.join(graph.used()) or 'none'}"
-        )
     for name in names:
         low, high = box[name]
         if not (-LARGEST / 4 <= low <= high <= LARGEST / 4):
@@ -172,8 +161,7 @@ class _Search:
 
     def __init__(self, graph: Graph, names: list[str], lo: Array, hi: Array) -> None:
         self.graph, self.names, self.lo, self.hi = graph, names, lo, hi
-        cells = {name: Interval(lo[:, i], hi[:, i]) for i, name in enumerate(names)}
-        self.troubles = _troubles(graph, cells, len(lo))
+        self.troubles = _troubles(graph, cells_of(names, lo, hi), len(lo))
 
     def raise_certain(self) -> None:
         """Raises for the first node in evaluation order, which is the cause of later ones."""
@@ -243,7 +231,7 @@ def _of_node(
     rule = _rule(node)
     undefined = np.zeros(count, bool)
     if rule is not None:
-        possible, certain = rule.test(node, *arguments)
+        possible, certain = rule.test(*arguments)
         undefined |= possible
         if np.any(possible):
             yield _Trouble(index, rule, np.broadcast_to(possible, count), np.broadcast_to(certain, count))
@@ -260,14 +248,19 @@ def _of_node(
 # --- cells ---
 
 
+def cells_of(names: Sequence[str], lo: Array, hi: Array) -> dict[str, Interval]:
+    """Returns variable -> its intervals in cells with (k, d) lower and upper corners."""
+    return {name: Interval(lo[:, i], hi[:, i]) for i, name in enumerate(names)}
+
+
 def first_cells(intervals: Sequence[tuple[float, float]]) -> tuple[Array, Array]:
     """Returns (k, d) lower and upper corners of a grid of about START cells that covers the box."""
     if not intervals:
         return np.zeros((1, 0)), np.zeros((1, 0))
     count = max(2, round(START ** (1 / len(intervals))))
     ends = [_pieces(low, high, count) for low, high in intervals]
-    low = np.stack([g.ravel() for g in np.meshgrid(*(a for a, _ in ends), indexing="ij")], axis=1)
-    high = np.stack([g.ravel() for g in np.meshgrid(*(b for _, b in ends), indexing="ij")], axis=1)
+    grids = (np.stack(np.meshgrid(*one, indexing="ij"), axis=-1) for one in zip(*ends, strict=True))
+    low, high = (grid.reshape(-1, len(ends)) for grid in grids)
     return low, high
 
 
@@ -276,18 +269,3 @@ def _pieces(low: float, high: float, count: int) -> tuple[Array, Array]:
     edges[0], edges[-1] = low, high
     edges = np.unique(edges)
     return (edges[:-1], edges[1:]) if len(edges) > 1 else (edges, edges)
-
-
-def halved(lo: Array, hi: Array, sides: Array) -> tuple[Array, Array]:
-    """Cuts each cell in two, across the side that is longest as a part of `sides` (d,).
-
-    The upper halves come first, so that the lower ones are taken first from the end.
-    """
-    if not len(lo):
-        return lo, hi
-    rows = np.arange(len(lo))
-    axis = np.argmax((hi - lo) / sides, axis=1)
-    middle = 0.5 * lo[rows, axis] + 0.5 * hi[rows, axis]
-    below, above = hi.copy(), lo.copy()
-    below[rows, axis] = above[rows, axis] = middle
-    return np.concatenate([above, lo]), np.concatenate([hi, below])

@@ -24,6 +24,15 @@ Tangents: TypeAlias = tuple[Number | None, ...]
 """The derivative along each direction; None where it is zero whatever the point, a plain 1 for a variable."""
 
 
+def _operator(name: str, *, reflected: bool = False) -> Callable[..., Number]:
+    """Returns an operation of the table as an operator of dual numbers."""
+
+    def operator(x: "Dual", *other: Number) -> Number:
+        return x.algebra.apply(name, *other, x) if reflected else x.algebra.apply(name, x, *other)
+
+    return operator
+
+
 @dataclass(frozen=True)
 class Dual:
     """A value and its tangents.
@@ -40,32 +49,11 @@ class Dual:
 
     __array_ufunc__ = None  # so that array * dual asks the dual
 
-    def __add__(self, other: Number) -> Number:
-        return self.algebra.apply("add", self, other)
-
-    def __radd__(self, other: Number) -> Number:
-        return self.algebra.apply("add", other, self)
-
-    def __sub__(self, other: Number) -> Number:
-        return self.algebra.apply("subtract", self, other)
-
-    def __rsub__(self, other: Number) -> Number:
-        return self.algebra.apply("subtract", other, self)
-
-    def __mul__(self, other: Number) -> Number:
-        return self.algebra.apply("multiply", self, other)
-
-    def __rmul__(self, other: Number) -> Number:
-        return self.algebra.apply("multiply", other, self)
-
-    def __truediv__(self, other: Number) -> Number:
-        return self.algebra.apply("divide", self, other)
-
-    def __rtruediv__(self, other: Number) -> Number:
-        return self.algebra.apply("divide", other, self)
-
-    def __neg__(self) -> Number:
-        return self.algebra.apply("negative", self)
+    __add__, __radd__ = _operator("add"), _operator("add", reflected=True)
+    __sub__, __rsub__ = _operator("subtract"), _operator("subtract", reflected=True)
+    __mul__, __rmul__ = _operator("multiply"), _operator("multiply", reflected=True)
+    __truediv__, __rtruediv__ = _operator("divide"), _operator("divide", reflected=True)
+    __neg__ = _operator("negative")
 
 
 def _operation(name: str) -> Callable[..., Number]:
@@ -124,7 +112,7 @@ class Duals:
             return self._choice(value, self.below.select, values[0], *tangents[1:])
         if operation.order is not None:
             return self._choice(value, self.below.select, operation.order(self, *arguments), *tangents)
-        moved: Tangents = (None,) * self.directions
+        moved = self.none
         for partial, along in zip(operation.partials, tangents, strict=False):
             if along is not None:
                 slope = partial(self.below, value, *values)
@@ -135,6 +123,15 @@ class Duals:
                 pushed = (None if t is None else push(self.below, t, value, *values) for t in filled)
                 moved = tuple(map(_plus, moved, pushed))
         return Dual(self, value, moved)
+
+    def parts(self, number: Number) -> tuple[Number, Tangents]:
+        """Returns value and tangents of a number that may be a plain one."""
+        return (number.value, number.tangents) if isinstance(number, Dual) else (number, self.none)
+
+    @property
+    def none(self) -> Tangents:
+        """The tangents of a constant."""
+        return (None,) * self.directions
 
     def filled(self, value: Number, tangents: Tangents) -> Tangents:
         """Returns tangents of the value's own shape: one that is equal in all entries is kept as a number."""
@@ -150,9 +147,9 @@ class Duals:
         y: Tangents | None,
     ) -> Dual:
         """Returns the value with the tangents of the argument that the decision selects."""
-        none: Tangents = (None,) * self.directions
-        pairs = zip(x or none, y or none, strict=True)
-        return Dual(self, value, tuple(choose(decision, _filled(a), _filled(b)) for a, b in pairs))
+        pairs = zip(x or self.none, y or self.none, strict=True)  # 0 for None: two constants may jump, too
+        chosen = (choose(decision, *(0 if t is None else t for t in pair)) for pair in pairs)
+        return Dual(self, value, tuple(chosen))
 
     sin, cos, tan = _operation("sin"), _operation("cos"), _operation("tan")
     exp, log, sqrt = _operation("exp"), _operation("log"), _operation("sqrt")
@@ -172,9 +169,9 @@ class Duals:
     shape, shares = _of_values("shape"), _of_values("shares")
 
     def jump(self, decision: Decision, x: Number, y: Number) -> Number:
-        value = self.below.jump(decision, _value(x), _value(y))
-        tangents = [number.tangents if isinstance(number, Dual) else None for number in (x, y)]
-        return self._choice(value, self.below.jump, decision, *tangents)
+        (value, along), (other, along_other) = self.parts(x), self.parts(y)
+        jumped = self.below.jump(decision, value, other)
+        return self._choice(jumped, self.below.jump, decision, along, along_other)
 
 
 def _value(number: Number) -> Number:
@@ -195,11 +192,6 @@ def _times(slope: Number, tangent: Number | None) -> Number | None:
         if isinstance(factor, int) and abs(factor) == 1:
             return other if factor == 1 else -other
     return slope * tangent
-
-
-def _filled(tangent: Number | None) -> Number:
-    """Returns 0 for none, also to both sides of a choice: a `where` of constants may jump."""
-    return 0 if tangent is None else tangent
 
 
 def _by_slope(name: str) -> Callable[..., Any]:

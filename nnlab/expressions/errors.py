@@ -43,15 +43,7 @@ class DomainError(PlaceError):
 
 
 class UnboundedSlopeError(PlaceError):
-    """An expression whose slope is infinite, or cannot be bounded, somewhere in the box.
-
-    Attributes:
-        jump: True where the reason is a `where` whose branches are not known to meet there.
-    """
-
-    def __init__(self, reason: str, term: str, place: Mapping[str, float], jump: bool) -> None:
-        super().__init__(reason, term, place)
-        self.jump = jump
+    """An expression whose slope is infinite, or cannot be bounded, somewhere in the box."""
 
 
 def pointed(text: str, position: int) -> str:

@@ -100,8 +100,8 @@ def slopes(
     inputs = seeded(algebra, cells, variables)
     shape = _common(cells)
     with np.errstate(all="ignore"):
-        value, tangents = _parts(computed(graph, algebra, inputs), len(variables))
-        partials = [_hull_shaped(0 if t is None else t, shape) for t in tangents]
+        value, tangents = algebra.parts(computed(graph, algebra, inputs))
+        partials = [_hull_shaped(t, shape) for t in tangents]
         return _hull_shaped(value, shape), dict(zip(variables, partials, strict=True))
 
 
@@ -115,31 +115,21 @@ def second_derivatives(
 ) -> tuple[Interval, list[Interval], list[list[Interval]]]:
     """Computes value, gradient and Hessian matrix in each cell, by dual numbers over dual numbers."""
     _check_cells(graph, cells)
-    count = len(variables)
-    inner = Duals(INTERVALS, count)
-    outer = Duals(inner, count)
+    inner = Duals(INTERVALS, len(variables))
+    outer = Duals(inner, len(variables))
     inputs = seeded(outer, seeded(inner, cells, variables), variables)
     shape = _common(cells)
     with np.errstate(all="ignore"):
-        outer_value, rows = _parts(computed(graph, outer, inputs), count)
-        value, gradient = _parts(outer_value, count)
-        hessian = [_parts(row, count)[1] for row in rows]
-        return (
-            _hull_shaped(value, shape),
-            [_hull_shaped(0 if g is None else g, shape) for g in gradient],
-            [[_hull_shaped(0 if h is None else h, shape) for h in row] for row in hessian],
-        )
+        outer_value, rows = outer.parts(computed(graph, outer, inputs))
+        value, gradient = inner.parts(outer_value)
+        hessian = [[_hull_shaped(h, shape) for h in inner.parts(row)[1]] for row in rows]
+        return _hull_shaped(value, shape), [_hull_shaped(g, shape) for g in gradient], hessian
 
 
 def seeded(algebra: Duals, cells: Mapping[str, Number], variables: Sequence[str]) -> dict[str, Number]:
     """Returns the variables as dual numbers; each moves along its own direction."""
     seeds = {name: tuple(1 if name == other else None for other in variables) for name in variables}
     return {name: Dual(algebra, cell, seeds[name]) if name in seeds else cell for name, cell in cells.items()}
-
-
-def _parts(number: Number, count: int) -> tuple[Number, tuple[Number | None, ...]]:
-    """Returns value and tangents of a number that may be a Dual."""
-    return (number.value, number.tangents) if isinstance(number, Dual) else (number, (None,) * count)
 
 
 def _common(arrays: Mapping[str, Any]) -> tuple[int, ...]:
@@ -150,16 +140,16 @@ def _shaped(value: Number, shape: tuple[int, ...]) -> Array:
     return np.array(np.broadcast_to(np.asarray(value, np.float64), shape))
 
 
-def _hull_shaped(value: Number, shape: tuple[int, ...]) -> Interval:
-    hull = as_interval(value)
+def _hull_shaped(value: Number | None, shape: tuple[int, ...]) -> Interval:
+    hull = as_interval(0 if value is None else value)
     return hull if hull.shape == shape else Interval(_shaped(hull.lo, shape), _shaped(hull.hi, shape))
 
 
-def check_names(graph: Graph, values: Mapping[str, Any]) -> None:
+def check_names(graph: Graph, values: Mapping[str, Any], kind: str = "value") -> None:
     """Raises InputError where a variable has no value, or a value no variable."""
     missing = [name for name in graph.used() if name not in values]
     if missing:
-        raise InputError(f"{graph.text}: no value is given for {', '.join(missing)}")
+        raise InputError(f"{graph.text}: no {kind} is given for {', '.join(missing)}")
     extra = set(values) - set(graph.variables)
     if extra:
         known = ", ".join(graph.variables) or "none"

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.expressions.algebras import INTERVALS
-from nnlab.expressions.domain import check_domain, checked_names, first_cells
-from nnlab.expressions.duals import Dual, Duals
+from nnlab.expressions.domain import cells_of, check_domain, checked_names, first_cells
+from nnlab.expressions.duals import Duals
 from nnlab.expressions.errors import UnboundedSlopeError, placed
-from nnlab.expressions.evaluation import applied, second_derivatives, seeded, slopes
+from nnlab.expressions.evaluation import second_derivatives, seeded, slopes
 from nnlab.expressions.nodes import Graph
-from nnlab.expressions.operations import Number
+from nnlab.expressions.passes import forward
 from nnlab.rigorous.functions import sqrt
 from nnlab.rigorous.intervals import Interval, integer_power, interval
 from nnlab.rigorous.rounding import raised
@@ -81,7 +81,7 @@ class _Gradient:
         """Returns (k,) lower and upper bounds on sup |∇f| in boxes with (k, d) corners, and (k, d) places."""
         middle = np.clip(0.5 * lo + 0.5 * hi, lo, hi)
         at_middle = self._at(middle)
-        _, over, hessian = second_derivatives(self.graph, self._cells(lo, hi), self.names)
+        _, over, hessian = second_derivatives(self.graph, cells_of(self.names, lo, hi), self.names)
         upper = _upper(over, hessian, at_middle, raised(np.maximum(hi - middle, middle - lo)))
         lower, where = _norm(at_middle).lo, middle
         if len(self.names) == 1:
@@ -97,11 +97,8 @@ class _Gradient:
         return lower, upper, where
 
     def _at(self, points: Array) -> list[Interval]:
-        of_variables = slopes(self.graph, self._cells(points, points), self.names)[1]
+        of_variables = slopes(self.graph, cells_of(self.names, points, points), self.names)[1]
         return [of_variables[name] for name in self.names]
-
-    def _cells(self, lo: Array, hi: Array) -> dict[str, Interval]:
-        return {name: Interval(lo[:, i], hi[:, i]) for i, name in enumerate(self.names)}
 
     def _refuse_unbounded(self, lo: Array, hi: Array, upper: Array) -> None:
         bad = np.flatnonzero(~np.isfinite(upper))
@@ -118,14 +115,10 @@ class _Gradient:
         point = next((c for c in corners if self._is_unbounded(c)), corners[-1])
         index = self._culprit(low[None], high[None])
         term, place = self.graph.term(index), dict(zip(self.names, map(float, point), strict=True))
-        jump = self.graph.nodes[index].operation == "where"
-        if jump:
-            reason = (
-                f"{term}: its branches are not known to meet at {placed(place)}, so that it may jump there"
-            )
-        else:
-            reason = f"{term}: its slope is not bounded {effort}at {placed(place)}"
-        return UnboundedSlopeError(reason, term, place, jump)
+        reason = f"its slope is not bounded {effort}at {placed(place)}"
+        if self.graph.nodes[index].operation == "where":
+            reason = f"its branches are not known to meet at {placed(place)}, so that it may jump there"
+        return UnboundedSlopeError(f"{term}: {reason}", term, place)
 
     def _is_unbounded(self, point: Array) -> bool:
         return any(not np.isfinite(slope.magnitude[0]) for slope in self._at(point[None]))
@@ -133,13 +126,11 @@ class _Gradient:
     def _culprit(self, lo: Array, hi: Array) -> int:
         """Returns the first node whose slope is unbounded though those of its arguments are not."""
         algebra = Duals(INTERVALS, len(self.names))
-        inputs = seeded(algebra, self._cells(lo, hi), self.names)
-        values: list[Number] = []
-        for node in self.graph.nodes:
-            values.append(applied(node, algebra, inputs, values))
-            tangents = values[-1].tangents if isinstance(values[-1], Dual) else ()
+        values = forward(self.graph, algebra, seeded(algebra, cells_of(self.names, lo, hi), self.names))
+        for index, value in enumerate(values):
+            tangents = algebra.parts(value)[1]
             if any(isinstance(t, Interval) and not np.all(np.isfinite(t.magnitude)) for t in tangents):
-                return len(values) - 1
+                return index
         return len(values) - 1
 
 

@@ -94,10 +94,6 @@ class GraphBuilder:
             self.nodes.append(Node(operation, tuple(arguments), parameter, span, exact))
         return self._known[key]
 
-    def exact(self, node: int) -> Fraction | None:
-        """Returns the value of a node where that is known as a fraction."""
-        return self.nodes[node].exact
-
     def graph(self, text: str, variables: Sequence[str], result: int) -> Graph:
         """Returns the graph of the nodes that `result` needs, renumbered."""
         needed = {result}

@@ -16,7 +16,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal
 
 from nnlab.errors import suggest
 from nnlab.expressions.errors import ExpressionError
@@ -26,8 +25,6 @@ MAX_LENGTH = 100_000
 """Characters that an expression may have."""
 MAX_DIGITS = 1_000
 """Characters that one number may have."""
-
-Kind = Literal["number", "name", "sign", "end"]
 
 _NAME = "[A-Za-z][A-Za-z0-9_]*"
 _PATTERN = re.compile(
@@ -61,7 +58,9 @@ TENSOR_FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
 _BINARY = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "^": "power", "@": "matmul"}
 _EXACT = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 _COMPARISONS = {"<": "less", "<=": "less_equal", ">": "less", ">=": "less_equal"}
-_PRECEDENCE = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "@": 3, "sign": 4, "^": 5}
+_PRECEDENCE = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "@": 3, "^": 5}
+_OPEN, _SIGN = -1, 4
+"""The precedence of an open parenthesis, at which operators stop, and that of a sign before a term."""
 _FOLDED = {"min": "minimum", "max": "maximum"}
 _REDUCED = {"min": "smallest", "max": "largest"}
 _SYNONYMS = {"ln": "log", "logistic": "sigmoid", "lse": "logsumexp", "average": "mean", "if": "where"}
@@ -76,9 +75,9 @@ EXACT_BITS = 256
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of the text, `end` one past its last character. `^` and `**` are the same sign."""
+    """A piece of the text: a number, name or sign, or the end. `end` is one past its last character."""
 
-    kind: Kind
+    kind: str
     text: str
     start: int
     end: int
@@ -103,10 +102,9 @@ def tokenize(text: str, *, matrices: bool = False) -> list[Token]:
         match = _PATTERN.match(text, position)
         if match is None or (match.group() == "@" and not matrices):
             raise ExpressionError(_refusal(text[position], matrices), text, position)
-        kind = match.lastgroup
-        if kind != "space":
+        if match.lastgroup != "space":
             piece = "^" if match.group() == "**" else match.group()
-            tokens.append(Token(kind, piece, position, match.end()))  # type: ignore[arg-type]
+            tokens.append(Token(str(match.lastgroup), piece, position, match.end()))
         position = match.end()
     if not tokens:
         raise ExpressionError("the expression is empty: give one such as sin(2*pi*x)", text, 0)
@@ -176,15 +174,14 @@ class _Operand:
     node: int
     start: int
     end: int
-    is_condition: bool = False
 
 
 @dataclass
 class _Pending:
     """An operator that waits for its right side, or an open parenthesis, of a function or of none."""
 
-    kind: Literal["binary", "sign", "open"]
     token: Token
+    precedence: int
     function: Token | None = None
     arguments: int = 1
 
@@ -228,11 +225,8 @@ class _Parser:
             return 1, False
         if token.kind == "name":
             return self._name(token, following)
-        if token.text == "(":
-            self.pending.append(_Pending("open", token))
-            return 1, True
-        if token.text in ("+", "-"):
-            self.pending.append(_Pending("sign", token))
+        if token.text in ("(", "+", "-"):
+            self.pending.append(_Pending(token, _OPEN if token.text == "(" else _SIGN))
             return 1, True
         raise self._missing_operand(token)
 
@@ -241,7 +235,7 @@ class _Parser:
         if token.text in self.functions and called:
             if following[1].text == ")":
                 raise self._wrong_count(token, 0)
-            self.pending.append(_Pending("open", following[0], token))
+            self.pending.append(_Pending(following[0], _OPEN, token))
             return 2, True
         if token.text not in self.known and token.text not in CONSTANTS:
             raise self._unknown(token, called)
@@ -263,20 +257,15 @@ class _Parser:
             raise self._missing_operator(token)
         precedence = _PRECEDENCE[token.text]
         self._reduce(precedence + 1 if token.text == "^" else precedence)
-        self.pending.append(_Pending("binary", token))
+        self.pending.append(_Pending(token, precedence))
         return True
 
     def _reduce(self, precedence: int) -> None:
         """Applies the pending operators that bind at least so tightly."""
-        while self.pending and self.pending[-1].kind != "open":
-            top = self.pending[-1]
-            if _PRECEDENCE["sign" if top.kind == "sign" else top.token.text] < precedence:
-                return
-            self.pending.pop()
-            if top.kind == "sign":
-                self._apply_sign(top.token)
-            else:
-                self._apply_binary(top.token)
+        while self.pending and self.pending[-1].precedence >= precedence:
+            top = self.pending.pop()
+            apply = self._apply_sign if top.precedence == _SIGN else self._apply_binary
+            apply(top.token)
 
     def _close(self, token: Token) -> None:
         self._reduce(0)
@@ -309,10 +298,16 @@ class _Parser:
 
     def _push(
         self, operation: str, arguments: Sequence[int], span: tuple[int, int], parameter: Parameter = None,
-        exact: Fraction | None = None, *, is_condition: bool = False,
+        exact: Fraction | None = None,
     ) -> None:  # fmt: skip
         node = self.builder.add(operation, arguments, parameter, span, exact)
-        self.operands.append(_Operand(node, *span, is_condition))
+        self.operands.append(_Operand(node, *span))
+
+    def _exact(self, node: int) -> Fraction | None:
+        return self.builder.nodes[node].exact
+
+    def _is_condition(self, operand: _Operand) -> bool:
+        return self.builder.nodes[operand.node].operation in _COMPARISONS.values()
 
     def _apply_sign(self, token: Token) -> None:
         inside = self.operands.pop()
@@ -320,36 +315,35 @@ class _Parser:
         if token.text == "+":
             self.operands.append(replace(inside, start=token.start))
             return
-        exact = self.builder.exact(inside.node)
-        self._push(
-            "negative", (inside.node,), (token.start, inside.end), None, None if exact is None else -exact
-        )
+        exact = self._exact(inside.node)
+        span = (token.start, inside.end)
+        self._push("negative", (inside.node,), span, None, None if exact is None else -exact)
 
     def _apply_binary(self, token: Token) -> None:
         right, left = self.operands.pop(), self.operands.pop()
         span, pair = (left.start, right.end), (left.node, right.node)
         if token.text in _COMPARISONS:
-            if left.is_condition or right.is_condition:
+            if self._is_condition(left) or self._is_condition(right):
                 reason = "comparisons cannot be chained: where takes one, such as x < 1"
                 raise self._error(reason, token.start)
             ordered = pair if token.text in ("<", "<=") else pair[::-1]
-            self._push(_COMPARISONS[token.text], ordered, span, is_condition=True)
+            self._push(_COMPARISONS[token.text], ordered, span)
             return
         self._refuse_condition(left)
         self._refuse_condition(right)
         if token.text == "^":
             self._power(left.node, right.node, span)
         else:
-            exact = _arithmetic(token.text, *map(self.builder.exact, pair))
+            exact = _arithmetic(token.text, *map(self._exact, pair))
             self._push(_BINARY[token.text], pair, span, None, exact)
 
     def _power(self, base: int, exponent: int, span: tuple[int, int]) -> None:
         """Pushes a power; a known exponent is part of the operation: x^2, x^-1 are defined for x < 0."""
-        known = self.builder.exact(exponent)
+        known = self._exact(exponent)
         if known is None:
             self._push("power", (base, exponent), span)
         elif known.denominator == 1:
-            exact = _integer_power(self.builder.exact(base), int(known))
+            exact = _integer_power(self._exact(base), int(known))
             self._push("integer_power", (base,), span, int(known), exact)
         elif known == Fraction(1, 2):
             self._push("sqrt", (base,), span)
@@ -361,7 +355,7 @@ class _Parser:
         if len(arguments) < least or (most is not None and len(arguments) > most):
             raise self._wrong_count(function, len(arguments))
         name, span = function.text, (function.start, end)
-        if name == "where" and not arguments[0].is_condition:
+        if name == "where" and not self._is_condition(arguments[0]):
             reason = "the first argument of where must be a comparison, such as x < 1"
             raise self._error(reason, arguments[0].start)
         for argument in arguments[name == "where" :]:
@@ -380,7 +374,7 @@ class _Parser:
         return ExpressionError(reason, self.text, position)
 
     def _refuse_condition(self, operand: _Operand) -> None:
-        if operand.is_condition:
+        if self._is_condition(operand):
             reason = "a comparison is not a number: it may only be the condition of where(condition, a, b)"
             raise self._error(reason, operand.start)
 

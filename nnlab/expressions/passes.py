@@ -4,7 +4,8 @@ A node q = f(a, b) that the gradient ∂L/∂q reaches passes on ∂L/∂q · �
 local derivative times the gradient that arrives. What reaches a node from several others is added up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -49,12 +50,9 @@ class Backward:
 
 
 def backpropagate(graph: Graph, algebra: TensorAlgebra, values: Sequence[Number]) -> Backward:
-    """Walks from the result, a scalar, back to the variables.
+    """Walks from the result, a scalar, back to the variables, with the values of `forward`.
 
-    Args:
-        graph: the expression.
-        algebra: that of the values. Over dual numbers the gradients carry their own derivatives too.
-        values: of all nodes, from `forward`.
+    Over dual numbers the gradients carry their own derivatives too.
     """
     arrived: list[Number | None] = [None] * len(graph.nodes)
     passed: list[tuple[Number | None, ...]] = [()] * len(graph.nodes)
@@ -108,10 +106,13 @@ def local_derivative(
 ) -> Number | None:
     """Returns ∂value/∂argument of an operation on entries: 1/2 to each in a tie of min or max.
 
-    None to the condition of a `where`, and to the branch that is taken nowhere.
+    None of an operation that mixes entries; to the condition of a `where`, and to the branch that is taken
+    nowhere.
     """
     operation = OPERATIONS[node.operation]
     arguments = [values[i] for i in node.arguments]
+    if operation.pulls:
+        return None
     if node.operation == "where":
         decision, wanted = arguments[0], 1 if position == 1 else -1
         if position == 0 or np.all(np.equal(decision, -wanted)):
@@ -167,8 +168,8 @@ def directional(
     algebra, inputs = Duals(FLOATS), _arrays(graph, at)
     with np.errstate(all="ignore"):
         result = computed(graph, algebra, _moving(algebra, inputs, direction))
-        value, move = _parts(result)
-        return np.asarray(value, np.float64), np.array(np.broadcast_to(move, np.shape(value)), np.float64)
+        value, (move,) = algebra.parts(result)
+        return np.asarray(value, np.float64), _filled(move, np.shape(value))
 
 
 def departing(
@@ -199,7 +200,7 @@ def hessian_vector(
     with np.errstate(all="ignore"):
         values = forward(graph, algebra, _moving(algebra, inputs, direction))
         arrived = backpropagate(graph, algebra, values).arrived
-    moves = [None if number is None else _parts(number)[1] for number in arrived]
+    moves = [algebra.parts(number)[1][0] for number in arrived]
     return _of_variables(graph, inputs, moves)
 
 
@@ -216,11 +217,9 @@ def _moving(
     return {name: Dual(algebra, array, (moves.get(name),)) for name, array in inputs.items()}
 
 
-def _parts(number: Number) -> tuple[Number, Number]:
-    """Returns value and derivative of a number that may be a Dual."""
-    if not isinstance(number, Dual):
-        return number, 0.0
-    return number.value, 0.0 if number.tangents[0] is None else number.tangents[0]
+def _filled(derivative: Number | None, shape: Shape) -> Array:
+    """Returns a derivative in the shape of its variable or value; 0 for None."""
+    return np.array(np.broadcast_to(0.0 if derivative is None else derivative, shape), np.float64)
 
 
 def _of_variables(
@@ -230,12 +229,9 @@ def _of_variables(
     reached = {
         node.parameter: number
         for node, number in zip(graph.nodes, numbers, strict=True)
-        if node.operation == "variable" and number is not None
+        if node.operation == "variable"
     }
-    return {
-        name: np.array(np.broadcast_to(reached.get(name, 0.0), array.shape), np.float64)
-        for name, array in inputs.items()
-    }
+    return {name: _filled(reached.get(name), array.shape) for name, array in inputs.items()}
 
 
 # --- the entries that count ---
@@ -255,12 +251,8 @@ def needed_entries(graph: Graph, decisions: Mapping[int, Decision], shapes: Sequ
     """Returns per node the entries of its value that the result depends on.
 
     An operation on entries needs the same entries of its arguments, `where` those of the branch taken (of
-    both where it is undecided), and an operation that mixes entries, such as @, all of them.
-
-    Args:
-        graph: the expression.
-        decisions: of each `where`.
-        shapes: of the values of all nodes.
+    both where it is undecided), and an operation that mixes entries, such as @, all of them. `decisions`
+    are those of each `where`.
     """
     masks: list[Mask] = [np.False_ for _ in graph.nodes]
     masks[-1] = np.True_
@@ -312,46 +304,36 @@ class Cost:
 
 def forward_cost(graph: Graph, shapes: Sequence[Shape]) -> Cost:
     """Returns the cost in forward mode: a pass for each input number, which keeps no used-up value."""
-    sizes = [prod(shape) for shape in shapes]
     inputs = [index for index, node in enumerate(graph.nodes) if node.operation == "variable"]
-    bits = {index: 1 << bit for bit, index in enumerate(inputs)}
-    entries = [sizes[index] for index in inputs]
-    depends: list[int] = []
+    entries = [prod(shapes[index]) for index in inputs]
+    depends = Counter({index: 1 << bit for bit, index in enumerate(inputs)})  # node -> mask of its inputs
     total = 0
-    for index, node in enumerate(graph.nodes):
-        mask = bits.get(index, 0)
-        for argument in _differentiated(node):
-            total += _edge(node, sizes[index], shapes, argument) * _inputs(depends[argument], entries)
-            mask |= depends[argument]
-        depends.append(mask)
-    return Cost(sum(entries), total, _peak(graph, sizes))
+    for index, argument, work in _edges(graph, shapes):
+        total += work * _inputs(depends[argument], entries)
+        depends[index] |= depends[argument]
+    alive = peak = 0
+    kept = _kept(graph, shapes)
+    for index, size in enumerate(kept):  # inputs stay
+        alive += size
+        peak = max(peak, alive)
+        alive -= sum(kept[i] for i in graph.last_uses[index])
+    return Cost(sum(entries), total, peak)
 
 
 def reverse_cost(graph: Graph, shapes: Sequence[Shape]) -> Cost:
     """Returns the cost in reverse mode: one pass, for which every value and every gradient is kept."""
-    sizes = [prod(shape) for shape in shapes]
-    total = sum(
-        _edge(node, size, shapes, argument)
-        for node, size in zip(graph.nodes, sizes, strict=True)
-        for argument in _differentiated(node)
-        if graph.varying[argument]
-    )
-    kept = sum(size * (2 if varies else 1) for size, varies in zip(sizes, graph.varying, strict=True))
-    return Cost(1, total, kept)
+    total = sum(work for _, argument, work in _edges(graph, shapes) if graph.varying[argument])
+    return Cost(1, total, sum(_kept(graph, shapes)))
 
 
-def _differentiated(node: Node) -> tuple[int, ...]:
-    if node.operation in ("less", "less_equal"):
-        return ()
-    return node.arguments[1:] if node.operation == "where" else node.arguments
-
-
-def _edge(node: Node, size: int, shapes: Sequence[Shape], argument: int) -> int:
-    """Counts the multiply-adds along one edge."""
-    if node.operation == "matmul":
-        left = shapes[node.arguments[0]]
-        return size * left[-1]
-    return max(size, prod(shapes[argument]))
+def _edges(graph: Graph, shapes: Sequence[Shape]) -> Iterator[tuple[int, int, int]]:
+    """Yields node, argument, and the multiply-adds along the edge between them, where there is a slope."""
+    for index, node in enumerate(graph.nodes):
+        if node.operation not in ("less", "less_equal"):
+            for argument in node.arguments[node.operation == "where" :]:
+                size = prod(shapes[index])
+                mixed = size * shapes[node.arguments[0]][-1] if node.operation == "matmul" else 0
+                yield index, argument, mixed or max(size, prod(shapes[argument]))
 
 
 def _inputs(mask: int, entries: Sequence[int]) -> int:
@@ -361,12 +343,6 @@ def _inputs(mask: int, entries: Sequence[int]) -> int:
     return sum(entry for bit, entry in enumerate(entries) if mask >> bit & 1)
 
 
-def _peak(graph: Graph, sizes: Sequence[int]) -> int:
-    """Counts the values, and derivatives of those that vary, that are kept at once; inputs stay."""
-    weights = [size * (2 if varies else 1) for size, varies in zip(sizes, graph.varying, strict=True)]
-    alive = peak = 0
-    for index, weight in enumerate(weights):
-        alive += weight
-        peak = max(peak, alive)
-        alive -= sum(weights[i] for i in graph.last_uses[index])
-    return peak
+def _kept(graph: Graph, shapes: Sequence[Shape]) -> list[int]:
+    """Counts the entries of each value, and as many of its derivative if it varies."""
+    return [prod(shape) * (1 + varies) for shape, varies in zip(shapes, graph.varying, strict=True)]

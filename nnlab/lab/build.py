@@ -36,6 +36,8 @@ def build_data(
         DataError: where the set is missing, damaged or not of the declared form, or its images are too
             small for the augmentation.
     """
+    none = sections.AugmentationSection()
+    changes = getattr(section, "augmentation", none)
     return prepare(
         _load(section, progress),
         name=section.name,
@@ -44,19 +46,11 @@ def build_data(
         standardize=section.standardize,
         device=torch.device(device),
         dtype=dtype,
-        augmentation=_augmentation(section),
-        shuffle_pixels=isinstance(section, sections.ImageSection) and section.shuffle_pixels,
+        augmentation=None
+        if changes == none
+        else Augmentation(**changes.model_dump(), seed=section.split_seed),
+        shuffle_pixels=getattr(section, "shuffle_pixels", False),
     )
-
-
-def _augmentation(section: sections.Data) -> Augmentation | None:
-    """The changes of the training images; None without any."""
-    if not isinstance(section, sections.ImageSection):
-        return None
-    chosen = section.augmentation
-    if chosen == sections.AugmentationSection():
-        return None
-    return Augmentation(**chosen.model_dump(), seed=section.split_seed)
 
 
 def _load(section: sections.Data, progress: Progress | None) -> RawData:

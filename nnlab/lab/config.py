@@ -19,36 +19,29 @@ from nnlab.lab.source import Source, as_yaml, dumped, parse_yaml, short
 from nnlab.safe_yaml import MAX_DEPTH
 
 
-def configs_folder() -> Path:
-    """The folder of the shipped configs: inside the wheel, or at the top of the repository."""
-    inside = Path(__file__).parent.parent / "configs"
-    return inside if inside.is_dir() else inside.parent.parent / "configs"
-
-
 def shipped_configs() -> dict[str, Path]:
-    """The configs that come with nnlab, by name."""
-    return {path.stem: path for path in sorted(configs_folder().glob("*.yaml"))}
+    """The configs that come with nnlab, by name: inside the wheel, or at the top of the repository."""
+    package = Path(__file__).parent.parent
+    folder = package if (package / "configs").is_dir() else package.parent
+    return {path.stem: path for path in sorted((folder / "configs").glob("*.yaml"))}
 
 
 def read_source(config: str) -> Source:
     """Reads a config by its file's path or by the name of a shipped one."""
-    path = Path(config)
-    if not os.path.isfile(path):  # unlike Path.is_file, it takes a name that is too long
-        shipped = shipped_configs()
-        if path.suffix in (".yaml", ".yml") or "/" in config or os.path.isdir(path):
-            if not os.path.exists(path) and path.stem in shipped:
-                hint = f"; a config of that name is shipped: --config {path.stem}"
-            else:
-                hint = "; `nnlab configs list` shows the shipped ones"
-            problem = "is a folder, not a config file" if os.path.isdir(path) else "no such file"
-            raise ConfigError(f"--config {short(config)}: {problem}{hint}")
-        if config not in shipped:
-            raise ConfigError(
-                f"--config {short(config)}: no file and no shipped config of that name; "
-                f"{suggest(config, shipped)}"
-            )
-        path = shipped[config]
-    return source_from_file(path)
+    path, shipped = Path(config), shipped_configs()
+    if os.path.isfile(path):  # unlike Path.is_file, it takes a name that is too long
+        return source_from_file(path)
+    hint = "`nnlab configs list` shows the shipped ones"
+    if os.path.isdir(path):
+        raise ConfigError(f"--config {short(config)}: is a folder, not a config file; {hint}")
+    if path.suffix in (".yaml", ".yml") or "/" in config:
+        if path.stem in shipped:
+            hint = f"a config of that name is shipped: --config {path.stem}"
+        raise ConfigError(f"--config {short(config)}: no such file; {hint}")
+    if config not in shipped:
+        problem = "no file and no shipped config of that name"
+        raise ConfigError(f"--config {short(config)}: {problem}; {suggest(config, shipped)}")
+    return source_from_file(shipped[config])
 
 
 def source_from_file(path: Path) -> Source:

@@ -127,7 +127,3 @@ def draw_regions(record: Record, model: nn.Module, data: DataSet) -> None:
     labels = data.train.targets.numpy(force=True)
     figure = decision_regions(x1, x2, {"": probabilities}, points.numpy(force=True), labels, data.class_names)
     record.save_figure(figure, "regions")
-
-
-def is_plane(data: DataSet) -> bool:
-    return data.input_shape == (2,)

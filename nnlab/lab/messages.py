@@ -47,28 +47,16 @@ def explain(error: dict[str, Any], source: Source, cls: type[BaseModel]) -> str:
     return f"{where}: {key}: {value} {problem}"
 
 
-_NOTHING = object()
-
-
-def _below(values: object, part: str | int) -> object:
-    """The value under a key or at an index; _NOTHING if there is none."""
-    if isinstance(values, dict):
-        return values.get(part, _NOTHING)
-    if isinstance(values, list) and isinstance(part, int) and part < len(values):
-        return values[part]
-    return _NOTHING
-
-
-def _without_tags(loc: tuple[str | int, ...], values: object, *, missing: bool) -> tuple[str | int, ...]:
+def _without_tags(loc: tuple[str | int, ...], values: Any, *, missing: bool) -> tuple[str | int, ...]:
     """pydantic puts the chosen `name` of a section into the path; a reader does not want it there."""
-    path: list[str | int] = []
+    path = []
     for position, part in enumerate(loc):
-        below = _below(values, part)
-        if below is not _NOTHING:
-            path.append(part)
-            values = below
-        elif missing and position == len(loc) - 1:
-            path.append(part)
+        try:
+            values = values[part]
+        except (LookupError, TypeError):  # a tag, or the key that is missing
+            if not missing or position < len(loc) - 1:
+                continue
+        path.append(part)
     return tuple(path)
 
 

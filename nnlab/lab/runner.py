@@ -5,7 +5,7 @@ import errno
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -23,13 +23,6 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 ONE_TRAINING = ("classify", "regress")
 """The experiments that are one training and nothing else: several processes can share it."""
-
-
-class Task(NamedTuple):
-    """A training that the first process asks the others to share."""
-
-    config: TrainingExperiment
-    allow_custom_code: bool
 
 
 def run(config: Experiment, runs: Path, session: Session) -> dict[str, Any]:
@@ -81,8 +74,11 @@ def assist(session: Session) -> str | None:
     world = session.world
     with stoppable(session):
         try:
-            while (task := world.from_first()) is not None:
-                _share(task, session)
+            while (training := world.from_first()) is not None:  # as `_execute` sends it
+                config, session.allow_custom_code = training
+                parts = build_parts(config, session)
+                with contextlib.suppress(Interrupted, Diverged):  # as in the first process, which tells it
+                    train(config, parts, None, session)
         except BaseException as error:
             gone = distributed.lost(world, error)
             if gone is not None:
@@ -94,13 +90,6 @@ def assist(session: Session) -> str | None:
             uses_gpu = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
             return f"{world}: {message}" if uses_gpu else None
     return None
-
-
-def _share(task: Task, session: Session) -> None:
-    session.allow_custom_code = task.allow_custom_code
-    parts = build_parts(task.config, session)
-    with contextlib.suppress(Interrupted, Diverged):  # as in the first process, which tells it
-        train(task.config, parts, None, session)
 
 
 def _message(error: BaseException) -> str:
@@ -162,7 +151,7 @@ def _run_members(config: Experiment, group: Group, session: Session) -> dict[str
         }
         group.finish("finished", metrics=metrics, verdicts=_verdicts(summaries))
     except BaseException as error:
-        _end(group, error)
+        end(group, error)
         if isinstance(error, OSError):  # of the group's own files; a member's errors are explained by now
             raise _explained(error, group.start(), group.start()) from error
         raise
@@ -192,14 +181,10 @@ def _verdicts(summaries: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
 def _execute(
     config: Experiment, record: Record, session: Session, group: Callable[[], Path] | None = None
 ) -> dict[str, Any]:
-    """Runs the experiment, and writes into the summary how it ended.
-
-    Args:
-        group: the folder to go on with, where the run is one of several.
-    """
+    """Runs the experiment, and writes into the summary how it ended; `group` makes the folder around it."""
     try:
         if isinstance(config, TrainingExperiment):
-            session.world.from_first(Task(config, session.allow_custom_code))
+            session.world.from_first((config, session.allow_custom_code))
         outcome = config.run(record, session)
         record.finish(
             "finished",
@@ -217,12 +202,12 @@ def _execute(
             if cause is None:
                 raise
             raise cause from raised
-        _end(record, error)
+        end(record, error)
         raise _explained(error, record.folder, group() if group else record.folder) from raised
     return record.summary
 
 
-def _end(written: Record | Group, error: BaseException) -> None:
+def end(written: Record | Group, error: BaseException) -> None:
     """Writes how a run ended with `error`; on a full disk the last whole summary stays."""
     status = "failed"
     if isinstance(error, Interrupted | KeyboardInterrupt):
@@ -239,9 +224,7 @@ def _end(written: Record | Group, error: BaseException) -> None:
 def _explained(error: BaseException, folder: Path, whole: Path) -> BaseException:
     """The error to raise: our own errors gain the folder, a full disk and a Ctrl-C become errors of ours.
 
-    Args:
-        folder: of the run.
-        whole: the folder to resume: the same, or the group around it.
+    `whole` is the folder to resume: that of the run, or the group around it.
     """
     go_on = f"go on with: nnlab train --resume {whole}"
     if isinstance(error, Interrupted | KeyboardInterrupt):

@@ -20,8 +20,7 @@ from pydantic import (
 )
 
 if TYPE_CHECKING:
-    from nnlab.lab.outcome import Outcome
-    from nnlab.lab.session import Session
+    from nnlab.lab.session import Outcome, Session
     from nnlab.record import Record
 
 

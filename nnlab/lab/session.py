@@ -1,12 +1,12 @@
-"""The surroundings of a run: device, data, random numbers, messages to a person, and stopping."""
+"""An experiment's surroundings (device, data, random numbers, messages, stopping), and its outcome."""
 
 import signal
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -14,6 +14,7 @@ from nnlab.data import DataSet
 from nnlab.errors import DataError, InputError
 from nnlab.lab.build import build_data
 from nnlab.lab.sections import Data, Experiment, Hardware
+from nnlab.theory import Claim
 from nnlab.training.distributed import World
 
 Advance = Callable[[int, int, str], None]
@@ -36,6 +37,23 @@ class Silence:
 
     def bar(self, title: str) -> AbstractContextManager[Advance]:
         return nullcontext(lambda done, total, text: None)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The contents of a finished summary.
+
+    Attributes:
+        metrics: flat, named `train/loss`, `val/accuracy`, `test/accuracy`…
+        results: rows of the experiment's table.
+        claims: predictions, measurements and verdicts.
+        model: the size of the one model that was trained: `parameters`, and `multiply_adds` of one example.
+    """
+
+    metrics: dict[str, float]
+    results: Sequence[Mapping[str, Any]] = ()
+    claims: list[Claim] = field(default_factory=list)
+    model: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

@@ -16,6 +16,7 @@ the ReLU He et al. 2015, eq. 10). `gain` is the σ_w that makes this 1, hence 1/
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import torch
 from torch import Tensor, nn
@@ -40,8 +41,7 @@ class Activation:
         derivative: (N, pieces · H, ...) scores to the derivatives of the unit's value in each of them, in
             the same shape; one of the subgradients at a kink, that which autograd uses.
         gain: σ_w that keeps the second moment from layer to layer.
-        formula: φ(z), for a figure's title.
-        derivative_formula: φ'(z), likewise.
+        formula: φ(z), for sentences.
         limits: at −∞ and ∞, infinite where φ is unbounded; None where it depends on more than one score.
         lipschitz: a bound on |φ'|, off a jump.
         curvature: a bound on |φ''|; None where φ has kinks, or none is known.
@@ -58,7 +58,6 @@ class Activation:
     derivative: Callable[[Tensor], Tensor]
     gain: float
     formula: str
-    derivative_formula: str
     limits: tuple[float | None, float]
     lipschitz: float
     curvature: float | None = None
@@ -81,8 +80,6 @@ class Activation:
     @property
     def why(self) -> str:
         """The reason why it is sigmoidal or not, as a clause."""
-        if self.step is not None:
-            return self.step.why
         if self.is_sigmoidal:
             return "{} → {:g} at −∞ and → {:g} at +∞".format(self.formula, *self.limits)
         return f"{self.formula} grows without bound: it has no limit at +∞"
@@ -140,9 +137,7 @@ def _ripple_derivative(z: Tensor) -> Tensor:
     return _sigmoid_derivative(z) + (1 - 2 * square) * torch.exp(-square)
 
 
-def _phi(z: float) -> float:
-    """The density of N(0, 1)."""
-    return math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+_phi = NormalDist().pdf
 
 
 def _normal_cdf(z: float) -> float:
@@ -178,7 +173,6 @@ _ROWS = (
         derivative=_sigmoid_derivative,
         gain=gain_of(lambda z: 1 / (1 + math.exp(-z))),
         formula="1/(1 + e^{−z})",
-        derivative_formula="σ(z)(1 − σ(z))",
         limits=(0.0, 1.0),
         lipschitz=0.25,
         curvature=0.1,  # 1/(6√3)
@@ -191,7 +185,6 @@ _ROWS = (
         derivative=lambda z: 1 - torch.tanh(z) ** 2,
         gain=gain_of(math.tanh),
         formula="tanh z",
-        derivative_formula="1 − tanh² z",
         limits=(-1.0, 1.0),
         lipschitz=1.0,
         curvature=0.8,  # 4/(3√3)
@@ -205,7 +198,6 @@ _ROWS = (
         derivative=lambda z: (z > 0).to(z.dtype),
         gain=math.sqrt(2),
         formula="max(0, z)",
-        derivative_formula="1 if z > 0 else 0",
         limits=(0.0, math.inf),
         lipschitz=1.0,
         kinks=(0.0,),
@@ -217,7 +209,6 @@ _ROWS = (
         derivative=lambda z: torch.where(z > 0, torch.ones_like(z), LEAKY_SLOPE),
         gain=math.sqrt(2 / (1 + LEAKY_SLOPE**2)),
         formula="max(0.01z, z)",
-        derivative_formula="1 if z > 0 else 0.01",
         limits=(-math.inf, math.inf),
         lipschitz=1.0,
         kinks=(0.0,),
@@ -229,7 +220,6 @@ _ROWS = (
         # E[(e^z − 1)²; z < 0] + ½, where E[e^{az}; z < 0] = e^{a²/2} Φ(−a)
         gain=1 / math.sqrt(1 + math.exp(2) * _normal_cdf(-2) - 2 * math.exp(0.5) * _normal_cdf(-1)),
         formula="z if z > 0 else e^z − 1",
-        derivative_formula="1 if z > 0 else e^z",
         limits=(-1.0, math.inf),
         lipschitz=1.0,
         kinks=(0.0,),
@@ -241,7 +231,6 @@ _ROWS = (
         # E[z² Φ(z)²] = E[Φ²] + 2 E[z Φ φ] = 1/3 + E[φ²], by Stein's identity used twice; E[φ²] = 1/(2π√3)
         gain=1 / math.sqrt(1 / 3 + 1 / (2 * math.pi * math.sqrt(3))),
         formula="z Φ(z)",
-        derivative_formula="Φ(z) + z φ(z)",
         limits=(0.0, math.inf),
         lipschitz=1.13,  # Φ(√2) + √2 φ(√2)
     ),
@@ -251,7 +240,6 @@ _ROWS = (
         derivative=lambda z: 2 / math.sqrt(math.pi) * torch.exp(-z.square()),
         gain=1 / math.sqrt(2 / math.pi * math.asin(2 / 3)),  # E[erf(z)²]: Williams 1998, eq. 11
         formula="erf z",
-        derivative_formula="(2/√π) e^{−z²}",
         limits=(-1.0, 1.0),
         lipschitz=1.13,  # 2/√π
         odd=True,
@@ -262,7 +250,6 @@ _ROWS = (
         derivative=_ripple_derivative,
         gain=gain_of(lambda z: 1 / (1 + math.exp(-z)) + z * math.exp(-(z**2))),
         formula="σ(z) + z e^{−z²}",
-        derivative_formula="σ(z)(1 − σ(z)) + (1 − 2z²) e^{−z²}",
         limits=(0.0, 1.0),
         lipschitz=1.25,
         curvature=2.2,  # at most that of σ plus that of the wave, 1.95
@@ -275,7 +262,6 @@ _ROWS = (
         derivative=torch.zeros_like,
         gain=math.sqrt(2),
         formula="1 if z ≥ 0 else 0",
-        derivative_formula="0",
         limits=(0.0, 1.0),
         lipschitz=0.0,
         kinks=(0.0,),
@@ -316,7 +302,6 @@ def get_activation(name: str, pieces: int = 2) -> Activation:
         derivative=maxout.derivative,
         gain=maxout_gain(pieces),
         formula=f"max(z₁, …, z_{pieces})",
-        derivative_formula="1 for the largest, else 0",
         limits=(None, math.inf),
         lipschitz=1.0,
         pieces=pieces,

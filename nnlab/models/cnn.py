@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nnlab.errors import InputError, suggest
 from nnlab.models.activations import Activation, Maxout, get_activation
-from nnlab.models.convolution import conv_output_size, pool_output_size, same_padding
+from nnlab.models.convolution import conv_output_size, same_padding
 from nnlab.models.parameterization import BLANK, draw_parameters, linear_layer
 
 POOLINGS: dict[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
@@ -140,12 +140,12 @@ def _last_size(image: tuple[int, int], channels: Sequence[int], kernel: int, pad
     """(height, width) of the maps after the last block; raises InputError where nothing is left before."""
     sizes = [image]
     for block in range(1, len(channels) + 1):
-        for layer in (f"the {kernel} × {kernel} convolution", "the 2 × 2 pooling"):
+        for layer, window in (
+            (f"the {kernel} × {kernel} convolution", (kernel, padding)),
+            ("the 2 × 2 pooling", (2, 0, 2)),
+        ):
             height, width = sizes[-1]
-            if "pooling" in layer:
-                after = pool_output_size(height), pool_output_size(width)
-            else:
-                after = conv_output_size(height, kernel, padding), conv_output_size(width, kernel, padding)
+            after = conv_output_size(height, *window), conv_output_size(width, *window)
             if min(after) < 1:
                 before = " → ".join(f"{h} × {w}" for (h, w), _ in groupby(sizes))
                 fewer = f"at most {block - 1} blocks" if block > 1 else "a smaller model.kernel"

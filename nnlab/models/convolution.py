@@ -11,7 +11,6 @@ depends on which of them it computes.
 """
 
 import math
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -34,11 +33,6 @@ def conv_output_size(size: int, kernel: int, padding: int = 0, stride: int = 1) 
     return (size + 2 * padding - kernel) // stride + 1
 
 
-def pool_output_size(size: int, kernel: int = 2, padding: int = 0, stride: int | None = None) -> int:
-    """The same count for pooling windows, which by default stand side by side: stride = kernel."""
-    return conv_output_size(size, kernel, padding, kernel if stride is None else stride)
-
-
 def same_padding(kernel: int) -> int:
     """(kernel − 1)/2, the padding with which a filter of odd size and stride 1 keeps the size of a map.
 
@@ -50,43 +44,21 @@ def same_padding(kernel: int) -> int:
     return (kernel - 1) // 2
 
 
-def receptive_field(windows: Iterable[tuple[int, int]]) -> int:
-    """Pixels along one side of the image that one unit sees: 1 + Σ_l (k_l − 1) Π_{i<l} s_i.
-
-    A unit of layer l sees k_l units of the layer below, whose windows start Π_{i<l} s_i pixels apart.
-
-    Args:
-        windows: (kernel k_l, stride s_l) of each convolution and pooling, from the image on.
-    """
-    seen, apart = 1, 1
-    for kernel, stride in windows:
-        seen += (kernel - 1) * apart
-        apart *= stride
-    return seen
-
-
 def convolve(f: Tensor, g: Tensor, *, circular: bool = False) -> Tensor:
     """f∗g of the definition above, by torch's cross-correlation with the filter turned by 180°.
 
     Args:
         f: (H, W) image.
-        g: (h, w) filter.
+        g: (h, w) filter, at most as large as the period.
         circular: f and f∗g are periodic with the image's size, in place of zeros around f.
 
     Returns:
         (H + h − 1, W + w − 1), every (x, y) where f∗g can differ from 0; with `circular` (H, W), one period.
-
-    Raises:
-        InputError: f or g has not two dimensions or is empty, or the filter is larger than the period.
     """
-    if f.ndim != 2 or g.ndim != 2 or min(*f.shape, *g.shape) < 1:
-        raise InputError(f"convolve: f {tuple(f.shape)} and g {tuple(g.shape)} must be (H, W) and (h, w)")
     above, left = g.shape[0] - 1, g.shape[1] - 1
     turned = g.flip(0, 1)[None, None]
     if not circular:
         return F.conv2d(f[None, None], turned, padding=(above, left))[0, 0]
-    if above >= f.shape[0] or left >= f.shape[1]:
-        raise InputError(f"convolve: g {tuple(g.shape)} is larger than the period {tuple(f.shape)} of f")
     # g(x − n₁, ·) is 0 for n₁ > x: a place looks up and to the left, so the other end is put there
     around = F.pad(f[None, None], (left, 0, above, 0), mode="circular")
     return F.conv2d(around, turned)[0, 0]
@@ -108,17 +80,8 @@ def convolution_matrix(
 
     Returns:
         (C_out·H'·W', C_in·H·W) with H', W' of `conv_output_size`, rows and columns in the order of flatten.
-
-    Raises:
-        InputError: the filters do not fit into the padded map.
     """
     shape = (filters.shape[1], *size)
-    places = [conv_output_size(s, k, padding, stride) for s, k in zip(size, filters.shape[2:], strict=True)]
-    if min(places) < 1:
-        raise InputError(
-            f"convolution_matrix: filters of {filters.shape[2]} × {filters.shape[3]} do not fit into a map "
-            f"of {size[0]} × {size[1]} with padding {padding}"
-        )
     pixels = math.prod(shape)
     units = torch.eye(pixels, dtype=filters.dtype, device=filters.device).reshape(pixels, *shape)
     # column j of a linear map's matrix is what it makes of the j-th unit vector

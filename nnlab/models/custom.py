@@ -35,7 +35,10 @@ def load_factory(path: str, allow: bool) -> Callable[..., object]:
     module_name, colon, name = path.partition(":")
     if not colon or not module_name or not name:
         raise InputError(f"model.factory: {path}: write it as package.module:function")
-    module = _import(path, module_name)
+    importlib.invalidate_caches()  # the file may be younger than the last look into its folder
+    what = f"model.factory: {path}: {module_name} cannot be imported from {os.getcwd()} or installed packages"
+    with _current_folder_importable(), _explained(what):
+        module = importlib.import_module(module_name)
     factory = getattr(module, name, None)
     if not callable(factory):
         problem = f"{module_name} has no {name}"
@@ -76,13 +79,6 @@ def build_custom(
             )
         _try_out(path, model, input_shape, outputs)  # seeded, as lazy layers draw their start only here
     return model
-
-
-def _import(path: str, module_name: str) -> ModuleType:
-    importlib.invalidate_caches()  # the file may be younger than the last look into its folder
-    what = f"model.factory: {path}: {module_name} cannot be imported from {os.getcwd()} or installed packages"
-    with _current_folder_importable(), _explained(what):
-        return importlib.import_module(module_name)
 
 
 @contextlib.contextmanager

@@ -63,13 +63,12 @@ class ScaledLinear(nn.Linear):
         in_features: int,
         out_features: int,
         bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
         *,
         weight_multiplier: float = 1.0,
         bias_multiplier: float = 1.0,
+        **placement: Any,
     ) -> None:
-        super().__init__(in_features, out_features, bias=bias, device=device, dtype=dtype)
+        super().__init__(in_features, out_features, bias=bias, **placement)
         self.weight_multiplier = weight_multiplier
         self.bias_multiplier = bias_multiplier
 

@@ -211,9 +211,11 @@ def _claims(parts: list[Part]) -> Iterable[Glance]:
             for card in chapter.cards:
                 for line in card.lines:
                     label = f" ({line.label})" if line.label else ""
-                    texts = map(line.text, ("predicted", "measured", "interval"))
-                    number = str(part.section.number)
-                    yield Glance(number, card.sentence + label, *texts, line.verdict, f"#{card.key}")
+                    predicted, measured, interval = map(line.text, ("predicted", "measured", "interval"))
+                    yield Glance(
+                        str(part.section.number), card.sentence + label,
+                        predicted, measured, interval, line.verdict, f"#{card.key}",
+                    )  # fmt: skip
 
 
 def _addressed(sentences: list[Glance], parts: list[Part]) -> list[Glance]:

@@ -123,13 +123,10 @@ lecture --only POINT` runs it alone.
 """
 
 
-def _entries(text: str) -> dict[str, str]:
-    """Word -> meaning, of paragraphs `word: meaning`."""
-    pairs = (paragraph.split(": ", 1) for paragraph in text.strip().split("\n\n"))
-    return {word: " ".join(meaning.split()) for word, meaning in pairs}
-
-
-GLOSSARY: Mapping[str, str] = _entries(_TEXT)
+GLOSSARY: Mapping[str, str] = {
+    word: " ".join(meaning.split())
+    for word, _, meaning in (paragraph.partition(": ") for paragraph in _TEXT.strip().split("\n\n"))
+}
 
 
 def look_up(word: str) -> tuple[str, str]:

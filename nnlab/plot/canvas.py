@@ -11,8 +11,8 @@ from matplotlib.typing import ColorType
 from numpy.typing import NDArray
 
 from nnlab.plot.scales import FloatArray
-from nnlab.plot.style import FONT_LABEL, FONT_NOTE, FONT_TITLE, GRID, INK, PAPER, luminance, new_figure
-from nnlab.plot.text import families, number
+from nnlab.plot.style import FONT_LABEL, FONT_NOTE, FONT_TITLE, GRID, INK, PAPER, font, luminance, new_figure
+from nnlab.plot.text import number
 
 
 class Canvas:
@@ -86,9 +86,8 @@ class Canvas:
         bold: bool = False,
     ) -> Text:
         """Writes a text, already plain."""
-        note = self.axes.text(x, y, text, fontsize=size, color=colour, family=list(families()))
-        note.set(ha=ha, va=va, weight="bold" if bold else "normal", linespacing=1.2)
-        return note
+        weight = "bold" if bold else "normal"
+        return self.axes.text(x, y, text, ha=ha, va=va, weight=weight, linespacing=1.2, **font(size, colour))
 
     def heading(self, x: float, text: str) -> None:
         """Writes the heading of one part of the slide, right below the title."""

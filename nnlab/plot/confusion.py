@@ -11,17 +11,8 @@ from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
 from nnlab.plot.scales import FloatArray
-from nnlab.plot.style import (
-    FONT_TICK,
-    GRID,
-    INK,
-    MUTED,
-    PAPER,
-    colour_bar,
-    dress,
-    new_figure,
-)
-from nnlab.plot.text import families, literal, number, percent, plain
+from nnlab.plot.style import FONT_TICK, GRID, INK, MUTED, PAPER, colour_bar, dress, font, new_figure
+from nnlab.plot.text import literal, number, percent, plain
 
 _SIZE = (9.4, 8.0)
 _SIDE = 6.0  # inches: about what the matrix itself gets of the figure
@@ -82,8 +73,8 @@ def _name_classes(axes: Axes, class_names: Sequence[str]) -> None:
     letters = max(map(len, names))
     along_x = _SIDE * 72 / len(names)  # points for each name
     rotation = 0 if letters * 0.65 * size < along_x else (45 if len(names) <= 15 else 90)
-    axes.set_xticks(places, names, fontsize=size, rotation=rotation, family=list(families()))
-    axes.set_yticks(places, names, fontsize=size, family=list(families()))
+    axes.set_xticks(places, names, rotation=rotation, **font(size))
+    axes.set_yticks(places, names, **font(size))
     if rotation == 45:
         for label in axes.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
@@ -99,16 +90,7 @@ def _print_counts(axes: Axes, counts: FloatArray, shares: FloatArray) -> None:
         return
     for (row, column), share in np.ndenumerate(shares):
         ink = PAPER if share > 0.4 else (MUTED if counts[row, column] == 0 else INK)
-        axes.text(
-            column,
-            row,
-            texts[row][column],
-            ha="center",
-            va="center",
-            fontsize=size,
-            color=ink,
-            family=list(families()),
-        )
+        axes.text(column, row, texts[row][column], ha="center", va="center", **font(size, ink))
 
 
 def _title(counts: FloatArray, class_names: Sequence[str]) -> str:

@@ -18,12 +18,13 @@ from nnlab.plot.style import (
     WIDE,
     LineLook,
     dress,
+    font,
     line_look,
     new_figure,
     nothing_to_show,
     with_notes,
 )
-from nnlab.plot.text import families, literal, number, percent
+from nnlab.plot.text import literal, number, percent
 
 History = Mapping[str, Mapping[str, ArrayLike]]
 
@@ -131,9 +132,7 @@ def _panel(
 
 def _mark_best(axes: Axes, epoch: float) -> None:
     axes.axvline(epoch, color=MUTED, linestyle=(0, (1, 2)), linewidth=THIN)
-    late = (
-        epoch > sum(axes.get_xlim()) / 2
-    )  # then the words stand at the left, away from the line ends' labels
+    late = epoch > sum(axes.get_xlim()) / 2  # then left of it, away from the labels of the line ends
     axes.annotate(
         f"best epoch {number(epoch, digits=6)}",
         xy=(epoch, 1.0),
@@ -141,10 +140,8 @@ def _mark_best(axes: Axes, epoch: float) -> None:
         xytext=(-3 if late else 3, 5),
         textcoords="offset points",
         ha="right" if late else "left",
-        fontsize=FONT_NOTE,
-        family=list(families()),
-        color=MUTED,
         annotation_clip=False,
+        **font(FONT_NOTE, MUTED),
     )
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 
 from nnlab.plot.scales import BoolArray, FloatArray
-from nnlab.plot.style import FONT_NOTE, FONT_TICK, LINE, LineLook, darker, legend_beside, sample
-from nnlab.plot.text import families, plain
+from nnlab.plot.style import FONT_NOTE, FONT_TICK, LINE, LineLook, darker, font, legend_beside, sample
+from nnlab.plot.text import plain
 
 MOST_POINTS = 4000  # of one curve; twice what a slide has pixels across
 ZERO_NOTE = "▼ zero: below a log scale"
@@ -28,11 +29,14 @@ def draw_line(axes: Axes, x: FloatArray, y: FloatArray, look: LineLook, width: f
     """Draws the finite points of one line and marks the others at the edge. Scale and limits come first.
 
     A value that is not a number between two finite ones was not measured there: the line goes on. An
-    infinite value, or one that is not a number after the last finite one, is marked at the top.
+    infinite value, or one that is not a number after the last finite one, is marked at the top. Points with
+    no place on a logarithmic x axis, such as step 0, are left out.
 
     Returns:
         The notes that the marks need, for the label of the x axis.
     """
+    if axes.get_xscale() == "log":
+        x, y = x[x > 0], y[x > 0]
     known = np.isfinite(x) & np.isfinite(y)
     count = int(known.sum())
     every = 1 if count <= 25 else count // 8
@@ -196,25 +200,17 @@ def spread_apart(wanted: FloatArray, gap: float) -> FloatArray:
     """Returns the positions in [0, 1] nearest to the wanted ones (least squares) with a gap between them.
 
     With levels yᵢ = positionᵢ − i·gap, in ascending order of the wanted ones, the question is isotonic
-    regression within bounds. Pooling adjacent violators answers it exactly (Barlow, Bartholomew, Bremner
-    and Brunk, "Statistical Inference under Order Restrictions", 1972). Too many positions for the gap end
-    above 1.
+    regression within bounds. Too many positions for the gap end above 1.
 
     >>> spread_apart(np.array([0.5, 0.5, 0.9, 1.0]), 0.2).round(2).tolist()
     [0.4, 0.6, 0.8, 1.0]
     """
     order = np.argsort(wanted, kind="stable")
-    pools: list[tuple[float, int]] = []  # mean level and size
-    for rank, value in enumerate(wanted[order]):
-        mean, size = float(value) - rank * gap, 1
-        while pools and pools[-1][0] > mean:
-            other, count = pools.pop()
-            mean, size = (mean * size + other * count) / (size + count), size + count
-        pools.append((mean, size))
-    levels = np.array([mean for mean, size in pools for _ in range(size)])
+    gaps = gap * np.arange(len(wanted))
     placed = np.empty_like(wanted)
-    highest = max(0.0, 1 - (len(wanted) - 1) * gap)
-    placed[order] = np.clip(levels, 0, highest) + gap * np.arange(len(wanted))
+    if len(wanted):
+        levels = isotonic_regression(wanted[order] - gaps).x
+        placed[order] = np.clip(levels, 0, max(0.0, 1 - gaps[-1])) + gaps
     return placed
 
 
@@ -253,10 +249,8 @@ def _label(axes: Axes, end: LineEnd, height: float, true_height: float) -> None:
         xytext=(1.03, height),
         textcoords="axes fraction",
         va="center_baseline",
-        fontsize=FONT_TICK,
-        family=list(families()),
-        color=darker(end.look.color),
         annotation_clip=False,
+        **font(FONT_TICK, darker(end.look.color)),
         arrowprops={
             "arrowstyle": "-",
             "color": end.look.color,

@@ -10,18 +10,16 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from nnlab.plot.bands import draw_spread, over_seeds, solid
-from nnlab.plot.lines import LineEnd, label_ends
+from nnlab.plot.lines import LineEnd, draw_curve, label_ends
 from nnlab.plot.scales import FloatArray, as_numbers, log_axis, ticks_at
 from nnlab.plot.style import (
-    FONT_TICK,
     INK,
     LINE,
-    MUTED,
     THIN,
     Dash,
     LineLook,
     dress,
-    legend,
+    legend_below,
     line_look,
     new_figure,
     nothing_to_show,
@@ -35,6 +33,7 @@ from nnlab.plot.style import (
 from nnlab.plot.text import literal, plain
 
 PREDICTED: Dash = (0, (4, 3))
+BOUND = LineLook(INK, (0, (9, 2)), "none")
 _ACROSS = {1: 10.0, 2: 14.0, 3: 17.0}  # inches, by the number of panels side by side
 _TICK_GAPS = {1: 0.06, 2: 0.1, 3: 0.2}  # what a width with four digits needs of the x axis
 
@@ -57,14 +56,8 @@ class PowerLaw:
     seeds: int
 
 
-def power_law(name: str, look: LineLook, law: Law) -> PowerLaw:
-    """Returns geometric means over the seeds; values without a logarithm are left out and counted.
-
-    Args:
-        name: Of the quantity.
-        look: Of its points and line.
-        law: sizes (K,), values (K, S), fitted exponent, its interval (low, high) or (None, None).
-    """
+def _power_law(name: str, look: LineLook, law: Law) -> PowerLaw:
+    """Returns geometric means over the seeds; values without a logarithm are left out and counted."""
     sizes, samples = as_numbers(law[0]), as_numbers(law[1])
     usable = np.isfinite(samples) & (samples > 0)
     logs = np.log(np.where(usable, samples, 1.0))
@@ -75,15 +68,10 @@ def power_law(name: str, look: LineLook, law: Law) -> PowerLaw:
     return PowerLaw(name, look, sizes, means, band.low, band.high, float(law[2]), law[3], omitted, seeds)
 
 
-def draw_power_law(
-    axes: Axes, law: PowerLaw, symbol: str = "m", predicted: float | None = None
-) -> LineEnd | None:
-    """Draws points, spread, the fitted line and, dashed, the predicted one.
+def _draw_power_law(axes: Axes, law: PowerLaw, symbol: str, predicted: float | None) -> LineEnd | None:
+    """Draws points, spread, the fitted and, dashed, the predicted line; returns the end with the exponent.
 
     The lines pass through the mean of the logarithms, where least squares puts them.
-
-    Returns:
-        The end that bears the exponent; None where there is nothing to draw.
     """
     known = np.isfinite(law.means) & np.isfinite(law.sizes) & (law.sizes > 0)
     if not known.any():
@@ -103,7 +91,7 @@ def draw_power_law(
         return LineEnd("no exponent fitted", law.look, float(m.max()), float(q[m.argmax()]))
     fitted = _through_mean(m, q, law.slope, reach)
     axes.plot(reach, fitted, color=color, linestyle="-", linewidth=LINE)
-    return LineEnd(exponent_words(law, symbol), law.look, float(reach[1]), float(fitted[1]))
+    return LineEnd(_exponent_words(law, symbol), law.look, float(reach[1]), float(fitted[1]))
 
 
 def _through_mean(sizes: FloatArray, means: FloatArray, slope: float, at: FloatArray) -> FloatArray:
@@ -123,7 +111,7 @@ def power_words(slope: float, symbol: str = "m", digits: int = 2) -> str:
     return f"{symbol}^{slope:.{digits}f}".replace("-", "−")
 
 
-def exponent_words(law: PowerLaw, symbol: str = "m") -> str:
+def _exponent_words(law: PowerLaw, symbol: str) -> str:
     """Returns the exponent with its interval, if it has one."""
     low, high = law.interval
     if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
@@ -131,56 +119,69 @@ def exponent_words(law: PowerLaw, symbol: str = "m") -> str:
     return f"{power_words(law.slope, symbol)} ({low:.2f}, {high:.2f})".replace("-", "−")
 
 
-def width_scaling(
+def scaling_laws(
     panels: Mapping[str, Mapping[str, Law]],
     y_label: str,
     title: str | None = None,
+    *,
+    x_label: str = "width m",
     predicted: Mapping[str, float] | None = None,
+    bounds: tuple[str, Mapping[str, tuple[ArrayLike, ArrayLike]]] | None = None,
 ) -> Figure:
-    """Draws quantities over the width on logarithmic axes, with the fitted exponent at each line.
+    """Draws quantities over a size on logarithmic axes, with the fitted exponent at each line.
 
     Points are geometric means over the seeds with the band of `over_seeds` as a bar. Values that are not
     positive and finite have no logarithm: they are left out and counted in a note.
 
     Args:
-        panels: Setting -> name of a quantity -> widths (K,), values (K, S), fitted exponent, and its interval
+        panels: Setting -> name of a quantity -> sizes (K,), values (K, S), fitted exponent, and its interval
             (low, high), None where there is none.
         y_label: The measured quantity.
         title: A sentence; by default the exponents.
+        x_label: The size, with its symbol as the last word.
         predicted: Exponents to draw dashed through the same mean point: under the name of a quantity for
             every panel that has it, or under the name of a panel for all its quantities.
+        bounds: The name of an upper bound, and setting -> sizes (P,), values (P,) of it where it is known.
     """
     names = list(dict.fromkeys(name for laws in panels.values() for name in laws))
     looks = {name: solid(line_look(index)) for index, name in enumerate(names)}
     settings = {
-        setting: [power_law(name, looks[name], law) for name, law in laws.items()]
+        setting: [_power_law(name, looks[name], law) for name, law in laws.items()]
         for setting, laws in panels.items()
     }
     expected = dict(predicted or {})
+    limits = {} if bounds is None else {panel: [*map(as_numbers, b)] for panel, b in bounds[1].items()}
     count = max(1, len(settings))
-    columns = min(count, 2 if count <= 4 else 3)
+    columns = 2 if count == 4 else min(3, count)
     rows = math.ceil(count / columns)
-    figure = new_figure(title or _scaling_title(settings, y_label), (_ACROSS[columns], 1.7 + 3.9 * rows))
+    title = title or _scaling_title(settings, y_label, x_label)
+    figure = new_figure(title, (_ACROSS[columns], 1.7 + 3.9 * rows))
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    everything = [np.concatenate([s.means, s.low, s.high]) for laws in settings.values() for s in laws]
+    everything = [part for laws in settings.values() for s in laws for part in (s.means, s.low, s.high)]
+    everything += [values for _, values in limits.values()]
     log_axis(grid[0, 0].yaxis, np.concatenate([np.zeros(0), *everything]))
     for axes, (setting, laws) in zip(grid.flat, settings.items(), strict=False):
         slopes = [expected.get(s.name, expected.get(setting)) for s in laws]
-        _law_panel(figure, axes, setting, laws, slopes, columns)
+        _law_panel(figure, axes, x_label, laws, slopes, columns)
+        panel_title(axes, plain(setting, limit=34))
+        if setting in limits:
+            n, values = limits[setting]
+            draw_curve(axes, n, values, BOUND, THIN)
     for axes in grid.flat[len(settings) :]:
         nothing_to_show(axes, "nothing was measured") if not settings else axes.set_axis_off()
     shared_labels(figure, "", plain(y_label))
     handles = [sample(look, plain(name, limit=34)) for name, look in looks.items()]
+    if bounds is not None and limits:
+        handles.append(sample(BOUND, bounds[0]))
     if handles:
-        columns = max(1, min(len(handles), int(figure.get_figwidth() // 3.2)))
-        legend(figure, handles, "outside lower center", columns=columns, size=FONT_TICK)
+        legend_below(figure, handles, inches=3.2)
     return figure
 
 
 def _law_panel(
     figure: Figure,
     axes: Axes,
-    setting: str,
+    x_label: str,
     laws: Sequence[PowerLaw],
     slopes: Sequence[float | None],
     columns: int,
@@ -189,30 +190,30 @@ def _law_panel(
     widths = np.concatenate([np.zeros(0), *(s.sizes for s in laws)])
     log_axis(axes.xaxis, widths)
     ticks_at(axes.xaxis, widths, gap=_TICK_GAPS[columns])
-    ends = [draw_power_law(axes, s, predicted=slope) for s, slope in zip(laws, slopes, strict=True)]
+    symbol = x_label.split()[-1]
+    ends = [_draw_power_law(axes, s, symbol, slope) for s, slope in zip(laws, slopes, strict=True)]
     if not any(ends):
-        write(axes, 0.5, 0.5, "nothing was measured", color=MUTED, ha="center")
+        write(axes, 0.5, 0.5, "nothing was measured")
     drawn = [slope for slope in slopes if slope is not None and np.isfinite(slope)]
-    powers = ", ".join(dict.fromkeys(power_words(slope) for slope in drawn))
-    label = with_notes("width m", [f"- - -  predicted {powers}"] if powers else [])
+    powers = ", ".join(dict.fromkeys(power_words(slope, symbol) for slope in drawn))
+    label = with_notes(x_label, [f"- - -  predicted {powers}"] if powers else [])
     omitted = sum(s.omitted for s in laws)
     notes = [f"left out: {omitted} values ≤ 0 or not finite"] if omitted else []
     axes.set_xlabel(with_notes_below(label, notes, 72 * _ACROSS[columns] / columns))
-    panel_title(axes, plain(setting, limit=34))
     label_ends(figure, axes, ends)
 
 
-def _scaling_title(settings: Mapping[str, Sequence[PowerLaw]], y_label: str) -> str:
+def _scaling_title(settings: Mapping[str, Sequence[PowerLaw]], y_label: str, x_label: str) -> str:
     fits = [(s, setting) for setting, laws in settings.items() for s in laws if np.isfinite(s.slope)]
     subject = literal(y_label, 60)
-    subject = subject[:1].upper() + subject[1:]
+    subject, symbol = subject[:1].upper() + subject[1:], x_label.split()[-1]
     if not fits:
-        return f"{subject} over the width"
+        return f"{subject} over {x_label}"
     if len(fits) == 1:
-        return f"{subject} scales with the width like {exponent_words(fits[0][0])}"
+        return f"{subject} scales like {_exponent_words(fits[0][0], symbol)}"
     most, least = (pick(fits, key=lambda fit: fit[0].slope) for pick in (max, min))
     words = [
-        f"{power_words(law.slope)} ({literal(law.name, 30)}"
+        f"{power_words(law.slope, symbol)} ({literal(law.name, 30)}"
         + (f", {literal(setting, 40)})" if len(settings) > 1 else ")")
         for law, setting in (most, least)
     ]

@@ -98,31 +98,27 @@ def darker(color: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
+def font(size: float, color: ColorType = INK) -> dict[str, Any]:
+    """Returns the properties of a text in a figure, as keywords; size in points."""
+    return {"fontsize": size, "family": list(families()), "color": color}
+
+
 def new_figure(title: str, size: tuple[float, float] = WIDE) -> Figure:
     """Returns an empty figure with its title at the top left, wrapped to its width; size in inches."""
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor=PAPER)
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)  # type: ignore[union-attr, call-arg]
-    figure.suptitle(
-        paragraph(title, 0.97 * 72 * size[0], FONT_TITLE),
-        x=0.012,
-        ha="left",
-        fontsize=FONT_TITLE,
-        family=list(families()),
-        color=INK,
-        linespacing=1.25,
-    )
+    wrapped = paragraph(title, 0.97 * 72 * size[0], FONT_TITLE)
+    figure.suptitle(wrapped, x=0.012, ha="left", linespacing=1.25, **font(FONT_TITLE))
     return figure
 
 
 def dress(axes: Axes, x_label: str = "", y_label: str = "", *, grid: bool = True) -> None:
     """Gives axes their labels (already plain text), ticks, thin grid and two spines."""
     axes.set_facecolor(PAPER)
-    for label, setter in ((x_label, axes.set_xlabel), (y_label, axes.set_ylabel)):
-        setter(label, fontsize=FONT_LABEL, family=list(families()), color=INK)
-    axes.tick_params(
-        which="both", labelsize=FONT_TICK, labelfontfamily=list(families()), color=MUTED, labelcolor=INK
-    )
+    axes.set_xlabel(x_label, **font(FONT_LABEL))
+    axes.set_ylabel(y_label, **font(FONT_LABEL))
+    axes.tick_params(which="both", **_ticks())
     axes.tick_params(which="minor", length=2)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["bottom", "left"]].set(color=MUTED, linewidth=0.9)
@@ -130,6 +126,12 @@ def dress(axes: Axes, x_label: str = "", y_label: str = "", *, grid: bool = True
     axes.grid(visible=False)
     if grid:
         axes.grid(visible=True, color=GRID, linewidth=0.7)
+
+
+def _ticks() -> dict[str, Any]:
+    return {
+        "labelsize": FONT_TICK, "labelfontfamily": list(families()), "labelcolor": INK, "color": MUTED
+    }  # fmt: skip
 
 
 def bare(axes: Axes) -> None:
@@ -143,23 +145,28 @@ def bare(axes: Axes) -> None:
 
 def panel_title(axes: Axes, text: str) -> None:
     """Writes the heading of one panel among several; `text` already plain."""
-    axes.set_title(text, fontsize=FONT_LABEL, family=list(families()), color=INK, loc="left", pad=9)
+    axes.set_title(text, loc="left", pad=9, **font(FONT_LABEL))
 
 
 def write(
-    axes: Axes, x: float, y: float, text: str, *, size: float = FONT_NOTE, color: str = INK, ha: str = "left"
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    size: float = FONT_NOTE,
+    color: str = MUTED,
+    ha: str = "center",
 ) -> Text:
     """Writes a note at a place given in fractions of the axes; `text` already plain."""
-    note = axes.text(x, y, text, transform=axes.transAxes, fontsize=size, family=list(families()))
-    note.set(color=color, ha=ha, va="center")
-    return note
+    return axes.text(x, y, text, transform=axes.transAxes, ha=ha, va="center", **font(size, color))
 
 
 def nothing_to_show(axes: Axes, text: str) -> None:
     """Says in the middle of the axes that there is nothing to draw, and removes their meaningless ticks."""
     axes.set_xticks([])
     axes.set_yticks([])
-    write(axes, 0.5, 0.5, text, size=FONT_LABEL, color=MUTED, ha="center")
+    write(axes, 0.5, 0.5, text, size=FONT_LABEL)
 
 
 def legend_beside(axes: Axes, handles: Sequence[Line2D], columns: int = 1, size: float = FONT_NOTE) -> Legend:
@@ -171,15 +178,15 @@ def legend_beside(axes: Axes, handles: Sequence[Line2D], columns: int = 1, size:
 
 def shared_labels(figure: Figure, x_label: str, y_label: str) -> None:
     """Writes one label for the x axes and one for the y axes of all panels; already plain text."""
-    for label, setter in ((x_label, figure.supxlabel), (y_label, figure.supylabel)):
-        setter(label, fontsize=FONT_LABEL, family=list(families()), color=INK)
+    figure.supxlabel(x_label, **font(FONT_LABEL))
+    figure.supylabel(y_label, **font(FONT_LABEL))
 
 
 def colour_bar(figure: Figure, scale: ScalarMappable, panels: list[Axes], label: str) -> None:
     """Draws the colour scale that the panels share at their right; `label` already plain."""
     bar = figure.colorbar(scale, ax=panels, shrink=0.88, pad=0.02, aspect=18)
-    bar.set_label(label, fontsize=FONT_LABEL, family=list(families()), color=INK)
-    bar.ax.tick_params(labelsize=FONT_TICK, labelfontfamily=list(families()), color=MUTED, labelcolor=INK)
+    bar.set_label(label, **font(FONT_LABEL))
+    bar.ax.tick_params(**_ticks())
     bar.ax.spines["outline"].set(edgecolor=MUTED, linewidth=0.8)
 
 
@@ -203,6 +210,14 @@ def legend(
     return box
 
 
+def legend_below(
+    figure: Figure, handles: Sequence[Line2D], columns: int | None = None, inches: float = 1.0
+) -> Legend:
+    """Puts a legend below all panels, in as many columns as have `inches` of the figure each."""
+    fitting = min(len(handles), int(figure.get_figwidth() // inches))
+    return legend(figure, handles, "outside lower center", columns or fitting, FONT_TICK)
+
+
 def sample(look: LineLook, label: str, *, line: bool = True, marker: bool = True) -> Line2D:
     """Returns a legend entry that looks like a line of the figure; `label` already plain."""
     return Line2D(
@@ -217,17 +232,16 @@ def sample(look: LineLook, label: str, *, line: bool = True, marker: bool = True
     )
 
 
-def panel_grid(title: str, count: int) -> tuple[Figure, Any]:
-    """Returns a figure of `count` ≥ 1 panels that share their axes, at most three in a row.
+def panel_grid(title: str, count: int, *, sharex: bool = True, sharey: bool = True) -> tuple[Figure, Any]:
+    """Returns a figure of `count` ≥ 1 panels, at most three in a row.
 
     Returns:
         The figure, and its axes (rows, columns), where those beyond `count` are not drawn.
     """
     columns = 2 if count == 4 else min(3, count)
     rows = math.ceil(count / columns)
-    size = ((10.0, 12.5, 14.5)[columns - 1], 5.5 if rows == 1 else 1.9 + 3.0 * rows)  # inches
-    figure = new_figure(title, size)
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    figure = new_figure(title, ((10.0, 12.5, 15.0)[columns - 1], 1.8 + 3.6 * rows))
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
     for axes in panels.flat[count:]:
         axes.set_axis_off()
     return figure, panels
@@ -245,7 +259,7 @@ def label_columns(panels: Any, count: int, label: str) -> None:
 def footnote(figure: Figure, notes: Sequence[str]) -> None:
     """Writes notes, already plain, below everything else in muted ink."""
     if notes:
-        figure.supxlabel("      ".join(notes), fontsize=FONT_NOTE, family=list(families()), color=MUTED)
+        figure.supxlabel("      ".join(notes), **font(FONT_NOTE, MUTED))
 
 
 def with_notes(label: str, notes: list[str]) -> str:
@@ -258,19 +272,3 @@ def with_notes_below(label: str, notes: Iterable[str], room: float) -> str:
     """Returns the label of a narrow x axis, notes on lines of their own; `room` is its column in points."""
     lines = [label, *dict.fromkeys(notes)]
     return "\n".join(part for line in lines for part in wrap(line, 0.8 * room, FONT_LABEL))
-
-
-def write_at(
-    axes: Axes,
-    x: float,
-    y: float,
-    text: str,
-    *,
-    ha: str = "left",
-    va: str = "top",
-    color: str = MUTED,
-    size: float = FONT_NOTE,
-) -> None:
-    """Writes a note at a fraction of the x axis and a value of the y axis; `text` already plain."""
-    note = axes.text(x, y, text, transform=axes.get_yaxis_transform(), fontsize=size, color=color)
-    note.set(ha=ha, va=va, family=list(families()))

@@ -5,6 +5,7 @@ and titles come from folders, tables and flags, so `plain` takes both powers awa
 """
 
 import math
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 
@@ -75,6 +76,15 @@ def plain(text: object, limit: int | None = None) -> str:
     \$x\$
     """
     return literal(text, limit).replace("$", r"\$")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns the names, at least one, as part of a sentence.
+
+    >>> listed(["AND", "OR", "NOT"])
+    'AND, OR and NOT'
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def width_in_points(text: str, size: float) -> float:

@@ -1,30 +1,18 @@
 """Arrays in groups: `arrays.npz` holds the array x of the group g as `g/x`; a group may hold others."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
-from numpy.typing import NDArray
-
-Array = NDArray[Any]
 Value = TypeVar("Value")
-Fields = TypeVar("Fields", bound=NamedTuple)
 
 
 def under(name: str, arrays: Mapping[str, Value]) -> dict[str, Value]:
-    """Returns the arrays by the names that they have in a group.
-
-    >>> under("edge", {"steps": 40, "fast/loss": 0.1})
-    {'edge/steps': 40, 'edge/fast/loss': 0.1}
-    """
+    """Returns the arrays of one group by the names that they have outside it."""
     return {f"{name}/{rest}": array for rest, array in arrays.items()}
 
 
 def group(arrays: Mapping[str, Value], name: str) -> dict[str, Value]:
-    """Returns the arrays of one group, by their names in it; empty where there is none.
-
-    >>> group({"edge/steps": 40, "edge/fast/loss": 0.1, "edge": 2}, "edge")
-    {'steps': 40, 'fast/loss': 0.1}
-    """
+    """Returns the arrays of one group by their names in it; empty where there is no such group."""
     start = f"{name}/"
     return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
 
@@ -37,8 +25,3 @@ def groups(arrays: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
     """
     names = dict.fromkeys(key.partition("/")[0] for key in arrays if "/" in key)
     return {name: group(arrays, name) for name in names}
-
-
-def read(fields: type[Fields], arrays: Mapping[str, Array]) -> Fields:
-    """Returns the arrays that the fields of a NamedTuple name. Raises KeyError where one is missing."""
-    return fields._make(arrays[name] for name in fields._fields)

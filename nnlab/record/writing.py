@@ -185,9 +185,7 @@ class _Folder(ABC):
 
 
 class Record(_Folder):
-    """Writes one run folder.
-
-    Nothing exists on disk before `start`, so that wrong input leaves no trace in `runs/`.
+    """Writes one run folder, which does not exist before `start`.
 
     Args:
         parent: the folder that holds the run's folder, or a function that makes it when the run starts.
@@ -295,10 +293,8 @@ class Group(_Folder):
     Its config.yaml is locked as a run's metrics.jsonl is, so that two commands never go on with one group.
 
     Args:
-        parent: the folder that holds the group's folder.
-        stem: the name that the group's folder gets, if it is free.
+        parent, stem, facts: as of `Record`.
         config_yaml: the resolved config of the first seed.
-        facts: the summary's first fields: experiment, name, seed.
         seeds: of the members.
     """
 

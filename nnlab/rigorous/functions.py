@@ -25,13 +25,15 @@ NARROW = 0.0625
 @np.errstate(all="ignore")
 def sin(x: Interval) -> Interval:
     """Returns the range, and up to r² more on each side of cells of radius r ≤ 1/16."""
-    return interval(*_circle(x).sine())
+    circle = _circle(x)
+    return interval(*circle.ends(circle.sine, circle.cosine, np.sin, 0.25))
 
 
 @np.errstate(all="ignore")
 def cos(x: Interval) -> Interval:
     """Returns the range, and up to r² more on each side of cells of radius r ≤ 1/16."""
-    return interval(*_circle(x).cosine())
+    circle = _circle(x)
+    return interval(*circle.ends(circle.cosine, circle.sine, np.cos, 0.0))
 
 
 @np.errstate(all="ignore")
@@ -82,11 +84,12 @@ def tanh(x: Interval) -> Interval:
 @np.errstate(all="ignore")
 def sigmoid(x: Interval) -> Interval:
     """Returns 1/(1 + e⁻ˣ) = exp(min(x, 0))/(1 + exp(−|x|)), within five roundings more than exp."""
-    low, high = _positive(_sigmoid(x.lo), _sigmoid(x.hi), 2 * GUARD, x)
+    low, high = _positive(rounded_sigmoid(x.lo), rounded_sigmoid(x.hi), 2 * GUARD, x)
     return interval(low, np.minimum(high, 1.0))
 
 
-def _sigmoid(x: Array) -> Array:
+def rounded_sigmoid(x: Array) -> Array:
+    """Returns σ(x) in float64, without overflow."""
     above = np.exp(np.minimum(x, 0.0))
     below = np.exp(-np.absolute(x))
     below += 1.0
@@ -161,10 +164,6 @@ class _Circle:
     0.51·2⁻⁵³ absolute, in 6,000 points each up to 10³, 10⁶, 10¹⁰, 10¹⁶ and beside multiples of π/2, and in
     800 points up to 10³⁰⁷. CIRCLE_GUARD = 2⁻⁴⁸ allows the tangent 24 times that, and covers the roundings of
     the sums here, each below 2⁻⁵².
-
-    Args:
-        lo: lower ends in radians.
-        hi: upper ends, of the same shape.
     """
 
     def __init__(self, lo: Array, hi: Array) -> None:
@@ -181,32 +180,23 @@ class _Circle:
         tangent /= below
         square = 1.0 - square
         square /= below
-        self._sine, self._cosine = tangent, square
+        self.sine, self.cosine = tangent, square  # of the middle
         self._radius = radius
         self._bend = radius * radius
         self._bend *= 0.5 + STEP
         self._bend += CIRCLE_GUARD
         self._is_wide = not np.maximum.reduce(radius, axis=None, initial=0.0) <= NARROW
 
-    def sine(self) -> tuple[Array, Array]:
-        """Returns lower and upper ends of sin x."""
-        ends = self._around(self._sine, self._cosine)
-        return self._with_wide(ends, np.sin, 0.25) if self._is_wide else ends
-
-    def cosine(self) -> tuple[Array, Array]:
-        """Returns lower and upper ends of cos x."""
-        ends = self._around(self._cosine, self._sine)
-        return self._with_wide(ends, np.cos, 0.0) if self._is_wide else ends
-
-    def _around(self, value: Array, slope: Array) -> tuple[Array, Array]:
+    def ends(self, value: Array, slope: Array, function: np.ufunc, top: float) -> tuple[Array, Array]:
+        """Returns lower and upper ends of a function whose maximum is at 2π·top."""
         reach = np.absolute(slope)
         reach *= self._radius
         reach += self._bend
-        low, high = value - reach, value + reach
-        return _clipped(low, high)
+        ends = _clipped(value - reach, value + reach)
+        return self._with_wide(ends, function, top) if self._is_wide else ends
 
     def _with_wide(self, ends: tuple[Array, Array], function: np.ufunc, top: float) -> tuple[Array, Array]:
-        """Replaces the ends of wide cells by those from their own ends; the maximum is at 2π·top."""
+        """Replaces the ends of wide cells by those from their own ends."""
         wide = ~(self._radius <= NARROW)
         lo, hi = np.asarray(self._lo)[wide], np.asarray(self._hi)[wide]
         at_lo, at_hi = function(lo), function(hi)

@@ -141,9 +141,7 @@ class Interval:
             return other
         return interval(lowered(self.lo + other.lo), raised(self.hi + other.hi))
 
-    @_binary
-    def __radd__(self, other: "Interval") -> "Interval":
-        return other + self
+    __radd__ = __add__
 
     @_binary
     def __sub__(self, other: "Interval") -> "Interval":
@@ -168,9 +166,7 @@ class Interval:
             return _scaled(other, self)
         return _product(self, other)
 
-    @_binary
-    def __rmul__(self, other: "Interval") -> "Interval":
-        return other * self
+    __rmul__ = __mul__
 
     @_binary
     def __truediv__(self, other: "Interval") -> "Interval":

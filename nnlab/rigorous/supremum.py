@@ -78,7 +78,8 @@ def supremum(
         settled = max(settled, float(upper[~is_open].max(initial=-np.inf)))
         lo, hi, ceiling = lo[is_open], hi[is_open], upper[is_open]
         over = boxes + 2 * len(lo) > max_boxes
-        lo, hi, is_split = _halves(lo, hi)
+        below, above, is_split = halves(lo, hi)
+        lo, hi = (np.concatenate(ends) for ends in zip(below, above, strict=True))
         left = ceiling if over else ceiling[~is_split]
         settled = max(settled, float(left.max(initial=-np.inf)))
         if over:
@@ -108,17 +109,19 @@ def _bounded(bound: Bound, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
     return np.concatenate(lower), np.concatenate(upper), np.concatenate(at)
 
 
-def _halves(lo: Array, hi: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Cuts boxes in two across the longest side, in its middle; last, True where floats allow that."""
-    axis = np.argmax(hi - lo, axis=1) if len(lo) else np.zeros(0, np.int64)
+def halves(
+    lo: Array, hi: Array, sides: Array | float = 1.0
+) -> tuple[tuple[Array, Array], tuple[Array, Array], NDArray[np.bool_]]:
+    """Cuts boxes in two, in the middle of the side that is longest as a part of `sides` (d,).
+
+    Returns:
+        Corners of the lower halves, those of the upper ones, and (k,) True where floats allow the cut.
+    """
+    axis = np.argmax((hi - lo) / sides, axis=1) if len(lo) else np.zeros(0, np.int64)
     rows = np.arange(len(lo))
     low, high = lo[rows, axis], hi[rows, axis]
     middle = low + (high - low) / 2
     is_split = (low < middle) & (middle < high)
     below, above = hi.copy(), lo.copy()
     below[rows, axis] = above[rows, axis] = middle
-    return (
-        np.concatenate([lo[is_split], above[is_split]]),
-        np.concatenate([below[is_split], hi[is_split]]),
-        is_split,
-    )
+    return (lo[is_split], below[is_split]), (above[is_split], hi[is_split]), is_split

@@ -54,13 +54,10 @@ class Claim:
 
     def as_dict(self) -> dict[str, Any]:
         """The claim as JSON can hold it: a range is a list, a number that is not finite is None."""
-        predicted = list(self.predicted) if isinstance(self.predicted, tuple) else self.predicted
         return vars(self) | {
-            "hypotheses": list(self.hypotheses),
-            "predicted": predicted,
-            "rivals": dict(self.rivals),
+            "predicted": list(self.predicted) if isinstance(self.predicted, tuple) else self.predicted,
             "measured": _finite_or_none(self.measured),
-            "interval": [_finite_or_none(end) for end in self.interval],
+            "interval": list(self.interval),
         }
 
     def __repr__(self) -> str:

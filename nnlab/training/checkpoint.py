@@ -26,7 +26,7 @@ class Checkpoints:
         seconds: least time between two saves that `due` asks for.
     """
 
-    def __init__(self, folder: Path, log: MetricsLog | None = None, seconds: float = 15.0) -> None:
+    def __init__(self, folder: Path, log: MetricsLog, seconds: float = 15.0) -> None:
         self.folder = folder
         self._log = log
         self._seconds = seconds
@@ -42,7 +42,7 @@ class Checkpoints:
         if best_epoch != self._best_saved:
             _write(self.folder / "best.pt", {"model": best, "epoch": best_epoch})
             self._best_saved = best_epoch
-        _write(self.folder / "last.pt", {**state, "log_offset": self._log.tell() if self._log else 0})
+        _write(self.folder / "last.pt", {**state, "log_offset": self._log.tell()})
         self._saved_at = time.monotonic()
 
     def load(self) -> tuple[State, dict[str, Tensor]] | None:
@@ -51,8 +51,7 @@ class Checkpoints:
             return None
         state = read_checkpoint(self.folder / "last.pt")
         best = read_checkpoint(self.folder / "best.pt")
-        if self._log is not None:
-            self._log.accept(state["log_offset"])
+        self._log.accept(state["log_offset"])
         return state, best["model"]
 
     def misfit(self, error: Exception) -> RunFolderError:

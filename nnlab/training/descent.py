@@ -57,6 +57,7 @@ def follow(
     """
     w = {name: value.detach().clone().requires_grad_() for name, value in start.items()}
     kept: list[Tensor] = []
+    diverged = None
     for step in range(steps + 1):
         if stop is not None and stop():
             raise Interrupted(f"interrupted at step {step} of {steps}")
@@ -64,8 +65,9 @@ def follow(
         kept.append(outputs.detach().clone())
         loss = objective(outputs)  # may overflow where no output does
         if not (torch.isfinite(loss) and torch.isfinite(outputs).all()):
-            missing = torch.full_like(kept[0], torch.nan)
-            return Trajectory(torch.stack(kept + [missing] * (steps - step)), _ended(w), step)
+            diverged = step
+            kept += [torch.full_like(kept[0], torch.nan)] * (steps - step)
+            break
         if observe is not None:
             observe(step, w)
         if step < steps:
@@ -73,13 +75,10 @@ def follow(
             with torch.no_grad():
                 for value, gradient in zip(w.values(), gradients, strict=True):
                     value.sub_(gradient, alpha=lr)
-    return Trajectory(torch.stack(kept), _ended(w), None)
+    ended = {name: value.detach() for name, value in w.items()}
+    return Trajectory(torch.stack(kept), ended, diverged)
 
 
 def spaced_steps(steps: int, points: int) -> list[int]:
     """0, and up to `points` numbers from 1 to `steps`, evenly spaced in their logarithm."""
     return sorted({0, *np.rint(np.geomspace(1, steps, points)).astype(int).tolist()})
-
-
-def _ended(w: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in w.items()}

@@ -217,7 +217,6 @@ def lost(world: World, error: BaseException) -> WorkerError | None:
     )
     if world.alone or not isinstance(error, RuntimeError) or not telling:
         return None
-    assert world.store is not None
     if world.store.check(["error"]):
         return WorkerError(world.store.get("error").decode())
     # the part of a message of gloo that a reader understands
@@ -227,14 +226,12 @@ def lost(world: World, error: BaseException) -> WorkerError | None:
 
 def report(world: World, message: str) -> None:
     """Leaves word of this process's end for the first one to find; the first word counts."""
-    assert world.store is not None
     if world.store.add("errors", 1) == 1:
         world.store.set("error", f"{world}: {message}")
 
 
 def unheard(world: World, seconds: float = 3.0) -> bool:
     """True where the first process says nothing within so many seconds, and this one is to speak for all."""
-    assert world.store is not None
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if world.store.check(["ended"]):

@@ -18,12 +18,12 @@ from torch import Tensor
 
 def entropy(p: Tensor) -> Tensor:
     """H(P) = −Σ p log p over the last axis, with 0 log 0 = 0. (…, C) → (…)."""
-    return -_xlogy(p, p).sum(-1)
+    return -torch.xlogy(p, p).sum(-1)
 
 
 def cross_entropy_of(p: Tensor, q: Tensor) -> Tensor:
     """H(P, Q) = −Σ p log q over the last axis; infinite where q = 0 < p. (…, C) → (…)."""
-    return -_xlogy(p, q).sum(-1)
+    return -torch.xlogy(p, q).sum(-1)
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
@@ -31,13 +31,7 @@ def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
 
     H(P, Q) = H(P) + D(P‖Q). Source: Kullback and Leibler, "On information and sufficiency" (1951).
     """
-    return (_xlogy(p, p) - _xlogy(p, q)).sum(-1)
-
-
-def _xlogy(x: Tensor, y: Tensor) -> Tensor:
-    """x log y with 0 log 0 = 0."""
-    product: Tensor = torch.special.xlogy(x, y)
-    return product
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)
 
 
 # --- losses of scores -------------------------------------------------------------------------------
@@ -114,11 +108,6 @@ def build_loss(
 # --- regularizers -----------------------------------------------------------------------------------
 
 
-def soft_threshold(w: Tensor, threshold: float) -> Tensor:
-    """sign(w) max(|w| − threshold, 0): the minimizer v of ½(v − w)² + threshold |v|."""
-    return F.softshrink(w, threshold)
-
-
 @dataclass(frozen=True)
 class Penalty:
     """λR(W) on weight matrices: its value, its gradient, and the proximal step of its kink.
@@ -127,7 +116,7 @@ class Penalty:
     (β, 1) for the elastic net (Zou and Hastie, "Regularization and variable selection", 2005). There is no
     factor ½, and the subgradient of |W| at 0 is 0.
     Gradient steps on |W| oscillate around 0 and never reach it. With `proximal`, only the smooth part
-    enters the gradient, and after W ← W − η∇ the step W ← soft_threshold(W, ηλ) sets exact zeros
+    enters the gradient, and after W ← W − η∇ the step W ← sign(W) max(|W| − ηλ, 0) sets exact zeros
     (ISTA; Beck and Teboulle, "A fast iterative shrinkage-thresholding algorithm", 2009).
     """
 
@@ -159,7 +148,7 @@ class Penalty:
     def shrink_(self, weights: Sequence[Tensor], lr: float) -> None:
         """The proximal step that follows a gradient step of size `lr`."""
         for w in weights:
-            w.copy_(soft_threshold(w, lr * self.strength * self.absolute))
+            w.copy_(F.softshrink(w, lr * self.strength * self.absolute))
 
 
 def build_penalty(name: str, strength: float, beta: float = 1.0, *, proximal: bool = False) -> Penalty | None:

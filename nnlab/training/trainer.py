@@ -174,12 +174,8 @@ class _Training:
 
     def __post_init__(self) -> None:
         parts, train = self.parts, self.parts.data.train
-        self.model, self.data, self.loss, self.optimizer = (
-            parts.model,
-            parts.data,
-            parts.loss,
-            parts.optimizer,
-        )
+        self.model, self.data = parts.model, parts.data
+        self.loss, self.optimizer = parts.loss, parts.optimizer
         self.at = Position()
         self.forward = torch.compile(self.model) if self.settings.compile else self.model
         self.step = Step(parts, self.settings, self.world.parallel(self.forward), self.world)
@@ -274,32 +270,23 @@ class _Training:
             yield inputs, targets, share, world.weight(share, len(batch), reduction)
 
     def _flush(self) -> None:
-        """Reads the losses of the steps since the last time, and adds them up."""
-        at = self.at
+        """Reads the losses of the steps since the last time, over all processes, and adds them up."""
+        at, mean = self.at, self.loss.reduction == "mean"
+        rows = [
+            (float(loss) * (n if mean else 1), 0 if right is None else int(right), n) if n else (0, 0, 0)
+            for loss, right, n in self.pending
+        ]
+        sums = self.world.sum([number for row in rows for number in row])
         first = at.step - len(self.pending) + 1
-        for offset, (value, correct, n) in enumerate(self._read()):
-            if not math.isfinite(value):
-                raise self._diverged(first + offset, value)
-            at.last_loss = value
-            at.loss += value * n if self.loss.reduction == "mean" else value
-            at.correct += correct
-            at.examples += n
-
-    def _read(self) -> Iterator[tuple[float, int, int]]:
-        """Loss, right answers and examples of each pending step, over all processes."""
-        rows = [(float(loss), 0 if right is None else int(right), n) for loss, right, n in self.pending]
         self.pending.clear()
-        if self.world.alone:
-            yield from rows
-            return
-        mean = self.loss.reduction == "mean"
-        sums = self.world.sum([
-            number
-            for value, right, n in rows
-            for number in ((value * n if mean else value, right, n) if n else (0.0, 0, 0))
-        ])  # fmt: skip
-        for value, right, n in zip(sums[0::3], sums[1::3], sums[2::3], strict=True):
-            yield value / n if mean else value, int(right), int(n)
+        for step, (total, right, n) in enumerate(zip(sums[0::3], sums[1::3], sums[2::3], strict=True), first):
+            value = total / n if mean else total
+            if not math.isfinite(value):
+                raise self._diverged(step, value)
+            at.last_loss = value
+            at.loss += total
+            at.correct += int(right)
+            at.examples += int(n)
 
     def _diverged(self, step: int, value: float) -> Diverged:
         lr, last = max(group["lr"] for group in self.optimizer.param_groups), self.at.last_loss
@@ -385,14 +372,13 @@ class _Training:
         last = self._copy_weights()
         self.model.load_state_dict(self.best)
         splits = {"train": self.data.train, "val": self.data.validation, "test": self.data.test}
-        metrics = {
-            f"{name}/{key}": value
+        measured = {
+            name: self._measure(split, "none" if name == "train" else augmented)
             for name, split in splits.items()
             if split is not None
-            for key, value in self._measure(split, "none" if name == "train" else augmented).items()
         }
-        test = {key.removeprefix("test/"): v for key, v in metrics.items() if key.startswith("test/")}
-        self.log({"step": at.step, "epoch": at.best_epoch, "split": "test", **test})
+        self.log({"step": at.step, "epoch": at.best_epoch, "split": "test", **measured["test"]})
+        metrics = {f"{name}/{key}": v for name, values in measured.items() for key, v in values.items()}
         if not math.isfinite(metrics["train/loss"]):
             raise self._diverged(at.step, metrics["train/loss"])
         self.model.load_state_dict(last)

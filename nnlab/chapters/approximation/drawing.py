@@ -1,7 +1,6 @@
 """Parts that the figures of this chapter share: a target beside a network, and words at a place."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,8 +10,7 @@ from numpy.typing import ArrayLike
 
 from nnlab.plot.lines import draw_curve
 from nnlab.plot.scales import FloatArray, as_numbers
-from nnlab.plot.style import FONT_TICK, INK, PALETTE, PAPER, Dash, LineLook, legend, new_figure, sample
-from nnlab.plot.text import families
+from nnlab.plot.style import FONT_TICK, INK, PALETTE, PAPER, Dash, LineLook, font, panel_grid, sample
 
 TARGET = LineLook(INK, (0, (1.2, 1.4)), "none")
 OUTPUT = LineLook(PALETTE[0], "-", "none")
@@ -35,20 +33,11 @@ def draw_pair(axes: Axes, x: FloatArray, target: FloatArray, output: FloatArray)
 
 
 def new_grid(
-    title: str, count: int, *, labels: float = 0.0, sharex: bool = False, sharey: bool = False
+    title: str, count: int, *, sharex: bool = False, sharey: bool = False
 ) -> tuple[Figure, list[Axes], float]:
-    """An empty figure with `count` panels in rows of at most three, and `labels` inches for their line ends.
-
-    Returns:
-        The figure, its panels, and the width of a column in points.
-    """
-    columns = {1: 1, 2: 2, 3: 3, 4: 2}.get(count, 3)
-    rows, width = math.ceil(count / columns), {1: 9.0, 2: 12.0, 3: 15.0}[columns] + labels
-    figure = new_figure(title, (width, 1.8 + 3.6 * rows))
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
-    for axes in grid.flat[count:]:
-        axes.set_axis_off()
-    return figure, list(grid.flat[:count]), 72 * width / columns
+    """The figure of `panel_grid`, its panels, and the width of a column in points."""
+    figure, grid = panel_grid(title, count, sharex=sharex, sharey=sharey)
+    return figure, list(grid.flat[:count]), 72 * figure.get_figwidth() / grid.shape[1]
 
 
 def note(
@@ -70,12 +59,10 @@ def note(
         textcoords="offset points",
         ha=ha,
         va="center",
-        fontsize=FONT_TICK,
-        family=list(families()),
-        color=INK,
         bbox={"boxstyle": "square,pad=0.15", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.85},
         zorder=5,
         annotation_clip=False,
+        **font(FONT_TICK),
     )
 
 
@@ -83,11 +70,6 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], styl
     """Draws an arrow between two points in data coordinates; the style as matplotlib names it."""
     look = {"arrowstyle": style, "color": INK, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", xy=end, xytext=start, arrowprops=look, annotation_clip=False, zorder=5)
-
-
-def legend_below(figure: Figure, entries: Sequence[Line2D], columns: int | None = None) -> None:
-    """Puts a legend below all panels, by default in one row."""
-    legend(figure, entries, "outside lower center", columns=columns or len(entries), size=FONT_TICK)
 
 
 def pair_entries(*, error: bool = False) -> list[Line2D]:

@@ -13,9 +13,8 @@ from nnlab.chapters.approximation.sums import experiment as sums
 from nnlab.chapters.approximation.sums.experiment import SumsSettings
 from nnlab.chapters.approximation.surfaces import experiment as surfaces
 from nnlab.errors import InputError, Interrupted
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Distinct
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.record import Record
 from nnlab.theory import Claim
 

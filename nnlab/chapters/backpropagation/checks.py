@@ -90,22 +90,15 @@ class Checks:
     sides: Mapping[Entry, Sides]
 
     @property
-    def value_agrees(self) -> bool:
-        return self.value_error <= AUTOGRAD_TOLERANCE
-
-    @property
-    def forward_agrees(self) -> bool:
-        return self.forward_error <= AUTOGRAD_TOLERANCE
-
-    @property
     def agree(self) -> bool:
         """True where no check failed; entries that were not checked do not count."""
-        return self.value_agrees and self.forward_agrees and all(check.agrees for check in self.variables)
+        is_close = all(error <= AUTOGRAD_TOLERANCE for error in (self.value_error, self.forward_error))
+        return is_close and all(check.agrees for check in self.variables)
 
 
 def check(sheet: Worksheet) -> Checks:
     """Holds values and gradients of a worksheet against torch.autograd, differences, and forward mode."""
-    graph, at, gradients = sheet.graph, sheet.at, sheet.gradients
+    graph, at = sheet.graph, sheet.at
     generator = np.random.default_rng(0)
     value, theirs = autograd(graph, at)
     sensitivity = _sensitivity(sheet)
@@ -122,8 +115,11 @@ def check(sheet: Worksheet) -> Checks:
         differences[name].append(difference(graph, at, name, entry, sensitivity))
     return Checks(
         relative_error(abs(sheet.value - value), value_scale),
-        _forward_error(sheet, gradients, floor, directions[0]),
-        tuple(_check(name, gradients[name], theirs[name], floor, differences[name], sides) for name in at),
+        _forward_error(sheet, floor, directions[0]),
+        tuple(
+            _check(name, ours, theirs[name], floor, differences[name], sides)
+            for name, ours in sheet.gradients.items()
+        ),
         at_kinks,
         sides,
     )
@@ -192,11 +188,9 @@ def _check(
     return Check(name, theirs, error if np.any(finite) else math.nan, tuple(differences), agrees, checked)
 
 
-def _forward_error(
-    sheet: Worksheet, gradients: Mapping[str, Array], floor: float, direction: Mapping[str, Array]
-) -> float:
+def _forward_error(sheet: Worksheet, floor: float, direction: Mapping[str, Array]) -> float:
     """Holds Σ gradient · direction against one pass of forward mode along that direction."""
-    terms = [gradients[name] * direction[name] for name in direction]
+    terms = [sheet.gradients[name] * move for name, move in direction.items()]
     _, along = directional(sheet.graph, sheet.at, direction)
     scale = sum(float(np.sum(np.abs(term))) for term in terms)
     return relative_error(abs(float(along) - sum(float(np.sum(term)) for term in terms)), max(scale, floor))
@@ -302,12 +296,7 @@ def difference(
     a wave too narrow for the step, is seen by narrower ones alone. Of these steps the best has the least
     error relative to the derivative; one over which the function looks like a line, and not as if it had a
     pole inside, comes before any other.
-
-    Args:
-        graph: the expression.
-        at: variable -> value.
-        variable, entry: what to differentiate by.
-        sensitivity: by how much of a relative rounding error in all values f moves: Σ |∂f/∂v · v|.
+    `sensitivity` is by how much of a relative rounding error in all values f moves: Σ |∂f/∂v · v|.
     """
     compared = [i for node in graph.nodes if node.operation in ("less", "less_equal") for i in node.arguments]
 

@@ -29,10 +29,6 @@ class Example:
     expression: str
     at: Mapping[str, Array]
 
-    def with_values(self, at: Mapping[str, Array]) -> "Example":
-        """Returns the example at other values; a variable that is left out keeps its own."""
-        return replace(self, at={**self.at, **at})
-
 
 EXAMPLES = {
     name: Example(name, sentence, expression, {k: np.asarray(value, np.float64) for k, value in at.items()})
@@ -66,11 +62,15 @@ EXAMPLES = {
 }
 
 
-def find_example(name: str) -> Example:
-    """Returns the example of that name; raises InputError if none has it."""
+def example_at(name: str, at: Mapping[str, Array]) -> Example:
+    """Returns an example at other values; a variable that is left out keeps its own.
+
+    Raises:
+        InputError: there is no example of that name.
+    """
     if name not in EXAMPLES:
         raise InputError(f"--example {name}: {suggest(name, EXAMPLES)}")
-    return EXAMPLES[name]
+    return replace(EXAMPLES[name], at={**EXAMPLES[name].at, **at})
 
 
 @dataclass(frozen=True)

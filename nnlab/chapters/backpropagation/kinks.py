@@ -74,11 +74,8 @@ def kinks(
 ) -> tuple[dict[int, bool], dict[Entry, Sides]]:
     """Finds the kinks of a worksheet's function at its point.
 
-    Args:
-        sheet: the worksheet.
-        entries: along these the function is followed.
-        directions: along these as well, if it bends along none of those.
-        value_scale, slope_scale: values and slopes that differ by TOLERANCE of these are the same.
+    The function is followed along the entries and, if it bends along none of these, along the directions.
+    Values and slopes that differ by TOLERANCE of their scale are the same.
 
     Returns:
         The operations at their kinks, of a `where` its comparison, each with True where the function is

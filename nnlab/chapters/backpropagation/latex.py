@@ -50,14 +50,8 @@ _HEAD = rf"""% for pdflatex
 \section*{{Backpropagation by hand}}
 """
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-}
-_SPECIAL |= {character: "\\" + character for character in "#$%&_"}
+_SPECIAL = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+_SPECIAL |= {character: "\\" + character for character in "#$%&_{}"}
 
 _MATHEMATICS = {
     "−": "-", "·": r"\cdot", "∘": r"\circ", "×": r"\times", "∂": r"\partial ", "Σ": r"\textstyle\sum",
@@ -71,11 +65,7 @@ def latex(
 ) -> str:
     """Writes an expression's graph with its values, then the gradients from the result back, node by node.
 
-    Args:
-        sheet: the worksheet.
-        digits: of numbers.
-        checks: for the kinks that they found.
-        table: of an example.
+    The kinks that the checks found and the table of an example follow.
     """
     notation = notation_of(sheet.graph, sheet.shapes, tex=True)
     edges = [(line, edge) for line in reversed(sheet.lines) for edge in line.edges]
@@ -115,13 +105,7 @@ def latex(
 
 
 def network_latex(sheet: NetworkSheet, title: str, digits: int = 4) -> str:
-    """Writes the values of a network's layers, then the gradients from the loss back.
-
-    Args:
-        sheet: the worksheet.
-        title: a sentence that says which network it is.
-        digits: of numbers.
-    """
+    """Writes the values of a network's layers, then the gradients from the loss back, below a title."""
 
     def row(layer: str, name: str, computed: str, value: Tensor) -> list[str]:
         equation = formula(f"{name} = {computed}" if computed and computed != name else name)
@@ -163,12 +147,14 @@ def _table(columns: Mapping[str, float], rows: Sequence[Sequence[str]]) -> list[
 
 
 def _forward(sheet: Worksheet, notation: Notation, digits: int) -> list[list[str]]:
-    rows = []
-    for line in sheet.lines:
-        operation = "given" if line.is_given else f"${notation.operation(line.index)}$"
-        value = format_truth(line.value) if line.is_condition else f"${tex_array(line.value, digits)}$"
-        rows.append([f"${notation.names[line.index]}$", operation, value])
-    return rows
+    return [
+        [
+            f"${notation.names[line.index]}$",
+            "given" if line.is_given else f"${notation.operation(line.index)}$",
+            format_truth(line.value) if line.is_condition else f"${tex_array(line.value, digits)}$",
+        ]
+        for line in sheet.lines
+    ]
 
 
 def _rule(sheet: Worksheet, notation: Notation, line: Line, edge: Edge, digits: int) -> list[str]:

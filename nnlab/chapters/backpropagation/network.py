@@ -262,6 +262,7 @@ class _Rule:
     """
 
     letter = "m"
+    symbols = "W", "b"  # of weight and bias
     layer: str
     before: str
     name: str
@@ -277,9 +278,9 @@ class _Rule:
     @property
     def parameter_names(self) -> dict[str, str]:
         """Attributes of the module that are trained, by name: weight -> W1."""
-        names = {"weight": f"W{self.k}", "bias": f"b{self.k}"}
         trained = {key for key, value in self.module.named_parameters(recurse=False) if value.requires_grad}
-        return {key: name for key, name in names.items() if key in trained}
+        names = zip(("weight", "bias"), self.symbols, strict=True)
+        return {key: f"{symbol}{self.k}" for key, symbol in names if key in trained}
 
     @property
     def gradient_symbol(self) -> str:
@@ -346,6 +347,7 @@ class _BatchNorm(_Rule):
     """γ (a − μ)/√(s² + ε) + β, with the running mean and variance."""
 
     letter = "n"
+    symbols = "γ", "β"
     formula = "γ{k} ({x} − μ)/√(s² + ε) + β{k}"
     pull_formula = "{g} · γ{k}/√(s² + ε)"
     weight_formula, bias_formula = "Σ {g} ∘ ({x} − μ)/√(s² + ε)", "Σ {g}"
@@ -354,10 +356,6 @@ class _BatchNorm(_Rule):
         super().__init__(module, k)
         assert module.running_var is not None
         self.spread = (module.running_var + module.eps).sqrt()
-
-    @property
-    def parameter_names(self) -> dict[str, str]:
-        return {key: name.translate(_GREEK) for key, name in super().parameter_names.items()}
 
     def pull(self, below: Tensor, value: Tensor, arrived: Tensor) -> Tensor:
         slope: Tensor = self.module.weight / self.spread
@@ -434,8 +432,6 @@ class _Scaling(_Rule):
         passed: Tensor = arrived / self.module.divisor
         return passed
 
-
-_GREEK = str.maketrans("Wb", "γβ")
 
 _RULES: Mapping[type[nn.Module], type[_Rule]] = {
     nn.Linear: _Linear,

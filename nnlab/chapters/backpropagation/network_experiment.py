@@ -1,6 +1,6 @@
 """Backpropagation on one test example: through a config's network at its start, or that of a run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,12 +23,7 @@ LossGradient: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def of_config(config: Experiment, row: int, session: Session) -> tuple[str, NetworkSheet]:
-    """Builds the worksheet of a config's network with its initial weights.
-
-    Args:
-        config: of an experiment that trains one model.
-        row: which test example.
-        session: for the data set.
+    """Builds the worksheet of a config's network with its initial weights, for one row of the test set.
 
     Returns:
         A sentence that names network and example, and the worksheet.
@@ -38,18 +33,14 @@ def of_config(config: Experiment, row: int, session: Session) -> tuple[str, Netw
             known layers.
     """
     if not isinstance(config, TrainingExperiment):
+        sources = {name: read_source(name).values["experiment"] for name in shipped_configs()}
+        kinds = {kind for kind, one in session.experiments.items() if issubclass(one, TrainingExperiment)}
         raise InputError(
             f"experiment: {config.experiment} trains no single network on a data set; of the "
-            f"shipped configs these do: {', '.join(_with_a_network(session.experiments))}"
+            f"shipped configs these do: {', '.join(name for name, kind in sources.items() if kind in kinds)}"
         )
     parts = build_parts(config, session)
     return _sheet(config, parts.data, parts.model, parts.loss, row, "the network at its start")
-
-
-def _with_a_network(classes: Mapping[str, type[Experiment]]) -> list[str]:
-    """Returns the names of the shipped configs that train one network."""
-    experiments = {name: read_source(name).values["experiment"] for name in shipped_configs()}
-    return [name for name, one in experiments.items() if issubclass(classes[one], TrainingExperiment)]
 
 
 def of_run(path: Path, row: int, session: Session) -> tuple[str, NetworkSheet]:

@@ -44,14 +44,16 @@ def rule(sheet: Worksheet, line: Line, edge: Edge, digits: int = 4) -> str:
     return f"{notation.gradient(target)} {sign} " + " = ".join(dict.fromkeys(steps))
 
 
-def local(edge: Edge, digits: int = 4) -> str:
-    """Writes the local derivative as formula = value; empty where it is a matrix, which `rule` applies."""
+def local(sheet: Worksheet, line: Line, edge: Edge, digits: int = 4) -> str:
+    """Writes ∂q/∂x as a formula and its value; empty where it is a matrix, which `rule` applies."""
     if edge.derivative is None:
         return ""
-    value = format_array(edge.derivative, digits)
-    if " if " in edge.local:
-        return f"{value} ({edge.local})"
-    return edge.local if edge.local == value or edge.derivative.ndim else f"{edge.local} = {value}"
+    text, value = edge.local, format_array(edge.derivative, digits)
+    if " if " in text:
+        text = f"{value} ({text})"
+    elif text != value and not edge.derivative.ndim:
+        text = f"{text} = {value}"
+    return f"{sheet.notation.partial(line.name, sheet.notation.names[edge.argument])} = {text}"
 
 
 def kink_sentence(sheet: Worksheet, index: int, notation: Notation) -> str:

@@ -11,11 +11,11 @@ from rich.table import Table
 from torch import Tensor
 
 from nnlab.chapters.backpropagation import examples
-from nnlab.chapters.backpropagation.checks import Check, Checks
+from nnlab.chapters.backpropagation.checks import AUTOGRAD_TOLERANCE, Check, Checks
 from nnlab.chapters.backpropagation.network import Gradient, NetworkSheet, is_short
 from nnlab.chapters.backpropagation.notation import format_array, format_number, format_truth
 from nnlab.chapters.backpropagation.sentences import kink_notes, local, network_notes, rule
-from nnlab.chapters.backpropagation.worksheet import Edge, Line, Worksheet
+from nnlab.chapters.backpropagation.worksheet import Line, Worksheet
 from nnlab.expressions.passes import Cost, forward_cost, reverse_cost
 
 DISAGREE = "[bold red]DISAGREE[/bold red]"
@@ -68,24 +68,18 @@ def show_worksheet(
 ) -> None:  # fmt: skip
     """Prints an expression's graph, its gradients beside those of the checks, and remarks on both.
 
-    Args:
-        console: to print on.
-        sheet: the worksheet.
-        checks: of the worksheet.
-        table: of a worked example.
-        steps: True for the backward pass node by node, which waits for Enter in a terminal.
-        digits: of numbers.
+    With `steps`, the backward pass node by node, which waits for Enter in a terminal.
     """
     if steps:
         _go_through(Pager(console), sheet, digits)
     else:
         console.print(_graph_table(sheet, digits, is_narrow=console.width < NARROW))
     console.print(_gradient_table(sheet, checks, digits))
-    for what, agrees, error in (
-        ("the value beside torch's", checks.value_agrees, checks.value_error),
-        ("forward mode beside backpropagation", checks.forward_agrees, checks.forward_error),
+    for what, error in (
+        ("the value beside torch's", checks.value_error),
+        ("forward mode beside backpropagation", checks.forward_error),
     ):
-        if not agrees:
+        if not error <= AUTOGRAD_TOLERANCE:  # NaN disagrees
             console.print(f"{what}: relative difference {format_number(error, 2)}, {DISAGREE}")
     for line in [*kink_notes(sheet, checks, sheet.notation, digits), *_effort(sheet, checks)]:
         console.print(line, markup=False)
@@ -119,7 +113,7 @@ def _graph_table(sheet: Worksheet, digits: int, *, is_narrow: bool) -> Table:
         gradient = "-" if line.gradient is None else format_array(line.gradient, digits)
         shape = [str(line.value.shape) if line.value.shape else ""] if has_arrays else []
         cells = [line.name, operation, *shape, _value(line, digits), gradient]
-        edges = [[_derivative(sheet, line, e, digits), rule(sheet, line, e, digits)] for e in line.edges]
+        edges = [[local(sheet, line, e, digits), rule(sheet, line, e, digits)] for e in line.edges]
         for both in edges or [["", ""]]:
             ends = ["\n".join(filter(None, dict.fromkeys(both)))] if is_narrow else both
             rows.append(list(map(escape, [*cells, *ends])))
@@ -129,13 +123,6 @@ def _graph_table(sheet: Worksheet, digits: int, *, is_narrow: bool) -> Table:
 
 def _value(line: Line, digits: int) -> str:
     return format_truth(line.value) if line.is_condition else format_array(line.value, digits)
-
-
-def _derivative(sheet: Worksheet, line: Line, edge: Edge, digits: int) -> str:
-    """Writes ∂name/∂argument with its value; empty where it is a matrix."""
-    text = local(edge, digits)
-    target = sheet.notation.names[edge.argument]
-    return f"{sheet.notation.partial(line.name, target)} = {text}" if text else ""
 
 
 def _gradient_table(sheet: Worksheet, checks: Checks, digits: int) -> Table:
@@ -215,8 +202,7 @@ def _go_through(pager: Pager, sheet: Worksheet, digits: int) -> None:
         assert line.gradient is not None
         pager.say(f"{line.name} = {line.operation}: {format_array(line.gradient, digits)} arrives")
         for edge in line.edges:
-            derivative = _derivative(sheet, line, edge, digits)
-            if derivative:
+            if derivative := local(sheet, line, edge, digits):
                 pager.say(f"  local derivative {derivative}")
             pager.say(f"  passes on {rule(sheet, line, edge, digits)}")
         for index in dict.fromkeys(edge.argument for edge in line.edges):
@@ -232,11 +218,7 @@ def _go_through(pager: Pager, sheet: Worksheet, digits: int) -> None:
 def show_network(console: Console, sheet: NetworkSheet, *, steps: bool, digits: int) -> None:
     """Prints the values of a network's layers, their gradients, and the result of the check.
 
-    Args:
-        console: to print on.
-        sheet: the worksheet.
-        steps: True for the backward pass layer by layer, which waits for Enter in a terminal.
-        digits: of numbers.
+    With `steps`, the backward pass layer by layer, which waits for Enter in a terminal.
     """
     if steps:
         _go_through_layers(Pager(console), sheet, digits)

@@ -13,7 +13,7 @@ from nnlab.errors import InputError
 from nnlab.expressions import ExpressionError, Graph
 from nnlab.expressions.algebras import FLOATS
 from nnlab.expressions.nodes import GraphBuilder, Node
-from nnlab.expressions.operations import OPERATIONS, Number
+from nnlab.expressions.operations import OPERATIONS
 from nnlab.expressions.passes import Backward, Mask, backpropagate, forward, local_derivative
 from nnlab.expressions.shapes import Shape, describe_shape, shapes
 
@@ -145,8 +145,7 @@ def _line(graph: Graph, notation: Notation, values: Sequence[Array], backward: B
     for position, (argument, passed) in enumerate(zip(node.arguments, backward.passed[index], strict=False)):
         if passed is None:
             continue
-        mixes = bool(OPERATIONS[node.operation].pulls)
-        local = None if mixes else local_derivative(FLOATS, node, position, values[index], values)
+        local = local_derivative(FLOATS, node, position, values[index], values)
         edges.append(
             Edge(
                 argument,
@@ -154,7 +153,7 @@ def _line(graph: Graph, notation: Notation, values: Sequence[Array], backward: B
                 notation.local(index, position, int(np.size(values[argument]))),
                 None if local is None else np.asarray(local, np.float64),
                 np.asarray(passed, np.float64),
-                "" if mixes else _summed(value.shape, np.shape(values[argument])),
+                "" if local is None else _summed(value.shape, np.shape(values[argument])),
             )
         )
     arrived = backward.arrived[index]
@@ -264,9 +263,8 @@ def _no_value(node: Node, value: Array, values: Sequence[Array], broken: NDArray
 
 def _no_slope(node: Node, position: int, value: Array, values: Sequence[Array], used: Mask) -> str:
     """Says why an operation passes on a gradient that is not finite."""
-    mixes = bool(OPERATIONS[node.operation].pulls)
-    slope: Number = 0.0 if mixes else local_derivative(FLOATS, node, position, value, values)
-    broken = np.broadcast_to(~np.isfinite(slope) & used, np.shape(value))
+    slope = local_derivative(FLOATS, node, position, value, values)
+    broken = np.broadcast_to(~np.isfinite(0.0 if slope is None else slope) & used, np.shape(value))
     name = _name(node, values, broken)
     if not np.any(broken):
         return _overflow(f"the gradient that {name} passes on")

@@ -6,9 +6,8 @@ import torch
 
 from nnlab.errors import InputError
 from nnlab.lab.drawing import activation_curve
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import ActivationName, CustomModel, Distinct, TrainingExperiment
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import build_parts, histories, train, vary
 from nnlab.models import get_activation
 from nnlab.plot.activations import activation_functions

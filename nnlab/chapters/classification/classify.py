@@ -8,9 +8,8 @@ import torch
 from nnlab.chapters.convolution.features import draw_features
 from nnlab.errors import InputError
 from nnlab.lab import drawing
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import CNNModel, MLPModel, TrainingExperiment
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import StepBound, build_parts, histories, step_bound, train
 from nnlab.models import layer_table
 from nnlab.record import Record
@@ -56,7 +55,12 @@ class Config(TrainingExperiment):
         scores = predict(parts.model, data, data.test.inputs, self.training.precision)
         results = _draw(self, record, parts, result, scores)
         metrics = result.metrics | {"epochs": result.epochs, "best_epoch": result.best_epoch}
-        return Outcome(metrics | sparsity(parts), results, claims(parts, record, scores, bound), size)
+        if parts.penalty is not None and parts.penalty.absolute:  # its kink at 0 can make weights exactly 0
+            metrics["sparsity"] = share_of_zeros(parts.weights)
+        claims = [cross_entropy_claim(scores, data.test.targets)]
+        if bound is not None and bound.guaranteed:
+            claims.append(descent_claim(record, bound, scores.dtype))
+        return Outcome(metrics, results, claims, size)
 
 
 def _draw(
@@ -70,30 +74,15 @@ def _draw(
         drawing.draw_activation(record, section.activation, section.pieces)
     elif isinstance(section, MLPModel) and len(data.input_shape) == 3:
         drawing.draw_templates(record, data, next(parts.model.parameters()))
-    if drawing.is_plane(data):
+    if data.input_shape == (2,):
         drawing.draw_regions(record, parts.model, data)
     draw_features(record, parts.model, data, scores, config.training.precision)
     return drawing.draw_predictions(record, data, scores)
 
 
-def sparsity(parts: Parts) -> dict[str, float]:
-    """Returns the share of weights that are exactly 0, where the penalty has a kink at 0."""
-    if parts.penalty is None or not parts.penalty.absolute:
-        return {}
-    return {"sparsity": share_of_zeros(parts.weights)}
-
-
 def share_of_zeros(weights: Sequence[torch.Tensor]) -> float:
     """Returns the share of entries that are exactly 0."""
     return sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights)
-
-
-def claims(parts: Parts, record: Record, scores: torch.Tensor, bound: StepBound | None) -> list[Claim]:
-    """Returns the claim that holds for every classifier, and the one about descent where it is guaranteed."""
-    entropies = cross_entropy_claim(scores, parts.data.test.targets)
-    if bound is None or not bound.guaranteed:
-        return [entropies]
-    return [entropies, descent_claim(record, bound, scores.dtype)]
 
 
 def cross_entropy_claim(scores: torch.Tensor, labels: torch.Tensor) -> Claim:

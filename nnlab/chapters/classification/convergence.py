@@ -7,12 +7,11 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
+from nnlab.chapters.classification import schema
 from nnlab.chapters.classification.figures import convergence
-from nnlab.chapters.classification.schema import BOUND, DISTANCE, HESSIAN, STEPS, Hessian, label_of
 from nnlab.errors import InputError
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Distinct, MLPModel, SGDOptimizer, TrainingExperiment
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import build_parts, design_matrix, histories, step_bound, train, vary
 from nnlab.record import Record
 from nnlab.record.arrays import under
@@ -36,19 +35,18 @@ class Config(TrainingExperiment):
         """Finds the optimum by L-BFGS, checks it against scikit-learn, and measures the approach to it."""
         _check(self)
         parts = build_parts(self, session)
-        if parts.penalty is None or parts.penalty.absolute:
-            raise InputError(
-                "experiment: convergence needs loss.regularization: {name: l2, strength: above 0}"
-            )
         bound = step_bound(self, parts)
         assert bound is not None
         record.start()
-        optimum, claims = find_optimum(self, record, session)
+        newton = vary(self, {"optimizer": {"name": "lbfgs"}, "training.epochs": OPTIMUM_EPOCHS})
+        optimum = build_parts(newton, session)
+        train(newton, optimum, record, session, part="optimum")
+        claims = [scikit_learn_claim(optimum)]
         for _ in range(NEWTON_STEPS):
             newton_step(optimum)
         best = parameters_of(optimum.model)
         eigenvalues, directions = torch.linalg.eigh(hessian(optimum))
-        lrs = {label_of(multiple): multiple * bound.bound for multiple in self.multiples}
+        lrs = {f"{multiple:g} {schema.UNIT}": multiple * bound.bound for multiple in self.multiples}
         rates = {label: linear_rate(eigenvalues, lr) for label, lr in lrs.items()}
         record.predict({"guaranteed_below": bound.bound, "step_sizes": lrs, "rates": rates})
         rows, distances = [], {}
@@ -66,11 +64,11 @@ class Config(TrainingExperiment):
             claims.append(judge(label, lr, rates[label], torch.tensor(history["distance"])))
         steps = np.arange(self.training.epochs)
         away = stacked(parts) - stacked(optimum)
-        model = Hessian(eigenvalues.numpy(force=True), (directions.T @ away).numpy(force=True))
+        model = {schema.EIGENVALUES: eigenvalues, schema.START: directions.T @ away}
         record.save_arrays(
-            **{STEPS: steps, BOUND: bound.bound},
-            **under(HESSIAN, model._asdict()),
-            **under(DISTANCE, distances),
+            **{schema.STEPS: steps, schema.BOUND: bound.bound},
+            **under(schema.HESSIAN, {name: values.numpy(force=True) for name, values in model.items()}),
+            **under(schema.DISTANCE, distances),
         )
         converging = {label: rate for label, rate in rates.items() if rate < 1}
         record.save_figure(convergence(steps, distances, converging), "convergence")
@@ -78,22 +76,27 @@ class Config(TrainingExperiment):
 
 
 def _check(config: Config) -> None:
-    if not isinstance(config.model, MLPModel) or config.model.hidden:
-        raise InputError("experiment: convergence is about softmax regression: model.hidden: []")
-    if config.model.parameterization != "standard":
-        raise InputError("experiment: convergence needs model.parameterization: standard")
-    plain = isinstance(config.optimizer, SGDOptimizer) and config.optimizer.momentum == 0
-    if not plain or config.optimizer.clip_norm is not None or config.data.batch_size != "full":
-        raise InputError(
-            "experiment: convergence is about plain full-batch gradient descent: optimizer.name: sgd, "
-            "momentum: 0, no clip_norm, data.batch_size: full"
-        )
-    if config.training.precision != "float64" or config.training.evaluate_every != 1:
-        raise InputError(
-            "experiment: convergence needs training.precision: float64 and training.evaluate_every: 1"
-        )
-    if config.loss.name != "cross_entropy" or config.loss.label_smoothing:
-        raise InputError("experiment: convergence needs loss.name: cross_entropy without label smoothing")
+    model, optimizer, training, loss = config.model, config.optimizer, config.training, config.loss
+    linear = isinstance(model, MLPModel) and not model.hidden
+    plain = isinstance(optimizer, SGDOptimizer) and optimizer.momentum == 0 and optimizer.clip_norm is None
+    needs = {
+        "is about softmax regression: model.hidden: []": linear,
+        "needs model.parameterization: standard": getattr(model, "parameterization", None) == "standard",
+        "is about plain full-batch gradient descent: optimizer.name: sgd, momentum: 0, no clip_norm, "
+        "data.batch_size: full": plain and config.data.batch_size == "full",
+        "needs training.precision: float64 and training.evaluate_every: 1": (
+            training.precision == "float64" and training.evaluate_every == 1
+        ),
+        "needs loss.name: cross_entropy without label smoothing": (
+            loss.name == "cross_entropy" and not loss.label_smoothing
+        ),
+        "needs loss.regularization: {name: l2, strength: above 0}": (
+            loss.regularization.name == "l2" and loss.regularization.strength > 0
+        ),
+    }
+    for need, met in needs.items():
+        if not met:
+            raise InputError(f"experiment: convergence {need}")
 
 
 def parameters_of(model: nn.Module) -> Tensor:
@@ -105,14 +108,6 @@ def stacked(parts: Parts) -> Tensor:
     """Returns [W | b] row by row, (p,): the order of the Hessian."""
     columns = [p.detach().reshape(len(p), -1) for p in parts.model.parameters()]
     return torch.cat(columns, 1).flatten()
-
-
-def find_optimum(config: Config, record: Record, session: Session) -> tuple[Parts, list[Claim]]:
-    """Returns the minimizer by L-BFGS, and the claim that scikit-learn finds the same."""
-    newton = vary(config, {"optimizer": {"name": "lbfgs"}, "training.epochs": OPTIMUM_EPOCHS})
-    parts = build_parts(newton, session)
-    train(newton, parts, record, session, part="optimum")
-    return parts, [scikit_learn_claim(parts)]
 
 
 def optimum_metrics(parts: Parts) -> dict[str, float]:

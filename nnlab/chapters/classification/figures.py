@@ -220,17 +220,14 @@ def separable_growth(steps: ArrayLike, loss: ArrayLike, norm: ArrayLike, least_n
     log_axis(left.yaxis, losses)
     _finish(left, "step t", draw_line(left, t, losses, _MEASURED), losses)
     _draw_inverse(left, t, losses)
-    legend(
-        left,
-        [sample(_MEASURED, "measured"), sample(_THEORY, "predicted slope −1")],
-        "lower left",
-        size=FONT_TICK,
-    )
     known = np.isfinite(least) & (t > 0)
     right.plot(t[known], least[known], color=_THEORY.color, linestyle=_THEORY.dash, linewidth=LINE, zorder=3)
     _finish(right, "step t", draw_line(right, t, norms, _MEASURED), norms)
-    entries = [sample(_MEASURED, "measured"), sample(_THEORY, "least norm that this loss needs")]
-    legend(right, entries, "upper left", size=FONT_TICK)
+    for axes, theory, corner in (
+        (left, "predicted slope −1", "lower left"),
+        (right, "least norm that this loss needs", "upper left"),
+    ):
+        legend(axes, [sample(_MEASURED, "measured"), sample(_THEORY, theory)], corner, size=FONT_TICK)
     return figure
 
 

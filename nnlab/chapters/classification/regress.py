@@ -8,9 +8,8 @@ from nnlab.chapters.classification.figures import regression_fit
 from nnlab.data import target_function
 from nnlab.errors import InputError
 from nnlab.lab import drawing
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Regression1dData, SquaredErrorLoss, TrainingExperiment
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import build_parts, train
 from nnlab.record import Record
 from nnlab.record.arrays import under

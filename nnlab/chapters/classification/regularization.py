@@ -12,9 +12,8 @@ from nnlab.chapters.classification.classify import share_of_zeros
 from nnlab.chapters.classification.figures import regularization_paths
 from nnlab.chapters.classification.schema import PenaltyRow
 from nnlab.errors import InputError
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Distinct, SGDOptimizer, TrainingExperiment
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import build_parts, train, vary
 from nnlab.record import Record
 from nnlab.record.arrays import under
@@ -86,21 +85,15 @@ def _one(
 
 def _violation(parts: Parts) -> float:
     """Returns the largest violation of the optimality conditions, in units of λ: 0 at the minimizer."""
-    assert parts.penalty is not None
-    strength, gradients = parts.penalty.strength, _smooth_gradients(parts)
-    if not parts.penalty.absolute:
-        return max(float(g.abs().max()) for g in gradients) / strength
-    return max(kkt_violation(w.detach(), g, strength) for w, g in zip(parts.weights, gradients, strict=True))
-
-
-def _smooth_gradients(parts: Parts) -> list[torch.Tensor]:
-    """Returns the gradients of loss plus smooth part of the penalty, over the training split."""
     model, data, penalty = parts.model, parts.data, parts.penalty
     assert penalty is not None
     model.zero_grad(set_to_none=True)
     parts.loss(model(data.normalize(data.train.inputs)), data.train.targets).backward()  # type: ignore[no-untyped-call]
-    smooth = penalty.quadratic * penalty.strength
-    return [w.grad + 2 * smooth * w.detach() for w in parts.weights if w.grad is not None]
+    strength, smooth = penalty.strength, penalty.quadratic * penalty.strength
+    pairs = [(w.detach(), w.grad + 2 * smooth * w.detach()) for w in parts.weights if w.grad is not None]
+    if not penalty.absolute:
+        return max(float(g.abs().max()) for _, g in pairs) / strength
+    return max(kkt_violation(w, g, strength) for w, g in pairs)
 
 
 def _draw(config: Config, record: Record, rows: list[PenaltyRow]) -> None:

@@ -1,20 +1,22 @@
-"""The arrays and rows in this chapter's runs that the widgets read: groups, and the names in them."""
+"""Names of the arrays in this chapter's runs that the widgets read, and the form of rows of results."""
 
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
-from nnlab.record.arrays import Array
-
-# --- regularization ---------------------------------------------------------------------------------
+STEPS, LOSS, NORM = "steps", "loss", "norm"  # (T,); with penalties, (K,) norms in the group of each
 
 STRENGTHS = "strengths"  # (K,) values of λ
 INPUT_SHAPE = "input_shape"
-WEIGHTS = "weights"  # (K, …) of the first layer, in the group of a penalty
-ACCURACY = "accuracy"  # (K,) on the test split, in the group of a penalty
-NORM = "norm"  # (K,) in the group of a penalty
+WEIGHTS, ACCURACY = "weights", "accuracy"  # (K, …) of the first layer, (K,) on the test split: in that group
+
+BOUND = "bound"  # () the step size below which descent converges
+UNIT = "× bound"
+DISTANCE = "distance"  # group: (T,) to the optimum for each step size, "0.5 × bound"
+HESSIAN = "hessian"  # group: the quadratic model at the optimum
+EIGENVALUES, START = "eigenvalues", "start"  # (p,) of it, and the distance at step 0 along its eigenvectors
 
 
 class PenaltyRow(TypedDict):
-    """A row of results: one penalty with one strength."""
+    """A row of the results of `regularization`: one penalty with one strength."""
 
     penalty: str
     strength: float
@@ -23,40 +25,3 @@ class PenaltyRow(TypedDict):
     norm: float
     penalty_value: float
     kkt_violation: float
-
-
-# --- convergence ------------------------------------------------------------------------------------
-
-STEPS = "steps"  # (T,)
-BOUND = "bound"  # () the step size below which convergence is guaranteed
-HESSIAN = "hessian"
-DISTANCE = "distance"  # group: (T,) for every step size, named by `label_of`
-
-
-class Hessian(NamedTuple):
-    """The quadratic model at the optimum, in the group HESSIAN."""
-
-    eigenvalues: Array  # (p,)
-    start: Array  # (p,) the distance at step 0 along the eigenvectors
-
-
-def label_of(multiple: float) -> str:
-    """Returns the name of a step size in units of the bound."""
-    return f"{multiple:g} × bound"
-
-
-def multiple_of(label: str) -> float:
-    """Returns the multiple that a label names, to six digits."""
-    return float(label.partition(" × ")[0])
-
-
-# --- separable --------------------------------------------------------------------------------------
-
-
-class Growth(NamedTuple):
-    """Training on separable data."""
-
-    steps: Array  # (T,)
-    loss: Array  # (T,)
-    norm: Array  # (T,) of all parameters
-    least_norm: Array  # (T,) the least norm that the loss allows

@@ -8,13 +8,12 @@ import torch
 from scipy.optimize import minimize
 from torch import nn
 
+from nnlab.chapters.classification import schema
 from nnlab.chapters.classification.figures import separable_growth
-from nnlab.chapters.classification.schema import Growth
 from nnlab.errors import InputError
 from nnlab.lab import drawing
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import MLPModel, TrainingExperiment
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import build_parts, design_matrix, histories, train
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim, local_slope
@@ -55,9 +54,9 @@ class Config(TrainingExperiment):
         history = histories(record.history())["train"]
         steps, loss, norm = (np.array(history[key]) for key in ("step", "loss", "norm"))
         least = least_norm(loss, len(data.train), margin)
-        record.save_arrays(**Growth(steps, loss, norm, least)._asdict())
+        record.save_arrays(**{schema.STEPS: steps, schema.LOSS: loss, schema.NORM: norm, "least_norm": least})
         record.save_figure(separable_growth(steps, loss, norm, least), "growth")
-        if drawing.is_plane(data):
+        if data.input_shape == (2,):
             drawing.draw_regions(record, parts.model, data)
         claims = [
             _loss_claim(steps, loss),

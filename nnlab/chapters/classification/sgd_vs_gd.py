@@ -6,9 +6,8 @@ from pydantic import Field
 
 from nnlab.chapters.classification.figures import gradient_noise
 from nnlab.errors import InputError, Interrupted
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import BatchSize, Count, Distinct, TrainingExperiment
-from nnlab.lab.session import Session, generator
+from nnlab.lab.session import Outcome, Session, generator
 from nnlab.lab.training_run import build_parts, histories, train, vary
 from nnlab.plot.curves import compare_curves
 from nnlab.record import Record
@@ -18,6 +17,8 @@ from nnlab.training import Parts
 from nnlab.training.theory import example_gradients, measured_noise, noise_of_one, predicted_noise
 
 MAX_ENTRIES = 2**28  # of the (N, p) matrix of gradients: 2 GiB in float64
+NOISE = ("batch", "measured", "predicted", "interval", "rival")
+"""The columns on the variance of the mini-batch gradient at the start, in the order of its figure."""
 
 
 class Config(TrainingExperiment):
@@ -38,7 +39,9 @@ class Config(TrainingExperiment):
             )
         record.start()
         noise, claims = measure_noise(self, parts, session)
-        _draw_noise(record, noise)
+        if noise:
+            record.save_arrays(**under("noise", noise))
+            record.save_figure(gradient_noise(*noise.values()), "gradient_noise")
         results: list[dict[str, Any]] = []
         curves: dict[str, dict[str, list[float]]] = {}
         metrics: dict[str, float] = {}
@@ -54,21 +57,24 @@ class Config(TrainingExperiment):
             results.append({"batch_size": batch_size, "steps": result.steps, **measured})
             metrics |= {f"batch-{batch_size}/{name}": value for name, value in measured.items()}
             curves[f"batch size {batch_size}"] = histories(record.history(), f"batch-{batch_size}")["train"]
-        _draw_curves(record, curves)
+        record.save_arrays(**{f"{label}/train_loss": curve["loss"] for label, curve in curves.items()})
+        title = "After as many epochs, smaller batches have taken more steps and got further"
+        figure = compare_curves(curves, title, log=True, y_label="training loss")
+        record.save_figure(figure, "loss_by_epoch")
         return Outcome(metrics, results, claims)
 
 
-def measure_noise(config: Config, parts: Parts, session: Session) -> tuple[dict[str, list[Any]], list[Claim]]:
-    """Returns the variance of the mini-batch gradient at the start by batch size, and its claims."""
+def measure_noise(
+    config: Config, parts: Parts, session: Session
+) -> tuple[dict[str, tuple[Any, ...]], list[Claim]]:
+    """Returns the columns `NOISE`, a row for each batch size below the full one, and the claims of them."""
     data = parts.data
     inputs, targets = data.normalize(data.train.inputs).double(), data.train.targets
     targets = targets.double() if targets.is_floating_point() else targets
     gradients = example_gradients(parts.model.double(), parts.loss, inputs, targets)
     n, spread = len(gradients), noise_of_one(gradients)
     sizes = sorted({b for b in config.batch_sizes if isinstance(b, int) and b < n})
-    names = ("batch", "measured", "predicted", "rival", "interval")
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    claims = []
+    rows, claims = [], []
     with session.reporter.bar("drawing mini-batches") as advance:
         for done, batch in enumerate(sizes):
             advance(done, len(sizes), f"batch size {batch}")
@@ -79,11 +85,9 @@ def measure_noise(config: Config, parts: Parts, session: Session) -> tuple[dict[
                 raise Interrupted("stopped while drawing mini-batches")
             predicted = predicted_noise(spread, n, batch)
             mean, low, high = mean_interval(draws)
-            row = (batch, mean, predicted, spread / batch, (low, high))
-            for column, value in zip(columns.values(), row, strict=True):
-                column.append(value)
+            rows.append((batch, mean, predicted, (low, high), spread / batch))
             claims.append(_noise_claim(batch, n, mean, (low, high), predicted, len(draws)))
-    return columns, claims
+    return dict(zip(NOISE, zip(*rows, strict=True), strict=False)), claims
 
 
 def _noise_claim(batch: int, n: int, measured: float, interval: Any, predicted: float, draws: int) -> Claim:
@@ -106,19 +110,3 @@ def _noise_claim(batch: int, n: int, measured: float, interval: Any, predicted: 
         seeds=draws,
         how=f"95% interval of measured over predicted variance, {draws} draws",
     )
-
-
-def _draw_noise(record: Record, noise: dict[str, list[Any]]) -> None:
-    if not noise["batch"]:
-        return
-    record.save_arrays(**under("noise", noise))
-    figure = gradient_noise(
-        noise["batch"], noise["measured"], noise["predicted"], noise["interval"], noise["rival"]
-    )
-    record.save_figure(figure, "gradient_noise")
-
-
-def _draw_curves(record: Record, curves: dict[str, dict[str, list[float]]]) -> None:
-    record.save_arrays(**{f"{label}/train_loss": curve["loss"] for label, curve in curves.items()})
-    title = "After as many epochs, smaller batches have taken more steps and got further"
-    record.save_figure(compare_curves(curves, title, log=True, y_label="training loss"), "loss_by_epoch")

@@ -12,7 +12,7 @@ from nnlab.page.contents import ChapterPage, ExperimentPage, Section
 from nnlab.page.data import config_of
 from nnlab.page.widget import CURVE, Arrays, Widget, numbers, packed, rising, shaped, thinned
 from nnlab.record import Run
-from nnlab.record.arrays import group, groups, read
+from nnlab.record.arrays import group, groups
 
 
 def regularization(run: Run, arrays: Arrays) -> Widget:
@@ -57,16 +57,17 @@ def regularization(run: Run, arrays: Arrays) -> Widget:
 
 def convergence(run: Run, arrays: Arrays) -> Widget:
     """The distance to the optimum by the quadratic model there, beside what was measured."""
-    steps, model = rising(arrays[schema.STEPS], -1), read(schema.Hessian, group(arrays, schema.HESSIAN))
-    chosen = thinned(len(steps), CURVE)
+    steps, model = rising(arrays[schema.STEPS], -1), group(arrays, schema.HESSIAN)
+    eigenvalues, chosen = model[schema.EIGENVALUES], thinned(len(steps), CURVE)
     measured = []
     for label, distance in group(arrays, schema.DISTANCE).items():
         points = np.stack([steps[chosen], shaped(distance, len(steps))[chosen]], 1)
-        measured.append({"multiple": schema.multiple_of(label), "points": numbers(points), "end": ""})
+        multiple = float(label.removesuffix(schema.UNIT))
+        measured.append({"multiple": multiple, "points": numbers(points), "end": ""})
     return Widget(
         "descent",
         "Step sizes around the bound",
-        "Near the optimum the objective is a quadratic with the schema.Hessian's eigenvalues λᵢ, and a step "
+        "Near the optimum the objective is a quadratic with the Hessian's eigenvalues λᵢ, and a step "
         "multiplies mode i by 1 − ηλᵢ. Below the bound every step lowers the objective, whatever the "
         "weights; near the optimum descent converges for all η below 2/λmax.",
         {
@@ -75,8 +76,8 @@ def convergence(run: Run, arrays: Arrays) -> Widget:
             "quantity": "distance to the optimum",
             "power": 1,
             "factor": 1.0,
-            "eigenvalues": numbers(model.eigenvalues, 8),
-            "start": numbers(shaped(model.start, *model.eigenvalues.shape), 8),
+            "eigenvalues": numbers(eigenvalues, 8),
+            "start": numbers(shaped(model[schema.START], *eigenvalues.shape), 8),
             "steps": int(steps[-1]),
             "logSteps": True,
             "model": "quadratic model",
@@ -88,9 +89,8 @@ def convergence(run: Run, arrays: Arrays) -> Widget:
 
 def growth(run: Run, arrays: Arrays) -> Widget:
     """The loss that keeps falling while the weights keep growing."""
-    saved = read(schema.Growth, arrays)
-    steps = rising(saved.steps, -1)
-    loss, norm = (shaped(array, len(steps)) for array in (saved.loss, saved.norm))
+    steps = rising(arrays[schema.STEPS], -1)
+    loss, norm = (shaped(arrays[name], len(steps)) for name in (schema.LOSS, schema.NORM))
     if not (loss > 0).all():
         raise ValueError("a logarithmic axis cannot show a loss of 0")
     later = np.flatnonzero(steps > 0)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,15 @@ from scipy.linalg import eigh
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nnlab.chapters.convolution import schema
 from nnlab.chapters.convolution.figures.classes import class_accuracy, representation
 from nnlab.chapters.convolution.figures.filters import filter_images, pooling_step, sliding_filter
 from nnlab.chapters.convolution.figures.layers import LAYERS, LayerMaps, layer_stack
 from nnlab.chapters.convolution.figures.layers import activation_maps as activation_maps_figure
 from nnlab.chapters.convolution.image_format import ImageFormat
-from nnlab.chapters.convolution.schema import FILTERS, MAPS, PICTURE, SLIDING, Sliding, chosen_of
 from nnlab.data import DataSet
 from nnlab.lab.session import generator
-from nnlab.models.summary import FEATURES, activation_maps, layer_table
+from nnlab.models.summary import FEATURES, activation_maps, evaluation_mode, layer_table
 from nnlab.plot.images import as_picture
 from nnlab.record import Record
 from nnlab.record.arrays import under
@@ -29,7 +29,7 @@ from nnlab.training.evaluation import Precision, autocast
 
 EXAMPLES = 4  # test images, each of another class, whose activation maps are drawn
 POINTS = 2_000  # test images on the figure of the last hidden layer
-MOST_MAPS = 8  # of each layer
+MAPS = 8  # of each layer
 BLOCK = 500  # images that go through the network at a time
 
 
@@ -151,15 +151,11 @@ def last_hidden(model: nn.Module, data: DataSet, inputs: Tensor, precision: Prec
 @contextmanager
 def _watching(model: nn.Module, kinds: Any, note: Callable[..., None]) -> Iterator[None]:
     """Calls `note` with each layer of these kinds, its inputs and outputs, in evaluation mode."""
-    hooks = [m.register_forward_hook(note) for m in model.modules() if isinstance(m, kinds)]
-    training = model.training
-    try:
-        model.eval()
+    with ExitStack() as hooks, evaluation_mode(model):
+        for layer in model.modules():
+            if isinstance(layer, kinds):
+                hooks.enter_context(layer.register_forward_hook(note))
         yield
-    finally:
-        model.train(training)
-        for hook in hooks:
-            hook.remove()
 
 
 def is_image(features: Tensor, images: Tensor) -> bool:
@@ -223,7 +219,7 @@ def draw_network(record: Record, model: nn.Module, examples: Sequence[Example]) 
     convolution = next((c for c in calls if readable_convolution(c, first.inputs)), None)
     if convolution is not None:
         weights = convolution.layer.weight.float().numpy(force=True)  # type: ignore[operator]
-        record.save_arrays(**{FILTERS: weights})
+        record.save_arrays(**{schema.FILTERS: weights})
         record.save_figure(filter_images(weights), "filters")
         _draw_sliding(record, convolution, first)
     pool = next((c for c in calls if readable_pool(c)), None)
@@ -288,15 +284,12 @@ def readable_pool(call: LayerCall) -> bool:
     layer = call.layer
     if not isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) or call.inputs.ndim != 3:
         return False
-    side = one_number(layer.kernel_size)
-    return (
-        side is not None
-        and side > 1
-        and one_number(layer.stride) == side
-        and one_number(layer.padding) == 0
-        and one_number(getattr(layer, "dilation", 1)) == 1
-        and tuple(call.outputs.shape[1:]) == tuple(s // side for s in call.inputs.shape[1:])
+    side = one_number(layer.kernel_size) or 1
+    stride, padding, dilation = (
+        one_number(getattr(layer, name, 1)) for name in ("stride", "padding", "dilation")
     )
+    sizes = tuple(size // side for size in call.inputs.shape[1:])
+    return side > 1 and (stride, padding, dilation) == (side, 0, 1) and call.outputs.shape[1:] == sizes
 
 
 def _draw_stack(record: Record, model: nn.Module, input_shape: tuple[int, ...]) -> None:
@@ -321,11 +314,11 @@ def _draw_sliding(record: Record, call: LayerCall, example: Example) -> None:
     if not places:
         return
     weights, inputs = (x.double().numpy(force=True) for x in (layer.weight[chosen], call.inputs))
-    sliding = Sliding(
-        inputs=inputs, weights=weights, bias=np.array(bias), map=maps[chosen], filter=np.array(chosen),
-        places=np.array(places), stride=np.array(stride), padding=np.array(padding),
-    )  # fmt: skip
-    _save(record, SLIDING, **sliding._asdict())
+    arrays = {
+        schema.INPUTS: inputs, schema.WEIGHTS: weights, schema.BIAS: bias, "map": maps[chosen],
+        schema.FILTER: chosen, "places": places, schema.STRIDE: stride, schema.PADDING: padding,
+    }  # fmt: skip
+    record.save_arrays(**under(schema.SLIDING, arrays))
     figure = sliding_filter(
         example.picture, inputs, weights, bias, maps[chosen], places,
         stride=stride, padding=padding, name=f"filter {chosen + 1} of {len(maps)}",
@@ -374,7 +367,7 @@ def _draw_pooling(record: Record, call: LayerCall) -> None:
 
 def _draw_maps(record: Record, model: nn.Module, example: Example) -> None:
     """Draws the most varied maps of every layer for one image, on as many figures as they need."""
-    layers, arrays = [], {PICTURE: example.picture}
+    layers, arrays = [], {schema.PICTURE: example.picture}
     for name, outputs in activation_maps(model, example.inputs[None]).items():
         if name == FEATURES:
             continue
@@ -382,8 +375,8 @@ def _draw_maps(record: Record, model: nn.Module, example: Example) -> None:
         layers.append(layer)
         arrays[name] = layer.values
         if chosen is not None:
-            arrays[chosen_of(name)] = chosen
-    _save(record, f"{MAPS}/{example.name}", **arrays)
+            arrays[schema.chosen_of(name)] = chosen
+    _save(record, f"{schema.MAPS}/{example.name}", **arrays)
     pages = math.ceil(len(layers) / LAYERS)
     size = math.ceil(len(layers) / pages)
     for page in range(pages):
@@ -401,5 +394,5 @@ def _most_varied(name: str, values: np.ndarray) -> tuple[LayerMaps, np.ndarray |
     """
     if values.ndim != 3 or values.shape[1:] == (1, 1):
         return LayerMaps(name, values.shape, values.reshape(-1)), None
-    chosen = np.argsort(-values.std((1, 2)), kind="stable")[:MOST_MAPS]
+    chosen = np.argsort(-values.std((1, 2)), kind="stable")[:MAPS]
     return LayerMaps(name, values.shape, values[chosen]), chosen

@@ -9,11 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from nnlab.chapters.convolution.figures.classes import shuffled_pixels
-from nnlab.data import DataSet, in_order
+from nnlab.data import in_order
 from nnlab.errors import InputError, Interrupted
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import AugmentationSection, CNNModel, Count, ImageSection, TrainingExperiment
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import build_parts, train, vary
 from nnlab.models import MLP
 from nnlab.plot.images import as_picture
@@ -43,7 +42,7 @@ class Config(TrainingExperiment):
         """Trains both networks on both kinds of images with the same seeds, and compares accuracies."""
         _check(self)
         for network in NETWORKS:  # every error in the input comes up before anything is written
-            build_parts(_varied(self, network, "plain", 0), session)
+            parts = build_parts(_varied(self, network, "plain", 0), session)
         record.start()
         record.predict({
             "mlp": {"fall": 0.0, "margin": self.margin},
@@ -51,37 +50,9 @@ class Config(TrainingExperiment):
         })  # fmt: skip
         trainings = _train(self, record, session)
         rows = [_row(network, kind, trainings) for network in NETWORKS for kind in KINDS]
-        _draw(record, trainings)
+        _draw(record, trainings, chance=1 / parts.data.outputs)
         metrics = {f"{row['model']}/{row['pixels']}/test/accuracy": row["test_accuracy"] for row in rows}
         return Outcome(metrics, rows, _claims(self, trainings))
-
-
-@dataclass(frozen=True)
-class Images:
-    """The first test images of a data set, with its scale, classes and order of pixels.
-
-    Attributes:
-        standardized: (n, C, H, W), the inputs of a network.
-        picture: the first one in raw units, with its pixels where they belong.
-        order: place k of a shuffled image holds what was at order[k]; None for plain ones.
-    """
-
-    standardized: Tensor
-    picture: Tensor
-    full_scale: float
-    classes: int
-    order: Tensor | None
-
-    @classmethod
-    def of(cls, data: DataSet) -> "Images":
-        first = data.test.inputs[:COMPARED]
-        return cls(
-            data.normalize(first).cpu(),
-            data.raw(first[:1])[0].float().cpu(),
-            float(data.full_scale or 1),
-            data.outputs,
-            data.pixel_order,
-        )
 
 
 @dataclass(frozen=True)
@@ -91,13 +62,17 @@ class Trainings:
     Attributes:
         accuracies: network → kind of images → test accuracy for each seed.
         parameters: network → its number.
-        images: kind → the first test images.
+        inputs: kind → (n, C, H, W), the first test images as the networks get them.
+        pixels: (C, H, W), the first plain one, in [0, 1].
+        order: place k of a shuffled image holds what was at order[k].
         network: a fully connected network that was trained on plain images.
     """
 
     accuracies: dict[str, dict[str, list[float]]]
     parameters: dict[str, int]
-    images: dict[str, Images]
+    inputs: dict[str, Tensor]
+    pixels: Tensor
+    order: Tensor
     network: MLP
 
     def falls(self, network: str) -> list[float]:
@@ -138,7 +113,7 @@ def _varied(config: Config, network: str, kind: str, seed: int) -> Config:
 
 def _train(config: Config, record: Record, session: Session) -> Trainings:
     accuracies: dict[str, dict[str, list[float]]] = {network: {} for network in NETWORKS}
-    parameters, images, kept = {}, {}, None
+    parameters, inputs, kept = {}, {}, None
     for kind in KINDS:  # one after the other, as a session holds one data set at a time
         for network in NETWORKS:
             tests = accuracies[network][kind] = []
@@ -152,9 +127,13 @@ def _train(config: Config, record: Record, session: Session) -> Trainings:
             parameters[network] = sum(p.numel() for p in parts.model.parameters())
             if network == "mlp" and kind == "plain":
                 kept = parts.model
-        images[kind] = Images.of(parts.data)
+        data = parts.data
+        inputs[kind] = data.normalize(data.test.inputs[:COMPARED]).cpu()
+        if kind == "plain":
+            pixels = data.raw(data.test.inputs[:1])[0].float().cpu() / float(data.full_scale or 1)
     assert isinstance(kept, MLP)
-    return Trainings(accuracies, parameters, images, kept)
+    assert data.pixel_order is not None
+    return Trainings(accuracies, parameters, inputs, pixels, data.pixel_order, kept)
 
 
 # --- results and claims ----------------------------------------------------------------------------------
@@ -171,17 +150,15 @@ def _row(network: str, kind: str, trainings: Trainings) -> dict[str, Any]:
     }
 
 
-def _draw(record: Record, trainings: Trainings) -> None:
-    plain, shuffled = (trainings.images[kind] for kind in KINDS)
-    assert shuffled.order is not None
-    pixels = plain.picture / plain.full_scale
+def _draw(record: Record, trainings: Trainings, chance: float) -> None:
+    pixels, order = trainings.pixels, trainings.order
     picture, moved = (
-        as_picture(image.numpy(force=True)) for image in (pixels, in_order(pixels[None], shuffled.order)[0])
+        as_picture(image.numpy(force=True)) for image in (pixels, in_order(pixels[None], order)[0])
     )
     record.save_arrays(
         picture=picture,
         picture_shuffled=moved,
-        pixel_order=shuffled.order.numpy(force=True),
+        pixel_order=order.numpy(force=True),
         **{
             f"{network}/{kind}": values
             for network, kinds in trainings.accuracies.items()
@@ -192,7 +169,7 @@ def _draw(record: Record, trainings: Trainings) -> None:
         NETWORKS[network]: (kinds["plain"], kinds["shuffled"])
         for network, kinds in trainings.accuracies.items()
     }
-    figure = shuffled_pixels(picture, moved, labelled, 1 / plain.classes)
+    figure = shuffled_pixels(picture, moved, labelled, chance)
     record.save_figure(figure, "shuffled_pixels")
 
 
@@ -201,7 +178,7 @@ def _claims(config: Config, trainings: Trainings) -> list[Claim]:
     network, cnn = trainings.falls("mlp"), trainings.falls("cnn")
     points = f"{100 * config.margin:g} points"
     return [
-        permuted_columns_claim(trainings.network, trainings.images["plain"], trainings.images["shuffled"]),
+        permuted_columns_claim(trainings),
         measured_claim(
             "network_keeps_its_accuracy",
             sentence="Shuffling the pixels does not change the accuracy of a fully connected network.",
@@ -233,14 +210,13 @@ def _claims(config: Config, trainings: Trainings) -> list[Claim]:
     ]
 
 
-def permuted_columns_claim(network: MLP, plain: Images, shuffled: Images) -> Claim:
+def permuted_columns_claim(trainings: Trainings) -> Claim:
     """Claims W₁P·Pᵀx = W₁x: with the columns of W₁ in the pixels' new order the function is the same."""
-    order = shuffled.order
-    assert order is not None
-    before = _outputs(network, plain.standardized)
+    network, (plain, shuffled) = trainings.network, (trainings.inputs[kind] for kind in KINDS)
+    before = _outputs(network, plain)
     scale = float(before.abs().max())
-    after = _outputs(with_permuted_columns(network, order), shuffled.standardized)
-    unmoved = _outputs(network, shuffled.standardized)
+    after = _outputs(with_permuted_columns(network, trainings.order), shuffled)
+    unmoved = _outputs(network, shuffled)
     gap, rival = (float((other - before).abs().max()) / scale for other in (after, unmoved))
     return exact_claim(
         "permuted_columns_are_the_same_network",

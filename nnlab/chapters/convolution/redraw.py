@@ -3,7 +3,6 @@
 import itertools
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,9 +84,7 @@ def draw_again(path: Path, images: Sequence[Path], session: Session) -> dict[str
         outcome = _draw(record, trained, own, session)
         record.finish("finished", **outcome)
     except BaseException as error:
-        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        with suppress(OSError):  # on a full disk the last whole summary stays
-            record.finish(status, message=str(error) or type(error).__name__)
+        runner.end(record, error)
         raise
     return record.summary
 

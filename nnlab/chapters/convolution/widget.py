@@ -10,7 +10,7 @@ from nnlab.chapters.convolution import schema
 from nnlab.page.contents import ChapterPage, ExperimentPage, Section
 from nnlab.page.widget import Arrays, Widget, numbers, packed, shaped
 from nnlab.record import Run
-from nnlab.record.arrays import group, groups, read
+from nnlab.record.arrays import group, groups
 
 IMAGES = 4
 """The number of images whose maps are drawn."""
@@ -18,12 +18,12 @@ IMAGES = 4
 
 def learned_filter(run: Run, arrays: Arrays) -> Widget:
     """A filter of the first layer on the image that the run looked at."""
-    sliding = read(schema.Sliding, group(arrays, schema.SLIDING))
-    image, weights = sliding.inputs, sliding.weights
+    saved = group(arrays, schema.SLIDING)
+    image, weights = saved[schema.INPUTS], saved[schema.WEIGHTS]
     channels, height, width = image.shape
     shaped(weights, channels, weights.shape[-1], weights.shape[-1])
     shaped(image, channels, max(height, weights.shape[-1]), max(width, weights.shape[-1]))
-    if sliding.stride < 1 or not 0 <= sliding.padding < weights.shape[-1]:
+    if saved[schema.STRIDE] < 1 or not 0 <= saved[schema.PADDING] < weights.shape[-1]:
         raise ValueError("no convolution")
     return Widget(
         "filter",
@@ -32,13 +32,13 @@ def learned_filter(run: Run, arrays: Arrays) -> Widget:
         "number of its activation map.",
         {
             "image": numbers(image, 4),
-            "stride": int(sliding.stride),
-            "padding": int(sliding.padding),
+            "stride": int(saved[schema.STRIDE]),
+            "padding": int(saved[schema.PADDING]),
             "filters": [
                 {
-                    "name": f"filter {int(sliding.filter) + 1} of the first layer",
+                    "name": f"filter {int(saved[schema.FILTER]) + 1} of the first layer",
                     "weights": numbers(weights, 4),
-                    "bias": float(sliding.bias),
+                    "bias": float(saved[schema.BIAS]),
                 }
             ],
         },

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnlab.chapters.kernels import schema
 from nnlab.chapters.kernels.claims import over_widths
 from nnlab.chapters.kernels.figures.functions import functions_on_line
 from nnlab.chapters.kernels.figures.kernels import feature_map as feature_map_figure
@@ -17,11 +18,10 @@ from nnlab.chapters.kernels.figures.training import (
     residual_error,
 )
 from nnlab.chapters.kernels.members import Comparison, Study
-from nnlab.chapters.kernels.schema import MODES, STEPS, Modes
 from nnlab.chapters.kernels.setup import KernelCNN, KernelCustom, KernelModel
 from nnlab.lab.session import generator
 from nnlab.ntk import MemoryLimitError, as_matrix, feature_map
-from nnlab.plot.powerlaws import width_scaling
+from nnlab.plot.powerlaws import scaling_laws
 from nnlab.record import Record
 from nnlab.record.arrays import under
 from nnlab.theory import fit_exponent
@@ -109,7 +109,7 @@ def _laws(model: KernelModel, comparisons: Sequence[Comparison], record: Record)
             laws[name] = (*values, fit.slope, fit.interval)
             record.save_arrays(**{f"widths/{name.split()[0]}": values[1]})
     if laws:
-        record.save_figure(width_scaling({_short(model): laws}, "relative distance"), "widths")
+        record.save_figure(scaling_laws({_short(model): laws}, "relative distance"), "widths")
 
 
 def _short(model: KernelModel) -> str:
@@ -128,7 +128,7 @@ def _errors(study: Study, comparisons: Sequence[Comparison], record: Record) -> 
         width: np.stack([c.errors[study.recorded].numpy(force=True) for c in group])
         for width, group in _by_width(comparisons).items()
     }
-    record.save_arrays(**{STEPS: steps, **{f"error/{width}": rows for width, rows in errors.items()}})
+    record.save_arrays(**{schema.STEPS: steps, **{f"error/{width}": rows for width, rows in errors.items()}})
     record.save_figure(residual_error(steps, errors), "residual_error")
 
 
@@ -137,16 +137,16 @@ def _trajectories(study: Study, first: Comparison, record: Record) -> None:
     member, steps = first.member, study.recorded
     assert first.linearized is not None
     curves = {
-        "flow": member.flow(steps),
+        schema.FLOW: member.flow(steps),
         "descent": first.predicted[steps],
-        "network": first.measured[steps],
+        schema.NETWORK: first.measured[steps],
         "linearized": first.linearized[steps],
     }
     modes = {name: (u @ member.modes.vectors).numpy(force=True).T for name, u in curves.items()}  # (nC, K)
     losses = {name: study.losses(u).numpy(force=True) for name, u in curves.items()}
     eigenvalues = member.modes.eigenvalues.numpy(force=True) / study.divisor
-    kept = Modes(**modes, eigenvalues=eigenvalues, lr=np.array(member.lr))
-    record.save_arrays(**under(MODES, kept._asdict()), **under("loss", losses))
+    arrays = {**modes, schema.EIGENVALUES: eigenvalues, schema.LR: np.array(member.lr)}
+    record.save_arrays(**under(schema.MODES, arrays), **under("loss", losses))
     at = np.array(steps)
     record.save_figure(mode_trajectories(at, eigenvalues, modes, lr=member.lr), "modes")
     record.save_figure(loss_prediction(at, losses), "loss")

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnlab.chapters.kernels import schema
 from nnlab.chapters.kernels.figures.training import flow_gap as flow_gap_figure
 from nnlab.chapters.kernels.figures.training import step_sizes
 from nnlab.chapters.kernels.members import TINY, Member, Study, as_function, kernel_of
-from nnlab.chapters.kernels.schema import EDGE, EdgeCurves, EdgeModes, label_of
 from nnlab.chapters.kernels.setup import KernelMLP
 from nnlab.lab.session import Session
 from nnlab.ntk import NonFiniteError, as_matrix, flow_gap, gradient_descent, gradient_flow, linearize
@@ -79,12 +79,16 @@ class EdgeRun:
     Attributes:
         multiple: the step size in units of η_max.
         residuals: (steps + 1, nC) of the linearization.
-        curves: losses, and ηλmax of the moving kernel.
+        losses: (steps + 1,) of the linearization and of the network.
+        looks: the steps (K,) at which the kernel of the network was computed.
+        sharpness: (K,) ηλmax of that kernel.
     """
 
     multiple: float
     residuals: Tensor
-    curves: EdgeCurves
+    losses: tuple[np.ndarray, np.ndarray]
+    looks: np.ndarray
+    sharpness: np.ndarray
 
 
 def run(edge: Edge, drift: float | None, record: Record, session: Session) -> list[Claim]:
@@ -108,19 +112,20 @@ def run(edge: Edge, drift: float | None, record: Record, session: Session) -> li
             claims.append(_linear_claim(edge, runs[-1]))
             if is_ntk and drift is not None and multiple - 1 > MARGIN * drift:
                 claims += _network_claims(edge, runs[-1])
-    modes = EdgeModes(
-        steps=np.arange(edge.steps + 1),
-        eigenvalues=member.modes.eigenvalues.numpy(force=True) / edge.study.divisor,
-        start=(member.u0 @ member.modes.vectors).numpy(force=True),
-        lr_max=np.array(member.max_lr),
-    )
-    arrays = modes._asdict()
+    arrays = {
+        schema.STEPS: np.arange(edge.steps + 1),
+        schema.EIGENVALUES: member.modes.eigenvalues.numpy(force=True) / edge.study.divisor,
+        schema.START: (member.u0 @ member.modes.vectors).numpy(force=True),
+        schema.LR_MAX: np.array(member.max_lr),
+    }
+    names = (schema.LINEARIZED, schema.NETWORK, "look", schema.SHARPNESS)
     for trained in runs:
-        arrays |= under(label_of(trained.multiple), trained.curves._asdict())
-    record.save_arrays(**under(EDGE, arrays))
-    losses = {r.multiple: (r.curves.linearized, r.curves.network) for r in runs}
-    sharpness = {r.multiple: (r.curves.look, r.curves.sharpness) for r in runs}
-    record.save_figure(step_sizes(modes.steps, losses, sharpness), "step_sizes")
+        parts = (*trained.losses, trained.looks, trained.sharpness)
+        arrays |= under(f"{trained.multiple:g} {schema.UNIT}", dict(zip(names, parts, strict=True)))
+    record.save_arrays(**under(schema.EDGE, arrays))
+    losses = {trained.multiple: trained.losses for trained in runs}
+    sharpness = {trained.multiple: (trained.looks, trained.sharpness) for trained in runs}
+    record.save_figure(step_sizes(arrays[schema.STEPS], losses, sharpness), "step_sizes")
     return claims + _flow_claims(member, record)
 
 
@@ -147,7 +152,7 @@ def _train(edge: Edge, multiple: float, session: Session) -> EdgeRun:
     linear = study.residuals(follow(linearize(network), start, task.x, study.objective, **settings))
     trained = study.residuals(follow(function, start, task.x, study.objective, observe=observe, **settings))
     losses = study.losses(linear).numpy(force=True), study.losses(trained).numpy(force=True)
-    return EdgeRun(multiple, linear, EdgeCurves(*losses, np.array(looks), np.array(sharpness)))
+    return EdgeRun(multiple, linear, losses, np.array(looks), np.array(sharpness))
 
 
 # --- claims -----------------------------------------------------------------------------------------
@@ -201,7 +206,7 @@ def _network_claims(edge: Edge, trained: EdgeRun) -> list[Claim]:
     step or two, before its loss could climb. Also in the ntk one the step size must be farther above η_max
     than the kernel moves anyway, and the linearization must have had the steps to climb in.
     """
-    (linear, losses, _, sharpness), multiple = trained.curves, trained.multiple
+    (linear, losses), multiple = trained.losses, trained.multiple
     if _climb(linear[np.isfinite(linear)])[0] < SURE_CLIMB:
         return []
     known = losses[np.isfinite(losses)]
@@ -223,7 +228,7 @@ def _network_claims(edge: Edge, trained: EdgeRun) -> list[Claim]:
         formula="ηλmax(H(w_k)) ≤ 2 at the end, from ηλmax(H₀) > 2 (Lewkowycz et al. 2020)",
         hypotheses=_setting(edge, multiple),
         predicted=(None, 2.0),
-        measured=float(sharpness[-1]),
+        measured=float(trained.sharpness[-1]),
         tolerance=0.0,
         rivals={"the kernel stays": 2 * multiple},
     )

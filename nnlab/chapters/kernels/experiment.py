@@ -20,9 +20,8 @@ from nnlab.chapters.kernels.setup import (
     build_task,
 )
 from nnlab.errors import Diverged, InputError, Interrupted
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Count, Distinct, Experiment, Hardware, Section
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.ntk import MemoryLimitError, ModelError
 from nnlab.record import Record
 

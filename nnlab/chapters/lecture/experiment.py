@@ -13,9 +13,8 @@ from nnlab.chapters.lecture.plan import LESSONS, POINTS, Lesson, Overstatement, 
 from nnlab.errors import ExperimentError, InputError, Interrupted, NnlabError, suggest
 from nnlab.lab import runner
 from nnlab.lab.config import check, read_source
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Distinct, Experiment
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.record import Record, find_runs
 from nnlab.theory import Claim, judge
 

@@ -15,11 +15,10 @@ from nnlab.chapters.backpropagation.worksheet import build, with_sigmoids
 from nnlab.chapters.lecture.figures import loss_of_probability
 from nnlab.expressions import parse
 from nnlab.expressions.passes import gradient
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Experiment
-from nnlab.lab.session import Session, generator
+from nnlab.lab.session import Outcome, Session, generator
 from nnlab.models import MLP, weight_matrices
-from nnlab.models.convolution import conv_output_size, convolution_matrix, convolve, pool_output_size
+from nnlab.models.convolution import conv_output_size, convolution_matrix, convolve
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim
 from nnlab.training.losses import cross_entropy, cross_entropy_of, entropy, kl_divergence
@@ -275,7 +274,7 @@ def _sizes() -> Claim:
         maps = F.conv2d(image, torch.ones(1, 1, kernel, kernel), stride=stride, padding=padding)
         wrong += [conv_output_size(size, kernel, padding, stride) for size in (8, 10)] != list(maps.shape[2:])
         kinds += 1
-    wrong += pool_output_size(32) != 16
+    wrong += conv_output_size(32, 2, 0, 2) != 16
     return _identity(
         "sizes_of_maps",
         "The size of a map follows from a formula; pooling over 2 × 2 windows halves 32 to 16.",

@@ -18,9 +18,8 @@ from nnlab.chapters.widths.laws import (
 )
 from nnlab.chapters.widths.schema import Family, Setting
 from nnlab.chapters.widths.study import Array, Arrays, Settings, Starts, Study, Trained
-from nnlab.lab.outcome import Outcome
-from nnlab.lab.session import Session
-from nnlab.plot.powerlaws import width_scaling
+from nnlab.lab.session import Outcome, Session
+from nnlab.plot.powerlaws import scaling_laws
 from nnlab.record import Record
 from nnlab.theory import Claim, ExponentFit, fit_exponent
 
@@ -61,7 +60,7 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     record.save_arrays(**{schema.WIDTHS: study.widths, schema.CURVE_STEPS: study.recorded, **arrays})
     _draw(record, study, trained, fits)
     metrics = {
-        schema.metric_name(setting.key, fit.law.quantity): fit.exponent.slope
+        schema.METRIC.format(key=setting.key, quantity=fit.law.quantity): fit.exponent.slope
         for setting in trained
         for fit in fits[setting]
     }
@@ -86,7 +85,7 @@ class Fit(NamedTuple):
 
     @property
     def line(self) -> tuple[list[int], Array, float, Any]:
-        """The fit as `width_scaling` draws it."""
+        """The fit as `scaling_laws` draws it."""
         return self.widths, self.values, self.exponent.slope, self.exponent.interval
 
 
@@ -268,7 +267,7 @@ def _draw(record: Record, study: Study, trained: Trained, fits: Fits) -> None:
             title = (
                 f"The weight vector moves by a power of the width: {', '.join(powers)}" if powers else None
             )
-            figure = width_scaling(scaling, "relative change in training", title)
+            figure = scaling_laws(scaling, "relative change in training", title)
             record.save_figure(figure, f"exponents_{protocol}")
     _draw_lambdas(record, fits)
 
@@ -310,5 +309,5 @@ def _draw_lambdas(record: Record, fits: Fits) -> None:
     if panels:
         words = [f"like {' and '.join(listed)} in the {panel}" for panel, listed in powers.items()]
         title = f"The largest eigenvalue of the tangent kernel scales {', '.join(words)}"
-        figure = width_scaling(panels, "largest eigenvalue λmax(H₀)", title, predicted=predicted)
+        figure = scaling_laws(panels, "largest eigenvalue λmax(H₀)", title, predicted=predicted)
         record.save_figure(figure, "lambda_max")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.chapters.widths.schema import WHOLE, Family, Setting, claim_name
+from nnlab.chapters.widths.schema import CLAIM, WHOLE, Family, Setting
 from nnlab.theory import Claim, exact_claim, exponent_claim, interval_claim, proportion_interval
 from nnlab.theory.exponents import ExponentFit
 
@@ -124,7 +124,7 @@ def lambda_law(family: Family) -> Law:
 def law_claim(name: str, subject: str, law: Law, fit: ExponentFit, hypotheses: Sequence[str]) -> Claim:
     """A law against the exponent that was fitted over the widths."""
     return exponent_claim(
-        claim_name(name, law.quantity),
+        CLAIM.format(key=name, quantity=law.quantity),
         sentence=f"{subject}: {law.words}.",
         formula=law.formula,
         hypotheses=[*hypotheses, f"finite widths: the exponent may be off by {TOLERANCE:g}"],

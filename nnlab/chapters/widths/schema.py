@@ -7,7 +7,10 @@ WIDTHS = "widths"  # array (W,)
 CURVE_STEPS = "curve_steps"  # array (T,)
 LOSS = "loss"  # array (W, S, T) in the group of a setting
 CHANGE_CURVE = "change_curve"  # array (W, S, T) of ‖w(t) − w₀‖/‖w₀‖ in the group of a setting
+
 WHOLE = "whole"  # the quantity ‖w − w₀‖/‖w₀‖ at the end of training
+METRIC = "{key}/{quantity}"  # the exponent of a quantity in a setting
+CLAIM = "{quantity}_{key}"  # on this exponent
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,3 @@ class Setting:
 
     def __str__(self) -> str:
         return f"{self.family}, {self.protocol}"
-
-
-def metric_name(group: str, quantity: str) -> str:
-    """Returns the name of the metric that holds the fitted exponent of a quantity."""
-    return f"{group}/{quantity}"
-
-
-def claim_name(group: str, quantity: str) -> str:
-    """Returns the name of the claim on the exponent of a quantity."""
-    return f"{quantity}_{group}"

@@ -41,9 +41,9 @@ def moves(run: Run, arrays: Arrays) -> Widget:
 
 def _law(run: Run, key: str) -> dict[str, Any]:
     """The exponent that was fitted to the change at the end, and the range that was predicted."""
-    exponent = run.summary["metrics"].get(schema.metric_name(key, schema.WHOLE))
+    exponent = run.summary["metrics"].get(schema.METRIC.format(key=key, quantity=schema.WHOLE))
     claims = {claim.get("name"): claim.get("predicted") for claim in run.summary["claims"]}
-    low, high = claims.get(schema.claim_name(key, schema.WHOLE)) or (None, None)
+    low, high = claims.get(schema.CLAIM.format(key=key, quantity=schema.WHOLE)) or (None, None)
     return {
         "exponent": exponent if is_number(exponent) else None,
         "predicted": [low, high] if is_number(low) and is_number(high) else None,

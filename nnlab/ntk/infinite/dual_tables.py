@@ -93,7 +93,7 @@ class DualTable:
 
     Attributes:
         values, slopes: (M₁, M₂, Q), coefficients of products of Chebyshev polynomials.
-        error: the largest deviation in the checks, in units of the largest expectation, or of what it could be.
+        error: the largest deviation in the checks, in units of the largest expectation that there could be.
     """
 
     def __init__(

@@ -11,16 +11,16 @@ from nnlab.approximation.bins import Histogram, bins_for, build_bins, error_boun
 from nnlab.approximation.certificate import Certificate, certify
 from nnlab.approximation.line import LineNetwork
 from nnlab.approximation.network import network_bytes
-from nnlab.approximation.targets import ExpressionTarget, Target
-from nnlab.chapters.approximation.bins import claims, figures
+from nnlab.approximation.targets import ExpressionTarget
+from nnlab.chapters.approximation.bins import claims, figures, schema
 from nnlab.chapters.approximation.bins.claims import GAP, HATS, LEFT, MANY, MIDPOINTS, TIGHT, Certified
 from nnlab.chapters.approximation.bins.setup import BinsSettings, Line, largest
 from nnlab.errors import Interrupted
 from nnlab.expressions import Interval, curvature
-from nnlab.lab.outcome import Outcome
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.models.activations import ACTIVATIONS
 from nnlab.record import Record, replace_file
+from nnlab.record.arrays import under
 from nnlab.theory import Claim
 
 Array = NDArray[np.float64]
@@ -30,7 +30,7 @@ RATES = tuple(2**k for k in range(3, 11))  # numbers of bins over which the rate
 DRAWN = 10_000  # bins that are drawn and stored one by one
 PANELS = 6  # histograms side by side
 FIVE = 5  # of the lecture's histogram, made of ten hidden units
-CURVES = ("x", "target", "output", "edges", "heights")
+CURVES = (schema.X, schema.TARGET, "output", "edges", "heights")
 CLOSE_UP = 6  # bins of a close-up
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -148,7 +148,7 @@ def _bound(config: BinsSettings, line: Line, bins: int) -> float | None:
     return error_bound(slope, bins, steepness, line.length) * passed_on
 
 
-def _row(config: BinsSettings, line: Line, fit: Certified) -> dict[str, Any]:
+def _row(config: BinsSettings, line: Line, fit: Certified) -> schema.BinsRow:
     h, slope = fit.histogram, line.slope.upper
     return {
         "construction": h.construction,
@@ -185,12 +185,10 @@ def points_of(histogram: Histogram, interval: tuple[float, float], most: int = 4
     return np.unique(x[(interval[0] <= x) & (x <= interval[1])])
 
 
-def _curves(line: Line, histogram: Histogram) -> tuple[Array, Array, Array]:
-    return _values(line.target, histogram, points_of(histogram, line.interval))
-
-
-def _values(target: Target, histogram: Histogram, x: Array) -> tuple[Array, Array, Array]:
-    return x, target.values(x[:, None]), LineNetwork(histogram.network).values(x)
+def _curves(line: Line, histogram: Histogram, x: Array | None = None) -> tuple[Array, Array, Array]:
+    """Inputs, by default those of `points_of`, with target and output at them, (T,) each."""
+    x = points_of(histogram, line.interval) if x is None else x
+    return x, line.target.values(x[:, None]), LineNetwork(histogram.network).values(x)
 
 
 def _heights(histogram: Histogram) -> Array:
@@ -210,7 +208,7 @@ def _close_up(line: Line, fit: Certified) -> tuple[Array, Array, Array] | None:
         return None
     middle = int(np.searchsorted(h.borders, fit.certificate.at[0]))
     first = min(max(0, middle - CLOSE_UP // 2), h.bins - CLOSE_UP)
-    return _values(line.target, h, np.linspace(h.borders[first], h.borders[first + CLOSE_UP], 1501))
+    return _curves(line, h, np.linspace(h.borders[first], h.borders[first + CLOSE_UP], 1501))
 
 
 def _drawn(line: Line, histogram: Histogram) -> list[Array]:
@@ -242,9 +240,7 @@ def _draw_fits(config: BinsSettings, line: Line, fits: Sequence[Certified], reco
     for fit in fits:
         h = fit.histogram
         x, target, output, edges, heights = drawn = _drawn(line, h)
-        record.save_arrays(**{
-            f"bins/{h.bins}/{name}": array for name, array in zip(CURVES, drawn, strict=True)
-        })  # fmt: skip
+        record.save_arrays(**under(f"{schema.BINS}/{h.bins}", dict(zip(CURVES, drawn, strict=True))))
         name = f"{h.bins:,} bins, {h.network.hidden_units:,} hidden units"
         panels[name] = (x, target, output), edges, heights, fit.certificate.upper
         if fit in (fits[0], fits[-1]):
@@ -261,10 +257,8 @@ def _draw_errors(line: Line, record: Record) -> None:
         x, target, output = _curves(line, fit.histogram)
         bounds = fit.certificate.lower, fit.certificate.upper
         panels[name] = (x, output - target, *bounds)
-        record.save_arrays(**{
-            f"constructions/{name}/x": x, f"constructions/{name}/error": output - target,
-            f"constructions/{name}/bounds": bounds,
-        })  # fmt: skip
+        arrays = {"x": x, "error": output - target, "bounds": np.array(bounds)}
+        record.save_arrays(**under(f"constructions/{name}", arrays))
     record.save_figure(figures.error_curves(panels), "error_curves")
 
 
@@ -311,7 +305,7 @@ def _draw_rates(
         theory["M(b − a)²/(8N²)"] = (n, m * length**2 / (8 * n**2))
     for name, arrays in rates.items():
         labels = ("bins", "lower", "upper")
-        record.save_arrays(**{f"rates/{name}/{label}": a for label, a in zip(labels, arrays, strict=True)})
+        record.save_arrays(**under(f"rates/{name}", dict(zip(labels, arrays, strict=True))))
     answer = bins_for(slope, config.epsilon, length) if config.epsilon is not None and plain else None
     figure = figures.error_over_bins(rates, theory, epsilon=config.epsilon, answer=answer)
     record.save_figure(figure, "error_over_bins")
@@ -323,10 +317,8 @@ def _sigmoid_output(line: Line, delta: float, record: Record) -> list[Claim]:
     x, target, output = _curves(line, fit.histogram)
     logit = np.log(target) - np.log1p(-target)
     inner = np.log(output) - np.log1p(-output)
-    record.save_arrays(**{
-        "sigmoid_output/x": x, "sigmoid_output/target": target, "sigmoid_output/output": output,
-        "sigmoid_output/logit": logit, "sigmoid_output/inner": inner,
-    })  # fmt: skip
+    arrays = {"x": x, "target": target, "output": output, "logit": logit, "inner": inner}
+    record.save_arrays(**under("sigmoid_output", arrays))
     figure = figures.sigmoid_output(x, (logit, inner), (target, output), delta)
     record.save_figure(figure, "sigmoid_output")
     return claims.of_sigmoid_output(line, fit)
@@ -344,10 +336,8 @@ def _ends(line: Line, record: Record) -> list[Claim]:
         known = np.clip(x, *line.interval)
         target = np.where(known == x, line.target.values(known[:, None]), np.nan)
         ends[name] = (x, target, networks[0].values(x), networks[1].values(x))
-        record.save_arrays(**{
-            f"towers/{name}/{label}": array
-            for label, array in zip(("x", "target", "inside", "outside"), ends[name], strict=True)
-        })  # fmt: skip
+        labels = ("x", "target", "inside", "outside")
+        record.save_arrays(**under(f"towers/{name}", dict(zip(labels, ends[name], strict=True))))
     errors = (inside.certificate.upper, outside.certificate.upper)
     record.save_figure(figures.towers_at_the_ends(ends, line.interval, errors=errors), "towers_ends")
     at_end = float(networks[0].values(np.array(line.interval[:1]))[0])

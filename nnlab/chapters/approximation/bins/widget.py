@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from nnlab.chapters.approximation.bins import schema
 from nnlab.page.data import config_of
 from nnlab.page.numbers import is_number
 from nnlab.page.widget import Arrays, Widget, numbers, rising
 from nnlab.record import Run
+from nnlab.record.arrays import group, groups
 
 GRID = 2001
 """Places at which the page knows the function; it takes it as straight between them."""
@@ -16,13 +18,16 @@ def bins(run: Run, arrays: Arrays) -> Widget:
 
     Hard steps, or the steep sigmoids whose error the run has certified for some N.
     """
-    finest = max(int(name.split("/")[1]) for name in arrays if name.startswith("bins/"))
-    x, f = (arrays[f"bins/{finest}/{name}"] for name in ("x", "target"))
+    by_bins = groups(group(arrays, schema.BINS))
+    finest = by_bins[max(by_bins, key=int)]
+    x, f = finest[schema.X], finest[schema.TARGET]
     low, high = float(rising(x)[0]), float(x[-1])
     config = config_of(run)
-    rows = [row for row in run.summary["results"] if row.get("construction") == config["construction"]]
+    results: list[schema.BinsRow] = run.summary["results"]  # and rows of other parts
+    rows = [row for row in results if row.get("construction") == config["construction"]]
+    steepness = rows[0]["steepness"]
     usual = ("staircase", "midpoint", None, "sigmoid", "identity")
-    is_usual = usual == tuple(
+    is_usual = steepness is not None and usual == tuple(
         config[key] for key in ("construction", "heights", "steepness", "activation", "output")
     )
     slope, epsilon = rows[0]["lipschitz"], config["epsilon"]
@@ -37,7 +42,7 @@ def bins(run: Run, arrays: Arrays) -> Widget:
             "f": numbers(np.interp(np.linspace(low, high, GRID), x, f), 7),
             "lipschitz": slope if is_number(slope) and slope > 0 else None,
             "epsilon": epsilon if is_number(epsilon) else None,
-            "sharpness": rows[0]["steepness"] * (high - low) / rows[0]["bins"] if is_usual else None,
+            "sharpness": steepness * (high - low) / rows[0]["bins"] if steepness and is_usual else None,
             "certified": [[row["bins"], float(row["error_upper"])] for row in rows if is_usual],
         },
     )

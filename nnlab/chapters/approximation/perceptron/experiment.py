@@ -20,8 +20,7 @@ from nnlab.chapters.approximation.perceptron.figures import (
     separating_lines,
     success_rate,
 )
-from nnlab.lab.outcome import Outcome
-from nnlab.lab.session import Session, generator
+from nnlab.lab.session import Outcome, Session, generator
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim, interval_claim
 

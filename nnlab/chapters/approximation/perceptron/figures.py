@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
-from nnlab.chapters.approximation.drawing import legend_below, note
+from nnlab.chapters.approximation.drawing import note
 from nnlab.plot.regions import region_colours
 from nnlab.plot.scales import BoolArray, FloatArray, as_numbers, log_axis
 from nnlab.plot.style import (
@@ -23,12 +23,14 @@ from nnlab.plot.style import (
     WIDE,
     LineLook,
     dress,
+    font,
+    legend_below,
     new_figure,
     panel_title,
     sample,
     with_notes_below,
 )
-from nnlab.plot.text import families, literal, number, plain
+from nnlab.plot.text import listed, literal, number, plain
 
 _CLASSES = (LineLook(PALETTE[0], "none", "o"), LineLook(PALETTE[1], "none", "s"))
 _LAST = LineLook(INK, "-", "none")
@@ -186,18 +188,13 @@ def _lines_title(problems: Mapping[str, Problem]) -> str:
     networks = [len(p.lines) for p in problems.values() if p.region is not None and p.wrong == 0]
     parts = []
     if solved:
-        parts.append(f"one line separates {_listed(solved)}")
+        parts.append(f"one line separates {listed(solved)}")
     if missed:
-        parts.append(f"the perceptron finds {'none' if solved else 'no line'} for {_listed(missed)}")
+        parts.append(f"the perceptron finds {'none' if solved else 'no line'} for {listed(missed)}")
     if networks:
         parts.append(f"{networks[0]} hidden units suffice")
     sentence = ", ".join(parts)
     return sentence[:1].upper() + sentence[1:]
-
-
-def _listed(names: Sequence[str]) -> str:
-    """'AND, OR and NOT'."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def perceptron_mistakes(mistakes: Mapping[str, Sequence[int]], bounds: Mapping[str, float]) -> Figure:
@@ -238,7 +235,7 @@ def _mistakes_title(mistakes: Mapping[str, Sequence[int]], bounds: Mapping[str, 
     most = {name: max(row) for name, row in mistakes.items()}
     beyond = [literal(name, 30) for name in most if most[name] > bounds[name]]
     if beyond:
-        return f"The perceptron makes more mistakes than (R/γ)² on {_listed(beyond)}"
+        return f"The perceptron makes more mistakes than (R/γ)² on {listed(beyond)}"
     words = [f"{most[name]} of {number(bounds[name])} on {literal(name, 30)}" for name in most]
     details = f", at most {', '.join(words)}" if len(words) <= 3 else ""
     return f"The perceptron stays within its bound of (R/γ)² mistakes{details}"
@@ -268,8 +265,7 @@ def success_rate(
     ends = np.stack([places, places])
     axes.plot(bounds.T, ends, color=INK, linewidth=THIN, marker="|", markersize=11, clip_on=False)
     for place, share in enumerate(shares):
-        text = f"{number(share)} %"
-        axes.text(103, place, text, va="center", fontsize=FONT_TICK, family=list(families()), color=INK)
+        axes.text(103, place, f"{number(share)} %", va="center", **font(FONT_TICK))
     axes.set_yticks(places, [plain(label, limit=34) for label in labels])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.set_xlim(0, 100)

@@ -11,9 +11,8 @@ from nnlab.chapters.approximation.perceptron.figures import success_rate
 from nnlab.data import DataSet
 from nnlab.errors import InputError, Interrupted
 from nnlab.lab import drawing
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Count, Distinct, TrainingExperiment
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import build_parts, train, vary
 from nnlab.plot.regions import decision_regions
 from nnlab.record import Record

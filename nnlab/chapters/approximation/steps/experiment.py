@@ -13,9 +13,10 @@ from nnlab.approximation.steps import (
     step_weights,
 )
 from nnlab.chapters.approximation.steps.figures import distance_to_step, single_bin, steps_over_steepness
-from nnlab.lab.outcome import Outcome
+from nnlab.lab.session import Outcome
 from nnlab.models.activations import ACTIVATIONS, STEP_ACTIVATIONS
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.theory import Claim, exact_claim
 
 Array = NDArray[np.float64]
@@ -39,10 +40,8 @@ def _draw_steps(record: Record) -> None:
     for name in (*STEP_ACTIVATIONS, "relu"):
         phi = ACTIVATIONS[name].function
         panels[name] = {w: phi(torch.from_numpy(w * x - w * POSITION)).numpy() for w in SHOWN}
-    record.save_arrays(**{
-        "steps/x": x,
-        **{f"steps/{name}/{w:g}": y for name, curves in panels.items() for w, y in curves.items()},
-    })  # fmt: skip
+    arrays = {f"{name}/{w:g}": y for name, curves in panels.items() for w, y in curves.items()}
+    record.save_arrays(**under("steps", {"x": x, **arrays}))
     record.save_figure(steps_over_steepness(x, panels, POSITION), "steps")
 
 

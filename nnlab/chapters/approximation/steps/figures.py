@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nnlab.chapters.approximation.drawing import arrow, drawable, largest, legend_below, note
+from nnlab.chapters.approximation.drawing import arrow, drawable, largest, note
 from nnlab.plot.bands import width_looks
 from nnlab.plot.lines import difference, draw_curve, draw_line, label_ends, left_out, line_end, shade_between
 from nnlab.plot.scales import log_axis
@@ -21,6 +21,7 @@ from nnlab.plot.style import (
     WIDE,
     LineLook,
     dress,
+    legend_below,
     line_look,
     new_figure,
     panel_title,

@@ -23,13 +23,14 @@ from nnlab.approximation.superposition import (
 )
 from nnlab.approximation.targets import Target, make_target
 from nnlab.chapters.approximation.bins.setup import Line, checked_target
-from nnlab.chapters.approximation.sums.figures import constructed_and_trained, terms_scaling
+from nnlab.chapters.approximation.sums.figures import constructed_and_trained
 from nnlab.errors import Interrupted
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Distinct, Section, StepName
-from nnlab.lab.session import Advance, Session
+from nnlab.lab.session import Advance, Outcome, Session
 from nnlab.models.activations import ACTIVATIONS, STEP_ACTIVATIONS
+from nnlab.plot.powerlaws import scaling_laws
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.theory import Claim, exact_claim
 
 WIDTH = 0.25  # s of the Gaussian whose Barron constant is known
@@ -114,17 +115,17 @@ def run(
             )  # fmt: skip
             panels[f"d = {d}"] = _laws(sweeps)
             rows += [row for kind, s in sweeps.items() for row in _rows(task, kind, s)]
-            metrics.update(_exponents(d, sweeps))
-            record.save_arrays(**{
-                f"sums/{d}/{kind}/{name}": array
-                for kind, s in sweeps.items()
-                for name, array in (("terms", s.terms), *s.errors._asdict().items())
-            })  # fmt: skip
+            for kind, s in sweeps.items():
+                name = "trained" if kind == "trained" else "features"
+                metrics |= {f"d{d}/{norm}_exponent_{name}": fit.slope for norm, fit in s.fits.items()}
+            for kind, s in sweeps.items():
+                record.save_arrays(**under(f"sums/{d}/{kind}", {"terms": s.terms, **s.errors._asdict()}))
             if task.constant is not None:
                 n = np.geomspace(terms[0], terms[-1], 30)
                 bounds[f"d = {d}"] = (n, np.array([barron_bound(task.constant, int(k)) for k in n]))
                 claims.append(_barron_claim(task, sweeps["trained"]))
-    record.save_figure(terms_scaling(panels, bounds), "sums")
+    barron = ("upper bound 2C/√N on the L₂ error", bounds)
+    record.save_figure(scaling_laws(panels, "error", x_label="terms N", bounds=barron), "sums")
     if line is not None:
         _compare(settings.activation, seed, line, record)
         if line.slope.lower > 0 and math.isfinite(line.slope.upper):  # neither constant nor too steep
@@ -165,14 +166,6 @@ def _rows(task: Task, kind: str, s: Sweep) -> list[dict[str, Any]]:
     for norm, fit in s.fits.items():
         rows[-1] |= {f"{norm}_exponent": fit.slope, f"{norm}_exponent_interval": list(fit.interval)}
     return rows
-
-
-def _exponents(dimension: int, sweeps: dict[str, Sweep]) -> dict[str, float]:
-    return {
-        f"d{dimension}/{norm}_exponent_{'trained' if kind == 'trained' else 'features'}": fit.slope
-        for kind, s in sweeps.items()
-        for norm, fit in s.fits.items()
-    }
 
 
 def _barron_claim(task: Task, trained: Sweep) -> Claim:
@@ -232,10 +225,7 @@ def _compare(activation: str, seed: int, line: Line, record: Record) -> None:
     x = np.linspace(low, high, 2001)
     outputs = {name: network.values(x[:, None]) for name, network in networks.items()}
     target = line.target.values(x[:, None])
-    record.save_arrays(**{
-        "side_by_side/x": x, "side_by_side/target": target,
-        **{f"side_by_side/{name}": y for name, y in outputs.items()},
-    })  # fmt: skip
+    record.save_arrays(**under("side_by_side", {"x": x, "target": target, **outputs}))
     panels = {
         name: (outputs[name], certify(network, line.target, line.interval, relative=1e-3).upper)
         for name, network in networks.items()

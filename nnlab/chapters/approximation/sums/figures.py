@@ -1,4 +1,4 @@
-"""Figures of sums of sigmoids: their error over the number of terms, and constructed beside trained ones."""
+"""A figure of sums of sigmoids: constructed ones beside trained ones."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,89 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nnlab.chapters.approximation.drawing import (
-    ERROR,
-    draw_pair,
-    drawable,
-    largest,
-    legend_below,
-    new_grid,
-    pair_entries,
-)
-from nnlab.plot.bands import solid
-from nnlab.plot.lines import difference, draw_curve, label_ends, left_out
-from nnlab.plot.powerlaws import Law, PowerLaw, draw_power_law, exponent_words, power_law
-from nnlab.plot.scales import FloatArray, log_axis, positive, ticks_at
-from nnlab.plot.style import (
-    INK,
-    THIN,
-    LineLook,
-    dress,
-    line_look,
-    new_figure,
-    panel_title,
-    sample,
-    with_notes_below,
-)
+from nnlab.chapters.approximation.drawing import ERROR, draw_pair, drawable, largest, pair_entries
+from nnlab.plot.lines import difference, draw_curve, left_out
+from nnlab.plot.scales import FloatArray, log_axis, positive
+from nnlab.plot.style import THIN, dress, legend_below, new_figure, panel_title, with_notes_below
 from nnlab.plot.text import at_most, literal, number, plain
 
-_BOUND = LineLook(INK, (0, (9, 2)), "none")
 _DEEP = 1e-6  # of the largest error: crossings of zero go no deeper on a logarithmic axis
-
-
-def terms_scaling(
-    panels: Mapping[str, Mapping[str, Law]], bounds: Mapping[str, tuple[ArrayLike, ArrayLike]]
-) -> Figure:
-    """Errors over the number of terms N on logarithmic axes, with the fitted exponent at each line.
-
-    Points are geometric means over the seeds, bars reach over the seeds as in `over_seeds`; lines have the
-    fitted slopes. A bound is an upper line: the error may lie anywhere below it.
-
-    Args:
-        panels: Such as "d = 2" -> such as "L₂, trained" -> terms N (K,), errors (K, S), fitted exponent, and
-            its interval (low, high), None where there is none.
-        bounds: Panel -> terms N (P,), values (P,) of Barron's (1993) bound 2rC/√N, where it is known.
-    """
-    names = list(dict.fromkeys(name for laws in panels.values() for name in laws))
-    looks = {name: solid(line_look(index)) for index, name in enumerate(names)}
-    drawn = {
-        panel: [power_law(n, looks[n], law) for n, law in laws.items()] for panel, laws in panels.items()
-    }
-    figure, grid, room = new_grid(_terms_title(drawn), len(drawn), labels=2.0, sharey=True)
-    everything = [part for laws in drawn.values() for law in laws for part in (law.means, law.low, law.high)]
-    limits = {panel: drawable(*bound) for panel, bound in bounds.items()}
-    log_axis(grid[0].yaxis, np.concatenate([*everything, *(values for _, values in limits.values())]))
-    for axes, (panel, laws) in zip(grid, drawn.items(), strict=True):
-        dress(axes)
-        panel_title(axes, plain(panel, limit=34))
-        terms = np.concatenate([law.sizes for law in laws])
-        log_axis(axes.xaxis, terms)
-        ticks_at(axes.xaxis, terms, gap=60 / room)
-        if panel in limits:
-            n, values = limits[panel]
-            draw_curve(axes, n, values, _BOUND, THIN)
-        ends = [draw_power_law(axes, law, "N") for law in laws]
-        omitted = sum(law.omitted for law in laws)
-        notes = [f"left out: {omitted} value{'s' * (omitted > 1)} ≤ 0 or not finite"] if omitted else []
-        axes.set_xlabel(with_notes_below("terms N", notes, room))
-        label_ends(figure, axes, ends)
-    grid[0].set_ylabel("error")
-    handles = [sample(look, plain(name, limit=40)) for name, look in looks.items()]
-    if limits:
-        handles.append(sample(_BOUND, "upper bound 2rC/√N on the L₂ error"))
-    legend_below(figure, handles, columns=min(len(handles), int(figure.get_figwidth() // 4)))
-    return figure
-
-
-def _terms_title(panels: Mapping[str, Sequence[PowerLaw]]) -> str:
-    fits = [(law, panel) for panel, laws in panels.items() for law in laws if np.isfinite(law.slope)]
-    if not fits:
-        return "Errors of sums of sigmoids over the number of terms"
-    words = [
-        f"{exponent_words(law, 'N')} ({literal(law.name, 30)}, {literal(panel, 30)})"
-        for law, panel in (pick(fits, key=lambda fit: fit[0].slope) for pick in (min, max))
-    ]
-    return f"The error of N terms goes like {' to '.join(dict.fromkeys(words))}"
 
 
 def constructed_and_trained(

@@ -24,10 +24,10 @@ from nnlab.chapters.approximation.bins.setup import checked_target
 from nnlab.chapters.approximation.surfaces.figures import surfaces as surfaces_figure
 from nnlab.errors import Interrupted
 from nnlab.expressions import UnboundedSlopeError, lipschitz
-from nnlab.lab.outcome import Outcome
 from nnlab.lab.sections import Section
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.rigorous.supremum import Supremum
 from nnlab.theory import Claim, exact_claim
 
@@ -150,12 +150,8 @@ def _draw(plane: Plane, surfaces: dict[str, Surface], errors: dict[str, Supremum
     points = np.stack([fine, np.full(len(fine), line)], axis=1)
     cut = {name: s.network.values(points) for name, s in surfaces.items()}
     along = target.values(points)
-    record.save_arrays(**{
-        "surface/x1": x1, "surface/x2": x2, "surface/target": exact, "surface/cut/x1": fine,
-        "surface/cut/target": along, "surface/cut/x2": [line],
-        **{f"surface/{name}": z for name, z in outputs.items()},
-        **{f"surface/cut/{name}": z for name, z in cut.items()},
-    })  # fmt: skip
+    arrays = under("cut", {"x1": fine, "x2": np.array([line]), "target": along, **cut})
+    record.save_arrays(**under("surface", {"x1": x1, "x2": x2, "target": exact, **outputs, **arrays}))
     networks = {name: (z, errors[name].upper) for name, z in outputs.items()}
     figure = surfaces_figure(x1, x2, exact, networks, (line, fine, along, cut), grid.lines(0))
     record.save_figure(figure, "surface")

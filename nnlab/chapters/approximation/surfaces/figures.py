@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nnlab.chapters.approximation.drawing import TARGET, drawable, largest, legend_below
+from nnlab.chapters.approximation.drawing import TARGET, drawable, largest
 from nnlab.plot.lines import difference, draw_curve, left_out
 from nnlab.plot.scales import FloatArray
 from nnlab.plot.style import (
@@ -23,6 +23,8 @@ from nnlab.plot.style import (
     LineLook,
     colour_bar,
     dress,
+    font,
+    legend_below,
     new_figure,
     panel_title,
     sample,
@@ -113,12 +115,10 @@ def furthest(
     blocks = _blocks(np.where(np.isfinite(gaps), gaps, -1.0), s, t, -2.0)  # the filling is never chosen
     at = blocks.argmax(axis=2)[..., None]
     coarse = np.take_along_axis(_blocks(values, s, t, np.nan), at, axis=2)[..., 0]
-    starts = [p[::size] for p, size in zip(places, (s, t), strict=True)]
-    stops = [
-        p[np.minimum(np.arange(0, len(p), size) + size - 1, len(p) - 1)]
+    first, second = (
+        (p[::size] + p[np.minimum(np.arange(0, len(p), size) + size - 1, len(p) - 1)]) / 2
         for p, size in zip(places, (s, t), strict=True)
-    ]
-    first, second = ((start + stop) / 2 for start, stop in zip(starts, stops, strict=True))
+    )
     return first, second, coarse
 
 
@@ -154,7 +154,7 @@ def _draw_surface(
     axes.set_box_aspect((1, 1, 0.62), zoom=1.12)
     for axis, name in ((axes.xaxis, "x₁"), (axes.yaxis, "x₂"), (axes.zaxis, "")):
         axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
-        axis.set_label_text(name, fontsize=FONT_LABEL, family=list(families()), color=INK)
+        axis.set_label_text(name, **font(FONT_LABEL))
         axis.set_tick_params(
             labelsize=FONT_TICK - 1.5, labelfontfamily=list(families()), labelcolor=INK, pad=1
         )

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nnlab.plot.canvas import Canvas, box_of, cell_font, short
 from nnlab.plot.images import DIVERGING, symmetric_limit, weights_as_colours
@@ -63,13 +62,13 @@ def filter_images(weights: ArrayLike) -> Figure:
 
 def _columns(count: int, aspect: float, below: float) -> tuple[int, float]:
     """Returns columns and the width of a filter: as large as fits, at most 1.3 inches."""
-    best = (1, 0.0)
-    for columns in range(1, count + 1):
-        rows = math.ceil(count / columns)
-        side = min((_FILTERS_WIDTH - _BESIDE) / columns - 0.1, (_FILTERS_HEIGHT / rows - below) / aspect, 1.3)
-        if side > best[1] + 1e-9:
-            best = (columns, side)
-    return best
+
+    def side(columns: int) -> float:
+        high = (_FILTERS_HEIGHT / math.ceil(count / columns) - below) / aspect
+        return min((_FILTERS_WIDTH - _BESIDE) / columns - 0.1, high, 1.3)
+
+    columns = max(range(1, count + 1), key=side)
+    return columns, side(columns)
 
 
 def _explain(canvas: Canvas, left: float, channels: int, limit: float | None) -> None:
@@ -107,16 +106,6 @@ _MARKS = (PALETTE[1], PALETTE[2], PALETTE[3])
 _CHANNELS = {1: ("",), 3: ("red", "green", "blue")}
 
 
-@dataclass(frozen=True)
-class _Window:
-    """One position of the filter: row and column of the activation map, and its window's corner."""
-
-    row: int
-    column: int
-    top: int
-    left: int
-
-
 def sliding_filter(
     picture: ArrayLike,
     inputs: ArrayLike,
@@ -147,23 +136,23 @@ def sliding_filter(
         name: Of the filter.
     """
     filter_, values = as_numbers(weights), as_numbers(activation_map)
-    windows = [_Window(r, c, r * stride - padding, c * stride - padding) for r, c in places]
+    corners = [(r * stride - padding, c * stride - padding) for r, c in places]
     canvas = Canvas("A filter slides over the image: at each place, one dot product", 12.8, 5.5)
-    _draw_image(canvas, as_numbers(picture), windows, filter_.shape[1])
-    _draw_product(canvas, as_numbers(inputs), filter_, bias, windows[0], name)
-    _draw_map(canvas, values, windows)
+    _draw_image(canvas, as_numbers(picture), corners, filter_.shape[1])
+    _draw_product(canvas, as_numbers(inputs), filter_, bias, corners[0], name)
+    _draw_map(canvas, values, places)
     return canvas.figure
 
 
-def _draw_image(canvas: Canvas, picture: NDArray[np.float64], places: Sequence[_Window], side: int) -> None:
+def _draw_image(canvas: Canvas, picture: FloatArray, corners: Sequence[tuple[int, int]], side: int) -> None:
     height, width = picture.shape[:2]
     across, down = box_of((height, width), (_SLIDING_SIDE, _SLIDING_SIDE))
     pixel = across / width
     left, top = 0.3, _TOP
     canvas.heading(left, f"image, {height} × {width} pixels")
     canvas.picture((left, top, across, down), picture, colormaps["gray"], Normalize(0, 1))
-    for place, letter, colour in zip(places, "ABC", _MARKS, strict=False):
-        x, y = left + place.left * pixel, top + place.top * pixel
+    for (row, column), letter, colour in zip(corners, "ABC", _MARKS, strict=False):
+        x, y = left + column * pixel, top + row * pixel
         canvas.frame((x, y, side * pixel, side * pixel), colour, 2.6)
         canvas.letter(x, y - 0.02, letter, colour)
     words = f"window: {side} × {side} pixels" + (", all colours" if picture.ndim == 3 else "")
@@ -171,11 +160,11 @@ def _draw_image(canvas: Canvas, picture: NDArray[np.float64], places: Sequence[_
 
 
 def _draw_product(
-    canvas: Canvas, inputs: FloatArray, filter_: FloatArray, bias: float, place: _Window, name: str
+    canvas: Canvas, inputs: FloatArray, filter_: FloatArray, bias: float, corner: tuple[int, int], name: str
 ) -> None:
     """Draws window and filter channel by channel, with the sum of products of each and of all."""
     channels, side = len(filter_), filter_.shape[1]
-    window = inputs[:, place.top : place.top + side, place.left : place.left + side]
+    window = inputs[:, corner[0] : corner[0] + side, corner[1] : corner[1] + side]
     rows = 2 if channels == 1 else channels  # a grey image has room for the products themselves
     cell = min(1.5, 4.05 / rows - 0.22) / side
     step, right = side * cell + 0.22, _MIDDLE + side * cell + 0.42
@@ -221,7 +210,7 @@ def _sum(sums: FloatArray, bias: float, total: float) -> str:
     return f"{text} = {short(total)}"
 
 
-def _draw_map(canvas: Canvas, values: FloatArray, places: Sequence[_Window]) -> None:
+def _draw_map(canvas: Canvas, values: FloatArray, places: Sequence[tuple[int, int]]) -> None:
     height, width = values.shape
     across, down = box_of((height, width), (_SLIDING_SIDE, _SLIDING_SIDE))
     pixel, top = across / width, _TOP
@@ -229,11 +218,11 @@ def _draw_map(canvas: Canvas, values: FloatArray, places: Sequence[_Window]) -> 
     canvas.heading(_RIGHT, f"activation map, {height} × {width}")
     canvas.picture((_RIGHT, top, across, down), values, colours, norm)
     canvas.scale(_RIGHT, top + down + 0.25, across, colours, norm, "dot product plus bias")
-    for place, letter, colour in zip(places, "ABC", _MARKS, strict=False):
-        x, y = _RIGHT + place.column * pixel, top + place.row * pixel
+    for (row, column), letter, colour in zip(places, "ABC", _MARKS, strict=False):
+        x, y = _RIGHT + column * pixel, top + row * pixel
         canvas.frame((x, y, pixel, pixel), colour, 2.6)
-        value = short(float(values[place.row, place.column]))
-        beyond = place.column > width / 2
+        value = short(float(values[row, column]))
+        beyond = column > width / 2
         canvas.letter(
             x + beyond * pixel, y - 0.02, f"{letter} {value}", colour, "right" if beyond else "left"
         )
@@ -283,8 +272,7 @@ def _activation_scale(values: FloatArray) -> tuple[Colormap, Normalize]:
     known = values[np.isfinite(values)]
     low, high = float(known.min(initial=0.0)), float(known.max(initial=0.0))
     if low < 0:
-        limit = max(-low, high)
-        return colormaps[DIVERGING], Normalize(-limit, limit)
+        return _scale(known)
     return colormaps["viridis"], Normalize(0.0, high or 1.0)
 
 

@@ -70,7 +70,8 @@ def grouped(layers: Sequence[LayerRow]) -> list[LayerRow]:
     """Joins each layer that keeps the size and multiplies little to the one before it."""
     groups: list[LayerRow] = []
     for layer in layers:
-        if groups and layer.output_shape == groups[-1].output_shape and not _stands_alone(layer):
+        alone = any(word in layer.kind for word in ("convolution", "linear", "pool"))
+        if groups and layer.output_shape == groups[-1].output_shape and not alone:
             before = groups[-1]
             groups[-1] = replace(
                 before,
@@ -82,11 +83,6 @@ def grouped(layers: Sequence[LayerRow]) -> list[LayerRow]:
         else:
             groups.append(layer)
     return groups
-
-
-def _stands_alone(layer: LayerRow) -> bool:
-    """Tells whether a layer has a box of its own even where it keeps the size."""
-    return any(word in layer.kind for word in ("convolution", "linear", "pool"))
 
 
 def amount(count: int) -> str:

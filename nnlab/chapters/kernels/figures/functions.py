@@ -9,7 +9,6 @@ from matplotlib.lines import Line2D
 
 from nnlab.plot.scales import FloatArray, as_numbers, finite
 from nnlab.plot.style import (
-    FONT_TICK,
     INK,
     LINE,
     MUTED,
@@ -19,7 +18,7 @@ from nnlab.plot.style import (
     LineLook,
     dress,
     label_columns,
-    legend,
+    legend_below,
     new_figure,
     panel_grid,
     panel_title,
@@ -79,7 +78,7 @@ def functions_on_line(
     handles = [sample(look, name) for name, look in LOOKS.items() if name in names]
     if any(len(values) > 1 for kinds in learned.values() for values in kinds.values()):
         handles.append(_band_sample("smallest to largest seed", MUTED))
-    _legend(figure, [*_target_samples(), *handles])
+    legend_below(figure, [*_target_samples(), *handles], inches=2.6)
     return figure
 
 
@@ -139,7 +138,8 @@ def infinite_ensemble(
                    f"{count} trained networks")  # fmt: skip
     drawn.set_linewidth(THIN)
     band = _band_sample("infinite ensemble, mean ± 2 std", ENSEMBLE.color)
-    _legend(figure, [band, drawn, sample(NNGP, "NNGP posterior, ± 2 std"), *_target_samples()])
+    handles = [band, drawn, sample(NNGP, "NNGP posterior, ± 2 std"), *_target_samples()]
+    legend_below(figure, handles, inches=2.6)
     return figure
 
 
@@ -191,8 +191,3 @@ def _band_sample(label: str, color: str) -> Line2D:
     band = sample(LineLook(color, "-", "none"), label)
     band.set(linewidth=9, alpha=0.35)
     return band
-
-
-def _legend(figure: Figure, handles: list[Line2D]) -> None:
-    columns = max(2, min(len(handles), int(figure.get_figwidth() // 2.6)))
-    legend(figure, handles, "outside lower center", columns=columns, size=FONT_TICK)

@@ -15,6 +15,7 @@ from nnlab.plot.lines import ZERO_NOTE
 from nnlab.plot.scales import FloatArray, as_numbers, log_axis, ticks_at, whole_numbers
 from nnlab.plot.style import (
     DOUBLE,
+    FONT_NOTE,
     FONT_TICK,
     GRID,
     INK,
@@ -28,17 +29,18 @@ from nnlab.plot.style import (
     bare,
     colour_bar,
     dress,
+    font,
     footnote,
     legend,
+    legend_below,
     legend_beside,
     line_look,
     new_figure,
     panel_title,
     sample,
     with_notes,
-    write_at,
 )
-from nnlab.plot.text import families, number, percent
+from nnlab.plot.text import number, percent
 
 LIMIT = LineLook(INK, (0, (5, 2)), "none")
 MANY = 40  # eigenvalues: from here on their index is on a logarithmic axis
@@ -106,7 +108,8 @@ def _spectra_panel(
     low, high = axes.get_ylim()
     if low < threshold < high:  # grey where an eigenvalue cannot be told from zero
         axes.axhspan(low, threshold, color=GRID, alpha=0.6, linewidth=0, zorder=0)
-        write_at(axes, 0.01, threshold, "zero but for rounding")
+        at = axes.get_yaxis_transform()
+        axes.text(0.01, threshold, "zero but for rounding", va="top", transform=at, **font(FONT_NOTE, MUTED))
     notes: list[str] = []
     for width, values in spectra.items():
         notes += draw_band(axes, index, over_seeds(values), looks[width])
@@ -252,8 +255,8 @@ def _matrix(axes: Axes, values: FloatArray, scale: ScalarMappable, name: str) ->
 
 def _name_examples(axes: Axes, size: int) -> None:
     thinned = "" if _every(size) == 1 else f" (1 of {_every(size)} shown)"
-    for label, setter in ((f"example j{thinned}", axes.set_xlabel), ("example i", axes.set_ylabel)):
-        setter(label, fontsize=FONT_TICK, family=list(families()), color=INK)
+    axes.set_xlabel(f"example j{thinned}", **font(FONT_TICK))
+    axes.set_ylabel("example i", **font(FONT_TICK))
 
 
 # --- the circle -------------------------------------------------------------------------------------
@@ -300,7 +303,7 @@ def circle_harmonics(k: FloatArray, without_bias: FloatArray, with_bias: FloatAr
     left.set_xlabel(with_notes("frequency k", notes))
     right.axhline(tail, color=INK, linestyle=LIMIT.dash, linewidth=LINE, zorder=1)
     right.set_xlabel(with_notes("frequency k", [f"- - -  predicted limit {number(tail)}"]))
-    legend(figure, handles, "outside lower center", columns=len(handles), size=FONT_TICK)
+    legend_below(figure, handles)
     return figure
 
 

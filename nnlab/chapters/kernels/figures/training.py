@@ -24,9 +24,11 @@ from nnlab.plot.style import (
     WIDE,
     LineLook,
     dress,
+    font,
     footnote,
     label_columns,
     legend,
+    legend_below,
     line_look,
     new_figure,
     panel_grid,
@@ -37,7 +39,7 @@ from nnlab.plot.style import (
     with_notes_below,
     write,
 )
-from nnlab.plot.text import families, number, percent, power_of_ten
+from nnlab.plot.text import families, listed, number, percent, power_of_ten
 
 NETWORK = LineLook(PALETTE[1], "-", "o")
 LINEARIZED = LineLook(PALETTE[0], (0, (5, 1.6)), "s")
@@ -80,7 +82,7 @@ def loss_prediction(steps: FloatArray, losses: Mapping[str, FloatArray]) -> Figu
             steps[1:], finite(values[1:]), color=look.color, linestyle=look.dash, linewidth=width,
             marker="D" if len(steps) == 2 else "none", zorder=4,
         )  # fmt: skip
-    notes = _draw_measured(axes, steps, linear, measured)
+    notes = draw_line(axes, steps, linear, LINEARIZED) + draw_line(axes, steps, measured, NETWORK)
     axes.set_xlabel(with_notes("step k", notes))
     entries = [
         sample(DESCENT, "predicted, (I − ηH₀)ᵏu₀"),
@@ -90,13 +92,6 @@ def loss_prediction(steps: FloatArray, losses: Mapping[str, FloatArray]) -> Figu
     ]
     legend(axes, entries, "lower left", size=FONT_TICK)
     return figure
-
-
-def _draw_measured(axes: Axes, steps: FloatArray, linear: FloatArray, network: FloatArray) -> list[str]:
-    """Lines of linearization and network; step 0 has no place on a logarithmic axis."""
-    first = 1 if axes.get_xscale() == "log" else 0
-    notes = draw_line(axes, steps[first:], linear[first:], LINEARIZED)
-    return notes + draw_line(axes, steps[first:], network[first:], NETWORK)
 
 
 def _loss_title(theory: FloatArray, measured: FloatArray) -> str:
@@ -197,8 +192,7 @@ def mode_trajectories(
         sample(HALF_LIFE, "half-life"),
     ]
     handles[3].set(markerfacecolor=PAPER, markeredgewidth=1.5)
-    columns = len(handles) if figure.get_figwidth() > 11 else 2
-    legend(figure, handles, "outside lower center", columns=columns, size=FONT_TICK)
+    legend_below(figure, handles, inches=2.5)
     return figure
 
 
@@ -219,7 +213,7 @@ def _mode_panel(axes: Axes, steps: FloatArray, curves: Sequence[FloatArray]) -> 
         (line,) = axes.plot(steps[places], values[places], linestyle="none", marker=look.marker)
         line.set(color=look.color, markersize=size, markerfacecolor=face, markeredgewidth=1.5, zorder=3)
     if not np.all(np.abs(network) <= REACH):
-        write(axes, 0.97, 0.93, "network leaves the panel", color=MUTED, ha="right")
+        write(axes, 0.97, 0.93, "network leaves the panel", ha="right")
 
 
 def _evenly(places: FloatArray, count: int) -> NDArray[np.int64]:
@@ -269,7 +263,7 @@ def class_probabilities(t: FloatArray, predicted: FloatArray, measured: FloatArr
         sample(LineLook(INK, "-", "none"), "predicted by the kernel"),
         sample(LineLook(INK, "none", "o"), "network", line=False),
     ]
-    legend(figure, kinds, "outside lower center", columns=2, size=FONT_TICK)
+    legend_below(figure, kinds)
     classes = [sample(look, str(index)) for index, look in enumerate(looks)]
     box = legend(figure, classes, "outside right center", columns=-(-len(classes) // 14), size=FONT_TICK)
     box.set_title("class", FontProperties(size=FONT_TICK, family=list(families())))
@@ -318,16 +312,16 @@ def step_sizes(
         places, values = steep[multiple]
         steps_axis(upper, [steps, places], ticks=4)
         lower.axhline(EDGE, color=INK, linestyle=DESCENT.dash, linewidth=THIN)
-        notes = _draw_measured(upper, steps, *runs[multiple])
-        first = 1 if lower.get_xscale() == "log" else 0
-        notes += draw_line(lower, places[first:], values[first:], NETWORK)
+        linear, network = runs[multiple]
+        notes = draw_line(upper, steps, linear, LINEARIZED) + draw_line(upper, steps, network, NETWORK)
+        notes += draw_line(lower, places, values, NETWORK)
         lower.set_xlabel(with_notes_below("step k", notes, room))
         if not np.isfinite(values).any():
-            write(lower, 0.5, 0.3, "not measured", color=MUTED, ha="center")
+            write(lower, 0.5, 0.3, "not measured")
     for axes, label in zip(grid[:, 0], ("training loss", "ηλmax(H)"), strict=True):
-        axes.set_ylabel(label, fontsize=FONT_LABEL, family=list(families()), color=INK)
+        axes.set_ylabel(label, **font(FONT_LABEL))
     handles = [sample(LINEARIZED, "linearization"), sample(NETWORK, "network"), sample(DESCENT, "ηλmax = 2")]
-    legend(figure, handles, "outside lower center", columns=3, size=FONT_TICK)
+    legend_below(figure, handles)
     return figure
 
 
@@ -336,8 +330,7 @@ def _step_title(runs: Mapping[float, Sequence[FloatArray]]) -> str:
     words = []
     for which in (0, 1):
         falls = [f"{m:g}" for m, pair in runs.items() if pair[which][-1] < pair[which][0]]
-        listed = " and ".join(part for part in (", ".join(falls[:-1]), *falls[-1:]) if part)
-        words.append(f"at {listed} η_max" if falls else "at no step size")
+        words.append(f"at {listed(falls)} η_max" if falls else "at no step size")
     lead = "The loss ends below its initial value"
     return f"{lead}: for the linearization {words[0]}, for the network {words[1]}"
 
