@@ -49,7 +49,7 @@ from nnlab.approximation.targets import Target
 from nnlab.display import displayed
 from nnlab.errors import InputError
 from nnlab.memory import free_bytes, in_words
-from nnlab.models.activations import STEP_ACTIVATIONS
+from nnlab.models.activations import ACTIVATIONS, STEP_ACTIVATIONS
 
 Array = NDArray[np.float64]
 
@@ -235,6 +235,11 @@ def _of_steps(
     """constant + Σ weightsᵢ · step at edgesᵢ; tanh is σ in other units: σ(z) = (1 + tanh(z/2))/2."""
     if activation == "tanh":
         w, weights, constant = w / 2, weights / 2, constant + float(math.fsum(weights) / 2)
+    else:
+        low, high = ACTIVATIONS[activation].limits  # U = (φ − low)/(high − low) is the step from 0 to 1
+        assert low is not None
+        weights = weights / (high - low)
+        constant -= low * float(math.fsum(weights))
     hidden = np.full((len(edges), 1), w), -w * edges
     return ScalarNetwork([hidden, (weights[None], np.array([constant]))], activation, output)
 

@@ -81,6 +81,11 @@ class LineNetwork:
         if self.kind == "tanh":
             constants.append(-c.astype(np.longdouble).sum())
             self.kind, c, w, b = "sigmoid", 2 * c, 2 * w, 2 * b
+        elif ACTIVATIONS[self.kind].step is not None:
+            low, high = ACTIVATIONS[self.kind].limits  # φ = low + (high − low) U, with U the step from 0 to 1
+            assert low is not None
+            constants.append(low * c.astype(np.longdouble).sum())
+            c = (high - low) * c
         turned, flat = w < 0, w == 0
         self._units, self._bias, self._farthest_bias = len(b), abs(c0), float(np.abs(b).max())
         idle = float(np.abs(c[flat]).sum())

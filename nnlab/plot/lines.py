@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.optimize import isotonic_regression
 
 from nnlab.plot.scales import BoolArray, FloatArray
 from nnlab.plot.style import FONT_NOTE, FONT_TICK, LINE, LineLook, darker, font, legend_beside, sample
@@ -200,17 +199,25 @@ def spread_apart(wanted: FloatArray, gap: float) -> FloatArray:
     """Returns the positions in [0, 1] nearest to the wanted ones (least squares) with a gap between them.
 
     With levels yᵢ = positionᵢ − i·gap, in ascending order of the wanted ones, the question is isotonic
-    regression within bounds. Too many positions for the gap end above 1.
+    regression within bounds. Pooling adjacent violators answers it exactly (Barlow, Bartholomew, Bremner
+    and Brunk, "Statistical Inference under Order Restrictions", 1972). Too many positions for the gap end
+    above 1.
 
     >>> spread_apart(np.array([0.5, 0.5, 0.9, 1.0]), 0.2).round(2).tolist()
     [0.4, 0.6, 0.8, 1.0]
     """
     order = np.argsort(wanted, kind="stable")
-    gaps = gap * np.arange(len(wanted))
+    pools: list[tuple[float, int]] = []  # mean level and size
+    for rank, value in enumerate(wanted[order]):
+        mean, size = float(value) - rank * gap, 1
+        while pools and pools[-1][0] > mean:
+            other, count = pools.pop()
+            mean, size = (mean * size + other * count) / (size + count), size + count
+        pools.append((mean, size))
+    levels = np.array([mean for mean, size in pools for _ in range(size)])
     placed = np.empty_like(wanted)
-    if len(wanted):
-        levels = isotonic_regression(wanted[order] - gaps).x
-        placed[order] = np.clip(levels, 0, max(0.0, 1 - gaps[-1])) + gaps
+    highest = max(0.0, 1 - (len(wanted) - 1) * gap)
+    placed[order] = np.clip(levels, 0, highest) + gap * np.arange(len(wanted))
     return placed
 
 

@@ -188,13 +188,14 @@ class Step:
     Attributes:
         unit: scores of any shape to U(z).
         tail: z ≥ 0, of any shape, to D(z): an upper bound, tight to 1e-15.
-        decay: z ≥ 1 to a bound on D(z) that falls, and need not be tight.
+        decay: z ≥ 1 to a bound on D(z) that falls, and need not be tight; certificates are tight where it falls
+            exponentially.
         distance: the formula of D(wδ).
         why: that it is a step, as a reason.
         logistic: k with U(z) = σ(kz), where there is one: bins have a closed form then. Other steps are not
             taken for monotone.
-        value: φ(z), to within some units in the last place of 1; only where `logistic` is None.
-        expression: φ(z) as a text of `nnlab.expressions`; only where `logistic` is None.
+        value: U(z), to within some units in the last place of 1; only where `logistic` is None.
+        expression: U(z) as a text of `nnlab.expressions`; only where `logistic` is None.
     """
 
     unit: Callable[[Array], Array]

@@ -295,7 +295,11 @@ def descend(
 
     Raises:
         Interrupted: `stop` said so.
+        InputError: the targets have another shape.
     """
+    outputs = ensemble.layers[-1].parameters.shape[2]
+    if y.shape != (len(x), outputs):
+        raise InputError(f"targets must have the shape (N, C) = ({len(x)}, {outputs}), not {tuple(y.shape)}")
     lrs = torch.as_tensor(lr, dtype=x.dtype, device=x.device).expand(len(ensemble))
     scale = 0.5 if reduction == "sum" else 0.5 / len(x)  # of Σ‖y − ȳ‖²
     log = _Log(ensemble, sorted(set(record)), scale, observe)
