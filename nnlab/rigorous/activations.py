@@ -188,8 +188,8 @@ class Step:
     Attributes:
         unit: scores of any shape to U(z).
         tail: z ≥ 0, of any shape, to D(z): an upper bound, tight to 1e-15.
-        decay: z ≥ 1 to a bound on D(z) that falls, and need not be tight; certificates are tight where it falls
-            exponentially.
+        decay: z ≥ 1 to a bound on D(z) that falls, and need not be tight; certificates are tight where it
+            falls exponentially.
         distance: the formula of D(wδ).
         why: that it is a step, as a reason.
         logistic: k with U(z) = σ(kz), where there is one: bins have a closed form then. Other steps are not
