@@ -649,6 +649,7 @@ def test_the_bound_for_all_histograms_looks_into_the_middle_of_a_bin() -> None:
     assert histogram_lower_bound(make_target("abs(x - 0.5)"), [0.0, 1.0]) == pytest.approx(0.25, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted as on Linux")
 def test_a_million_bins_in_less_than_a_gigabyte() -> None:
     """Build and certify; the peak of what this adds to the process with torch loaded."""

@@ -168,6 +168,7 @@ def test_all_sixteen_gates() -> None:
 small = st.integers(-4, 4)
 
 
+@pytest.mark.slow
 @given(data=st.data(), dimension=st.integers(1, 3), count=st.integers(1, 9))
 @settings(deadline=None, max_examples=250)
 def test_one_of_the_two_is_always_proved(data: st.DataObject, dimension: int, count: int) -> None:

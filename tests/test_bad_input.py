@@ -486,6 +486,7 @@ def test_folders_that_are_no_run(tmp_path: Path) -> None:
 # --- the installed program --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_program_itself(tmp_path: Path) -> None:
     """A few of the above through the real process: exit status, stderr, and nothing on stdout."""
     file = write(tmp_path, CONFIG)

@@ -215,6 +215,7 @@ def test_every_network_diverges(runs: Path) -> None:
     assert "would do so again" in refused.err
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed(runs: Path) -> None:
     """By a real SIGINT, as Ctrl-C sends it, in the middle of training.
 

@@ -107,6 +107,7 @@ def test_list_of_an_empty_folder_and_of_none(tmp_path: Path) -> None:
         assert result.err == f"nnlab: {place}: no such folder; runs go to runs/ or to where --runs DIR says\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["configs", "schema"], ["configs", "list"], ["--help"]])
 def test_a_reader_that_leaves(command: list[str]) -> None:
     """`nnlab … | head -1`: no message, whoever closes the pipe and when."""

@@ -104,6 +104,7 @@ def test_no_terminal_no_colours_and_no_bars(trained: tuple[Path, Result]) -> Non
     assert result.err == ""
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_colours_and_bars(tmp_path: Path) -> None:
     """With both streams on a terminal of its own. (Whether anything shows depends on it: bars crashed there once.)"""
     master, terminal = pty.openpty()
@@ -305,6 +306,7 @@ def test_a_group_with_a_member_that_is_damaged(cut_group: Path) -> None:
     assert not (cut_group / "s7").exists()
 
 
+@pytest.mark.slow
 def test_a_group_that_is_interrupted(tmp_path: Path) -> None:
     """The message names the group, which is what to go on with."""
     process = start("train", "--config", write(tmp_path, LONG), "--runs", tmp_path / "runs", "--seeds", "2")
@@ -369,6 +371,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(nnlab("train", "--config", write(folder, LONG), "--runs", folder / "runs").last_line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_interrupts_and_resume_goes_on(
     number: signal.Signals, tmp_path: Path, unbroken: Path
@@ -440,6 +443,7 @@ def sizes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     return {pattern: next(run.glob(pattern)).stat().st_size for pattern in HIT}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", HIT)
 def test_the_disk_fills_at(pattern: str, sizes: dict[str, int], tmp_path: Path) -> None:
     """One byte less than the file needs: this write fails, or an earlier one of a larger file."""
@@ -482,6 +486,7 @@ exit $code
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     """A file system of 100 KiB, mounted where no other process sees it."""
     write(tmp_path, FULL)

@@ -298,6 +298,7 @@ def test_a_changed_pickle_is_named_and_never_opened(
 # --- real data ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_mnist_as_published(data_root: Path) -> None:
     data = build("mnist", data_root)
     assert data.validation is not None
@@ -351,6 +352,7 @@ print(max(seen) - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read the memory from")
 def test_mnist_fits_in_memory(data_root: Path) -> None:
     """The peak of anonymous memory is that of the final tensors beside the uint8 images."""

@@ -106,6 +106,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES if case != "batch norm"])
 def test_three_compute_what_one_does(case: str, together: dict[str, dict[str, Any]]) -> None:
     """In float64, so that a wrong weight of an uneven share cannot hide in rounding."""
@@ -189,6 +190,7 @@ def killed(config: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return only_run(runs), said
 
 
+@pytest.mark.slow
 def test_two_processes_are_one(config: Path, whole: Path, tmp_path: Path) -> None:
     assert nnlab("train", "--config", config, "--runs", tmp_path).code == 0
     ours, alone = open_run(whole), open_run(only_run(tmp_path))
@@ -201,6 +203,7 @@ def test_two_processes_are_one(config: Path, whole: Path, tmp_path: Path) -> Non
     assert '"cpu, 2 processes"' in (whole / "environment.json").read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_run(killed: tuple[Path, list[str]]) -> None:
     run, said = killed
     assert len(said) == 1
@@ -210,6 +213,7 @@ def test_a_killed_process_ends_the_run(killed: tuple[Path, list[str]]) -> None:
     assert open_run(run).summary["message"].startswith("another process of this training has ended")
 
 
+@pytest.mark.slow
 def test_what_was_killed_goes_on(whole: Path, killed: tuple[Path, list[str]], tmp_path: Path) -> None:
     """With as many processes: the same bytes. With one: the same up to rounding."""
     alone = tmp_path / "alone"
@@ -245,6 +249,7 @@ def build(input_shape: tuple[int, ...], outputs: int) -> nn.Module:
     return Faulty(torch.Size(input_shape).numel(), outputs)
 
 
+@pytest.mark.slow
 def test_the_message_of_another_process(config: Path, tmp_path: Path) -> None:
     """In a group of seeds: the first is trained to its end by both, the second fails in one of them."""
     process = torchrun(
@@ -261,6 +266,7 @@ def test_the_message_of_another_process(config: Path, tmp_path: Path) -> None:
     assert open_run(group / "s1").summary["message"] == fault
 
 
+@pytest.mark.slow
 def test_wrong_input_is_said_once(config: Path, tmp_path: Path) -> None:
     process = torchrun(2, "-m", "nnlab", "train", "--config", config, "--set", "optimizer.lr=-1")
     out, err = outputs(process)

@@ -95,6 +95,7 @@ def test_sgd_vs_gd(run: Callable[..., dict[str, Any]]) -> None:
     assert results[64]["train/loss"] < results[512]["train/loss"] < results["full"]["train/loss"]
 
 
+@pytest.mark.slow
 def test_regularization(run: Callable[..., dict[str, Any]]) -> None:
     summary = run("regularization", "strengths=[0.05, 0.1]", "training.epochs=1500")
     assert set(verdicts(summary).values()) == {"PASS"}
@@ -103,6 +104,7 @@ def test_regularization(run: Callable[..., dict[str, Any]]) -> None:
     assert 0.5 < sparsity["l1", 0.05] < sparsity["l1", 0.1]
 
 
+@pytest.mark.slow
 def test_separable(run: Callable[..., dict[str, Any]]) -> None:
     summary = run("separable", "training.epochs=20000")
     assert set(verdicts(summary).values()) == {"PASS"}
@@ -117,6 +119,7 @@ def test_xor(run: Callable[..., dict[str, Any]]) -> None:
     assert rates["2 hidden units"] > 0
 
 
+@pytest.mark.slow
 def test_convergence(run: Callable[..., dict[str, Any]]) -> None:
     summary = run("convergence", "training.epochs=2500")
     assert set(verdicts(summary).values()) == {"PASS"}
@@ -124,6 +127,7 @@ def test_convergence(run: Callable[..., dict[str, Any]]) -> None:
     assert abs(claim["measured"]) < 1e-8
 
 
+@pytest.mark.slow
 def test_same_predictions_as_scikit_learn(run: Callable[..., dict[str, Any]]) -> None:
     """The other half of the bar: the same class wherever the margin between the best two exceeds 1e-6."""
     from sklearn.linear_model import LogisticRegression
@@ -161,6 +165,7 @@ def test_regress(run: Callable[..., dict[str, Any]]) -> None:
     assert figures(summary) == {"curves.png", "fit.png"}
 
 
+@pytest.mark.slow
 def test_seeds_make_a_group(tmp_path: Path) -> None:
     source = read_source("mlp2_digits")
     apply_sets(source, ["training.device=cpu", "training.epochs=3"])

@@ -39,6 +39,7 @@ def claims(found: Run) -> dict[str, dict[str, Any]]:
     return {claim["name"]: claim for claim in found.summary["claims"]}
 
 
+@pytest.mark.slow
 def test_everything_out_of_the_box(tmp_path: Path, figures_drawn: list[str]) -> None:
     """The lecture's figures, and every claim passes."""
     found = run(tmp_path, *QUICK_SUMS)
@@ -60,6 +61,7 @@ def test_everything_out_of_the_box(tmp_path: Path, figures_drawn: list[str]) -> 
     assert quadrants["error_upper"] < 0.25
 
 
+@pytest.mark.slow
 def test_the_same_config_gives_the_same_numbers(tmp_path: Path) -> None:
     first, second = (run(tmp_path, "parts=[bins,sums]", *QUICK_SUMS) for _ in range(2))
     assert first.summary["results"] == second.summary["results"]
@@ -112,6 +114,7 @@ def test_a_wrong_rate_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert claims(run(tmp_path, "parts=[bins]"))["interpolation_rate"]["verdict"] == "FAIL"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("construction", ["staircase", "towers", "hats"])
 @pytest.mark.parametrize("epsilon", [0.1, 0.01])
 def test_enough_bins_for_epsilon(tmp_path: Path, construction: str, epsilon: float) -> None:

@@ -262,6 +262,7 @@ def test_where_no_spread_is_left_nothing_is_claimed(tmp_path: Path) -> None:
     assert done.summary["status"] == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sets",
     [
@@ -277,6 +278,7 @@ def test_other_points_and_networks(sets: tuple[str, ...], tmp_path: Path) -> Non
     assert 0.5 < done.claim("ensemble_variance_is_predicted")["measured"] < 1.6
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path: Path) -> None:
     sets = (*ON, "ensemble={networks: 4, width: 8}")
     whole = run(tmp_path / "whole", *sets)

@@ -56,6 +56,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 TINY = ("widths=[8, 4]", "seeds=3", "training.steps=10", "depths=[2]")
 
 
+@pytest.mark.slow
 def test_rows_figures_and_arrays(shipped: Summary) -> None:
     settings = [f"{p}-{d}-{protocol}" for protocol in ("constant", "stable") for d in (1, 2) for p in LRS]
     assert [(row["setting"], row["width"]) for row in shipped["results"]] == [

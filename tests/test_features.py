@@ -327,6 +327,7 @@ def model_of(run: Path) -> CNN:
     return model.eval()
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_drawn_into_a_new_folder(run: Path) -> None:
     before = sums(run)
     result = features(run, draw=True)

@@ -547,6 +547,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_are_readable(name: str) -> None:
     assert_readable(FIGURES[name]())
@@ -572,6 +573,7 @@ def test_users_strings_are_shown_letter_by_letter() -> None:
         assert any("$x$" in text or "<script>" in text for text in texts(figure))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values", [[], [0.0], [2.0, 2.0], [np.nan, np.inf, -np.inf], [-1.0, 0.0, 1.0], [1e-320, 1.0, 1e308]]
 )

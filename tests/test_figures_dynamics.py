@@ -281,6 +281,7 @@ def test_outputs_are_lines_and_marks_of_one_colour_per_class() -> None:
 # --- strange numbers ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [np.nan, np.inf, 1e308, 0.0])
 @pytest.mark.parametrize("steps", [np.arange(2.0), STEPS])
 def test_strange_numbers_are_drawn_without_a_warning(lost: float, steps: Array) -> None:

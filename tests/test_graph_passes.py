@@ -51,6 +51,7 @@ def by_torch(text: str, at: Arrays) -> tuple[float, Arrays, reference.Seen]:
     return float(value.detach()), gradients, seen
 
 
+@pytest.mark.slow
 @settings(max_examples=2_000, deadline=None, suppress_health_check=SLOW)
 @given(reference.expressions(), st.integers(0, 2**32 - 1))
 def test_gradients_of_any_expression_are_those_of_torch(text: str, seed: int) -> None:

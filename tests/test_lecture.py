@@ -90,6 +90,7 @@ def test_chosen_points() -> None:
 # --- a run ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_lecture_holds_its_lessons_and_judges_its_points(
     small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +137,7 @@ def test_an_unknown_point_is_refused_before_anything_runs(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_lecture_that_was_stopped_goes_on_where_it_was(
     small: None,
     undrawn: None,
@@ -276,6 +278,7 @@ def _left_ends(original: Any) -> Any:
     return lambda *arguments, **settings: build_bins(*arguments, **{**settings, "heights": "left"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "name", "fault", "point", "claim"),
     [

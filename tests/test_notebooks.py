@@ -12,6 +12,7 @@ from tests.command_line import nnlab
 NOTEBOOKS = shipped_notebooks()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in {

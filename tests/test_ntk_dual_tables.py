@@ -56,6 +56,7 @@ CLOSED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", CLOSED, ids=lambda f: f.name)
 @pytest.mark.parametrize("theta", ANGLES)
 def test_closed_forms_are_the_integrals(function: Nonlinearity, theta: float) -> None:
@@ -102,6 +103,7 @@ SMOOTH = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMOOTH)
 def test_smooth_functions_against_the_trapezoidal_rule(name: str) -> None:
     """In two dimensions. It errs like e^{−2πd/h} for functions that are analytic to the distance d from the
@@ -173,6 +175,7 @@ def test_two_functions_of_independent_numbers_are_the_product_of_their_means() -
     torch.testing.assert_close(value[:, :, 0, 0], expected, rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "function",
     [known.by_name("tanh"), known.elu(1.0), known.elu(0.3), known.SELU, known.SILU],
@@ -185,6 +188,7 @@ def test_a_table_says_how_accurate_it_is(function: Nonlinearity) -> None:
     assert (np.diagonal(apart) == 0).all()
 
 
+@pytest.mark.slow
 def test_what_no_table_can_hold_is_named() -> None:
     wild = Nonlinearity("wild", lambda z: torch.sin(40 * z))
     with pytest.raises(KernelError, match=r"wild and wild.*not accurate"):

@@ -315,6 +315,7 @@ measure(MLP(20, [100], 1, generator=g), x, 32 * 2**20, output="trace", out="{fol
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc to see memory")
 @pytest.mark.parametrize("case", CASES)
 def test_memory_stays_under_the_limit(case: str, tmp_path: Path) -> None:

@@ -195,6 +195,7 @@ def finite_kernels(
     return (scores @ scores.T / outputs).detach(), tangent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_is_what_networks_tend_to(name: str) -> None:
     """Means over seeds at widths m and 2m, extrapolated in 1/m, are within 3 standard errors of the limit.
@@ -329,6 +330,7 @@ def test_padding_named_same_is_that_many_zeros() -> None:
         assert torch.equal(one, two)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tanh", "norm", "residual", "branches", "norms", "pooled"])
 def test_the_tangent_kernel_is_the_sum_of_its_layers(name: str) -> None:
     """Whose parameters alone require gradients, weights apart from biases."""
@@ -451,6 +453,7 @@ def test_what_comes_before_the_first_weights_is_computed() -> None:
         torch.testing.assert_close(one, two, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_an_mlp_inside_a_module() -> None:
     x = normal(4, 3)
     for name in ("ripple", "leaky_relu"):
@@ -470,6 +473,7 @@ def test_deep_networks_are_no_deeper_than_python_can_go() -> None:
 # --- σ_w and σ_b ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_sigmas_by_name_and_by_default() -> None:
     x = normal(4, 3)
     model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 5, bias=False), nn.Tanh(), nn.Linear(5, 1))
@@ -608,6 +612,7 @@ measure(model, x, 32 * 2**20, out="{folder}/kernels.npy")
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("case", CASES)
 def test_memory_stays_under_the_limit(case: str, tmp_path: Path) -> None:
@@ -670,6 +675,7 @@ def test_progress_ends_at_the_number_of_pairs(k: int, monkeypatch: pytest.Monkey
 # --- corners ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_zero_examples_without_bias_have_zero_rows() -> None:
     x = torch.cat([torch.zeros(1, 2, 4, 3), normal(1, 2, 4, 3)])
     for phi in (nn.ReLU(), nn.GELU(), nn.Tanh()):

@@ -179,6 +179,7 @@ def test_wrong_parameters_are_named() -> None:
         linearize(mlp(), {"extra": torch.zeros(1)})
 
 
+@pytest.mark.slow
 def test_no_warning_reaches_a_fresh_program() -> None:
     """torch warns on the first forward product of a process, which here may have been another test's."""
     program = (

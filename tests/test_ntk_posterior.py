@@ -412,13 +412,14 @@ print(round(1e6 * held), round(needed))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/status").is_file() or "RssAnon" not in Path("/proc/self/status").read_text(),
     reason="the system does not say how much anonymous memory a process holds",
 )
 @pytest.mark.parametrize(("size", "train", "times"), [(1000, 850, 1), (900, 300, 5)])
 def test_anonymous_memory_stays_within_the_limit(size: int, train: int, times: int) -> None:
-    """What the message names suffices, within the 8 MB of the libraries' own buffers."""
+    """What the message names suffices, within the 16 MB of the libraries' own buffers."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(size), str(train), str(times)],
         capture_output=True,
@@ -426,7 +427,7 @@ def test_anonymous_memory_stays_within_the_limit(size: int, train: int, times: i
         check=True,
     )
     held, needed = map(int, done.stdout.split())
-    assert needed / 8 < held < needed + 8 * 2**20
+    assert needed / 8 < held < needed + 16 * 2**20
 
 
 def test_a_limit_that_does_not_hold_the_matrices_is_refused() -> None:

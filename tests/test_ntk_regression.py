@@ -293,6 +293,7 @@ print(found.method.split()[0], float(mismatch), round(1e6 * held))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/status").is_file() or "RssAnon" not in Path("/proc/self/status").read_text(),
     reason="the system does not say how much anonymous memory a process holds",

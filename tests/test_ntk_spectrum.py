@@ -254,6 +254,7 @@ print(found[0].complete, found[0].eigenvalues[0], round(1e6 * held))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/status").is_file() or "RssAnon" not in Path("/proc/self/status").read_text(),
     reason="the system does not say how much anonymous memory a process holds",

@@ -70,6 +70,7 @@ def check(name: str, found: Tensor | KernelError, reference: Callable[[], Tensor
 # --- the kernel -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["full", "trace", "diagonal"])
 @pytest.mark.parametrize("name", ZOO)
 def test_the_kernel_is_right_or_refused(name: str, output: Output) -> None:
@@ -78,12 +79,14 @@ def test_the_kernel_is_right_or_refused(name: str, output: Output) -> None:
     check(name, found, lambda: reduced(truth(name)[0], output))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ZOO)
 def test_the_kernel_of_two_sets_is_right_or_refused(name: str) -> None:
     model, (x1, x2) = ZOO[name].build(), examples(name)
     check(name, outcome(lambda: empirical_ntk(model, x1, x2)), lambda: truth(name)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, member in ZOO.items() if member.kind != "networks"])
 def test_many_examples_in_blocks_are_right_or_refused(name: str) -> None:
     """In little memory, so that few are seen at a time; 128 KiB hold the smallest block of every member."""
@@ -156,6 +159,7 @@ def tensors(model: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in named.items() if not nn.parameter.is_lazy(value)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ZOO)
 def test_model_and_examples_are_left_as_they_were(name: str) -> None:
     """Also where there is no kernel."""
@@ -178,6 +182,7 @@ def test_model_and_examples_are_left_as_they_were(name: str) -> None:
     assert torch.equal(x, given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_the_model_works_as_before(name: str) -> None:
     """What a forward pass has left in attributes does not stand in the way of the next one."""
@@ -227,6 +232,7 @@ def test_scores_do_not_depend_on_company(name: str) -> None:
     assert torch.equal(together, again)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMOOTH)
 def test_looped_gradients_agree_with_finite_differences(name: str) -> None:
     """Along the gradients and a random direction beside them, in one example; a central difference.

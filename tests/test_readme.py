@@ -31,6 +31,7 @@ def test_set_up_comes_first() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_commands_run_in_order(tmp_path: Path) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     (tmp_path / "bin").mkdir()

@@ -106,6 +106,7 @@ def as_float(shown: str) -> float:
     return float(mantissa) * 10 ** int(power.translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")) or 0)
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn_offline_from_a_file(file: Path, open_page: Open) -> None:
     page = open_page(file)
     start_all(page)
@@ -175,6 +176,7 @@ def test_the_page_is_as_wide_as_its_window(file: Path, open_page: Open, width: i
     assert min(scales) > 0.85  # letters in drawings are as large as they say
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_axe_finds_no_serious_violation(file: Path, open_page: Open, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
@@ -240,6 +242,7 @@ def test_it_is_small_and_its_first_figure_is_there_at_once(file: Path, open_page
     assert page.evaluate("performance.getEntriesByName('first figure').length") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_nothing_that_a_run_says_is_executed(text: str, tmp_path: Path, open_page: Open) -> None:
     path = tmp_path / "page.html"

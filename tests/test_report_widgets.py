@@ -91,6 +91,7 @@ def test_thinning_keeps_both_ends() -> None:
     assert (np.diff(chosen) > 0).all()
 
 
+@pytest.mark.slow
 def test_every_shipped_run_has_its_figures(runs: Runs) -> None:
     kinds = {name: [widget.kind for widget in CONTENTS.widgets_of(run)] for name, run in runs.items()}
     assert kinds == {
@@ -377,6 +378,7 @@ def slide(figure: Any, label: str, steps: int) -> str:
     return str(slider.get_attribute("aria-valuetext"))
 
 
+@pytest.mark.slow
 def test_every_slider_moves_its_figure_by_keyboard_and_pointer(page: Any, widgets: list[Widget]) -> None:
     figures = page.locator("figure.widget")
     assert figures.count() == len(widgets)
@@ -422,6 +424,7 @@ def test_every_choice_and_button_draws_anew(page: Any, widgets: list[Widget]) ->
             assert figure.locator(".says").inner_text()
 
 
+@pytest.mark.slow
 def test_softmax_gives_the_probabilities_and_the_loss_of_the_lecture(figure: Any) -> None:
     found, _ = figure("softmax")
     found.locator("select").select_option("0")
@@ -655,6 +658,7 @@ CHANGES: tuple[Callable[[NDArray[Any]], NDArray[Any]], ...] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_changed_numbers_are_drawn_or_left_out(
     browser: Any, runs: Runs, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -35,6 +35,7 @@ def is_at(runs: Path, lines: int) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flip", ["random", "alternating"])
 def test_killed_at_a_random_step(flip: str, tmp_path: Path) -> None:
     config = tmp_path / "augmented.yaml"

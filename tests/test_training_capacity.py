@@ -36,6 +36,7 @@ def limited(more: int, *arguments: object) -> "subprocess.CompletedProcess[str]"
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [0, 1, 2, 3, 7, 100, 999, 1000])
 def test_the_largest_batch_is_found_within_an_eighth(room: int) -> None:
     tried: list[int] = []
@@ -75,6 +76,7 @@ def test_what_ran_out() -> None:
     assert out_of_memory(ValueError("out of memory")) is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited as on Linux")
 def test_the_message_proposes_what_fits(tmp_path: Path) -> None:
     config = tmp_path / "large.yaml"

@@ -197,6 +197,7 @@ def wait_for(path: Path, process: "subprocess.Popen[str]", lines: int) -> None:
     raise AssertionError(f"the run never came to {lines} lines: {process.communicate()}")
 
 
+@pytest.mark.slow
 def test_kill_nine_of_the_real_command(tmp_path: Path) -> None:
     """`nnlab train`, killed twice at random moments, then resumed, dropout and all."""
     config = tmp_path / "config.yaml"

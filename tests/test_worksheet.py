@@ -833,6 +833,7 @@ def test_nothing_leaves_the_page(tmp_path: Path) -> None:
     assert "Overfull" not in log
 
 
+@pytest.mark.slow
 def test_the_longest_expressions_compile(tmp_path: Path) -> None:
     """TeX reads no line of 200,000 characters."""
     terms = "+".join(f"x*{i}" for i in range(5_000))
