@@ -1,4 +1,4 @@
-"""What an interpreter and a notebook show of an object: a short line, and a table of HTML."""
+"""The short line and the table of HTML that interpreters and notebooks show of a result."""
 
 import dataclasses
 import html

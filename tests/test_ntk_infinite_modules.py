@@ -473,11 +473,10 @@ def test_deep_networks_are_no_deeper_than_python_can_go() -> None:
 # --- σ_w and σ_b ------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_sigmas_by_name_and_by_default() -> None:
     x = normal(4, 3)
-    model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 5, bias=False), nn.Tanh(), nn.Linear(5, 1))
-    gain = get_activation("tanh").gain
+    model = nn.Sequential(nn.Linear(3, 5), nn.GELU(), nn.Linear(5, 5, bias=False), nn.GELU(), nn.Linear(5, 1))
+    gain = get_activation("gelu").gain
     for given, full in (
         ({}, ((gain,) * 3, (0.1,) * 3)),
         ({"sigma_w": 1.5, "sigma_b": 0.3}, ((1.5,) * 3, (0.3,) * 3)),
