@@ -476,6 +476,14 @@ def test_weights_of_another_model_are_refused(copy: Path) -> None:
     assert_refused(features(copy), "best.pt", "does not fit the run's config.yaml")
 
 
+def test_a_config_of_another_experiment_is_refused(copy: Path) -> None:
+    text = (copy / "config.yaml").read_text("utf-8")
+    assert "experiment: classify" in text
+    changed = text.replace("experiment: classify", "experiment: pixel_shuffle")
+    (copy / "config.yaml").write_text(changed, "utf-8")
+    assert_refused(features(copy), "config.yaml is that of experiment: pixel_shuffle")
+
+
 def test_another_experiment_and_a_group_are_refused(copy: Path) -> None:
     summary = json.loads((copy / "summary.json").read_text())
     (copy / "summary.json").write_text(json.dumps(summary | {"experiment": "xor"}))

@@ -107,7 +107,11 @@ def check_run(run: Run) -> Run:
 def load(run: Run, session: Session, *, needs_data: bool) -> TrainedClassifier:
     """Builds the model of a run's config, with its best weights, and its data set where it is at hand."""
     config = runner.read_config(run, session)
-    assert isinstance(config, classify.Config)
+    if not isinstance(config, classify.Config):
+        raise RunFolderError(
+            f"{run.folder}: its config.yaml is that of experiment: {config.experiment}, but its summary says "
+            "classify; one of the two was changed"
+        )
     hardware = available_hardware(config.training, session)
     data, images = _data(run, config, hardware, session, needs_data=needs_data)
     model = restored(run, config, hardware, session, images.shape, len(images.class_names))
