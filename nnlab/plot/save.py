@@ -3,6 +3,7 @@
 import errno
 import io
 import threading
+import warnings
 from pathlib import Path
 
 import matplotlib
@@ -34,7 +35,9 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     if name in ("", ".", "..") or Path(name).name != name or "\\" in name:
         raise InputError(f"figure name {name!r}: must be a bare file name without folders, such as 'loss'")
     contents = {suffix: render(figure, suffix, name) for suffix in ("png", "svg")}
-    figure.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # matplotlib 3.10 warns of shared logarithmic axes
+        figure.clear()
     paths = [folder / f"{name}.{suffix}" for suffix in contents]
     for path, content in zip(paths, contents.values(), strict=True):
         _replace(path, content)
