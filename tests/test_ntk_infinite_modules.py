@@ -615,11 +615,11 @@ measure(model, x, 32 * 2**20, out="{folder}/kernels.npy")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("case", CASES)
 def test_memory_stays_under_the_limit(case: str, tmp_path: Path) -> None:
-    """10% are for what the allocator keeps of small tensors and torch of threads."""
+    """A quarter is for the libraries' own buffers, which differ with the processor, and for small tensors."""
     threads, body = CASES[case]
     script = textwrap.dedent(PEAK).format(threads=threads, body=body.replace("{folder}", str(tmp_path)))
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert float(run.stdout) <= 1.1
+    assert float(run.stdout) <= 1.25
 
 
 def test_limits_that_hold_nothing_are_named() -> None:

@@ -259,11 +259,11 @@ print(found[0].complete, found[0].eigenvalues[0], round(1e6 * held))
     not Path("/proc/self/status").is_file() or "RssAnon" not in Path("/proc/self/status").read_text(),
     reason="the system does not say how much anonymous memory a process holds",
 )
-@pytest.mark.parametrize(("n", "limit", "complete"), [(6000, 48 * MIB, False), (2000, 52 * MIB, True)])
+@pytest.mark.parametrize(("n", "limit", "complete"), [(6000, 48 * MIB, False), (3000, 108 * MIB, True)])
 def test_anonymous_memory_stays_within_the_limit(tmp_path: Path, n: int, limit: int, complete: bool) -> None:
-    """6000² float32 numbers take 144 MB, 2000² float64 ones 32 MB, once but not twice within 52 MiB.
+    """6000² float32 numbers take 144 MB, 3000² float64 ones 72 MB, once but not twice within 108 MiB.
 
-    The libraries' own buffers may add 8 MB.
+    The libraries' own buffers, which differ with the processor (13 MB were seen), may add 20 MiB.
     """
     kernel = np.lib.format.open_memmap(tmp_path / "h.npy", mode="w+", dtype=np.float32, shape=(n, n))
     features = (rng().standard_normal((n, 30)) * 0.7 ** np.arange(30)).astype(np.float32)
@@ -280,7 +280,7 @@ def test_anonymous_memory_stays_within_the_limit(tmp_path: Path, n: int, limit: 
     found_complete, largest, held = done.stdout.split()
     assert found_complete == str(complete)
     assert float(largest) == pytest.approx(expected, rel=1e-5)
-    assert int(held) < limit + 8 * MIB
+    assert int(held) < limit + 20 * MIB
     assert int(held) > limit / 8  # the measurement measures
 
 
