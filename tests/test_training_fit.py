@@ -25,7 +25,7 @@ from nnlab.training import (
     predict,
     schedule,
 )
-from nnlab.training.evaluation import accuracy, views
+from nnlab.training.evaluation import Precision, accuracy, views
 from nnlab.training.losses import Penalty
 from nnlab.training.optimizers import Schedule
 
@@ -54,12 +54,19 @@ def trained(
     penalty: Penalty | None = None,
     schedule: Schedule | None = None,
     hooks: dict[str, Any] | None = None,
+    precision: Precision = "float32",
     **settings: Any,
 ) -> tuple[list[dict[str, Any]], FitResult]:
     rows: list[dict[str, Any]] = []
     own = {"momentum": momentum} if momentum else {}
     parts = Parts(
-        model, data, build_loss(loss), build_optimizer(name, model, lr=lr, **own), penalty, schedule
+        model,
+        data,
+        build_loss(loss),
+        build_optimizer(name, model, lr=lr, **own),
+        penalty,
+        schedule,
+        precision,
     )
     result = fit(
         parts,
@@ -217,7 +224,8 @@ def test_divergence_names_step_size_and_last_loss() -> None:
 
 def test_bfloat16_trains() -> None:
     data = blobs(dtype=torch.float32)
-    rows, result = trained(data, network(data, [32], torch.float32), lr=0.3, epochs=20, precision="bfloat16")
+    model = network(data, [32], torch.float32)
+    rows, result = trained(data, model, lr=0.3, epochs=20, precision="bfloat16")
     assert result.metrics["train/accuracy"] > 0.75
     exact, _ = trained(data, network(data, [32], torch.float32), lr=0.3, epochs=20)
     assert rows[0]["loss"] != exact[0]["loss"]  # it did compute in another precision

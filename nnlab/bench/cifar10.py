@@ -37,13 +37,15 @@ from nnlab.errors import DataError
 from nnlab.lab.sections import AugmentationSection, CrossEntropyLoss, ImageSection, TrainingExperiment
 from nnlab.lab.session import Reporter
 from nnlab.lab.training_run import build_parts, train
+from nnlab.training.precision import computes_bfloat16
 
 FAST = "cnn_cifar10_fast"
 CROP, BATCH = 2, 500
 THEIR_BATCHES = 10  # of one timing; all of the set would take them too long
 ROUNDS = 5  # at most
 SHAPE = (3, 32, 32)
-CPU = ("training.device=cpu", "training.checkpoint_seconds=1e9")
+NATIVE = "bfloat16" if computes_bfloat16(torch.device("cpu")) else "float32"
+CPU = ("training.device=cpu", f"training.precision={NATIVE}", "training.checkpoint_seconds=1e9")
 
 
 @dataclass(frozen=True)
@@ -269,7 +271,7 @@ def _airbench_rows(raw: RawData, rounds: int, reporter: Reporter) -> list[Row]:
 
 def _ours(raw: RawData, accuracies: list[float]) -> Callable[[], float]:
     """Returns a timing of one `nnlab train` with its evaluation, which notes the test accuracy."""
-    sets = ("device=cuda", "test_time_augmentation=none", "checkpoint_seconds=1e9")
+    sets = ("device=cuda", "precision=bfloat16", "test_time_augmentation=none", "checkpoint_seconds=1e9")
     config = shipped(FAST, *(f"training.{change}" for change in sets))
     data = data_of(config, raw)
 

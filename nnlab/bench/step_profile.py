@@ -15,7 +15,7 @@ from nnlab.bench.timing import Row, row, seconds_of
 from nnlab.bench.train import TimedSession, trainer_seconds
 from nnlab.data import DataSet, Draws, Split
 from nnlab.lab.sections import TrainingExperiment
-from nnlab.lab.training_run import build_parts
+from nnlab.lab.training_run import build_parts, settle_precision
 from nnlab.models import layer_table
 from nnlab.training.evaluation import autocast
 
@@ -159,7 +159,9 @@ class _Convolution:
 
 def _convolutions(config: TrainingExperiment, data: DataSet) -> list[_Convolution]:
     """Every convolution of the model, with tensors of the shape and type that it has in a step."""
-    parts = build_parts(config, TimedSession(data_set=data))
+    session = TimedSession(data_set=data)
+    parts = build_parts(config, session)
+    settle_precision(config, parts, None, session)
     examples = min(int(config.data.batch_size), config.training.micro_batch or len(data.train))
     batch = data.batch(torch.arange(examples))
     convolutions: list[_Convolution] = []
@@ -175,7 +177,7 @@ def _convolutions(config: TrainingExperiment, data: DataSet) -> list[_Convolutio
     for name, module in parts.model.named_modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(hook(name))
-    with autocast(batch.inputs.device, config.training.precision):
+    with autocast(batch.inputs.device, parts.precision):
         parts.model(batch.inputs)
     return convolutions
 

@@ -13,6 +13,7 @@ from nnlab.lab.sections import Hardware, TrainingExperiment
 from nnlab.lab.session import Session, dtype_of, generator, select_device
 from nnlab.record import Run
 from nnlab.training.checkpoint import read_checkpoint
+from nnlab.training.evaluation import Precision
 
 
 def restore(run: Run, session: Session) -> tuple[TrainingExperiment, nn.Module, DataSet]:
@@ -62,6 +63,14 @@ def restored(
             "one of the two was changed"
         ) from None
     return model.eval()
+
+
+def precision_of(run: Run, config: TrainingExperiment) -> Precision:
+    """The number format that the run's forward passes had: what `auto` became, as its summary says."""
+    wanted = config.training.precision
+    if wanted != "auto":
+        return wanted
+    return "bfloat16" if run.summary.get("precision") == "bfloat16" else "float32"
 
 
 def weights_file(run: Run) -> Path:

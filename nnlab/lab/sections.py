@@ -413,7 +413,10 @@ class Hardware(Section):
     """Device and number format."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16", "float64"] = Field(
+        "auto",
+        description="auto is bfloat16 where the hardware computes it and steps are faster, else float32",
+    )
 
     @model_validator(mode="after")
     def _mps_has_no_float64(self) -> "Hardware":

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nnlab.errors import ExperimentError, InputError
 from nnlab.lab.build import build_model
+from nnlab.lab.forecast import forecasting
 from nnlab.lab.sections import LBFGSOptimizer, MLPModel, SGDOptimizer, StepSchedule, TrainingExperiment
 from nnlab.lab.session import Session, dtype_of, generator
 from nnlab.models import layer_multipliers
@@ -29,6 +30,7 @@ from nnlab.training import (
 )
 from nnlab.training.capacity import fits_in_memory, largest_batch, out_of_memory
 from nnlab.training.optimizers import Schedule
+from nnlab.training.precision import choose, computes_bfloat16, emulation_warning
 from nnlab.training.theory import softmax_step_bound
 from nnlab.training.trainer import Step
 
@@ -77,7 +79,7 @@ def loss_of(config: TrainingExperiment) -> Loss:
 
 def settings_of(config: TrainingExperiment) -> Settings:
     """The settings of a training: the keys of `training`, and those of other sections that fit() reads."""
-    training = config.training.model_dump(exclude={"device", "checkpoint_seconds"})
+    training = config.training.model_dump(exclude={"device", "precision", "checkpoint_seconds"})
     return Settings(batch_size=config.data.batch_size, clip_norm=config.optimizer.clip_norm, **training)
 
 
@@ -120,8 +122,10 @@ def train(
             folder / part if part else folder, record.metrics, config.training.checkpoint_seconds
         )
     order = generator(config.seed, "order")
+    settle_precision(config, parts, record, session)
     try:
-        with session.reporter.bar(part or "training") as advance:
+        with session.reporter.bar(part or "training") as bar:
+            advance = forecasting(bar, session.reporter.say, config, parts.data.train.inputs.device)
             return fit(parts, settings_of(config), generator=order, progress=advance, **hooks)
     except (RuntimeError, MemoryError) as error:
         reason = out_of_memory(error)
@@ -129,6 +133,32 @@ def train(
             raise
     # Only after the except clause, where the error's frames are gone, is the memory of the step free again.
     raise ExperimentError(_what_fits(config, parts, session, reason))
+
+
+def settle_precision(
+    config: TrainingExperiment, parts: Parts, record: Record | None, session: Session
+) -> None:
+    """Gives the parts the number format of the run, the same in all its trainings and after every resume.
+
+    Args:
+        record: whose summary keeps what `auto` has become; None in a process that only helps the first one.
+    """
+    wanted = config.training.precision
+    device = parts.data.train.inputs.device
+    if wanted == "auto":
+        before = None if record is None else record.summary.get("precision")
+        if before is None and session.world.is_first:
+            choice = choose(parts, settings_of(config))
+            before = choice.precision
+            if before == "bfloat16":
+                session.reporter.say(f"computes in bfloat16: {choice.reason}")
+        parts.precision = session.world.from_first(before)
+    else:
+        parts.precision = wanted
+        if wanted == "bfloat16" and session.world.is_first and not computes_bfloat16(device):
+            session.reporter.say(emulation_warning(device))
+    if record is not None and record.summary.get("precision") != parts.precision:
+        record.write_summary(precision=parts.precision)
 
 
 def _what_fits(config: TrainingExperiment, parts: Parts, session: Session, reason: str) -> str:

@@ -32,7 +32,7 @@ OPTIONAL: Mapping[str, Any] = {
 """Fields whose type is checked where they are present. Beside them a summary may hold others: experiment,
 started, run_dir, config_sha256, predictions_sha256, message, model, and of a group verdicts."""
 
-KEPT = ("experiment", "name", "seed", "started", "predictions_sha256", "seeds", "members")
+KEPT = ("experiment", "name", "seed", "started", "predictions_sha256", "seeds", "members", "precision")
 """The fields that a run keeps when it is resumed."""
 
 

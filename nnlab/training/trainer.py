@@ -35,6 +35,7 @@ class Parts:
         optimizer: over the model's parameters; its step sizes are the largest of the schedule.
         penalty: λR(W) over the weight matrices; its gradient is whole, whatever the batch.
         schedule: step → multiple of the step size.
+        precision: of forward passes: `bfloat16` computes in mixed precision, the others are the model's own.
     """
 
     model: nn.Module
@@ -43,6 +44,7 @@ class Parts:
     optimizer: Optimizer
     penalty: Penalty | None = None
     schedule: Schedule | None = None
+    precision: Precision = "float32"
 
     @property
     def weights(self) -> list[nn.Parameter]:
@@ -58,7 +60,6 @@ class Settings:
         epochs: passes over the training split.
         batch_size: examples a step, drawn without replacement; `full` takes all in their order.
         clip_norm: longest gradient, of loss and penalty together.
-        precision: `bfloat16` computes in mixed precision; the other two are the model's own.
         compile: True sends the model through torch.compile.
         micro_batch: examples at a time within a step, whose gradients are added up: the same step in less
             memory, and in less time where a batch is larger than the cache. Only batch norm sees a
@@ -72,7 +73,6 @@ class Settings:
     epochs: int = 30
     batch_size: int | Literal["full"] = 64
     clip_norm: float | None = None
-    precision: Precision = "float32"
     compile: bool = False
     micro_batch: int | None = None
     test_time_augmentation: Views = "none"
@@ -347,7 +347,7 @@ class _Training:
         """Metrics of the model over a whole split, of which every process measures a share."""
         share = self.world.share(len(split))
         mine = Split(split.inputs[share.part], split.targets[share.part])
-        metrics = evaluate(self.forward, self.data, mine, self.loss, self.settings.precision, test_views)
+        metrics = evaluate(self.forward, self.data, mine, self.loss, self.parts.precision, test_views)
         if self.world.alone:
             return metrics
         added = {"loss"} if self.loss.reduction == "sum" else set()  # the others are means
@@ -439,7 +439,7 @@ class Step:
 
     Args:
         parts: the optimizer, and what it descends.
-        settings: of them clip_norm, precision and micro_batch.
+        settings: of them clip_norm and micro_batch.
         forward: inputs (n, …) → outputs (n, C); the model if left out.
         world: the processes over which the gradients are averaged, where `forward` averages them.
     """
@@ -454,7 +454,7 @@ class Step:
         self._loss, self._optimizer, self._penalty = parts.loss, parts.optimizer, parts.penalty
         self._weights, self._settings = parts.weights, settings
         self._forward, self._world = forward or parts.model, world or World()
-        self._autocast = autocast(parts.data.train.inputs.device, settings.precision)
+        self._autocast = autocast(parts.data.train.inputs.device, parts.precision)
         self._count_correct = parts.data.task == "classification"
         self._parameters = [p for group in parts.optimizer.param_groups for p in group["params"]]
         self._line_search = isinstance(parts.optimizer, torch.optim.LBFGS)

@@ -52,7 +52,7 @@ class Config(TrainingExperiment):
             }
             record.predict({"descent": descent})
         result = train(self, parts, record, session)
-        scores = predict(parts.model, data, data.test.inputs, self.training.precision)
+        scores = predict(parts.model, data, data.test.inputs, parts.precision)
         results = _draw(self, record, parts, result, scores)
         metrics = result.metrics | {"epochs": result.epochs, "best_epoch": result.best_epoch}
         if parts.penalty is not None and parts.penalty.absolute:  # its kink at 0 can make weights exactly 0
@@ -76,7 +76,7 @@ def _draw(
         drawing.draw_templates(record, data, next(parts.model.parameters()))
     if data.input_shape == (2,):
         drawing.draw_regions(record, parts.model, data)
-    draw_features(record, parts.model, data, scores, config.training.precision)
+    draw_features(record, parts.model, data, scores, parts.precision)
     return drawing.draw_predictions(record, data, scores)
 
 

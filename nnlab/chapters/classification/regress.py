@@ -33,7 +33,7 @@ class Config(TrainingExperiment):
             )
         record.start()
         result = train(self, parts, record, session)
-        outputs = predict(parts.model, data, data.test.inputs, self.training.precision)
+        outputs = predict(parts.model, data, data.test.inputs, parts.precision)
         loss = self.loss
         label = f"squared error ({loss.reduction})" if isinstance(loss, SquaredErrorLoss) else "loss"
         drawing.draw_curves(record, result, label)

@@ -19,7 +19,13 @@ from nnlab.data import DataSet
 from nnlab.data.user_image import UserImage, read_user_image
 from nnlab.errors import DataError, RunFolderError
 from nnlab.lab import runner
-from nnlab.lab.finished_run import available_hardware, refuse_group, refuse_without_weights, restored
+from nnlab.lab.finished_run import (
+    available_hardware,
+    precision_of,
+    refuse_group,
+    refuse_without_weights,
+    restored,
+)
 from nnlab.lab.sections import Hardware
 from nnlab.lab.session import Session
 from nnlab.plot.images import as_picture
@@ -117,7 +123,7 @@ def load(run: Run, session: Session, *, needs_data: bool) -> TrainedClassifier:
     model = restored(run, config, hardware, session, images.shape, len(images.class_names))
     if run.status != "finished":
         session.reporter.say(f"{run.folder} is {run.status}: these are its best weights so far")
-    return TrainedClassifier(run, model, images, data, config.training.precision)
+    return TrainedClassifier(run, model, images, data, precision_of(run, config))
 
 
 def _data(
