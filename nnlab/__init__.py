@@ -1,8 +1,15 @@
 """nnlab: a laboratory for the theory of feed-forward neural networks."""
 
-from importlib import metadata
+__version__: str
 
-try:
-    __version__ = metadata.version("nnlab")
-except metadata.PackageNotFoundError:  # a source tree that is not installed
-    __version__ = "unknown"
+
+def __getattr__(name: str) -> str:
+    """Returns `nnlab.__version__` where it is asked for: looking it up takes longer than most commands."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import metadata
+
+    try:
+        return metadata.version("nnlab")
+    except metadata.PackageNotFoundError:  # a source tree that is not installed
+        return "unknown"

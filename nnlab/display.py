@@ -1,15 +1,47 @@
-"""The short line and the table of HTML that interpreters and notebooks show of a result."""
+"""Values as short text, and the table of HTML that notebooks show of a result."""
 
 import dataclasses
 import html
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+"""Characters that steer a terminal, turn text around or are half of one. Line feed and tab are left out."""
+
 LISTED = 6  # entries of an array that are written out
 LONGEST = 200  # characters of a value
+
+
+def visible(text: str) -> str:
+    r"""Returns the text with every control character written out, as a terminal may be given it.
+
+    >>> print(visible("a\x1b[31mb"), visible("x\u202ey"))
+    a\x1b[31mb x\u202ey
+    """
+    return UNSEEN.sub(lambda match: _written_out(ord(match[0])), text)
+
+
+def _written_out(code: int) -> str:
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration with as many digits as an estimate has.
+
+    >>> duration(45), duration(722), duration(5400), duration(86400 * 3)
+    ('45 s', '12 min', '1.5 h', '3 days')
+    """
+    for most, unit, name in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):
+        if seconds < most:
+            value = seconds / unit
+            return f"{value:.1f} {name}" if name == "h" and value < 10 else f"{value:.0f} {name}"
+    return f"{seconds / 86_400:,.0f} days"
 
 
 def cell(value: object, digits: int = 6) -> str:

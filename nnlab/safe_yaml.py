@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from nnlab.errors import InputError
 
@@ -96,6 +97,13 @@ def load(text: str, where: str, loader: type[Loader] = Loader) -> Any:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"{where}{line}: this is not valid YAML: {error.problem}") from None
+    except ReaderError as error:
+        number = text.count("\n", 0, error.position) + 1
+        character: Any = error.character  # a letter, or its number
+        code = character if isinstance(character, int) else ord(character)
+        raise InputError(
+            f"{where}, line {number}: this is not valid YAML: the character U+{code:04X} may not stand in it"
+        ) from None
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
         # A value that does not fit its tag, such as !!int "", can raise any of these inside PyYAML.
         reason = " ".join(str(error).split())

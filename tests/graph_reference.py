@@ -12,6 +12,18 @@ STEP = mp.mpf(10) ** -30
 
 FUNCTIONS: dict[str, Any] = {
     **{name: getattr(mp, name) for name in ("sin", "cos", "tan", "exp", "log", "sqrt", "tanh")},
+    **{
+        name: getattr(mp, name)
+        for name in ("log10", "log1p", "expm1", "sinh", "cosh", "asinh", "erf", "floor", "ceil")
+    },
+    **{name: getattr(mp, name) for name in ("sec", "csc", "cot", "sign", "acosh", "atanh")},
+    "arcsin": mp.asin,
+    "arccos": mp.acos,
+    "arctan": mp.atan,
+    "ln": mp.log,
+    "log2": lambda x: mp.log(x) / mp.log(2),
+    "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
+    "softplus": lambda x: mp.log1p(mp.exp(x)),
     "abs": abs,
     "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
     "relu": lambda x: max(x, mp.mpf(0)),
@@ -100,8 +112,36 @@ numbers = st.one_of(
 
 def expressions(variables: tuple[str, ...] = ("x",), smooth: bool = False) -> st.SearchStrategy[str]:
     """Texts of expressions of up to a dozen operations."""
-    unary = ["sin", "cos", "tan", "exp", "log", "sqrt", "tanh", "sigmoid"]
-    unary += [] if smooth else ["abs", "relu"]
+    unary = [
+        "sin",
+        "cos",
+        "tan",
+        "exp",
+        "log",
+        "sqrt",
+        "tanh",
+        "sigmoid",
+        "log10",
+        "log2",
+        "log1p",
+        "expm1",
+        "erf",
+    ]
+    unary += [
+        "sinh",
+        "cosh",
+        "asinh",
+        "acosh",
+        "atanh",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "cbrt",
+        "softplus",
+        "sec",
+        "cot",
+    ]
+    unary += [] if smooth else ["abs", "relu", "floor", "ceil", "sign"]
 
     def larger(part: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         pairs = st.tuples(part, part)

@@ -37,19 +37,23 @@ TEXTS = {
 
 
 def hostile_run(folder: Path, text: str) -> Path:
-    """A run folder with `text` wherever a run folder can hold text, and numbers that are none."""
+    """A run folder with `text` wherever a run folder can hold text, and numbers at the edge."""
+    letters = text.encode("utf-8", "replace").decode()  # a summary holds no half characters
+    name = letters[:1000]
     (folder / "figures").mkdir(parents=True)
     claim = {
-        "name": text, "sentence": text, "formula": text, "hypotheses": [text], "predicted": text,
-        "rivals": {text: 1.0, "none": float("nan")}, "measured": 0.5, "interval": [0.1, 10**400],
-        "rule": text, "verdict": text,
+        "name": name, "sentence": letters, "formula": letters, "hypotheses": [letters], "predicted": None,
+        "rivals": {letters: 1.0, "none": float("nan")}, "measured": 0.5, "interval": [0.1, 1e308],
+        "rule": letters, "verdict": name, letters: letters,
     }  # fmt: skip
+    spread = {"mean": 0, "interval": [-1e308, 1e308]}
     summary = {
-        "name": text, "experiment": text, "seed": 0, "status": "failed", "message": text,
-        "wall_seconds": 1e308,
-        "metrics": {text: text, "loss": float("nan"), "huge": 10**400},
-        "claims": [claim, claim | {"name": "second", "measured": text}, {}, {"name": None, "rivals": [text]}],
-        "results": [{text: text, "a/b": {"mean": text}}, {"other": [None, text]}],
+        "name": name, "experiment": name, "seed": 0, "status": "failed", "message": letters,
+        "wall_seconds": 1e308, letters: [{letters: letters}],
+        "metrics": {name: 1, "loss": float("nan"), "huge": -(10**308), "wide": spread},
+        "claims": [claim, claim | {"name": "second", "measured": None, "hypotheses": [], "formula": ""}],
+        "results": [{name: letters, "a/b": [letters]}, {"other": [None, letters]}],
+        "warnings": [letters], "notes": [letters],
     }  # fmt: skip
     (folder / "summary.json").write_text(json.dumps(summary), "utf-8")
     (folder / "config.yaml").write_bytes(f"# {text}\nmodel: [*x]\n".encode("utf-8", "replace"))

@@ -162,7 +162,8 @@ def table(folder: Path, rows: list[str]) -> Path:
     return file
 
 
-GOOD_ROWS = [f"{i},{i * i},{'uv'[i % 2]}" for i in range(40)]
+GOOD_ROWS = [f"{7 * i % 40},{i * i},{'uv'[i % 2]}" for i in range(40)]
+NUMBER_ROWS = [f"{7 * i % 40},{i * i},{i * i % 13 / 3:.2f}" for i in range(40)]
 
 
 @pytest.mark.parametrize(
@@ -172,8 +173,8 @@ GOOD_ROWS = [f"{i},{i * i},{'uv'[i % 2]}" for i in range(40)]
         (GOOD_ROWS, "target: z", "", ["data.target: z is no column of", "Allowed: a, b, y"]),
         (["1,2,u"] * 20, "target: y", "", ["has only the class u"]),
         (GOOD_ROWS, "target: y", "model: {name: cnn}", ["model.name: cnn needs images", "model.name: mlp"]),
-        (["1,2,3"] * 20, "target: y, task: regression", "", ["loss.name: cross_entropy needs class labels", "squared_error"]),
-        (["1,2,3"] * 20, "target: y, task: regression", "loss: {name: squared_error}", ["has number targets; use experiment: regress"]),
+        (NUMBER_ROWS, "target: y, task: regression", "", ["loss.name: cross_entropy needs class labels", "squared_error"]),
+        (NUMBER_ROWS, "target: y, task: regression, batch_size: full", "loss: {name: squared_error}", ["has number targets; use experiment: regress"]),
     ],
 )  # fmt: skip
 def test_a_wrong_table(rows: list[str], data: str, rest: str, said: list[str], runs: Path) -> None:
@@ -264,7 +265,7 @@ def test_a_class_without_an_image(runs: Path, monkeypatch: pytest.MonkeyPatch) -
     )
     (root / "train" / "dog" / "0.png").write_bytes(b"no picture")
     message = refused_config(runs, CONFIG, "--set", data)
-    assert f"{root / 'train' / 'dog' / '0.png'}: cannot be read as a PNG or JPEG image" in message
+    assert f"{root / 'train' / 'dog' / '0.png'}: cannot be read as an image" in message
 
 
 # --- the folder of runs -----------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def flat(result: Result) -> str:
 
 
 def test_the_first_slide_is_told_node_by_node() -> None:
-    result = nnlab("backprop", *SUM)
+    result = nnlab("backprop", *SUM, "--torch")
     assert result.code == 0
     text = flat(result)
     for words in (
@@ -48,6 +48,18 @@ def test_the_first_slide_is_told_node_by_node() -> None:
         assert words in text, words
     assert text.count("agree") == 3
     assert "DISAGREE" not in text
+
+
+def test_torch_is_asked_only_where_differences_leave_a_question() -> None:
+    assert "torch.autograd" not in nnlab("backprop", *SUM).out
+    assert "∂f/∂x │ −4 │ 0 │" in flat(nnlab("backprop", *SUM))
+    assert "torch.autograd" in nnlab("backprop", "abs(x)", "--at", "x=0").out
+    report = json.loads(nnlab("backprop", *SUM, "--json").out)["checks"]
+    assert report["agree"] and report["checked"] and report["value_error"] is None
+    assert report["variables"]["x"]["autograd"] is None
+    assert json.loads(nnlab("backprop", *SUM, "--torch", "--json").out)["checks"]["value_error"] == 0
+    refused = nnlab("backprop", "--config", "xor", "--torch")
+    assert (refused.code, "--torch is for an expression" in refused.err) == (2, True)
 
 
 def test_what_an_operation_on_arrays_passes_on_is_no_local_derivative() -> None:
@@ -307,7 +319,7 @@ def test_gradients_that_disagree_end_with_1(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_network_whose_gradients_disagree_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnlab.chapters.backpropagation.network.TOLERANCE", -1.0)
+    monkeypatch.setattr("nnlab.chapters.backpropagation.network_worksheet.TOLERANCE", -1.0)
     for flags in ((), ("--json",)):
         result = nnlab("backprop", "--config", "xor", *flags)
         assert result.code == 1
@@ -323,7 +335,7 @@ def test_a_network_whose_gradients_disagree_ends_with_1(monkeypatch: pytest.Monk
     [
         (("x*yy", "--at", "x=1,y=2"), "yy has no value (did you mean y?)"),
         (("expp(x)", "--at", "x=1"), "unknown function expp: did you mean exp?"),
-        (("ln(x)", "--at", "x=1"), "unknown function ln: did you mean log?"),
+        (("lnn(x)", "--at", "x=1"), "unknown function lnn: did you mean ln?"),
         (("LSE(x)", "--at", "x=1"), "unknown function LSE: did you mean logsumexp?"),
         (("x", "--at", "x=1,z=2"), "gives z, which the expression does not have"),
         (("x*y", "--at", "x=1"), "y has no value"),

@@ -1,7 +1,6 @@
 """`nnlab runs list | show | compare`."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -70,13 +69,20 @@ def metric(run: Path, name: str) -> float:
 # --- list -------------------------------------------------------------------------------------------
 
 
-def test_list_shows_every_run_and_no_junk(runs: dict[str, Path]) -> None:
+def test_list_shows_every_run_and_marks_what_is_damaged(runs: dict[str, Path]) -> None:
     shown = good("list", "--runs", runs["all"]).out
-    assert shown.startswith("7 runs")
+    assert shown.startswith("10 runs, 3 of them damaged\n")
     for name, run in runs.items():
         if name != "all":
             assert squeezed(str(run)) in squeezed(shown)
-    assert "junk" not in shown
+    for place, reason in (
+        ("x", "cannot be read: Expecting"),
+        ("y", "must be a mapping"),
+        ("z", "status: is missing"),
+    ):
+        line = next(line for line in shown.splitlines() if f"/junk/{place} " in line)
+        assert "damaged" in line
+        assert reason in line
     assert f"{100 * metric(runs['a'], 'test/accuracy'):.2f}%" in shown
     assert "0-2" in shown
     assert "\x1b" not in shown
@@ -86,8 +92,11 @@ def test_list_as_json(runs: dict[str, Path]) -> None:
     result = good("list", "--runs", runs["all"], "--json")
     assert result.out.count("\n") == 1
     listed = json.loads(result.out)
-    assert [Path(row["run_dir"]).name for row in listed] == sorted(runs[n].name for n in runs if n != "all")
-    assert {row["status"] for row in listed} == {"finished"}
+    whole = [row for row in listed if row["status"] != "damaged"]
+    assert [Path(row["run_dir"]).name for row in whole] == sorted(runs[n].name for n in runs if n != "all")
+    assert {row["status"] for row in whole} == {"finished"}
+    damaged = [row for row in listed if row["status"] == "damaged"]
+    assert [set(row) for row in damaged] == [{"run_dir", "status", "message"}] * 3
 
 
 def test_list_tells_what_was_killed(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -144,7 +153,8 @@ def test_show_a_group(runs: dict[str, Path]) -> None:
 def test_show_as_json_is_the_summary(runs: dict[str, Path]) -> None:
     for name in ("a", "group"):
         shown = json.loads(good("show", runs[name], "--json").out)
-        assert shown == json.loads((runs[name] / "summary.json").read_text())
+        written = json.loads((runs[name] / "summary.json").read_text())
+        assert shown == written | {"run_dir": str(runs[name])}
 
 
 def test_show_where_a_run_was_moved_to(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -235,6 +245,9 @@ def test_compare_what_is_not_whole(runs: dict[str, Path], tmp_path: Path) -> Non
     group = Path(shutil.copytree(runs["group"], tmp_path / "g"))
     shutil.rmtree(group / "s1")
     result = nnlab("runs", "compare", group)
-    assert result.code == 2
-    assert f"{group / 's1'}: no such folder" in result.err
-    assert os.listdir(group / "s0")
+    assert (result.code, result.err) == (0, "left out: s1: is no run of this group, or its folder is gone\n")
+    shutil.rmtree(group / "s0")
+    (group / "s2" / "summary.json").write_text("{}")
+    result = nnlab("runs", "compare", group)
+    assert (result.code, result.out) == (2, "")
+    assert "this group has no run yet that could be compared" in result.err

@@ -63,7 +63,7 @@ def test_a_class_whose_name_is_no_text_is_refused_before_training(folder: Path) 
 
 def test_an_unreadable_file_with_a_newline_in_its_name_takes_one_line(folder: Path) -> None:
     (folder / "train" / "cat" / "a\nb.png").write_text("no image")
-    one_message(train(folder), "cannot be read as a PNG or JPEG image: its content is neither")
+    one_message(train(folder), "cannot be read as an image: its content is neither")
 
 
 def test_images_that_no_memory_holds_are_counted(folder: Path) -> None:

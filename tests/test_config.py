@@ -51,6 +51,7 @@ COMMON_IMAGES = {
     "shuffle_pixels": False,
     "augmentation": {"flip": "none", "crop": 0, "cutout": 0},
 }
+SOFT = {"label_smoothing": 0.0, "class_weights": None}
 REGULARIZATION = {"name": "none", "strength": 0.0, "beta": 1.0, "proximal": False}
 CONSTANT = {"name": "constant", "warmup_epochs": 0.0}
 COMMON_OPTIMIZER = {"clip_norm": None, "schedule": CONSTANT}
@@ -61,7 +62,7 @@ TRAINING = {
 }  # fmt: skip
 MLP = {
     "name": "mlp", "hidden": [], "activation": "relu", "pieces": 2, "bias": True,
-    "parameterization": "standard", "sigma_w": None, "sigma_b": None,
+    "parameterization": "standard", "sigma_w": None, "sigma_b": None, "start": None,
 }  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def test_every_default_of_a_whole_config() -> None:
         "seed": 0,
         "data": {"name": "digits", **COMMON_IMAGES, "test": 0.2},
         "model": MLP,
-        "loss": {"name": "cross_entropy", "label_smoothing": 0.0, "regularization": REGULARIZATION},
+        "loss": {"name": "cross_entropy", **SOFT, "regularization": REGULARIZATION},
         "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.0, "nesterov": False, **COMMON_OPTIMIZER},
         "training": TRAINING,
     }
@@ -85,12 +86,30 @@ SECTIONS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     (
         c.Data,
         {"name": "image_folder"},
-        {**COMMON_IMAGES, "root": None, "channels": 3, "skip_unreadable": False},
+        {
+            **COMMON_IMAGES,
+            "root": None,
+            "channels": 3,
+            "resize": None,
+            "crop": None,
+            "test": 0.2,
+            "skip_unreadable": False,
+        },
     ),
     (
         c.Data,
         {"name": "csv", "path": "t.csv", "target": "y"},
-        {**COMMON_DATA, "task": "classification", "test": 0.2},
+        {
+            **COMMON_DATA,
+            **dict.fromkeys(("columns", "ignore", "categories", "separator", "decimal", "encoding", "group")),
+            "task": "classification",
+            "text": "error",
+            "missing": "error",
+            "missing_target": "error",
+            "stratify": None,
+            "standardize_target": True,
+            "test": 0.2,
+        },
     ),
     (c.Data, {"name": "xor"}, {**COMMON_DATA, "examples": 400, "noise": 0.2}),
     (c.Data, {"name": "two_moons"}, {**COMMON_DATA, "examples": 400, "noise": 0.15}),
@@ -100,7 +119,11 @@ SECTIONS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
         {**COMMON_DATA, "examples": 400, "classes": 2, "turns": 1.5, "noise": 0.05},
     ),
     (c.Data, {"name": "blobs"}, {**COMMON_DATA, "examples": 400, "classes": 3, "radius": 3.0, "spread": 1.0}),
-    (c.Data, {"name": "regression_1d"}, {**COMMON_DATA, "function": "sine", "examples": 40, "noise": 0.1}),
+    (
+        c.Data,
+        {"name": "regression_1d"},
+        {**COMMON_DATA, "function": "sine", "examples": 40, "noise": 0.1, "standardize_target": False},
+    ),
     (
         c.Model,
         {"name": "cnn"},
@@ -113,11 +136,12 @@ SECTIONS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
             "bias": True,
             "batch_norm": False,
             "dropout": 0.0,
+            "start": None,
         },
     ),
-    (c.Model, {"name": "speed_cnn"}, {"channels": [64, 256, 256]}),
-    (c.Model, {"name": "custom", "factory": "a.b:c"}, {"arguments": {}}),
-    (c.Loss, {"name": "kl"}, {"label_smoothing": 0.0, "regularization": REGULARIZATION}),
+    (c.Model, {"name": "speed_cnn"}, {"channels": [64, 256, 256], "start": None}),
+    (c.Model, {"name": "custom", "factory": "a.b:c"}, {"arguments": {}, "start": None}),
+    (c.Loss, {"name": "kl"}, {**SOFT, "regularization": REGULARIZATION}),
     (c.Loss, {"name": "squared_error"}, {"reduction": "mean", "regularization": REGULARIZATION}),
     (c.Schedule, {"name": "cosine"}, {"warmup_epochs": 0.0, "final": 0.0}),
     (c.Schedule, {"name": "linear"}, {"warmup_epochs": 0.0, "final": 0.0}),

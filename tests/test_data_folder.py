@@ -1,9 +1,11 @@
 """Image folders: decoding, the cache that notices changes, and what is said about unfit images."""
 
 import os
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -138,27 +140,45 @@ def test_both_channel_counts_are_cached_apart(root: Path) -> None:
     assert not calls
 
 
-def test_sixteen_bits_are_reduced_to_the_upper_eight(root: Path) -> None:
-    values = np.random.default_rng(1).integers(0, 2**16, (HEIGHT, WIDTH)).astype(np.uint16)
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_the_largest_value_of_many_bits_becomes_white(root: Path, bits: int) -> None:
+    values = np.random.default_rng(1).integers(0, 2**bits, (HEIGHT, WIDTH)).astype(np.uint16)
     Image.fromarray(values).save(root / "train/cat/0.png")
     raw = load_image_folder(root, channels=1)
-    np.testing.assert_array_equal(raw.train.inputs[0, 0], values // 256)
-    assert any("16 bits" in note and ": 1, the first " in note for note in raw.notes)
+    expected = np.floor(values / values.max() * 255 + 0.5)
+    np.testing.assert_allclose(raw.train.inputs[0, 0], expected, atol=0)
+    (note,) = [note for note in raw.notes if "more than 8 bits" in note]
+    assert ": 1, the first " in note
+    assert f"; {values.max()}, the largest value of the training images, becomes white" in note
+    assert note.endswith("; the 9 images of 8 bits keep their values")
 
 
-def test_transparency_is_passed_over_and_said(root: Path) -> None:
+def test_what_is_transparent_is_laid_on_white_and_said(root: Path) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 4))
     save(root / "train/cat/0.png", pixels)
     raw = load_image_folder(root)
-    np.testing.assert_array_equal(raw.train.inputs[0].permute(1, 2, 0), pixels[:, :, :3])
-    assert any("transparent" in note for note in raw.notes)
+    part = pixels[:, :, 3:] / 255
+    expected = part * pixels[:, :, :3] + (1 - part) * 255
+    np.testing.assert_allclose(raw.train.inputs[0].permute(1, 2, 0), expected, atol=1)
+    assert any("transparent, laid on white: 1, the first " in note for note in raw.notes)
+
+
+def test_an_opaque_layer_changes_nothing(root: Path) -> None:
+    expected = load_image_folder(root)
+    for file in root.glob("*/*/*.png"):
+        Image.open(file).convert("RGBA").save(file)
+    raw = load_image_folder(root)
+    assert torch.equal(raw.train.inputs, expected.train.inputs)
+    assert raw.notes == ()
 
 
 def test_a_transparent_palette_colour_is_said(root: Path) -> None:
     image = Image.open(root / "train/cat/0.png").convert("P")
-    image.save(root / "train/cat/0.png", transparency=0)
-    (note,) = load_image_folder(root).notes
+    image.save(root / "train/cat/0.png", transparency=int(np.asarray(image)[0, 0]))
+    raw = load_image_folder(root)
+    (note,) = raw.notes
     assert "transparent" in note
+    assert raw.train.inputs[0, :, 0, 0].tolist() == [255, 255, 255]
 
 
 def test_cmyk_is_converted_and_said(root: Path) -> None:
@@ -169,8 +189,9 @@ def test_cmyk_is_converted_and_said(root: Path) -> None:
     raw = load_image_folder(root)
     expected = (255 - np.array([10, 100, 200])) * (255 - 50) / 255
     assert np.abs(raw.train.inputs[0].permute(1, 2, 0).numpy() - expected).max() <= 3
-    (note,) = raw.notes
-    assert "in CMYK" in note
+    cmyk, flat = raw.notes
+    assert "in CMYK" in cmyk
+    assert "of one colour everywhere: 1 of 6 for training" in flat
 
 
 # --- files that cannot be read ------------------------------------------------------------------------
@@ -343,6 +364,82 @@ def test_the_cache_notices_changes(root: Path, change: Callable[[Path], None]) -
     assert len(list((cache_folder() / "image_folder").iterdir())) == 1  # replaced, not piled up
 
 
+def test_a_change_of_the_same_size_and_time_is_noticed(root: Path) -> None:
+    """The system notes a time at every change that no program can set."""
+    load_image_folder(root)
+    file = root / "train/cat/0.png"
+    before = file.stat()
+    rewrite(root)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = file.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    raw, decoded = load_and_tell(root)
+    assert decoded
+    np.testing.assert_array_equal(raw.train.inputs.permute(0, 2, 3, 1), read_all(root, "train"))
+
+
+def test_each_form_is_cached_apart(root: Path) -> None:
+    forms: list[dict[str, Any]] = [
+        {"resize": 2}, {"resize": [2, 3]}, {"crop": 2}, {"crop": [3, 2]}, {"resize": 3, "crop": 2}, {},
+    ]  # fmt: skip
+    shapes = [load_image_folder(root, **form).train.inputs.shape[2:] for form in forms]
+    assert [tuple(shape) for shape in shapes] == [(2, 2), (2, 3), (2, 2), (3, 2), (2, 2), (4, 6)]
+    calls = Calls()
+    for form, shape in zip(forms, shapes, strict=True):
+        assert load_image_folder(root, progress=calls, **form).train.inputs.shape[2:] == shape
+    assert not calls
+    assert len(list((cache_folder() / "image_folder").iterdir())) == len(forms)
+
+
+def test_the_seed_of_the_split_is_no_part_of_the_cache(root: Path) -> None:
+    shutil.rmtree(root / "test")
+    load_image_folder(root, test=0.34)
+    calls, drawn = Calls(), set()
+    for seed in range(20):
+        raw = load_image_folder(root, test=0.34, split_seed=seed, progress=calls)
+        drawn.add(raw.test.inputs.numpy().tobytes())
+    assert len(drawn) > 1
+    assert not calls
+
+
+def test_what_is_white_depends_on_which_images_are_for_training(root: Path) -> None:
+    """The same files by the same names below `root`, with other maxima for training."""
+    for file in root.glob("*/*/*.png"):
+        largest = 4000 if file.parts[-3] == "test" else 1000
+        pixels = np.linspace(0, largest, 24).astype(np.uint16).reshape(4, 6) + int(file.stem)
+        Image.fromarray(pixels).save(file)
+    reader = load_image_folder(root).reader
+    assert reader is not None
+    assert reader.as_dict()["white"] == 1002
+    (root / "train").rename(root / "swap")
+    (root / "test").rename(root / "train")
+    (root / "swap").rename(root / "test")
+    for _ in range(2):  # decoded, then cached
+        reader = load_image_folder(root).reader
+        assert reader is not None
+        assert reader.as_dict()["white"] == 4001
+
+
+def test_leftovers_of_killed_processes_are_removed(root: Path) -> None:
+    folder = cache_folder() / "image_folder"
+    folder.mkdir(parents=True)
+    old, new = folder / ".a.npz.123-4.tmp", folder / ".b.npz.567-8.tmp"
+    for file in (old, new):
+        file.write_text("half a cache")
+    os.utime(old, (1e9, 1e9))
+    load_image_folder(root)
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_several_that_load_at_once_agree(root: Path) -> None:
+    expected = read_all(root, "train")
+    with ThreadPoolExecutor(8) as pool:
+        for raw in pool.map(lambda _: load_image_folder(root), range(16)):
+            np.testing.assert_array_equal(raw.train.inputs.permute(0, 2, 3, 1), expected)
+    assert len(list((cache_folder() / "image_folder").iterdir())) == 1
+
+
 def truncate(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
@@ -394,6 +491,26 @@ def test_a_pickle_in_the_cache_is_not_opened(root: Path, tmp_path: Path) -> None
     assert not (tmp_path / "trace").exists()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": np.zeros((3, 4, 6, 3), np.uint8)},
+        {"images": np.zeros((10, 4, 6, 3))},
+        {"flat": np.zeros(9, bool)},
+        {"digests": np.zeros(10)},
+    ],
+)
+def test_a_cache_of_another_form_is_rebuilt(root: Path, change: dict[str, Any]) -> None:
+    first = load_image_folder(root)
+    (cache,) = (cache_folder() / "image_folder").iterdir()
+    with np.load(cache) as stored:
+        content = dict(stored)
+    np.savez(cache, **{**content, **change})
+    raw, decoded = load_and_tell(root)
+    assert decoded
+    assert torch.equal(raw.train.inputs, first.train.inputs)
+
+
 def test_a_cache_that_cannot_be_written_is_only_noted(root: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     for _ in range(2):
@@ -431,7 +548,10 @@ def test_hidden_files_other_files_and_loops_are_passed_over(root: Path) -> None:
     raw = load_image_folder(root)
     assert raw.class_names == ["cat", "dog"]
     assert torch.equal(raw.train.inputs, expected.train.inputs)
-    assert raw.notes == ()
+    others, link = raw.notes
+    assert "not read as images, passed over: 1 .txt, the first " in others
+    assert others.endswith("train/cat/notes.txt")
+    assert link.endswith("train/self: a link that leads nowhere, left out")
 
 
 def test_links_to_images_count_and_links_to_nothing_are_noted(root: Path) -> None:
@@ -479,14 +599,24 @@ def gigantic(content: bytes) -> bytes:
 @pytest.mark.parametrize("file", ["train/cat/0.png", "test/dog/1.png"])
 def test_a_damaged_image_is_named(root: Path, damage: Callable[[bytes], bytes], file: str) -> None:
     (root / file).write_bytes(damage((root / file).read_bytes()))
-    with pytest.raises(DataError, match=rf"{file}: cannot be read as a PNG or JPEG image: \S"):
+    with pytest.raises(DataError, match=rf"{file}: cannot be read as an image: \S"):
         load_image_folder(root)
     assert not (cache_folder() / "image_folder").exists()
 
 
-def test_only_png_and_jpeg_decoders_are_used(root: Path) -> None:
-    save(root / "train/cat/0.png", np.zeros((HEIGHT, WIDTH, 3)), format="BMP")
-    with pytest.raises(DataError, match=r"train/cat/0\.png: cannot be read as a PNG or JPEG .* is neither"):
+def test_the_content_says_what_an_image_is(root: Path) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (HEIGHT, WIDTH, 3))
+    save(root / "train/cat/0.png", pixels, format="BMP")
+    raw = load_image_folder(root)
+    np.testing.assert_array_equal(raw.train.inputs[0].permute(1, 2, 0), pixels)
+    (note,) = raw.notes
+    assert "of another format than their names say" in note
+    assert note.endswith("train/cat/0.png")
+
+
+def test_decoders_that_are_not_listed_are_not_used(root: Path) -> None:
+    save(root / "train/cat/0.png", np.zeros((HEIGHT, WIDTH, 3)), format="PCX")
+    with pytest.raises(DataError, match=r"train/cat/0\.png: cannot be read as an image: .* is neither PNG"):
         load_image_folder(root)
 
 
@@ -494,7 +624,7 @@ def test_a_class_without_an_image_is_named(root: Path) -> None:
     for file in (root / "test/dog").iterdir():
         file.unlink()
     with pytest.raises(
-        DataError, match=r"test/dog: this class folder holds no image \(\.png, \.jpg, \.jpeg\)"
+        DataError, match=r"test/dog: this class folder holds no image \(\.png, \.jpg, .*\); put one there"
     ):
         load_image_folder(root)
 
@@ -508,11 +638,11 @@ def test_classes_must_be_the_same(root: Path, here: str, there: str) -> None:
 
 
 def test_missing_folders_are_named(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data\.root: .*none/train is not a folder; .*NNLAB_DATA"):
+    with pytest.raises(DataError, match=r"data\.root: .*none is not a folder; .*NNLAB_DATA"):
         load_image_folder(tmp_path / "none")
     (tmp_path / "hollow/train").mkdir(parents=True)
     with pytest.raises(DataError, match="hollow/train: holds no class folder"):
         load_image_folder(tmp_path / "hollow")
-    (root / "test").rename(root / "tests")
-    with pytest.raises(DataError, match="images/test is not a folder"):
+    (root / "train").rename(root / "trains")
+    with pytest.raises(DataError, match="images: holds test, but no train; an image folder holds"):
         load_image_folder(root)

@@ -61,7 +61,8 @@ def test_classification(tmp_path: Path) -> None:
 
 
 def test_regression(tmp_path: Path) -> None:
-    data = load(write(tmp_path, without_kind(rows())), target="total", task="regression", standardize=False)
+    path = write(tmp_path, without_kind(rows()))
+    data = load(path, target="total", task="regression", standardize=False, standardize_target=False)
     assert (data.task, data.outputs, data.class_names, data.input_shape) == ("regression", 1, [], (2,))
     for split in (data.train, data.test):
         torch.testing.assert_close(split.targets, split.inputs.sum(1, keepdim=True), rtol=0, atol=1e-15)
@@ -89,7 +90,7 @@ def test_split_seed_decides_the_rows(tmp_path: Path) -> None:
     [
         (["10", "9", "-1.5"], ["-1.5", "9", "10"]),
         (["10", "9", "b"], ["10", "9", "b"]),
-        (["nan", "9", "10"], ["10", "9", "nan"]),
+        (["None", "9", "10"], ["10", "9", "None"]),
     ],
 )
 def test_class_order(tmp_path: Path, labels: list[str], names: list[str]) -> None:
@@ -114,21 +115,21 @@ BAD = {
         r"table\.csv, line 3, column x: 'tall' is not a finite",
     ),
     "an empty cell": ("x,z,kind\n1,2,a\n1,,b\n", r"line 3, column z: an empty cell is not a finite number"),
-    "nan": ("x,kind\nnan,a\n", r"line 2, column x: 'nan' is not a finite"),
+    "nan": ("x,kind\n1,a\nnan,a\n", r"line 3, column x: 'nan' is not a finite"),
     "infinity": ("x,kind\n1,a\n-inf,a\n", r"line 3, column x: '-inf' is not a finite"),
     "digits grouped": ("x,kind\n1_000,a\n", r"line 2, column x: '1_000' is not a finite"),
-    "too large": ("x,kind\n1e39,a\n", r"line 2, column x: 1e39 is beyond float32"),
+    "too large": ("x,kind\n1e39,a\n", r"line 2, column x: 1e\+39 is beyond float32"),
     "a short row": ("x,z,kind\n1,2,a\n1,b\n", r"line 3: 2 cells, but the header names 3 columns"),
-    "a long row": ("x,kind\n1,a,\n", r"line 2: 3 cells, but the header names 2 columns"),
+    "a long row": ("x,kind\n1,a,b\n", r"line 2: 3 cells, but the header names 2 columns"),
     "line after a quoted break": ('kind,x\n"a\nb",1\nc,bad\n', r"line 4, column x: 'bad'"),
     "twice the same name": ("x,x,kind\n1,2,a\n", r"line 1: two columns are named x"),
-    "no name": (",x,kind\n0,2,a\n", r"line 1: column 1 has no name"),
+    "no name": (",x,kind\nfirst,2,a\n", r"line 1: column 1 has no name"),
     "no header": ("1,2,3\n4,5,6\n", r"line 1: it must name the columns, but holds only numbers: 1, 2, 3"),
     "no rows": ("x,kind\n\n", r"table\.csv: there is no row below the header"),
     "an empty file": ("", r"table\.csv: the file is empty"),
     "only the target": ("kind\na\nb\n", r"the target kind is the only column"),
     "no target": ("x,kinds\n1,a\n", r"data\.target: kind is no column of .*did you mean kinds\?"),
-    "semicolons": ("x;kind\n1;a\n", r"data\.target: kind is no column.*separated by commas"),
+    "colons": ("x:kind\n1:a\n", r"data\.target: kind is no column.*separated by commas"),
     "an empty target": ("x,kind\n1,\n", r"line 2, column kind: the target is empty"),
     "an open quote": ('x,kind\n1,"a\n2,b\n', r"line 3: this is not a valid csv row"),
     "one class": ("x,kind\n1,a\n2,a\n3,a\n4,a\n5,a\n", r"only the class a"),
@@ -155,7 +156,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.path: .*: cannot be read: Is a directory"):
         load(tmp_path)
     with pytest.raises(DataError, match=r"table\.csv: this is no text in UTF-8"):
-        load(write(tmp_path, "x,kind\n1,é\n", "latin-1"))
+        load(write(tmp_path, "x,kind\n1,τρία\n", "iso8859-7"))
 
 
 def test_too_few_rows_for_the_fractions(tmp_path: Path) -> None:

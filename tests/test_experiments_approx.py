@@ -47,7 +47,7 @@ def test_everything_out_of_the_box(tmp_path: Path, figures_drawn: list[str]) -> 
     assert set(verdicts.values()) == {"PASS"}, verdicts
     assert set(figures_drawn) == {
         "perceptron", "perceptron_mistakes", "xor_training", "steps", "step_distance", "single_bin",
-        "bins", "bins_5", "bins_200", "five_bins", "error_curves", "error_over_bins", "towers_ends",
+        "bins", "bins_200", "five_bins", "error_curves", "error_over_bins", "towers_ends",
         "sigmoid_output",
         "surface", "sums", "side_by_side",
     }  # fmt: skip

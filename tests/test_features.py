@@ -24,6 +24,8 @@ from nnlab.chapters.convolution.features import (
 )
 from nnlab.chapters.convolution.image_format import ImageFormat
 from nnlab.data import DataSet
+from nnlab.data.image_reader import ImageReader
+from nnlab.data.picture import Form
 from nnlab.data.user_image import read_user_image
 from nnlab.errors import DataError
 from nnlab.lab.build import build_data
@@ -78,7 +80,7 @@ def test_an_image_need_not_become_a_square(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "words"), [("L", "grey in three"), ("1", "grey in three"), ("P", ""), ("RGBA", "laid on white")]
+    ("mode", "words"), [("L", "grey in three"), ("1", "grey in three"), ("P", ""), ("RGBA", "8 × 8 pixels")]
 )
 def test_any_mode_becomes_colour(tmp_path: Path, mode: str, words: str) -> None:
     image = read_user_image(picture(tmp_path, np.full((8, 8, 3), 255, np.uint8), mode), (3, 8, 8))
@@ -120,15 +122,26 @@ def test_a_large_image_is_small_in_figures(tmp_path: Path) -> None:
     assert image.original.shape == (240, 480)
 
 
+def test_an_image_is_read_as_those_of_the_training(tmp_path: Path) -> None:
+    """Squeezed where they were, and white where they were."""
+    reader = ImageReader(Form(1, resize=(4, 4)), (4, 4), ("a", "b"), white=1000.0)
+    deep = np.repeat(np.arange(0, 1200, 100, dtype=np.uint16)[:, None], 4, 1)
+    image = read_user_image(picture(tmp_path, deep), (1, 4, 4), reader)
+    means = np.minimum(np.arange(0, 1200, 100) * 0.255, 255).reshape(4, 3).mean(1)
+    np.testing.assert_allclose(image.pixels[0].numpy(), np.stack([means] * 4, 1), atol=6)
+    assert image.words == "4 × 12 pixels, reduced to 8 bits, brighter than white in places, resized to 4 × 4"
+    assert torch.equal(image.pixels, reader.read(tmp_path / "a.png").inputs[0])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "no such file"),
-        (b"", "cannot be read as a PNG or JPEG"),
-        (b"GIF89a", "cannot be read as a PNG or JPEG"),
+        (b"", "cannot be read as an image"),
+        (b"GIF89a", "cannot be read as an image"),
         ("one", "1 × 1 pixels are too few"),
         ("line", "9 × 1 pixels are too few"),
-        ("half", "cannot be read as a PNG or JPEG"),
+        ("half", "cannot be read as an image"),
         ("folder", "no such file"),
     ],
 )

@@ -152,6 +152,9 @@ QUARTERS = np.round(rng.uniform(-1e5, 1e5, 150)) * (np.pi / 2)
 POSITIVE = np.concatenate(
     [10.0 ** rng.uniform(-307, 307, 300), 1 + rng.normal(size=200) * 1e-7, [1.0, 5e-324]]
 )
+SMALL = np.concatenate(
+    [10.0 ** rng.uniform(-300, -1, 200) * rng.choice([-1, 1], 200), rng.uniform(-0.5, 0.5, 200)]
+)
 EXPONENTS = np.concatenate([rng.uniform(-760, 709.7, 500), rng.uniform(-1, 1, 100), [0.0, -746.0, -745.0]])
 
 FUNCTIONS: list[tuple[str, Callable[[Any], Any], np.ndarray[Any, Any]]] = [
@@ -163,6 +166,21 @@ FUNCTIONS: list[tuple[str, Callable[[Any], Any], np.ndarray[Any, Any]]] = [
     ("sqrt", mp.sqrt, POSITIVE),
     ("tanh", mp.tanh, np.concatenate([WIDE, rng.uniform(-25, 25, 300)])),
     ("sigmoid", lambda x: 1 / (1 + mp.exp(-x)), np.concatenate([EXPONENTS, WIDE])),
+    ("log10", mp.log10, POSITIVE),
+    ("log2", lambda x: mp.log(x) / mp.log(2), POSITIVE),
+    ("log1p", mp.log1p, np.concatenate([SMALL, POSITIVE - 1 + 1e-9, POSITIVE])),
+    ("expm1", mp.expm1, np.concatenate([EXPONENTS, SMALL])),
+    ("sinh", mp.sinh, np.concatenate([EXPONENTS[np.abs(EXPONENTS) < 700], SMALL])),
+    ("cosh", mp.cosh, np.concatenate([EXPONENTS[np.abs(EXPONENTS) < 700], SMALL])),
+    ("asinh", mp.asinh, np.concatenate([WIDE, HUGE])),
+    ("acosh", mp.acosh, 1 + POSITIVE[POSITIVE < 1e300]),
+    ("arctan", mp.atan, np.concatenate([WIDE, HUGE])),
+    ("cbrt", lambda x: mp.sign(x) * mp.cbrt(abs(x)), np.concatenate([WIDE, HUGE])),
+    ("erf", mp.erf, np.concatenate([rng.uniform(-7, 7, 300), SMALL])),
+    ("softplus", lambda x: mp.log1p(mp.exp(x)), np.concatenate([EXPONENTS, SMALL])),
+    ("floor", mp.floor, np.concatenate([WIDE, np.arange(-100.0, 100.0)])),
+    ("ceil", mp.ceil, np.concatenate([WIDE, np.arange(-100.0, 100.0)])),
+    ("signum", mp.sign, np.concatenate([WIDE, np.zeros(9)])),
 ]
 
 
@@ -218,6 +236,38 @@ def test_functions_where_they_are_not_defined() -> None:
     power = functions.real_power(x, Fraction(-1, 3))
     np.testing.assert_array_equal(power.hi, np.inf)
     assert not np.isnan(power.lo).any()
+
+
+ONES = np.concatenate([[-1.0, 1.0, 0.0], rng.uniform(-1, 1, 300), 1 - 10.0 ** rng.uniform(-15, -1, 100)])
+
+
+@pytest.mark.parametrize(("name", "exact"), [("arcsin", mp.asin), ("arccos", mp.acos), ("atanh", mp.atanh)])
+def test_inverses_on_the_interval_from_minus_1_to_1(name: str, exact: Callable[[Any], Any]) -> None:
+    lo = ONES[np.abs(ONES) < 1] if name == "atanh" else ONES
+    hi = np.minimum(lo + 10.0 ** rng.uniform(-12, 0, len(lo)), np.nextafter(1, 0) if name == "atanh" else 1.0)
+    for cells in (Interval.point(lo), Interval(lo, hi)):
+        result = getattr(functions, name)(cells)
+        for part in (0.0, 0.4, 1.0):
+            inside = cells.lo + part * (cells.hi - cells.lo)
+            for x, low, high in zip(np.minimum(inside, cells.hi), result.lo, result.hi, strict=True):
+                with mp.workprec(200):
+                    assert low <= exact(mp.mpf(float(x))) <= high
+
+
+def test_new_functions_where_they_are_not_defined() -> None:
+    """An end that rounding has moved beyond ±1 counts as ±1; nowhere defined is (−∞, ∞) of a pole."""
+    x = Interval(np.array([-3.0, -2.0, 0.0, 1.0, 2.0]), np.array([-2.0, 0.5, 1.0, 1.0, 3.0]))
+    np.testing.assert_allclose(functions.arcsin(x).hi, np.arcsin([-1, 0.5, 1, 1, 1]))
+    np.testing.assert_allclose(functions.arccos(x).lo, np.arccos([-1, 0.5, 1, 1, 1]), atol=1e-15)
+    np.testing.assert_allclose(functions.acosh(x).hi, np.arccosh([1, 1, 1, 1, 3.0]), atol=1e-300)
+    atanh = functions.atanh(x)
+    np.testing.assert_array_equal(atanh.lo[[0, 1, 3, 4]], -np.inf)
+    np.testing.assert_array_equal(atanh.hi[[0, 2, 3, 4]], np.inf)
+    assert atanh.hi[1] == pytest.approx(np.arctanh(0.5))
+    below = Interval(np.array([-3.0, -1.0]), np.array([-1.0, 0.0]))
+    np.testing.assert_array_equal(functions.log1p(below).lo, -np.inf)
+    assert functions.log1p(below).hi[0] == np.inf
+    assert not any(np.isnan(getattr(functions, name)(x).lo).any() for name in ("log10", "log2", "log1p"))
 
 
 @given(st.floats(0, 1e3), st.floats(0, 10), st.fractions(-6, 6, max_denominator=50), st.floats(0, 1))

@@ -19,7 +19,7 @@ from nnlab.lab.session import Session
 from nnlab.page import build_page
 from nnlab.page.claims import WIDTH, cards, drawings
 from nnlab.page.contents import Contents
-from nnlab.page.data import POINTS, Room, curves, pictures, tables
+from nnlab.page.data import POINTS, Room, metrics_of, pictures, tables
 from nnlab.page.lecture import expand
 from nnlab.page.numbers import as_text
 from nnlab.record import open_run
@@ -110,7 +110,7 @@ def test_what_a_folder_lacks_is_said(run_folder: Path, tmp_path: Path) -> None:
     (folder / "arrays.npz").write_bytes(b"PK torn")
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"step": 99, "lo')
-    change(folder, status="interrupted", claims=[{"name": "old"}, "no claim"])
+    change(folder, status="interrupted", claims=[])
     page = build_page([open_run(folder)], CHAPTERS)
     for words in ("config.yaml cannot be read", "there are no figures", "the run is interrupted"):
         assert words in page
@@ -121,7 +121,9 @@ def test_curves_are_thinned_and_keep_their_ends(run_folder: Path, tmp_path: Path
     folder = copy_of(run_folder, tmp_path / "long")
     rows = [{"step": i, "split": "train", "loss": 1 / (1 + i), "broken": float("nan")} for i in range(5_000)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = curves(open_run(folder))
+    metrics = metrics_of(open_run(folder))
+    assert metrics is not None
+    found = metrics.curves()
     points = found["loss"]["train"]
     assert len(points) <= 2 * POINTS
     assert points[:2] == [0.0, 1.0]
@@ -134,11 +136,11 @@ def test_arrays_become_csv_while_there_is_room(run_folder: Path, tmp_path: Path)
     np.savez(
         folder / "arrays.npz", a=np.array([[1.5, 2.0], [3.0, 4.0]]), b=np.zeros((2, 2, 2)), c=np.arange(3)
     )
-    found = {table.name: table for table in tables(open_run(folder), Room(10_000))}
+    found = {table.name: table for table in tables(open_run(folder), None, Room(10_000))}
     assert base64.b64decode(found["a"].source.partition(",")[2]).decode().split() == ["1.5,2.0", "3.0,4.0"]
     assert found["b"].source == ""
     assert found["b"].shape == "2×2×2"
-    assert all(table.source == "" for table in tables(open_run(folder), Room(10)))
+    assert all(table.source == "" for table in tables(open_run(folder), None, Room(10)))
 
 
 def test_runs_stand_in_the_order_of_the_lecture(run_folder: Path, tmp_path: Path) -> None:
@@ -264,7 +266,8 @@ def test_what_is_worked_on_the_slides_stands_in_its_sections(tmp_path: Path) -> 
 
 
 def test_rows_of_the_table_and_the_curves_are_data_too(run_folder: Path) -> None:
-    found = {table.name: table for table in tables(open_run(run_folder), Room(10**6))}
+    run = open_run(run_folder)
+    found = {table.name: table for table in tables(run, metrics_of(run), Room(10**6))}
     head, *rows = base64.b64decode(found["metrics"].source.partition(",")[2]).decode().splitlines()
     assert "step" in head.split(",")
     assert len(rows) == len(open_run(run_folder).metrics())

@@ -46,7 +46,8 @@ def outside(tmp_path: Path) -> Path:
     (folder / "x.svg").write_text(f"<svg><dc:title>{SECRET}</dc:title></svg>")
     arrays: dict[str, Any] = {SECRET: np.arange(3)}
     np.savez(folder / "arrays.npz", **arrays)
-    claim = {"name": SECRET, "sentence": SECRET}
+    claim = {"name": SECRET, "sentence": SECRET, "verdict": "PASS"}
+    claim |= {"predicted": 1, "measured": 1, "interval": [1, 1]}
     facts = {"name": SECRET, "experiment": SECRET, "seed": 0, "status": "finished", "metrics": {SECRET: 1}}
     (folder / "summary.json").write_text(json.dumps(facts | {"claims": [claim]}))
     return folder

@@ -16,7 +16,8 @@ from matplotlib.patches import Ellipse
 from numpy.typing import ArrayLike
 
 from nnlab.chapters.backpropagation import checks as checks_module
-from nnlab.chapters.backpropagation.checks import Checks, autograd, check
+from nnlab.chapters.backpropagation.autograd import autograd
+from nnlab.chapters.backpropagation.checks import Checks, check
 from nnlab.chapters.backpropagation.examples import EXAMPLES, example_at, scores_rows, stability_rows
 from nnlab.chapters.backpropagation.latex import ENTRIES, latex
 from nnlab.chapters.backpropagation.notation import notation_of
@@ -25,6 +26,7 @@ from nnlab.chapters.backpropagation.sentences import kink_sentence, local, rule
 from nnlab.chapters.backpropagation.worksheet import Worksheet, build, with_sigmoids
 from nnlab.errors import InputError
 from nnlab.expressions import evaluate, parse
+from nnlab.expressions.parser import FUNCTIONS
 from tests import figure_checks
 from tests import graph_reference as scalar_reference
 from tests import torch_reference as reference
@@ -125,8 +127,9 @@ def test_an_example_at_other_values_is_told_with_those() -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_agrees_with_autograd_and_differences(name: str) -> None:
-    checks = check(sheet_of_example(name))
+    checks = check(sheet_of_example(name), torch=True)
     assert checks.agree
+    assert checks.value_error is not None
     assert checks.value_error < 1e-12
     assert all(variable.differences for variable in checks.variables)
 
@@ -212,9 +215,8 @@ def test_a_constant_that_is_computed_is_a_node_and_a_number_is_none() -> None:
 
 def value_of(formula: str, names: Mapping[str, float]) -> float:
     """The value of a formula of the worksheet, by the parser of expressions."""
-    text = re.sub(r"√(\S+)", r"sqrt(\1)", formula.replace("²", "^2"))
-    text = re.sub(r"\|(.*)\|", r"abs(\1)", text.replace("·", "*").replace("−", "-").replace("≤", "<="))
-    text = re.sub(r"\b(sin|cos|tan|exp|log|tanh|relu) (\S+)", r"\1(\2)", text.replace("σ(", "sigmoid("))
+    text = formula.replace("−", "-").replace("≤", "<=")
+    text = re.sub(rf"\b({'|'.join(FUNCTIONS)}) (\S+)", r"\1(\2)", text)
     text = re.sub(r"^(\S+) (<=?) (\S+)$", r"where(\1 \2 \3, 1, 0)", text)
     text = re.sub(r"^where\(([^ ]+),", r"where(\1 > 0,", text)  # the name of a comparison
     text = re.sub(r"\((2)(\w+)\)", r"(\1*\2)", text)  # 1/(2q1)
@@ -512,7 +514,7 @@ def test_what_neither_torch_nor_a_difference_tells_is_not_checked() -> None:
     assert checks.autograd_error == 0
     (checks,) = check(sheet_of("where(x > 0, log(x), x)", x=0.0)).variables
     assert (checks.checked, checks.unchecked, checks.agrees) == (0, 1, True)
-    (checks,) = check(sheet_of("where(x > 0, x^2, 1/(x - 3))", x=3.0)).variables
+    (checks,) = check(sheet_of("where(x > 0, x^2, 1/(x - 3))", x=3.0), torch=True).variables
     assert math.isnan(checks.autograd)
     assert (checks.checked, checks.agrees) == (1, True)  # by differences
 
@@ -530,6 +532,7 @@ def test_a_wrong_gradient_disagrees(text: str) -> None:
 
 def verdicts(checks: Checks) -> tuple[bool, bool, bool]:
     allowed = checks_module.AUTOGRAD_TOLERANCE
+    assert checks.value_error is not None
     return checks.value_error <= allowed, checks.forward_error <= allowed, checks.agree
 
 
@@ -537,11 +540,13 @@ def test_a_wrong_value_or_forward_mode_disagrees(monkeypatch: pytest.MonkeyPatch
     sheet = sheet_of("sin(x)*y", x=0.75, y=2.0)
     value, gradients = autograd(sheet.graph, sheet.at)
     with monkeypatch.context() as patch:
-        patch.setattr(checks_module, "autograd", lambda *_: (value * (1 + 1e-9), gradients))
-        checks = check(sheet)
+        patch.setattr(
+            "nnlab.chapters.backpropagation.autograd.autograd", lambda *_: (value * (1 + 1e-9), gradients)
+        )
+        checks = check(sheet, torch=True)
         assert verdicts(checks) == (False, True, False)
     monkeypatch.setattr(checks_module, "directional", lambda *_: (sheet.value, np.asarray(0.0)))
-    checks = check(sheet)
+    checks = check(sheet, torch=True)
     assert verdicts(checks) == (True, False, False)
 
 

@@ -3,25 +3,30 @@
 Nothing here imports torch before a command needs it.
 """
 
-import os
+import contextlib
 import sys
 from typing import Annotated
 
 import typer
 
-from nnlab import __version__
-from nnlab.cli import configs, notebooks, runs
+from nnlab.cli import configs, notebooks, runs, streams
 from nnlab.cli.approx import approx
 from nnlab.cli.backprop import ExpressionCommand, backprop
 from nnlab.cli.bench import bench
+from nnlab.cli.cite import cite
 from nnlab.cli.features import features
 from nnlab.cli.glossary import glossary
 from nnlab.cli.lecture import lecture
 from nnlab.cli.ntk import ntk
+from nnlab.cli.plot import plot
+from nnlab.cli.predict import predict
+from nnlab.cli.quick import HELP, skip_validators
 from nnlab.cli.report import report
 from nnlab.cli.train import train
 from nnlab.errors import NnlabError
 
+LONGEST = 10_000
+"""Characters of a message."""
 UsageError = typer.BadParameter.__bases__[0]  # typer does not export it by name
 
 app = typer.Typer(
@@ -30,15 +35,18 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP},
 )
 app.command("train")(train)
 app.command("ntk")(ntk)
 app.command("approx")(approx)
 app.command("backprop", cls=ExpressionCommand)(backprop)
 app.command("lecture")(lecture)
+app.command("predict")(predict)
 app.command("features")(features)
 app.command("report")(report)
+app.command("plot")(plot)
+app.command("cite")(cite)
 app.command("glossary")(glossary)
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")
@@ -48,6 +56,8 @@ app.command("bench")(bench)
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from nnlab import __version__
+
         print(f"nnlab {__version__}")
         raise typer.Exit
 
@@ -66,32 +76,49 @@ def main() -> None:
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
-        code = app(prog_name="nnlab", standalone_mode=False)
+        streams.prepare()
+        command = typer.main.get_command(app)
+        skip_validators(command)
+        code = command(prog_name="nnlab", standalone_mode=False)
         print(end="", flush=True)  # here, where a closed pipe can still be answered
         sys.exit(code)
     except KeyboardInterrupt:
+        streams.settle()
         sys.exit(130)
     except BrokenPipeError:  # `nnlab runs list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.settle()
         sys.exit(0)
     except Exception as error:
         if debug:
             raise
-        _report(error)
-        sys.exit(getattr(error, "exit_code", 1))
+        sys.exit(_report(error))
 
 
-def _report(error: Exception) -> None:
-    """Prints one message on stderr: our own errors and usage errors as they are, others with their type."""
-    if isinstance(error, UsageError):
-        message = _usage(error)
-    elif isinstance(error, NnlabError):
-        message = f"nnlab: {error}"
-    else:
-        reason = " ".join(str(error).split())
-        message = f"nnlab: {type(error).__name__}: {reason[:500]} (--debug shows where)"
+def _report(error: Exception) -> int:
+    """Prints one message on stderr, and returns the exit code."""
+    from nnlab.display import visible
+
+    lost = streams.settle()
+    message, code = _explained(lost if lost is not None and isinstance(error, OSError) else error)
     if message:
-        print(message, file=sys.stderr)
+        text = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
+        with contextlib.suppress(OSError, ValueError):  # stderr is full, or closed
+            print(visible(text), file=sys.stderr, flush=True)
+    return code
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """The message and the exit code: our own errors and usage errors as they are, others with their type."""
+    code = getattr(error, "exit_code", 1)
+    if isinstance(error, UsageError):
+        return _usage(error), code
+    if isinstance(error, NnlabError):
+        return f"nnlab: {error}", code
+    known = streams.explained(error)
+    if known is not None:
+        return f"nnlab: {known[0]}", known[1]
+    reason = " ".join(str(error).split())
+    return f"nnlab: {type(error).__name__}: {reason[:500]} (--debug shows where)", code
 
 
 def _usage(error: Exception) -> str:

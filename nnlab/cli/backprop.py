@@ -1,6 +1,7 @@
 """`nnlab backprop`: an expression as a computational graph, its gradients spelled out and checked."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -68,6 +69,9 @@ def backprop(
     latex: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the worksheet into a new LaTeX file.")
     ] = None,
+    torch: Annotated[
+        bool, typer.Option("--torch", help="Check against torch.autograd in any case; it takes time to load.")
+    ] = False,
     digits: Annotated[
         int | None, typer.Option(min=1, max=17, help="Significant digits: 4 by default, 3 in a picture.")
     ] = None,
@@ -75,7 +79,8 @@ def backprop(
 ) -> None:
     """Backpropagate through an expression or a network: every node, every gradient, checked twice.
 
-    Each gradient is held against torch.autograd and against central differences in float64.
+    Each gradient is held against central differences in float64, and against torch.autograd where these
+    leave a question: at kinks, and for large arrays.
     """
     from nnlab.cli.files import check_places
     from nnlab.errors import InputError
@@ -93,6 +98,7 @@ def backprop(
     files = {flag: path for flag, path in places.items() if path is not None}
     misplaced = {
         "--set goes with --config": sets is not None and config is None,
+        "--torch is for an expression; a network is always held against torch.autograd": torch and of_network,
         "--row goes with --config or --model": row is not None and not of_network,
         "--steps is for reading; --json has every step": steps and as_json,
         "--digits is for reading; --json has every digit": digits is not None and as_json and not files,
@@ -109,19 +115,20 @@ def backprop(
         _network(config, model, sets or [], row or 0, files, steps=steps, digits=digits, as_json=as_json)
     else:
         _expression(
-            expression, at or [], example, files, fuse=fuse, steps=steps, digits=digits, as_json=as_json
-        )
+            expression, at or [], example, files, fuse=fuse, steps=steps, torch=torch, digits=digits,
+            as_json=as_json,
+        )  # fmt: skip
 
 
 def _expression(
     text: str | None, at: Sequence[str], example: str | None, files: Mapping[str, Path], *, fuse: bool,
-    steps: bool, digits: int | None, as_json: bool,
+    steps: bool, torch: bool, digits: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Builds, checks, writes and shows the worksheet of an expression."""
-    from nnlab.chapters.backpropagation.as_json import worksheet_json
+    if "numpy" not in sys.modules:  # whose threads take longer to start than a worksheet takes
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from nnlab.chapters.backpropagation.checks import check
     from nnlab.chapters.backpropagation.examples import example_at, example_table
-    from nnlab.chapters.backpropagation.latex import latex
     from nnlab.chapters.backpropagation.terminal import heading, show_worksheet
     from nnlab.chapters.backpropagation.values import graph_at, read_values
     from nnlab.chapters.backpropagation.worksheet import build, with_sigmoids
@@ -134,18 +141,21 @@ def _expression(
         text, values = worked.expression, dict(worked.at)
     graph = graph_at((text or "").strip(), list(values))
     sheet = build(with_sigmoids(graph) if fuse else graph, values)
-    checks = check(sheet)
+    checks = check(sheet, torch=torch)
     table = None if worked is None else example_table(worked)
     contents: dict[str, bytes] = {}
     pictures = [flag for flag in ("--png", "--svg") if flag in files]
     if pictures:
         from nnlab.chapters.backpropagation import picture
+        from nnlab.expressions.signs import plain
         from nnlab.plot.save import render
 
         for flag in pictures:
-            figure = picture.computational_graph(sheet, heading(sheet), digits or picture.DIGITS)
+            figure = picture.computational_graph(sheet, plain(heading(sheet)), digits or picture.DIGITS)
             contents[flag] = render(figure, flag.removeprefix("--"), "graph")
     if "--latex" in files:
+        from nnlab.chapters.backpropagation.latex import latex
+
         contents["--latex"] = latex(sheet, digits or DIGITS, checks=checks, table=table).encode()
 
     def show() -> None:
@@ -154,7 +164,12 @@ def _expression(
             console.print(worked.sentence, markup=False)
         show_worksheet(console, sheet, checks, table, steps=steps, digits=digits or DIGITS)
 
-    _deliver(files, contents, worksheet_json(sheet, checks, table) if as_json else show)
+    def as_object() -> dict[str, Any]:
+        from nnlab.chapters.backpropagation.as_json import worksheet_json
+
+        return worksheet_json(sheet, checks, table)
+
+    _deliver(files, contents, as_object() if as_json else show)
     if not checks.agree:
         raise CheckFailed("the gradients above disagree with those of torch.autograd or central differences")
 
@@ -194,10 +209,11 @@ def _deliver(
 ) -> None:
     """Writes the files, then prints a worksheet as JSON, or lets it print itself."""
     from nnlab.cli.files import write
-    from nnlab.record import plain
 
     write(files, contents)
     if isinstance(output, dict):
+        from nnlab.record import plain
+
         print(json.dumps(plain(output), ensure_ascii=False, allow_nan=False))
         return
     output()

@@ -11,6 +11,7 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "--png": (".png",),
     "--svg": (".svg",),
     "--latex": (".tex", ".latex"),
+    "--out": (".csv",),
 }
 """The suffixes of the files that flags write."""
 OTHERS = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".pdf", ".ps", ".eps", ".html", ".json")

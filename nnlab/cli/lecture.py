@@ -35,7 +35,7 @@ def lecture(
         Flag("--seed", ("seed",), seed),
     ]
     config = checked_config("lecture", [], flags)
-    session = new_session(quiet=quiet)
+    session = new_session(quiet=quiet, plain=as_json)
     summary = runner.run(config, runs, session)
     leave_page(summary, session)
     report(summary, as_json=as_json, quiet=quiet)

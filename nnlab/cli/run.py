@@ -1,5 +1,6 @@
 """The way from the command line to a run, which every command that runs an experiment shares."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
@@ -12,6 +13,20 @@ if TYPE_CHECKING:
     from nnlab.training.distributed import World
 
 # The options that several commands share.
+RunName: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run: its folder, the folder's name or a part of it, the name of its config, or: last.",
+    ),
+]
+RunNames: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN...", help="Runs or groups of seeds: their folders, names, or: last."),
+]
+RunsFolder: TypeAlias = Annotated[
+    Path, typer.Option("--runs", metavar="DIR", help="The folder that holds the run folders.")
+]
 Runs: TypeAlias = Annotated[Path, typer.Option(help="The folder that run folders go to.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option(help="No progress and no tables: only the run folder.")]
@@ -23,6 +38,13 @@ Sets: TypeAlias = Annotated[
 CustomCode: TypeAlias = Annotated[
     bool, typer.Option("--allow-custom-code", help="Let model.name: custom run your factory.")
 ]
+
+
+def folder_of(run: str, runs: Path) -> Path:
+    """Returns the folder of a run that a path or a name stands for; a path that exists as it is."""
+    from nnlab.record import find_run
+
+    return Path(run) if run and os.path.lexists(run) else find_run(run, runs).folder
 
 
 class Flag(NamedTuple):
@@ -71,20 +93,32 @@ def run_config(
     from nnlab.lab import runner
 
     checked = checked_config(config, sets, flags)
-    summary = runner.run(checked, runs, new_session(quiet=quiet, allow_custom_code=allow_custom_code))
+    session = new_session(quiet=quiet, plain=as_json, allow_custom_code=allow_custom_code)
+    summary = runner.run(checked, runs, session)
     report(summary, as_json=as_json, quiet=quiet)
 
 
 def new_session(
-    *, quiet: bool = False, allow_custom_code: bool = False, world: "World | None" = None
+    *,
+    quiet: bool = False,
+    plain: bool = False,
+    allow_custom_code: bool = False,
+    world: "World | None" = None,
 ) -> "Session":
-    """The session of this command's runs, with messages on the terminal and every experiment known."""
+    """The session of this command's runs, with messages on the terminal and every experiment known.
+
+    Args:
+        quiet: no messages.
+        plain: progress as lines, also on a terminal.
+        allow_custom_code: lets `model.name: custom` run its factory.
+        world: the processes that train together.
+    """
     from nnlab.chapters.experiments import EXPERIMENTS
     from nnlab.cli.terminal import Terminal
     from nnlab.lab.session import Session, Silence
     from nnlab.training.distributed import World
 
-    reporter = Silence() if quiet else Terminal()
+    reporter = Silence() if quiet else Terminal(plain=plain)
     return Session(reporter, allow_custom_code, world=world or World(), experiments=EXPERIMENTS)
 
 

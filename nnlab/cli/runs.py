@@ -1,50 +1,71 @@
 """`nnlab runs`: lists, shows and compares runs."""
 
-import json
+import os
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
 import typer
 
+from nnlab.cli.run import RunName, RunNames, RunsFolder
 from nnlab.errors import InputError
 
 if TYPE_CHECKING:
+    from nnlab.errors import RunFolderError
     from nnlab.record import Run
 
 app = typer.Typer(help="List, show and compare runs.", no_args_is_help=True)
-RunsFolder = Annotated[Path, typer.Option("--runs", help="The folder that holds the run folders.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+COLUMNS = ("run", "status", "seeds", "result", "time")
+DAMAGED = "damaged"
+"""The status of a folder whose summary cannot be used."""
+LARGEST = 1e100
+"""A number beyond it is not drawn."""
 
 
 @app.command("list")
 def list_(runs: RunsFolder = Path("runs"), as_json: AsJson = False) -> None:
-    """Every run, oldest first."""
-    from rich.markup import escape
-
+    """Every run, oldest first; those whose folder is damaged are marked."""
     from nnlab.cli import terminal
-    from nnlab.record import find_runs
+    from nnlab.record.finding import opened, run_folders
 
-    if not runs.is_dir():
+    if not os.path.isdir(runs):
         raise InputError(f"{runs}: no such folder; runs go to runs/ or to where --runs DIR says")
-    stored = find_runs(runs)
+    stored = ((folder, opened(folder)) for folder in run_folders(runs))  # one at a time: there may be many
     if as_json:
-        print(json.dumps([run.summary | {"status": run.status} for run in stored], ensure_ascii=False))
-        return
-    rows = [
-        (
-            escape(str(run.folder)),
-            run.status,
-            escape(_seeds(run)),
-            _headline(run),
-            f"{run.summary.get('wall_seconds') or 0:.0f} s",
-        )
-        for run in stored
-    ]
-    terminal.out().print(
-        terminal.table(f"{len(rows)} runs", ("run", "status", "seeds", "result", "time"), rows)
-    )
+        terminal.print_json_list(_listed(folder, run) for folder, run in stored)
+    else:
+        rows = [_row(folder, run) for folder, run in stored]
+        damaged = sum(status == DAMAGED for _, status, *_ in rows)
+        title = f"{len(rows)} runs" + (f", {damaged} of them {DAMAGED}" if damaged else "")
+        terminal.print_table(title, COLUMNS, rows)
+
+
+def _reason(folder: Path, error: "RunFolderError") -> str:
+    return str(error).removeprefix(f"{folder}{os.sep}")
+
+
+def _listed(folder: Path, run: "Run | RunFolderError") -> dict[str, Any]:
+    """A run as JSON: its summary and folder, and what in it is damaged."""
+    from nnlab.record import Run
+
+    if not isinstance(run, Run):
+        return {"run_dir": str(folder), "status": DAMAGED, "message": _reason(folder, run)}
+    faults = run.members()[1] if run.is_group else []
+    marks = {"damaged_members": faults} if faults else {}
+    return run.summary | {"status": run.status, "run_dir": str(folder)} | marks
+
+
+def _row(folder: Path, run: "Run | RunFolderError") -> tuple[str, ...]:
+    from nnlab.record import Run
+
+    if not isinstance(run, Run):
+        return str(folder), DAMAGED, "", _reason(folder, run), ""
+    result = _headline(run)
+    if run.is_group and (faults := run.members()[1]):
+        result = f"{result}; {len(faults)} of {len(run.summary['members'])} members {DAMAGED}".lstrip("; ")
+    return str(folder), run.status, _seeds(run), result, f"{run.summary.get('wall_seconds') or 0:.0f} s"
 
 
 def _seeds(run: "Run") -> str:
@@ -68,29 +89,31 @@ def _headline(run: "Run") -> str:
 
 
 @app.command()
-def show(run: Path, as_json: AsJson = False) -> None:
-    """One run: metrics, results, claims and files."""
-    from nnlab.cli.summary import report
-    from nnlab.record import open_run
+def show(run: RunName, runs: RunsFolder = Path("runs"), as_json: AsJson = False) -> None:
+    """One run: metrics, results, claims, warnings and files."""
+    from nnlab.cli import terminal
+    from nnlab.cli.summary import tables
+    from nnlab.record import find_run
 
-    stored = open_run(run)
-    summary = stored.summary | {"status": stored.status, "run_dir": str(stored.folder)}
+    stored = find_run(run, runs)
+    summary = _listed(stored.folder, stored)
     if as_json:
-        print(json.dumps(summary, ensure_ascii=False))
+        terminal.print_json(summary)
         return
-    print(f"{summary['name']}: {summary['status']}, started {summary.get('started')}")
-    if summary.get("message"):
-        print(summary["message"])
-    inside = stored.folder / "runs"  # a lecture's, each with a folder of its own
-    pictures = sorted(file for file in stored.folder.rglob("*.png") if not file.is_relative_to(inside))
-    for file in [*stored.folder.glob("report.html"), *pictures]:
-        print(file)
-    report(summary, as_json=False, quiet=False)
+    terminal.print_line(f"{summary['name']}: {summary['status']}, started {summary.get('started')}")
+    for text in (summary.get("message"), *summary.get("damaged_members", [])):
+        if text:
+            terminal.print_line(text)
+    for file in [*stored.folder.glob("report.html"), *stored.pictures()]:
+        terminal.print_line(file)
+    tables(summary)
+    terminal.print_line(stored.folder)
 
 
 @app.command()
 def compare(
-    runs: list[Path],
+    names: RunNames,
+    runs: RunsFolder = Path("runs"),
     as_json: AsJson = False,
     png: Annotated[Path | None, typer.Option(help="Draw the validation curves into this new file.")] = None,
 ) -> None:
@@ -99,47 +122,62 @@ def compare(
     Runs of one config that differ in the seed alone are joined: mean ± 95% interval. Of runs with the same
     config and seed only the last counts.
     """
-    from rich.markup import escape
-
     from nnlab.cli import terminal
-    from nnlab.record import open_run
-    from nnlab.theory import over_seeds
+    from nnlab.record import find_run
 
     if png is not None:
         _check_new(png)
-    sets = _by_config([member for run in runs for member in _members(open_run(run))])
+    sets = _by_config([member for name in names for member in _members(find_run(name, runs))])
     labels = _labels([_flat(members[0]) for members in sets])
-    names = list(dict.fromkeys(n for ms in sets for m in ms for n in m.summary["metrics"]))
-    joined = [
-        {n: over_seeds([m.summary["metrics"].get(n) for m in members]) for n in names} for members in sets
-    ]
+    columns = list(dict.fromkeys(n for ms in sets for m in ms for n in m.summary["metrics"]))
+    joined = [{n: _over_seeds(n, members) for n in columns} for members in sets]
     if as_json:
-        rows = [
-            {"label": label, "runs": [str(m.folder) for m in members], "metrics": metrics}
-            for label, members, metrics in zip(labels, sets, joined, strict=True)
-        ]
-        print(json.dumps(rows, ensure_ascii=False))
+        terminal.print_json(
+            [
+                {"label": label, "runs": [str(m.folder) for m in members], "metrics": metrics}
+                for label, members, metrics in zip(labels, sets, joined, strict=True)
+            ]
+        )
     else:
-        rows_shown = [
-            [escape(label), str(len(members)), *(terminal.metric(n, m[n]) for n in names)]
+        rows = [
+            [label, str(len(members)), *(terminal.metric(n, m[n]) for n in columns)]
             for label, members, m in zip(labels, sets, joined, strict=True)
         ]
-        terminal.out().print(terminal.table("", ("config", "seeds", *names), rows_shown))
+        terminal.print_table(f"{len(rows)} configs", ("config", "seeds", *columns), rows)
     if png is not None:
         for path in _draw(labels, sets, png):
             print(path, file=sys.stderr if as_json else sys.stdout)
 
 
 def _members(run: "Run") -> "list[Run]":
-    from nnlab.record import open_run
+    """The runs of a group that can be read, with a message on the others."""
+    from nnlab.cli.terminal import Terminal
 
-    if not run.is_group:
-        return [run]
-    return [open_run(run.folder / name) for name in run.summary["members"]]
+    members, faults = run.members()
+    for fault in faults:
+        Terminal().say(f"left out: {fault}")
+    if not members:
+        raise InputError(f"{run.folder}: this group has no run yet that could be compared")
+    return members
+
+
+def _over_seeds(name: str, members: "list[Run]") -> dict[str, Any]:
+    import numpy as np
+
+    from nnlab.record import plain
+    from nnlab.theory import over_seeds
+
+    values = [member.summary["metrics"].get(name) for member in members]
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that are hardly finite
+        joined = over_seeds([value if isinstance(value, int | float) else None for value in values])
+    spread: dict[str, Any] = plain(joined)
+    return spread
 
 
 def _flat(run: "Run") -> dict[str, str]:
     """The config as dotted keys, without the seed and the name."""
+    import json
+
     from nnlab.lab.config import source_from_file
     from nnlab.record import schema
 
@@ -154,6 +192,8 @@ def _flat(run: "Run") -> dict[str, str]:
 
 def _by_config(runs: "list[Run]") -> "list[list[Run]]":
     """Runs with equal configs together, one of each seed, in the order of their first."""
+    import json
+
     sets: dict[str, dict[int, Run]] = defaultdict(dict)
     for run in runs:
         of_config, seed = sets[json.dumps(_flat(run), sort_keys=True)], run.summary["seed"]
@@ -174,10 +214,10 @@ def _labels(configs: list[dict[str, str]]) -> list[str]:
 
 
 def _check_new(png: Path) -> None:
-    if png.is_dir():
+    if os.path.isdir(png):
         raise InputError(f"--png {png}: is a folder; name a new file")
     for file in (png.with_suffix(".png"), png.with_suffix(".svg")):
-        if file.exists():
+        if os.path.lexists(file):
             raise InputError(f"--png {png}: {file} exists already; name another file")
 
 
@@ -189,12 +229,32 @@ def _draw(labels: list[str], sets: "list[list[Run]]", png: Path) -> list[Path]:
 
     histories = {}
     for label, members in zip(labels, sets, strict=True):
-        curves = [{row["epoch"]: row["loss"] for row in m.metrics("val")} for m in members]
+        curves = [_validation(member) for member in members]
         epochs = sorted(set.intersection(*(set(c) for c in curves)) if curves else set())
         if epochs:
             values = np.array([[c[e] for c in curves] for e in epochs], dtype=float)
             histories[label] = {"epoch": np.array(epochs), "loss": values.mean(1)}
     if not histories:
         raise InputError("none of these runs has a validation curve to draw")
-    figure = compare_curves(histories, "Validation loss")
-    return save(figure, png.parent, png.stem)
+    try:
+        return save(compare_curves(histories, "Validation loss"), png.parent, png.stem)
+    except OSError as error:
+        raise InputError(f"--png {png}: cannot be written: {error.strerror}") from None
+
+
+def _validation(run: "Run") -> dict[float, float]:
+    """Epoch -> validation loss, of the rows that can be drawn."""
+    from nnlab.cli.terminal import Terminal
+
+    rows, curve = run.rows(), dict[float, float]()
+    for row in rows:
+        epoch, loss = row.get("epoch"), row.get("loss")
+        if row.get("split") == "val" and _drawable(epoch) and _drawable(loss):
+            curve[float(epoch)] = float(loss)
+    if rows.unreadable:
+        Terminal().say(f"{run.folder}: {rows.unreadable:,} lines of metrics.jsonl cannot be read")
+    return curve
+
+
+def _drawable(number: Any) -> TypeGuard[float]:
+    return isinstance(number, int | float) and abs(number) < LARGEST

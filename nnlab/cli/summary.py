@@ -1,6 +1,6 @@
 """The output of a command when a run has ended: tables, the summary as JSON, the page of a lecture."""
 
-import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,36 +9,59 @@ if TYPE_CHECKING:
 
     from nnlab.lab.session import Session
 
+ROWS, COLUMNS = 1_000, 40  # of a table; the others stay in the run folder
+
 
 def report(summary: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
     """The closing tables and, last, the run's folder; or the summary as one JSON object."""
+    from nnlab.cli import terminal
     from nnlab.record import plain
 
     if as_json:
-        print(json.dumps(plain({"schema_version": 1, **summary}), ensure_ascii=False))
+        terminal.print_json(plain({"schema_version": 1, **summary}))
         return
     if not quiet:
-        _tables(summary)
-    print(summary["run_dir"])
+        tables(summary)
+        _what_next(Path(summary["run_dir"]))
+    terminal.print_line(summary["run_dir"])
 
 
-def _tables(summary: dict[str, Any]) -> None:
+def _what_next(folder: Path) -> None:
+    """Says where the figures are, and which command makes the page."""
+    from nnlab.cli import terminal
+    from nnlab.record import schema
+
+    if (folder / schema.FIGURES).is_dir():
+        terminal.print_line(f"figures: {folder / schema.FIGURES}")
+    if not (folder / "report.html").exists():
+        terminal.print_line(f"a page of it all: nnlab report {shlex.quote(str(folder))}")
+
+
+def tables(summary: dict[str, Any]) -> None:
+    """Metrics, results, claims and warnings of a summary, for a person to read."""
     from nnlab.cli import terminal
 
     console = terminal.out()
     if summary.get("experiment") == "lecture" and summary.get("results"):
         _lecture_tables(console, summary["results"])
-        return
+    else:
+        _own_tables(console, summary)
+    for text in summary.get("warnings", []):
+        console.print(f"warning: {text}", markup=False)
+
+
+def _own_tables(console: "Console", summary: dict[str, Any]) -> None:
+    from nnlab.cli import terminal
+
     if summary["metrics"]:
         console.print(_metrics_table(summary))
     rows = summary.get("results", [])
     if rows:
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        console.print(
-            terminal.table(
-                "results", columns, [[terminal.metric(c, row.get(c)) for c in columns] for row in rows]
-            )
-        )
+        columns = list(dict.fromkeys(key for row in rows for key in row))[:COLUMNS]
+        cells = [[terminal.metric(c, row.get(c)) for c in columns] for row in rows[:ROWS]]
+        console.print(terminal.table("results", columns, cells))
+        if len(rows) > ROWS:
+            console.print(f"{len(rows) - ROWS:,} more rows stand in summary.json", markup=False)
     claims = summary.get("claims")
     if claims:
         rows = [(claim["sentence"], claim, terminal.verdict(claim["verdict"])) for claim in claims]
@@ -87,17 +110,20 @@ def _lecture_tables(console: "Console", rows: list[dict[str, Any]]) -> None:
     """Every claim, and the sentences of the lecture that do not hold as they were said."""
     from nnlab.cli.terminal import claims_table, verdict
 
-    cells = []
+    cells, refuted = [], []
     for row in rows:
-        judged = verdict(row["verdict"])
-        if row["refuted"]:
-            judged = "refuted" if row["verdict"] == "FAIL" else f"{judged}, listed as refuted"
-        cells.append((f"{row['section']} {row['sentence']}", row, judged))
+        word = str(row.get("verdict"))
+        judged = verdict(word)
+        if row.get("refuted"):
+            judged = "refuted" if word == "FAIL" else f"{judged}, listed as refuted"
+            refuted.append(row)
+        cells.append((f"{row.get('section', '')} {row.get('sentence', '')}", row, judged))
     console.print(claims_table("the lecture", cells))
-    for row in rows:
-        if row["refuted"]:
-            console.print(
-                f"\n{row['section']} as said: {row['sentence']}\n    what holds: {row['holds']}\n"
-                f"    as said under: {'; '.join(row['hypotheses'])}",
-                markup=False,
-            )
+    for row in refuted:
+        hypotheses = row.get("hypotheses")
+        where = "; ".join(map(str, hypotheses)) if isinstance(hypotheses, list) else ""
+        console.print(
+            f"\n{row.get('section', '')} as said: {row.get('sentence', '')}\n"
+            f"    what holds: {row.get('holds', '')}\n    as said under: {where}",
+            markup=False,
+        )

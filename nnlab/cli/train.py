@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from nnlab.cli.run import AsJson, CustomCode, Device, Flag, Quiet, Runs, Sets, checked_config, new_session
+from nnlab.cli.run import (
+    AsJson,
+    CustomCode,
+    Device,
+    Flag,
+    Quiet,
+    Runs,
+    Sets,
+    checked_config,
+    folder_of,
+    new_session,
+)
 from nnlab.errors import InputError
 
 
@@ -14,12 +25,17 @@ def train(
         str | None, typer.Option(help="A YAML file, or the name of a shipped config (nnlab configs list).")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with a run that was cut off, in its own folder.")
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with a run that was cut off, in its own folder."),
     ] = None,
     sets: Sets = None,
     seed: Annotated[int | None, typer.Option(help="The run's seed.")] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Run so many seeds; report mean and 95% interval.")
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Train so many epochs; with --resume, on past the end of a finished run."),
     ] = None,
     device: Device = None,
     runs: Runs = Path("runs"),
@@ -41,13 +57,19 @@ def train(
     from nnlab.lab import runner
     from nnlab.training.distributed import together
 
-    flags = [Flag("--seed", ("seed",), seed), Flag("--device", ("training", "device"), device)]
+    flags = [
+        Flag("--seed", ("seed",), seed),
+        Flag("--epochs", ("training", "epochs"), epochs),
+        Flag("--device", ("training", "device"), device),
+    ]
     checked = None if config is None else checked_config(config, sets or [], flags)
     with together() as world:
-        session = new_session(quiet=quiet, allow_custom_code=allow_custom_code, world=world)
+        session = new_session(
+            quiet=quiet, plain=as_json, allow_custom_code=allow_custom_code, world=world
+        )
         if checked is None:
             assert resume is not None
-            summary = runner.resume(resume, session)
+            summary = runner.resume(folder_of(resume, runs), session, epochs)
         elif seeds is None:
             summary = runner.run(checked, runs, session)
         else:

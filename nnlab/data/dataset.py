@@ -5,6 +5,7 @@ values are equal it is given as 1, so that dividing by it changes nothing.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -13,7 +14,9 @@ import torch
 from torch import Tensor
 
 from nnlab.data.augmentation import Augmentation, Draws
-from nnlab.data.splits import generator, hold_out
+from nnlab.data.fingerprint import Fingerprint
+from nnlab.data.reader import Reader
+from nnlab.data.splits import generator, group_note, hold_out
 from nnlab.display import displayed
 from nnlab.errors import DataError
 
@@ -78,6 +81,16 @@ class RawData:
         class_names: one per class; empty for regression.
         full_scale: the raw value of a white pixel; None where the inputs are no images.
         notes: what a user should know about how the files were read.
+        reader: reads new examples as these were read; None where there are no files of a user's.
+        files: the paths of the table, or of the images, that were read; empty for published and drawn sets.
+        validation: where the data come with such examples; else a part of `train` is to be held out.
+        strata: (N,) int64, of each training example, the proportions of which every split keeps; None for
+            those of the classes.
+        groups: (N,) int64, equal for training examples of which none may be held out alone; None where all
+            may.
+        complete: what is to be done once it is known which training examples are not held out, such as
+            filling in their means: data, indices of those examples, whether inputs will be standardized, and
+            their type -> data; None for nothing.
     """
 
     task: Task
@@ -87,6 +100,12 @@ class RawData:
     class_names: list[str]
     full_scale: int | None = None
     notes: tuple[str, ...] = ()
+    reader: Reader | None = None
+    files: tuple[str, ...] = ()
+    validation: Split | None = None
+    strata: Tensor | None = None
+    groups: Tensor | None = None
+    complete: "Callable[[RawData, Tensor, bool, torch.dtype], RawData] | None" = None
 
 
 @displayed
@@ -97,15 +116,21 @@ class DataSet:
     Attributes:
         validation: None where nothing is held out.
         input_shape: (features,) or (C, H, W).
-        task, outputs, class_names, full_scale, notes: as those of RawData.
+        task, outputs, class_names, full_scale, notes, reader: as those of RawData.
         mean, std: in raw units, (C, 1, 1) or (features,), of the training split alone. Without
             standardizing they are 0 and 1, and for images 0 and `full_scale`.
         dtype: of every standardized input.
         augmentation: of training images, which are then kept as uint8.
         fill: (C,) uint8, the mean colour of the training split, for what is cut out of an image; None
             where nothing is.
+        target_mean, target_std: (C,) float64, of the targets of the training split, which all targets were
+            standardized with; None where they were not.
+        class_sizes: (C,) int64, on the CPU, the examples of each class in the training split; None for
+            regression.
         pixel_order: (H·W,) int64, on the CPU: place k of every image holds what was at pixel_order[k];
             None where the pixels are where they belong.
+        placement: gives raw examples the form of these; new ones, too.
+        fingerprint: of what was read; None where nobody took one.
 
     Images of more than one channel lie in memory pixel by pixel (channels last).
     """
@@ -126,6 +151,12 @@ class DataSet:
     augmentation: Augmentation | None = None
     fill: Tensor | None = None
     pixel_order: Tensor | None = None
+    target_mean: Tensor | None = None
+    target_std: Tensor | None = None
+    class_sizes: Tensor | None = None
+    reader: Reader | None = None
+    placement: "Placement | None" = None
+    fingerprint: Fingerprint | None = None
 
     def batch(self, indices: Tensor, draws: Draws | None = None) -> Split:
         """The training examples at `indices`, changed as drawn, their inputs standardized.
@@ -154,6 +185,13 @@ class DataSet:
         if inputs.is_floating_point():
             return inputs
         return standardized(inputs, self.mean, self.std, self.dtype)
+
+    def original(self, values: Tensor) -> Tensor:
+        """Outputs or targets (n, C) in original units; float64 where targets were standardized."""
+        if self.target_mean is None or self.target_std is None:
+            return values
+        values = values.cpu() if values.device.type == "mps" else values  # which has no float64
+        return values.double() * self.target_std.to(values.device) + self.target_mean.to(values.device)
 
     def raw(self, inputs: Tensor) -> Tensor:
         """Inputs of a split, standardized or still uint8 -> floats in raw units, for figures.
@@ -203,31 +241,35 @@ def prepare(
     dtype: torch.dtype,
     augmentation: Augmentation | None = None,
     shuffle_pixels: bool = False,
+    standardize_target: bool = False,
 ) -> DataSet:
     """Holds out the validation split, standardizes, and moves everything to the device.
 
     Args:
-        validation: the part of the training examples to hold out; 0 for none.
+        validation: the part of the training examples to hold out, where the data come without validation
+            examples; 0 for none in any case.
         standardize: whether to subtract the mean and divide by the standard deviation of the training
-            split. Regression targets are never standardized.
+            split.
         dtype: of the inputs, and of regression targets. The arithmetic is at least float32.
         augmentation: of training images; they stay uint8 then.
         shuffle_pixels: whether to move the pixels of all images by one permutation, drawn with `split_seed`.
+        standardize_target: whether to do to regression targets what `standardize` does to the inputs.
 
     Raises:
-        DataError: where a split or the training examples of a class are missing, or the images are too
-            small for the augmentation.
+        DataError: where a split or the training examples of a class are missing, the images are too small
+            for the augmentation, or the training targets have no spread to standardize.
     """
     _check_examples(raw, name)
     if augmentation is not None:
         _check_sizes(augmentation, raw, name)
     inputs, targets, classes = raw.train.inputs, raw.train.targets, raw.task == "classification"
     kept, held = torch.arange(len(targets)), torch.arange(0)
-    if validation:
-        strata = targets if classes else torch.zeros(len(targets), dtype=torch.int64)
-        kept, held = hold_out(
-            strata, validation, split_seed=split_seed, purpose="validation", names=raw.class_names
-        )
+    own = raw.validation if validation else None
+    if validation and own is None:
+        kept, held = _hold_out(raw, validation, split_seed)
+    if raw.complete is not None:
+        raw = raw.complete(raw, kept, standardize, dtype)
+        inputs = raw.train.inputs
     shape = (inputs.shape[1], 1, 1) if raw.full_scale else inputs.shape[1:]
     mean = torch.zeros(shape, dtype=torch.float64)
     std = torch.full(shape, float(raw.full_scale or 1), dtype=torch.float64)
@@ -238,12 +280,17 @@ def prepare(
         order = torch.randperm(math.prod(inputs.shape[2:]), generator=generator(split_seed, "pixel order"))
     if augmentation is not None and augmentation.cutout:
         fill = pixel_statistics(inputs, kept)[0].flatten().round().to(device, torch.uint8)
-    place = _Placement(mean, std, device, dtype, order)
+    centre = spread = None
+    if standardize_target and not classes:
+        centre, spread = _target_statistics(targets[kept])
+    place = Placement(mean, std, device, dtype, order, centre, spread)
     return DataSet(
         name=name,
         task=raw.task,
         train=place.split(raw.train, kept, raw_units=augmentation is not None),
-        validation=place.split(raw.train, held) if len(held) else None,
+        validation=place.split(own or raw.train, held if own is None else torch.arange(len(own)))
+        if own is not None or len(held)
+        else None,
         test=place.split(raw.test, torch.arange(len(raw.test))),
         input_shape=tuple(inputs.shape[1:]),
         outputs=raw.outputs,
@@ -252,11 +299,47 @@ def prepare(
         std=std.to(device, place.compute_dtype),
         dtype=dtype,
         full_scale=raw.full_scale,
-        notes=raw.notes,
+        notes=(*raw.notes, *_validation_notes(raw, validation, held)),
         augmentation=augmentation,
         fill=fill,
         pixel_order=order,
+        reader=raw.reader,
+        placement=place,
+        target_mean=centre,
+        target_std=spread,
+        class_sizes=torch.bincount(targets[kept], minlength=raw.outputs) if classes else None,
     )
+
+
+def _hold_out(raw: RawData, validation: float, split_seed: int) -> tuple[Tensor, Tensor]:
+    """The training examples that stay, and those of the validation split."""
+    targets, classes = raw.train.targets, raw.task == "classification"
+    strata = raw.strata
+    if strata is None:
+        strata = targets if classes else torch.zeros(len(targets), dtype=torch.int64)
+    names = raw.class_names if classes and strata.equal(targets) else ()
+    kept, held = hold_out(
+        strata, validation, split_seed=split_seed, purpose="validation", names=names, groups=raw.groups
+    )
+    if classes:
+        left = torch.bincount(targets[kept], minlength=raw.outputs)
+        if not bool(left.all()):
+            raise DataError(
+                f"data.validation: {validation:g} of {len(targets)} examples leaves no training example of "
+                f"class {raw.class_names[int(left.argmin())]}; use a smaller fraction, or another split_seed"
+            )
+    return kept, held
+
+
+def _validation_notes(raw: RawData, validation: float, held: Tensor) -> list[str]:
+    if raw.validation is None:
+        if raw.groups is None or not len(held):
+            return []
+        return [group_note(raw.groups, held, validation, "validation")]
+    count = f"{len(raw.validation)} validation examples"
+    if validation:
+        return [f"data.validation: {validation:g} is not applied: the data come with {count}"]
+    return [f"data.validation: 0: the {count} that the data come with are left out"]
 
 
 def _check_sizes(augmentation: Augmentation, raw: RawData, name: str) -> None:
@@ -332,15 +415,36 @@ def _statistics(inputs: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(constant, values[0], mean), torch.where(constant, 1.0, std)
 
 
+def _target_statistics(targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each column of the training targets (N, C), each (C,) float64."""
+    mean, std = _statistics(targets)
+    values = targets.double()
+    scaled = (values - mean) / std
+    usable = (std > 0) & scaled.isfinite().all(0) & (values != values[0]).any(0)
+    if not bool(usable.all()):
+        column = int(usable.int().argmin())
+        which = f" of column {column + 1}" if len(usable) > 1 else ""
+        lowest, highest = float(values[:, column].min()), float(values[:, column].max())
+        raise DataError(
+            f"data.standardize_target: true: the {len(targets)} training targets{which} lie between "
+            f"{lowest:g} and {highest:g}, with a standard deviation that nothing can be divided by; choose "
+            "another target, or data.standardize_target: false"
+        )
+    return mean, std
+
+
+@displayed
 @dataclass(frozen=True, eq=False)
-class _Placement:
-    """The place and form of all splits. `mean` and `std` are float64 on the CPU."""
+class Placement:
+    """The place and form of all splits. Means and standard deviations are float64 on the CPU."""
 
     mean: Tensor
     std: Tensor
     device: torch.device
     dtype: torch.dtype
     pixel_order: Tensor | None
+    target_mean: Tensor | None = None
+    target_std: Tensor | None = None
 
     @property
     def compute_dtype(self) -> torch.dtype:
@@ -351,6 +455,8 @@ class _Placement:
         """The examples at `indices`, which ascend, on the device; images may stay in raw units."""
         targets = raw.targets[indices]
         if targets.is_floating_point():
+            if self.target_mean is not None and self.target_std is not None:
+                targets = (targets.double() - self.target_mean) / self.target_std
             targets = targets.to(self.dtype)
         if raw.inputs.is_floating_point():
             # Tables are small: float64 to the end, so that float32 is the float64 result, rounded.

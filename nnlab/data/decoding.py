@@ -1,16 +1,26 @@
-"""Image files into one array, by Pillow and in threads."""
+"""Image files into one array, in threads."""
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from nnlab.data.picture import (
+    CHANGES,
+    Form,
+    Picture,
+    Size,
+    UnreadableImage,
+    fitted,
+    in_print,
+    quiet,
+    read_picture,
+)
 from nnlab.errors import DataError
 from nnlab.memory import free_bytes, in_words
 
@@ -26,21 +36,17 @@ PARALLEL_PIXELS = 64 * 64
 NAMED = 3
 """Unreadable files whose names and reasons a note gives; the others are only counted."""
 
-CONVERSIONS = {
-    "grey": "grey, converted to three equal channels",
-    "colour": "in colour, converted to grey by Rec. 601 luma",
-    "cmyk": "in CMYK, converted without a colour profile",
-    "16 bits": "of 16 bits a pixel, reduced to 8",
-    "transparent": "partly transparent, which is passed over",
-}
+LEAST_UPPER = 64
+"""Where the upper 8 bits of all colour images of 16 bits stay below this, they use 14 bits or fewer."""
 
 
 class ImageFile(NamedTuple):
-    """A file and what tells whether it has changed: its size in bytes, its time of change."""
+    """A file and what tells whether it has changed: its size in bytes, and when content or state did."""
 
     path: str
     size: int
     modified_ns: int
+    changed_ns: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,173 +57,219 @@ class DecodedImages:
         images: (N, H, W, C) uint8, of the files that could be read, in their order.
         unreadable: int64, the places in the list of the files that could not.
         notes: what a user should know about how they were decoded.
+        white: what became 255 in images of more than 8 bits a pixel; None where there are none.
     """
 
     images: NDArray[np.uint8]
     unreadable: NDArray[np.int64]
     notes: tuple[str, ...]
+    white: float | None
 
 
-class UnreadableImage(DataError):
-    """A file that is no PNG or JPEG image, or a damaged one.
+@dataclass(frozen=True)
+class Known:
+    """What is settled before new images are read: height and width of all, and what `white` there is."""
 
-    Attributes:
-        file: its path.
-        reason: why, in a few words.
-        lasts: whether the content is to blame, which stays so until the file is replaced.
-    """
-
-    def __init__(self, file: str, error: Exception) -> None:
-        self.file = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in file)
-        self.lasts = not (isinstance(error, OSError) and error.errno is not None)
-        if isinstance(error, UnidentifiedImageError):
-            self.reason = "its content is neither"
-        elif isinstance(error, OSError) and error.strerror:
-            self.reason = error.strerror
-        else:
-            self.reason = " ".join(str(error).split()).rstrip(".")
-        kind, cure = (" as a PNG or JPEG image", "Replace") if self.lasts else ("", "Make it readable")
-        super().__init__(
-            f"{self.file}: cannot be read{kind}: {self.reason}. {cure} or remove it, or leave out what "
-            "cannot be read by data.skip_unreadable: true"
-        )
+    size: Size
+    white: float | None
 
 
 def decode(
     files: Sequence[ImageFile],
-    channels: int,
+    form: Form,
     *,
+    training: int,
+    known: Known | None = None,
     skip_unreadable: bool = False,
     progress: Progress | None = None,
 ) -> tuple[DecodedImages, list[UnreadableImage]]:
     """All images that can be read, in the order of the files.
 
+    In images of more than 8 bits a pixel the largest value of all training images becomes 255 (and at
+    least the value 255 does, where others have 8 bits): many cameras and scanners fill 10 or 12 bits of 16.
+
     Args:
-        channels: 3 for colour or 1 for grey; other images are converted, and a note says so.
+        form: what each image is brought to.
+        training: the first so many files are training images.
+        known: of the training images, where these files are new ones; images of another size are fitted then.
         skip_unreadable: whether to leave out a file that cannot be read; a note says so.
         progress: takes the number of files done.
 
     Raises:
         UnreadableImage: for a file that cannot be read, where that is not to be skipped.
-        DataError: for an image of another size than the first, or where no file can be read.
+        DataError: for an image of another size than the first, for images of more than 8 bits where no
+            training image tells what is white, or where no file can be read.
     """
-    with warnings.catch_warnings():  # once, as threads share it: large images are no attack here
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return _decode(files, channels, skip_unreadable, progress)
+    with quiet():  # once, as threads share it
+        decoder = _start(files, form, known, skip_unreadable)
+        decoder.run(range(len(files)), progress)
+        if decoder.deep:
+            decoder.white = _white(decoder, training)
+            if decoder.white is None:
+                first = in_print(files[min(decoder.deep)].path)
+                raise DataError(
+                    f"{first}: has more than 8 bits a pixel, and no training image has: which of its values "
+                    "is white cannot be known; convert it to 8 bits"
+                )
+            decoder.run(sorted(decoder.deep), None)
+    _check_deep_colour(decoder, training)
+    skipped = np.array(sorted(decoder.unreadable), dtype=np.int64)
+    errors = [decoder.unreadable[int(index)] for index in skipped]
+    images = np.delete(decoder.images, skipped, 0) if errors else decoder.images
+    notes = (*_changes(decoder, known), *_left_out(errors, len(files)))
+    return DecodedImages(images, skipped, notes, decoder.white), errors
 
 
-def _decode(
-    files: Sequence[ImageFile], channels: int, skip_unreadable: bool, progress: Progress | None
-) -> tuple[DecodedImages, list[UnreadableImage]]:
-    (width, height), first = _common_size(files, skip_unreadable)
-    needed, free = len(files) * height * width * channels, free_bytes()
+@dataclass(eq=False)
+class _Decoder:
+    """The state that threads share; each writes only at the places of its own files.
+
+    Attributes:
+        images: (N, H, W, C) uint8.
+        first: the file whose size all others must have; None where they are fitted.
+        white: None until all peaks are known; till then deep images are left out.
+        deep: the peak of each deep image, and whether its values are floating-point numbers.
+        upper: the largest of the upper 8 bits of each colour image of 16 bits a channel.
+    """
+
+    files: Sequence[ImageFile]
+    form: Form
+    images: NDArray[np.uint8]
+    first: str | None
+    skip_unreadable: bool
+    white: float | None = None
+    deep: dict[int, tuple[float, bool]] = field(default_factory=dict)
+    upper: dict[int, int] = field(default_factory=dict)
+    changes: list[tuple[str, int]] = field(default_factory=list)
+    unreadable: dict[int, UnreadableImage] = field(default_factory=dict)
+
+    def run(self, indices: Sequence[int], progress: Progress | None) -> None:
+        height, width = self.images.shape[1:3]
+        batches = [indices[start : start + BATCH] for start in range(0, len(indices), BATCH)]
+        with ThreadPoolExecutor(os.cpu_count() if width * height >= PARALLEL_PIXELS else 1) as pool:
+            done = 0
+            try:
+                for future in as_completed([pool.submit(self.batch, batch) for batch in batches]):
+                    done += future.result()
+                    if progress is not None:
+                        progress(done, len(indices))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def batch(self, indices: Sequence[int]) -> int:
+        for index in indices:
+            try:
+                self.one(index)
+            except UnreadableImage as error:
+                if not self.skip_unreadable:
+                    raise
+                self.unreadable[index] = error
+        return len(indices)
+
+    def one(self, index: int) -> None:
+        file = self.files[index].path
+        picture = read_picture(file)
+        if picture.upper is not None:
+            self.upper[index] = picture.upper
+        if picture.peak is not None and self.white is None:
+            self.deep[index] = picture.peak, picture.is_fractional
+            return
+        image, changes = picture.eight_bits(self.white or 255)
+        image, more = self.form.shape(image, file)
+        if (image.height, image.width) != self.images.shape[1:3]:
+            image, more = self._fit(image, file), [*more, "fitted"]
+        self.images[index] = np.asarray(image).reshape(self.images.shape[1:])
+        self.changes.extend((change, index) for change in (*changes, *more))
+
+    def _fit(self, image: Image.Image, file: str) -> Image.Image:
+        height, width = self.images.shape[1:3]
+        if self.first is None:
+            return fitted(image, (height, width))
+        raise DataError(
+            f"{in_print(file)}: {image.width} × {image.height} pixels, but {in_print(self.first)} has "
+            f"{width} × {height}; all images must have one size: bring them to it by data.resize: "
+            f"{min(height, width)} (of each the middle) or data.resize: [{height}, {width}] (height, width)"
+        )
+
+
+def _start(files: Sequence[ImageFile], form: Form, known: Known | None, skip_unreadable: bool) -> _Decoder:
+    """Room for all images. Their size is known, or that of the first that can be read, in the form."""
+    if known is None:
+        picture, first = _first(files, skip_unreadable)
+        size = form.size or picture.size
+    else:
+        size, first = known.size, None
+    needed, free = len(files) * size[0] * size[1] * form.channels, free_bytes()
     if needed > free:
         raise DataError(
-            f"{first}: {len(files):,} images of {width} × {height} pixels need {in_words(needed)}, and "
-            f"{in_words(free)} of memory are free: make them smaller, or give fewer"
+            f"{in_print(first or files[0].path)}: {len(files):,} images of {size[1]} × {size[0]} pixels need "
+            f"{in_words(needed)}, and {in_words(free)} of memory are free: make them smaller by data.resize, "
+            "or give fewer"
         )
-    images = np.empty((len(files), height, width, channels), dtype=np.uint8)
-    kinds: list[tuple[str, int]] = []  # kind of conversion, file
-    unreadable: dict[int, UnreadableImage] = {}
-
-    def decode_batch(batch: range) -> int:
-        for index in batch:
-            try:
-                kinds.extend([(k, index) for k in _decode_into(images[index], files[index].path, first)])
-            except UnreadableImage as error:
-                if not skip_unreadable:
-                    raise
-                unreadable[index] = error
-        return len(batch)
-
-    with ThreadPoolExecutor(os.cpu_count() if width * height >= PARALLEL_PIXELS else 1) as pool:
-        batches = [range(start, min(start + BATCH, len(files))) for start in range(0, len(files), BATCH)]
-        done = 0
-        try:
-            for future in as_completed([pool.submit(decode_batch, batch) for batch in batches]):
-                done += future.result()
-                if progress is not None:
-                    progress(done, len(files))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    skipped = np.array(sorted(unreadable), dtype=np.int64)
-    errors = [unreadable[int(index)] for index in skipped]
-    notes = (*_conversions(kinds, files, channels), *_left_out(errors, len(files)))
-    return DecodedImages(np.delete(images, skipped, 0) if errors else images, skipped, notes), errors
+    images = np.empty((len(files), *size, form.channels), np.uint8)
+    return _Decoder(files, form, images, first, skip_unreadable, known.white if known is not None else None)
 
 
-def _common_size(files: Sequence[ImageFile], skip_unreadable: bool) -> tuple[tuple[int, int], str]:
-    """Width and height of the first image, and its path. All others must have its size."""
+def _first(files: Sequence[ImageFile], skip_unreadable: bool) -> tuple[Picture, str]:
     for file in files:
         try:
-            with _opened(file.path) as image:
-                if skip_unreadable:
-                    _pixels(image, file.path, 1)  # a damaged file may declare any size
-                return image.size, file.path
+            return read_picture(file.path), file.path
         except UnreadableImage:
             if not skip_unreadable:
                 raise
-    raise DataError(f"{files[0].path}: neither this image nor any of {len(files) - 1} others can be read")
+    first = in_print(files[0].path)
+    raise DataError(f"{first}: neither this image nor any of {len(files) - 1} others can be read")
 
 
-def _decode_into(place: NDArray[np.uint8], file: str, first: str) -> list[str]:
-    """Decodes one image into `place` (H, W, C); returns what was done to it beyond that."""
-    height, width, channels = place.shape
-    with _opened(file) as image:
-        if image.size != (width, height):
-            _pixels(image, file, 1)  # a damaged file may declare any size
-            raise DataError(
-                f"{file}: {image.size[0]} × {image.size[1]} pixels, but {first} has {width} × {height}; "
-                "all images must have one size"
-            )
-        kinds = _kinds(image, channels)
-        place[:] = _pixels(image, file, channels)
-    return kinds
+def _white(decoder: _Decoder, training: int) -> float | None:
+    """The value that becomes 255 in images of more than 8 bits; None where no training image has so many."""
+    peaks = [peak for index, (peak, _) in decoder.deep.items() if index < training]
+    if not peaks:
+        return None
+    kinds = {fractional: index for index, (_, fractional) in sorted(decoder.deep.items(), reverse=True)}
+    if len(kinds) == 2:
+        raise DataError(
+            f"{in_print(decoder.files[kinds[True]].path)}: holds floating-point numbers, but "
+            f"{in_print(decoder.files[kinds[False]].path)} whole numbers of more than 8 bits, and the two "
+            "have no common scale; convert the images to one kind"
+        )
+    mixed = len(decoder.deep) + len(decoder.unreadable) < len(decoder.files)
+    return max(*peaks, 255.0 if mixed and False in kinds else 0.0) or 1.0
 
 
-def _opened(file: str) -> Image.Image:
-    try:
-        # Only these two decoders: Pillow would otherwise go by the content, and try dozens of formats.
-        return Image.open(file, formats=("PNG", "JPEG"))
-    except Exception as error:
-        raise UnreadableImage(file, error) from None
+def _check_deep_colour(decoder: _Decoder, training: int) -> None:
+    """Pillow reads the upper 8 bits alone. Colour that uses fewer than 16 bits would become black."""
+    files = [index for index in sorted(decoder.upper) if index < training] or sorted(decoder.upper)
+    largest = max((decoder.upper[index] for index in files), default=LEAST_UPPER)
+    if largest < LEAST_UPPER:
+        raise DataError(
+            f"{in_print(decoder.files[files[0]].path)}: has 16 bits a channel, of which only the upper 8 can "
+            f"be read, and in all {len(files)} such images these are at most {largest} of 255: nearly black; "
+            "convert them to 8 bits a channel with their own scale"
+        )
 
 
-def _pixels(image: Image.Image, file: str, channels: int) -> NDArray[np.uint8]:
-    """(H, W, C)."""
-    try:
-        converted = eight_bits(image).convert("L" if channels == 1 else "RGB")
-        return np.asarray(converted).reshape(image.height, image.width, channels)
-    except Exception as error:  # a damaged file can fail anywhere in its decoder, with any exception
-        raise UnreadableImage(file, error) from None
+# --- notes ---------------------------------------------------------------------------------------------
 
 
-def eight_bits(image: Image.Image) -> Image.Image:
-    """A grey image of 16 bits a pixel, which Pillow would clip at 255, by its upper 8 bits."""
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+def _changes(decoder: _Decoder, known: Known | None) -> Iterator[str]:
+    indices: dict[str, list[int]] = {}
+    for change, index in decoder.changes:
+        indices.setdefault(change, []).append(index)
+    for change, words in CHANGES.items():
+        if change in indices:
+            count, first = len(indices[change]), in_print(decoder.files[min(indices[change])].path)
+            scale = _scale(decoder, count, known) if change == "deep" else ""
+            yield f"images {words}: {count}, the first {first}{scale}"
 
 
-def _kinds(image: Image.Image, channels: int) -> list[str]:
-    grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-    kinds = {
-        "grey": grey and channels == 3,
-        "colour": not grey and channels == 1,
-        "cmyk": image.mode == "CMYK",
-        "16 bits": image.mode.startswith("I"),
-        "transparent": image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info,
-    }
-    return [kind for kind, applies in kinds.items() if applies]
-
-
-def _conversions(kinds: list[tuple[str, int]], files: Sequence[ImageFile], channels: int) -> Iterator[str]:
-    for kind, words in CONVERSIONS.items():
-        indices = [index for k, index in kinds if k == kind]
-        if indices:
-            first = files[min(indices)].path
-            yield f"images {words}, for data.channels: {channels}: {len(indices)}, the first {first}"
+def _scale(decoder: _Decoder, count: int, known: Known | None) -> str:
+    """What became white in `count` images of more than 8 bits."""
+    others = len(decoder.files) - count - len(decoder.unreadable)
+    source = "the largest value of the training images" if decoder.white != 255 else "as in images of 8 bits"
+    beside = f"; the {others} images of 8 bits keep their values" if others and known is None else ""
+    return f"; {decoder.white:.6g}, {source}, becomes white{beside}"
 
 
 def _left_out(errors: Sequence[UnreadableImage], files: int) -> Iterator[str]:

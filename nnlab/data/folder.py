@@ -1,84 +1,194 @@
 """A user's own images in class folders, decoded once and then read from a cache.
 
-The cache has one file for each image folder and number of channels; it holds the fingerprint of the files
+The cache has one file for each image folder and form of the images; it holds the fingerprint of the files
 that it was made from, and is replaced when that no longer fits.
 """
 
 import hashlib
 import os
-import stat
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nnlab.data.dataset import RawData, Split
 from nnlab.data.decoding import DecodedImages, ImageFile, Progress, decode
+from nnlab.data.image_checks import Traits, check_content, conflicts, copies
+from nnlab.data.image_listing import Layout, Listing, find_layout
+from nnlab.data.image_reader import ImageReader
 from nnlab.data.locations import cache_folder
+from nnlab.data.picture import Form, Size, in_print
+from nnlab.data.splits import hold_out
 from nnlab.errors import DataError
 from nnlab.files import replacing
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
-
-VERSION = 2
+VERSION = 3
 """The version of the cached content; to be raised when images are decoded in another way."""
+
+LEFTOVER_SECONDS = 3600.0
+"""After so long a temporary file beside the cache belongs to a process that was killed."""
 
 
 def load_image_folder(
-    root: Path, *, channels: int = 3, skip_unreadable: bool = False, progress: Progress | None = None
+    root: Path,
+    *,
+    channels: Literal[1, 3] = 3,
+    resize: int | Sequence[int] | None = None,
+    crop: int | Sequence[int] | None = None,
+    test: float = 0.2,
+    split_seed: int = 0,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
 ) -> RawData:
-    """Reads `root/train/CLASS/*.png|jpg|jpeg` and `root/test/CLASS/…`: all images of one size.
+    """Reads `root/train/CLASS/…`, `root/test/CLASS/…` and, where it is there, `root/val/CLASS/…`.
 
-    The classes are the sorted folder names. The decoded images are kept in the user's cache folder and
-    taken from there as long as no image is added, removed or changed (in size or time of change).
-    Hidden files, files of another kind and deeper folders are passed over.
+    Where there is no test folder, a part of each class is held out of train; where there is no train
+    either, `root` itself holds the class folders. The classes are the sorted folder names.
+
+    Images are PNG, JPEG, WebP, BMP, TIFF, GIF (the first frame) or PPM; what they are, their content says.
+    They are turned upright as their EXIF orientation says, and laid on white where they are transparent.
+    In grey images of more than 8 bits a pixel the largest value of all training images becomes 255.
+    What else lies in class folders is passed over, and counted in a note.
+
+    The decoded images are kept in the user's cache folder, and taken from there as long as no image is added,
+    removed, renamed or changed. A change is noticed by a file's size or by its times, of which the system
+    sets one at every change of the content; it is not where the content changes without the file system's
+    knowledge, as on another machine's disk whose clock stands still.
 
     Args:
+        root: where the images are.
         channels: 3 for colour or 1 for grey; other images are converted, and a note says so.
+        resize: N scales each image until its shorter side has N pixels, and keeps the middle N × N of it;
+            (height, width) makes each image just that. Antialiased, bicubic.
+        crop: the middle that is kept after that, N × N or (height, width) pixels.
+        test: the part of the images to hold out for the test, where there is no test folder.
+        split_seed: of the draw that holds them out.
         skip_unreadable: whether to leave out images that cannot be read; a note counts them.
         progress: told how many images are decoded; not called where the cache is used.
 
     Raises:
-        DataError: for a missing or empty folder, classes that differ between train and test, an image of
-            another size or one that cannot be read, or a class of which none can be.
+        DataError: for a missing or empty folder, classes that differ between train and test, images of two
+            sizes, one that cannot be read, a class of which none can be, or images without any content.
     """
     root = Path(os.path.abspath(root))
-    train, test = _list_split(root, "train"), _list_split(root, "test")
-    _check_classes(root, train, test)
-    files = [*train.files, *test.files]
-    content, cache = _fingerprint(root, files), _cache_file(root, channels)
-    decoded = _read_cache(cache, content)
+    form = Form(channels, _size(resize), _size(crop))
+    layout = find_layout(root)
+    files = layout.files
+    content, cache = _fingerprint(root, files, len(layout.train.files)), _cache_file(root, form)
+    entry = _read_cache(cache, content, len(files))
     unwritten: list[str] = []
     # A run that wants every image must not take those of a run that went on without some.
-    if decoded is None or (len(decoded.unreadable) and not skip_unreadable):
-        decoded, errors = decode(files, channels, skip_unreadable=skip_unreadable, progress=progress)
+    if entry is None or (len(entry.decoded.unreadable) and not skip_unreadable):
+        decoded, errors = decode(
+            files, form, training=len(layout.train.files), skip_unreadable=skip_unreadable, progress=progress
+        )
+        entry = _Entry(decoded, Traits.of(decoded.images))
         if all(error.lasts for error in errors):  # else the next run may read more
-            unwritten = _write_cache(cache, content, decoded)
-    return _raw_data(train, test, decoded, (*train.notes, *test.notes, *decoded.notes, *unwritten))
+            unwritten = _write_cache(cache, content, entry)
+    return _raw_data(layout, entry, form, (test, split_seed), unwritten)
 
 
-def _raw_data(train: "_Listing", test: "_Listing", decoded: DecodedImages, notes: tuple[str, ...]) -> RawData:
-    inputs = torch.from_numpy(decoded.images).permute(0, 3, 1, 2)  # (N_train + N_test, C, H, W)
-    readable = torch.ones(len(train.files) + len(test.files), dtype=torch.bool)
-    readable[torch.from_numpy(decoded.unreadable)] = False
-    labels = _labels_left(train, readable[: len(train.files)])
-    test_labels = _labels_left(test, readable[len(train.files) :])
+def _size(value: int | Sequence[int] | None) -> int | Size | None:
+    if value is None or isinstance(value, int):
+        return value
+    height, width = value
+    return height, width
+
+
+# --- the splits ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The readable images of a split: their places among all readable ones, labels and paths."""
+
+    places: NDArray[np.int64]
+    labels: Tensor
+    paths: list[str]
+
+    def take(self, indices: Tensor) -> "_Part":
+        chosen = indices.tolist()
+        return _Part(self.places[chosen], self.labels[indices], [self.paths[k] for k in chosen])
+
+
+def _raw_data(
+    layout: Layout, entry: "_Entry", form: Form, draw: tuple[float, int], unwritten: list[str]
+) -> RawData:
+    classes, decoded = layout.train.classes, entry.decoded
+    train, validation, test = _readable_parts(layout, decoded.unreadable)
+    notes = [*layout.notes, *decoded.notes, *unwritten, *check_content(entry.of(train), train.paths)]
+    notes += conflicts(entry.of(train), train.labels.numpy(), train.paths)
+    if test is None:
+        kept, held = hold_out(train.labels, draw[0], split_seed=draw[1], purpose="test", names=classes)
+        train, test = train.take(kept), train.take(held)
+        notes += _split_notes(layout.train, test, draw[0])
+    for part, split in ((validation, "validation"), (test, "test")):
+        if part is not None:
+            notes += copies(entry.of(train), entry.of(part), split, part.paths)
+    inputs = torch.from_numpy(decoded.images).permute(0, 3, 1, 2)  # (N, C, H, W)
+    images = _split(inputs, train)
     return RawData(
         task="classification",
-        train=Split(inputs[: len(labels)], labels),
-        test=Split(inputs[len(labels) :], test_labels),
-        outputs=len(train.classes),
-        class_names=train.classes,
+        train=images,
+        validation=None if validation is None else _split(inputs, validation),
+        test=_split(inputs, test),
+        outputs=len(classes),
+        class_names=classes,
         full_scale=255,
-        notes=notes,
+        notes=tuple(notes),
+        files=tuple(file.path for file in layout.files),
+        reader=ImageReader.of(images.inputs, form, classes, white=decoded.white),
     )
 
 
-def _labels_left(listing: "_Listing", readable: Tensor) -> Tensor:
-    """The labels of the readable images. No class may have lost all of its images."""
+def _split(inputs: Tensor, part: _Part) -> Split:
+    """Without a copy where the images of the split lie in a row, in the order of the memory in any case."""
+    first, count = int(part.places[0]), len(part.places)
+    if part.places[-1] - first + 1 == count:
+        return Split(inputs[first : first + count], part.labels)
+    return Split(inputs.permute(0, 2, 3, 1)[torch.from_numpy(part.places)].permute(0, 3, 1, 2), part.labels)
+
+
+def _split_notes(listing: Listing, test: _Part, fraction: float) -> list[str]:
+    sizes = torch.bincount(test.labels, minlength=len(listing.classes))
+    notes = [
+        f"{listing.folder}: no test folder, so that data.test: {fraction:g} of the images of each class are "
+        f"held out: {len(test.paths)} of {len(listing.files)}"
+    ]
+    missing = [name for name, size in zip(listing.classes, sizes.tolist(), strict=True) if size == 0]
+    if missing:
+        notes.append(f"classes with too few images for one in the test: {', '.join(missing)}")
+    return notes
+
+
+def _readable_parts(
+    layout: Layout, unreadable: NDArray[np.int64]
+) -> tuple[_Part, _Part | None, _Part | None]:
+    start, place, parts = 0, 0, list[_Part | None]()
+    for listing in (layout.train, layout.validation, layout.test):
+        if listing is None:
+            parts.append(None)
+            continue
+        readable = torch.ones(len(listing.files), dtype=torch.bool)
+        within = (unreadable >= start) & (unreadable < start + len(listing.files))
+        readable[torch.from_numpy(unreadable[within] - start)] = False
+        labels = _labels_left(listing, layout.train.classes, readable)
+        paths = [in_print(listing.files[k].path) for k in torch.nonzero(readable).flatten().tolist()]
+        parts.append(_Part(np.arange(place, place + len(paths)), labels, paths))
+        start, place = start + len(listing.files), place + len(paths)
+    train, validation, test = parts
+    assert train is not None
+    return train, validation, test
+
+
+def _labels_left(listing: Listing, classes: list[str], readable: Tensor) -> Tensor:
+    """The labels of the readable images, as places in `classes`. No class may have lost all of its images."""
     labels = torch.tensor(listing.labels)
     sizes = torch.bincount(labels[readable], minlength=len(listing.classes))
     if not bool(sizes.all()):
@@ -86,119 +196,51 @@ def _labels_left(listing: "_Listing", readable: Tensor) -> Tensor:
         first = listing.files[listing.labels.index(lost)].path
         raise DataError(
             f"{os.path.dirname(first)}: not one of the {listing.labels.count(lost)} images of class "
-            f"{listing.classes[lost]} can be read, from {os.path.basename(first)} on; replace them or remove "
-            "the class from train and test"
+            f"{listing.classes[lost]} can be read, from {in_print(os.path.basename(first))} on; replace them "
+            "or remove the class from all splits"
         )
-    return labels[readable]
-
-
-# --- listing ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Listing:
-    classes: list[str]
-    files: list[ImageFile]
-    labels: list[int]
-    notes: list[str]
-
-
-def _list_split(root: Path, split: str) -> _Listing:
-    folder = root / split
-    if not os.path.isdir(folder):
-        if os.path.isdir(root):
-            _entries(root)  # says so where that may not be looked into
-        raise DataError(
-            f"data.root: {folder} is not a folder; an image folder holds train/CLASS/*.png|jpg and "
-            "test/CLASS/*.png|jpg. Set data.root, or NNLAB_DATA, to the folder that holds train and test"
-        )
-    listing = _Listing(_class_folders(folder), [], [], [])
-    if not listing.classes:
-        raise DataError(
-            f"{folder}: holds no class folder; put the images of each class in a folder of its own"
-        )
-    for label, name in enumerate(listing.classes):
-        files, dangling = _image_files(folder / name)
-        if not files:
-            raise DataError(
-                f"{folder / name}: this class folder holds no image ({', '.join(SUFFIXES)}); "
-                "put one there or remove the folder"
-            )
-        listing.files.extend(files)
-        listing.labels.extend([label] * len(files))
-        listing.notes.extend(f"{link}: a link that leads nowhere, left out" for link in dangling)
-    return listing
-
-
-def _class_folders(folder: Path) -> list[str]:
-    """The names of the visible folders in `folder`, without links back to it or to what holds it."""
-    names = sorted(entry.name for entry in _entries(folder))
-    for name in names:
-        if not name.isprintable():  # also the bytes of another encoding, which Python keeps as surrogates
-            text = os.fsencode(folder / name).decode(errors="replace")
-            escaped = text.encode("unicode_escape").decode("ascii")
-            raise DataError(
-                f"{escaped}: the name of a class must be text that can be printed; rename this folder"
-            )
-    real = {name: os.path.realpath(folder / name) for name in names if os.path.isdir(folder / name)}
-    own = os.path.realpath(folder)
-    return [name for name, path in real.items() if os.path.commonpath([path, own]) != path]
-
-
-def _image_files(folder: Path) -> tuple[list[ImageFile], list[str]]:
-    """The image files of a class, sorted by name, and the links that lead to none."""
-    images: list[ImageFile] = []
-    dangling: list[str] = []
-    for entry in _entries(folder):
-        if not entry.name.lower().endswith(SUFFIXES):
-            continue
-        try:
-            state = entry.stat()
-        except OSError as error:
-            if not entry.is_symlink():
-                raise DataError(f"{entry.path}: cannot be read: {error.strerror}") from None
-            dangling.append(entry.path)
-            continue
-        if stat.S_ISREG(state.st_mode):
-            images.append(ImageFile(entry.path, state.st_size, state.st_mtime_ns))
-    return sorted(images), sorted(dangling)
-
-
-def _entries(folder: Path) -> list["os.DirEntry[str]"]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be listed: {error.strerror}; data.root needs folders that may be read"
-        ) from None
-
-
-def _check_classes(root: Path, train: _Listing, test: _Listing) -> None:
-    for one, other, split in ((train, test, "test"), (test, train, "train")):
-        missing = sorted(set(one.classes) - set(other.classes))
-        if missing:
-            raise DataError(
-                f"{root / split}: there is no folder for the class {', '.join(missing)}; "
-                "train and test must have the same class folders"
-            )
+    return torch.tensor([classes.index(name) for name in listing.classes])[labels[readable]]
 
 
 # --- the cache ----------------------------------------------------------------------------------------
 
 
-def _cache_file(root: Path, channels: int) -> Path:
-    """The cache file of the images of the folder `root` with so many channels."""
-    key = _digest([os.fsencode(root.resolve()), str(channels).encode()])
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """What the cache holds."""
+
+    decoded: DecodedImages
+    traits: Traits
+
+    def of(self, part: _Part) -> Traits:
+        return self.traits.take(part.places)
+
+    def holds(self, files: int) -> bool:
+        """Whether it is of so many files, in the types that it was written with."""
+        images, digests, flat = self.decoded.images, self.traits.digests, self.traits.flat
+        return (
+            (images.dtype.kind, digests.dtype.kind, flat.dtype.kind) == ("u", "i", "b")
+            and images.ndim == 4
+            and len(images) + len(self.decoded.unreadable) == files
+            and len(images) == len(digests) == len(flat)
+        )
+
+
+def _cache_file(root: Path, form: Form) -> Path:
+    """The cache file of the images of the folder `root` in a form."""
+    key = _digest([os.fsencode(root.resolve()), repr(form).encode()])
     return cache_folder() / "image_folder" / f"{key}.npz"
 
 
-def _fingerprint(root: Path, files: Sequence[ImageFile]) -> str:
-    """Changes with every file that is added, removed, renamed, or changed in size or time of change."""
-    parts = [str(VERSION).encode()]
+def _fingerprint(root: Path, files: Sequence[ImageFile], training: int) -> str:
+    """Changes with every file that is added, removed, renamed, or changed in size or times.
+
+    Also with the number of training images, whose largest value is white where there are many bits.
+    """
+    parts = [f"{VERSION} {training}".encode()]
     for file in files:
         below_root = file.path.removeprefix(str(root))
-        parts += [os.fsencode(below_root), f"{file.size} {file.modified_ns}".encode()]
+        parts += [os.fsencode(below_root), f"{file.size} {file.modified_ns} {file.changed_ns}".encode()]
     return _digest(parts)
 
 
@@ -207,7 +249,7 @@ def _digest(parts: Sequence[bytes]) -> str:
     return hashlib.blake2b(b"\0".join(parts), digest_size=16).hexdigest()
 
 
-def _read_cache(path: Path, content: str) -> DecodedImages | None:
+def _read_cache(path: Path, content: str, files: int) -> _Entry | None:
     """The cached images, or None where there are none of this fingerprint or the file is damaged."""
     try:
         # Opened here, because np.load leaves the file open when it is no zip file.
@@ -215,24 +257,42 @@ def _read_cache(path: Path, content: str) -> DecodedImages | None:
             if str(stored["fingerprint"]) != content:
                 return None
             # The zip file carries a checksum of each array, which numpy's reading verifies.
-            return DecodedImages(stored["images"], stored["unreadable"], tuple(map(str, stored["notes"])))
+            white = float(stored["white"])
+            notes = tuple(map(str, stored["notes"]))
+            decoded = DecodedImages(stored["images"], stored["unreadable"], notes, white or None)
+            entry = _Entry(decoded, Traits(stored["digests"], stored["flat"]))
+            return entry if entry.holds(files) else None
     except Exception:  # whatever is wrong with it: the images are decoded again and the file replaced
         return None
 
 
-def _write_cache(path: Path, content: str, decoded: DecodedImages) -> list[str]:
+def _write_cache(path: Path, content: str, entry: _Entry) -> list[str]:
     """Replaces the cache file in one step. Returns a note where that is not possible, else nothing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent)
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
                 fingerprint=content,
-                notes=np.array(decoded.notes, dtype=str),
-                unreadable=decoded.unreadable,
-                images=decoded.images,
+                notes=np.array(entry.decoded.notes, dtype=str),
+                unreadable=entry.decoded.unreadable,
+                white=entry.decoded.white or 0.0,
+                digests=entry.traits.digests,
+                flat=entry.traits.flat,
+                images=entry.decoded.images,
             )
     except OSError as error:
         reason = error.strerror or error
         return [f"{path}: the decoded images could not be cached ({reason}); next time is as slow"]
     return []
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files of processes that were killed while they wrote."""
+    for file in folder.glob(".*.tmp"):
+        try:
+            if time.time() - file.stat().st_mtime > LEFTOVER_SECONDS:
+                file.unlink()
+        except OSError:  # another process was faster
+            continue

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from nnlab.data.dataset import RawData, Split
+from nnlab.data.image_reader import ImageReader
+from nnlab.data.picture import Form
 from nnlab.data.splits import hold_out
 from nnlab.errors import DataError
 
@@ -42,7 +44,8 @@ def load_digits(*, test: float, split_seed: int) -> RawData:
     kept, held = hold_out(labels, test, split_seed=split_seed, purpose="test", names=names)
     digits = Split(images, labels)
     train, rest = digits.take(kept), digits.take(held)
-    return RawData("classification", train, rest, outputs=10, class_names=names, full_scale=16)
+    reader = ImageReader.of(train.inputs, Form(1), names, full_scale=16)
+    return RawData("classification", train, rest, outputs=10, class_names=names, full_scale=16, reader=reader)
 
 
 def load_torchvision(
@@ -119,7 +122,10 @@ def _load_idx(name: str, root: Path, download: bool) -> RawData:
         sizes = [f"{split.inputs.shape[-1]} × {split.inputs.shape[-2]}" for split in (train, test)]
         raise DataError(f"{folder}: training images have {sizes[0]} pixels, test images {sizes[1]}")
     names = [str(k) for k in range(10)] if name == "mnist" else list(published.classes)
-    return RawData("classification", train, test, outputs=10, class_names=names, full_scale=255)
+    reader = ImageReader.of(train.inputs, Form(1), names)
+    return RawData(
+        "classification", train, test, outputs=10, class_names=names, full_scale=255, reader=reader
+    )
 
 
 def _idx_split(folder: Path, split: str) -> Split:
@@ -190,7 +196,10 @@ def _load_cifar10(root: Path, download: bool) -> RawData:
         for one in published
     )
     names = list(published[0].classes)
-    return RawData("classification", train, test, outputs=10, class_names=names, full_scale=255)
+    reader = ImageReader.of(train.inputs, Form(3), names)
+    return RawData(
+        "classification", train, test, outputs=10, class_names=names, full_scale=255, reader=reader
+    )
 
 
 def _read_cifar10(root: Path, files: dict[Path, str], *, train: bool) -> Any:

@@ -42,9 +42,17 @@ def held_out_counts(sizes: Sequence[int], fraction: float) -> list[int]:
 
 
 def hold_out(
-    strata: Tensor, fraction: float, *, split_seed: int, purpose: str, names: Sequence[str] = ()
+    strata: Tensor,
+    fraction: float,
+    *,
+    split_seed: int,
+    purpose: str,
+    names: Sequence[str] = (),
+    groups: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Draws a part of the examples, from each class its share.
+
+    With groups, whole groups are held out, so that the shares are met as nearly as groups allow.
 
     Args:
         strata: (N,) int64, the class of each example in 0 … C−1; all zeros where there are no classes.
@@ -52,6 +60,7 @@ def hold_out(
         split_seed: the seed of the draw, on the CPU and independent of the run's seed.
         purpose: `validation` or `test`: the config key below `data` that gave the fraction.
         names: the C class names, for messages; empty where there are no classes.
+        groups: (N,) int64, equal for examples that must stay together; None where none must.
 
     Returns:
         The indices of the examples that stay, and of those held out; both ascending.
@@ -59,6 +68,9 @@ def hold_out(
     Raises:
         DataError: where nothing would be held out, or a class would have no training example left.
     """
+    if groups is not None:
+        held = _held_groups(strata, groups, fraction, split_seed, purpose)
+        return torch.nonzero(~held).squeeze(1), torch.nonzero(held).squeeze(1)
     sizes = torch.bincount(strata).tolist()
     counts = held_out_counts(sizes, fraction)
     _check_counts(sizes, counts, fraction, purpose, names)
@@ -81,3 +93,56 @@ def _check_counts(
         if size > 0 and count == size:
             of_class = f" of class {names[k]}, which has {size} in all" if names else ""
             raise DataError(f"{begin} no training example{of_class}; use a smaller fraction or more examples")
+
+
+def _held_groups(strata: Tensor, groups: Tensor, fraction: float, split_seed: int, purpose: str) -> Tensor:
+    """(N,) bool, the examples of the groups to hold out.
+
+    In a random order, a group is taken where this brings the numbers of held-out examples of the classes, as
+    a vector, nearer to the wanted one. Where that is true of none, the nearest one alone is taken.
+    """
+    _, groups = torch.unique(groups, return_inverse=True)
+    count, classes = int(groups.max()) + 1, int(strata.max()) + 1
+    sizes = (
+        torch.bincount(groups * classes + strata, minlength=count * classes).reshape(count, classes).double()
+    )
+    total = sizes.sum(0)
+    wanted, held, taken = fraction * total, torch.zeros_like(total), list[int]()
+
+    def distance(counts: Tensor) -> float:
+        return float((counts - wanted).square().sum())
+
+    def leaves_some(counts: Tensor) -> bool:
+        return bool(((counts < total) | (total == 0)).all())
+
+    order = torch.randperm(count, generator=generator(split_seed, purpose)).tolist()
+    for group in order:
+        more = held + sizes[group]
+        if distance(more) < distance(held) and leaves_some(more):
+            held = more
+            taken.append(group)
+    if not taken:
+        possible = [group for group in order if leaves_some(sizes[group])]
+        if not possible:
+            raise DataError(
+                f"data.{purpose}: {fraction:g} of {count} groups: none can be held out, since every class "
+                "needs a training example in another group; use more groups, or none"
+            )
+        taken = [min(possible, key=lambda group: distance(sizes[group]))]
+    return torch.isin(groups, torch.tensor(taken))
+
+
+def group_note(groups: Tensor, held: Tensor, fraction: float, purpose: str) -> str:
+    """Returns a sentence about the whole groups that were held out.
+
+    Args:
+        groups: (N,) of all examples.
+        held: the indices of those held out.
+        fraction: the part that was asked for.
+        purpose: `validation` or `test`.
+    """
+    inside, rows = len(torch.unique(groups[held])), f"{len(held):,} of {len(groups):,} rows"
+    return (
+        f"{purpose}: {rows} ({len(held) / len(groups):.0%}, asked for {fraction:.0%}), in {inside:,} of "
+        f"{len(torch.unique(groups)):,} whole groups"
+    )

@@ -1,17 +1,17 @@
 """Any picture of a user's, brought to the form of the images that a model was trained on."""
 
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from nnlab.data.decoding import eight_bits
+from nnlab.data.decoding import LEAST_UPPER
+from nnlab.data.image_reader import ImageReader
+from nnlab.data.picture import KINDS, Form, UnreadableImage, fitted, in_print, quiet, read_picture
 from nnlab.errors import DataError
 
 LEAST_SIDE = 2
@@ -19,6 +19,20 @@ LEAST_SIDE = 2
 
 SHOWN_SIDE = 480
 """Pixels of the longer side of `UserImage.original`: enough for a figure."""
+
+WORDS = {
+    "turned": "turned upright",
+    "frames": "the first of its frames",
+    "transparent": "laid on white",
+    "cmyk": "converted from CMYK without a colour profile",
+    "deep": "reduced to 8 bits",
+    "deep colour": "reduced from 16 bits a channel to the upper 8",
+    "clipped": "brighter than white in places",
+    "grey": "grey in three equal channels",
+    "colour": "converted to grey by Rec. 601 luma",
+    "cropped": "cropped around the centre",
+}
+"""What may be done to an image besides resizing it, as half a sentence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,38 +54,59 @@ class UserImage:
     words: str
 
 
-def read_user_image(file: Path, input_shape: tuple[int, int, int]) -> UserImage:
-    """Reads a PNG or JPEG image of any size and mode.
+def read_user_image(
+    file: Path, input_shape: tuple[int, int, int], reader: ImageReader | None = None
+) -> UserImage:
+    """Reads an image of any size and mode.
 
     It is turned upright as its camera noted, laid on white where it is transparent, converted to the wanted
-    channels, cropped around its centre to the wanted proportions and resized with antialiasing (bicubic).
+    channels, cropped around its centre to the wanted proportions and resized with antialiasing (bicubic);
+    resized and cropped as the training images were where the config said how. Of more than 8 bits a pixel,
+    the value is white that is so in the training images, else the largest.
 
     Args:
-        file: the image.
+        file: the image: PNG, JPEG, WebP, BMP, TIFF, GIF or PPM.
         input_shape: (C, H, W) of the model's input; C is 1 for grey or 3 for colour.
+        reader: of the model's run, if it has one.
 
     Raises:
         DataError: the file cannot be read, or a side has less than two pixels.
     """
     channels, height, width = input_shape
-    image, done = _upright(file)
-    if min(image.size) < LEAST_SIDE:
+    if not file.is_file():
+        raise DataError(f"--image {in_print(str(file))}: no such file; name an image ({KINDS})")
+    try:
+        with quiet():
+            picture = read_picture(str(file))
+    except UnreadableImage as error:
+        raise DataError(f"--image {error.problem}") from None
+    if picture.upper is not None and picture.upper < LEAST_UPPER:
         raise DataError(
-            f"--image {file}: {image.size[0]} × {image.size[1]} pixels are too few to be looked at; "
-            f"each side must have at least {LEAST_SIDE}"
+            f"--image {in_print(str(file))}: has 16 bits a channel, of which only the upper 8 can be read, "
+            f"and these are at most {picture.upper} of 255: nearly black; convert it to 8 bits a channel"
         )
-    is_grey = image.mode == "L"
+    if min(picture.size) < LEAST_SIDE:
+        raise DataError(
+            f"--image {in_print(str(file))}: {picture.size[1]} × {picture.size[0]} pixels are too few to be "
+            f"looked at; each side must have at least {LEAST_SIDE}"
+        )
+    white = reader.white if reader is not None else None
+    image, changes = picture.eight_bits(white or picture.peak or 1.0)
     original = image.copy()
     original.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-    if is_grey != (channels == 1):
-        image = image.convert("L" if channels == 1 else "RGB")
-        done.append("converted to grey by Rec. 601 luma" if channels == 1 else "grey in three equal channels")
-    if image.width * height != image.height * width:
-        done.append("cropped around the centre")
+    form = Form(1 if channels == 1 else 3)
+    if reader is not None and reader.form.channels == channels:
+        form = reader.form
+    shaped, more = form.shape(image, str(file))
+    if (shaped.height, shaped.width) != (height, width):
+        if shaped.width * height != shaped.height * width:
+            more.append("cropped")
+        shaped = fitted(shaped, (height, width))
+    done = [f"{image.width} × {image.height} pixels"]
+    done += [WORDS[change] for change in (*changes, *more) if change in WORDS]
     if image.size != (width, height):
         done.append(f"resized to {width} × {height}")
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
-    pixels = np.array(image, dtype=np.uint8).reshape(height, width, channels)
+    pixels = np.array(shaped, dtype=np.uint8).reshape(height, width, channels)
     return UserImage(
         name=file.stem,
         file=os.fsencode(file).decode(errors="replace"),
@@ -79,37 +114,3 @@ def read_user_image(file: Path, input_shape: tuple[int, int, int]) -> UserImage:
         pixels=torch.from_numpy(pixels.transpose(2, 0, 1).copy()),
         words=", ".join(done),
     )
-
-
-def _upright(file: Path) -> tuple[Image.Image, list[str]]:
-    """The decoded image in mode L or RGB, and what was done to it, its size first."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # beyond twice that, an error
-            with Image.open(file, formats=("PNG", "JPEG")) as image:
-                image.load()
-                return _plain_mode(image)
-    except (FileNotFoundError, IsADirectoryError):
-        raise DataError(f"--image {file}: no such file; name a PNG or JPEG image") from None
-    except Exception as error:  # a damaged file can fail anywhere in its decoder, with any exception
-        reason = "its content is neither" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise DataError(f"--image {file}: cannot be read as a PNG or JPEG image: {reason}") from None
-
-
-def _plain_mode(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    upright = ImageOps.exif_transpose(image)
-    done = [f"{upright.size[0]} × {upright.size[1]} pixels"]
-    if image.getexif().get(0x0112, 1) != 1:  # the tag of the orientation
-        done.append("turned upright")
-    if upright.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in upright.info:
-        done.append("laid on white")
-        layered = upright.convert("RGBA")
-        white = Image.new("RGBA", layered.size, "white")
-        opaque = Image.alpha_composite(white, layered).convert("RGB")
-        return (opaque.convert("L") if upright.mode in ("LA", "La", "L") else opaque), done
-    if upright.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip at 255
-        done.append("reduced from 16 bits to 8")
-        return eight_bits(upright), done
-    if upright.mode == "CMYK":
-        done.append("converted from CMYK without a colour profile")
-    return upright.convert("L" if upright.mode in ("1", "L") else "RGB"), done

@@ -13,7 +13,10 @@ from nnlab.rigorous.rounding import fraction_ends
 
 Array = NDArray[np.float64]
 
-_CONSTANTS = {"pi": math.pi, "e": math.e}
+_CONSTANTS = {"pi": math.pi, "e": math.e, "ln 2": math.log(2), "ln 10": math.log(10)}
+_CONSTANTS |= {"2/√π": 2 / math.sqrt(math.pi)}
+_ABOVE = {"ln 10", "2/√π"}
+"""The constants that lie below their nearest float; the others lie above theirs."""
 
 
 class Floats:
@@ -23,6 +26,11 @@ class Floats:
     sqrt, tanh, absolute, power = np.sqrt, np.tanh, np.absolute, np.power
     maximum, minimum, sign = np.maximum, np.minimum, np.sign
     sigmoid = staticmethod(functions.rounded_sigmoid)
+    log10, log2, log1p, expm1 = np.log10, np.log2, np.log1p, np.expm1
+    sinh, cosh, asinh, acosh, atanh = np.sinh, np.cosh, np.arcsinh, np.arccosh, np.arctanh
+    arcsin, arccos, arctan, cbrt = np.arcsin, np.arccos, np.arctan, np.cbrt
+    floor, ceil, signum = np.floor, np.ceil, np.sign
+    softplus, erf = staticmethod(functions.rounded_softplus), staticmethod(functions.rounded_erf)
 
     def from_fraction(self, value: Fraction) -> np.float64:
         """Returns a number of numpy's, whose division by zero is no exception."""
@@ -45,6 +53,8 @@ class Floats:
 
     def bend(self, x: Array) -> Array:
         return np.multiply(x, 0.0)
+
+    flat = bend
 
     def less(self, x: Array, y: Array) -> Decision:
         return np.where(np.less(x, y), 1, -1).astype(np.int8)
@@ -101,13 +111,22 @@ class Intervals:
         return scalar_interval(*fraction_ends(value))
 
     def constant(self, name: str) -> Interval:
-        """Returns the floats around π and e: both lie above their nearest float."""
-        below = _CONSTANTS[name]
+        """Returns the floats around a constant, none of which is one."""
+        nearest = _CONSTANTS[name]
+        below = math.nextafter(nearest, -math.inf) if name in _ABOVE else nearest
         return scalar_interval(below, math.nextafter(below, math.inf))
 
     sin, cos, tan = staticmethod(functions.sin), staticmethod(functions.cos), staticmethod(functions.tan)
     exp, log, sqrt = staticmethod(functions.exp), staticmethod(functions.log), staticmethod(functions.sqrt)
     tanh, sigmoid = staticmethod(functions.tanh), staticmethod(functions.sigmoid)
+    log10, log2 = staticmethod(functions.log10), staticmethod(functions.log2)
+    log1p, expm1 = staticmethod(functions.log1p), staticmethod(functions.expm1)
+    sinh, cosh = staticmethod(functions.sinh), staticmethod(functions.cosh)
+    asinh, acosh = staticmethod(functions.asinh), staticmethod(functions.acosh)
+    atanh, arctan = staticmethod(functions.atanh), staticmethod(functions.arctan)
+    arcsin, arccos = staticmethod(functions.arcsin), staticmethod(functions.arccos)
+    softplus, erf, cbrt = map(staticmethod, (functions.softplus, functions.erf, functions.cbrt))
+    floor, ceil, signum = map(staticmethod, (functions.floor, functions.ceil, functions.signum))
     maximum, minimum = staticmethod(functions.maximum), staticmethod(functions.minimum)
     integer_power, real_power = staticmethod(integer_power), staticmethod(functions.real_power)
 
@@ -134,6 +153,12 @@ class Intervals:
         if np.all(one_sided):
             return scalar_interval(0.0, 0.0)
         return interval(np.where(one_sided, 0.0, -np.inf), np.where(one_sided, 0.0, np.inf))
+
+    def flat(self, x: Interval) -> Interval:
+        jumps = x.lo != x.hi
+        if not np.any(jumps):
+            return scalar_interval(0.0, 0.0)
+        return interval(np.where(jumps, -np.inf, 0.0), np.where(jumps, np.inf, 0.0))
 
     def less(self, x: Interval, y: Interval) -> Decision:
         return (x.hi < y.lo).astype(np.int8) - (x.lo >= y.hi).astype(np.int8)

@@ -74,9 +74,27 @@ def _bad_base(x: Interval, y: Interval) -> tuple[Mask, Mask]:
     return possible, (x.hi < 0) | ((x.hi <= 0) & (y.hi <= 0))
 
 
+def _leaves_one(x: Interval) -> tuple[Mask, Mask]:
+    return (x.lo < -1) | (x.hi > 1), (x.hi < -1) | (x.lo > 1)
+
+
+def _reaches_one(x: Interval) -> tuple[Mask, Mask]:
+    return (x.lo <= -1) | (x.hi >= 1), (x.hi <= -1) | (x.lo >= 1)
+
+
+_NOT_POSITIVE = _Rule(_is_not_positive, "its argument {0} is not positive")
+_OUTSIDE_ONE = _Rule(_leaves_one, "its argument {0} lies outside of [−1, 1]", is_root=True)
+
 _RULES: Mapping[str, _Rule] = {
     "divide": _Rule(lambda x, y: _reaches_zero(y), "its divisor {1} reaches 0"),
-    "log": _Rule(_is_not_positive, "its argument {0} is not positive"),
+    "log": _NOT_POSITIVE,
+    "log10": _NOT_POSITIVE,
+    "log2": _NOT_POSITIVE,
+    "log1p": _Rule(lambda x: (x.lo <= -1, x.hi <= -1), "its argument {0} is not above −1"),
+    "arcsin": _OUTSIDE_ONE,
+    "arccos": _OUTSIDE_ONE,
+    "atanh": _Rule(_reaches_one, "its argument {0} does not lie between −1 and 1"),
+    "acosh": _Rule(lambda x: (x.lo < 1, x.hi < 1), "its argument {0} is below 1", is_root=True),
     "sqrt": _Rule(_is_negative, "its argument {0} is negative", is_root=True),
     "inverse integer_power": _Rule(_reaches_zero, "its base {0} reaches 0"),
     "real_power": _Rule(_is_negative, "its base {0} is negative", is_root=True),
@@ -96,11 +114,13 @@ def check_domain(graph: Graph, box: Mapping[str, tuple[float, float]], max_cells
     """Proves that an expression is defined and finite in a box.
 
     Not allowed are: a divisor that reaches 0; the logarithm of a number ≤ 0; the root, or another power that
-    is not an integer, of a negative number; a pole of the tangent; and a value beyond float64's largest
-    number. Branches of a `where` count only where they are taken.
+    is not an integer, of a negative number; a pole of the tangent; an inverse of sine, cosine, cosh or tanh
+    where that has no such value; and a value beyond float64's largest number. Branches of a `where` count
+    only where they are taken.
 
     A number below a root counts as 0 where it is negative only within rounding, that is where no cell of
     width MIN_WIDTH shows it to be negative: √(1 − x²) has [-1, 1] for its domain, whatever the last digit.
+    So do arguments of arcsin, arccos and acosh beyond ±1.
 
     Args:
         graph: the expression.
@@ -193,6 +213,10 @@ class _Search:
         arguments = self.graph.nodes[trouble.index].arguments
         what = trouble.rule.fault.format(*(self.graph.term(i) for i in arguments))
         term, at = self.graph.term(trouble.index), placed(place)
+        if (
+            trouble.rule is _RULES["divide"] and self.graph.term(arguments[1]) == term
+        ):  # a cotangent or secant
+            what = _RULES["tan"].fault
         if undecided_after is None:
             advice = "choose an interval without that place, or another expression"
             return DomainError(f"{term}: {what}{f' at {at}' if at else ''}; {advice}", term, place)

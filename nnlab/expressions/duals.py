@@ -154,6 +154,13 @@ class Duals:
     sin, cos, tan = _operation("sin"), _operation("cos"), _operation("tan")
     exp, log, sqrt = _operation("exp"), _operation("log"), _operation("sqrt")
     tanh, sigmoid = _operation("tanh"), _operation("sigmoid")
+    log10, log2 = _operation("log10"), _operation("log2")
+    log1p, expm1 = _operation("log1p"), _operation("expm1")
+    sinh, cosh = _operation("sinh"), _operation("cosh")
+    asinh, acosh, atanh = _operation("asinh"), _operation("acosh"), _operation("atanh")
+    arcsin, arccos, arctan = _operation("arcsin"), _operation("arccos"), _operation("arctan")
+    cbrt, erf, softplus = _operation("cbrt"), _operation("erf"), _operation("softplus")
+    floor, ceil, signum, flat = map(_operation, ("floor", "ceil", "signum", "flat"))
     relu, absolute = _operation("relu"), _operation("abs")
     maximum, minimum, select = _operation("maximum"), _operation("minimum"), _operation("where")
     integer_power, real_power = _operation("integer_power"), _operation("real_power")
@@ -221,7 +228,19 @@ class OneSided(Duals):
                 return self.apply("maximum", *arguments, -arguments[0])
             case "largest" | "smallest" if isinstance(arguments[0], Dual):
                 return self._extreme(name, arguments[0])
+            case "floor" | "ceil" | "signum" if isinstance(arguments[0], Dual):
+                return Dual(self, self._landing(name, arguments[0]), self.none)
         return super().apply(name, *arguments)
+
+    def _landing(self, name: str, x: Dual) -> Number:
+        """Returns the limit of a function that is flat between jumps, on the side that x moves to."""
+        value, move = OPERATIONS[name].value(self.below, x.value), np.sign(_slope(x))
+        match name:
+            case "floor":
+                return np.where((x.value == value) & (move < 0), value - 1, value)
+            case "ceil":
+                return np.where((x.value == value) & (move > 0), value + 1, value)
+        return np.where(x.value == 0, move, value)
 
     def _extreme(self, name: str, x: Dual) -> Dual:
         """Selects from the entries that are equally large the one that leaves fastest."""

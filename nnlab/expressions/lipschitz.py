@@ -20,6 +20,7 @@ from nnlab.expressions.duals import Duals
 from nnlab.expressions.errors import UnboundedSlopeError, placed
 from nnlab.expressions.evaluation import second_derivatives, seeded, slopes
 from nnlab.expressions.nodes import Graph
+from nnlab.expressions.operations import JUMPS
 from nnlab.expressions.passes import forward
 from nnlab.rigorous.functions import sqrt
 from nnlab.rigorous.intervals import Interval, integer_power, interval
@@ -118,6 +119,8 @@ class _Gradient:
         reason = f"its slope is not bounded {effort}at {placed(place)}"
         if self.graph.nodes[index].operation == "where":
             reason = f"its branches are not known to meet at {placed(place)}, so that it may jump there"
+        elif self.graph.nodes[index].operation in JUMPS:
+            reason = f"it jumps at {placed(place)}"
         return UnboundedSlopeError(f"{term}: {reason}", term, place)
 
     def _is_unbounded(self, point: Array) -> bool:

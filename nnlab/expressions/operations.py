@@ -26,13 +26,31 @@ class Algebra(Protocol):
     """The functions that the table needs of a kind of numbers."""
 
     def from_fraction(self, value: Fraction) -> Number: ...  # a literal
-    def constant(self, name: str) -> Number: ...  # pi or e
+    def constant(self, name: str) -> Number: ...  # pi, e, ln 2, ln 10, 2/√π
     def sin(self, x: Number) -> Number: ...
     def cos(self, x: Number) -> Number: ...
     def tan(self, x: Number) -> Number: ...
     def exp(self, x: Number) -> Number: ...
     def log(self, x: Number) -> Number: ...
     def sqrt(self, x: Number) -> Number: ...
+    def log10(self, x: Number) -> Number: ...
+    def log2(self, x: Number) -> Number: ...
+    def log1p(self, x: Number) -> Number: ...  # log(1 + x)
+    def expm1(self, x: Number) -> Number: ...  # eˣ − 1
+    def sinh(self, x: Number) -> Number: ...
+    def cosh(self, x: Number) -> Number: ...
+    def asinh(self, x: Number) -> Number: ...
+    def acosh(self, x: Number) -> Number: ...
+    def atanh(self, x: Number) -> Number: ...
+    def arcsin(self, x: Number) -> Number: ...
+    def arccos(self, x: Number) -> Number: ...
+    def arctan(self, x: Number) -> Number: ...
+    def cbrt(self, x: Number) -> Number: ...
+    def erf(self, x: Number) -> Number: ...
+    def softplus(self, x: Number) -> Number: ...  # log(1 + eˣ)
+    def floor(self, x: Number) -> Number: ...
+    def ceil(self, x: Number) -> Number: ...
+    def signum(self, x: Number) -> Number: ...  # −1, 0, 1
     def tanh(self, x: Number) -> Number: ...
     def sigmoid(self, x: Number) -> Number: ...
     def relu(self, x: Number) -> Number: ...
@@ -53,6 +71,10 @@ class Algebra(Protocol):
 
     # the derivative of `sign` and `step`: 0, and anything at 0 in an interval
     def bend(self, x: Number) -> Number: ...
+
+    # the derivative of a function with the values x that is flat between its jumps: 0, and anything in a cell
+    # with several values
+    def flat(self, x: Number) -> Number: ...
     def less(self, x: Number, y: Number) -> Decision: ...  # x < y
     def less_equal(self, x: Number, y: Number) -> Decision: ...  # x ≤ y
 
@@ -192,6 +214,29 @@ OPERATIONS: Mapping[str, Operation] = {
     "tanh": Operation(lambda a, x: a.tanh(x), (lambda a, v, x: 1 - a.integer_power(v, 2),)),
     # σ′ = σ(1 − σ), and 1 − σ(x) = σ(−x) without cancellation
     "sigmoid": Operation(lambda a, x: a.sigmoid(x), (lambda a, v, x: v * a.sigmoid(-x),)),
+    "log10": Operation(lambda a, x: a.log10(x), (lambda a, v, x: 1 / (x * a.constant("ln 10")),)),
+    "log2": Operation(lambda a, x: a.log2(x), (lambda a, v, x: 1 / (x * a.constant("ln 2")),)),
+    "log1p": Operation(lambda a, x: a.log1p(x), (lambda a, v, x: 1 / (1 + x),)),
+    "expm1": Operation(lambda a, x: a.expm1(x), (lambda a, v, x: a.exp(x),)),
+    "sinh": Operation(lambda a, x: a.sinh(x), (lambda a, v, x: a.cosh(x),)),
+    "cosh": Operation(lambda a, x: a.cosh(x), (lambda a, v, x: a.sinh(x),)),
+    # cosh v = √(1 + x²) and sinh v = √(x² − 1), which neither overflow nor cancel
+    "asinh": Operation(lambda a, x: a.asinh(x), (lambda a, v, x: 1 / a.cosh(v),)),
+    "acosh": Operation(lambda a, x: a.acosh(x), (lambda a, v, x: 1 / a.sinh(v),)),
+    "atanh": Operation(lambda a, x: a.atanh(x), (lambda a, v, x: 1 / ((1 - x) * (1 + x)),)),
+    "arcsin": Operation(lambda a, x: a.arcsin(x), (lambda a, v, x: 1 / a.sqrt((1 - x) * (1 + x)),)),
+    "arccos": Operation(lambda a, x: a.arccos(x), (lambda a, v, x: -1 / a.sqrt((1 - x) * (1 + x)),)),
+    "arctan": Operation(lambda a, x: a.arctan(x), (lambda a, v, x: 1 / (1 + a.integer_power(x, 2)),)),
+    "cbrt": Operation(lambda a, x: a.cbrt(x), (lambda a, v, x: 1 / (3 * a.integer_power(v, 2)),)),
+    "erf": Operation(
+        lambda a, x: a.erf(x),
+        (lambda a, v, x: a.constant("2/√π") * a.exp(-a.integer_power(x, 2)),),
+    ),
+    "softplus": Operation(lambda a, x: a.softplus(x), (lambda a, v, x: a.sigmoid(x),)),
+    "floor": Operation(lambda a, x: a.floor(x), (lambda a, v, x: a.flat(v),)),
+    "ceil": Operation(lambda a, x: a.ceil(x), (lambda a, v, x: a.flat(v),)),
+    "signum": Operation(lambda a, x: a.signum(x), (lambda a, v, x: a.flat(v),)),
+    "flat": Operation(lambda a, x: a.flat(x), (lambda a, v, x: a.flat(x),)),
     "abs": Operation(lambda a, x: a.absolute(x), (lambda a, v, x: a.sign(x),)),
     "relu": Operation(lambda a, x: a.relu(x), (lambda a, v, x: a.step(x),)),
     "sign": Operation(lambda a, x: a.sign(x), (lambda a, v, x: a.bend(x),)),
@@ -242,4 +287,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "largest": Operation(lambda a, x: a.largest(x), pushes=(_push_share,), pulls=(_pull_share,)),
     "smallest": Operation(lambda a, x: a.smallest(x), pushes=(_push_share,), pulls=(_pull_share,)),
 }
-"""All operations by name. `sign`, `step`, `bend` and `outer` occur in no expression, only in derivatives."""
+"""All operations by name. `sign`, `step`, `bend`, `flat` and `outer` occur only in derivatives: the function
+that is written `sign` is `signum`, which is 0 at 0."""
+
+JUMPS = frozenset({"floor", "ceil", "signum"})
+"""The operations that are flat between jumps."""

@@ -1,14 +1,17 @@
-"""The parser of expressions: a whitelist of ASCII signs and names, read by precedence with its own stack.
+"""The parser of expressions: a whitelist of signs and names, read by precedence with its own stack.
 
     sum      a + b, a − b         left to right
     product  a*b, a/b, a @ b      left to right, tighter; @ is the matrix product
     sign     −a, +a               tighter: −x*y is (−x)*y
-    power    a^b, a**b            right to left, tightest: −x^2 is −(x^2), 2^3^2 is 2^(3^2); 2^-1 is allowed
+    power    a^b, a**b, a²        right to left, tighter: −x^2 is −(x^2), 2^3^2 is 2^(3^2); 2^-1 is allowed
+    root     √a, ∛a               of the next number, name, call or parenthesis alone
 
-Comparisons bind loosest and may only be the condition of `where`. Nothing here calls Python with a piece of
-the text, and nothing recurses, so that the interpreter limits neither length nor depth of an expression
-(Dijkstra's shunting-yard method, 1961). Python's own `ast` refuses 200 nested parentheses and a sum of 3,000
-terms, and would not say which sign is missing.
+|a|, ⌊a⌋ and ⌈a⌉ are abs, floor and ceil: a bar opens where a term is expected and closes where a sign is.
+Signs that are pasted from slides are read as `nnlab.expressions.signs` says. Comparisons bind loosest and may
+only be the condition of `where`. Nothing here calls Python with a piece of the text, and nothing recurses, so
+that the interpreter limits neither length nor depth of an expression (Dijkstra's shunting-yard method, 1961).
+Python's own `ast` refuses 200 nested parentheses and a sum of 3,000 terms, and would not say which sign is
+missing.
 """
 
 import operator
@@ -17,9 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from nnlab.errors import suggest
+from nnlab.expressions import hints
 from nnlab.expressions.errors import ExpressionError
 from nnlab.expressions.nodes import Graph, GraphBuilder, Parameter
+from nnlab.expressions.signs import BARS, COMPARISONS, FRACTIONS, NAMES, POWERS, ROOTS, plain
 
 MAX_LENGTH = 100_000
 """Characters that an expression may have."""
@@ -30,18 +34,30 @@ _NAME = "[A-Za-z][A-Za-z0-9_]*"
 _PATTERN = re.compile(
     r"(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     rf"|(?P<name>{_NAME})"
-    r"|(?P<sign>\*\*|<=|>=|[-+*/^(),<>@])"
+    rf"|(?P<pasted>[{''.join(NAMES)}])"
+    rf"|(?P<power>[{''.join(POWERS)}]+)"
+    rf"|(?P<fraction>[{''.join(FRACTIONS)}])"
+    r"|(?P<sign>\*\*|<=|>=|[-+*/^(),<>@≤≥|⌊⌋⌈⌉√∛])"
     r"|(?P<space>[ \t\r\n]+)"
 )
 
-_LOOKALIKES = {"−": "-", "–": "-", "—": "-", "×": "*", "·": "*", "∗": "*", "⋅": "*", "÷": "/", "∕": "/"}
-_LOOKALIKES |= {"π": "pi", "²": "^2", "³": "^3", "√": "sqrt", "≤": "<=", "≥": ">=", "σ": "sigmoid"}
-_LOOKALIKES |= {"[": "(", "]": ")", "{": "(", "}": ")", "=": "<= or >=", ";": ","}
-"""Signs that people type, and the sign that they mean."""
+_BRACKETS = {"[": "(", "]": ")", "{": "(", "}": ")"}
 
 CONSTANTS = ("pi", "e")
+ALIASES: Mapping[str, str] = {
+    "ln": "log", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "arcsinh": "asinh", "arsinh": "asinh",
+    "arccosh": "acosh", "arcosh": "acosh", "arctanh": "atanh", "artanh": "atanh", "sgn": "sign",
+}  # fmt: skip
+"""Second names of functions."""
+QUOTIENTS: Mapping[str, tuple[str, str]] = {"sec": ("", "cos"), "csc": ("", "sin"), "cot": ("cos", "sin")}
+"""Functions that are quotients of others; 1 stands above where nothing does."""
+_OF_ONE = (
+    "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
+    "exp", "expm1", "log", "log10", "log2", "log1p", "sqrt", "cbrt", "abs", "sign", "floor", "ceil",
+    "sigmoid", "relu", "softplus", "erf",
+)  # fmt: skip
 FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
-    **dict.fromkeys(("sin", "cos", "tan", "exp", "log", "sqrt", "abs", "tanh", "sigmoid", "relu"), (1, 1)),
+    **dict.fromkeys((*_OF_ONE, *ALIASES, *QUOTIENTS), (1, 1)),
     "min": (2, None),
     "max": (2, None),
     "where": (3, 3),
@@ -59,12 +75,17 @@ _BINARY = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "^": "po
 _EXACT = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 _COMPARISONS = {"<": "less", "<=": "less_equal", ">": "less", ">=": "less_equal"}
 _PRECEDENCE = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "@": 3, "^": 5}
-_OPEN, _SIGN = -1, 4
-"""The precedence of an open parenthesis, at which operators stop, and that of a sign before a term."""
+_OPEN, _SIGN, _ROOT = -1, 4, 6
+"""The precedence of an open parenthesis, at which operators stop, of a sign before a term, and of a root."""
 _FOLDED = {"min": "minimum", "max": "maximum"}
-_REDUCED = {"min": "smallest", "max": "largest"}
-_SYNONYMS = {"ln": "log", "logistic": "sigmoid", "lse": "logsumexp", "average": "mean", "if": "where"}
-"""Names that functions have elsewhere."""
+_NODES = {
+    "min": "smallest",
+    "max": "largest",
+    "sign": "signum",
+    **{k: v for k, v in ALIASES.items() if v != "sign"},
+}
+_NODES["sgn"] = "signum"
+"""The operations whose name is not that of their function."""
 
 EXACT_BITS = 256
 """A constant is followed as a fraction up to this size."""
@@ -97,28 +118,114 @@ def tokenize(text: str, *, matrices: bool = False) -> list[Token]:
     if len(text) > MAX_LENGTH:
         reason = f"an expression of {len(text):,} characters: at most {MAX_LENGTH:,} are read"
         raise ExpressionError(reason, text, MAX_LENGTH)
-    tokens, position = [], 0
+    tokens: list[Token] = []
+    position, source = 0, plain(text)
     while position < len(text):
-        match = _PATTERN.match(text, position)
+        match = _PATTERN.match(source, position)
         if match is None or (match.group() == "@" and not matrices):
-            raise ExpressionError(_refusal(text[position], matrices), text, position)
-        if match.lastgroup != "space":
-            piece = "^" if match.group() == "**" else match.group()
-            tokens.append(Token(str(match.lastgroup), piece, position, match.end()))
-        position = match.end()
+            raise ExpressionError(_refusal(source, position, text[position], matrices), text, position)
+        start, position = position, match.end()
+        tokens += _tokens(str(match.lastgroup), match.group(), start, position)
+        if match.lastgroup == "power" and re.match(rf"\s*(\*\*|\^|[{''.join(POWERS)}])", source[position:]):
+            reason = "a power of a power needs parentheses: write (a^b)^c or a^(b^c)"
+            raise ExpressionError(reason, text, position)
     if not tokens:
         raise ExpressionError("the expression is empty: give one such as sin(2*pi*x)", text, 0)
     return [*tokens, Token("end", "", len(text), len(text))]
 
 
-def _refusal(character: str, matrices: bool) -> str:
-    sign = repr(character) if character.isascii() else f"{character!r} (U+{ord(character):04X})"
-    allowed = f"Allowed: numbers, names, + - * / ^ ** {'@ ' * matrices}( ) , < <= > >="
-    if matrices and character in "[]":
-        return f"{sign} cannot be in an expression: a vector or matrix is a variable, taken as a whole"
-    if character in _LOOKALIKES:
-        return f"{sign} cannot be in an expression: write {_LOOKALIKES[character]}. {allowed}"
-    return f"{sign} cannot be in an expression. {allowed}"
+def _tokens(kind: str, piece: str, start: int, end: int) -> list[Token]:
+    """Returns the tokens of a match: none for a space, two or three for a raised number."""
+    match kind:
+        case "space":
+            return []
+        case "pasted":
+            return [Token("name", NAMES[piece], start, end)]
+        case "fraction":
+            return [Token("number", FRACTIONS[piece], start, end)]
+        case "power":
+            raised = "".join(POWERS[sign] for sign in piece)
+            signs = len(raised) - len(raised.lstrip("+-"))
+            inside = [Token("sign", sign, start + i, start + i + 1) for i, sign in enumerate(raised[:signs])]
+            digits = [Token("number", raised[signs:], start + signs, end)] if signs < len(raised) else []
+            return [Token("sign", "^", start, start), *inside, *digits]
+    piece = "^" if piece == "**" else COMPARISONS.get(piece, piece)
+    return [Token(kind, piece, start, end)]
+
+
+def _refusal(source: str, position: int, typed: str, matrices: bool) -> str:
+    """Says that a character cannot be in an expression, and what to write for it."""
+    sign, before, after = source[position], source[:position].rstrip(), source[position + 1 :].lstrip()
+    is_latex = sign == "$" or re.search(r"\\|[_^]\s*\{", source)
+    if sign in "{}$" and is_latex and (meant := _from_latex(source, matrices)):
+        return f"{typed!r} belongs to LaTeX, which is not read: write {meant}"
+    shown = repr(typed) if typed.isascii() else f"{typed!r} (U+{ord(typed):04X})"
+    allowed = f"Allowed: numbers, names, + - * / ^ ** {'@ ' * matrices}( ) | , < <= > >="
+    if sign == "\\":
+        return (
+            f"{shown} begins a command of LaTeX, which is not read{_translated(source, matrices)}. {allowed}"
+        )
+    if matrices and sign in "[]":
+        return f"{shown} cannot be in an expression: a vector or matrix is a variable, taken as a whole"
+    hint = _instead(sign, before, after, source, position)
+    return f"{shown} cannot be in an expression{f': {hint}' if hint else ''}. {allowed}"
+
+
+def _instead(sign: str, before: str, after: str, source: str, position: int) -> str:
+    """Returns what to write instead of a sign; empty where nothing stands for it."""
+    if sign in "=:":
+        at = position + (sign == ":" and after.startswith("="))
+        body = hints.equation(source, at) if source[at : at + 1] == "=" else ""
+        if body:
+            return f"give the right side of the equation alone, {body}"
+        return "conditions are made of < <= > >=" if sign == "=" else "write where(condition, a, b) for cases"
+    if sign in _BRACKETS:
+        return f"write {_BRACKETS[sign]}"
+    if sign == ".":
+        if after[:1] in ("^", "*", "/", "+", "-"):
+            return "leave the point out"
+        word = re.search(r"[A-Za-z_]\w*$", before)
+        return f"leave {word.group()}. out" if word and after else "a decimal point stands between digits"
+    if sign == "%":
+        number = re.search(r"[0-9.]+$", before)
+        if number and not re.match(r"[\w(]", after):
+            return f"write {number.group()}/100"
+        return "write a - b*floor(a/b) for the rest of a division"
+    if sign == "'" or sign in "′″’`":
+        return "derivatives are computed, and not typed; write the function itself"
+    return _SIGNS.get(sign, "")
+
+
+_SIGNS = {
+    ";": "write , between arguments", "!": "there is no factorial; write its value, such as 120 for 5!",
+    "∞": "it is no number; take a large one", "τ": "write 2*pi", "°": "write *pi/180 for degrees",
+    "º": "write *pi/180 for degrees", "$": "leave it out", '"': "leave the quotes out",
+    "‖": "write sqrt(x^2 + y^2), or abs(x) of a number", "≠": "conditions are made of < <= > >=",
+    "&": "where takes one comparison; put one where inside another", "±": "write one of + and -",
+    "?": "write where(condition, a, b) for cases", "∂": "derivatives are computed, and not typed",
+    "∜": "write (…)^(1/4)", "∑": "write the terms one by one", "∫": "integrals are not available",
+    "…": "write the terms one by one", "~": "write - for a minus", "∆": "it is no letter of a to z",
+    "_": "a name begins with a letter", "#": "leave it out", "→": "give the expression alone",
+    "ⁿ": "write ^n", "ˣ": "write ^x", "ᵗ": "write ^t", "ᵀ": "write transpose(…) of a matrix",
+}  # fmt: skip
+
+
+def _translated(source: str, matrices: bool) -> str:
+    """Returns a colon and what to write for LaTeX."""
+    return f": write {_from_latex(source, matrices) or 'sin(x), a/b, a*b, sqrt(x), pi'}"
+
+
+def _from_latex(source: str, matrices: bool) -> str:
+    """Returns what to write for a text with LaTeX in it; empty if it cannot be read then either."""
+    meant = hints.from_latex(source)
+    if any(sign in meant for sign in "\\{}$"):
+        return ""
+    try:
+        names = [token.text for token in tokenize(meant, matrices=matrices) if token.kind == "name"]
+        parse(meant, [name for name in names if name not in TENSOR_FUNCTIONS], tensors=matrices)
+    except ExpressionError:
+        return ""
+    return meant
 
 
 def exact_value(token: Token, text: str) -> Fraction:
@@ -131,6 +238,8 @@ def exact_value(token: Token, text: str) -> Fraction:
     if len(token.text) > MAX_DIGITS:
         reason = f"a number of {len(token.text):,} characters: at most {MAX_DIGITS:,} are read"
         raise ExpressionError(reason, text, token.start)
+    if "/" in token.text:
+        return Fraction(token.text)
     nearest = float(token.text)
     mantissa = re.split("[eE]", token.text)[0]
     if not mantissa.strip("0."):
@@ -150,7 +259,7 @@ def parse(
     """Parses an expression.
 
     Args:
-        text: the expression: + − * / ^ ** ( ), numbers, pi, e, FUNCTIONS, and the variables.
+        text: the expression: + − * / ^ ** ( ) | |, numbers, pi, e, FUNCTIONS, and the variables.
         variables: names that may occur in it.
         names: whole expressions that have a name of their own, used where the text is just that name.
         tensors: True where variables may be vectors and matrices: then also @ and TENSOR_FUNCTIONS.
@@ -174,6 +283,10 @@ class _Operand:
     node: int
     start: int
     end: int
+
+
+_CLOSED_BY = {"(": ")", **{opening: closing for opening, (closing, _) in BARS.items()}}
+_CLOSING = (")", "|", "⌋", "⌉")
 
 
 @dataclass
@@ -225,8 +338,13 @@ class _Parser:
             return 1, False
         if token.kind == "name":
             return self._name(token, following)
-        if token.text in ("(", "+", "-"):
-            self.pending.append(_Pending(token, _OPEN if token.text == "(" else _SIGN))
+        if token.text in BARS:
+            function = replace(token, kind="name", text=BARS[token.text][1])
+            self.pending.append(_Pending(token, _OPEN, function))
+            return 1, True
+        if token.text in ("(", "+", "-") or token.text in ROOTS:
+            precedence = _ROOT if token.text in ROOTS else _OPEN if token.text == "(" else _SIGN
+            self.pending.append(_Pending(token, precedence))
             return 1, True
         raise self._missing_operand(token)
 
@@ -238,7 +356,7 @@ class _Parser:
             self.pending.append(_Pending(following[0], _OPEN, token))
             return 2, True
         if token.text not in self.known and token.text not in CONSTANTS:
-            raise self._unknown(token, called)
+            raise self._unknown(token, following, called)
         kind = "variable" if token.text in self.known else "constant"
         self._push(kind, (), (token.start, token.end), token.text)
         return 1, False
@@ -247,15 +365,17 @@ class _Parser:
 
     def _operator(self, token: Token) -> bool:
         """Reads one; returns True where an operand is expected next."""
-        if token.text == ")":
+        if token.text in _CLOSING:
             self._close(token)
             return False
         if token.text == ",":
             self._comma(token)
             return True
-        if token.kind != "sign" or token.text == "(":
+        if token.text not in _PRECEDENCE:
             raise self._missing_operator(token)
         precedence = _PRECEDENCE[token.text]
+        if token.text == "^":
+            self._refuse_power_of_root(token)
         self._reduce(precedence + 1 if token.text == "^" else precedence)
         self.pending.append(_Pending(token, precedence))
         return True
@@ -264,13 +384,22 @@ class _Parser:
         """Applies the pending operators that bind at least so tightly."""
         while self.pending and self.pending[-1].precedence >= precedence:
             top = self.pending.pop()
-            apply = self._apply_sign if top.precedence == _SIGN else self._apply_binary
-            apply(top.token)
+            if top.precedence == _ROOT:
+                inside = self.operands.pop()
+                self._refuse_condition(inside)
+                self._push(ROOTS[top.token.text], (inside.node,), (top.token.start, inside.end))
+            elif top.precedence == _SIGN:
+                self._apply_sign(top.token)
+            else:
+                self._apply_binary(top.token)
 
     def _close(self, token: Token) -> None:
         self._reduce(0)
-        if not self.pending:
-            raise self._error("this ) closes no parenthesis", token.start)
+        if not self.pending or _CLOSED_BY[self.pending[-1].token.text] != token.text:
+            following = next(t for t in self.tokens if t.start > token.start)
+            if token.text == "|" and (following.kind in ("name", "number") or following.text == "("):
+                raise self._missing_operator(token)
+            raise self._unmatched(token)
         opened = self.pending.pop()
         if opened.function is None:
             inside = self.operands.pop()
@@ -282,14 +411,24 @@ class _Parser:
 
     def _comma(self, token: Token) -> None:
         self._reduce(0)
-        if not self.pending or self.pending[-1].function is None:
+        if not self.pending or self.pending[-1].function is None or self.pending[-1].token.text != "(":
+            for decimal in re.finditer(r"(?<![\w.,])([0-9]+),([0-9]+)(?![\w.,])", plain(self.text)):
+                is_pair = re.search(r"\(\s*$", self.text[: decimal.start()]) and re.match(
+                    r"\s*\)", self.text[decimal.end() :]
+                )
+                if decimal.start() < token.start < decimal.end() and not is_pair:
+                    whole, rest = decimal.groups()
+                    thousands = f", and thousands no comma: write {whole}.{rest} or {whole}{rest}"
+                    meant = thousands if len(rest) == 3 and whole != "0" else f": write {whole}.{rest}"
+                    raise self._error(f"a decimal number has a point{meant}", token.start)
             raise self._error("a comma may only separate the arguments of a function", token.start)
         self.pending[-1].arguments += 1
 
     def _finish(self) -> Graph:
         self._reduce(0)
         if self.pending:
-            raise self._error("this ( is never closed", self.pending[-1].token.start)
+            opened = self.pending[-1].token
+            raise self._error(f"this {opened.text} is never closed", opened.start)
         result = self.operands.pop()
         self._refuse_condition(result)
         return self.builder.graph(self.text, self.variables, result.node)
@@ -355,6 +494,10 @@ class _Parser:
         if len(arguments) < least or (most is not None and len(arguments) > most):
             raise self._wrong_count(function, len(arguments))
         name, span = function.text, (function.start, end)
+        if name in QUOTIENTS:
+            self._refuse_condition(arguments[0])
+            self._quotient(QUOTIENTS[name], arguments[0].node, span)
+            return
         if name == "where" and not self._is_condition(arguments[0]):
             reason = "the first argument of where must be a comparison, such as x < 1"
             raise self._error(reason, arguments[0].start)
@@ -366,9 +509,29 @@ class _Parser:
                 nodes[0] = self.builder.add(_FOLDED[name], (nodes[0], node), None, span)
             self._push(_FOLDED[name], (nodes[0], nodes[-1]), span)
         else:
-            self._push(_REDUCED.get(name, name), nodes, span)
+            self._push(_NODES.get(name, name), nodes, span)
+
+    def _quotient(self, names: tuple[str, str], argument: int, span: tuple[int, int]) -> None:
+        parts = [
+            self.builder.add(name, (argument,), None, span)
+            if name
+            else self.builder.add("number", (), Fraction(1), span, Fraction(1))
+            for name in names
+        ]
+        self._push("divide", parts, span)
 
     # Errors.
+
+    def _refuse_power_of_root(self, token: Token) -> None:
+        """Refuses √x^2, which some read as √(x^2) and others as (√x)^2."""
+        if self.pending and self.pending[-1].precedence == _ROOT:
+            root, inside = self.pending[-1].token, self.operands[-1]
+            if self.text[inside.start] != "(":
+                term = self.text[inside.start : inside.end]
+                reason = (
+                    f"without parentheses it may be either {root.text}({term}^…) or ({root.text}{term})^…"
+                )
+                raise self._error(reason, token.start)
 
     def _error(self, reason: str, position: int) -> ExpressionError:
         return ExpressionError(reason, self.text, position)
@@ -379,9 +542,24 @@ class _Parser:
             raise self._error(reason, operand.start)
 
     def _wrong_count(self, function: Token, count: int) -> ExpressionError:
-        least, most = self.functions[function.text]
+        name = function.text
+        least, most = self.functions[name]
         takes = f"{least} or more arguments" if most is None else f"{least} argument{'s' * (least > 1)}"
-        return self._error(f"{function.text} takes {takes}, and has {count} here", function.start)
+        decimal = re.search(r"(?<![\w.])[0-9]+,[0-9]+", self.text[function.start :])
+        hint = ""
+        if count == 2 and decimal and most == 1:
+            hint = f": a decimal number has a point, {decimal.group().replace(',', '.')}"
+        elif count == 2 and name == "log":
+            hint = ": write log2(x), log10(x), or log(x)/log(b) for the base b"
+        return self._error(f"{name} takes {takes}, and has {count} here{hint}", function.start)
+
+    def _unmatched(self, token: Token) -> ExpressionError:
+        """Returns the error of a closing sign that does not close the last one that is open."""
+        if any(_CLOSED_BY.get(one.token.text) == token.text for one in self.pending):
+            opened = self.pending[-1].token
+            return self._error(f"this {opened.text} is never closed", opened.start)
+        what = "parenthesis" if token.text == ")" else "bar" if token.text == "|" else "bracket"
+        return self._error(f"this {token.text} closes no {what}", token.start)
 
     def _missing_operand(self, token: Token) -> ExpressionError:
         expected = "a number, a name or ( is expected"
@@ -390,27 +568,83 @@ class _Parser:
         return self._error(f"{token.text!r} stands where {expected}", token.start)
 
     def _missing_operator(self, token: Token) -> ExpressionError:
-        before = max((t for t in self.tokens if t.end <= token.start), key=lambda t: t.end)
-        left, right = before.text, "(…)" if token.text == "(" else token.text
-        if left in self.variables or before.kind == "number":
-            advice = f"write {left}*{right}"
+        before = max((t for t in self.tokens if t.end <= token.start), key=lambda t: (t.end, t.start))
+        left, right = self.text[before.start : before.end], self.text[token.start : token.end]
+        if before.kind == "number" and right in FRACTIONS:
+            return self._error(
+                f"{left}{right} may be a sum or a product: write ({left} + {right})", token.start
+            )
+        right = "(…)" if right == "(" else f"{right}…{BARS[right][0]}" if right in BARS else right
+        if before.kind == token.kind == "number":
+            joined = left + right
+            if before.end == token.start and right.startswith("."):
+                return self._error(f"{joined} is no number: it has two decimal points", token.start)
+            if before.end < token.start:
+                reason = f"an operator is missing before {right!r}: write {joined} if it is one number"
+                return self._error(reason, token.start)
+        if token.text.lower() in hints.WORDS:
+            return self._error(
+                f"{token.text} is no sign here: {hints.WORDS[token.text.lower()]}", token.start
+            )
+        if token.kind == "name" and token.text not in {*self.known, *self.functions, *CONSTANTS}:
+            product = hints.as_product(token.text, self._factors(), self.functions, called=False)
+            right = product or right
+        factor = re.search(rf"[\w.]+(?:(?:\^|\*\*)-?[\w.]+|[{''.join(POWERS)}]+)$", self.text[: before.end])
+        if factor or left in self.variables or before.kind == "number":
+            advice = f"write {factor.group() if factor else left}*{right}"
         else:
             advice = f"write * between {left} and {right} if their product is meant"
-        return self._error(f"an operator is missing before {token.text!r}: {advice}", token.start)
+        return self._error(
+            f"an operator is missing before {self.text[token.start : token.end]!r}: {advice}", token.start
+        )
 
-    def _unknown(self, token: Token, called: bool) -> ExpressionError:
+    def _factors(self) -> list[str]:
+        return [*self.variables, *CONSTANTS]
+
+    def _unknown(self, token: Token, following: list[Token], called: bool) -> ExpressionError:
         word = token.text
         if word in self.functions:
-            return self._error(f"{word} is a function: write {word}(…)", token.start)
+            return self._error(f"{word} is a function: write {self._applied(token, following)}", token.start)
         if word in self.names:
             reason = f"{word} names a whole expression and cannot be part of another"
             return self._error(f"{reason}: write {self.names[word]}", token.start)
         allowed = [*self.functions] if called else [*self.variables, *CONSTANTS, *self.functions]
         if len(self.tokens) == 2:
             allowed += self.names
-        kind = "function" if called else "name"
-        meant = _SYNONYMS.get(word.lower(), word)
-        return self._error(f"unknown {kind} {word}: {suggest(meant, allowed)}", token.start)
+        if word in ("d", "dx", "dy") and re.search(r"\bd\w*\s*/\s*d[a-z]", self.text):
+            return self._error(
+                "derivatives are computed, and not typed; write the function itself", token.start
+            )
+        product = hints.as_product(word, self._factors(), self.functions, called=called)
+        if product:
+            product = f"{product}(…)" if called else product
+            return self._error(f"unknown name {word}: write {product} if that is meant", token.start)
+        return self._error(hints.unknown(word, allowed, called=called), token.start)
+
+    def _applied(self, token: Token, following: list[Token]) -> str:
+        """Writes the call that is meant where a function stands without parentheses behind it."""
+        word, rest = token.text, self.text[token.end :]
+        power = re.match(r"\s*(?:\^|\*\*)\s*(\(?[-−]?\w+\)?)\s*\(([^()]*)\)", plain(rest))
+        raised = re.match(rf"\s*([{''.join(POWERS)}]+)\s*\(([^()]*)\)", plain(rest))
+        if power or raised:
+            exponent, inside = (power or raised).groups()  # type: ignore[union-attr]
+            exponent = "".join(POWERS.get(sign, sign) for sign in exponent)
+            if exponent.strip("()") in ("-1", "−1"):
+                inverse = f"arc{word}({inside}) or " if word in ("sin", "cos", "tan") else ""
+                return f"{inverse}1/{word}({inside})"
+            return f"{word}({inside})^{exponent}"
+        if following and following[0].text == "^":
+            return f"{word}(…)^…"
+        bars = re.match(r"\s*\|([^|]*)\|", rest)
+        if bars:
+            return f"{word}(abs({bars.group(1)}))"
+        if (self.functions[word][0]) > 1:
+            return f"{word}(…, …)"
+        beside = next(
+            (i for i, t in enumerate(following) if t.kind not in ("name", "number")), len(following)
+        )
+        factors = [t.text for t in following[:beside]]
+        return f"{word}({'*'.join(factors) if not {*factors} & {*self.functions} and factors else '…'})"
 
 
 def _arithmetic(sign: str, left: Fraction | None, right: Fraction | None) -> Fraction | None:

@@ -1,6 +1,8 @@
 """Data sets and models from the sections of a config. Below this file nothing sees a config object."""
 
 import math
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -10,6 +12,7 @@ from nnlab.data import folder, images, synthetic, table
 from nnlab.data.augmentation import Augmentation
 from nnlab.data.dataset import DataSet, RawData, prepare
 from nnlab.data.decoding import Progress
+from nnlab.data.fingerprint import Fingerprint, fingerprint
 from nnlab.data.locations import data_root
 from nnlab.errors import InputError
 from nnlab.lab import sections
@@ -38,8 +41,9 @@ def build_data(
     """
     none = sections.AugmentationSection()
     changes = getattr(section, "augmentation", none)
-    return prepare(
-        _load(section, progress),
+    raw = _load(section, progress)
+    data = prepare(
+        raw,
         name=section.name,
         validation=section.validation,
         split_seed=section.split_seed,
@@ -50,12 +54,28 @@ def build_data(
         if changes == none
         else Augmentation(**changes.model_dump(), seed=section.split_seed),
         shuffle_pixels=getattr(section, "shuffle_pixels", False),
+        standardize_target=getattr(section, "standardize_target", False),
     )
+    return replace(data, fingerprint=_fingerprint(section, raw))
+
+
+def _fingerprint(section: sections.Data, raw: RawData) -> Fingerprint:
+    match section:
+        case sections.DigitsData():
+            return fingerprint(raw, section.name, versions={"scikit-learn": metadata.version("scikit-learn")})
+        case sections.TorchvisionData() | sections.ImageFolderData():
+            return fingerprint(raw, section.name, root=data_root(section.root))
+        case sections.CsvData():
+            tables = [path for path in (section.path, section.test) if isinstance(path, str)]
+            paths = [Path(path).expanduser() for path in tables]
+            return fingerprint(raw, section.name, tables=paths, target=section.target)
+        case _:
+            return fingerprint(raw, section.name, drawn=True)
 
 
 def _load(section: sections.Data, progress: Progress | None) -> RawData:
     """The examples of a set; its keys are the loader's arguments."""
-    own = section.model_dump(exclude={"name", *sections.ImageSection.model_fields})
+    own = section.model_dump(exclude={"name", "standardize_target", *sections.ImageSection.model_fields})
     seed = section.split_seed
     match section:
         case sections.DigitsData():
@@ -63,7 +83,8 @@ def _load(section: sections.Data, progress: Progress | None) -> RawData:
         case sections.TorchvisionData():
             return images.load_torchvision(section.name, data_root(own.pop("root")), **own)
         case sections.ImageFolderData():
-            return folder.load_image_folder(data_root(own.pop("root")), **own, progress=progress)
+            root = data_root(own.pop("root"))
+            return folder.load_image_folder(root, **own, split_seed=seed, progress=progress)
         case sections.CsvData():
             return table.load_csv(Path(own.pop("path")).expanduser(), **own, split_seed=seed)
         case _:
@@ -106,7 +127,7 @@ def build_model(
             allow=allow_custom_code,
         )
     if isinstance(section, MLPModel):
-        own = section.model_dump(exclude={"name", "hidden"})
+        own = section.model_dump(exclude={"name", "hidden", "start"})
         return MLP(math.prod(input_shape), section.hidden, outputs, **own, generator=generator)
     if len(input_shape) != 3:
         raise InputError(
@@ -114,7 +135,7 @@ def build_model(
             f"these data has the shape {input_shape}; use model.name: mlp, or data that are images"
         )
     if isinstance(section, CNNModel):
-        own = section.model_dump(exclude={"name", "channels"})
+        own = section.model_dump(exclude={"name", "channels", "start"})
         return CNN(input_shape, section.channels, outputs, **own, generator=generator)
     if examples is None:
         raise InputError("model.name: speed_cnn starts from training images, and was given none")

@@ -18,6 +18,11 @@ from nnlab.lab.sections import Experiment
 from nnlab.lab.source import Source, as_yaml, dumped, parse_yaml, short
 from nnlab.safe_yaml import MAX_DEPTH
 
+SHOWN, LONGEST = 10, 900
+"""How many of the mistakes in a config a message names at most, and the characters of each."""
+FILE_BYTES = 4 * 2**20
+"""The largest config that is read."""
+
 
 def shipped_configs() -> dict[str, Path]:
     """The configs that come with nnlab, by name: inside the wheel, or at the top of the repository."""
@@ -47,15 +52,30 @@ def read_source(config: str) -> Source:
 def source_from_file(path: Path) -> Source:
     """Reads the YAML mapping in `path`. Raises ConfigError where it is not one."""
     try:
+        if path.stat().st_size > FILE_BYTES:
+            raise ConfigError(f"{path}: is too large for a config ({path.stat().st_size:,} bytes)")
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a text file: {error}") from None
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{path}: cannot be read as a text file: {reason}") from None
     values = parse_yaml(text, str(path))
     if not isinstance(values, dict):
         raise ConfigError(
             f"{path}: a config is a mapping (`key: value` lines), but this file holds {as_yaml(values)}"
         )
     return Source(where=str(path), text=text, values=values)
+
+
+def source_of_run(path: Path) -> Source:
+    """Reads the config.yaml of a run folder, which holds every key.
+
+    One that an earlier version did not have gets the value that the run was computed with.
+    """
+    source = source_from_file(path)
+    data = source.values.get("data")
+    if isinstance(data, dict) and data.get("name") == "csv" and "split_seed" in data:
+        data.setdefault("standardize_target", False)
+    return source
 
 
 def apply_sets(source: Source, sets: Sequence[str]) -> None:
@@ -91,8 +111,14 @@ def check(source: Source, experiments: Mapping[str, type[Experiment]]) -> Experi
     try:
         return cls.model_validate(copy.deepcopy(source.values))
     except ValidationError as error:
-        messages = [explain(dict(e), source, cls) for e in error.errors(include_url=False)]
-        raise ConfigError("\n".join(dict.fromkeys(messages))) from None
+        problems = error.errors(include_url=False)
+        shown = dict.fromkeys(explain(dict(problem), source, cls) for problem in problems[:SHOWN])
+        lines = [line if len(line) <= LONGEST else f"{line[:LONGEST]}…" for line in shown]
+        while sum(map(len, lines)) > 2 * LONGEST:
+            lines.pop()
+        hidden = len(problems) - len(lines) - (min(len(problems), SHOWN) - len(shown))
+        more = [f"{source.where}: and {hidden:,} mistakes more"] if hidden else []
+        raise ConfigError("\n".join([*lines, *more])) from None
 
 
 def to_yaml(config: Experiment) -> str:

@@ -1,5 +1,9 @@
 """Figures of a trained model: from tensors to arrays, into the record, and drawn."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -13,10 +17,15 @@ from nnlab.plot.curves import learning_curves
 from nnlab.plot.images import as_picture, weight_templates, worst_mistakes
 from nnlab.plot.regions import decision_regions
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.training import FitResult, predict
+from nnlab.training.evaluation import class_counts, class_scores
+
+ARRAYS: Mapping[str, str] = {}
 
 MISTAKES = 21
 GRID = 200  # points a side of the plane that decision regions are drawn on
+LEAST_MARGIN = 2 * GRID * float(np.finfo(np.float64).eps)  # around the points, of the largest of their values
 
 
 def draw_curves(record: Record, result: FitResult, loss_label: str) -> None:
@@ -26,13 +35,14 @@ def draw_curves(record: Record, result: FitResult, loss_label: str) -> None:
     record.save_arrays(
         **{f"curve/{split}/{k}": v for split, rows in history.items() for k, v in rows.items()}
     )
-    figure = learning_curves(
+    record.figure(
+        "curves",
+        learning_curves,
         history,
         best_epoch=result.best_epoch if "val" in history else None,
         final_test={key: test[key][-1] for key in ("loss", "accuracy") if key in test},
         loss_label=loss_label,
     )
-    record.save_figure(figure, "curves")
 
 
 def draw_activation(record: Record, name: str, pieces: int) -> None:
@@ -41,7 +51,7 @@ def draw_activation(record: Record, name: str, pieces: int) -> None:
     curves = {name: activation_curve(name, z, pieces)}
     value, derivative = curves[name]
     record.save_arrays(**{"activation/z": z, "activation/value": value, "activation/derivative": derivative})
-    record.save_figure(activation_functions(z.numpy(), curves), "activation")
+    record.figure("activation", activation_functions, z.numpy(), curves)
 
 
 def activation_curve(name: str, z: Tensor, pieces: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -55,22 +65,33 @@ def activation_curve(name: str, z: Tensor, pieces: int = 2) -> tuple[np.ndarray,
 
 
 def draw_predictions(record: Record, data: DataSet, scores: Tensor) -> list[dict[str, object]]:
-    """Draws the confusion matrix and, for images, the worst mistakes; returns accuracy by class."""
+    """Draws the confusion matrix and, for images, the worst mistakes; returns a row for each class.
+
+    Beside its test examples, a row has accuracy, precision, recall and F1 of the class. Without test examples
+    there is nothing to measure, and they are None; so is the precision of such a class if it is never
+    predicted.
+    """
     targets, predicted = data.test.targets, scores.argmax(1)
     pairs = targets * data.outputs + predicted
     counts = torch.bincount(pairs, minlength=data.outputs**2)
     matrix = counts.reshape(data.outputs, data.outputs).numpy(force=True)
     record.save_arrays(confusion=matrix)
-    record.save_figure(confusion_matrix(matrix, data.class_names), "confusion")
+    record.figure("confusion", confusion_matrix, matrix, data.class_names)
     if len(data.input_shape) == 3:
-        _draw_mistakes(record, data, scores, predicted)
+        record.later("mistakes", partial(_draw_mistakes, record, data, scores, predicted))
+    counts = class_counts(predicted, targets, data.outputs)
     return [
         {
             "class": name,
-            "examples": int(row.sum()),
-            "accuracy": float(row[i] / row.sum()) if row.sum() else None,
+            "examples": int(examples),
+            "accuracy": recall if examples else None,
+            "precision": precision if examples or answers else None,
+            "recall": recall if examples else None,
+            "f1": f1 if examples else None,
         }
-        for i, (name, row) in enumerate(zip(data.class_names, matrix, strict=True))
+        for name, examples, answers, precision, recall, f1 in zip(
+            data.class_names, *counts[1:].tolist(), *(s.tolist() for s in class_scores(counts)), strict=True
+        )
     ]
 
 
@@ -83,29 +104,68 @@ def _draw_mistakes(record: Record, data: DataSet, scores: Tensor, predicted: Ten
     columns = {"true": data.test.targets, "predicted": predicted, "probability": probability}
     arrays = {key: values[worst].numpy(force=True) for key, values in columns.items()}
     record.save_arrays(**{f"mistakes/{key}": value for key, value in {"images": images, **arrays}.items()})
-    pictures = [as_picture(image / float(data.full_scale or 1)) for image in images]
     lists = {key: values.tolist() for key, values in arrays.items()}
-    record.save_figure(worst_mistakes(pictures, class_names=data.class_names, **lists), "mistakes")
+    pictures = [as_picture(image / (data.full_scale or 1)) for image in images]
+    record.figure("mistakes", worst_mistakes, pictures, class_names=data.class_names, **lists)
 
 
 def draw_templates(record: Record, data: DataSet, weight: Tensor) -> None:
     """Draws the rows of W (C, d) of softmax regression as images."""
     templates = weight.float().numpy(force=True).reshape(data.outputs, *data.input_shape)
     record.save_arrays(templates=templates)
-    record.save_figure(weight_templates(templates, data.class_names), "templates")
+    record.figure("templates", weight_templates, templates, data.class_names)
 
 
-def plane(data: DataSet, points: Tensor) -> tuple[np.ndarray, np.ndarray, Tensor]:
-    """Returns the raw coordinates of a grid around raw points (N, 2), and the grid as inputs (GRID², 2)."""
-    low, high = points.amin(0), points.amax(0)
-    margin = 0.15 * (high - low).clamp_min(1e-6)
-    axes = [
-        torch.linspace(float(a), float(b), GRID, dtype=points.dtype, device=points.device)
-        for a, b in zip(low - margin, high + margin, strict=True)
-    ]
-    grid = torch.cartesian_prod(*axes)
-    inputs = (grid - data.mean.to(grid)) / data.std.to(grid)
-    return axes[0].numpy(force=True), axes[1].numpy(force=True), inputs
+def raw_numbers(data: DataSet, inputs: Tensor) -> Tensor:
+    """Returns (N, features) inputs in raw units as float64, on the CPU.
+
+    float32 holds standardized inputs to seven digits, but raw ones that are large against their range (a time
+    in seconds) to none that differ.
+    """
+    mean, std = _moments(data)
+    return inputs.double().cpu() * std + mean
+
+
+def _moments(data: DataSet) -> tuple[Tensor, Tensor]:
+    """Returns mean and standard deviation of the inputs, as exactly as the data set knows them."""
+    source = data if data.placement is None else data.placement
+    return source.mean.double().cpu(), source.std.double().cpu()
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A grid around the training points of a data set of two features, in float64.
+
+    Attributes:
+        x1, x2: (GRID,) raw coordinates, strictly ascending.
+        inputs: (GRID², 2), the grid as the model gets it, first feature first.
+        points: (N, 2) the training points in raw coordinates.
+    """
+
+    x1: np.ndarray
+    x2: np.ndarray
+    inputs: Tensor
+    points: np.ndarray
+
+
+def plane(data: DataSet) -> Plane:
+    """Returns the grid, made in standardized coordinates.
+
+    There all features are of one size, whereas raw ones may be large against their range (years, Unix time):
+    in float32 a raw grid around them would have equal lines. Where float64 cannot tell the raw lines apart
+    either, the grid reaches further.
+    """
+    mean, std = _moments(data)
+    ends = []
+    for values, offset, scale in zip(data.train.inputs.double().cpu().T, mean, std, strict=True):
+        known = values[values.isfinite()]
+        low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+        largest = max(abs(float(offset + end * scale)) for end in (low, high))
+        margin = max(0.15 * (high - low) or 1.0, LEAST_MARGIN * largest / (float(scale) or 1.0))
+        ends.append((low - margin, high + margin))
+    lines = [torch.linspace(*end, GRID, dtype=torch.float64) for end in ends]
+    x1, x2 = ((line * scale + offset).numpy() for line, scale, offset in zip(lines, std, mean, strict=True))
+    return Plane(x1, x2, torch.cartesian_prod(*lines), raw_numbers(data, data.train.inputs).numpy())
 
 
 def plane_probabilities(model: nn.Module, data: DataSet, inputs: Tensor) -> np.ndarray:
@@ -113,17 +173,24 @@ def plane_probabilities(model: nn.Module, data: DataSet, inputs: Tensor) -> np.n
 
     To four digits: where a model says one half everywhere, rounding must not draw a boundary.
     """
-    dtype = next(model.parameters()).dtype
-    probabilities = predict(model, data, inputs.to(dtype)).double().softmax(1)
+    first = next(model.parameters())
+    probabilities = predict(model, data, inputs.to(first.dtype).to(first.device)).double().softmax(1)
     return probabilities.round(decimals=4).numpy(force=True).reshape(GRID, GRID, -1)
 
 
 def draw_regions(record: Record, model: nn.Module, data: DataSet) -> None:
     """Draws the decision regions of a model of two inputs, with the training points."""
-    points = data.raw(data.train.inputs)
-    x1, x2, inputs = plane(data, points)
-    probabilities = plane_probabilities(model, data, inputs)
-    record.save_arrays(**{"regions/x1": x1, "regions/x2": x2, "regions/probabilities": probabilities})
+    record.later("regions", partial(_draw_regions, record, model, data))
+
+
+def _draw_regions(record: Record, model: nn.Module, data: DataSet) -> None:
+    grid = plane(data)
+    probabilities = plane_probabilities(model, data, grid.inputs)
+    arrays = {"x1": grid.x1, "x2": grid.x2, "probabilities": probabilities}
+    record.save_arrays(**under("regions", arrays))
     labels = data.train.targets.numpy(force=True)
-    figure = decision_regions(x1, x2, {"": probabilities}, points.numpy(force=True), labels, data.class_names)
-    record.save_figure(figure, "regions")
+    record.figure(
+        "regions",
+        decision_regions,
+        grid.x1, grid.x2, {"": probabilities}, grid.points, labels, data.class_names,
+    )  # fmt: skip

@@ -1,7 +1,5 @@
 """Loads a finished run: its config, its model at the best weights, and its data set."""
 
-from pathlib import Path
-
 import torch
 from torch import nn
 
@@ -11,6 +9,7 @@ from nnlab.lab import runner
 from nnlab.lab.build import build_model
 from nnlab.lab.sections import Hardware, TrainingExperiment
 from nnlab.lab.session import Session, dtype_of, generator, select_device
+from nnlab.lab.weights import refuse_group, refuse_without_weights, weights_file
 from nnlab.record import Run
 from nnlab.training.checkpoint import read_checkpoint
 from nnlab.training.evaluation import Precision
@@ -73,10 +72,6 @@ def precision_of(run: Run, config: TrainingExperiment) -> Precision:
     return "bfloat16" if run.summary.get("precision") == "bfloat16" else "float32"
 
 
-def weights_file(run: Run) -> Path:
-    return run.folder / "checkpoints" / "best.pt"
-
-
 def available_hardware(hardware: Hardware, session: Session) -> Hardware:
     """The run's device where this machine has it, else the CPU."""
     try:
@@ -85,17 +80,3 @@ def available_hardware(hardware: Hardware, session: Session) -> Hardware:
         session.reporter.say(f"training.device: {hardware.device} is not available: the CPU takes its place")
         return hardware.model_copy(update={"device": "cpu"})
     return hardware
-
-
-def refuse_group(run: Run) -> None:
-    if run.is_group:
-        members = ", ".join(run.summary["members"]) or "none yet"
-        raise RunFolderError(f"{run.folder}: is a group of runs; name one of them ({members})")
-
-
-def refuse_without_weights(run: Run) -> None:
-    if not weights_file(run).is_file():
-        raise RunFolderError(
-            f"{run.folder}: has no checkpoints/best.pt: the run is {run.status}; go on with it first: "
-            f"nnlab train --resume {run.folder}"
-        )

@@ -1,28 +1,26 @@
 """Runs an experiment into a run folder: one seed, several seeds, or the rest of a run that was cut off."""
 
 import contextlib
-import errno
+import shlex
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nnlab.errors import Diverged, ExperimentError, InputError, Interrupted, NnlabError
-from nnlab.lab.config import check, source_from_file, to_yaml
-from nnlab.lab.sections import Experiment, TrainingExperiment
+from nnlab.files import DISK_FULL
+from nnlab.lab import drawing
+from nnlab.lab.config import check, source_of_run, to_yaml
+from nnlab.lab.longer import lengthened, with_epochs
+from nnlab.lab.sections import ONE_TRAINING, CustomFactory, Experiment, TrainingExperiment
 from nnlab.lab.session import Session, stoppable
 from nnlab.lab.training_run import build_parts, train
-from nnlab.record import Group, Record, Run, check_writable, open_run, schema, slug, stamp
+from nnlab.models import custom
+from nnlab.record import Group, Record, Run, adopted, check_writable, open_run, schema, slug, stamp
 from nnlab.theory import over_seeds
 from nnlab.training import distributed
 from nnlab.training.capacity import out_of_memory
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-ONE_TRAINING = ("classify", "regress")
-"""The experiments that are one training and nothing else: several processes can share it."""
 
 
 def run(config: Experiment, runs: Path, session: Session) -> dict[str, Any]:
@@ -51,18 +49,27 @@ def run_seeds(config: Experiment, seeds: int, runs: Path, session: Session) -> d
         return _run_members(config, group, session)
 
 
-def resume(path: Path, session: Session) -> dict[str, Any]:
-    """Goes on with a run, or a group of runs, in its own folder; returns the summary."""
-    stored = open_run(path)
-    if stored.status == "finished":
+def resume(path: Path, session: Session, epochs: int | None = None) -> dict[str, Any]:
+    """Goes on with a run, or a group of runs, in its own folder; returns the summary.
+
+    Args:
+        epochs: trains up to so many, also past the end of a run that is finished.
+    """
+    stored = open_run(adopted(path))
+    if epochs is None and stored.status == "finished":
+        (Group if stored.is_group else Record).tidy(stored.folder)
         session.reporter.say(f"{path} is finished: there is nothing to resume")
         return stored.summary
     config = read_config(stored, session)
     _check_processes(config, session)
+    changed = None
+    if epochs is not None:
+        config = lengthened(stored, config, epochs, session)
+        changed = to_yaml(config)
     with stoppable(session):
         if stored.is_group:
-            return _run_members(config, Group.reopen(stored.folder), session)
-        return _execute(config, _reopened(stored), session)
+            return _run_members(config, Group.reopen(stored.folder, changed), session)
+        return _execute(config, _reopened(stored, changed), session)
 
 
 def assist(session: Session) -> str | None:
@@ -109,7 +116,7 @@ def _check_processes(config: Experiment, session: Session) -> None:
 
 def read_config(stored: Run, session: Session) -> Experiment:
     """The checked config of a run folder."""
-    return check(source_from_file(stored.folder / schema.CONFIG), session.experiments)
+    return check(source_of_run(stored.folder / schema.CONFIG), session.experiments)
 
 
 def _stem(config: Experiment) -> str:
@@ -128,14 +135,14 @@ def _new_record(config: Experiment, parent: Any, stem: str, session: Session) ->
     return Record(parent, stem, to_yaml(config), _facts(config), device)
 
 
-def _reopened(stored: Run) -> Record:
+def _reopened(stored: Run, changed: str | None = None) -> Record:
     if stored.status == "running":
         raise InputError(f"{stored.folder}: another process is running this run right now")
     if stored.status == "diverged":
         raise InputError(
             f"{stored.folder}: this run diverged and would do so again; start one with a smaller step size"
         )
-    return Record.reopen(stored.folder)
+    return Record.reopen(stored.folder, changed)
 
 
 def _run_members(config: Experiment, group: Group, session: Session) -> dict[str, Any]:
@@ -162,11 +169,16 @@ def _run_member(config: Experiment, group: Group, session: Session) -> dict[str,
     folder = group.member(config.seed)
     if folder is None:
         record = _new_record(config, group.start, f"s{config.seed}", session)
-        return _execute(config, record, session, group.start)
+        return _execute(config, record, session, group)
     stored = open_run(folder)
-    if stored.status == "finished":
+    own, changed = read_config(stored, session), None
+    if isinstance(own, TrainingExperiment) and isinstance(config, TrainingExperiment):
+        longer = with_epochs(own, config.training.epochs)
+        if longer != own:  # the group goes on past the end of this member
+            own, changed = longer, to_yaml(longer)
+    if changed is None and stored.status == "finished":
         return stored.summary
-    return _execute(read_config(stored, session), _reopened(stored), session, group.start)
+    return _execute(own, _reopened(stored, changed), session, group)
 
 
 def _verdicts(summaries: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
@@ -179,32 +191,48 @@ def _verdicts(summaries: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 
 def _execute(
-    config: Experiment, record: Record, session: Session, group: Callable[[], Path] | None = None
+    config: Experiment, record: Record, session: Session, group: Group | None = None
 ) -> dict[str, Any]:
-    """Runs the experiment, and writes into the summary how it ended; `group` makes the folder around it."""
+    """Runs the experiment, and writes into the summary how it ended; `group` is around it."""
     try:
         if isinstance(config, TrainingExperiment):
             session.world.from_first((config, session.allow_custom_code))
-        outcome = config.run(record, session)
-        record.finish(
-            "finished",
+        record.axes = {**config.arrays, **drawing.ARRAYS}
+        with session.running(record, group):
+            outcome = config.run(record, session)
+        record.complete(
             metrics=outcome.metrics,
             results=outcome.results,
             claims=[claim.as_dict() for claim in outcome.claims],
             **({"model": outcome.model} if outcome.model else {}),
         )
+        record.draw(session.stop)
+        if group is not None:  # whose summary alone is printed in the end
+            for text in record.summary.get("warnings", []):
+                session.reporter.say(f"warning: {text}")
+        record.finish("finished")
     except BaseException as raised:
         error = distributed.lost(session.world, raised) or raised
         if error is not raised:
             distributed.dismiss()  # the others need not report it too
+        else:
+            error = _of_custom_code(config, raised) or raised
         if not record.started:
             cause = error if error is not raised else _out_of_memory(error)
             if cause is None:
                 raise
             raise cause from raised
         end(record, error)
-        raise _explained(error, record.folder, group() if group else record.folder) from raised
+        raise _explained(error, record.folder, group.start() if group else record.folder) from raised
     return record.summary
+
+
+def _of_custom_code(config: Experiment, error: BaseException) -> ExperimentError | None:
+    """The error of a user's own model, where one may have failed in a way that has no message of ours."""
+    model = getattr(config, "model", None)
+    if not isinstance(model, CustomFactory) or out_of_memory(error):
+        return None
+    return custom.failure(model.factory, error)
 
 
 def end(written: Record | Group, error: BaseException) -> None:
@@ -226,15 +254,18 @@ def _explained(error: BaseException, folder: Path, whole: Path) -> BaseException
 
     `whole` is the folder to resume: that of the run, or the group around it.
     """
-    go_on = f"go on with: nnlab train --resume {whole}"
+    go_on = f"go on with: nnlab train --resume {shlex.quote(str(whole))}"
     if isinstance(error, Interrupted | KeyboardInterrupt):
         return Interrupted(f"{error or 'interrupted'}; {go_on}")
     cause = error.__cause__ if isinstance(error, NnlabError) else error
     if isinstance(cause, OSError) and cause.errno in DISK_FULL:
-        if not ((folder / schema.CONFIG).exists() and (folder / schema.SUMMARY).exists()):
-            return ExperimentError(f"{folder}: the disk is full; free some space, and start the run again")
         return ExperimentError(
             f"{folder}: the disk is full. What was written is readable; free some space, then {go_on}"
+        )
+    if isinstance(cause, FileNotFoundError) and not folder.exists():
+        return ExperimentError(
+            f"{folder}: was moved or removed while the run wrote it. What was written is in it; {go_on}, by the "
+            "path that it has now"
         )
     if isinstance(error, distributed.WorkerError):
         return type(error)(f"{error}; {go_on}")

@@ -2,13 +2,16 @@
 
 Nothing here imports torch, and nothing below the builders (`nnlab.lab.build`) sees these objects."""
 
+import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -73,6 +76,34 @@ def _path(value: str) -> str:
 PathText = Annotated[str, Field(min_length=1), AfterValidator(_path)]
 
 
+def _class_weights(value: object) -> object:
+    if value is None or value == "balanced":
+        return value
+    weights = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    if not weights or not all(type(w) in (int, float) and 0 < w < math.inf for w in weights):
+        raise ValueError("must be balanced, or a number above 0 for each class, by name or as a list")
+    if not isinstance(value, dict):
+        return [float(w) for w in weights]
+    if any(isinstance(name, bool) or name is None for name in value):
+        raise ValueError("has a class that YAML reads as true, false or nothing: put its name in quotes")
+    return {str(name): float(w) for name, w in value.items()}
+
+
+_WEIGHT: JsonValue = {"type": "number", "exclusiveMinimum": 0}
+ClassWeights = Annotated[
+    Literal["balanced"] | list[float] | dict[str, float] | None,
+    PlainValidator(_class_weights),
+    WithJsonSchema({
+        "anyOf": [
+            {"const": "balanced"},
+            {"type": "array", "items": _WEIGHT},
+            {"type": "object", "additionalProperties": _WEIGHT},
+            {"type": "null"},
+        ]
+    }),
+]  # fmt: skip
+
+
 class DataSection(Section):
     """The keys that every data set has."""
 
@@ -118,23 +149,127 @@ class TorchvisionData(ImageSection):
     download: bool = False
 
 
+def _image_size(value: object) -> int | list[int] | None:
+    sides = value if isinstance(value, list) and len(value) == 2 else [value]
+    if value is None or all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in sides):
+        return value  # type: ignore[return-value]
+    raise ValueError(f"must be a number of pixels from 1 to {LARGEST_SIDE}, or [height, width]")
+
+
+LARGEST_SIDE = 8192
+_SIDE = {"type": "integer", "minimum": 1, "maximum": LARGEST_SIDE}
+ImageSize = Annotated[
+    int | list[int] | None,
+    PlainValidator(_image_size),
+    WithJsonSchema(
+        {"anyOf": [_SIDE, {"type": "array", "items": _SIDE, "minItems": 2, "maxItems": 2}, {"type": "null"}]}
+    ),
+]
+
+
 class ImageFolderData(ImageSection):
-    """`root/train/CLASS/*.png|jpg` and `root/test/CLASS/*.png|jpg`, all of one size."""
+    """Images in `root/train/CLASS`, `root/test/CLASS` and, where it is there, `root/val/CLASS`.
+
+    Without a test folder, or with the class folders in `root` itself, a part of each class is held out.
+    """
 
     name: Literal["image_folder"]
     root: PathText | None = None
     channels: Literal[1, 3] = 3
+    resize: ImageSize = Field(
+        None,
+        description="N: the shorter side becomes N pixels and the middle N × N stays; [height, width]: "
+        "exactly that",
+    )
+    crop: ImageSize = Field(None, description="N or [height, width]: the middle that stays, after resize")
+    test: float = Field(
+        0.2, gt=0, lt=1, description="fraction held out for the test, where there is no test folder"
+    )
     skip_unreadable: bool = Field(False, description="skip unreadable files; their number is reported")
 
 
-class CsvData(DataSection):
-    """A table with a header line: `target` names one column, every other column is a number."""
+def _one_of(words: dict[str, str]) -> BeforeValidator:
+    """Lets the sign itself stand for the word that names it."""
+    return BeforeValidator(lambda value: words.get(value, value) if isinstance(value, str) else value)
 
-    name: Literal["csv"]
+
+def _encoding(value: str) -> str:
+    try:
+        "".encode(value)
+    except (LookupError, UnicodeError, ValueError):
+        raise ValueError("is no encoding of text that Python knows, such as utf-8 or cp1252") from None
+    return value
+
+
+def _test_part(value: object) -> float | str:
+    if isinstance(value, str) and value:
+        return _path(value)
+    if type(value) in (int, float) and 0 < value < 1:  # type: ignore[operator]
+        return value  # type: ignore[return-value]
+    raise ValueError("must be a fraction between 0 and 1, or the path of another table")
+
+
+ColumnNames = Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] | None
+Separator = Annotated[
+    Literal["comma", "semicolon", "tab", "pipe", "space"],
+    _one_of({",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space"}),
+]
+DecimalMark = Annotated[Literal["point", "comma"], _one_of({".": "point", ",": "comma"})]
+
+
+class TableSection(Section):
+    """A table with a header line: `target` names one column, the others are features."""
+
     path: PathText
     target: str
     task: Literal["classification", "regression"] = "classification"
-    test: float = Field(0.2, gt=0, lt=1, description="fraction of the examples held out for the test")
+    columns: ColumnNames = Field(None, description="the features; left out, every column but the others")
+    ignore: ColumnNames = Field(None, description="columns to leave out")
+    categories: ColumnNames = Field(
+        None, description="columns, also of numbers, that become one input for each value in them"
+    )
+    text: Literal["error", "one_hot"] = Field(
+        "error", description="columns of texts: an error, or categories; unknown ones count as none"
+    )
+    missing: Literal["error", "drop", "mean"] = Field(
+        "error",
+        description="missing values: an error, leave out the row, or the mean of the column's training rows",
+    )
+    missing_target: Literal["error", "drop", "class"] = Field(
+        "error", description="missing targets: an error, leave out the row, or a class of their own"
+    )
+    separator: Separator | None = Field(None, description="of cells; left out, as the header line tells")
+    decimal: DecimalMark | None = Field(None, description="decimal mark; left out, as the numbers tell")
+    encoding: Annotated[str, AfterValidator(_encoding)] | None = Field(
+        None, description="such as utf-8 or cp1252; left out, as the bytes tell"
+    )
+
+
+class CsvData(TableSection, DataSection):
+    """A table with a header line: `target` names one column, the others are features."""
+
+    name: Literal["csv"]
+    standardize_target: bool = Field(
+        True, description="number targets to mean 0 and variance 1; metrics stay in original units"
+    )
+    test: Annotated[
+        float | str,
+        PlainValidator(_test_part),
+        WithJsonSchema({
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                {"type": "string", "minLength": 1},
+            ]
+        }),
+    ] = Field(0.2, description="fraction of rows held out for the test, or a table's path")  # fmt: skip
+    group: str | None = Field(
+        None, description="column whose equal values stay together in training, validation or test"
+    )
+    stratify: bool | None = Field(
+        None,
+        description="each split keeps the proportions of the classes, or of tenths of a number target; left "
+        "out, of classes only",
+    )
 
 
 class SyntheticData(DataSection):
@@ -182,6 +317,9 @@ class Regression1dData(SyntheticData):
     function: FunctionName = "sine"
     examples: Count = 40
     noise: NonNegativeFloat = 0.1
+    standardize_target: bool = Field(
+        False, description="targets to mean 0 and variance 1; metrics stay in original units"
+    )
 
 
 Data = Annotated[
@@ -202,7 +340,15 @@ StepName = Literal["sigmoid", "tanh", "ripple"]
 """The rows of `nnlab.models.activations`, and those of them with a step; a test compares them."""
 
 
-class MLPModel(Section):
+class ModelSection(Section):
+    """The key that every model has."""
+
+    start: PathText | None = Field(
+        None, description="the run folder whose best weights this training begins from; left out, random ones"
+    )
+
+
+class MLPModel(ModelSection):
     """Fully connected layers: `hidden: []` is Wx + b, `[H]` two layers, `[H1, H2]` three."""
 
     name: Literal["mlp"]
@@ -222,7 +368,7 @@ class MLPModel(Section):
     )
 
 
-class CNNModel(Section):
+class CNNModel(ModelSection):
     """Blocks of convolution, activation and 2 × 2 max-pooling, then one linear layer."""
 
     name: Literal["cnn"]
@@ -249,7 +395,7 @@ class CNNModel(Section):
         return self
 
 
-class SpeedCNNModel(Section):
+class SpeedCNNModel(ModelSection):
     """A CNN for fast training: whitened patches, three blocks of two convolutions, a scaled head."""
 
     name: Literal["speed_cnn"]
@@ -262,12 +408,16 @@ def _factory(value: str) -> str:
     return value
 
 
-class CustomModel(Section):
+class CustomFactory(Section):
     """Your own model: `factory(input_shape, outputs, **arguments)` returns a torch module."""
 
     name: Literal["custom"]
     factory: Annotated[str, AfterValidator(_factory)]
     arguments: dict[str, JsonValue] = {}
+
+
+class CustomModel(ModelSection, CustomFactory):
+    """Your own model: `factory(input_shape, outputs, **arguments)` returns a torch module."""
 
 
 Model = Annotated[MLPModel | CNNModel | SpeedCNNModel | CustomModel, Field(discriminator="name")]
@@ -294,6 +444,12 @@ class CrossEntropyLoss(Section):
     name: Literal["cross_entropy", "kl"]
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="weight of the uniform distribution in targets"
+    )
+    class_weights: ClassWeights = Field(
+        None,
+        description="how often the loss of an example counts: balanced is N/(C n_c) for a class of n_c "
+        "examples; own weights, by class name or in the order of the classes, are scaled to mean 1 over the "
+        "training examples, and a class that is left out has 1",
     )
     regularization: Regularization = Regularization()
 
@@ -453,6 +609,8 @@ class Experiment(Section):
     experiment: str
     name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)] | None = None
     seed: Seed = 0
+    arrays: ClassVar[Mapping[str, str]] = {}
+    """What the arrays of a run are, their axes and units, by patterns of their names; see figures.json."""
 
     def run(self, record: "Record", session: "Session") -> "Outcome":
         """Runs the experiment into the run folder of `record`; each experiment has its own.
@@ -462,6 +620,14 @@ class Experiment(Section):
             ExperimentError: the experiment itself failed.
         """
         raise NotImplementedError(self.experiment)
+
+
+ONE_TRAINING = ("classify", "regress")
+"""The experiments that are one training and nothing else: several processes can share it, a longer one can go
+on from its end, and another one from its weights."""
+
+WITH_CLASS_WEIGHTS = ("classify", "activations", "regularization", "sgd_vs_gd")
+"""The experiments whose claims hold for a loss with class weights, too."""
 
 
 class TrainingExperiment(Experiment):
@@ -520,6 +686,17 @@ class TrainingExperiment(Experiment):
             return (
                 f"training.test_time_augmentation: {training.test_time_augmentation} is for images, and "
                 f"data.name: {data.name} has none; leave it out"
+            )
+        if self.model.start is not None and self.experiment not in ONE_TRAINING:
+            return (
+                f"model.start: is for the experiments {' and '.join(ONE_TRAINING)}, which are one training; "
+                f"experiment: {self.experiment} makes starts of its own"
+            )
+        weights = getattr(self.loss, "class_weights", None)
+        if weights is not None and self.experiment not in WITH_CLASS_WEIGHTS:
+            return (
+                f"loss.class_weights: experiment: {self.experiment} is about the loss without them; allowed "
+                f"for: {', '.join(WITH_CLASS_WEIGHTS)}"
             )
         if isinstance(data, Regression1dData) and self.loss.name != "squared_error":
             return f"data.name: regression_1d needs loss.name: squared_error, not {self.loss.name}"

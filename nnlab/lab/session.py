@@ -1,6 +1,7 @@
 """An experiment's surroundings (device, data, random numbers, messages, stopping), and its outcome."""
 
 import signal
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,9 +12,12 @@ from typing import Any, Protocol
 import torch
 
 from nnlab.data import DataSet
+from nnlab.data.fingerprint import Fingerprint
 from nnlab.errors import DataError, InputError
 from nnlab.lab.build import build_data
+from nnlab.lab.run_data import RunData
 from nnlab.lab.sections import Data, Experiment, Hardware
+from nnlab.record import Group, Record
 from nnlab.theory import Claim
 from nnlab.training.distributed import World
 
@@ -63,6 +67,7 @@ class Session:
     Attributes:
         experiments: the config class of each experiment, needed to read the config of a run or a lesson.
         world: the processes that train together, of which this is one.
+        run_data: keeps and compares the data of the run that goes on at the moment; None where none does.
     """
 
     reporter: Reporter = field(default_factory=Silence)
@@ -70,6 +75,7 @@ class Session:
     world: World = field(default_factory=World)
     experiments: Mapping[str, type[Experiment]] = field(default_factory=dict, repr=False)
     stop_requested: bool = False
+    run_data: RunData | None = None
     _data: dict[str, DataSet] = field(default_factory=dict, repr=False)
 
     def stop(self) -> bool:
@@ -84,13 +90,47 @@ class Session:
             downloads = getattr(section, "download", False)
             if downloads and not self.world.is_first:
                 self.world.from_first()  # which has the files by then
-            data = self._build(section, device, dtype)
+            with self.reading():
+                data = self._build(section, device, dtype)
             if downloads and self.world.is_first:
                 self.world.from_first()
             for note in data.notes:
                 self.reporter.say(note)
             self._data = {key: data}  # one set at a time: it may fill the memory
-        return self._data[key]
+        data = self._data[key]
+        if data.fingerprint is not None:
+            self.keep(data.fingerprint, data)
+        return data
+
+    def keep(self, fingerprint: Fingerprint, data: DataSet | None = None) -> None:
+        """Keeps what the data of the run are, or compares them with those of its start, or its group's.
+
+        Args:
+            fingerprint: of what was read.
+            data: the data set, where it is one.
+
+        Raises:
+            DataError: they are other data.
+        """
+        if self.run_data is not None:
+            self.run_data.keep(fingerprint, data, self.reporter.say)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Data are read: an error says where those of a run that goes on were when it started."""
+        try:
+            yield
+        except InputError as error:
+            raise (error if self.run_data is None else self.run_data.missing(error)) from None
+
+    @contextmanager
+    def running(self, record: Record, group: Group | None = None) -> Iterator[None]:
+        """A run into a record: its data are kept and compared."""
+        before, self.run_data = self.run_data, RunData(record, group)
+        try:
+            yield
+        finally:
+            self.run_data = before
 
     def device(self, hardware: Hardware) -> torch.device:
         """The device of the config; of several processes, each has a GPU of its own."""
@@ -148,6 +188,8 @@ def generator(seed: int, purpose: str) -> torch.Generator:
 def stoppable(session: Session) -> Iterator[None]:
     """SIGINT and SIGTERM ask the session to stop after the step; a second one interrupts at once.
 
+    So does SIGHUP, which a terminal sends when it is closed, unless it is ignored (nohup).
+
     Under torchrun this holds to the end of the process: torchrun sends SIGTERM to all when one process has
     died, and the others must still be able to say so.
     """
@@ -157,8 +199,11 @@ def stoppable(session: Session) -> Iterator[None]:
             raise KeyboardInterrupt
         session.stop_requested = True
 
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
     try:
-        before = {s: signal.signal(s, request) for s in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, request) for number in signals}
     except ValueError:  # not the main thread: a notebook's worker; its owner has the signals
         yield
         return

@@ -9,11 +9,13 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from nnlab.errors import ExperimentError, InputError
+from nnlab.data import DataSet
+from nnlab.errors import ExperimentError, InputError, suggest
 from nnlab.lab.build import build_model
 from nnlab.lab.forecast import forecasting
 from nnlab.lab.sections import LBFGSOptimizer, MLPModel, SGDOptimizer, StepSchedule, TrainingExperiment
 from nnlab.lab.session import Session, dtype_of, generator
+from nnlab.lab.start import begin_from
 from nnlab.models import layer_multipliers
 from nnlab.record import Record
 from nnlab.training import (
@@ -28,7 +30,9 @@ from nnlab.training import (
     fit,
     schedule,
 )
+from nnlab.training.batch_norm import refuse_batches_of_one
 from nnlab.training.capacity import fits_in_memory, largest_batch, out_of_memory
+from nnlab.training.losses import balanced_weights, example_weights, mean_one
 from nnlab.training.optimizers import Schedule
 from nnlab.training.precision import choose, computes_bfloat16, emulation_warning
 from nnlab.training.theory import softmax_step_bound
@@ -57,13 +61,15 @@ def build_parts(config: TrainingExperiment, session: Session) -> Parts:
         allow_custom_code=session.allow_custom_code,
     )
     model = model.to(device=data.train.inputs.device, dtype=dtype_of(config.training))
+    _refuse_what_fails_late(config, model, data, session)
+    begin_from(config, model, data, session)
     # Dropout draws from torch's own generator: in every process other numbers, as for other examples.
     rank = session.world.rank
     torch.manual_seed(generator(config.seed, f"process {rank}").initial_seed() if rank else config.seed)
     return Parts(
         model,
         data,
-        loss=loss_of(config),
+        loss=loss_of(config, data),
         optimizer=build_optimizer(
             model=model, **config.optimizer.model_dump(exclude={"clip_norm", "schedule"})
         ),
@@ -72,9 +78,57 @@ def build_parts(config: TrainingExperiment, session: Session) -> Parts:
     )
 
 
-def loss_of(config: TrainingExperiment) -> Loss:
-    """The loss of a config, without its regularizer."""
-    return build_loss(**config.loss.model_dump(exclude={"regularization"}))
+def _refuse_what_fails_late(
+    config: TrainingExperiment, model: nn.Module, data: DataSet, session: Session
+) -> None:
+    """Raises InputError for what would end a training in its last batch, or never let it stop early."""
+    examples, size, training = len(data.train), config.data.batch_size, config.training
+    if training.patience is not None and data.validation is None:
+        raise InputError(
+            f"training.patience: {training.patience} stops where validation gets no better, but no example "
+            "is held out for it; use --set data.validation=0.1, or leave patience out"
+        )
+    refuse_batches_of_one(
+        model,
+        data.normalize(data.train.inputs[:1]),
+        examples=examples,
+        batch_size=size,
+        micro_batch=training.micro_batch,
+        processes=session.world.size,
+    )
+    if size != "full" and size > examples and session.world.is_first:
+        session.reporter.say(
+            f"data.batch_size: {size:,} is more than the {examples:,} training examples: every step takes all"
+        )
+
+
+def loss_of(config: TrainingExperiment, data: DataSet) -> Loss:
+    """The loss of a config, without its regularizer; class weights are those of the training split."""
+    own = config.loss.model_dump(exclude={"regularization", "class_weights"})
+    wanted = getattr(config.loss, "class_weights", None)
+    if wanted is None:
+        return build_loss(**own)
+    sizes = data.class_sizes
+    if sizes is None:
+        sizes = torch.bincount(data.train.targets, minlength=data.outputs).cpu()
+    weights = balanced_weights(sizes) if wanted == "balanced" else mean_one(_own(wanted, data), sizes)
+    return build_loss(**own, class_weights=weights.to(data.train.inputs.device, data.dtype))
+
+
+def _own(wanted: list[float] | dict[str, float], data: DataSet) -> Tensor:
+    """The weights of a config by class, (C,) float64."""
+    names = data.class_names
+    if isinstance(wanted, list):
+        if len(wanted) != len(names):
+            raise InputError(
+                f"loss.class_weights: has {len(wanted)} numbers, but data.name: {data.name} has {len(names)} "
+                f"classes: {', '.join(names[:20])}"
+            )
+        return torch.tensor(wanted, dtype=torch.float64)
+    for name in wanted:
+        if name not in names:
+            raise InputError(f"loss.class_weights: {name} is no class of the data; {suggest(name, names)}")
+    return torch.tensor([wanted.get(name, 1.0) for name in names], dtype=torch.float64)
 
 
 def settings_of(config: TrainingExperiment) -> Settings:
@@ -268,8 +322,13 @@ def step_bound(config: TrainingExperiment, parts: Parts) -> StepBound | None:
         and optimizer.momentum == 0
         and optimizer.clip_norm is None
         and (config.data.batch_size == "full" or config.data.batch_size >= len(parts.data.train))
+        and parts.data.augmentation is None  # which makes every epoch another objective
+        and config.training.precision != "bfloat16"  # whose rounding is larger than a small step's descent
     )
     if not applies or (penalty is not None and penalty.absolute and not penalty.proximal):
         return None
     strength = penalty.strength * penalty.quadratic if penalty else 0.0
-    return StepBound(softmax_step_bound(design_matrix(parts), strength), optimizer.lr)
+    features, weights = design_matrix(parts), parts.loss.class_weights
+    if weights is not None:  # wᵢ times the curvature of an example is that of √wᵢ xᵢ
+        features = features * example_weights(parts.data.train.targets, weights.to(features)).sqrt()[:, None]
+    return StepBound(softmax_step_bound(features, strength), optimizer.lr)

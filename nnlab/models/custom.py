@@ -5,6 +5,7 @@ import importlib
 import inspect
 import os
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
@@ -13,8 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnlab.errors import InputError, suggest
+from nnlab.errors import ExperimentError, InputError, NnlabError, suggest
 from nnlab.models.summary import evaluation_mode, zeros_for
+
+LONGEST = 500
+"""Characters of the text of an error that a message repeats."""
 
 
 def load_factory(path: str, allow: bool) -> Callable[..., object]:
@@ -101,15 +105,45 @@ def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{what}: {type(error).__name__}: {reason}{_place(error)}") from error
+        raise InputError(f"{what}: {_in_short(error)}") from error
+
+
+def failure(path: str, error: BaseException) -> ExperimentError | None:
+    """Returns what to tell of an error that came out of the model of a factory while it was used.
+
+    None where it is an error of ours, whose message says all, or an interruption.
+    """
+    if isinstance(error, NnlabError | OSError) or not isinstance(error, Exception | SystemExit):
+        return None
+    return ExperimentError(f"model.factory: {path}: its model failed in the run: {_in_short(error)}")
+
+
+def _in_short(error: BaseException) -> str:
+    """The kind and the text of an error, cut where it is long, and its place in the user's code."""
+    reason = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    reason = reason if len(reason) <= LONGEST else f"{reason[:LONGEST]}…"
+    return f"{type(error).__name__}{': ' * bool(reason)}{reason}{_place(error)}"
 
 
 def _place(error: BaseException) -> str:
-    """` (FILE, line N)` of the innermost frame of the user's code; nothing where it was not reached."""
-    not_theirs = ("<frozen", __file__, os.path.dirname(torch.__file__))
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(not_theirs)]
-    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    """` (FILE, line N)` of the innermost frame of the user's code; nothing where it was not reached.
+
+    Of a module that does not parse it is the line that does not.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({error.filename}, line {error.lineno})"
+    ours = os.path.dirname(os.path.dirname(__file__))
+    not_theirs = ("<", ours, os.path.dirname(torch.__file__), *map(sysconfig.get_path, ("stdlib", "purelib")))
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if not f.filename.startswith(not_theirs)]
+    if not theirs:  # the user's module may be an installed one
+        installed = sysconfig.get_path("purelib")
+        theirs = [
+            f
+            for f in frames
+            if f.filename.startswith(installed) and not f.filename.startswith(not_theirs[:3])
+        ]
+    return f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
 
 
 @contextlib.contextmanager
@@ -156,14 +190,36 @@ def _check_arguments(
 
 
 def _try_out(path: str, model: nn.Module, input_shape: tuple[int, ...], outputs: int) -> None:
-    """Two examples of zeros through the model, in evaluation mode so that no statistics move."""
+    """Two examples of zeros through the model, in evaluation mode and as in training; no statistics move."""
     examples = zeros_for(model, 2, input_shape)
-    failed = f"model.factory: {path}: its model fails on {tuple(examples.shape)}"
-    with evaluation_mode(model), torch.no_grad(), _explained(failed):
-        scores = model(examples)
-    if not isinstance(scores, torch.Tensor) or scores.shape != (2, outputs):
-        got = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
-        raise InputError(
-            f"model.factory: {path}: its model maps {tuple(examples.shape)} to {got}; "
-            f"the data need (2, {outputs})"
-        )
+    for context, mode in ((evaluation_mode(model), ""), (_training_mode(model), " in training mode")):
+        failed = f"model.factory: {path}: its model fails{mode} on {tuple(examples.shape)}"
+        with context, torch.no_grad(), _explained(failed):
+            scores = model(examples)
+        if not isinstance(scores, torch.Tensor) or scores.shape != (2, outputs):
+            got = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+            raise InputError(
+                f"model.factory: {path}: its model maps {tuple(examples.shape)}{mode} to {got}; "
+                f"the data need (2, {outputs})"
+            )
+        if not scores.is_floating_point():
+            raise InputError(
+                f"model.factory: {path}: its model gives numbers of type {scores.dtype}{mode}; "
+                "scores must be floating-point numbers"
+            )
+
+
+@contextlib.contextmanager
+def _training_mode(model: nn.Module) -> Iterator[None]:
+    """Training mode inside; afterwards modes and buffers are as before."""
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    model.train()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for name, buffer in model.named_buffers():
+            if name in buffers and buffer.shape == buffers[name].shape:
+                buffer.copy_(buffers[name])

@@ -17,7 +17,7 @@ from nnlab.page.glossary import GLOSSARY
 from nnlab.page.lecture import Glance, expand, glances, is_lecture
 from nnlab.page.numbers import as_text, clean
 from nnlab.page.widget import Widget
-from nnlab.record import Run, open_run, replace_file, schema
+from nnlab.record import Run, replace_file, schema
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = [TEMPLATES / name for name in ("page.css", "widgets.css")]
@@ -231,18 +231,25 @@ def _addressed(sentences: list[Glance], parts: list[Part]) -> list[Glance]:
 
 def _entry(run: Run, contents: Contents, figures: data.Room, tables: data.Room) -> Entry:
     summary, notes = run.summary, list[str]()
-    members = _members(run, notes)
+    members, faults = run.members()
+    metrics = list[data.Metrics | None]()
     first = members[:1]
     curves: dict[str, dict[str, list[float]]] = {}
     for one in members:
         prefix = f"seed {one.summary.get('seed')} " if run.is_group else ""
-        for metric, splits in data.curves(one).items():
+        read = data.metrics_of(one)
+        metrics.append(read)
+        if read is None or read.unreadable:
+            lines = "metrics.jsonl" if read is None else f"{read.unreadable:,} lines of metrics.jsonl"
+            faults.append(f"{one.folder.name}: {lines} cannot be read")
+        for metric, splits in (read.curves() if read else {}).items():
             curves.setdefault(metric, {}).update({prefix + split: points for split, points in splits.items()})
     pictures = [picture for one in first for picture in data.pictures(one, figures)]
-    if not pictures:
+    if all(picture.note for picture in pictures):
         notes.append("there are no figures")
     if run.status != "finished":
         notes.append(_state(run))
+    notes += [*faults, *(f"warning: {text}" for text in summary.get("warnings", []))]
     seconds = summary.get("wall_seconds")
     return Entry(
         label=run.folder.name,
@@ -254,13 +261,12 @@ def _entry(run: Run, contents: Contents, figures: data.Room, tables: data.Room) 
             (f"seed {one.summary.get('seed')}" if run.is_group else "", claim)
             for one in members
             for claim in one.summary.get("claims", [])
-            if isinstance(claim, dict)
         ],
-        results=[row for row in summary.get("results", []) if isinstance(row, dict)],
+        results=summary.get("results", []),
         curves=curves,
         widgets=[widget for one in first for widget in _widgets(one, contents, notes)],
         pictures=pictures,
-        tables=[table for one in first for table in data.tables(one, tables)],
+        tables=[table for one in first for table in data.tables(one, metrics[0], tables)],
         config=_config(run, notes),
         command=f"nnlab train --config {shlex.quote(str(run.folder / schema.CONFIG))}"
         + (f" --seeds {len(summary['seeds'])}" if run.is_group else ""),
@@ -293,22 +299,6 @@ def _widgets(run: Run, contents: Contents, notes: list[str]) -> list[Widget]:
     except Exception as error:  # an older run, or one that was changed by hand: the page shows the rest
         notes.append(f"its interactive figures cannot be drawn: {type(error).__name__}")
         return []
-
-
-def _members(run: Run, notes: list[str]) -> list[Run]:
-    """The run itself, or those of a group that can be read."""
-    if not run.is_group:
-        return [run]
-    members = []
-    for name in run.summary["members"]:
-        if Path(name).name != name or data.own_file(run, f"{name}/{schema.SUMMARY}") is None:
-            notes.append(f"{name}: is no run of this group")
-            continue
-        try:
-            members.append(open_run(run.folder / name))
-        except RunFolderError as error:
-            notes.append(str(error))
-    return members
 
 
 def write_page(

@@ -4,12 +4,12 @@ import base64
 import csv
 import html
 import io
-import itertools
+import os
 import re
-import zipfile
-import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+import warnings
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +17,36 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from nnlab.errors import InputError
+from nnlab.errors import InputError, RunFolderError
 from nnlab.page.numbers import clean, is_number
 from nnlab.page.widget import thinned
 from nnlab.record import Run, schema
+from nnlab.record.arrays import read_arrays
+from nnlab.record.figures import calls_of
 from nnlab.safe_yaml import load
 
 POINTS = 240  # of a curve: more are thinned out, evenly in the logarithm of the step
 METRICS, LINES = 60, 40  # curves to choose from, and lines of each
 FIGURE_BYTES = 5 * 2**20  # of all figures of a page, as they stand in it
 TABLE_BYTES = 1 * 2**20  # of all tables of a page
-ROWS = 20_000  # of a table
-FILE_BYTES = 64 * 2**20  # of any file that a page reads
+ROWS, CELLS = 20_000, 200_000  # of a table
+FILE_BYTES = 64 * 2**20  # of any other file that a page reads
+METRICS_BYTES = 4 * 2**30  # of metrics.jsonl, which is read line by line
 CONFIG_BYTES = 2**18  # of a config
 ARRAY_BYTES = 512 * 2**20  # of all arrays of a run, unpacked
+MISSING = 100  # figures that are named though they were not drawn
 PIXELS = 20 * 10**6  # of a picture
-UNREADABLE = (OSError, ValueError, EOFError, LookupError, zipfile.BadZipFile, zlib.error)
-"""The errors of an array file that is torn, or not numpy's."""
+PICTURES = 200  # of a run
 
 
 def own_file(run: Run, name: str, limit: int = FILE_BYTES) -> Path | None:
     """A file of a run that may be read: inside its folder once links are followed, and not beyond `limit`."""
-    path = run.folder / name
-    try:
-        inside = path.is_file() and path.resolve().is_relative_to(run.folder.resolve())
-        return path if inside and path.stat().st_size <= limit else None
-    except (OSError, ValueError, RuntimeError):
-        return None
+    return run.file(name, limit)
+
+
+def refused(run: Run, name: str) -> bool:
+    """Tells whether there is something of that name which may not be read."""
+    return run.file(name, FILE_BYTES) is None and os.path.lexists(run.folder / name)
 
 
 def config_of(run: Run) -> dict[str, Any]:
@@ -60,16 +63,19 @@ def config_of(run: Run) -> dict[str, Any]:
 
 
 def arrays_of(run: Run) -> dict[str, NDArray[Any]] | None:
-    """The arrays of a run: {} if it has none of its own, None if they are too large or cannot be read."""
+    """The arrays of a run: {} if it has none of its own, None if they are too large or cannot be read.
+
+    Those that are the arguments of one figure alone are left out.
+    """
     path = own_file(run, schema.ARRAYS)
     if path is None:
-        return {}
+        return None if refused(run, schema.ARRAYS) else {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        return run.arrays() if size <= ARRAY_BYTES else None
-    except UNREADABLE:
+        arrays = read_arrays(path, ARRAY_BYTES)
+    except RunFolderError:
         return None
+    own = f"{schema.FIGURES}/"
+    return {name: array for name, array in arrays.items() if not name.startswith(own)}
 
 
 @dataclass(frozen=True)
@@ -79,14 +85,16 @@ class Picture:
     Attributes:
         name: its file's name without suffix.
         title: the text above it, for those who cannot see it.
-        source: a data: address; empty where the page has no room for it.
+        source: a data: address; empty where the page has no room for it, or where it was not drawn.
         size: width and height in pixels, (0, 0) where they are not known.
+        note: why it is not there, if it was not drawn.
     """
 
     name: str
     title: str
     source: Markup
     size: tuple[int, int]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,58 +120,144 @@ class Room:
         return True
 
 
-def curves(run: Run) -> dict[str, dict[str, list[float]]]:
-    """Metric -> split -> steps and values one after the other: [step, value, step, value, …]."""
-    if own_file(run, schema.METRICS) is None:
-        return {}
-    lines: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for row in run.metrics():
+@dataclass
+class Metrics:
+    """What a page shows of metrics.jsonl.
+
+    Attributes:
+        lines: metric -> split -> its steps and values.
+        columns: the keys of all rows, those of the first rows alone where there are too many.
+        rows: the rows, empty where a table has no room for them.
+        count: how many rows there are.
+        unreadable: lines that are no row.
+    """
+
+    lines: dict[str, dict[str, tuple["array[float]", "array[float]"]]] = field(default_factory=dict)
+    columns: dict[str, None] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    count: int = 0
+    unreadable: int = 0
+
+    def curves(self) -> dict[str, dict[str, list[float]]]:
+        """Metric -> split -> steps and values one after the other: [step, value, step, value, …]."""
+        drawn = {
+            metric: {split: _flat(*line) for split, line in splits.items() if len(line[0]) > 1}
+            for metric, splits in self.lines.items()
+        }
+        return {metric: splits for metric, splits in drawn.items() if splits}
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Takes the next row."""
+        self.count += 1
+        if self.count == 1 or self.rows:
+            self.columns.update(dict.fromkeys(row))
+            self.rows.append(row)
+            if len(self.columns) * len(self.rows) > CELLS:
+                self.rows = []
         step = row.get("step")
         if not is_number(step):
-            continue
+            return
         split = clean("/".join(str(row[key]) for key in ("part", "split") if key in row), 100)
         for key, value in row.items():
-            if key in ("step", "epoch", "part", "split") or not is_number(value):
-                continue
-            name = clean(key, 100)
-            metric = lines.setdefault(name, {}) if len(lines) < METRICS else lines.get(name, {})
-            line = metric.setdefault(split, []) if len(metric) < LINES else metric.get(split, [])
-            line.append((float(step), float(value)))
-    return {
-        metric: {split: _flat(points) for split, points in splits.items() if len(points) > 1}
-        for metric, splits in lines.items()
-        if any(len(points) > 1 for points in splits.values())
-    }
+            if key not in ("step", "epoch", "part", "split") and is_number(value):
+                self._add(clean(key, 100), split, step, value)
+
+    def _add(self, name: str, split: str, step: float, value: float) -> None:
+        metric = self.lines.setdefault(name, {}) if len(self.lines) < METRICS else self.lines.get(name, {})
+        if split not in metric:
+            if len(metric) >= LINES:
+                return
+            metric[split] = (array("d"), array("d"))
+        steps, values = metric[split]
+        steps.append(step)
+        values.append(value)
 
 
-def _flat(points: list[tuple[float, float]]) -> list[float]:
-    chosen = (points[i] for i in thinned(len(points), POINTS))
-    return [float(f"{number:.6g}") for point in chosen for number in point]
+def metrics_of(run: Run) -> Metrics | None:
+    """Reads metrics.jsonl once, row by row; None where it is there, but cannot be read."""
+    metrics = Metrics()
+    if own_file(run, schema.METRICS, METRICS_BYTES) is None:
+        return None if os.path.lexists(run.folder / schema.METRICS) else metrics
+    rows = run.rows()
+    try:
+        for row in rows:
+            metrics.add(row)
+    except RunFolderError:
+        return None
+    metrics.unreadable = rows.unreadable
+    return metrics
+
+
+def _flat(steps: Sequence[float], values: Sequence[float]) -> list[float]:
+    chosen = thinned(len(steps), POINTS)
+    return [float(f"{number:.6g}") for i in chosen for number in (steps[i], values[i])]
 
 
 def pictures(run: Run, room: Room) -> list[Picture]:
     """The figures of a run, each as the smaller of its two files."""
     chosen = []
-    for name in sorted(path.stem for path in run.folder.glob("figures/*.svg")):
+    names = _figure_names(run)
+    for name in names[:PICTURES]:
         files = [own_file(run, f"figures/{name}{suffix}") for suffix in (".svg", ".png")]
         try:
             contents = [b"" if file is None else file.read_bytes() for file in files]
         except OSError:
-            continue
+            contents = [b"", b""]
         drawn, pixels = contents[0], _reduced(contents[1])
         forms = [(content, kind) for content, kind in ((drawn, "svg+xml"), (pixels, "png")) if content]
         if not forms:
+            chosen.append(_left_out(f"figures/{name}"))
             continue
         content, kind = min(forms, key=lambda form: len(form[0]))
         source = _address(f"image/{kind}", content, room)
         chosen.append(Picture(name, _title(drawn) or name, source, _size(drawn)))
-    return chosen
+    if len(names) > PICTURES:
+        note = f"There are {len(names) - PICTURES:,} more pictures in the run folder."
+        chosen.append(Picture("more", "", Markup(), (0, 0), note))
+    return chosen + _undrawn(run, {picture.name for picture in chosen})
+
+
+def _figure_names(run: Run) -> list[str]:
+    """The names of the pictures in the folder of figures, which may be no link that leads elsewhere."""
+    folder = run.folder / schema.FIGURES
+    try:
+        if not folder.resolve().is_relative_to(run.folder.resolve()):
+            return [""]
+        files = [Path(entry) for entry in os.listdir(folder)]
+    except (OSError, RuntimeError):
+        return []
+    return sorted({file.stem for file in files if file.suffix in (".svg", ".png")})
+
+
+def _left_out(name: str) -> Picture:
+    note = f"{name} is left out: a link that leads elsewhere, no ordinary file, damaged, or too large."
+    return Picture(name, name, Markup(), (0, 0), note)
+
+
+def _undrawn(run: Run, drawn: set[str]) -> list[Picture]:
+    """The figures that the run has the numbers of, but no picture."""
+    if own_file(run, schema.FIGURE_CALLS) is None or run.status == "running":
+        return []
+    try:
+        names = [name for name in calls_of(run) if name not in drawn][:MISSING]
+    except RunFolderError:
+        return []
+    return [
+        Picture(
+            name,
+            name,
+            Markup(),
+            (0, 0),
+            f"The figure {name} is missing: nnlab plot RUN --figure {name} draws it.",
+        )
+        for name in names
+    ]
 
 
 def _reduced(png: bytes) -> bytes:
     """The picture in 128 colours, enough for a drawing, in a third of the bytes; empty if it is none."""
     try:
-        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(png), formats=["PNG"]) as image:
             if image.width * image.height > PIXELS:
                 return b""
             stream = io.BytesIO()
@@ -171,7 +265,7 @@ def _reduced(png: bytes) -> bytes:
             palette = few.getpalette() or []
             few.putpalette([255 if level == 254 else level for level in palette])  # white paper stays white
             few.save(stream, "PNG")
-    except (OSError, ValueError, SyntaxError, EOFError):
+    except Exception:  # whatever Pillow raises for one that is torn or far too large
         return b""
     return stream.getvalue()
 
@@ -194,30 +288,34 @@ def _title(svg: bytes) -> str:
     return " ".join(html.unescape(match.group(1)).split()) if match else ""
 
 
-def tables(run: Run, room: Room) -> list[Table]:
+def tables(run: Run, metrics: Metrics | None, room: Room) -> list[Table]:
     """CSV files: rows of the experiment's table, rows of metrics.jsonl, and the arrays.
 
     A vector becomes a column and a matrix rows; of other arrays, and where there is no room, the shape alone.
     """
-    rows = {"results": [row for row in run.summary.get("results", []) if isinstance(row, dict)]}
-    if own_file(run, schema.METRICS) is not None:
-        rows["metrics"] = run.metrics()
-    files = []
-    for name, table in rows.items():
-        columns = list(dict.fromkeys(key for row in table for key in row))
-        lines = itertools.chain([columns], ([row.get(key) for key in columns] for row in table))
-        if table:
-            files.append(Table(name, f"{len(table)} rows", _csv(lines, len(table) * len(columns), room)))
-    for name, array in (arrays_of(run) or {}).items():
-        drawn = array.ndim <= 2 and array.shape[:1] <= (ROWS,)
-        values = array.reshape(-1, 1) if array.ndim < 2 else array
-        source = _csv((row.tolist() for row in values), array.size, room) if drawn else Markup()
-        files.append(Table(name, "×".join(map(str, array.shape)) or "1", source))
-    return files
+    results: list[dict[str, Any]] = run.summary.get("results", [])
+    columns = dict.fromkeys(key for row in results for key in row)
+    files = [_rows("results", columns, results, len(results), room)]
+    if metrics is not None:
+        files.append(_rows("metrics", metrics.columns, metrics.rows, metrics.count, room))
+    for name, values in (arrays_of(run) or {}).items():
+        drawn = values.ndim <= 2 and values.shape[:1] <= (ROWS,)
+        lines = values.reshape(-1, 1) if values.ndim < 2 else values
+        source = _csv((row.tolist() for row in lines), values.size, room) if drawn else Markup()
+        files.append(Table(name, "×".join(map(str, values.shape)) or "1", source))
+    return [file for file in files if file.shape != "0 rows"]
+
+
+def _rows(name: str, columns: Iterable[str], rows: list[dict[str, Any]], count: int, room: Room) -> Table:
+    """The table of rows; without an address where they are not all there."""
+    columns = list(columns)
+    lines: list[list[Any]] = [columns, *([row.get(key) for key in columns] for row in rows)]
+    source = _csv(lines, count * len(columns), room) if len(rows) == count else Markup()
+    return Table(name, f"{count} rows", source)
 
 
 def _csv(rows: Iterable[Iterable[Any]], size: int, room: Room) -> Markup:
-    if size > 10 * ROWS:
+    if size > CELLS:
         return Markup()
     stream = io.StringIO()
     csv.writer(stream).writerows([_cell(value) for value in row] for row in rows)

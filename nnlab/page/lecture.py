@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnlab.errors import RunFolderError
+from nnlab.files import is_temporary
 from nnlab.page.data import own_file
 from nnlab.page.numbers import as_text
 from nnlab.record import Run, open_run, schema
@@ -58,6 +59,8 @@ def expand(run: Run) -> list[Run]:
         return [run]
     inner = []
     for file in sorted(run.folder.glob(f"runs/*/*/{schema.SUMMARY}"), key=lambda f: f.parent.name)[:RUNS]:
+        if is_temporary(file.parent.name):
+            continue
         if own_file(run, str(file.relative_to(run.folder))) is not None:
             with contextlib.suppress(RunFolderError):
                 inner.append(open_run(file.parent))

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import FloatArray, as_numbers, finite
 from nnlab.plot.style import (
     FONT_LABEL,
@@ -16,6 +17,7 @@ from nnlab.plot.style import (
     WIDE,
     LineLook,
     dress,
+    label_columns,
     legend,
     new_figure,
     panel_title,
@@ -28,6 +30,7 @@ _LOOKS = (LineLook(PALETTE[0], "-", "none"), LineLook(PALETTE[1], (0, (4, 1.5)),
 _WINDOW = (-1.6, 2.6)  # common to all panels, so that slopes and saturation levels can be compared by eye
 
 
+@of_lines
 def activation_functions(z: ArrayLike, functions: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     """Draws each activation function and its derivative over the pre-activation z.
 
@@ -42,7 +45,7 @@ def activation_functions(z: ArrayLike, functions: Mapping[str, tuple[ArrayLike, 
     title = "Activation functions and their derivatives: where the derivative is 0, no gradient passes"
     figure = new_figure(title, (WIDE[0] + 1.2, max(WIDE[1], 1.4 + 2.6 * rows)))
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    letters = int(72 * WIDE[0] / columns / (0.66 * FONT_LABEL))
+    letters = int(72 * (figure.get_figwidth() - 1.2) / columns / (0.66 * FONT_LABEL))
     curves = {name: [as_numbers(values) for values in pair] for name, pair in functions.items()}
     window = _window([values for pair in curves.values() for values in pair])
     for axes, (name, pair) in zip(panels.flat, curves.items(), strict=False):
@@ -55,10 +58,11 @@ def activation_functions(z: ArrayLike, functions: Mapping[str, tuple[ArrayLike, 
         axes.set_ylim(*window)
     for axes in panels.flat[count:]:
         axes.set_axis_off()
-    shared_labels(figure, "pre-activation z", "σ(z), σ′(z)")
+    shared_labels(figure, "", "σ(z), σ′(z)")
+    label_columns(panels, count, "pre-activation z")
     names = ("value σ(z)", "derivative σ′(z)")
     handles = [sample(look, name) for look, name in zip(_LOOKS, names, strict=True)]
-    legend(figure, handles, "outside lower right", columns=2, size=FONT_LABEL)
+    legend(figure, handles, "outside lower center", columns=2, size=FONT_LABEL)
     return figure
 
 

@@ -11,7 +11,17 @@ from matplotlib.typing import ColorType
 from numpy.typing import NDArray
 
 from nnlab.plot.scales import FloatArray
-from nnlab.plot.style import FONT_LABEL, FONT_NOTE, FONT_TITLE, GRID, INK, PAPER, font, luminance, new_figure
+from nnlab.plot.style import (
+    FONT_LABEL,
+    FONT_NOTE,
+    FONT_TITLE,
+    GRID,
+    INK,
+    PAPER,
+    fixed_figure,
+    font,
+    luminance,
+)
 from nnlab.plot.text import number
 
 
@@ -33,12 +43,13 @@ class Canvas:
             width: Of the figure, in inches.
             height: Of the drawing below the title, in inches.
         """
-        self.figure: Figure = new_figure(title, (width, height))
-        lines = self.figure.get_suptitle().count("\n") + 1
-        above = 0.28 + lines * 1.25 * FONT_TITLE / 72
+        self.figure: Figure = fixed_figure(title, (width, height))
+        words = self.figure.get_suptitle()
+        above = 0.28 + (words.count("\n") + 1) * 1.25 * FONT_TITLE / 72 if words else 0.1
         self.figure.set_layout_engine("none")
         self.figure.set_size_inches(width, above + height)
-        self.figure.texts[0].set_y(1 - 0.14 / (above + height))
+        for heading in self.figure.texts:
+            heading.set_y(1 - 0.14 / (above + height))
         self.axes = self.figure.add_axes((0, 0, 1, height / (above + height)))
         self.axes.set_axis_off()
         self.axes.set_autoscale_on(False)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from nnlab.plot.lines import LineEnd, draw_line, label_ends, line_end
+from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import FloatArray, as_numbers, log_axis, percent_limits, wants_log, whole_numbers
 from nnlab.plot.style import (
     DOUBLE,
@@ -42,6 +43,7 @@ class _Curve:
     y: FloatArray
 
 
+@of_lines
 def learning_curves(
     history: History,
     *,
@@ -85,6 +87,7 @@ def learning_curves(
     return figure
 
 
+@of_lines
 def compare_curves(
     histories: History, title: str | None = None, *, log: bool | None = None, y_label: str = "loss"
 ) -> Figure:

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nnlab.plot.forms import limits_of
 from nnlab.plot.scales import BoolArray, FloatArray
 from nnlab.plot.style import FONT_NOTE, FONT_TICK, LINE, LineLook, darker, font, legend_beside, sample
 from nnlab.plot.text import plain
@@ -227,6 +228,9 @@ def label_ends(figure: Figure, axes: Axes, ends: list[LineEnd | None]) -> None:
     More lines than fit beside the axes are named in a legend instead, in the order given.
     """
     known = [end for end in ends if end is not None]
+    limits = limits_of(figure.axes.index(axes))
+    if limits is not None:
+        axes.set_ylim(limits)
     axes_points = 72 * figure.get_figheight() * axes.get_position().height
     gap = 1.35 * FONT_TICK / axes_points
     if len(known) > min(_MOST_LABELS, int(1 / gap) + 1):

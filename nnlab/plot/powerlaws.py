@@ -199,7 +199,7 @@ def _law_panel(
     label = with_notes(x_label, [f"- - -  predicted {powers}"] if powers else [])
     omitted = sum(s.omitted for s in laws)
     notes = [f"left out: {omitted} values ≤ 0 or not finite"] if omitted else []
-    axes.set_xlabel(with_notes_below(label, notes, 72 * _ACROSS[columns] / columns))
+    axes.set_xlabel(with_notes_below(label, notes, 72 * figure.get_figwidth() / columns))
     label_ends(figure, axes, ends)
 
 

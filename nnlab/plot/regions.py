@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from nnlab.plot.scales import FloatArray, as_numbers
+from nnlab.plot.scales import FloatArray, Units, as_numbers
 from nnlab.plot.style import (
     FONT_TICK,
     INK,
@@ -59,17 +59,24 @@ def decision_regions(
         size = (max(8.6, 4.3 * columns + 1.0), 1.6 + 3.9 * rows)
     figure = new_figure(title, size)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    edges = [_edges(as_numbers(x)) for x in (x1, x2)]
+    raw = [np.asarray(x, dtype=np.float64) for x in (x1, x2)]
+    units = [Units.of(x) for x in raw]
+    edges = [_edges(unit.apply(x)) for unit, x in zip(units, raw, strict=True)]
+    places = np.stack(
+        [unit.apply(x) for unit, x in zip(units, np.asarray(points, np.float64).T, strict=True)], 1
+    )
     for axes in panels.flat[count:]:
         axes.set_axis_off()
     for axes, (name, values) in zip(panels.flat, predicted.items(), strict=False):
         dress(axes, grid=False)
         _draw_regions(axes, edges, as_numbers(values))
-        _draw_points(axes, as_numbers(points), np.asarray(labels), len(class_names))
+        _draw_points(axes, places, np.asarray(labels), len(class_names))
         axes.set_xlim(edges[0][0], edges[0][-1])
         axes.set_ylim(edges[1][0], edges[1][-1])
         panel_title(axes, plain(name, limit=28))
-    shared_labels(figure, "feature x₁", "feature x₂")
+    shared_labels(
+        figure, *(unit.label(name) for unit, name in zip(units, ("feature x₁", "feature x₂"), strict=True))
+    )
     handles = [
         sample(_class_look(index), plain(name, limit=20), line=False)
         for index, name in enumerate(class_names)

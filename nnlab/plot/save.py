@@ -1,16 +1,18 @@
 """Writing a figure to disk: whole or not at all, and the same bytes for the same figure."""
 
-import errno
 import io
 import threading
 import warnings
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
 from nnlab.errors import ExperimentError, InputError, RunFolderError
-from nnlab.files import replace_file
+from nnlab.files import DISK_FULL, replace_file
 from nnlab.plot.style import DPI, PAPER
 
 # Drawing needs one setting (the salt of SVG identifiers) that matplotlib keeps for the whole process.
@@ -51,14 +53,23 @@ def render(figure: Figure, suffix: str, salt: str) -> bytes:
     metadata = (
         {"Software": None} if suffix == "png" else {"Date": None, "Creator": None, "Title": title or None}
     )
-    with _DRAWING:
-        before = matplotlib.rcParams["svg.hashsalt"]
-        matplotlib.rcParams["svg.hashsalt"] = f"nnlab-{salt}"
-        try:
-            figure.savefig(buffer, format=suffix, dpi=DPI, metadata=metadata, facecolor=PAPER)
-        finally:
-            matplotlib.rcParams["svg.hashsalt"] = before
+    with drawing_alone(salt):
+        figure.savefig(buffer, format=suffix, dpi=DPI, metadata=metadata, facecolor=PAPER)
     return buffer.getvalue()
+
+
+@contextmanager
+def drawing_alone(salt: str, settings: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Gives one thread matplotlib's settings of the whole process, with a salt of SVG identifiers."""
+    with _DRAWING:
+        wanted = {"svg.hashsalt": f"nnlab-{salt}", **(settings or {})}
+        current: MutableMapping[Any, Any] = matplotlib.rcParams
+        before = {name: current[name] for name in wanted}
+        current.update(wanted)
+        try:
+            yield
+        finally:
+            current.update(before)
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -66,7 +77,7 @@ def _replace(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in DISK_FULL:
             message = f"{path}: the disk is full; free some space and draw the figure again"
             raise ExperimentError(message) from error
         reason = error.strerror or str(error)

@@ -1,6 +1,7 @@
 """The numbers of a figure as float64, and axes on which all of them can be seen."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,6 +24,54 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 _LARGEST = 1e120
+
+
+@dataclass(frozen=True)
+class Units:
+    """The numbers along an axis: (value/10^size − offset)/10^exponent, so that its ticks are short.
+
+    Attributes:
+        size: the power of ten of the largest value; with it no step leaves the range of float64.
+        offset: what all values have in common, in these units; 0 where they have nothing.
+        exponent: of the units that are left.
+    """
+
+    size: int = 0
+    offset: float = 0.0
+    exponent: int = 0
+
+    @classmethod
+    def of(cls, *values: FloatArray) -> "Units":
+        """Returns units for finite values: with an offset where they are a thousand times their range."""
+        known = np.concatenate([array[np.isfinite(array)].ravel() for array in values])
+        largest = float(np.abs(known).max(initial=0.0))
+        if largest == 0:
+            return cls()
+        size = max(math.floor(math.log10(largest)), -300)
+        scaled = known / 10.0**size
+        span = float(np.ptp(scaled))
+        if span == 0 or span > 1e-3 * float(np.abs(scaled).max()):
+            plain = -3 <= size <= 4
+            return cls(0 if plain else size, 0.0, 0)
+        step = 10.0 ** math.ceil(math.log10(span))
+        offset = round(float(scaled.min() + span / 2) / step) * step
+        left = math.floor(math.log10(float(np.abs(scaled - offset).max())))
+        whole = left if not -3 <= left + size <= 4 else -size
+        return cls(size, offset, whole)
+
+    def apply(self, values: FloatArray) -> FloatArray:
+        """Returns the numbers along the axis."""
+        scaled: FloatArray = (values / 10.0**self.size - self.offset) / 10.0**self.exponent
+        return scaled
+
+    def label(self, name: str) -> str:
+        """Returns the label of the axis: 'x − 1,700,000,000', 'x in 10³⁰'."""
+        power = self.size + self.exponent
+        offset = self.offset * 10.0**self.size
+        if self.offset:
+            exact = f"{abs(offset):,.12g}" if 1e-4 < abs(offset) < 1e15 else number(abs(offset), 12)
+            name = f"{name} {'−' if offset > 0 else '+'} {exact}"
+        return f"{name}, in {power_of_ten(power)}" if power else name
 
 
 def as_numbers(values: ArrayLike) -> FloatArray:

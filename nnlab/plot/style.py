@@ -19,7 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.typing import ColorType
 
-from nnlab.plot.text import families, paragraph, wrap
+from nnlab.plot.forms import form, room_for
+from nnlab.plot.text import families, paragraph, width_in_points, wrap
 
 # Colours that stay apart under the common colour-vision deficiencies (the first six after Okabe and Ito,
 # "Color Universal Design", 2008); their yellow is left out because text and thin lines in it are unreadable.
@@ -104,10 +105,27 @@ def font(size: float, color: ColorType = INK) -> dict[str, Any]:
 
 
 def new_figure(title: str, size: tuple[float, float] = WIDE) -> Figure:
-    """Returns an empty figure with its title at the top left, wrapped to its width; size in inches."""
+    """Returns an empty figure with its title at the top left, wrapped to its width; size in inches.
+
+    Where the form is another than that of run folders, it has another size, and the title may be its label
+    alone.
+    """
+    return _empty(title, room_for(size))
+
+
+def fixed_figure(title: str, size: tuple[float, float]) -> Figure:
+    """Returns an empty figure as `new_figure` does, of this size in every form; it is scaled as a whole."""
+    return _empty(title, size)
+
+
+def _empty(title: str, size: tuple[float, float]) -> Figure:
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor=PAPER)
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)  # type: ignore[union-attr, call-arg]
+    figure.set_label(" ".join(title.split()))
+    chosen = form()
+    if chosen is not None and not chosen.titled:
+        return figure
     wrapped = paragraph(title, 0.97 * 72 * size[0], FONT_TITLE)
     figure.suptitle(wrapped, x=0.012, ha="left", linespacing=1.25, **font(FONT_TITLE))
     return figure
@@ -120,6 +138,8 @@ def dress(axes: Axes, x_label: str = "", y_label: str = "", *, grid: bool = True
     axes.set_ylabel(y_label, **font(FONT_LABEL))
     axes.tick_params(which="both", **_ticks())
     axes.tick_params(which="minor", length=2)
+    for axis in (axes.xaxis, axes.yaxis):  # what matplotlib takes out of large numbers
+        axis.get_offset_text().set(**font(FONT_TICK))
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["bottom", "left"]].set(color=MUTED, linewidth=0.9)
     axes.set_axisbelow(True)
@@ -171,7 +191,7 @@ def nothing_to_show(axes: Axes, text: str) -> None:
 
 def legend_beside(axes: Axes, handles: Sequence[Line2D], columns: int = 1, size: float = FONT_NOTE) -> Legend:
     """Puts a legend at the right of the axes, its top level with theirs."""
-    box = legend(axes, handles, "upper left", columns, size)
+    box = _legend(axes, handles, "upper left", columns, size)
     box.set_bbox_to_anchor((1.01, 1.02), transform=axes.transAxes)
     return box
 
@@ -193,7 +213,28 @@ def colour_bar(figure: Figure, scale: ScalarMappable, panels: list[Axes], label:
 def legend(
     owner: Axes | Figure, handles: Sequence[Line2D], loc: Any, columns: int = 1, size: float = FONT_NOTE
 ) -> Legend:
-    """Draws a legend without a frame around it; `loc` is a location in matplotlib's terms."""
+    """Draws a legend without a frame around it; `loc` is a location in matplotlib's terms.
+
+    A legend of the figure has as many of the columns as fit; one of axes may, in another form than that of
+    run folders, stand where it hides least.
+    """
+    if isinstance(owner, Figure):
+        return _legend(owner, handles, loc, _fitting_columns(owner, handles, columns, size), size)
+    return _legend(owner, handles, loc if form() is None else "best", columns, size)
+
+
+def _fitting_columns(figure: Figure, handles: Sequence[Line2D], columns: int, size: float) -> int:
+    """Returns the number of columns, at most `columns`, that the figure is wide enough for."""
+    room = 72 * figure.get_figwidth() - 2 * size
+    widths = [width_in_points(str(handle.get_label()), size) + 5.4 * size for handle in handles]
+    for count in range(min(columns, len(widths)), 1, -1):
+        rows = math.ceil(len(widths) / count)
+        if sum(max(widths[start : start + rows]) for start in range(0, len(widths), rows)) <= room:
+            return count
+    return 1
+
+
+def _legend(owner: Axes | Figure, handles: Sequence[Line2D], loc: Any, columns: int, size: float) -> Legend:
     box: Legend = owner.legend(
         handles=list(handles),
         loc=loc,

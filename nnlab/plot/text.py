@@ -13,6 +13,8 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 from matplotlib.textpath import TextToPath
 
+from nnlab.plot.forms import form
+
 _FALLBACK_FAMILIES = (  # where installed: scripts that DejaVu Sans, which comes with matplotlib, lacks
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -33,9 +35,16 @@ _FALLBACK_FAMILIES = (  # where installed: scripts that DejaVu Sans, which comes
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-@lru_cache(maxsize=1)
 def families() -> tuple[str, ...]:
-    """Returns the font families of every text: DejaVu Sans, then installed ones that cover other scripts."""
+    """Returns the font families of every text: that of the form, then those that cover what it lacks."""
+    chosen = form()
+    own = (chosen.family,) if chosen is not None and chosen.family else ()
+    return (*own, *_covering())
+
+
+@lru_cache(maxsize=1)
+def _covering() -> tuple[str, ...]:
+    """Returns DejaVu Sans, then installed families that cover other scripts."""
     installed = {entry.name for entry in font_manager.fontManager.ttflist}
     return ("DejaVu Sans", *(name for name in _FALLBACK_FAMILIES if name in installed))
 
@@ -43,7 +52,7 @@ def families() -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _drawable() -> frozenset[int]:
     """Returns the code points that the families can draw: others would be boxes and warnings."""
-    paths = [font_manager.findfont(font_manager.FontProperties(family=[name])) for name in families()]
+    paths = [font_manager.findfont(font_manager.FontProperties(family=[name])) for name in _covering()]
     return frozenset(code for path in paths for code in FT2Font(path).get_charmap())
 
 

@@ -7,8 +7,9 @@ the summary's fields.
 """
 
 from nnlab.files import replace_file
-from nnlab.record.folders import check_writable, new_folder, slug, stamp
-from nnlab.record.reading import Run, find_runs, open_run
+from nnlab.record.finding import find_run, find_runs
+from nnlab.record.folders import adopted, check_writable, new_folder, slug, stamp
+from nnlab.record.reading import Run, open_run
 from nnlab.record.schema import SCHEMA_VERSION, STATUSES, plain
 from nnlab.record.writing import Group, MetricsLog, Record
 
@@ -19,7 +20,9 @@ __all__ = [
     "MetricsLog",
     "Record",
     "Run",
+    "adopted",
     "check_writable",
+    "find_run",
     "find_runs",
     "new_folder",
     "open_run",

@@ -21,14 +21,15 @@ FLUSH_SECONDS = 5.0
 class EventFile:
     """One new event file in `folder`, which is made where it is missing.
 
+    What earlier files of the folder hold, those of a run that was cut off, TensorBoard forgets.
+
     Args:
         folder: the argument of `tensorboard --logdir`, or a folder inside it.
-        first_step: numbers of this step and later ones, which an earlier file of a run that was cut off may
-            hold, are forgotten by TensorBoard.
     """
 
-    def __init__(self, folder: Path, first_step: int) -> None:
+    def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
+        self._before = list(folder.glob("events.out.tfevents.*"))
         now = time.time()
         name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.{time.time_ns()}"
         self._file = open(folder / name, "xb")  # noqa: SIM115 - closed by close()
@@ -36,7 +37,13 @@ class EventFile:
         self._flushed_at = now
         start = SessionLog(status=SessionLog.START)
         self._write(Event(wall_time=now, file_version="brain.Event:2"))
-        self._write(Event(wall_time=now, step=first_step, session_log=start))
+        self._write(Event(wall_time=now, step=0, session_log=start))
+
+    def take_place(self) -> None:
+        """Removes the earlier files, once this one holds what they held."""
+        self._file.flush()
+        for file in self._before:
+            file.unlink(missing_ok=True)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Adds numbers of one step, by their tags."""

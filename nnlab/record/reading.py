@@ -1,20 +1,29 @@
-"""Reads run folders, finished or not."""
+"""Reads run folders, finished or not, whoever made them: what is damaged is a RunFolderError or a note."""
 
-import contextlib
 import html
 import json
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnlab import display
 from nnlab.errors import RunFolderError
 from nnlab.record import schema
+from nnlab.record.arrays import read_arrays
 from nnlab.record.folders import is_locked
+
+if TYPE_CHECKING:
+    from torch import nn
+
+JSON_BYTES = 32 * 2**20
+"""The largest summary, and other file of JSON, that is read."""
+ROW_BYTES = 2**20
+"""The longest line of metrics.jsonl that is read."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,7 +36,7 @@ class Run:
 
     Attributes:
         folder: its path.
-        summary: the fields of summary.json, see `nnlab.record.schema`.
+        summary: the fields of summary.json, see `nnlab.record.summary`; `run_dir` is the folder's path.
     """
 
     folder: Path
@@ -44,18 +53,124 @@ class Run:
         held = self.folder / (schema.CONFIG if self.is_group else schema.METRICS)
         return "killed" if status == "running" and not is_locked(held) else status
 
+    def file(self, name: str, limit: int | None = None) -> Path | None:
+        """Returns the path of a file of the run; None where there is none that may be read.
+
+        That is a regular file inside the folder once links are followed, of at most `limit` bytes.
+        """
+        path = self.folder / name
+        try:
+            inside = path.is_file() and path.resolve().is_relative_to(self.folder.resolve())
+            return path if inside and (limit is None or path.stat().st_size <= limit) else None
+        except (OSError, ValueError, RuntimeError):
+            return None
+
+    def members(self) -> tuple[list["Run"], list[str]]:
+        """Returns the runs of a group in their order, and a sentence on each that cannot be read.
+
+        Of a run that is no group it is the run itself.
+        """
+        if not self.is_group:
+            return [self], []
+        members, faults = [], []
+        for name in self.summary["members"]:
+            if os.path.basename(name) != name or self.file(f"{name}/{schema.SUMMARY}") is None:
+                faults.append(f"{name}: is no run of this group, or its folder is gone")
+                continue
+            try:
+                members.append(open_run(self.folder / name))
+            except RunFolderError as error:
+                faults.append(str(error))
+        return members, faults
+
+    def pictures(self) -> list[Path]:
+        """Returns the PNG files of the run's figures, of its members, and of `nnlab features`.
+
+        Not those of the runs inside a lecture, and nothing that a link leads to.
+        """
+        files = []
+        for place, folders, names in os.walk(self.folder):
+            if Path(place) == self.folder:
+                folders[:] = [name for name in folders if name != "runs"]
+            paths = (Path(place, name) for name in names if name.endswith(".png"))
+            files += [path for path in paths if path.is_file() and not path.is_symlink()]
+        return sorted(files)
+
+    def rows(self) -> "Rows":
+        """Returns the rows of metrics.jsonl, to be read one after the other."""
+        return Rows(self.folder / schema.METRICS)
+
     def metrics(self, split: str | None = None) -> list[dict[str, Any]]:
-        """Rows of metrics.jsonl, of one split or all; a torn last line is left out."""
-        rows = read_rows(self.folder / schema.METRICS)
-        return [row for row in rows if split is None or row.get("split") == split]
+        """Rows of metrics.jsonl, of one split or all; lines that are none, as a torn one, are left out."""
+        return [row for row in self.rows() if split is None or row.get("split") == split]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The numbers behind the figures."""
+        """The numbers behind the figures. Raises RunFolderError where their file is damaged."""
         path = self.folder / schema.ARRAYS
-        if not path.exists():
-            return {}
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        return read_arrays(path) if path.exists() else {}
+
+    def data(self) -> dict[str, Any] | None:
+        """Returns what `data.json` holds on the run's data; None for a run of before there was one.
+
+        Raises:
+            RunFolderError: the file is damaged.
+        """
+        path = self.folder / schema.DATA
+        if not os.path.lexists(path):
+            return None
+        try:
+            content = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunFolderError(f"{path}: cannot be read: {error}") from None
+        if not isinstance(content, dict):
+            raise RunFolderError(f"{path}: does not say what the run's data are: it holds no mapping")
+        return content
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes in the order of the model's outputs; none for a regression."""
+        preprocessing = (self.data() or {}).get("preprocessing")
+        names = preprocessing.get("class_names") if isinstance(preprocessing, dict) else None
+        return list(map(str, names)) if isinstance(names, list) else []
+
+    def model(self, *, device: str = "cpu", allow_custom_code: bool = False) -> "nn.Module":
+        """Returns the one model that the run trained, at its best weights and in evaluation mode.
+
+        It takes examples as the training had them, standardized; `predict` takes them as they are.
+
+        Args:
+            device: where it goes: auto, cpu, cuda or mps.
+            allow_custom_code: whether a custom model may run its own code.
+
+        Raises:
+            RunFolderError: a group of runs, a run that trained no single model, or damaged files.
+        """
+        from nnlab.lab.prediction import model_of
+
+        return model_of(self, device=device, allow_custom_code=allow_custom_code)
+
+    def predict(self, examples: Any, *, device: str = "cpu", allow_custom_code: bool = False) -> np.ndarray:
+        """Returns what the run's model predicts for examples in raw units, by the run's preprocessing.
+
+        Args:
+            examples: an array or tensor: (N, features) in the order of the run's columns, or images
+                (N, C, H, W), of one channel also (N, H, W), with values as in their files; or a DataFrame,
+                whose columns are matched by their names.
+            device: on which the model computes: auto, cpu, cuda or mps.
+            allow_custom_code: whether a custom model may run its own code.
+
+        Returns:
+            (N, C) float64: probabilities of the `class_names` in their order, or values in original units. A
+            classifier trained by squared error gives its outputs, which estimate the probabilities but need
+            not lie in [0, 1].
+
+        Raises:
+            InputError: examples of another shape or type, or with values that are not finite.
+            RunFolderError: as of `model`.
+        """
+        from nnlab.lab.prediction import predict_array
+
+        return predict_array(self, examples, device=device, allow_custom_code=allow_custom_code)
 
     def config_text(self) -> str:
         return (self.folder / schema.CONFIG).read_text("utf-8")
@@ -83,43 +198,103 @@ class Run:
         return text
 
 
-def read_rows(path: Path, end: int | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a metrics file, up to `end` bytes or a torn last line."""
-    if not path.exists():
-        return
-    with open(path, "rb") as file:
-        for line in file.read(-1 if end is None else end).splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                return
-            if isinstance(row, dict):
-                yield row
+class Rows:
+    """The rows of a metrics file, one after the other, whatever its size.
+
+    Attributes:
+        unreadable: lines that were no row, as the last reading counted them.
+    """
+
+    def __init__(self, path: Path, end: int | None = None) -> None:
+        """Args: `end`: the number of bytes to read, if not all."""
+        self.unreadable = 0
+        self._path, self._end = path, end
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Raises RunFolderError where the file is there, but cannot be opened."""
+        self.unreadable = 0
+        if not os.path.isfile(self._path):
+            return
+        try:
+            with open(self._path, "rb") as file:
+                for line in _lines(file, self._end):
+                    row = _row(line)
+                    if row is not None:
+                        yield row
+                    elif not line.isspace():
+                        self.unreadable += 1
+        except OSError as error:
+            raise RunFolderError(f"{self._path}: cannot be read: {error.strerror}") from None
+
+
+def _lines(file: Any, end: int | None) -> Iterator[bytes]:
+    """The lines of a file up to `end` bytes; of one that is too long only the start, which is no row."""
+    left = os.fstat(file.fileno()).st_size if end is None else end
+    while left > 0 and (line := file.readline(min(left, ROW_BYTES))):
+        left -= len(line)
+        yield line
+        while left > 0 and len(line) == ROW_BYTES and not line.endswith(b"\n"):
+            line = file.readline(min(left, ROW_BYTES))
+            left -= len(line)
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """The row of a line; None where it is none: names and numbers or texts, not nested."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or any(isinstance(value, dict | list) for value in row.values()):
+        return None
+    return row
+
+
+def read_json(path: Path, limit: int = JSON_BYTES) -> Any:
+    """Returns the value of a JSON file; numbers that JSON lacks, NaN and infinities, become None.
+
+    Raises:
+        RunFolderError: it is missing, no file, larger than `limit` bytes, or not JSON.
+    """
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise RunFolderError(f"{path}: cannot be read: it is no ordinary file")
+            if about.st_size > limit:
+                raise RunFolderError(
+                    f"{path}: cannot be read: its {about.st_size:,} bytes are more than {limit:,}"
+                )
+            return json.loads(file.read(limit), parse_constant=lambda name: None)
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except RecursionError:
+        raise RunFolderError(f"{path}: cannot be read: it is nested too deeply") from None
+    except ValueError as error:  # no JSON, no UTF-8, a number of more than 4,300 digits
+        raise RunFolderError(f"{path}: cannot be read: {error}") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a file, and a named pipe, without waiting for someone to write into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
-    """Reads a run folder. Raises RunFolderError where `path` is none."""
+    """Reads a run folder. Raises RunFolderError where `path` is none, or its summary is damaged."""
+    from nnlab.record.summary import fault  # pydantic; here, as most of what writes runs needs none
+
     folder = Path(path)
     if folder.name == schema.SUMMARY:
         folder = folder.parent
     file = folder / schema.SUMMARY
-    if not os.path.isdir(folder):  # unlike Path.is_dir, it takes a name that is too long
-        raise RunFolderError(f"{path}: no such folder; `nnlab runs list` shows the runs")
-    if not os.path.isfile(file):
-        raise RunFolderError(f"{path}: is not a run folder: it has no summary.json")
     try:
-        summary = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunFolderError(f"{file}: cannot be read: {error}") from None
-    if not schema.is_summary(summary):
-        raise RunFolderError(f"{file}: is not the summary of a run")
-    return Run(folder, summary)
-
-
-def find_runs(runs: Path) -> list[Run]:
-    """Every run and group of runs under `runs`, oldest first; members of groups are not listed apart."""
-    opened = []
-    for file in sorted(runs.glob(f"*/*/{schema.SUMMARY}"), key=lambda f: (f.parent.name, str(f))):
-        with contextlib.suppress(RunFolderError):
-            opened.append(open_run(file.parent))
-    return opened
+        summary = read_json(file)
+    except RunFolderError:
+        if not os.path.isdir(folder):  # unlike Path.is_dir, it takes a name that is too long
+            raise RunFolderError(f"{path}: no such folder; `nnlab runs list` shows the runs") from None
+        if not os.path.isfile(file):
+            raise RunFolderError(f"{path}: is not a run folder: it has no summary.json") from None
+        raise
+    problem = fault(summary)
+    if problem is not None:
+        raise RunFolderError(f"{file}: is not the summary of a run: {problem}")
+    return Run(folder, summary | {"run_dir": str(folder)})

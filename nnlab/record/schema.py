@@ -1,4 +1,4 @@
-"""The names in a run folder: its files, and the fields of summary.json with their types."""
+"""The names in a run folder; the fields of summary.json, and their forms, stand in `nnlab.record.summary`."""
 
 import json
 import math
@@ -16,37 +16,17 @@ METRICS = "metrics.jsonl"
 ARRAYS = "arrays.npz"
 PREDICTIONS = "predictions.json"
 ENVIRONMENT = "environment.json"
+DATA = "data.json"
 FIGURES = "figures"
+FIGURE_CALLS = "figures.json"
 TENSORBOARD = "tensorboard"
 
-REQUIRED: Mapping[str, type] = {"status": str, "name": str, "seed": int, "metrics": dict}
-"""The fields that every summary has."""
+START = "start"  # in a summary: the run whose weights a training began from, and the hash of these
 
-OPTIONAL: Mapping[str, Any] = {
-    "wall_seconds": int | float,
-    "results": list,  # rows of the experiment's table
-    "claims": list,  # see nnlab.theory.Claim.as_dict
-    "seeds": list,  # the fields of a group: its seeds, and the folders of the members that have started
-    "members": list,
-}
-"""Fields whose type is checked where they are present. Beside them a summary may hold others: experiment,
-started, run_dir, config_sha256, predictions_sha256, message, model, and of a group verdicts."""
-
-KEPT = ("experiment", "name", "seed", "started", "predictions_sha256", "seeds", "members", "precision")
+KEPT = (
+    "experiment", "name", "seed", "started", "predictions_sha256", "seeds", "members", "precision", START,
+)  # fmt: skip
 """The fields that a run keeps when it is resumed."""
-
-
-def is_summary(content: Any) -> bool:
-    """Tells whether a JSON value has the form that readers of a summary count on."""
-    if not isinstance(content, dict) or content.get("status") not in STATUSES:
-        return False
-    fields = {key: kind for key, kind in OPTIONAL.items() if key in content} | dict(REQUIRED)
-    return (
-        all(isinstance(content.get(key), kind) for key, kind in fields.items())
-        and ("members" in content) == ("seeds" in content)
-        and all(isinstance(name, str) for name in content.get("members", []))
-        and all(isinstance(seed, int) for seed in content.get("seeds", []))
-    )
 
 
 def plain(value: object) -> Any:

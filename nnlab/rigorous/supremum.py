@@ -7,7 +7,6 @@ analysis", ch. 5, has the method; here thousands of boxes are bounded by one cal
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +101,8 @@ def _bounded(bound: Bound, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
 
     if len(lo) <= BLOCK:
         return part(0)
+    from concurrent.futures import ThreadPoolExecutor  # which few searches need, and takes time to load
+
     starts = range(0, len(lo), BLOCK)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:  # numpy lets go of the lock
         parts = threads.map(part, starts)

@@ -1,5 +1,6 @@
 """Outputs, losses and accuracies of a model over whole splits, also averaged over changed images."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from nnlab.data import DataSet, Split
 from nnlab.models.summary import evaluation_mode
 from nnlab.training.capacity import out_of_memory
+from nnlab.training.distributed import World
 from nnlab.training.losses import Loss
 
 Metrics = dict[str, float]
@@ -101,21 +103,144 @@ def evaluate(
     loss: Loss,
     precision: Precision = "float32",
     test_views: Views = "none",
+    world: World | None = None,
 ) -> Metrics:
-    """Loss, and for classes accuracy, of `model` over a whole split.
+    """Metrics of `model` over a whole split, of which each process of `world` measures a share.
 
-    With `test_views`, `accuracy_tta` stands beside an accuracy that knows nothing of them.
+    See `measure`. With `test_views`, `accuracy_tta` stands beside an accuracy that knows nothing of them.
     """
-    outputs = predict(model, data, split.inputs, precision)
-    metrics = {"loss": float(loss(outputs, split.targets))}
-    if data.task == "classification":
-        metrics["accuracy"] = accuracy(outputs, split.targets)
-        if test_views != "none":
-            averaged = predict(model, data, split.inputs, precision, test_views)
-            metrics["accuracy_tta"] = accuracy(averaged, split.targets)
+    world = world or World()
+    share = world.share(len(split))
+    inputs, targets = split.inputs[share.part], split.targets[share.part]
+    outputs = predict(model, data, inputs, precision)
+    metrics = measure(outputs, targets, loss, target_std=data.target_std, world=world, whole=split.targets)
+    if data.task == "classification" and test_views != "none":
+        averaged = predict(model, data, inputs, precision, test_views)
+        right = float((averaged.argmax(1) == targets).sum())
+        metrics["accuracy_tta"] = world.sum([right if share.counted else 0.0])[0] / len(split)
     return metrics
 
 
-def accuracy(outputs: Tensor, targets: Tensor) -> float:
-    """The share of examples whose largest score (N, C) is that of their label (N,)."""
-    return float((outputs.argmax(1) == targets).double().mean())
+def measure(
+    outputs: Tensor,
+    targets: Tensor,
+    loss: Loss,
+    *,
+    target_std: Tensor | None = None,
+    world: World | None = None,
+    whole: Tensor | None = None,
+) -> Metrics:
+    """Metrics of outputs (n, C) beside their targets, (n,) labels or (n, C) values in the same units.
+
+    `loss` is that of the training, with its class weights and in its units. For classes follow those of
+    `class_metrics`; for numbers those of `number_metrics`, in original units.
+
+    Args:
+        loss: of the training.
+        target_std: (C,) by which the targets were divided; None where they were not.
+        world: the processes that have a share each of the examples.
+        whole: the targets of all processes' examples; those of this one if left out.
+    """
+    world, whole = world or World(), targets if whole is None else whole
+    value = float(loss(outputs, targets))
+    numbers, classes = targets.is_floating_point(), outputs.shape[1]
+    sums = error_sums(outputs, targets) if numbers else class_counts(outputs.argmax(1), targets, classes)
+    if not world.alone:
+        counted, mean = world.share(len(whole)).counted, loss.reduction == "mean"
+        own = [value * counted if mean else value, *sums.flatten().tolist()]
+        value, *added = world.sum(own if counted else [0.0] * len(own))
+        value = value / len(whole) if mean else value
+        sums = torch.tensor(added, dtype=torch.float64).view(sums.shape)
+    if numbers:
+        return {"loss": value, **number_metrics(sums, whole, target_std)}
+    return {"loss": value, **class_metrics(sums, loss.class_weights)}
+
+
+# --- classes ----------------------------------------------------------------------------------------
+
+
+def class_counts(predicted: Tensor, targets: Tensor, classes: int) -> Tensor:
+    """How many examples of each class are right, how many there are, and how many are predicted as it.
+
+    Args:
+        predicted, targets: (n,) int64.
+        classes: C.
+
+    Returns:
+        (3, C) float64, on the CPU.
+    """
+    right = targets[predicted == targets]
+    counts = [torch.bincount(labels, minlength=classes) for labels in (right, targets, predicted)]
+    return torch.stack(counts).cpu().double()
+
+
+def class_scores(counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Precision, recall and F1 of each class, (C,) float64 each, from the counts of `class_counts`.
+
+    Precision is right/predicted, recall right/examples, and F1 = 2 right/(examples + predicted), their
+    harmonic mean. Where a denominator is 0, so is the score.
+
+    Source: van Rijsbergen, "Information Retrieval" (1979), chapter 7.
+    """
+    right, examples, predicted = counts
+    return (
+        right / predicted.clamp_min(1),
+        right / examples.clamp_min(1),
+        2 * right / (examples + predicted).clamp_min(1),
+    )
+
+
+def class_metrics(counts: Tensor, class_weights: Tensor | None = None) -> Metrics:
+    """Accuracy, balanced accuracy and macro F1, from the counts (3, C) of `class_counts`.
+
+    Balanced accuracy is the mean recall over the classes that have examples (Brodersen et al., "The balanced
+    accuracy and its posterior distribution", 2010). Macro F1 is the mean F1 over the classes that have
+    examples or are predicted: a class that is predicted but has none counts with 0.
+
+    Args:
+        class_weights: (C,) w; adds `weighted_accuracy`, Σ w_y [right] / Σ w_y.
+    """
+    right, examples, predicted = counts
+    _, recall, f1 = class_scores(counts)
+    metrics = {
+        "accuracy": float(right.sum() / examples.sum()),
+        "balanced_accuracy": float(recall[examples > 0].mean()),
+        "macro_f1": float(f1[examples + predicted > 0].mean()),
+    }
+    if class_weights is not None:
+        w = class_weights.cpu().double()
+        metrics["weighted_accuracy"] = float((w @ right) / (w @ examples))
+    return metrics
+
+
+# --- numbers ----------------------------------------------------------------------------------------
+
+
+def error_sums(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Σe² and Σ|e| of the errors e = output − target, for each of C columns: (2, C) float64, on the CPU."""
+    error = outputs.detach().cpu().double() - targets.cpu().double()
+    return torch.stack([error.square().sum(0), error.abs().sum(0)])
+
+
+def number_metrics(sums: Tensor, targets: Tensor, target_std: Tensor | None = None) -> Metrics:
+    """R², mean absolute error and root mean square error, each the mean over the target columns.
+
+    R² = 1 − Σe²/Σ(ȳ − mean ȳ)². For equal targets it is 1 without an error and else 0; for a single
+    example it is not defined, and NaN.
+
+    Args:
+        sums: (2, C) as of `error_sums`.
+        targets: (n, C) of all examples.
+        target_std: (C,) with which the two errors are multiplied.
+    """
+    y = targets.cpu().double()
+    spread = torch.where((y == y[0]).all(0), 0.0, (y - y.mean(0)).square().sum(0))
+    scale = torch.ones_like(spread) if target_std is None else target_std.cpu().double()
+    squares, absolutes = sums
+    explained = 1 - squares / torch.where(spread > 0, spread, 1.0)
+    r2 = torch.where(spread > 0, explained, (squares == 0).double())
+    return {
+        "r2": float(r2.mean()) if len(y) > 1 else math.nan,
+        "mae": float((scale * absolutes / len(y)).mean()),
+        "rmse": float((scale * (squares / len(y)).sqrt()).mean()),
+    }

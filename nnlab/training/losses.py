@@ -37,15 +37,40 @@ def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
 # --- losses of scores -------------------------------------------------------------------------------
 
 
-def cross_entropy(scores: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    scores: Tensor, targets: Tensor, label_smoothing: float = 0.0, class_weights: Tensor | None = None
+) -> Tensor:
     """Mean over examples of −log P(Y = y|x), P = softmax(s), from scores and so without overflow.
 
     Args:
         scores: (N, C).
         targets: (N,) int64 labels, or (N, C) target distributions.
         label_smoothing: α; the targets become (1 − α) p + α/C.
+        class_weights: (C,) w; the loss of an example of class y counts w_y times, and the mean is still
+            over N, so that the losses of parts of a batch add up to that of the batch.
     """
-    return F.cross_entropy(scores, targets, label_smoothing=label_smoothing)
+    if class_weights is None:
+        return F.cross_entropy(scores, targets, label_smoothing=label_smoothing)
+    each = F.cross_entropy(scores, targets, label_smoothing=label_smoothing, reduction="none")
+    return (example_weights(targets, class_weights.to(scores)) * each).mean()
+
+
+def example_weights(targets: Tensor, class_weights: Tensor) -> Tensor:
+    """The weight w_y of each example, (N,); under a target distribution (N, C) its mean Σ p_c w_c."""
+    return class_weights[targets] if targets.ndim == 1 else targets @ class_weights
+
+
+def balanced_weights(class_sizes: Tensor) -> Tensor:
+    """N/(C n_c) for classes of n_c examples, (C,) float64: every class counts as much, all together N.
+
+    Source: King and Zeng, "Logistic regression in rare events data" (2001), section 4.
+    """
+    return class_sizes.sum() / (len(class_sizes) * class_sizes.double())
+
+
+def mean_one(weights: Tensor, class_sizes: Tensor) -> Tensor:
+    """Class weights (C,) scaled so that their mean over the examples, Σ n_c w_c / N, is 1."""
+    return weights * (class_sizes.sum() / (weights @ class_sizes.to(weights)))
 
 
 def target_distribution(targets: Tensor, classes: int, label_smoothing: float = 0.0) -> Tensor:
@@ -54,13 +79,19 @@ def target_distribution(targets: Tensor, classes: int, label_smoothing: float = 
     return (1 - label_smoothing) * p + label_smoothing / classes
 
 
-def kl_loss(scores: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+def kl_loss(
+    scores: Tensor, targets: Tensor, label_smoothing: float = 0.0, class_weights: Tensor | None = None
+) -> Tensor:
     """Mean over examples of D(P‖softmax(s)): the cross-entropy less H(P), with the same gradient.
 
-    Its infimum is 0 also for soft targets, where the cross-entropy's is H(P).
+    Its infimum is 0 also for soft targets, where the cross-entropy's is H(P). Arguments as of
+    `cross_entropy`; the divergence of an example counts w_y times.
     """
     p = target_distribution(targets, scores.shape[1], label_smoothing)
-    return cross_entropy(scores, targets, label_smoothing) - entropy(p).mean().to(scores.dtype)
+    least = entropy(p)
+    if class_weights is not None:
+        least = example_weights(targets, class_weights.to(least)) * least
+    return cross_entropy(scores, targets, label_smoothing, class_weights) - least.mean().to(scores.dtype)
 
 
 def squared_error(outputs: Tensor, targets: Tensor, reduction: Literal["sum", "mean"] = "mean") -> Tensor:
@@ -85,24 +116,36 @@ class Loss:
         name: as in the config.
         function: (outputs (N, C), targets) → scalar.
         reduction: `mean` averages over examples, `sum` adds over them.
+        class_weights: (C,) the weights of the classes in it; None where all count the same.
     """
 
     name: str
     function: Callable[[Tensor, Tensor], Tensor]
     reduction: Literal["mean", "sum"] = "mean"
+    class_weights: Tensor | None = None
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return self.function(outputs, targets)
 
 
 def build_loss(
-    name: str, *, label_smoothing: float = 0.0, reduction: Literal["sum", "mean"] = "mean"
+    name: str,
+    *,
+    label_smoothing: float = 0.0,
+    reduction: Literal["sum", "mean"] = "mean",
+    class_weights: Tensor | None = None,
 ) -> Loss:
-    """The loss of that name: cross_entropy, kl or squared_error."""
+    """The loss of that name: cross_entropy, kl or squared_error.
+
+    Args:
+        label_smoothing, class_weights: of the first two.
+        reduction: of the last.
+    """
     if name == "squared_error":
         return Loss(name, partial(squared_error, reduction=reduction), reduction)
     function = {"cross_entropy": cross_entropy, "kl": kl_loss}[name]
-    return Loss(name, partial(function, label_smoothing=label_smoothing))
+    with_options = partial(function, label_smoothing=label_smoothing, class_weights=class_weights)
+    return Loss(name, with_options, class_weights=class_weights)
 
 
 # --- regularizers -----------------------------------------------------------------------------------

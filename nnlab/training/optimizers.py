@@ -101,9 +101,9 @@ class Muon(Optimizer):
             weight_decay=0.0,
             ns_steps=newton_schulz_steps,
         )
-        self._parts: list[Optimizer] = [muon]
+        self.parts: list[Optimizer] = [muon]
         if groups:
-            self._parts.append(torch.optim.SGD(groups, lr=lr, momentum=other, nesterov=other > 0))
+            self.parts.append(torch.optim.SGD(groups, lr=lr, momentum=other, nesterov=other > 0))
         self._unit_filters = unit_filters
         self._matrices: dict[str, Any] = {"params": matrices, "lr": lr}
         self._collect_groups()
@@ -111,7 +111,7 @@ class Muon(Optimizer):
     def _collect_groups(self) -> None:
         self.param_groups = [
             self._matrices,
-            *(group for sgd in self._parts[1:] for group in sgd.param_groups),
+            *(group for sgd in self.parts[1:] for group in sgd.param_groups),
         ]
 
     @torch.no_grad()
@@ -120,13 +120,13 @@ class Muon(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        (group,) = self._parts[0].param_groups
+        (group,) = self.parts[0].param_groups
         group["lr"] = self._matrices["lr"]
         for p, matrix in zip(self._matrices["params"], group["params"], strict=True):
             matrix.grad = None if p.grad is None else as_matrix(p.grad)
             if self._unit_filters and p.ndim > 2:
                 p.mul_(len(p) ** 0.5 / p.norm().clamp_min(torch.finfo(p.dtype).tiny))
-        for part in self._parts:
+        for part in self.parts:
             part.step()
         return loss
 
@@ -136,12 +136,12 @@ class Muon(Optimizer):
                 p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"parts": [part.state_dict() for part in self._parts]}
+        return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        for part, state in zip(self._parts, state_dict["parts"], strict=True):
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
-        self._matrices["lr"] = self._parts[0].param_groups[0]["lr"]
+        self._matrices["lr"] = self.parts[0].param_groups[0]["lr"]
         self._collect_groups()
 
 

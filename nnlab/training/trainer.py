@@ -4,16 +4,17 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from nnlab.data import DataSet, Split
-from nnlab.errors import Diverged, Interrupted
+from nnlab.errors import Diverged, Interrupted, RunFolderError
 from nnlab.models import weight_matrices
-from nnlab.training.checkpoint import Checkpoints, State
+from nnlab.training.checkpoint import Checkpoints, State, check_optimizer
 from nnlab.training.distributed import Share, World, quiet
 from nnlab.training.evaluation import Metrics, Precision, Views, autocast, evaluate
 from nnlab.training.losses import Loss, Penalty
@@ -101,6 +102,14 @@ class Position:
     stale: int = 0
 
 
+_POSITION = TypeAdapter(Position)
+
+
+def _position(fields: object) -> Position:
+    """The position of a checkpoint. Raises ValueError where a field has another type than it should."""
+    return _POSITION.validate_python(fields)
+
+
 @dataclass(frozen=True)
 class FitResult:
     """The outcome of a training. The model that was passed in holds the best weights.
@@ -133,7 +142,8 @@ def fit(
     """Trains `parts.model` on `parts.data.train` and leaves the best weights in it.
 
     Where `checkpoints` holds a state, it goes on from there; on the CPU the rows logged are then, byte for
-    byte, those of a training that was never cut off.
+    byte, those of a training that was never cut off. A training that had ended after fewer epochs than
+    `settings` asks for goes on past its end, too, to the rows and weights of one that never stopped there.
 
     Args:
         parts: model, data, loss and optimizer.
@@ -156,6 +166,14 @@ def fit(
     """
     world = world or World()
     return _Training(parts, settings, generator, observe, log, checkpoints, stop, progress, world).run()
+
+
+ROW_METRICS = ("loss", "accuracy", "accuracy_tta", "weighted_accuracy")
+"""The metrics of a split that have a place in its rows; the others are for the end."""
+
+
+def _of_rows(metrics: Metrics) -> Metrics:
+    return {name: metrics[name] for name in ROW_METRICS if name in metrics}
 
 
 @dataclass
@@ -192,17 +210,20 @@ class _Training:
         self.due = False  # whether it is time for a checkpoint
         self.next_tick = time.monotonic() + TICK
         self.best: dict[str, Tensor] = {}
+        self.ending: State | None = None  # where a longer training would go on, once this one is at its end
         self.order_state = self.generator.get_state()
 
     def run(self) -> FitResult:
         finished = self._restore()
         if finished is None:
-            patience = self.settings.patience or math.inf
-            while self.at.epoch < self.settings.epochs and self.at.stale < patience:
+            while self._goes_on(self.at):
                 self._epoch()
             finished = self._finish()
         self.model.load_state_dict(self.best)
         return FitResult(finished, self.at.epoch, self.at.step, self.at.best_epoch)
+
+    def _goes_on(self, at: Position) -> bool:
+        return at.epoch < self.settings.epochs and at.stale < (self.settings.patience or math.inf)
 
     # --- one epoch ---
 
@@ -230,6 +251,8 @@ class _Training:
         self._flush()
         at.epoch += 1
         if logged:
+            if at.epoch % self.settings.evaluate_every:  # logged as the last one only
+                self.ending = self._here()
             self._log_train()
             self._evaluate()
         at.batch, at.loss, at.correct, at.examples = 0, 0.0, 0, 0
@@ -332,11 +355,13 @@ class _Training:
             return
         self.world.take_buffers_(self.model)
         metrics = self._measure(validation)
-        self.log({"step": at.step, "epoch": at.epoch, "split": "val", **metrics})
+        self.log({"step": at.step, "epoch": at.epoch, "split": "val", **_of_rows(metrics)})
         if not math.isfinite(metrics["loss"]):
             raise self._diverged(at.step, metrics["loss"])
-        # Accuracy decides, the loss among equals: a loss can rise while more and more is right.
-        key = [metrics["accuracy"], -metrics["loss"]] if "accuracy" in metrics else [-metrics["loss"]]
+        # Accuracy decides, the loss among equals: a loss can rise while more and more is right. Where
+        # classes have weights, so has accuracy: else a model that knows only the largest class would win.
+        deciding = [metrics[name] for name in ("weighted_accuracy", "accuracy") if name in metrics]
+        key = [*deciding[:1], -metrics["loss"]]
         if at.best is None or key > at.best:
             at.best, at.best_epoch, at.stale = key, at.epoch, 0
             self.best = self._copy_weights()
@@ -345,20 +370,8 @@ class _Training:
 
     def _measure(self, split: Split, test_views: Views = "none") -> Metrics:
         """Metrics of the model over a whole split, of which every process measures a share."""
-        share = self.world.share(len(split))
-        mine = Split(split.inputs[share.part], split.targets[share.part])
-        metrics = evaluate(self.forward, self.data, mine, self.loss, self.parts.precision, test_views)
-        if self.world.alone:
-            return metrics
-        added = {"loss"} if self.loss.reduction == "sum" else set()  # the others are means
-        sums = self.world.sum([
-            value * (1 if name in added else share.counted) if share.counted else 0.0
-            for name, value in metrics.items()
-        ])  # fmt: skip
-        return {
-            name: total if name in added else total / len(split)
-            for name, total in zip(metrics, sums, strict=True)
-        }
+        precision = self.parts.precision
+        return evaluate(self.forward, self.data, split, self.loss, precision, test_views, self.world)
 
     def _copy_weights(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
@@ -366,6 +379,7 @@ class _Training:
     def _finish(self) -> Metrics:
         """Evaluates every split at the best weights, and saves the last checkpoint."""
         at, augmented = self.at, self.settings.test_time_augmentation
+        self.ending = self.ending or self._here()
         self.world.take_buffers_(self.model)
         if self.data.validation is None:
             self.best, at.best_epoch = self._copy_weights(), at.epoch
@@ -377,7 +391,8 @@ class _Training:
             for name, split in splits.items()
             if split is not None
         }
-        self.log({"step": at.step, "epoch": at.best_epoch, "split": "test", **measured["test"]})
+        row = {"step": at.step, "epoch": at.best_epoch, "split": "test"}
+        self.log({**row, **_of_rows(measured["test"])})
         metrics = {f"{name}/{key}": v for name, values in measured.items() for key, v in values.items()}
         if not math.isfinite(metrics["train/loss"]):
             raise self._diverged(at.step, metrics["train/loss"])
@@ -394,6 +409,9 @@ class _Training:
         cuda_rng = self.world.gather(torch.cuda.get_rng_state()) if torch.cuda.is_available() else []
         if self.checkpoints is None:
             return
+        ending = None if finished is None else self.ending
+        if ending is not None and ending["best"] is self.best:
+            ending["best"] = None  # what best.pt holds
         state: State = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -403,11 +421,21 @@ class _Training:
             "torch_rng": torch_rng,
             "cuda_rng": cuda_rng,
             "finished": finished,
+            "ending": ending,
         }
         self.checkpoints.save(state, self.best or self._copy_weights(), self.at.best_epoch)
 
+    def _here(self) -> State:
+        """What differs at the end of a training from a longer one there: position, best weights, rows."""
+        at = replace(self.at, batch=0, loss=0.0, correct=0, examples=0)
+        offset = None if self.checkpoints is None else self.checkpoints.log_offset()
+        return {"position": asdict(at), "best": self.best, "log_offset": offset}
+
     def _restore(self) -> Metrics | None:
-        """Goes to the last checkpoint, if there is one; returns the metrics of a training that had ended."""
+        """Goes to the last checkpoint, if there is one; returns the metrics of a training that had ended.
+
+        One that had ended after fewer epochs than are asked for goes on as if it had not.
+        """
         loaded = self.world.from_first(self.checkpoints.load() if self.checkpoints is not None else None)
         if loaded is None:
             return None
@@ -418,20 +446,46 @@ class _Training:
             self.best = self._copy_weights()
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.at = Position(**state["position"])
+            check_optimizer(state["optimizer"], self.optimizer)
+            self.at = _position(state["position"])
+            finished: Metrics | None = state["finished"]
+            offset = state["log_offset"]
+            if finished is not None and self.at.epoch < self.settings.epochs:
+                ending = state.get("ending") or self._end_of_earlier_version()
+                if self._goes_on(_position(ending["position"])):
+                    finished, offset = None, ending["log_offset"]
+                    self.at = _position(ending["position"])
+                    if ending["best"] is not None:
+                        self.best = self._on_device(ending["best"])
+            if self.checkpoints is not None:
+                self.checkpoints.accept(offset)
             self.order_state = state["order"]
+            torch.Generator().set_state(self.order_state)  # or it would fail in the next epoch
             self.generator.set_state(state["generator"])
             # A process that has joined since keeps its own random state.
             if rank < len(state["torch_rng"]):
                 torch.set_rng_state(state["torch_rng"][rank])
             if rank < len(state["cuda_rng"]) and torch.cuda.is_available():
                 torch.cuda.set_rng_state(state["cuda_rng"][rank])
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             if self.checkpoints is None:
                 raise
             raise self.checkpoints.misfit(error) from None
-        finished: Metrics | None = state["finished"]
         return finished
+
+    def _end_of_earlier_version(self) -> State:
+        """The end of a training whose checkpoint does not say where a longer one would be."""
+        if self.at.epoch % self.settings.evaluate_every:
+            raise RunFolderError(
+                f"the run was finished by an earlier version, after {self.at.epoch} epochs, which are no "
+                f"multiple of training.evaluate_every: {self.settings.evaluate_every}: the weights that a "
+                "longer training would hold as best there are not known. Start a new run"
+            )
+        offset = None if self.checkpoints is None else self.checkpoints.offset_of_last_row()
+        return {"position": asdict(self.at), "best": None, "log_offset": offset}
+
+    def _on_device(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor.to(self.data.train.inputs.device) for name, tensor in weights.items()}
 
 
 class Step:

@@ -45,7 +45,7 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         "steps": lambda: steps.run(record),
     }
     if line is not None:
-        work["bins"] = lambda: bins.run(config, line, record, session)
+        work["bins"] = lambda: bins.run(config, line, answered, record, session)
     work["surface"] = lambda: surfaces.run(plane, record, session)
     work["sums"] = lambda: sums.run(config.sums, config.seed, line, tasks, record, session)
     parts = [part for part in work if part in config.parts]
@@ -56,6 +56,9 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         )
     record.start()
     record.predict({"bins": bins.predictions(config, line)} if line is not None else {})
+    answered = None
+    if line is not None and "bins" in parts:
+        answered = bins.answer(config, line, session)  # before all else, as it is what was asked
     metrics: dict[str, float] = {}
     rows: list[Mapping[str, Any]] = []
     claims: list[Claim] = []

@@ -1,16 +1,17 @@
 """Both worksheets as JSON: everything that they hold, to all digits."""
 
 from dataclasses import asdict
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from nnlab.chapters.backpropagation.checks import Checks
 from nnlab.chapters.backpropagation.examples import Table
-from nnlab.chapters.backpropagation.network import Gradient, NetworkSheet
+from nnlab.chapters.backpropagation.network_worksheet import Gradient, NetworkSheet
 from nnlab.chapters.backpropagation.sentences import kink_sentence
 from nnlab.chapters.backpropagation.worksheet import Worksheet
 from nnlab.expressions.passes import forward_cost, reverse_cost
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def worksheet_json(sheet: Worksheet, checks: Checks, table: Table | None) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def worksheet_json(sheet: Worksheet, checks: Checks, table: Table | None) -> dic
 def network_json(sheet: NetworkSheet, title: str) -> dict[str, Any]:
     """Returns the worksheet of a network, which the title names."""
 
-    def facts(formula: str, value: Tensor) -> dict[str, Any]:
+    def facts(formula: str, value: "Tensor") -> dict[str, Any]:
         return {"formula": formula, "shape": list(value.shape), "norm": float(value.norm())}
 
     def of_gradient(gradient: Gradient) -> dict[str, Any]:

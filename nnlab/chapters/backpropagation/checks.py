@@ -1,4 +1,7 @@
-"""Our gradients held against others': torch.autograd for all entries, central differences for some.
+"""Our gradients held against central differences, and against torch.autograd where these leave a question.
+
+Loading torch takes longer than all else. So it is asked where the differences do not settle every entry (at
+a kink, or where they reach only some entries of a large array), where they disagree, or on demand.
 
 The quotient (f(x + h) − f(x − h)) / 2h is off by two errors: that of its formula, of order h² for a smooth f
 and of order h for one whose slope bends, and that of rounding, of order ε/h times Σ |∂f/∂v · v| over the
@@ -7,20 +10,18 @@ to the next, the second from that sum (Press et al., Numerical Recipes, 3rd ed.,
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from nnlab.chapters.backpropagation.kinks import Entry, Sides, kinks
+from nnlab.chapters.backpropagation.kinks import Direction, Entry, Sides, kinks
 from nnlab.chapters.backpropagation.worksheet import Worksheet
 from nnlab.expressions import Graph
 from nnlab.expressions.algebras import FLOATS
-from nnlab.expressions.nodes import Node
 from nnlab.expressions.passes import directional, forward
 
 Array = NDArray[np.float64]
@@ -47,26 +48,29 @@ class Check:
 
     Attributes:
         variable: its name.
-        autograd: torch's gradient, of the same shape. What is not finite tells nothing: torch differentiates
-            the branch that a `where` does not take, too.
-        autograd_error: the largest difference to ours, relative to the largest entry; NaN if none is finite.
+        autograd: torch's gradient, of the same shape; None if torch was not asked. What is not finite tells
+            nothing: torch differentiates the branch that a `where` does not take, too.
+        autograd_error: the largest difference to ours, relative to the largest entry; NaN if none is finite,
+            or torch was not asked.
         differences: central differences, of some entries.
         agrees: True where torch's is the same to AUTOGRAD_TOLERANCE, and each difference within its error.
             Where the function has a kink, or may have one, a difference is not held against the gradient.
-        checked: how many entries torch, or a difference, tells something of.
+        entries: how many entries the variable has.
+        checked: how many of them torch, or a difference, tells something of.
     """
 
     variable: str
-    autograd: Array
+    autograd: Array | None
     autograd_error: float
     differences: tuple["Difference", ...]
     agrees: bool
+    entries: int
     checked: int
 
     @property
     def unchecked(self) -> int:
         """The number of entries that were held against nothing."""
-        return self.autograd.size - self.checked
+        return self.entries - self.checked
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Checks:
     """The results of all checks of a worksheet.
 
     Attributes:
-        value_error: of the value beside torch's, relative.
+        value_error: of the value beside torch's, relative; None if torch was not asked.
         forward_error: largest difference of a random directional derivative in forward mode, relative.
         variables: one for each variable.
         kinks: operation where no derivative exists -> True where the function is known to bend or jump for
@@ -83,7 +87,7 @@ class Checks:
             or may have one.
     """
 
-    value_error: float
+    value_error: float | None
     forward_error: float
     variables: tuple[Check, ...]
     kinks: Mapping[int, bool]
@@ -92,37 +96,61 @@ class Checks:
     @property
     def agree(self) -> bool:
         """True where no check failed; entries that were not checked do not count."""
-        is_close = all(error <= AUTOGRAD_TOLERANCE for error in (self.value_error, self.forward_error))
+        errors = (self.value_error or 0.0, self.forward_error)
+        is_close = all(error <= AUTOGRAD_TOLERANCE for error in errors)
         return is_close and all(check.agrees for check in self.variables)
 
+    @property
+    def asked_torch(self) -> bool:
+        return self.value_error is not None
 
-def check(sheet: Worksheet) -> Checks:
-    """Holds values and gradients of a worksheet against torch.autograd, differences, and forward mode."""
+
+def check(sheet: Worksheet, *, torch: bool = False) -> Checks:
+    """Holds the gradients of a worksheet against differences and forward mode, and against torch.autograd.
+
+    Args:
+        sheet: the worksheet.
+        torch: True to ask torch in any case, and not only where the differences leave a question.
+    """
     graph, at = sheet.graph, sheet.at
-    generator = np.random.default_rng(0)
-    value, theirs = autograd(graph, at)
     sensitivity = _sensitivity(sheet)
     floor = FLOOR * _largest(sheet)
-    value_scale = max(abs(value), FLOOR * sensitivity)
-    entries = _entries(sheet, generator)
-    directions = [
-        {name: generator.standard_normal(array.shape) for name, array in at.items()}
-        for _ in range(DIRECTIONS)
-    ]
-    at_kinks, sides = kinks(sheet, entries, directions, value_scale=value_scale, slope_scale=floor)
+    value_scale = max(abs(sheet.value), FLOOR * sensitivity)
+    entries = _entries(sheet)
+    at_kinks, sides = kinks(
+        sheet, entries, lambda: _directions(sheet, DIRECTIONS), value_scale=value_scale, slope_scale=floor
+    )
     differences: dict[str, list[Difference]] = {name: [] for name in at}
     for name, entry in entries:
         differences[name].append(difference(graph, at, name, entry, sensitivity))
-    return Checks(
-        relative_error(abs(sheet.value - value), value_scale),
-        _forward_error(sheet, floor, directions[0]),
-        tuple(
-            _check(name, ours, theirs[name], floor, differences[name], sides)
+
+    def checked(theirs: Mapping[str, Array]) -> tuple[Check, ...]:
+        return tuple(
+            _check(name, ours, theirs.get(name), floor, differences[name], sides)
             for name, ours in sheet.gradients.items()
-        ),
-        at_kinks,
-        sides,
-    )
+        )
+
+    forward_error, value_error = _forward_error(sheet, floor, _directions(sheet, 1)[0]), None
+    variables = checked({})
+    if torch or any(one.unchecked or not one.agrees for one in variables):
+        from nnlab.chapters.backpropagation.autograd import autograd
+
+        value, theirs = autograd(graph, at)
+        value_error = relative_error(abs(sheet.value - value), value_scale)
+        variables = checked(theirs)
+    return Checks(value_error, forward_error, variables, at_kinks, sides)
+
+
+def _directions(sheet: Worksheet, count: int) -> list[Direction]:
+    """Draws random directions, the same ones each time."""
+    generator = random.Random(0)
+    return [
+        {
+            name: np.array([generator.gauss(0, 1) for _ in range(array.size)]).reshape(array.shape)
+            for name, array in sheet.at.items()
+        }
+        for _ in range(count)
+    ]
 
 
 def relative_error(gap: float, scale: float) -> float:
@@ -155,7 +183,7 @@ def _largest(sheet: Worksheet) -> float:
     return max((float(np.max(np.abs(gradient))) for gradient in gradients), default=1.0)
 
 
-def _entries(sheet: Worksheet, generator: np.random.Generator) -> list[Entry]:
+def _entries(sheet: Worksheet) -> list[Entry]:
     """Returns the entries of variables that differences are taken in: all, or as many as WORK allows."""
     entries = [(name, entry) for name, array in sheet.at.items() for entry in np.ndindex(array.shape)]
     evaluations = (2 * len(_steps(float(sheet.at[name][entry]))) + 1 for name, entry in entries[:1_000])
@@ -163,19 +191,21 @@ def _entries(sheet: Worksheet, generator: np.random.Generator) -> list[Entry]:
     room = max(1, WORK // (max(evaluations, default=1) * operations))
     if len(entries) <= room:
         return entries
-    drawn = generator.permutation(len(entries))
-    firsts = {entries[i][0]: i for i in drawn[::-1]}  # one of each variable, then any
+    drawn = random.Random(0).sample(range(len(entries)), len(entries))
+    firsts = {entries[i][0]: i for i in reversed(drawn)}  # one of each variable, then any
     kept = list(dict.fromkeys([*firsts.values(), *drawn]))[:room]
     return [entries[i] for i in sorted(kept)]
 
 
 def _check(
-    name: str, ours: Array, theirs: Array, floor: float, differences: Sequence["Difference"],
+    name: str, ours: Array, theirs: Array | None, floor: float, differences: Sequence["Difference"],
     sides: Mapping[Entry, Sides],
 ) -> Check:  # fmt: skip
-    finite = np.asarray(np.isfinite(theirs))
-    scale = max(float(np.max(np.abs(theirs), where=finite, initial=0.0)), floor)
-    error = relative_error(float(np.max(np.abs(ours - theirs), where=finite, initial=0.0)), scale)
+    compared = np.full(ours.shape, np.nan) if theirs is None else theirs
+    finite = np.asarray(np.isfinite(compared))
+    size = ours if theirs is None else theirs
+    scale = max(float(np.max(np.abs(size), where=np.isfinite(size), initial=0.0)), floor)
+    error = relative_error(float(np.max(np.abs(ours - compared), where=finite, initial=0.0)), scale)
     agrees, is_checked = error <= AUTOGRAD_TOLERANCE, finite.copy()
     for one in differences:
         at_kink = sides.get((name, one.entry))
@@ -184,8 +214,8 @@ def _check(
             is_close, is_smooth = one.agrees(float(ours[one.entry])), at_kink is None and not one.bends
             agrees = agrees and (is_close or not is_smooth)
             is_checked[one.entry] |= is_close or is_smooth
-    checked = int(np.sum(is_checked))
-    return Check(name, theirs, error if np.any(finite) else math.nan, tuple(differences), agrees, checked)
+    error = error if np.any(finite) else math.nan
+    return Check(name, theirs, error, tuple(differences), agrees, ours.size, int(np.sum(is_checked)))
 
 
 def _forward_error(sheet: Worksheet, floor: float, direction: Mapping[str, Array]) -> float:
@@ -194,58 +224,6 @@ def _forward_error(sheet: Worksheet, floor: float, direction: Mapping[str, Array
     _, along = directional(sheet.graph, sheet.at, direction)
     scale = sum(float(np.sum(np.abs(term))) for term in terms)
     return relative_error(abs(float(along) - sum(float(np.sum(term)) for term in terms)), max(scale, floor))
-
-
-# --- torch.autograd, which shares no derivative with ours ---
-
-
-def autograd(graph: Graph, at: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
-    """Computes the value of a scalar expression and its gradient in float64, by torch.
-
-    Returns:
-        The value, and variable -> gradient of its shape; zeros where torch finds none.
-    """
-    leaves = {
-        name: torch.tensor(value, dtype=torch.float64, requires_grad=True) for name, value in at.items()
-    }
-    values: list[Tensor] = []
-    for node in graph.nodes:
-        values.append(_torch_value(node, leaves, [values[i] for i in node.arguments]))
-    if values[-1].requires_grad:
-        values[-1].backward()  # type: ignore[no-untyped-call]
-    gradients = {
-        name: np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.numpy()
-        for name, leaf in leaves.items()
-    }
-    return float(values[-1].detach()), gradients
-
-
-def _torch_value(node: Node, leaves: Mapping[str, Tensor], arguments: list[Tensor]) -> Tensor:
-    if node.exact is not None:
-        return torch.tensor(float(node.exact), dtype=torch.float64)
-    match node.operation:
-        case "variable":
-            return leaves[str(node.parameter)]
-        case "constant":
-            return torch.tensor({"pi": torch.pi, "e": torch.e}[str(node.parameter)], dtype=torch.float64)
-        case "integer_power" | "real_power":
-            return arguments[0] ** float(node.parameter or 0)
-    return _TORCH[node.operation](*arguments)
-
-
-_TORCH: Mapping[str, Callable[..., Tensor]] = {
-    "add": torch.add, "subtract": torch.sub, "multiply": torch.mul, "divide": torch.div,
-    "negative": torch.neg, "power": torch.pow, "matmul": torch.matmul, "maximum": torch.maximum,
-    "minimum": torch.minimum, "less": torch.lt, "less_equal": torch.le, "where": torch.where,
-    "sin": torch.sin, "cos": torch.cos, "tan": torch.tan, "exp": torch.exp, "log": torch.log,
-    "sqrt": torch.sqrt, "tanh": torch.tanh, "abs": torch.abs, "relu": torch.relu, "sum": torch.sum,
-    "mean": torch.mean, "largest": torch.amax, "smallest": torch.amin,
-    "transpose": lambda x: x.mT if x.ndim == 2 else x,
-    "softmax": lambda x: torch.softmax(x, -1),
-    "logsumexp": lambda x: torch.logsumexp(x, -1),
-    # torch.sigmoid has the derivative σ(1 − σ), without digits where σ is nearly 1
-    "sigmoid": lambda x: torch.exp(torch.nn.functional.logsigmoid(x)),
-}  # fmt: skip
 
 
 # --- central differences, each with the step that keeps its error least ---

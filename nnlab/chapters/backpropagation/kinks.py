@@ -12,7 +12,7 @@ ends or jumps at 0, as x^1.5 and 0^y.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -67,14 +67,15 @@ class Sides:
 def kinks(
     sheet: Worksheet,
     entries: Sequence[Entry],
-    directions: Sequence[Direction],
+    directions: Callable[[], Sequence[Direction]],
     *,
     value_scale: float,
     slope_scale: float,
 ) -> tuple[dict[int, bool], dict[Entry, Sides]]:
     """Finds the kinks of a worksheet's function at its point.
 
-    The function is followed along the entries and, if it bends along none of these, along the directions.
+    The function is followed along the entries and, if it bends along none of these, along the directions,
+    which are drawn only then.
     Values and slopes that differ by TOLERANCE of their scale are the same.
 
     Returns:
@@ -87,7 +88,7 @@ def kinks(
     along = [_follow(sheet, _unit(sheet, entry), spots, value_scale, slope_scale) for entry in entries]
     sides = {entry: both for entry, (both, *_) in zip(entries, along, strict=True) if not both.is_smooth}
     if not sides:
-        along += [_follow(sheet, direction, spots, value_scale, slope_scale) for direction in directions]
+        along += [_follow(sheet, direction, spots, value_scale, slope_scale) for direction in directions()]
     at_kinks: dict[int, bool] = {}
     for index in spots:
         causes = [both for both, leaving, _ in along if index in leaving and (both.jumps or both.bends)]
@@ -125,6 +126,10 @@ def _spots(sheet: Worksheet) -> dict[int, Mask]:
                 spots = (first == others[0]) & moves
             case "largest" | "smallest":
                 spots = (np.sum(np.equal(first, values[index])) > 1) & moves
+            case "floor" | "ceil":
+                spots = (first == values[index]) & sheet.needed[index]
+            case "signum":
+                spots = (first == 0) & sheet.needed[index]
             case "where":
                 a, b = (values[i] for i in graph.nodes[node.arguments[0]].arguments)
                 tied = np.broadcast_to(np.isclose(a, b, NEAR, 0), np.shape(values[index]))

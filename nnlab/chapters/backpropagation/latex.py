@@ -2,14 +2,14 @@ r"""Both worksheets as LaTeX documents, for a plain TeX installation: `article` 
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nnlab.chapters.backpropagation.checks import Checks
 from nnlab.chapters.backpropagation.examples import Table
-from nnlab.chapters.backpropagation.network import NetworkSheet, is_short
+from nnlab.chapters.backpropagation.network_worksheet import NetworkSheet, is_short
 from nnlab.chapters.backpropagation.notation import (
     Notation,
     format_truth,
@@ -19,6 +19,10 @@ from nnlab.chapters.backpropagation.notation import (
 )
 from nnlab.chapters.backpropagation.sentences import kink_notes, network_notes
 from nnlab.chapters.backpropagation.worksheet import Edge, Line, Worksheet
+from nnlab.expressions.signs import FRACTIONS, POWERS, plain
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Array = NDArray[np.float64]
 
@@ -52,6 +56,15 @@ _HEAD = rf"""% for pdflatex
 
 _SPECIAL = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
 _SPECIAL |= {character: "\\" + character for character in "#$%&_{}"}
+
+_PASTED = {
+    "·": r"\cdot", "×": r"\times", "÷": r"\div", "√": r"\surd", "∛": r"\sqrt[3]{\ }", "π": r"\pi",
+    "σ": r"\sigma", "≤": r"\le", "≥": r"\ge",
+    "⌊": r"\lfloor", "⌋": r"\rfloor", "⌈": r"\lceil", "⌉": r"\rceil",
+    **{raised: f"^{{{sign}}}" for raised, sign in POWERS.items()},
+    **{sign: rf"\tfrac{{{part}}}".replace("/", "}{") for sign, part in FRACTIONS.items()},
+}  # fmt: skip
+"""Signs of pasted expressions that plain TeX has in formulas alone."""
 
 _MATHEMATICS = {
     "−": "-", "·": r"\cdot", "∘": r"\circ", "×": r"\times", "∂": r"\partial ", "Σ": r"\textstyle\sum",
@@ -107,7 +120,7 @@ def latex(
 def network_latex(sheet: NetworkSheet, title: str, digits: int = 4) -> str:
     """Writes the values of a network's layers, then the gradients from the loss back, below a title."""
 
-    def row(layer: str, name: str, computed: str, value: Tensor) -> list[str]:
+    def row(layer: str, name: str, computed: str, value: "Tensor") -> list[str]:
         equation = formula(f"{name} = {computed}" if computed and computed != name else name)
         shape = r" \times ".join(map(str, value.shape))
         norm = rf"\Vert\cdot\Vert = {_tex_decimal(float(value.norm()), digits)}"
@@ -232,10 +245,17 @@ def _typed(text: str) -> str:
     """
     words = text.split()
     pieces = [re.findall(r"\w{1,20}|\W", word) if len(word) > WORD else [word] for word in words]
-    joined = " ".join(r"\allowbreak{}".join(map(_escaped, word)) for word in pieces)
+    joined = " ".join(r"\allowbreak{}".join("".join(map(_sign, part)) for part in word) for word in pieces)
     lines = rf"(.{{{SOURCE},}}?)(?: |(\\allowbreak\{{\}}))"
     return re.sub(lines, lambda match: match[1] + (f"{match[2]}%\n" if match[2] else "\n"), joined)
 
 
 def _escaped(text: str) -> str:
     return "".join(_SPECIAL.get(character, character) for character in text)
+
+
+def _sign(character: str) -> str:
+    """Typesets a character of an expression; of one that only looks like another that one."""
+    if character in _PASTED:
+        return f"${_PASTED[character]}$"
+    return _escaped(plain(character))

@@ -7,7 +7,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from nnlab.chapters.backpropagation.network import NetworkSheet, network_sheet
+from nnlab.chapters.backpropagation.network import network_sheet
+from nnlab.chapters.backpropagation.network_worksheet import NetworkSheet
 from nnlab.chapters.backpropagation.notation import format_array
 from nnlab.data import DataSet
 from nnlab.errors import InputError
@@ -50,7 +51,7 @@ def of_run(path: Path, row: int, session: Session) -> tuple[str, NetworkSheet]:
         RunFolderError: no such run, or one without weights.
     """
     config, model, data = finished_run.restore(open_run(path), session)
-    return _sheet(config, data, model, loss_of(config), row, f"the network of {path}")
+    return _sheet(config, data, model, loss_of(config, data), row, f"the network of {path}")
 
 
 def _sheet(
@@ -63,13 +64,15 @@ def _sheet(
     inputs = data.normalize(data.test.inputs[row : row + 1]).double().cpu()
     targets = data.test.targets[row : row + 1].cpu()
     targets = targets.double() if targets.is_floating_point() else targets
-    gradient, rule = _loss_gradient(config, targets, data.outputs)
+    gradient, rule = _loss_gradient(config, loss, targets, data.outputs)
     sheet = network_sheet(model.double().cpu(), inputs, lambda scores: loss(scores, targets), gradient, rule)
     target = data.class_names[int(targets)] if data.class_names else format_array(targets.flatten().numpy())
     return f"{what}, test example {row} (target {target}), loss {loss.name}", sheet
 
 
-def _loss_gradient(config: TrainingExperiment, targets: Tensor, classes: int) -> tuple[LossGradient, str]:
+def _loss_gradient(
+    config: TrainingExperiment, loss: Loss, targets: Tensor, classes: int
+) -> tuple[LossGradient, str]:
     """Returns ∂L/∂scores of one example as a function of the scores, and its formula."""
     if isinstance(config.loss, SquaredErrorLoss):
         one_hot = targets if targets.is_floating_point() else torch.nn.functional.one_hot(targets, classes)
@@ -77,4 +80,8 @@ def _loss_gradient(config: TrainingExperiment, targets: Tensor, classes: int) ->
     smoothing = config.loss.label_smoothing
     probabilities = target_distribution(targets, classes, smoothing)
     target = f"((1 − {smoothing:g}) y + {smoothing:g}/{classes})" if smoothing else "y"
-    return lambda scores: scores.softmax(1) - probabilities, f"p − {target}, p = softmax(s)"
+    if loss.class_weights is None:
+        return lambda scores: scores.softmax(1) - probabilities, f"p − {target}, p = softmax(s)"
+    weight = float(loss.class_weights[int(targets)])
+    rule = f"{weight:.4g} (p − {target}), p = softmax(s), {weight:.4g} the weight of the class"
+    return lambda scores: weight * (scores.softmax(1) - probabilities), rule

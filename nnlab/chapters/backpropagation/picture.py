@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from nnlab.chapters.backpropagation.notation import format_array, format_truth, symbol
 from nnlab.chapters.backpropagation.worksheet import Worksheet
 from nnlab.errors import InputError
-from nnlab.plot.style import FONT_LABEL, INK, MUTED, PALETTE, PAPER, darker, legend, new_figure
+from nnlab.plot.style import FONT_LABEL, INK, MUTED, PALETTE, PAPER, darker, fixed_figure, legend
 from nnlab.plot.text import families, literal, plain, width_in_points
 
 Array = NDArray[np.float64]
@@ -107,7 +107,7 @@ def computational_graph(sheet: Worksheet, title: str, digits: int = DIGITS) -> F
     rows = [y for wire in wires for _, y in wire.points]
     left, width = min(columns) * across - circle - 0.3, (max(columns) - min(columns)) * across + circle + 0.6
     height = (max(rows) - min(rows)) * UP + 1.1
-    figure = new_figure(title, (max(width, LEAST_WIDTH), height + 1.1))
+    figure = fixed_figure(title, (max(width, LEAST_WIDTH), height + 1.1))
     axes = figure.add_subplot()
     axes.set(
         xlim=(left, left + max(width, LEAST_WIDTH)),

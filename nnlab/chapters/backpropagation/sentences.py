@@ -4,7 +4,7 @@ import numpy as np
 
 from nnlab.chapters.backpropagation.checks import Checks
 from nnlab.chapters.backpropagation.kinks import Entry, Sides
-from nnlab.chapters.backpropagation.network import TOLERANCE, NetworkSheet
+from nnlab.chapters.backpropagation.network_worksheet import TOLERANCE, NetworkSheet
 from nnlab.chapters.backpropagation.notation import (
     Notation,
     distinct_numbers,
@@ -76,6 +76,11 @@ def kink_sentence(sheet: Worksheet, index: int, notation: Notation) -> str:
             count = np.sum(np.equal(sheet.values[node.arguments[0]], sheet.values[index]))
             equal = f"{count} entries of {notation.formula(first)} are equal"
             return f"{word} has a kink where {equal}: each gets 1/{count}"
+        case "floor" | "ceil":
+            place = f"{notation.formula(first)} is a whole number"
+            return f"{node.operation} jumps where {place}: the slope 0 of both sides is used"
+        case "signum":
+            return f"sign jumps at {tie('0')}: the slope 0 of both sides is used"
     return f"where changes branch at {tie(*others)}: the slope is that of the branch taken"
 
 

@@ -3,20 +3,22 @@
 import math
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from torch import Tensor
 
 from nnlab.chapters.backpropagation import examples
 from nnlab.chapters.backpropagation.checks import AUTOGRAD_TOLERANCE, Check, Checks
-from nnlab.chapters.backpropagation.network import Gradient, NetworkSheet, is_short
+from nnlab.chapters.backpropagation.network_worksheet import Gradient, NetworkSheet, is_short
 from nnlab.chapters.backpropagation.notation import format_array, format_number, format_truth
 from nnlab.chapters.backpropagation.sentences import kink_notes, local, network_notes, rule
 from nnlab.chapters.backpropagation.worksheet import Line, Worksheet
 from nnlab.expressions.passes import Cost, forward_cost, reverse_cost
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DISAGREE = "[bold red]DISAGREE[/bold red]"
 NARROW = 110
@@ -79,7 +81,7 @@ def show_worksheet(
         ("the value beside torch's", checks.value_error),
         ("forward mode beside backpropagation", checks.forward_error),
     ):
-        if not error <= AUTOGRAD_TOLERANCE:  # NaN disagrees
+        if error is not None and not error <= AUTOGRAD_TOLERANCE:  # NaN disagrees
             console.print(f"{what}: relative difference {format_number(error, 2)}, {DISAGREE}")
     for line in [*kink_notes(sheet, checks, sheet.notation, digits), *_effort(sheet, checks)]:
         console.print(line, markup=False)
@@ -126,7 +128,7 @@ def _value(line: Line, digits: int) -> str:
 
 
 def _gradient_table(sheet: Worksheet, checks: Checks, digits: int) -> Table:
-    """Sets the gradient of each variable beside torch's, and beside central differences."""
+    """Sets the gradient of each variable beside central differences, and beside torch's if it was asked."""
     rows = []
     for check in _ends(checks.variables):
         if check is None:
@@ -140,19 +142,15 @@ def _gradient_table(sheet: Worksheet, checks: Checks, digits: int) -> Table:
             worst = max(telling, key=lambda d: abs(d.derivative - gradient[d.entry]))
             distance = format_number(abs(worst.derivative - float(gradient[worst.entry])), 2)
             error = f"±{format_number(worst.error, 2)} at h = {format_number(worst.step, 2)}"
-        rows.append([
-            escape(sheet.notation.gradient(check.variable)),
-            escape(format_array(gradient, digits)),
-            escape(format_array(check.autograd, digits)),
-            "-" if math.isnan(check.autograd_error) else format_number(check.autograd_error, 2),
-            distance,
-            error,
-            _verdict(check),
-        ])  # fmt: skip
-    columns = (
-        "gradient", "backpropagation", "torch.autograd", "relative difference", "central difference: off by",
-        "error estimate", "verdict",
-    )  # fmt: skip
+        of_torch = []
+        if check.autograd is not None:
+            gap = "-" if math.isnan(check.autograd_error) else format_number(check.autograd_error, 2)
+            of_torch = [escape(format_array(check.autograd, digits)), gap]
+        names = map(escape, (sheet.notation.gradient(check.variable), format_array(gradient, digits)))
+        rows.append([*names, *of_torch, distance, error, _verdict(check)])
+    torch_columns = ["torch.autograd", "relative difference"] if checks.asked_torch else []
+    ends = ["central difference: off by", "error estimate", "verdict"]
+    columns = ["gradient", "backpropagation", *torch_columns, *ends]
     return _table(f"{sheet.notation.result} = {format_number(sheet.value, digits)}", columns, rows, left=1)
 
 
@@ -161,9 +159,9 @@ def _verdict(check: Check) -> str:
         return DISAGREE
     if not check.unchecked:
         return "agree"
-    if check.autograd.size == 1:
+    if check.entries == 1:
         return "not checked"
-    return f"{'agree, ' if check.checked else ''}{check.unchecked:,} of {check.autograd.size:,} not checked"
+    return f"{'agree, ' if check.checked else ''}{check.unchecked:,} of {check.entries:,} not checked"
 
 
 def _effort(sheet: Worksheet, checks: Checks) -> list[str]:
@@ -239,7 +237,7 @@ def show_network(console: Console, sheet: NetworkSheet, *, steps: bool, digits: 
         console.print(line, markup=False)
 
 
-def _size(value: Tensor, digits: int) -> list[str]:
+def _size(value: "Tensor", digits: int) -> list[str]:
     """Returns shape, norm, and the entries where they are few."""
     entries = format_array(value.numpy(), digits) if is_short(value) else ""
     return ["×".join(map(str, value.shape)), format_number(float(value.norm()), digits), entries]

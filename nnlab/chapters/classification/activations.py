@@ -76,9 +76,8 @@ def _draw(config: Config, record: Record, curves: dict[str, dict[str, list[float
         **{f"{name}/derivative": slope for name, (_, slope) in functions.items()},
         **{f"{name}/train_loss": curve["loss"] for name, curve in curves.items()},
     )
-    record.save_figure(activation_functions(z.numpy(), functions), "activations")
-    figure = compare_curves(curves, log=True, y_label="training loss")
-    record.save_figure(figure, "curves")
+    record.figure("activations", activation_functions, z.numpy(), functions)
+    record.figure("curves", compare_curves, curves, log=True, y_label="training loss")
 
 
 def _sigmoid_slope() -> Claim:

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 
 from nnlab.chapters.convolution.features import draw_features
+from nnlab.data import DataSet
 from nnlab.errors import InputError
 from nnlab.lab import drawing
 from nnlab.lab.sections import CNNModel, MLPModel, TrainingExperiment
@@ -16,6 +17,10 @@ from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim
 from nnlab.training import FitResult, Parts, predict
 from nnlab.training.losses import cross_entropy_of, entropy, kl_divergence, target_distribution
+
+
+UNBALANCED = 3
+"""Times as many training examples in the largest class as in the smallest."""
 
 
 class Config(TrainingExperiment):
@@ -54,12 +59,15 @@ class Config(TrainingExperiment):
         result = train(self, parts, record, session)
         scores = predict(parts.model, data, data.test.inputs, parts.precision)
         results = _draw(self, record, parts, result, scores)
+        doubt = majority_is_as_good(self, data, result.metrics["test/accuracy"])
+        if doubt is not None:
+            record.warn(doubt)
         metrics = result.metrics | {"epochs": result.epochs, "best_epoch": result.best_epoch}
         if parts.penalty is not None and parts.penalty.absolute:  # its kink at 0 can make weights exactly 0
             metrics["sparsity"] = share_of_zeros(parts.weights)
         claims = [cross_entropy_claim(scores, data.test.targets)]
         if bound is not None and bound.guaranteed:
-            claims.append(descent_claim(record, bound, scores.dtype))
+            claims.append(descent_claim(record, bound, scores.dtype, parts.loss.class_weights is not None))
         return Outcome(metrics, results, claims, size)
 
 
@@ -78,6 +86,28 @@ def _draw(
         drawing.draw_regions(record, parts.model, data)
     draw_features(record, parts.model, data, scores, parts.precision)
     return drawing.draw_predictions(record, data, scores)
+
+
+def majority_is_as_good(config: Config, data: DataSet, accuracy: float) -> str | None:
+    """Returns a sentence where the classes are very unbalanced and the largest alone is right as often.
+
+    With class weights it is None: they give up accuracy for the smaller classes.
+    """
+    weighted = config.loss.name != "squared_error" and config.loss.class_weights is not None
+    sizes = torch.bincount(data.train.targets, minlength=data.outputs)
+    largest, smallest = int(sizes.argmax()), int(sizes.argmin())
+    if weighted or sizes[largest] < UNBALANCED * sizes[smallest]:
+        return None
+    constant = float((data.test.targets == largest).double().mean())
+    if accuracy > constant:
+        return None
+    remedy = "; with loss: {name: cross_entropy, class_weights: balanced} every class counts as much"
+    return (
+        f"the test accuracy, {accuracy:.4g}, is no better than that of always saying "
+        f"{data.class_names[largest]}, {constant:.4g}, of which there are {int(sizes[largest]):,} training "
+        f"examples, beside {int(sizes[smallest]):,} of {data.class_names[smallest]}. Look at "
+        f"test/balanced_accuracy and test/macro_f1{remedy}"
+    )
 
 
 def share_of_zeros(weights: Sequence[torch.Tensor]) -> float:
@@ -101,8 +131,15 @@ def cross_entropy_claim(scores: torch.Tensor, labels: torch.Tensor) -> Claim:
     )
 
 
-def descent_claim(record: Record, bound: StepBound, dtype: torch.dtype) -> Claim:
-    """Claims that the objective never rises, up to the rounding of one evaluation."""
+def descent_claim(record: Record, bound: StepBound, dtype: torch.dtype, weighted: bool = False) -> Claim:
+    """Claims that the objective never rises, up to the rounding of one evaluation.
+
+    Args:
+        record: holds the objective at every step.
+        bound: on the step size.
+        dtype: of the scores.
+        weighted: whether the loss has class weights.
+    """
     history = histories(record.history())["train"]
     objective = torch.tensor(history.get("objective", history["loss"]), dtype=torch.float64)
     rises = (objective[1:] - objective[:-1]) / objective[:-1].abs().clamp_min(1e-12)
@@ -110,8 +147,9 @@ def descent_claim(record: Record, bound: StepBound, dtype: torch.dtype) -> Claim
     return exact_claim(
         "descent",
         sentence="Below the bound, every step of gradient descent lowers the objective.",
-        formula="η < 4/(λmax(XᵀX/N) + 4λ)  ⟹  L(W − η∇L) ≤ L(W)",
+        formula=f"η < 4/(λmax({'XᵀDX' if weighted else 'XᵀX'}/N) + 4λ)  ⟹  L(W − η∇L) ≤ L(W)",
         hypotheses=[
+            *(["D = diag(w_y), the class weight of each example"] if weighted else []),
             "softmax regression, full batch, plain or proximal gradient descent",
             f"η = {bound.lr:g} < {bound.bound:.4g}",
         ],

@@ -71,7 +71,7 @@ class Config(TrainingExperiment):
             **under(schema.DISTANCE, distances),
         )
         converging = {label: rate for label, rate in rates.items() if rate < 1}
-        record.save_figure(convergence(steps, distances, converging), "convergence")
+        record.figure("convergence", convergence, steps, distances, converging)
         return Outcome(optimum_metrics(optimum), rows, claims)
 
 

@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from nnlab.plot.lines import difference, draw_line, label_ends, line_end
+from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import (
     FloatArray,
+    Units,
     as_numbers,
     finite,
     log_axis,
@@ -57,6 +59,7 @@ _PATH_PANELS = (
 _TOLERANCE = 0.02  # half width of the band around a ratio of 1
 
 
+@of_lines
 def regression_fit(
     x: ArrayLike, target: ArrayLike, prediction: ArrayLike, points_x: ArrayLike, points_y: ArrayLike
 ) -> Figure:
@@ -71,15 +74,17 @@ def regression_fit(
         points_x: (N,) inputs of the training data.
         points_y: (N,) their targets.
     """
-    grid, truth, fit, places, values = map(as_numbers, (x, target, prediction, points_x, points_y))
+    numbers = (np.asarray(part, np.float64) for part in (x, target, prediction, points_x, points_y))
+    grid, truth, fit, places, values = numbers
+    across, along = Units.of(grid, places), Units.of(truth, values)
     gaps = difference(fit, truth)
     furthest = number(float(np.abs(gaps[np.isfinite(gaps)]).max(initial=0.0)))
     figure = new_figure(f"The prediction is nowhere further than {furthest} from the target", WIDE)
     axes = figure.subplots()
-    dress(axes, "input x", "output y")
+    dress(axes, across.label("input x"), along.label("output y"))
     axes.plot(
-        places,
-        values,
+        across.apply(places),
+        along.apply(values),
         linestyle="none",
         marker="o",
         color=_POINTS.color,
@@ -89,7 +94,13 @@ def regression_fit(
         markeredgewidth=0.5,
     )
     for curve, look in ((truth, _TARGET), (fit, _PREDICTION)):
-        axes.plot(grid, finite(curve), color=look.color, linestyle=look.dash, linewidth=LINE)
+        axes.plot(
+            across.apply(grid),
+            as_numbers(finite(along.apply(curve))),
+            color=look.color,
+            linestyle=look.dash,
+            linewidth=LINE,
+        )
     entries = [
         sample(_TARGET, "target"),
         sample(_PREDICTION, "prediction"),
@@ -102,6 +113,7 @@ def regression_fit(
 # --- mini-batches ---------------------------------------------------------------------------------------
 
 
+@of_lines
 def gradient_noise(
     batch_sizes: ArrayLike, measured: ArrayLike, predicted: ArrayLike, interval: ArrayLike, rival: ArrayLike
 ) -> Figure:
@@ -170,6 +182,7 @@ def _interval_bars(axes: Axes, x: FloatArray, bounds: FloatArray) -> None:
 # --- regularization -------------------------------------------------------------------------------------
 
 
+@of_lines
 def regularization_paths(strengths: ArrayLike, paths: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
     """Draws accuracy, sparsity and norm of the weights over the strength λ > 0 of each penalty.
 
@@ -201,6 +214,7 @@ def regularization_paths(strengths: ArrayLike, paths: Mapping[str, Mapping[str, 
 # --- rates in time --------------------------------------------------------------------------------------
 
 
+@of_lines
 def separable_growth(steps: ArrayLike, loss: ArrayLike, norm: ArrayLike, least_norm: ArrayLike) -> Figure:
     """Draws the loss on separable data, which tends to 0 like 1/t, and the norm, which grows like log t.
 
@@ -241,6 +255,7 @@ def _draw_inverse(axes: Axes, t: FloatArray, values: FloatArray) -> None:
     axes.plot(reach, level * end / reach, color=_THEORY.color, linestyle=_THEORY.dash, linewidth=LINE)
 
 
+@of_lines
 def convergence(steps: ArrayLike, distances: Mapping[str, ArrayLike], rates: Mapping[str, float]) -> Figure:
     """Draws the distance to the optimum over steps beside the asymptotic linear rate: a straight line.
 

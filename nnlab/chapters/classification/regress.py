@@ -1,5 +1,6 @@
 """Train on number targets by squared error, and show the function that was learned."""
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -15,6 +16,7 @@ from nnlab.record import Record
 from nnlab.record.arrays import under
 from nnlab.theory import Claim, exact_claim
 from nnlab.training import Parts, predict
+from nnlab.training.evaluation import error_sums, number_metrics
 from nnlab.training.losses import squared_error
 
 
@@ -38,7 +40,10 @@ class Config(TrainingExperiment):
         label = f"squared error ({loss.reduction})" if isinstance(loss, SquaredErrorLoss) else "loss"
         drawing.draw_curves(record, result, label)
         if data.input_shape == (1,) and data.outputs == 1:
-            _draw_fit(self, record, parts, outputs)
+            record.later("fit", partial(_draw_fit, self, record, parts, outputs))
+        doubt = mean_is_better(parts, outputs)
+        if doubt is not None:
+            record.warn(doubt)
         metrics = result.metrics | {"epochs": result.epochs, "best_epoch": result.best_epoch}
         return Outcome(metrics, claims=[_reductions_claim(outputs, data.test.targets)])
 
@@ -46,18 +51,41 @@ class Config(TrainingExperiment):
 def _draw_fit(config: Config, record: Record, parts: Parts, outputs: torch.Tensor) -> None:
     """Draws the target, the points and the learned function, by ascending input."""
     data = parts.data
-    inputs = data.raw(data.test.inputs)[:, 0]
+    inputs = drawing.raw_numbers(data, data.test.inputs)[:, 0]
     order = inputs.argsort()
     if isinstance(config.data, Regression1dData):
         target = target_function(config.data.function)(inputs)
     else:
-        target = data.test.targets[:, 0]
-    x, truth, prediction = (v.numpy(force=True) for v in (inputs[order], target[order], outputs[order, 0]))
-    points_x = data.raw(data.train.inputs)[:, 0].numpy(force=True)
-    points_y = data.train.targets[:, 0].numpy(force=True)
+        target = data.original(data.test.targets)[:, 0].cpu()
+    outputs = data.original(outputs)[:, 0].cpu()
+    x, truth, prediction = (v[order].numpy(force=True) for v in (inputs, target, outputs))
+    points_x = drawing.raw_numbers(data, data.train.inputs)[:, 0].numpy()
+    points_y = data.original(data.train.targets)[:, 0].numpy(force=True)
     arrays = {"x": x, "target": truth, "prediction": prediction, "points_x": points_x, "points_y": points_y}
     record.save_arrays(**under("fit", arrays))
-    record.save_figure(regression_fit(x, truth, prediction, points_x, points_y), "fit")
+    record.figure("fit", regression_fit, x, truth, prediction, points_x, points_y)
+
+
+def mean_is_better(parts: Parts, outputs: torch.Tensor) -> str | None:
+    """Returns a sentence where the mean of the training targets predicts the test as well as the network.
+
+    That is where the test's mean square error is at least that of the constant: 1 − Σe²/Σ(ȳ − mean)² ≤ 0, with
+    the mean over the training split.
+
+    Args:
+        parts: of the training.
+        outputs: (n, C) of the network on the test split.
+    """
+    data, targets = parts.data, parts.data.test.targets
+    mean = data.train.targets.double().mean(0).to(targets).expand_as(targets)
+    network, constant = (error_sums(values, targets) for values in (outputs, mean))
+    if network[0].sum() < constant[0].sum():
+        return None
+    errors = [number_metrics(sums, targets, data.target_std)["rmse"] for sums in (network, constant)]
+    return (
+        "the mean of the training targets predicts the test targets no worse than the network: its root mean "
+        f"square error is {errors[1]:.4g}, that of the network {errors[0]:.4g}"
+    )
 
 
 def _reductions_claim(outputs: torch.Tensor, targets: torch.Tensor) -> Claim:

@@ -107,7 +107,7 @@ def _draw(config: Config, record: Record, rows: list[PenaltyRow]) -> None:
         }
     arrays = {name: values for penalty in paths for name, values in under(penalty, paths[penalty]).items()}
     record.save_arrays(**{schema.STRENGTHS: config.strengths, **arrays})
-    record.save_figure(regularization_paths(config.strengths, paths), "paths")
+    record.figure("paths", regularization_paths, config.strengths, paths)
 
 
 def _claims(config: Config, rows: list[PenaltyRow]) -> list[Claim]:

@@ -55,7 +55,7 @@ class Config(TrainingExperiment):
         steps, loss, norm = (np.array(history[key]) for key in ("step", "loss", "norm"))
         least = least_norm(loss, len(data.train), margin)
         record.save_arrays(**{schema.STEPS: steps, schema.LOSS: loss, schema.NORM: norm, "least_norm": least})
-        record.save_figure(separable_growth(steps, loss, norm, least), "growth")
+        record.figure("growth", separable_growth, steps, loss, norm, least)
         if data.input_shape == (2,):
             drawing.draw_regions(record, parts.model, data)
         claims = [

@@ -41,7 +41,7 @@ class Config(TrainingExperiment):
         noise, claims = measure_noise(self, parts, session)
         if noise:
             record.save_arrays(**under("noise", noise))
-            record.save_figure(gradient_noise(*noise.values()), "gradient_noise")
+            record.figure("gradient_noise", gradient_noise, *noise.values())
         results: list[dict[str, Any]] = []
         curves: dict[str, dict[str, list[float]]] = {}
         metrics: dict[str, float] = {}
@@ -59,8 +59,7 @@ class Config(TrainingExperiment):
             curves[f"batch size {batch_size}"] = histories(record.history(), f"batch-{batch_size}")["train"]
         record.save_arrays(**{f"{label}/train_loss": curve["loss"] for label, curve in curves.items()})
         title = "After as many epochs, smaller batches have taken more steps and got further"
-        figure = compare_curves(curves, title, log=True, y_label="training loss")
-        record.save_figure(figure, "loss_by_epoch")
+        record.figure("loss_by_epoch", compare_curves, curves, title, log=True, y_label="training loss")
         return Outcome(metrics, results, claims)
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nnlab.chapters.convolution import schema
-from nnlab.chapters.convolution.figures.classes import class_accuracy, representation
+from nnlab.chapters.convolution.figures.classes import class_accuracy, middle_examples, representation
 from nnlab.chapters.convolution.figures.filters import filter_images, pooling_step, sliding_filter
 from nnlab.chapters.convolution.figures.layers import LAYERS, LayerMaps, layer_stack
 from nnlab.chapters.convolution.figures.layers import activation_maps as activation_maps_figure
@@ -70,7 +71,7 @@ def draw_features(
     if len(data.input_shape) == 3:
         images = ImageFormat.of(data)
         record.save_arrays(**images.arrays())
-        draw_network(record, model, test_examples(data, images, scores))
+        record.later("stack", lambda: draw_network(record, model, test_examples(data, images, scores)))
 
 
 # --- the data set --------------------------------------------------------------------------------------
@@ -81,9 +82,9 @@ def draw_classes(
 ) -> None:
     """Draws the accuracy of each of more than two classes, and for images the last hidden layer."""
     if data.outputs > 2:
-        _draw_class_accuracy(record, data, scores)
+        record.later("classes", partial(_draw_class_accuracy, record, data, scores))
     if len(data.input_shape) == 3:
-        _draw_representation(record, model, data, precision)
+        record.later("representation", partial(_draw_representation, record, model, data, precision))
 
 
 def _save(record: Record, prefix: str, /, **arrays: Any) -> None:
@@ -103,7 +104,7 @@ def _draw_class_accuracy(record: Record, data: DataSet, scores: Tensor) -> None:
     intervals = np.array([[math.nan if end is None else end for end in pair] for pair in ends])
     _save(record, "classes", accuracy=np.array(accuracy), intervals=intervals, examples=examples)
     overall = float(right.double().mean())
-    record.save_figure(class_accuracy(accuracy, data.class_names, intervals, overall), "classes")
+    record.figure("classes", class_accuracy, accuracy, data.class_names, intervals, overall)
 
 
 def _draw_representation(record: Record, model: nn.Module, data: DataSet, precision: Precision) -> None:
@@ -119,10 +120,18 @@ def _draw_representation(record: Record, model: nn.Module, data: DataSet, precis
     _save(
         record, "representation", points=points, explained=explained, labels=labels, examples=chosen.numpy()
     )
-    pixels = (data.raw(inputs).float() / (data.full_scale or 1)).numpy(force=True)
-    pictures = [as_picture(image) for image in pixels]
-    figure = representation(points, labels.tolist(), data.class_names, explained.tolist(), pictures)
-    record.save_figure(figure, "representation")
+    middles = list(middle_examples(points, labels, data.outputs).values())
+    pixels = (data.raw(inputs[middles]).float() / (data.full_scale or 1)).numpy(force=True)
+    pictures = {index: as_picture(image) for index, image in zip(middles, pixels, strict=True)}
+    record.figure(
+        "representation",
+        representation,
+        points,
+        labels.tolist(),
+        data.class_names,
+        explained.tolist(),
+        pictures,
+    )
 
 
 @torch.no_grad()
@@ -214,20 +223,28 @@ def draw_network(record: Record, model: nn.Module, examples: Sequence[Example]) 
     It needs no data set: the first example is the one that filters and pooling are applied to.
     """
     first = examples[0]
-    _draw_stack(record, model, tuple(first.inputs.shape))
-    calls = observe(model, first.inputs[None])
-    convolution = next((c for c in calls if readable_convolution(c, first.inputs)), None)
+    record.later("stack", partial(_draw_stack, record, model, tuple(first.inputs.shape)))
+    record.later("filters", partial(_draw_filters, record, model, first))
+    record.later("pooling", partial(_draw_first_pooling, record, model, first))
+    for example in examples:
+        record.later(f"maps-{example.name}", partial(_draw_maps, record, model, example))
+
+
+def _draw_filters(record: Record, model: nn.Module, example: Example) -> None:
+    """Draws the filters of the first layer and, where it is a plain convolution, one of them at work."""
+    calls = observe(model, example.inputs[None])
+    convolution = next((c for c in calls if readable_convolution(c, example.inputs)), None)
     if convolution is not None:
         weights = convolution.layer.weight.float().numpy(force=True)  # type: ignore[operator]
         record.save_arrays(**{schema.FILTERS: weights})
-        record.save_figure(filter_images(weights), "filters")
-        _draw_sliding(record, convolution, first)
-    pool = next((c for c in calls if readable_pool(c)), None)
+        record.figure("filters", filter_images, weights)
+        _draw_sliding(record, convolution, example)
+
+
+def _draw_first_pooling(record: Record, model: nn.Module, example: Example) -> None:
+    pool = next((c for c in observe(model, example.inputs[None]) if readable_pool(c)), None)
     if pool is not None:
         _draw_pooling(record, pool)
-    if any(isinstance(c.layer, nn.Conv2d) for c in calls):
-        for example in examples:
-            _draw_maps(record, model, example)
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,7 +316,7 @@ def _draw_stack(record: Record, model: nn.Module, input_shape: tuple[int, ...]) 
     columns = {name: np.array([getattr(row, name) for row in rows]) for name in names}
     outputs = np.array(["×".join(map(str, row.output_shape)) for row in rows])
     _save(record, "stack", output=outputs, **columns)
-    record.save_figure(layer_stack(rows, input_shape), "stack")
+    record.figure("stack", layer_stack, rows, input_shape)
 
 
 def _draw_sliding(record: Record, call: LayerCall, example: Example) -> None:
@@ -319,11 +336,19 @@ def _draw_sliding(record: Record, call: LayerCall, example: Example) -> None:
         schema.FILTER: chosen, "places": places, schema.STRIDE: stride, schema.PADDING: padding,
     }  # fmt: skip
     record.save_arrays(**under(schema.SLIDING, arrays))
-    figure = sliding_filter(
-        example.picture, inputs, weights, bias, maps[chosen], places,
-        stride=stride, padding=padding, name=f"filter {chosen + 1} of {len(maps)}",
-    )  # fmt: skip
-    record.save_figure(figure, "sliding")
+    record.figure(
+        "sliding",
+        sliding_filter,
+        example.picture,
+        inputs,
+        weights,
+        bias,
+        maps[chosen],
+        places,
+        stride=stride,
+        padding=padding,
+        name=f"filter {chosen + 1} of {len(maps)}",
+    )
 
 
 def telling_places(
@@ -362,11 +387,16 @@ def _draw_pooling(record: Record, call: LayerCall) -> None:
     kind = "max" if isinstance(call.layer, nn.MaxPool2d) else "mean"
     large, small = before.numpy(force=True), after.numpy(force=True)
     _save(record, "pooling", before=large, after=small, corner=np.array(corner), map=np.array(chosen))
-    record.save_figure(pooling_step(large, small, corner, kernel=side, kind=kind), "pooling")
+    record.figure("pooling", pooling_step, large, small, corner, kernel=side, kind=kind)
 
 
 def _draw_maps(record: Record, model: nn.Module, example: Example) -> None:
-    """Draws the most varied maps of every layer for one image, on as many figures as they need."""
+    """Draws the most varied maps of every layer for one image, on as many figures as they need.
+
+    Networks without a convolution have none.
+    """
+    if not any(isinstance(call.layer, nn.Conv2d) for call in observe(model, example.inputs[None])):
+        return
     layers, arrays = [], {schema.PICTURE: example.picture}
     for name, outputs in activation_maps(model, example.inputs[None]).items():
         if name == FEATURES:
@@ -383,8 +413,14 @@ def _draw_maps(record: Record, model: nn.Module, example: Example) -> None:
         part, suffix = (f", part {page + 1} of {pages}", f"-{page + 1}") if pages > 1 else ("", "")
         rows = layers[page * size : (page + 1) * size]
         title = f"What each layer makes of one image{part}"
-        figure = activation_maps_figure(example.picture, rows, example.words, title)
-        record.save_figure(figure, f"maps-{example.name}{suffix}")
+        record.figure(
+            f"maps-{example.name}{suffix}",
+            activation_maps_figure,
+            example.picture,
+            rows,
+            example.words,
+            title,
+        )
 
 
 def _most_varied(name: str, values: np.ndarray) -> tuple[LayerMaps, np.ndarray | None]:

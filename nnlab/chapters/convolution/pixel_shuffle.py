@@ -169,8 +169,7 @@ def _draw(record: Record, trainings: Trainings, chance: float) -> None:
         NETWORKS[network]: (kinds["plain"], kinds["shuffled"])
         for network, kinds in trainings.accuracies.items()
     }
-    figure = shuffled_pixels(picture, moved, labelled, chance)
-    record.save_figure(figure, "shuffled_pixels")
+    record.figure("shuffled_pixels", shuffled_pixels, picture, moved, labelled, chance)
 
 
 def _claims(config: Config, trainings: Trainings) -> list[Claim]:

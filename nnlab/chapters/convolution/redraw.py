@@ -16,18 +16,19 @@ from nnlab.chapters.convolution.features import Example, answer, draw_classes, d
 from nnlab.chapters.convolution.figures.classes import class_probabilities
 from nnlab.chapters.convolution.image_format import ImageFormat
 from nnlab.data import DataSet
+from nnlab.data.image_reader import ImageReader
 from nnlab.data.user_image import UserImage, read_user_image
 from nnlab.errors import DataError, RunFolderError
 from nnlab.lab import runner
 from nnlab.lab.finished_run import (
     available_hardware,
     precision_of,
-    refuse_group,
-    refuse_without_weights,
     restored,
 )
+from nnlab.lab.run_data import reader_of
 from nnlab.lab.sections import Hardware
 from nnlab.lab.session import Session
+from nnlab.lab.weights import refuse_group, refuse_without_weights
 from nnlab.plot.images import as_picture
 from nnlab.record import Record, Run, open_run, slug, stamp
 from nnlab.record.arrays import under
@@ -74,7 +75,9 @@ def draw_again(path: Path, images: Sequence[Path], session: Session) -> dict[str
     """
     run = check_run(open_run(path))
     trained = load(run, session, needs_data=not images)
-    own = [read_user_image(image, trained.images.shape) for image in images]
+    reader = reader_of(run)
+    as_trained = reader if isinstance(reader, ImageReader) else None
+    own = [read_user_image(image, trained.images.shape, as_trained) for image in images]
     if not os.access(run.folder, os.W_OK | os.X_OK):
         raise RunFolderError(f"{run.folder}: not writable; the figures go into its folder features")
     facts = {
@@ -88,7 +91,11 @@ def draw_again(path: Path, images: Sequence[Path], session: Session) -> dict[str
     record.start()
     try:
         outcome = _draw(record, trained, own, session)
-        record.finish("finished", **outcome)
+        record.complete(**outcome)
+        record.draw()
+        for text in record.summary.get("warnings", []):
+            session.reporter.say(f"warning: {text}")
+        record.finish("finished")
     except BaseException as error:
         runner.end(record, error)
         raise
@@ -194,8 +201,16 @@ def _classify(
     arrays = {"inputs": inputs.cpu().numpy(), "scores": scores.numpy(), "probabilities": chances}
     record.save_arrays(**under(f"image/{name}", arrays))
     file, resized = Path(image.file).name, as_picture(image.pixels.numpy() / 255)
-    figure = class_probabilities(image.original / 255, resized, chances, classes, file, image.words)
-    record.save_figure(figure, f"image-{name}")
+    record.figure(
+        f"image-{name}",
+        class_probabilities,
+        image.original / 255,
+        resized,
+        chances,
+        classes,
+        file,
+        image.words,
+    )
     best = np.argsort(-chances, kind="stable")[:5]
     rows = [
         {

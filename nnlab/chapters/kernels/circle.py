@@ -29,8 +29,9 @@ def run(model: KernelModel, record: Record, session: Session) -> list[Claim]:
     chosen = slice(1, SHOWN + 1)
     curves = {"k": k[chosen], "without_bias": without[chosen], "with_bias": with_bias[chosen]}
     record.save_arrays(**under("circle", curves))
-    figure = circle_harmonics(k[chosen].astype(np.float64), without[chosen], with_bias[chosen], limit)
-    record.save_figure(figure, "circle")
+    record.figure(
+        "circle", circle_harmonics, k[chosen].astype(np.float64), without[chosen], with_bias[chosen], limit
+    )
     odd, even = without[3 : SHOWN + 1 : 2], without[2 : SHOWN + 1 : 2]
     tail = slice(TAIL[0], TAIL[1] + 1)
     ratios = k[tail] ** 2 * with_bias[tail] / limit

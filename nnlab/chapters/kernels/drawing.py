@@ -1,6 +1,7 @@
 """The figures of the kernel experiment, and the arrays behind them."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -34,18 +35,20 @@ def draw(study: Study, comparisons: Sequence[Comparison], record: Record) -> Non
     """Every figure but those of the step sizes, the circle and the infinite ensemble."""
     done = [c for c in comparisons if c.kernel is not None]
     widest = done[-1].member.width
-    _spectra(study, comparisons, record)
-    _images(next(c for c in done if c.member.width == widest), record)
-    _laws(study.model, comparisons, record)
-    _errors(study, comparisons, record)
+    record.later("spectra", partial(_spectra, study, comparisons, record))
+    first_done = next(c for c in done if c.member.width == widest)
+    record.later("kernel", partial(_images, first_done, record))
+    record.later("widths", partial(_laws, study.model, comparisons, record))
+    record.later("residual_error", partial(_errors, study, comparisons, record))
     if study.loss == "squared_error":
         # the first of a width, whose linearization was trained too, whether it diverged or not
-        _trajectories(study, next(c for c in comparisons if c.member.width == widest), record)
+        first = next(c for c in comparisons if c.member.width == widest)
+        record.later("modes", partial(_trajectories, study, first, record))
     else:
-        _probabilities(study, next(c for c in done if c.member.width == widest), record)
+        record.later("probabilities", partial(_probabilities, study, first_done, record))
     if study.task.grid is not None:
-        _functions(study, done, record)
-        _features(study, comparisons[0], record)
+        record.later("functions", partial(_functions, study, done, record))
+        record.later("features", partial(_features, study, comparisons[0], record))
 
 
 def _array(values: Tensor) -> np.ndarray:
@@ -74,7 +77,7 @@ def _spectra(study: Study, comparisons: Sequence[Comparison], record: Record) ->
         record.save_arrays(**{"spectrum/limit": limit})
     record.save_arrays(**{f"spectrum/{width}": values for width, values in spectra.items()})
     threshold = max(c.member.spectrum.threshold for c in comparisons)
-    record.save_figure(kernel_spectra(spectra, limit, threshold=threshold), "spectra")
+    record.figure("spectra", kernel_spectra, spectra, limit, threshold=threshold)
 
 
 def _images(comparison: Comparison, record: Record) -> None:
@@ -92,7 +95,7 @@ def _images(comparison: Comparison, record: Record) -> None:
     record.save_arrays(**arrays)
     verb = "hardly moves" if drift < 0.05 else "moves"
     title = f"At width {member.width} the kernel {verb}: ‖H − H₀‖ / ‖H₀‖ = {drift:.2g}"
-    record.save_figure(kernel_images(start, end, arrays.get("kernel/limit"), title), "kernel")
+    record.figure("kernel", kernel_images, start, end, arrays.get("kernel/limit"), title)
 
 
 def _laws(model: KernelModel, comparisons: Sequence[Comparison], record: Record) -> None:
@@ -109,7 +112,7 @@ def _laws(model: KernelModel, comparisons: Sequence[Comparison], record: Record)
             laws[name] = (*values, fit.slope, fit.interval)
             record.save_arrays(**{f"widths/{name.split()[0]}": values[1]})
     if laws:
-        record.save_figure(scaling_laws({_short(model): laws}, "relative distance"), "widths")
+        record.figure("widths", scaling_laws, {_short(model): laws}, "relative distance")
 
 
 def _short(model: KernelModel) -> str:
@@ -129,7 +132,7 @@ def _errors(study: Study, comparisons: Sequence[Comparison], record: Record) -> 
         for width, group in _by_width(comparisons).items()
     }
     record.save_arrays(**{schema.STEPS: steps, **{f"error/{width}": rows for width, rows in errors.items()}})
-    record.save_figure(residual_error(steps, errors), "residual_error")
+    record.figure("residual_error", residual_error, steps, errors)
 
 
 def _trajectories(study: Study, first: Comparison, record: Record) -> None:
@@ -148,8 +151,8 @@ def _trajectories(study: Study, first: Comparison, record: Record) -> None:
     arrays = {**modes, schema.EIGENVALUES: eigenvalues, schema.LR: np.array(member.lr)}
     record.save_arrays(**under(schema.MODES, arrays), **under("loss", losses))
     at = np.array(steps)
-    record.save_figure(mode_trajectories(at, eigenvalues, modes, lr=member.lr), "modes")
-    record.save_figure(loss_prediction(at, losses), "loss")
+    record.figure("modes", mode_trajectories, at, eigenvalues, modes, lr=member.lr)
+    record.figure("loss", loss_prediction, at, losses)
 
 
 def _probabilities(study: Study, comparison: Comparison, record: Record) -> None:
@@ -165,7 +168,7 @@ def _probabilities(study: Study, comparison: Comparison, record: Record) -> None
     measured = probabilities(comparison.measured[study.recorded])
     t = member.lr * np.array(study.recorded)
     record.save_arrays(**under("logits", {"t": t, "predicted": predicted, "measured": measured}))
-    record.save_figure(class_probabilities(t, predicted, measured), "probabilities")
+    record.figure("probabilities", class_probabilities, t, predicted, measured)
 
 
 def _functions(study: Study, done: Sequence[Comparison], record: Record) -> None:
@@ -185,7 +188,7 @@ def _functions(study: Study, done: Sequence[Comparison], record: Record) -> None
         }
         record.save_arrays(**under(f"functions/{width}", learned[width]))
     record.save_arrays(**under("functions", {"x": x, "target": target}))
-    record.save_figure(functions_on_line(x, target, points, learned), "functions")
+    record.figure("functions", functions_on_line, x, target, points, learned)
 
 
 def _features(study: Study, comparison: Comparison, record: Record) -> None:
@@ -203,4 +206,4 @@ def _features(study: Study, comparison: Comparison, record: Record) -> None:
     chosen = alive[torch.randperm(len(alive), generator=generator(member.seed, "features"))[:FEATURES]]
     x, lines, gram = _array(task.grid[:, 0]), _array(over_grid[:, chosen]), _array(features @ features.T)
     record.save_arrays(**under("features", {"x": x, "lines": lines, "gram": gram}))
-    record.save_figure(feature_map_figure(x, lines, gram, _array(as_matrix(member.kernel))), "features")
+    record.figure("features", feature_map_figure, x, lines, gram, _array(as_matrix(member.kernel)))

@@ -125,7 +125,7 @@ def run(edge: Edge, drift: float | None, record: Record, session: Session) -> li
     record.save_arrays(**under(schema.EDGE, arrays))
     losses = {trained.multiple: trained.losses for trained in runs}
     sharpness = {trained.multiple: (trained.looks, trained.sharpness) for trained in runs}
-    record.save_figure(step_sizes(arrays[schema.STEPS], losses, sharpness), "step_sizes")
+    record.figure("step_sizes", step_sizes, arrays[schema.STEPS], losses, sharpness)
     return claims + _flow_claims(member, record)
 
 
@@ -251,8 +251,7 @@ def _flow_claims(member: Member, record: Record) -> list[Claim]:
     predicted = np.array([law.first_order for law in laws])
     arrays = {"lr_lambda": products, "measured": gaps, "predicted": predicted}
     record.save_arrays(**under("gap", arrays))
-    figure = flow_gap_figure(products, gaps, np.array([law.exact for law in laws]))
-    record.save_figure(figure, "flow_gap")
+    record.figure("flow_gap", flow_gap_figure, products, gaps, np.array([law.exact for law in laws]))
     hypotheses = [f"the leading mode of H₀, m = {member.width}", f"ηλ from {min(GAPS):g} to {max(GAPS):g}"]
     return [
         exact_claim(

@@ -238,11 +238,17 @@ def run(
         "functions": functions,
     }  # fmt: skip
     record.save_arrays(**under("infinite", arrays))
-    figure = infinite_ensemble(
-        x, target, points, functions, (predicted.mean, predicted.std), (rival.mean, rival.std),
+    record.figure(
+        "infinite",
+        infinite_ensemble,
+        x,
+        target,
+        points,
+        functions,
+        (predicted.mean, predicted.std),
+        (rival.mean, rival.std),
         width=prediction.width,
-    )  # fmt: skip
-    record.save_figure(figure, "infinite")
+    )
     if prediction.vanishes:
         session.reporter.say(
             f"after {study.steps} steps the infinite ensemble has no spread left that could be measured: "

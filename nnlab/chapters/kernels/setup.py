@@ -8,24 +8,28 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeFloat, PositiveFloat
+from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor, nn
 
-from nnlab.data import RawData, prepare, read_csv, target_function
+from nnlab.data import prepare, read_csv, target_function
+from nnlab.data.fingerprint import fingerprint
 from nnlab.errors import DataError, InputError, suggest
 from nnlab.lab.build import build_model
 from nnlab.lab.sections import (
     ActivationName,
     CNNModel,
     Count,
+    CustomFactory,
     CustomModel,
     DigitsData,
     FunctionName,
     Hardware,
     ImageFolderData,
+    ImageSize,
     MLPModel,
     PathText,
     Section,
+    TableSection,
     TorchvisionData,
 )
 from nnlab.lab.session import Session, dtype_of, generator, select_device
@@ -63,15 +67,22 @@ class ImagePoints(Section):
     examples: Count = 64
     root: PathText | None = None
     download: bool = False
+    resize: ImageSize = Field(None, description="of image_folder, as in a training")
+    crop: ImageSize = Field(None, description="of image_folder, as in a training")
+    skip_unreadable: bool = Field(False, description="of image_folder, as in a training")
+
+    @model_validator(mode="after")
+    def _files_have_what_other_sets_have_not(self) -> "ImagePoints":
+        for key in ("resize", "crop", "skip_unreadable"):
+            if self.name != "image_folder" and getattr(self, key):
+                raise ValueError(f"{key} is for name: image_folder, not for {self.name}; leave it out")
+        return self
 
 
-class CsvPoints(Section):
+class CsvPoints(TableSection):
     """The first rows of a table, features standardized over all; classes become one-hot targets."""
 
     name: Literal["csv"]
-    path: PathText
-    target: str
-    task: Literal["classification", "regression"] = "classification"
     examples: Count | None = Field(None, description="rows from the top; all of them if left out")
 
 
@@ -102,7 +113,7 @@ def _keyword(value: str) -> str:
     return value
 
 
-class KernelCustom(CustomModel):
+class KernelCustom(CustomFactory):
     """Your own: `factory(input_shape, outputs, width=m, **arguments)` returns a module of that width."""
 
     width_argument: Annotated[str, AfterValidator(_keyword)] = Field(
@@ -164,7 +175,7 @@ def build_task(points: Points, hardware: Hardware, session: Session) -> Task:
     if isinstance(points, ImagePoints):
         return _images(points, hardware, session)
     if isinstance(points, CsvPoints):
-        return _table(points, device, dtype)
+        return _table(points, device, dtype, session)
     if isinstance(points, LinePoints):
         x, y, *more = (values.to(device, dtype) for values in _line(points))
         return Task(x, y, None, *more)
@@ -194,7 +205,13 @@ def _images(points: ImagePoints, hardware: Hardware, session: Session) -> Task:
     if points.name == "digits":
         section = DigitsData(**everything)
     elif points.name == "image_folder":
-        section = ImageFolderData(**everything, root=points.root)
+        section = ImageFolderData(
+            **everything,
+            root=points.root,
+            resize=points.resize,
+            crop=points.crop,
+            skip_unreadable=points.skip_unreadable,
+        )
     else:
         section = TorchvisionData(**everything, root=points.root, download=points.download)
     data = session.data(section, hardware)
@@ -208,20 +225,25 @@ def _images(points: ImagePoints, hardware: Hardware, session: Session) -> Task:
     return Task(x, y, labels)
 
 
-def _table(points: CsvPoints, device: torch.device, dtype: torch.dtype) -> Task:
+def _table(points: CsvPoints, device: torch.device, dtype: torch.dtype, session: Session) -> Task:
     """Rows from the top; mean and standard deviation of the features are those of the whole table."""
     path = Path(points.path).expanduser()
-    try:
-        rows, names = read_csv(path, target=points.target, task=points.task)
-    except OSError as error:  # a name that is too long, a disk that fails while it is read
-        raise DataError(f"data.path: {path}: cannot be read: {error.strerror}") from None
-    _check_classes(points, names, len(rows))
-    if points.examples is not None and points.examples > len(rows):
-        raise InputError(f"data.examples: {points.examples}: {path} has {len(rows)} rows")
-    raw = RawData(points.task, train=rows, test=rows, outputs=len(names) or 1, class_names=names)
+    with session.reading():
+        try:
+            raw = read_csv(path, **points.model_dump(exclude={"name", "path", "examples"}))
+            mark = fingerprint(raw, "csv", tables=[path], target=points.target)
+        except OSError as error:  # a name that is too long, a disk that fails while it is read
+            raise DataError(f"data.path: {path}: cannot be read: {error.strerror}") from None
+    rows = len(raw.train)
+    _check_classes(points, raw.class_names, rows)
+    if points.examples is not None and points.examples > rows:
+        raise InputError(f"data.examples: {points.examples}: {path} has {rows} rows")
     data = prepare(
         raw, name="csv", validation=0.0, split_seed=0, standardize=True, device=device, dtype=dtype
     )
+    for note in data.notes:
+        session.reporter.say(note)
+    session.keep(mark, data)
     x, y = (values[: points.examples] for values in (data.train.inputs, data.train.targets))
     if points.task == "regression":
         return Task(x, y)

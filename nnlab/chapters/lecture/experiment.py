@@ -90,10 +90,13 @@ def experiment_of(lesson: Lesson, config: Config, experiments: Mapping[str, type
 
 def _lesson(config: Experiment, runs: Path, session: Session) -> dict[str, Any]:
     """Runs a lesson, resumes it, or reads its summary where it is finished."""
-    for run in find_runs(runs):
-        if run.summary["name"] == config.name:
-            return run.summary if run.status == "finished" else runner.resume(run.folder, session)
-    return runner.run(config, runs, session)
+    begun = [run for run in find_runs(runs) if run.summary["name"] == config.name]
+    if not begun:
+        return runner.run(config, runs, session)
+    run = next((run for run in begun if run.status == "finished"), begun[-1])
+    if run.status == "diverged":
+        raise ExperimentError(str(run.summary.get("message", "the lesson diverged")))
+    return run.summary if run.status == "finished" else runner.resume(run.folder, session)
 
 
 def _of_point(point: Point, summary: dict[str, Any], folder: Path) -> list[tuple[Claim, dict[str, Any]]]:
@@ -105,7 +108,7 @@ def _of_point(point: Point, summary: dict[str, Any], folder: Path) -> list[tuple
     ]
     if not matching:
         raise NnlabError(f"{point.name}: the lesson {point.lesson} made none of its claims")
-    run = str(Path(summary["run_dir"]).relative_to(folder))
+    run = Path(summary["run_dir"]).relative_to(folder).as_posix()
     judged = [(claim, _row(point, claim, run)) for claim in matching]
     if point.overstated is not None:
         measured = next(claim for claim in matching if claim.name == point.overstated.claim)

@@ -1,14 +1,21 @@
-"""The loss of an example over the probability of its class."""
+"""The figures of the slides: a loss over a probability, and graphs of expressions with their values."""
+
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from nnlab.chapters.backpropagation.picture import computational_graph
+from nnlab.chapters.backpropagation.worksheet import build
+from nnlab.expressions import parse
+from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import as_numbers
 from nnlab.plot.style import FONT_NOTE, INK, LINE, PALETTE, dress, new_figure
 from nnlab.plot.text import families
 
 
+@of_lines
 def loss_of_probability(probabilities: ArrayLike, losses: ArrayLike, marked: float) -> Figure:
     """Draws −log P over P, with one probability read off.
 
@@ -29,3 +36,15 @@ def loss_of_probability(probabilities: ArrayLike, losses: ArrayLike, marked: flo
               family=list(families()), va="bottom")  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, min(float(loss.max()), 2.5 * value)))
     return figure
+
+
+def graph_of(expression: str, at: Mapping[str, ArrayLike], title: str) -> Figure:
+    """Draws the graph of an expression, with values above its wires and gradients below them.
+
+    Args:
+        expression: As the lecture writes it.
+        at: The value of each variable.
+        title: A sentence.
+    """
+    values = {name: as_numbers(value) for name, value in at.items()}
+    return computational_graph(build(parse(expression, tuple(values), tensors=True), values), title)

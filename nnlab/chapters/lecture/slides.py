@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nnlab.chapters.backpropagation.examples import EXAMPLES
-from nnlab.chapters.backpropagation.picture import computational_graph
-from nnlab.chapters.backpropagation.worksheet import build, with_sigmoids
-from nnlab.chapters.lecture.figures import loss_of_probability
+from nnlab.chapters.backpropagation.worksheet import with_sigmoids
+from nnlab.chapters.lecture.figures import graph_of, loss_of_probability
 from nnlab.expressions import parse
 from nnlab.expressions.passes import gradient
 from nnlab.lab.sections import Experiment
@@ -290,8 +289,7 @@ def _sizes() -> Claim:
 def _draw(record: Record) -> None:
     p = np.linspace(0.005, 1, 400)
     record.save_arrays(probability=p, loss=-np.log(p))
-    record.save_figure(loss_of_probability(p, -np.log(p), PROBABILITY), "loss")
+    record.figure("loss", loss_of_probability, p, -np.log(p), PROBABILITY)
     for name in ("sum", "neuron"):
         example = EXAMPLES[name]
-        sheet = build(parse(example.expression, tuple(example.at), tensors=True), example.at)
-        record.save_figure(computational_graph(sheet, f"f = {example.expression}"), name)
+        record.figure(name, graph_of, example.expression, dict(example.at), f"f = {example.expression}")

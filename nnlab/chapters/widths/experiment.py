@@ -251,7 +251,7 @@ def _draw(record: Record, study: Study, trained: Trained, fits: Fits) -> None:
             for setting, by_width in mine.items()
         }
         title = _climbing_title(study, mine) if protocol == "constant" else None
-        record.save_figure(training_over_widths(panels, title), f"training_{protocol}")
+        record.figure(f"training_{protocol}", training_over_widths, panels, title)
         scaling = {
             str(setting.family): {fit.law.label: fit.line for fit in fits[setting]}
             for setting in mine
@@ -267,8 +267,9 @@ def _draw(record: Record, study: Study, trained: Trained, fits: Fits) -> None:
             title = (
                 f"The weight vector moves by a power of the width: {', '.join(powers)}" if powers else None
             )
-            figure = scaling_laws(scaling, "relative change in training", title)
-            record.save_figure(figure, f"exponents_{protocol}")
+            record.figure(
+                f"exponents_{protocol}", scaling_laws, scaling, "relative change in training", title
+            )
     _draw_lambdas(record, fits)
 
 
@@ -309,5 +310,6 @@ def _draw_lambdas(record: Record, fits: Fits) -> None:
     if panels:
         words = [f"like {' and '.join(listed)} in the {panel}" for panel, listed in powers.items()]
         title = f"The largest eigenvalue of the tangent kernel scales {', '.join(words)}"
-        figure = scaling_laws(panels, "largest eigenvalue λmax(H₀)", title, predicted=predicted)
-        record.save_figure(figure, "lambda_max")
+        record.figure(
+            "lambda_max", scaling_laws, panels, "largest eigenvalue λmax(H₀)", title, predicted=predicted
+        )

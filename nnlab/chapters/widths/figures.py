@@ -93,7 +93,7 @@ def training_over_widths(panels: Mapping[str, Panel], title: str | None = None) 
         up_to(CLIMB * first, *(part for run in runs for part in run.loss.parts)),
         up_to(MOST_CHANGE, *(part for run in runs for part in run.change.parts)),
     )
-    room = 72 * (across - 2.2) / columns  # points
+    room = 72 * (figure.get_figwidth() - 2.2) / columns  # points
     for index, (name, panel) in enumerate(panels.items()):
         block, column = divmod(index, columns)
         pair = grid[2 * block, column], grid[2 * block + 1, column]

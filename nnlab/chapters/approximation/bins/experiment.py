@@ -19,6 +19,7 @@ from nnlab.errors import Interrupted
 from nnlab.expressions import Interval, curvature
 from nnlab.lab.session import Outcome, Session
 from nnlab.models.activations import ACTIVATIONS
+from nnlab.plot.text import at_least, at_most
 from nnlab.record import Record, replace_file
 from nnlab.record.arrays import under
 from nnlab.theory import Claim
@@ -44,14 +45,37 @@ KINDS: dict[str, dict[str, Any]] = {
 """The constructions side by side, by what they change."""
 
 
-def run(config: BinsSettings, line: Line, record: Record, session: Session) -> Outcome:
-    """Builds, certifies, draws and judges."""
+def answer(config: BinsSettings, line: Line, session: Session) -> Certified | None:
+    """Certifies as many bins as ε needs, and says how many they are; None where no ε is given."""
+    if config.epsilon is None:
+        return None
+    fit = _fit(config, line, line.bins[-2], session)
+    low, high = line.interval
+    lower, upper = fit.certificate.lower, fit.certificate.upper
+    certified = f"certified error {at_most(upper, 4)}"
+    if upper > config.epsilon * (1 + 1e-8):  # of so many bins the bounds are not brought together
+        certified = f"error certified to lie between {at_least(lower, 4)} and {at_most(upper, 4)}"
+    session.reporter.say(
+        f"an error of at most {config.epsilon:g} on [{low:g}, {high:g}] takes N = {fit.histogram.bins:,} bins "
+        f"({fit.histogram.network.hidden_units:,} hidden units): {certified}; L = {line.slope.upper:.6g} is "
+        f"{line.slope.source}"
+    )
+    return fit
+
+
+def run(
+    config: BinsSettings, line: Line, answered: Certified | None, record: Record, session: Session
+) -> Outcome:
+    """Builds, certifies, draws and judges; what `answer` has certified is not certified again."""
     fits = []
     with session.reporter.bar("certificates") as advance:
         for done, bins in enumerate(line.bins):
             _check_stop(session)
             advance(done, len(line.bins), f"{bins} bins")
-            fits.append(_fit(config, line, bins, session))
+            if answered is not None and answered.histogram.bins == bins:
+                fits.append(answered)
+            else:
+                fits.append(_fit(config, line, bins, session))
             _save(record, fits[-1].histogram)
         advance(len(line.bins), len(line.bins), "")
     _draw_fits(config, line, fits, record)
@@ -177,8 +201,9 @@ def _save(record: Record, histogram: Histogram) -> None:
 def points_of(histogram: Histogram, interval: tuple[float, float], most: int = 4000) -> Array:
     """Inputs that show every step of a histogram, or evenly spread ones where there are too many."""
     x = np.linspace(*interval, 2001)
-    if histogram.bins * 21 <= 4 * most and math.isfinite(histogram.steepness):
-        around = np.linspace(-10, 10, 21) / histogram.steepness
+    around_each = min(21, 4 * most // histogram.bins)
+    if around_each >= 3 and math.isfinite(histogram.steepness):
+        around = np.linspace(-10, 10, around_each) / histogram.steepness
         x = np.concatenate([x, (histogram.borders[:, None] + around).ravel()])
     elif histogram.bins * 2 <= most:
         x = np.concatenate([x, histogram.borders, np.nextafter(histogram.borders, -np.inf)])
@@ -227,26 +252,42 @@ def _draw_fit(
     epsilon: float | None = None,
 ) -> None:
     x, target, output, edges, heights = drawn
-    figure = figures.histogram_fit(
-        x, target, output, edges, heights, hidden_units=fit.histogram.network.hidden_units,
-        error_upper=fit.certificate.upper, epsilon=epsilon, close_up=_close_up(line, fit),
-    )  # fmt: skip
-    record.save_figure(figure, name)
+    record.figure(
+        name,
+        figures.histogram_fit,
+        x,
+        target,
+        output,
+        edges,
+        heights,
+        hidden_units=fit.histogram.network.hidden_units,
+        error_upper=fit.certificate.upper,
+        epsilon=epsilon,
+        close_up=_close_up(line, fit),
+    )
 
 
 def _draw_fits(config: BinsSettings, line: Line, fits: Sequence[Certified], record: Record) -> None:
-    """Draws the fewest and the most bins each in a figure, and all of them side by side."""
+    """Draws the fewest and the most bins each in a figure, and all of them side by side.
+
+    One bin more than ε needs looks the same, and is left out; so are five bins where `five_bins` shows them.
+    """
+    drawn_fits = fits[:-1] if config.epsilon is not None else fits
+    plain = config.construction != "hats" and config.heights == "midpoint"
+    plain = plain and (config.activation, config.output) == ("sigmoid", "identity")
     panels = {}
     for fit in fits:
         h = fit.histogram
         x, target, output, edges, heights = drawn = _drawn(line, h)
         record.save_arrays(**under(f"{schema.BINS}/{h.bins}", dict(zip(CURVES, drawn, strict=True))))
+        if fit not in drawn_fits:
+            continue
         name = f"{h.bins:,} bins, {h.network.hidden_units:,} hidden units"
         panels[name] = (x, target, output), edges, heights, fit.certificate.upper
-        if fit in (fits[0], fits[-1]):
+        if fit in (drawn_fits[0], drawn_fits[-1]) and not (h.bins == FIVE and plain):
             _draw_fit(line, fit, drawn, f"bins_{h.bins}", record, config.epsilon)
     if len(panels) > 1:
-        record.save_figure(figures.histogram_grid(dict(list(panels.items())[:PANELS])), "bins")
+        record.figure("bins", figures.histogram_grid, dict(list(panels.items())[:PANELS]))
 
 
 def _draw_errors(line: Line, record: Record) -> None:
@@ -259,7 +300,7 @@ def _draw_errors(line: Line, record: Record) -> None:
         panels[name] = (x, output - target, *bounds)
         arrays = {"x": x, "error": output - target, "bounds": np.array(bounds)}
         record.save_arrays(**under(f"constructions/{name}", arrays))
-    record.save_figure(figures.error_curves(panels), "error_curves")
+    record.figure("error_curves", figures.error_curves, panels)
 
 
 def _rates(line: Line, session: Session) -> claims.Rates:
@@ -307,8 +348,9 @@ def _draw_rates(
         labels = ("bins", "lower", "upper")
         record.save_arrays(**under(f"rates/{name}", dict(zip(labels, arrays, strict=True))))
     answer = bins_for(slope, config.epsilon, length) if config.epsilon is not None and plain else None
-    figure = figures.error_over_bins(rates, theory, epsilon=config.epsilon, answer=answer)
-    record.save_figure(figure, "error_over_bins")
+    record.figure(
+        "error_over_bins", figures.error_over_bins, rates, theory, epsilon=config.epsilon, answer=answer
+    )
 
 
 def _sigmoid_output(line: Line, delta: float, record: Record) -> list[Claim]:
@@ -319,8 +361,7 @@ def _sigmoid_output(line: Line, delta: float, record: Record) -> list[Claim]:
     inner = np.log(output) - np.log1p(-output)
     arrays = {"x": x, "target": target, "output": output, "logit": logit, "inner": inner}
     record.save_arrays(**under("sigmoid_output", arrays))
-    figure = figures.sigmoid_output(x, (logit, inner), (target, output), delta)
-    record.save_figure(figure, "sigmoid_output")
+    record.figure("sigmoid_output", figures.sigmoid_output, x, (logit, inner), (target, output), delta)
     return claims.of_sigmoid_output(line, fit)
 
 
@@ -339,6 +380,6 @@ def _ends(line: Line, record: Record) -> list[Claim]:
         labels = ("x", "target", "inside", "outside")
         record.save_arrays(**under(f"towers/{name}", dict(zip(labels, ends[name], strict=True))))
     errors = (inside.certificate.upper, outside.certificate.upper)
-    record.save_figure(figures.towers_at_the_ends(ends, line.interval, errors=errors), "towers_ends")
+    record.figure("towers_ends", figures.towers_at_the_ends, ends, line.interval, errors=errors)
     at_end = float(networks[0].values(np.array(line.interval[:1]))[0])
     return claims.of_towers(line, inside, at_end, outside)

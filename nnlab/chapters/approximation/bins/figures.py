@@ -36,6 +36,7 @@ from nnlab.plot.lines import (
     line_end,
     shade_between,
 )
+from nnlab.plot.overlay import of_lines
 from nnlab.plot.powerlaws import power_words
 from nnlab.plot.scales import FloatArray, log_axis, positive
 from nnlab.plot.style import (
@@ -241,6 +242,7 @@ def _readable_ticks(axis: Axis, most: int) -> None:
 # --- certified errors -----------------------------------------------------------------------------------
 
 
+@of_lines
 def error_curves(panels: Mapping[str, tuple[ArrayLike, ArrayLike, float, float]]) -> Figure:
     """Network − target over x with the certified band, one panel per construction.
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic import Field, PlainValidator, PositiveFloat, WithJsonSchema, model
 from nnlab.approximation.bins import NO_STEP, Construction, Heights, bins_for, check_memory
 from nnlab.approximation.network import Output
 from nnlab.approximation.targets import NAMED, ExpressionTarget, PointsTarget, Target, make_target
+from nnlab.data.fingerprint import of_table
 from nnlab.errors import InputError
 from nnlab.expressions import (
     DomainError,
@@ -162,10 +164,12 @@ def build_line(config: BinsSettings, session: Session) -> Line | None:
         InputError: what cannot be approximated as asked: outside its domain, not Lipschitz where ε is given,
             outside (0, 1) where the output is a sigmoid, more units than memory.
     """
-    with _naming("target"):
+    with _naming("target"), session.reading():
         target = make_target(config.target)
     if target.dimension > 1:
         return None
+    if isinstance(target, PointsTarget):
+        session.keep(of_table("points", Path(config.target.strip()).expanduser()))
     interval = _interval(config, target)
     checked_target("target", config.target, interval)
     slope = _slope(target, interval, config.lipschitz)

@@ -42,7 +42,7 @@ def run(seed: int, record: Record, session: Session) -> Outcome:
     mistakes, bounds, worst = _mistakes(seed)
     _draw(record, points)
     record.save_arrays(**{f"mistakes/{name}": np.array(m) for name, m in mistakes.items()})
-    record.save_figure(perceptron_mistakes(mistakes, bounds), "perceptron_mistakes")
+    record.figure("perceptron_mistakes", perceptron_mistakes, mistakes, bounds)
     claims = [_bound_claim(mistakes, bounds, worst), _no_line_claim(points), _formula_claim()]
     return Outcome({}, [], [*claims, *_training(seed, record, session)])
 
@@ -147,14 +147,15 @@ def _training(seed: int, record: Record, session: Session) -> list[Claim]:
         advance(len(work), len(work), "")
     claims += _one_unit(seed)
     record.save_arrays(**{"xor/success_rate": rates, "xor/interval": np.array(intervals, np.float64)})
-    figure = success_rate(
+    record.figure(
+        "xor_training",
+        success_rate,
         names,
         rates,
         np.array(intervals, np.float64),
         f"XOR from {STARTS} random starts",
         x_label="starts that solve XOR (%)",
     )
-    record.save_figure(figure, "xor_training")
     return claims
 
 
@@ -212,4 +213,4 @@ def _draw(record: Record, points: Array) -> None:
     problems["XOR, two hidden units"] = Problem(
         points, problems["XOR"].labels, np.column_stack([weight, bias]), region, "right between the two lines"
     )
-    record.save_figure(separating_lines(problems), "perceptron")
+    record.figure("perceptron", separating_lines, problems)

@@ -16,6 +16,7 @@ from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import build_parts, train, vary
 from nnlab.plot.regions import decision_regions
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.theory import Claim, exact_claim, interval_claim, proportion_interval
 from nnlab.training import Parts, predict
 from nnlab.training.losses import cross_entropy
@@ -39,13 +40,12 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     data = build_parts(config, session).data
     record.start()
     rows, regions = [], {}
-    points = data.raw(data.train.inputs)
-    x1, x2, grid = drawing.plane(data, points)
+    grid = drawing.plane(data)
     for hidden in config.hidden:
         row, best = _starts(config, hidden, record, session)
         rows.append(row)
-        regions[row["model"]] = drawing.plane_probabilities(best, data, grid)
-    _draw(record, rows, regions, x1, x2, data)
+        regions[row["model"]] = drawing.plane_probabilities(best, data, grid.inputs)
+    _draw(record, rows, regions, grid, data)
     metrics = {f"{row['model']}/success_rate": row["success_rate"] for row in rows}
     return Outcome(metrics, rows, _claims(rows, exact=config.data.noise == 0))
 
@@ -95,19 +95,27 @@ def _draw(
     record: Record,
     rows: list[dict[str, Any]],
     regions: dict[str, np.ndarray],
-    x1: np.ndarray,
-    x2: np.ndarray,
+    grid: drawing.Plane,
     data: DataSet,
 ) -> None:
-    points = data.raw(data.train.inputs).numpy(force=True)
-    record.save_arrays(x1=x1, x2=x2, points=points, **{f"regions/{name}": r for name, r in regions.items()})
-    figure = decision_regions(x1, x2, regions, points, data.train.targets.numpy(force=True), data.class_names)
-    record.save_figure(figure, "regions")
+    arrays = {"x1": grid.x1, "x2": grid.x2, "points": grid.points}
+    record.save_arrays(**arrays, **under("regions", regions))
+    record.figure(
+        "regions",
+        decision_regions,
+        grid.x1,
+        grid.x2,
+        regions,
+        grid.points,
+        data.train.targets.numpy(force=True),
+        data.class_names,
+    )
     names = [row["model"] for row in rows]
     rates, intervals = [r["success_rate"] for r in rows], [r["interval"] for r in rows]
     record.save_arrays(success_rate=rates, success_interval=intervals)
-    figure = success_rate(names, rates, intervals, x_label="starts that learn every point (%)")
-    record.save_figure(figure, "success_rate")
+    record.figure(
+        "success_rate", success_rate, names, rates, intervals, x_label="starts that learn every point (%)"
+    )
 
 
 def _claims(rows: list[dict[str, Any]], *, exact: bool) -> list[Claim]:

@@ -42,7 +42,7 @@ def _draw_steps(record: Record) -> None:
         panels[name] = {w: phi(torch.from_numpy(w * x - w * POSITION)).numpy() for w in SHOWN}
     arrays = {f"{name}/{w:g}": y for name, curves in panels.items() for w, y in curves.items()}
     record.save_arrays(**under("steps", {"x": x, **arrays}))
-    record.save_figure(steps_over_steepness(x, panels, POSITION), "steps")
+    record.figure("steps", steps_over_steepness, x, panels, POSITION)
 
 
 def _distances(record: Record) -> dict[str, tuple[Array, Array]]:
@@ -56,7 +56,7 @@ def _distances(record: Record) -> dict[str, tuple[Array, Array]]:
         drawn = np.array([step_distance(name, w, WINDOW) for w in curve])
         series[name] = (np.array(STEEPNESS), measured, curve, drawn)
         record.save_arrays(**{f"step_distance/{name}": np.array([STEEPNESS, predicted, measured])})
-    record.save_figure(distance_to_step(series, WINDOW), "step_distance")
+    record.figure("step_distance", distance_to_step, series, WINDOW)
     return distances
 
 
@@ -112,7 +112,7 @@ def _bin(record: Record) -> Claim:
         farthest = max(farthest, abs(middle / BIN["height"] - np.tanh(w * BIN["size"] / 4)))
         record.save_arrays(**{f"bin/{w:g}/up": up, f"bin/{w:g}/down": down, "bin/x": x})
     edges = (BIN["position"] - BIN["size"] / 2, BIN["position"] + BIN["size"] / 2)
-    record.save_figure(single_bin(x, panels, edges, BIN["height"]), "single_bin")
+    record.figure("single_bin", single_bin, x, panels, edges, BIN["height"])
     return exact_claim(
         "height_of_a_bin",
         sentence="Two opposite steps make a bin whose middle is as high as its steepness allows.",

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from nnlab.chapters.approximation.drawing import arrow, drawable, largest, note
 from nnlab.plot.bands import width_looks
 from nnlab.plot.lines import difference, draw_curve, draw_line, label_ends, left_out, line_end, shade_between
+from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import log_axis
 from nnlab.plot.style import (
     FONT_LABEL,
@@ -38,6 +39,7 @@ _DOWN = LineLook(PALETTE[1], (0, (6, 1.6, 1.2, 1.6)), "none")
 _SUM = LineLook(INK, "-", "none")
 
 
+@of_lines
 def steps_over_steepness(
     x: ArrayLike, panels: Mapping[str, Mapping[float, ArrayLike]], position: float
 ) -> Figure:
@@ -86,6 +88,7 @@ def steps_over_steepness(
     return figure
 
 
+@of_lines
 def distance_to_step(
     series: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]], window: float
 ) -> Figure:
@@ -120,6 +123,7 @@ def distance_to_step(
     return figure
 
 
+@of_lines
 def single_bin(
     x: ArrayLike,
     panels: Mapping[float, tuple[ArrayLike, ArrayLike]],

@@ -125,7 +125,7 @@ def run(
                 bounds[f"d = {d}"] = (n, np.array([barron_bound(task.constant, int(k)) for k in n]))
                 claims.append(_barron_claim(task, sweeps["trained"]))
     barron = ("upper bound 2C/√N on the L₂ error", bounds)
-    record.save_figure(scaling_laws(panels, "error", x_label="terms N", bounds=barron), "sums")
+    record.figure("sums", scaling_laws, panels, "error", x_label="terms N", bounds=barron)
     if line is not None:
         _compare(settings.activation, seed, line, record)
         if line.slope.lower > 0 and math.isfinite(line.slope.upper):  # neither constant nor too steep
@@ -230,4 +230,4 @@ def _compare(activation: str, seed: int, line: Line, record: Record) -> None:
         name: (outputs[name], certify(network, line.target, line.interval, relative=1e-3).upper)
         for name, network in networks.items()
     }
-    record.save_figure(constructed_and_trained(x, target, panels, UNITS), "side_by_side")
+    record.figure("side_by_side", constructed_and_trained, x, target, panels, UNITS)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from nnlab.chapters.approximation.drawing import ERROR, draw_pair, drawable, largest, pair_entries
 from nnlab.plot.lines import difference, draw_curve, left_out
+from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import FloatArray, log_axis, positive
 from nnlab.plot.style import THIN, dress, legend_below, new_figure, panel_title, with_notes_below
 from nnlab.plot.text import at_most, literal, number, plain
@@ -16,6 +17,7 @@ from nnlab.plot.text import at_most, literal, number, plain
 _DEEP = 1e-6  # of the largest error: crossings of zero go no deeper on a logarithmic axis
 
 
+@of_lines
 def constructed_and_trained(
     x: ArrayLike,
     target: ArrayLike,

@@ -153,8 +153,9 @@ def _draw(plane: Plane, surfaces: dict[str, Surface], errors: dict[str, Supremum
     arrays = under("cut", {"x1": fine, "x2": np.array([line]), "target": along, **cut})
     record.save_arrays(**under("surface", {"x1": x1, "x2": x2, "target": exact, **outputs, **arrays}))
     networks = {name: (z, errors[name].upper) for name, z in outputs.items()}
-    figure = surfaces_figure(x1, x2, exact, networks, (line, fine, along, cut), grid.lines(0))
-    record.save_figure(figure, "surface")
+    record.figure(
+        "surface", surfaces_figure, x1, x2, exact, networks, (line, fine, along, cut), grid.lines(0)
+    )
 
 
 # --- claims ---------------------------------------------------------------------------------------------

@@ -106,12 +106,32 @@ _THUMB = 34.0  # points: side of a thumbnail
 _NAMED = 20  # classes with a colour and mark of their own; those beyond share them
 
 
+Pictures = Sequence[NDArray[np.float64]] | Mapping[int, NDArray[np.float64]]
+
+
+def middle_examples(points: FloatArray, labels: NDArray[np.int_], classes: int) -> dict[int, int]:
+    """Returns the number of the example nearest to the middle of each class: of the first twenty that have one.
+
+    Args:
+        points: (N, 2).
+        labels: (N,) class numbers.
+        classes: their number.
+    """
+    nearest = {}
+    for index in range(min(classes, _NAMED)):
+        own = np.flatnonzero(labels == index)
+        if len(own):
+            middle = np.median(points[own], axis=0)
+            nearest[index] = int(own[((points[own] - middle) ** 2).sum(1).argmin()])
+    return nearest
+
+
 def representation(
     points: ArrayLike,
     labels: Sequence[int],
     class_names: Sequence[str],
     explained: Sequence[float],
-    pictures: Sequence[NDArray[np.float64]],
+    pictures: Pictures,
 ) -> Figure:
     """Draws examples on the first two principal components of their features, coloured by class.
 
@@ -120,8 +140,8 @@ def representation(
         labels: N class numbers.
         class_names: A name per class.
         explained: The shares of the features' variance along both axes.
-        pictures: N images (H, W) or (H, W, 3) in [0, 1]; one of each class is drawn in the middle of its
-            class where there is room.
+        pictures: Images (H, W) or (H, W, 3) in [0, 1] by the number of their example, at least of the
+            `middle_examples`: there they are drawn where there is room.
     """
     places, classes = as_numbers(points), np.asarray(labels, dtype=int)
     figure = new_figure("The last hidden layer, seen along its two widest directions", (11.2, 6.6))
@@ -149,23 +169,18 @@ def _draw_thumbnails(
     axes: Axes,
     places: FloatArray,
     classes: NDArray[np.int_],
-    pictures: Sequence[NDArray[np.float64]],
+    pictures: Pictures,
     looks: Sequence[LineLook],
 ) -> None:
     """Draws for each class the example nearest to its middle, but none over another."""
     drawn: list[FloatArray] = []
     room = 1.35 * _THUMB * axes.figure.dpi / 72
-    for index, look in enumerate(looks[:_NAMED]):
-        own = np.flatnonzero(classes == index)
-        if not len(own):
-            continue
-        middle = np.median(places[own], axis=0)
-        nearest = own[((places[own] - middle) ** 2).sum(1).argmin()]
+    for index, nearest in middle_examples(places, classes, len(looks)).items():
         at = axes.transData.transform(places[nearest])
         if any(np.abs(at - other).max() < room for other in drawn):
             continue
         drawn.append(at)
-        _draw_thumbnail(axes, places[nearest], pictures[nearest], look.color)
+        _draw_thumbnail(axes, places[nearest], pictures[nearest], looks[index].color)
 
 
 def _draw_thumbnail(axes: Axes, place: FloatArray, picture: NDArray[np.float64], colour: str) -> None:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import FloatArray, as_numbers, finite
 from nnlab.plot.style import (
     INK,
@@ -45,6 +46,7 @@ MOST = 40  # functions over the band of the infinite ensemble: more would hide i
 WIDTHS = 2.0  # standard deviations on each side of a mean
 
 
+@of_lines
 def functions_on_line(
     x: FloatArray, target: FloatArray, points: Points, learned: Mapping[int, Mapping[str, FloatArray]]
 ) -> Figure:

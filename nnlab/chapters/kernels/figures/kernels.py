@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from nnlab.plot.bands import band_words, draw_band, draw_spread, over_seeds, width_entries, width_looks
 from nnlab.plot.images import symmetric_limit
 from nnlab.plot.lines import ZERO_NOTE
+from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import FloatArray, as_numbers, log_axis, ticks_at, whole_numbers
 from nnlab.plot.style import (
     DOUBLE,
@@ -51,6 +52,7 @@ VANISHED = 1e-9  # of the largest mode on the circle: below it a mode is zero bu
 # --- spectra ----------------------------------------------------------------------------------------
 
 
+@of_lines
 def kernel_spectra(
     spectra: Mapping[int, FloatArray], limit: FloatArray | None = None, *, threshold: float
 ) -> Figure:
@@ -262,6 +264,7 @@ def _name_examples(axes: Axes, size: int) -> None:
 # --- the circle -------------------------------------------------------------------------------------
 
 
+@of_lines
 def circle_harmonics(k: FloatArray, without_bias: FloatArray, with_bias: FloatArray, tail: float) -> Figure:
     """Draws the eigenvalue λₖ of every Fourier mode of a kernel on the circle, without bias and with it.
 

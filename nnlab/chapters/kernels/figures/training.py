@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nnlab.plot.bands import band_words, draw_band, over_seeds, steps_axis, width_looks
 from nnlab.plot.lines import draw_line, label_ends, line_end
+from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import FloatArray, as_numbers, finite, log_axis, up_to
 from nnlab.plot.style import (
     FONT_LABEL,
@@ -61,6 +62,7 @@ STEEPEST = 6.0  # ηλmax that the lower row of panels must hold
 # --- the loss and the residual ----------------------------------------------------------------------
 
 
+@of_lines
 def loss_prediction(steps: FloatArray, losses: Mapping[str, FloatArray]) -> Figure:
     """Draws the loss that the kernel at the start predicts, beside those of a network and its linearization.
 
@@ -106,6 +108,7 @@ def _loss_title(theory: FloatArray, measured: FloatArray) -> str:
     return f"The network's loss stays within a factor of {number(factor)} of the predicted one{until}"
 
 
+@of_lines
 def residual_error(steps: FloatArray, errors: Mapping[int, FloatArray]) -> Figure:
     """Draws the distance of the measured residuals from (I − ηH₀)ᵏu₀ over training, at every width.
 
@@ -148,6 +151,7 @@ def _error_title(furthest: Mapping[int, float]) -> str:
 # --- modes and classes ------------------------------------------------------------------------------
 
 
+@of_lines
 def mode_trajectories(
     steps: FloatArray, eigenvalues: FloatArray, modes: Mapping[str, FloatArray], *, lr: float
 ) -> Figure:
@@ -234,6 +238,7 @@ def _modes_title(network: FloatArray, descent: FloatArray) -> str:
     return f"In every mode the network's residual stays within {furthest} of ‖u₀‖ of the predicted one"
 
 
+@of_lines
 def class_probabilities(t: FloatArray, predicted: FloatArray, measured: FloatArray) -> Figure:
     """Draws class probabilities over training with cross-entropy: predicted lines, measured marks.
 
@@ -280,6 +285,7 @@ def _classes_title(gaps: FloatArray) -> str:
 # --- step sizes -------------------------------------------------------------------------------------
 
 
+@of_lines
 def step_sizes(
     steps: FloatArray,
     losses: Mapping[float, tuple[FloatArray, FloatArray]],
@@ -335,6 +341,7 @@ def _step_title(runs: Mapping[float, Sequence[FloatArray]]) -> str:
     return f"{lead}: for the linearization {words[0]}, for the network {words[1]}"
 
 
+@of_lines
 def flow_gap(lr_lambda: FloatArray, measured: FloatArray, predicted: FloatArray) -> Figure:
     """Draws the distance of gradient descent from gradient flow, for one mode, over the product ηλ.
 

@@ -1,0 +1,403 @@
+"""The reading of rows, of the training table as of new ones."""
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import ConfigDict, TypeAdapter
+from torch import Tensor
+
+from nnlab.data.dataset import Task
+from nnlab.data.reader import NewExamples
+from nnlab.data.table.cells import MISSING, MISSING_NUMBERS, number
+from nnlab.data.table.columns import Column, gap, no_number
+from nnlab.data.table.names import Names, show, some
+from nnlab.data.table.sheet import Sheet, missing_column, open_sheet
+from nnlab.data.table.survey import Mark, Profile, decimal_mark, survey
+from nnlab.errors import DataError
+
+LARGEST = torch.finfo(torch.float32).max
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows as they were read.
+
+    Attributes:
+        inputs: (N, features) float64, NaN where a value is missing.
+        targets: N texts; None where they were not asked for.
+        groups: N texts; None where they were not asked for.
+        lines: the line of each row.
+        numbers: the number of each row, from 1.
+        decimal: the decimal mark of the table.
+        notes: what a user should know about how they were read.
+    """
+
+    inputs: Tensor
+    targets: list[str] | None
+    groups: list[str] | None
+    lines: list[int]
+    numbers: list[int]
+    decimal: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def take(self, kept: Sequence[int]) -> "Rows":
+        """Returns the rows at these positions."""
+        targets, groups = self.targets, self.groups
+        return Rows(
+            self.inputs[torch.tensor(kept, dtype=torch.int64)],
+            None if targets is None else [targets[k] for k in kept],
+            None if groups is None else [groups[k] for k in kept],
+            [self.lines[k] for k in kept],
+            [self.numbers[k] for k in kept],
+            self.decimal,
+            self.notes,
+        )
+
+
+@dataclass(frozen=True)
+class TableReader:
+    """Reads tables in the way of a training table: columns by their names, in any order, among others.
+
+    Attributes:
+        target: the name of the target column.
+        task: what the target is.
+        columns: the features in their order.
+        classes: names of the classes; empty for regression.
+        decimal: the decimal mark of the training table.
+        missing: what becomes of a row in which a feature is missing.
+        missing_target: what becomes of a row whose target is missing.
+        separator, decimal_key, encoding: of new tables; None to find out.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    kind: ClassVar[str] = "table"
+
+    target: str
+    task: Task
+    columns: tuple[Column, ...]
+    classes: tuple[str, ...] = ()
+    decimal: Mark = "."
+    missing: Literal["error", "drop", "mean"] = "error"
+    missing_target: Literal["error", "drop", "class"] = "error"
+    separator: str | None = None
+    decimal_key: Mark | None = None
+    encoding: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the reader as JSON can hold it, every number exactly."""
+        return {"kind": self.kind, **_ADAPTER.dump_python(self, mode="json")}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Returns the reader that `as_dict` described.
+
+        Raises:
+            ValueError: for content that is none.
+        """
+        fields = {key: value for key, value in dict(content).items() if key != "kind"}
+        return _ADAPTER.validate_python(fields)  # type: ignore[return-value]
+
+    def read(self, path: Path, *, progress: Callable[[int, int], None] | None = None) -> NewExamples:
+        """Reads new rows; the target column may be absent, and then there are no targets.
+
+        Raises:
+            DataError: naming file, line, column and value of what does not fit the training table.
+        """
+        sheet = self.open(path)
+        has_target = self.target in sheet.names
+        rows = complete(self.rows(sheet, target=has_target), self.columns)
+        targets, why = self._targets(rows, sheet) if has_target else (None, None)
+        notes = (*self.notes(sheet, rows), *([] if why is None else [why]))
+        return NewExamples(rows.inputs, targets, [str(n) for n in rows.numbers], notes)
+
+    def open(self, path: Path, key: str | None = None) -> Sheet:
+        """Returns the table at `path`, which has every feature.
+
+        Args:
+            key: the key of the config that names it, if one does.
+
+        Raises:
+            DataError: it is no table, or a feature is no column of it.
+        """
+        names = [column.name for column in self.columns]
+        sheet = open_sheet(
+            path, [*names, self.target], separator=self.separator, encoding=self.encoding, key=key
+        )
+        absent = [name for name in names if name not in sheet.names]
+        if absent:
+            more = f" (and {len(absent) - 1} more of its features)" if len(absent) > 1 else ""
+            raise missing_column(sheet, f"the trained model needs {len(names)} features{more}", absent[0])
+        return sheet
+
+    def notes(self, sheet: Sheet, rows: Rows) -> tuple[str, ...]:
+        """Returns what a user should know about how a new table was read."""
+        used = {*(column.name for column in self.columns), self.target}
+        extra = [name for name in sheet.names if name and name not in used]
+        passed = f"{sheet.path}: columns that were no features are passed over: {some(extra)}"
+        return (
+            *(f"{sheet.path}: {remark}" for remark in sheet.format),
+            *([passed] if extra else []),
+            *rows.notes,
+        )
+
+    def rows(self, sheet: Sheet, *, target: bool, group: str | None = None) -> Rows:
+        """Returns the rows of a table of whose columns nothing is known yet.
+
+        Raises:
+            DataError: naming file, line, column and value of what does not fit.
+        """
+        positions = [sheet.names.index(column.name) for column in self.columns]
+        quantity = target and self.task == "regression"
+        asked = [*positions, sheet.names.index(self.target)] if quantity else positions
+        profiles, _ = survey(sheet, asked)
+        numeric = [p for p, c in zip(profiles, self.columns, strict=False) if c.kind == "number"]
+        decimal = decimal_mark(
+            sheet, [*numeric, *profiles[len(positions) :]], key=self.decimal_key, fallback=self.decimal
+        )
+        for profile, column in zip(profiles, self.columns, strict=False):
+            if column.kind == "category" or not profile.counts["text"] + profile.counts[_other(column)]:
+                continue
+            raise no_number(
+                sheet, profile, *profile.first["text" if profile.counts["text"] else _other(column)]
+            )
+        if quantity:
+            check_quantity(sheet, profiles[-1])
+        return self.extract(sheet, decimal, target=target, group=group)
+
+    def extract(self, sheet: Sheet, decimal: str, *, target: bool = True, group: str | None = None) -> Rows:
+        """Returns the rows of a table whose columns hold what they should.
+
+        Args:
+            decimal: the decimal mark of this table.
+            target: whether to read the target column.
+            group: the name of a column to read beside the features.
+        """
+        names = sheet.names
+        positions = [names.index(column.name) for column in self.columns]
+        aside = [names.index(name) for name in ([self.target] if target else []) + ([group] if group else [])]
+        pick = itemgetter(*positions, *positions[:1])
+        plain = decimal == "." and all(column.kind == "number" for column in self.columns)
+        numbers, lines, texts, unknown = array("d"), array("q"), [list[str]() for _ in aside], Counter[str]()
+        seen: dict[str, str] = {}
+        for line, row in sheet.rows():
+            cells = pick(row)[:-1]
+            try:
+                values = list(map(float, cells)) if plain else None
+            except ValueError:
+                values = None
+            numbers.extend(self._values(sheet, line, cells, decimal, unknown) if values is None else values)
+            lines.append(line)
+            for kept, position in zip(texts, aside, strict=True):
+                kept.append(seen.setdefault(row[position], row[position]))
+        inputs = torch.frombuffer(numbers, dtype=torch.float64).reshape(len(lines), -1).clone()
+        self._check_sizes(sheet, inputs, lines)
+        notes = self._unknown_note(sheet, unknown)
+        rows = Rows(
+            inputs,
+            texts[0] if target else None,
+            texts[-1] if group else None,
+            lines.tolist(),
+            list(range(1, len(lines) + 1)),
+            decimal,
+            notes,
+        )
+        return self._gaps(sheet, rows)
+
+    def _values(
+        self, sheet: Sheet, line: int, cells: Sequence[str], decimal: str, unknown: Counter[str]
+    ) -> Iterator[float]:
+        for column, cell in zip(self.columns, cells, strict=True):
+            try:
+                yield from column.values(cell, decimal, unknown)
+            except ValueError:
+                profile = Profile(column.name)
+                profile.see(line, cell)
+                raise no_number(sheet, profile, line, cell) from None
+
+    @cached_property
+    def inputs_of(self) -> list[tuple[int, int]]:
+        """Where the inputs of each column begin and end."""
+        ends = [0]
+        for column in self.columns:
+            ends.append(ends[-1] + column.width)
+        return list(pairwise(ends))
+
+    def column_of(self, k: int) -> Column:
+        """Returns the column that input k comes from."""
+        return next(c for c, (_, end) in zip(self.columns, self.inputs_of, strict=True) if k < end)
+
+    def _check_sizes(self, sheet: Sheet, inputs: Tensor, lines: Sequence[int]) -> None:
+        beyond = torch.nonzero(inputs.abs() > LARGEST)
+        if len(beyond):
+            row, k = beyond[0].tolist()
+            raise DataError(
+                f"{sheet.path}, line {lines[row]}, column {self.column_of(k).name}: "
+                f"{inputs[row, k].item():g} is beyond float32 (at most {LARGEST:.2g}); write the column in "
+                f"larger units, or leave it out by data.ignore: [{self.column_of(k).name}]"
+            )
+
+    def _unknown_note(self, sheet: Sheet, unknown: Counter[str]) -> tuple[str, ...]:
+        if not unknown:
+            return ()
+        listed = ", ".join(f"{show(text)} ({n})" for text, n in unknown.most_common(5))
+        more = ", …" if len(unknown) > 5 else ""
+        note = f"categories that the training table does not have count as none: {listed}{more}"
+        return (f"{sheet.path}: {note}",)
+
+    def _gaps(self, sheet: Sheet, rows: Rows) -> Rows:
+        """Refuses, drops or keeps rows in which a value is missing."""
+        incomplete = rows.inputs.isnan().any(1)
+        if not bool(incomplete.any()):
+            return rows
+        if self.missing == "error":
+            row = int(incomplete.nonzero()[0])
+            column = self.column_of(int(rows.inputs[row].isnan().nonzero()[0]))
+            line = rows.lines[row]
+            cell = next(r[sheet.names.index(column.name)] for at, r in sheet.rows() if at == line)
+            raise gap(sheet, column.name, (line, cell))
+        count, listed = int(incomplete.sum()), [rows.lines[k] for k in incomplete.nonzero()[:5, 0].tolist()]
+        where = f"{lines_text(listed, count)} of {sheet.path}"
+        if self.missing == "mean":
+            note = f"values are missing in {where}; the means of the training rows stand for them"
+            return replace(rows, notes=(*rows.notes, note))
+        note = f"values are missing in {where}; left out"
+        rows = rows.take((~incomplete).nonzero()[:, 0].tolist())
+        if not len(rows):
+            raise DataError(f"{sheet.path}: values are missing in every row, and data.missing is drop")
+        return replace(rows, notes=(*rows.notes, note))
+
+    def _targets(self, rows: Rows, sheet: Sheet) -> tuple[Tensor | None, str | None]:
+        """Targets of new rows where every row has one that can be judged; else the reason why not."""
+        missing = self.without_target(rows)
+        if missing:
+            where = lines_text([rows.lines[k] for k in missing[:5]], len(missing))
+            reason = f"{sheet.path}, column {self.target}: the target is missing in {where}; no metrics"
+            return None, reason
+        try:
+            return self.target_values(sheet, rows), None
+        except DataError as error:
+            return None, f"{error}; no metrics"
+
+    def without_target(self, rows: Rows) -> list[int]:
+        """Returns the positions of the rows whose target is missing."""
+        words = MISSING_NUMBERS if self.task == "regression" else MISSING
+        words = frozenset({""}) if self.missing_target == "class" else words
+        return [k for k, text in enumerate(rows.targets or ()) if text.lower() in words]
+
+    def with_target(self, sheet: Sheet, rows: Rows) -> Rows:
+        """Returns the rows that have a target.
+
+        Raises:
+            DataError: one has none, and `missing_target` does not say to leave it out; or none has one.
+        """
+        missing = self.without_target(rows)
+        if not missing:
+            return rows
+        assert rows.targets is not None
+        first, where = missing[0], lines_text([rows.lines[k] for k in missing[:5]], len(missing))
+        if self.missing_target != "drop":
+            cell = rows.targets[first]
+            what = f"{cell!r} says that the target is missing" if cell else "the target is empty"
+            choice = "data.missing_target: drop"
+            if cell and self.task == "classification":
+                choice += f", or take {cell} as a class by data.missing_target: class"
+            raise DataError(
+                f"{sheet.path}, line {rows.lines[first]}, column {self.target}: {what} (in {where}); fill or "
+                f"remove the row, or leave such rows out by {choice}"
+            )
+        out = set(missing)
+        rows = rows.take([k for k in range(len(rows)) if k not in out])
+        if not len(rows):
+            raise DataError(f"{sheet.path}, column {self.target}: the target is missing in every row")
+        note = f"{sheet.path}, column {self.target}: the target is missing in {where}; left out"
+        return replace(rows, notes=(*rows.notes, note))
+
+    def target_values(self, sheet: Sheet, rows: Rows) -> Tensor:
+        """Returns classes (N,) int64, or quantities (N, 1) float64.
+
+        Raises:
+            DataError: a class is unknown, or a target is no number that float32 holds.
+        """
+        assert rows.targets is not None
+        place = f"{sheet.path}, line {{}}, column {self.target}"
+        if self.task == "regression":
+            values = [number(text, rows.decimal) for text in rows.targets]
+            for line, text, value in zip(rows.lines, rows.targets, values, strict=True):
+                if value is None:
+                    raise DataError(f"{place.format(line)}: {text!r} is not a finite number")
+                if abs(value) > LARGEST:
+                    raise DataError(
+                        f"{place.format(line)}: {text} is beyond float32 (at most {LARGEST:.2g}); write the "
+                        "target in larger units"
+                    )
+            return torch.tensor(values, dtype=torch.float64)[:, None]
+        names = Names(self.classes, self.decimal)
+        positions = [names.position(text) for text in rows.targets]
+        if None in positions:
+            k = positions.index(None)
+            raise DataError(
+                f"{place.format(rows.lines[k])}: {rows.targets[k]!r} is no class of the training table, "
+                f"which has {some(self.classes, 10)}"
+            )
+        return torch.tensor(positions, dtype=torch.int64)
+
+
+_ADAPTER = TypeAdapter(TableReader)
+
+
+def _other(column: Column) -> str:
+    return "truth" if column.kind == "number" else "number"
+
+
+def check_quantity(sheet: Sheet, profile: Profile) -> None:
+    """Raises DataError where a regression target holds what is no number."""
+    if profile.holds in ("number", "gap"):
+        return
+    line, cell = profile.first["text" if profile.counts["text"] else "truth"]
+    raise DataError(
+        f"{sheet.path}, line {line}, column {profile.name}: {cell!r} is not a finite number, as a regression "
+        "target must be; mend the cell, or set data.task: classification if it names a class"
+    )
+
+
+def complete(rows: Rows, columns: Sequence[Column]) -> Rows:
+    """Returns rows in which means stand for missing values, and constants for what was never trained."""
+    inputs, notes = rows.inputs.clone(), list(rows.notes)
+    begin = 0
+    for column in columns:
+        part = inputs[:, begin : begin + column.width]
+        begin += column.width
+        if column.means:
+            means = torch.tensor(column.means, dtype=torch.float64)
+            part.copy_(torch.where(part.isnan(), means, part))
+        if any(value is not None for value in column.constants):
+            fixed = [math.nan if value is None else value for value in column.constants]
+            constants = torch.tensor(fixed, dtype=torch.float64)
+            other = ~constants.isnan() & (part != constants)
+            if bool(other.any()):
+                notes.append(
+                    f"column {column.name}: {int(other.any(1).sum()):,} rows hold what no training row does, "
+                    "where the column is constant; it counts for nothing"
+                )
+            part.copy_(torch.where(constants.isnan(), part, constants))
+    return replace(rows, inputs=inputs, notes=tuple(notes))
+
+
+def lines_text(lines: Sequence[int], count: int) -> str:
+    """Returns `lines 3, 7 and 12`, or of many the first ones and how many there are."""
+    listed = ", ".join(map(str, lines))
+    if count == 1:
+        return f"line {listed}"
+    return f"lines {listed}" if count == len(lines) else f"{count:,} lines ({listed}, …)"

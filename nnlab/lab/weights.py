@@ -1,0 +1,27 @@
+"""The best weights of a run: where they are, and what to say where there are none."""
+
+from pathlib import Path
+
+from nnlab.errors import RunFolderError
+from nnlab.record import Run
+
+
+def weights_file(run: Run) -> Path:
+    """The file of a run's best weights, whether it is there or not."""
+    return run.folder / "checkpoints" / "best.pt"
+
+
+def refuse_group(run: Run) -> None:
+    """Raises RunFolderError where `run` is a group of runs, naming its members."""
+    if run.is_group:
+        members = ", ".join(run.summary["members"]) or "none yet"
+        raise RunFolderError(f"{run.folder}: is a group of runs; name one of them ({members})")
+
+
+def refuse_without_weights(run: Run) -> None:
+    """Raises RunFolderError where `run` has no best weights yet, saying how it gets them."""
+    if not weights_file(run).is_file():
+        raise RunFolderError(
+            f"{run.folder}: has no checkpoints/best.pt: the run is {run.status}; go on with it first: "
+            f"nnlab train --resume {run.folder}"
+        )

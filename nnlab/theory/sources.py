@@ -1,0 +1,293 @@
+"""The literature behind the claims: a table from the names of claims to references, and these as BibTeX."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+ELEMENTARY = "elementary: it follows from the definitions in a few lines"
+LECTURE = "measured here, as the lecture says it; no theorem says so"
+
+_BIBTEX = """
+@article{cybenko1989,
+  author = {Cybenko, George},
+  title = {Approximation by superpositions of a sigmoidal function},
+  journal = {Mathematics of Control, Signals and Systems},
+  volume = {2}, number = {4}, pages = {303--314}, year = {1989},
+}
+@article{hornik1991,
+  author = {Hornik, Kurt},
+  title = {Approximation capabilities of multilayer feedforward networks},
+  journal = {Neural Networks},
+  volume = {4}, number = {2}, pages = {251--257}, year = {1991},
+}
+@article{barron1993,
+  author = {Barron, Andrew R.},
+  title = {Universal approximation bounds for superpositions of a sigmoidal function},
+  journal = {IEEE Transactions on Information Theory},
+  volume = {39}, number = {3}, pages = {930--945}, year = {1993},
+}
+@book{deboor2001,
+  author = {de Boor, Carl},
+  title = {A Practical Guide to Splines},
+  edition = {Revised}, publisher = {Springer}, year = {2001},
+}
+@inproceedings{novikoff1962,
+  author = {Novikoff, Albert B. J.},
+  title = {On convergence proofs on perceptrons},
+  booktitle = {Proceedings of the Symposium on the Mathematical Theory of Automata},
+  volume = {12}, pages = {615--622}, year = {1962},
+}
+@book{minsky1969,
+  author = {Minsky, Marvin and Papert, Seymour},
+  title = {Perceptrons: An Introduction to Computational Geometry},
+  publisher = {MIT Press}, year = {1969},
+}
+@article{gordan1873,
+  author = {Gordan, Paul},
+  title = {Ueber die Aufl{\\"o}sung linearer Gleichungen mit reellen Coefficienten},
+  journal = {Mathematische Annalen},
+  volume = {6}, year = {1873},
+}
+@article{rumelhart1986,
+  author = {Rumelhart, David E. and Hinton, Geoffrey E. and Williams, Ronald J.},
+  title = {Learning representations by back-propagating errors},
+  journal = {Nature},
+  volume = {323}, pages = {533--536}, year = {1986},
+}
+@article{kullback1951,
+  author = {Kullback, Solomon and Leibler, Richard A.},
+  title = {On information and sufficiency},
+  journal = {The Annals of Mathematical Statistics},
+  volume = {22}, number = {1}, pages = {79--86}, year = {1951},
+}
+@article{hoerl1970,
+  author = {Hoerl, Arthur E. and Kennard, Robert W.},
+  title = {Ridge regression: Biased estimation for nonorthogonal problems},
+  journal = {Technometrics},
+  volume = {12}, number = {1}, pages = {55--67}, year = {1970},
+}
+@article{tibshirani1996,
+  author = {Tibshirani, Robert},
+  title = {Regression shrinkage and selection via the lasso},
+  journal = {Journal of the Royal Statistical Society: Series B},
+  volume = {58}, number = {1}, pages = {267--288}, year = {1996},
+}
+@article{zou2005,
+  author = {Zou, Hui and Hastie, Trevor},
+  title = {Regularization and variable selection via the elastic net},
+  journal = {Journal of the Royal Statistical Society: Series B},
+  volume = {67}, number = {2}, pages = {301--320}, year = {2005},
+}
+@book{cochran1977,
+  author = {Cochran, William G.},
+  title = {Sampling Techniques},
+  edition = {Third}, publisher = {Wiley}, year = {1977},
+}
+@book{polyak1987,
+  author = {Polyak, Boris T.},
+  title = {Introduction to Optimization},
+  publisher = {Optimization Software}, year = {1987},
+}
+@book{nesterov2004,
+  author = {Nesterov, Yurii},
+  title = {Introductory Lectures on Convex Optimization: A Basic Course},
+  publisher = {Springer}, year = {2004},
+}
+@article{pedregosa2011,
+  author = {Pedregosa, Fabian and others},
+  title = {Scikit-learn: Machine learning in {Python}},
+  journal = {Journal of Machine Learning Research},
+  volume = {12}, pages = {2825--2830}, year = {2011},
+}
+@article{soudry2018,
+  author = {Soudry, Daniel and Hoffer, Elad and Nacson, Mor Shpigel and Gunasekar, Suriya and Srebro, Nathan},
+  title = {The implicit bias of gradient descent on separable data},
+  journal = {Journal of Machine Learning Research},
+  volume = {19}, number = {70}, pages = {1--57}, year = {2018},
+}
+@inproceedings{jacot2018,
+  author = {Jacot, Arthur and Gabriel, Franck and Hongler, Cl{\\'e}ment},
+  title = {Neural tangent kernel: Convergence and generalization in neural networks},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {31}, year = {2018},
+}
+@inproceedings{lee2019,
+  author = {Lee, Jaehoon and Xiao, Lechao and Schoenholz, Samuel S. and Bahri, Yasaman and Novak, Roman
+    and Sohl-Dickstein, Jascha and Pennington, Jeffrey},
+  title = {Wide neural networks of any depth evolve as linear models under gradient descent},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {32}, pages = {8572--8583}, year = {2019},
+}
+@inproceedings{chizat2019,
+  author = {Chizat, L{\\'e}na{\\"i}c and Oyallon, Edouard and Bach, Francis},
+  title = {On lazy training in differentiable programming},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {32}, year = {2019},
+}
+@inproceedings{du2019,
+  author = {Du, Simon S. and Zhai, Xiyu and P{\\'o}czos, Barnab{\\'a}s and Singh, Aarti},
+  title = {Gradient descent provably optimizes over-parameterized neural networks},
+  booktitle = {International Conference on Learning Representations},
+  year = {2019},
+}
+@inproceedings{arora2019exact,
+  author = {Arora, Sanjeev and Du, Simon S. and Hu, Wei and Li, Zhiyuan and Salakhutdinov, Ruslan
+    and Wang, Ruosong},
+  title = {On exact computation with an infinitely wide neural net},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {32}, year = {2019},
+}
+@inproceedings{arora2019fine,
+  author = {Arora, Sanjeev and Du, Simon S. and Hu, Wei and Li, Zhiyuan and Wang, Ruosong},
+  title = {Fine-grained analysis of optimization and generalization for overparameterized two-layer neural
+    networks},
+  booktitle = {International Conference on Machine Learning},
+  pages = {322--332}, year = {2019},
+}
+@inproceedings{basri2019,
+  author = {Basri, Ronen and Jacobs, David and Kasten, Yoni and Kritchman, Shira},
+  title = {The convergence rate of neural networks for learned functions of different frequencies},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {32}, year = {2019},
+}
+@inproceedings{bietti2019,
+  author = {Bietti, Alberto and Mairal, Julien},
+  title = {On the inductive bias of neural tangent kernels},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {32}, year = {2019},
+}
+@misc{lewkowycz2020,
+  author = {Lewkowycz, Aitor and Bahri, Yasaman and Dyer, Ethan and Sohl-Dickstein, Jascha and Gur-Ari, Guy},
+  title = {The large learning rate phase of deep learning: the catapult mechanism},
+  howpublished = {arXiv:2003.02218}, year = {2020},
+}
+@inproceedings{dyer2020,
+  author = {Dyer, Ethan and Gur-Ari, Guy},
+  title = {Asymptotics of wide networks from {Feynman} diagrams},
+  booktitle = {International Conference on Learning Representations},
+  year = {2020},
+}
+@inproceedings{huang2020,
+  author = {Huang, Jiaoyang and Yau, Horng-Tzer},
+  title = {Dynamics of deep neural networks and neural tangent hierarchy},
+  booktitle = {International Conference on Machine Learning},
+  pages = {4542--4551}, year = {2020},
+}
+"""
+
+REFERENCES: Mapping[str, str] = {
+    match[1]: match[0].strip() for match in re.finditer(r"@\w+\{(\w+),\n.*?\n\}\n", _BIBTEX, re.DOTALL)
+}
+"""BibTeX entries by their keys."""
+
+_TABLE: Mapping[str, tuple[str, ...] | str] = {
+    # the perceptron and XOR
+    "perceptron_mistake_bound": ("novikoff1962",),
+    "no_line_separates_xor": ("minsky1969", "gordan1873"),
+    "linear_fails_xor": ("minsky1969",),
+    "linear_loss_on_xor_is_log_2": ELEMENTARY,
+    "two_hidden_units_solve_xor": ("rumelhart1986",),
+    "one_monotone_unit_never_solves_xor": ("minsky1969",),
+    "one_unit_that_is_not_monotone_can": ELEMENTARY,
+    "xor_by_training_*": ("rumelhart1986",),
+    "xor_with_*": ("rumelhart1986",),
+    # universal approximation
+    "step_of_*": ELEMENTARY,
+    "ramp_of_two_relus": ELEMENTARY,
+    "height_of_a_bin": ELEMENTARY,
+    "error_within_the_bound": ELEMENTARY,
+    "no_histogram_with_fewer_bins": ELEMENTARY,
+    "finite_steepness_is_sharp": ELEMENTARY,
+    "histogram_rate": ("deboor2001",),
+    "interpolation_rate": ("deboor2001",),
+    "interpolation_within_the_bound": ("deboor2001",),
+    "half_the_height_at_the_end": ELEMENTARY,
+    "towers_with_outer_edges_outside": ELEMENTARY,
+    "sigmoid_output_within_the_bound": ELEMENTARY,
+    "isolated_towers_*": ELEMENTARY,
+    "quadrant_thresholds_in_sup_norm": ELEMENTARY,
+    "sums_of_*_come_nearer": ("cybenko1989", "hornik1991"),
+    "barron_in_*_dimensions": ("barron1993",),
+    # classification and its training
+    "cross_entropy_is_entropy_plus_*": ("kullback1951",),
+    "loss_of_probability_*": ELEMENTARY,
+    "descent": ("nesterov2004",),
+    "rate_at_*": ("polyak1987",),
+    "no_convergence_at_*": ("polyak1987",),
+    "optimum_agrees_with_scikit_learn": ("pedregosa2011",),
+    "loss_falls_like_1_over_t": ("soudry2018",),
+    "weights_grow_like_log_t": ("soudry2018",),
+    "a_small_loss_needs_large_weights": ELEMENTARY,
+    "infimum_is_not_attained": ELEMENTARY,
+    "gradient_noise_batch_*": ("cochran1977",),
+    "gradient_of_l2": ("hoerl1970",),
+    "gradient_of_l1": ("tibshirani1996",),
+    "gradient_of_elastic_net": ("zou2005",),
+    "optimality_l2": ("hoerl1970",),
+    "optimality_l1": ("tibshirani1996",),
+    "optimality_elastic_net": ("zou2005",),
+    "stronger_is_smaller_*": ELEMENTARY,
+    "sum_is_n_times_mean": ELEMENTARY,
+    "sigmoid_slope_is_at_most_a_quarter": ELEMENTARY,
+    "derivatives_match_differences": ELEMENTARY,
+    # layers, backpropagation and convolution
+    "backpropagation_of_*": ("rumelhart1986",),
+    "two_layers_are_their_formula": ELEMENTARY,
+    "three_layers_are_their_formula": ELEMENTARY,
+    "a_constant_feature_absorbs_the_bias": ELEMENTARY,
+    "a_layer_is_one_matrix": ELEMENTARY,
+    "convolution_*": ELEMENTARY,
+    "pooling_commutes_with_even_shifts": ELEMENTARY,
+    "sizes_of_maps": ELEMENTARY,
+    "permuted_columns_are_the_same_network": ELEMENTARY,
+    "network_keeps_its_accuracy": LECTURE,
+    "cnn_loses_*": LECTURE,
+    # wide networks
+    "whole_*": ("chizat2019", "lee2019"),
+    "first_layer_*": ("chizat2019", "lee2019"),
+    "second_layer_*": ("chizat2019", "lee2019"),
+    "kernel_drift_falls_with_width": ("lee2019",),
+    "kernel_drift_*": ("dyer2020", "huang2020", "lee2019"),
+    "lambda_max_*": ("jacot2018",),
+    "climbs_above_2_*": ("polyak1987",),
+    "crossing_*": ("polyak1987",),
+    "kernel_is_gram_matrix": ("jacot2018",),
+    "kernel_is_positive_definite": ("jacot2018", "du2019"),
+    "kernel_converges_with_width": ("jacot2018", "arora2019exact"),
+    "residuals_follow_the_kernel_at_the_start": ("lee2019",),
+    "linearization_follows_descent": ("lee2019",),
+    "linearized_training_is_linear_regression": ("lee2019",),
+    "flow_decays_mode_by_mode": ("jacot2018", "arora2019fine"),
+    "training_loss_goes_to_zero": ("du2019",),
+    "gap_of_descent_and_flow": ELEMENTARY,
+    "descent_is_flow_to_first_order": ELEMENTARY,
+    "linearization_at_*": ("polyak1987",),
+    "network_climbs_at_*": ("lewkowycz2020",),
+    "network_settles_flatter_at_*": ("lewkowycz2020",),
+    "ensemble_*": ("lee2019",),
+    "no_odd_modes_without_bias": ("basri2019", "bietti2019"),
+    "tail_of_the_circle_with_bias": ("basri2019", "bietti2019"),
+    "without_bias_the_rank_is_*": ELEMENTARY,
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The source of a claim: references by their keys, or a sentence where the literature has none.
+
+    Attributes:
+        keys: of REFERENCES.
+        note: the sentence; empty where there are references.
+    """
+
+    keys: tuple[str, ...]
+    note: str = ""
+
+
+def source_of(claim: str) -> Source:
+    """Returns the source of a claim by its name."""
+    for pattern, entry in _TABLE.items():
+        if fnmatchcase(claim, pattern):
+            return Source((), entry) if isinstance(entry, str) else Source(entry)
+    return Source((), "no source is noted")

@@ -1,0 +1,56 @@
+"""Commands that need no torch start without it: what each has loaded when it ends."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "scipy", "matplotlib", "sklearn", "torchvision", "tensorboard")
+
+PROGRAM = """
+import sys
+from nnlab.cli import main
+try:
+    main()
+finally:
+    print(*sys.modules, file=open("modules.txt", "w"))
+"""
+
+
+def loaded(folder: Path, *arguments: str) -> set[str]:
+    """Runs a command in a process of its own; returns the modules that it has loaded."""
+    (folder / "runs").mkdir()
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments], cwd=folder, check=True, capture_output=True, timeout=100
+    )
+    return {*(folder / "modules.txt").read_text().split()}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["--help", "--version", "glossary", "configs list", "configs show xor", "notebooks list", "runs list"],
+)
+def test_commands_that_train_nothing_load_no_torch(arguments: str, tmp_path: Path) -> None:
+    assert not loaded(tmp_path, *arguments.split()) & {*HEAVY}
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version"])
+def test_help_needs_no_numpy_either(arguments: str, tmp_path: Path) -> None:
+    assert "numpy" not in loaded(tmp_path, arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("x^2", "--at", "x=3"), ("--example", "scores"), ("sin(x)*y", "--at", "x=1,y=pi/2", "--steps")],
+    ids=" ".join,
+)
+def test_a_worksheet_is_written_with_numpy_alone(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    modules = loaded(tmp_path, "backprop", *arguments)
+    assert not modules & {*HEAVY, "pydantic", "yaml", "numpy.random", "rich.progress", "nnlab.record"}
+    assert "numpy" in modules
+
+
+def test_a_worksheet_as_json_or_latex_loads_no_torch(tmp_path: Path) -> None:
+    assert "torch" not in loaded(tmp_path, "backprop", "x^2", "--at", "x=3", "--json", "--latex", "w.tex")
+    assert (tmp_path / "w.tex").exists()
