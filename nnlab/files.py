@@ -1,9 +1,10 @@
-"""Files that are written as a whole or not at all."""
+"""Files that are read with a limit, and written as a whole or not at all."""
 
 import contextlib
 import errno
 import os
 import re
+import stat
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,28 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # of file systems that cannot be asked for it
 _TEMPORARY = re.compile(r"\.(.*)\.\d+-\d+\.tmp", re.DOTALL)
 _LONGEST = 150  # bytes of a name that its temporary name takes over; file systems allow 255
+
+
+def read_whole(path: Path, limit: int) -> bytes:
+    """Returns the content of an ordinary file.
+
+    Raises:
+        OSError: it cannot be read, is a pipe or a device, which would keep a reader waiting, or holds more
+            than `limit` bytes.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        content = file.read(limit + 1) if about.st_size <= limit else b""
+        if about.st_size > limit or len(content) > limit:
+            raise OSError(errno.EINVAL, f"its {about.st_size:,} bytes are more than {limit:,}", str(path))
+        return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a file, and a named pipe, without waiting for someone to write into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def temporary_beside(path: Path) -> Path:

@@ -264,6 +264,21 @@ def brighter_test(f: Folder) -> None:
 
 
 bare("a test image that is brighter", brighter_test, notes=("grey", WHITE, "white: 1, the first "))
+
+
+def hot_pixel(f: Folder) -> None:
+    for name in [*f.fill().expected]:
+        values = f.random.integers(0, 1000, (HEIGHT, WIDTH)).astype(np.uint16)
+        values[1, 1] = 65535 if name == "train/dog/1.png" else 1000
+        f.add(name, values, in_bytes(values, 65535))
+
+
+bare(
+    "one pixel that is much brighter than all",
+    hot_pixel,
+    notes=("grey", f"; 65535, {WHITE}; half of these images reach no more than 1000, and so 4 of 255: if"),
+    tolerance=1e-6,
+)
 case(
     "many bits in the test alone",
     lambda f: f.add("test/cat/9.png", (RAMP * 50).astype(np.uint16)),
@@ -457,6 +472,15 @@ for suffix, extra in (("gif", {}), ("tif", {}), ("png", {}), ("webp", {"lossless
         lambda f, s=suffix, e=extra: frames(f, s, **e),
         notes=("of several frames or pages, of which the first was read: 1, the first ", *grey),
     )
+case(
+    "a photograph with a preview",
+    lambda f: f.add(
+        "train/cat/9.jpg", BLOCKS[4:8, 5:11].copy(), format="MPO", save_all=True, quality=100,
+        append_images=[Image.fromarray(BLOCKS)],
+    ),
+    notes=("grey",),
+    tolerance=3,
+)  # fmt: skip
 for kind in ("PNG", "BMP", "TIFF", "WEBP", "PPM"):
     case(
         f"{kind} named .jpg",
@@ -501,6 +525,16 @@ def float_colour() -> bytes:
     return bytes(content)
 
 
+def long_webp() -> bytes:
+    """An animation of a few hundred bytes on a canvas of 12 million pixels by 12."""
+    file, frame = io.BytesIO(), Image.new("RGB", (12, 12), "red")
+    frame.save(file, "WEBP", save_all=True, append_images=[Image.new("RGB", (12, 12), "blue")])
+    content = bytearray(file.getvalue())
+    place = content.index(b"VP8X") + 12  # 24 bits of width − 1, 24 of height − 1
+    content[place : place + 3] = (12_000_000).to_bytes(3, "little")
+    return bytes(content)
+
+
 BROKEN: dict[str, tuple[str, bytes, str]] = {
     "half a PNG": ("png", whole("PNG")[:2000], ""),
     "half a JPEG": ("jpg", whole("JPEG")[:900], "truncated"),
@@ -527,6 +561,7 @@ BROKEN: dict[str, tuple[str, bytes, str]] = {
     "text": ("png", b"no image at all", "its content is neither"),
     "a PNG of 3,600 megapixels": ("png", huge_png(), "more than 178,956,970 pixels"),
     "a BMP of 2,500 megapixels": ("bmp", huge_bmp(), "more than 178,956,970 pixels"),
+    "a WebP of 12 million pixels by 12": ("webp", long_webp(), "16,383 pixels"),
     "a GIF of 4,225 megapixels": ("gif", huge_gif(), "more than 178,956,970 pixels"),
 }
 for name, (suffix, content, words) in BROKEN.items():
@@ -682,7 +717,7 @@ bare("a file", lambda f: f.root.write_text("x"), error=("is not a folder",))
 bare(
     "test images without classes",
     lambda f: [f.fill("train"), f.add("test/0.png"), f.add("test/1.png")],
-    error=("test: holds no class folder, but 2 images",),
+    error=("test: holds no class folder, but 2 images", "or move this folder away, so that data.test holds"),
 )
 
 bare(
@@ -738,7 +773,18 @@ bare("long names", lambda f: f.fill("train", "test", classes=("c" * 250, "d" * 2
 bare(
     "one class",
     lambda f: f.fill("train", "test", classes=("cat",)),
-    error=("only the class cat", "at least two"),
+    error=("train: holds only the class cat", "at least two", "a folder of its own"),
+)
+bare(
+    "one class alone",
+    lambda f: f.fill(".", classes=("cat",)),
+    error=("holds only the class cat", "at least two"),
+)
+case(
+    "data.test beside a test folder",
+    lambda f: None,
+    keys={"test": 0.5},
+    notes=("data.test: 0.5 is not applied: there is a test folder of 6 images",),
 )
 
 

@@ -122,7 +122,7 @@ def written(folder: Path, content: str | bytes, name: str = "points.csv") -> str
     return str(path)
 
 
-READABLE = {
+READABLE: dict[str, str | bytes] = {
     "header": "x,y\n0,0\n1,2\n",
     "no header": "0,0\n1,2\n",
     "byte order mark and header": "\ufeffx,y\n0,0\n1,2\n",
@@ -133,11 +133,31 @@ READABLE = {
     "no last newline": "0,0\n1,2",
     "quotes": '"x","y"\n"0","0"\n"1","2"\n',
     "spaces": " 0 , 0 \n 1 , 2.0e0 \n",
+    "y first": "y,x\n0,0\n2,1\n",
+    "Y first, quoted, with semicolons": '"Y";"X"\n0;0\n2;1\n',
+    "y first, and x called otherwise": "y,time\n0,0\n2,1\n",
+    "x second, and y called otherwise": "voltage\tx\n0\t0\n2\t1\n",
+    "x first, and y called otherwise": "x,f(x)\n0,0\n1,2\n",
+    "names that say nothing": "time,voltage\n0,0\n1,2\n",
+    "others beside x and y": "id,y,note,x\n7,0,a,0\n8,2,,1\n",
+    "semicolons": "x;y\n0;0\n1;2\n",
+    "semicolons without a header": "0;0\n1;2\n",
+    "semicolons and decimal commas": "x;y\n0,0;0\n1,0;2,00\n",
+    "decimal points and semicolons": "x;y\n0.0;0\n1.0;2.00\n",
+    "tabs": "x\ty\n0\t0\n1\t2\n",
+    "tabs and decimal commas": "0,0\t0,0\n1,0\t2,0\n",
+    "blanks": "0 0\n 1   2.0\n",
+    "blanks below a comment": "# x y\n0 0\n1 2\n",
+    "blanks and decimal commas": "0,0 0,0\n1,0 2,0\n",
+    "Excel's first line": "sep=;\nx;y\n0;0\n1;2\n",
+    "empty rows at the end": "x;y\n0;0\n1;2\n;\n ; \n",
+    "a true minus sign": "x,y\n0,−0\n1,2\n",
+    "UTF-16": "\ufeffx\ty\r\n0\t0\r\n1\t2\r\n".encode("utf-16-le"),
 }
 
 
 @pytest.mark.parametrize("content", READABLE.values(), ids=READABLE)
-def test_files_of_points(content: str, tmp_path: Path) -> None:
+def test_files_of_points(content: str | bytes, tmp_path: Path) -> None:
     path = written(tmp_path, content)
     target = make_target(path)
     assert isinstance(target, PointsTarget)
@@ -159,7 +179,13 @@ DAMAGED = {
     "three columns": ("0,0,0\n1,1,1\n", "line 1: 0,0,0"),
     "one column": ("x\n0\n1\n", "line 2: 0"),
     "trailing comma": ("0,0,\n1,1,\n", "line 1"),
-    "semicolons": ("x;y\n0;0\n1;1\n", "line 2"),
+    "commas twice": ("0,0,1,5\n1,0,2,5\n", "line 1: four numbers, or two with decimal commas?"),
+    "commas twice below a header": ("x,y\n0,5,1,5\n1,5,2,5\n", "line 2: four numbers"),
+    "thousands": ("x;y\n1,000;2,500\n2,000;3,500\n", "line 2: 1,000 may be 1.000 or 1000"),
+    "a word in a named column": ("y,x\n0,0\nabc,1\n", "line 3: abc,1: abc in column 1 is no finite number"),
+    "an empty cell": ("y,x\n0,0\n1,\n", "line 3: 1,: an empty cell in column 2 is no finite number"),
+    "x twice": ("x,x,y\n0,0,0\n1,1,1\n", "the header names x twice"),
+    "semicolons once": ("0;0\n1,1\n", "line 1"),
     "words": ("0,0\na,b\n", "line 2: a,b"),
     "half a header": ("x,1\n0,0\n", "line 1: x,1"),
     "two headers": ("x,y\nm,s\n0,0\n1,1\n", "line 2: m,s"),
@@ -188,6 +214,17 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     for name in ("~nobody-by-this-name/points.csv", "a\0b.csv"):
         with pytest.raises(InputError, match="target"):
             make_target(name)
+
+
+def test_other_endings_are_files_as_well(tmp_path: Path) -> None:
+    for name in ("points.tsv", "points.txt", "points.DAT"):
+        assert make_target(written(tmp_path, "y\tx\n0\t0\n2\t1\n", name)).values(column(0.5)).tolist() == [1.0]
+
+
+def test_variables_are_pasted_with_their_indices() -> None:
+    target = make_target("x₁·x₂ + ⌊x₁⌋")
+    assert target.dimension == 2
+    assert target.values(np.array([[0.5, 3.0], [1.0, 2.0]])).tolist() == [1.5, 3.0]
 
 
 def test_a_table_is_a_function_of_one_variable(tmp_path: Path) -> None:

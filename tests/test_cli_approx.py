@@ -2,6 +2,7 @@
 """`nnlab approx`: its flags, what it refuses, what it leaves behind."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ FLAGS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "activation": (["--activation", "tanh"], {"activation": "tanh"}),
     "output": (["--output", "sigmoid"], {"output": "sigmoid"}),
     "lipschitz": (["--lipschitz", "7"], {"lipschitz": 7.0}),
+    "interval with pi": (["--interval", "0,2*pi"], {"interval": [0.0, 2 * math.pi]}),
+    "interval pasted": (["--interval", "−π, π/2"], {"interval": [-math.pi, math.pi / 2]}),
+    "interval with dots": (["--interval", "-pi..pi"], {"interval": [-math.pi, math.pi]}),
+    "interval in brackets": (["--interval", "[1/3, √2]"], {"interval": [1 / 3, math.sqrt(2)]}),
+    "interval set": (["--set", "interval=[0, 2*pi]"], {"interval": [0.0, 2 * math.pi]}),
+    "epsilon as a fraction": (["--epsilon", "1/50"], {"epsilon": 0.02}),
+    "lipschitz as an expression": (["--lipschitz", "2*pi"], {"lipschitz": 2 * math.pi}),
+    "steepness as an expression": (["--steepness", "10^3"], {"steepness": 1000.0}),
     "parts": (["--parts", "steps,bins"], {"parts": ["steps", "bins"]}),
     "seed": (["--seed", "5"], {"seed": 5}),
     "set": (["--set", "surface.cells=4"], {"surface": {"target": "hill", "cells": 4}}),
@@ -84,9 +93,14 @@ REFUSED = {
     "negative bins": (["--bins", "-3"], "bins.0: -3 must be greater than or equal to 1"),
     "bins twice": (["--bins", "5,5"], "names 5 twice"),
     "bins in words": (["--bins", "five"], "--bins five: must be whole numbers with commas between"),
+    "interval with a missing sign": (["--interval", "0,2pi"], "an operator is missing before 'pi': write 2*pi"),
+    "decimal commas": (["--interval", "0,5,1,5"], "must be two numbers with a comma between"),
+    "decimal comma": (["--epsilon", "0,001"], "a decimal number has a point: write 0.001"),
+    "epsilon in words": (["--epsilon", "small"], "epsilon: small must be a number: unknown name small"),
+    "infinite interval": (["--interval", "0,inf"], "inf is not a finite number"),
     "reversed interval": (["--interval", "1,0"], "interval: [1, 0] is empty or reversed"),
     "empty interval": (["--interval", "1,1"], "interval: [1, 1] is empty or reversed"),
-    "half an interval": (["--interval", "0"], "interval: [0.0] must have at least 2 items"),
+    "half an interval": (["--interval", "0"], "--interval 0: must be two numbers with a comma between"),
     "relu steps": (["--activation", "relu"], "activation: relu: σ(wx + b) must become a step, and max(0, wx + b) grows without end"),
     "outside (0, 1)": (["--target", "sine", "--output", "sigmoid"], "output: sigmoid: has values in (0, 1), but sine comes to"),
     "more than memory": (["--bins", "1000000000"], "1,000,000,000 hidden units take 96,000,000,000 bytes"),
@@ -155,4 +169,5 @@ def test_json_is_the_summary_alone(runs: Path) -> None:
     result = nnlab("approx", "--bins", "3", *BINS, "--runs", runs, "--json")
     assert result.out.count("\n") == 1
     printed = json.loads(result.out)
-    assert printed == json.loads((Path(printed["run_dir"]) / "summary.json").read_text())
+    stored = json.loads((Path(printed["run_dir"]) / "summary.json").read_text())
+    assert printed == {**stored, "run_dir": printed["run_dir"]}

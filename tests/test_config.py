@@ -56,7 +56,7 @@ REGULARIZATION = {"name": "none", "strength": 0.0, "beta": 1.0, "proximal": Fals
 CONSTANT = {"name": "constant", "warmup_epochs": 0.0}
 COMMON_OPTIMIZER = {"clip_norm": None, "schedule": CONSTANT}
 TRAINING = {
-    "epochs": 30, "device": "auto", "precision": "float32", "compile": False, "micro_batch": None,
+    "epochs": 30, "device": "auto", "precision": "auto", "compile": False, "micro_batch": None,
     "test_time_augmentation": "none",
     "patience": None, "evaluate_every": 1, "checkpoint_seconds": 15.0,
 }  # fmt: skip
@@ -167,7 +167,11 @@ SECTIONS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
             **COMMON_OPTIMIZER,
         },
     ),
-    (c.Optimizer, {"name": "lbfgs"}, {"lr": 1.0, "history": 20, "iterations": 20, **COMMON_OPTIMIZER}),
+    (
+        c.Optimizer,
+        {"name": "lbfgs"},
+        {"lr": 1.0, "history": 20, "iterations": 20, "short_steps": True, **COMMON_OPTIMIZER},
+    ),
 ]
 
 

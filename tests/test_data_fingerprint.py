@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from PIL import Image
 
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.data import RawData, Split
-from nnlab.data.fingerprint import Fingerprint, compare, fingerprint, table_mark
+from nnlab.data.changes import compare
+from nnlab.data.fingerprint import Fingerprint, fingerprint, table_mark
 from nnlab.errors import DataError, Interrupted, RunFolderError
 from nnlab.lab import runner
 from nnlab.lab.config import check
@@ -286,6 +287,23 @@ def test_a_longer_training_of_other_data(tmp_path: Path) -> None:
     assert open_run(folder).status == "finished"
 
 
+def test_a_folder_whose_name_is_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        here.mkdir()
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    write_table(here / "data.csv", rows_of(90))
+    monkeypatch.chdir(here)
+    folder = interrupted(
+        classify({"name": "csv", "path": "data.csv", "target": "species"}), tmp_path / "runs"
+    )
+    write_table(here / "data.csv", rows_of(87))
+    assert "87 now" in refused(folder)
+    write_table(here / "data.csv", rows_of(90))
+    goes_on(folder)
+
+
 # --- groups -------------------------------------------------------------------------------------------
 
 
@@ -525,6 +543,25 @@ def test_the_last_digit_of_a_mean_does_not_count() -> None:
     near[3, 1] *= 1 + 2**-52
     assert not torch.equal(near, values)
     assert compare(fingerprint(raw_data(values), "x"), fingerprint(raw_data(near), "x")) == ([], [])
+
+
+@pytest.mark.parametrize(("package", "refuses"), [("pillow", False), ("nnlab", True)])
+def test_another_decoder_of_the_same_files(tmp_path: Path, package: str, refuses: bool) -> None:
+    draw_image(tmp_path / "train/cat/0.bmp", 0)
+    values = torch.randint(0, 255, (4, 1, 2, 2), dtype=torch.uint8)
+    own = {"pillow": "10.0", "nnlab": "1.0"}
+    before, now = (
+        fingerprint(
+            replace(raw_data(images), files=(str(tmp_path / "train/cat/0.bmp"),)),
+            "x",
+            root=tmp_path,
+            versions=v,
+        )
+        for images, v in ((values, own), (values + 1, own | {package: "11.0"}))
+    )
+    changes, notes = compare(before, now)
+    assert bool(changes) == refuses
+    assert f"{package} {own[package]} then, 11.0 now" in (changes or notes)[0]
 
 
 def test_the_same_files_read_otherwise_are_other_data(tmp_path: Path) -> None:

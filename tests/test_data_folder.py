@@ -18,6 +18,7 @@ from nnlab.data import RawData, cache_folder, decoding, load_image_folder
 from nnlab.errors import DataError
 from nnlab.lab import sections as config
 from nnlab.lab.build import build_data
+from tests.command_line import files_no_longer_than
 
 WIDTH, HEIGHT = 6, 4
 
@@ -530,6 +531,15 @@ def test_a_full_disk_leaves_no_half_written_cache(root: Path, monkeypatch: pytes
     assert not list((cache_folder() / "image_folder").iterdir())
 
 
+def test_a_disk_that_fills_while_it_is_written(root: Path) -> None:
+    with files_no_longer_than(700):
+        raw, decoded = load_and_tell(root)
+    assert decoded
+    assert "could not be cached" in raw.notes[0]
+    assert not list((cache_folder() / "image_folder").iterdir())
+    assert load_and_tell(root)[0].notes == ()
+
+
 # --- what does not fit --------------------------------------------------------------------------------
 
 
@@ -565,6 +575,23 @@ def test_links_to_images_count_and_links_to_nothing_are_noted(root: Path) -> Non
         "train/cat/9.png",
         "train/dog/9.png",
     ]
+
+
+@pytest.mark.parametrize("name", ["images", "train", "dog"])
+def test_a_folder_that_may_not_be_listed_is_named(
+    root: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root lists everything, so that the refusal is made up: as the system would give it."""
+    listed = os.scandir
+
+    def refused(path: Any) -> Any:
+        if Path(path).name == name:
+            raise PermissionError(13, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(DataError, match=rf"/{name}: cannot be listed: Permission denied; .*readable"):
+        load_image_folder(root)
 
 
 def test_a_linked_class_folder_counts(root: Path, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ BAD = {
         "x,kind\n1,a\ntall,b\n",
         r"table\.csv, line 3, column x: 'tall' is not a finite",
     ),
-    "an empty cell": ("x,z,kind\n1,2,a\n1,,b\n", r"line 3, column z: an empty cell is not a finite number"),
+    "an empty cell": ("x,z,kind\n1,2,a\n1,,b\n", r"line 3, column z: an empty cell, in which a value is"),
     "nan": ("x,kind\n1,a\nnan,a\n", r"line 3, column x: 'nan' is not a finite"),
     "infinity": ("x,kind\n1,a\n-inf,a\n", r"line 3, column x: '-inf' is not a finite"),
     "digits grouped": ("x,kind\n1_000,a\n", r"line 2, column x: '1_000' is not a finite"),

@@ -394,6 +394,7 @@ WRONG: dict[str, tuple[Case, str]] = {
     "a mistyped column": (table("width,y\n1,u\n", columns=["widht"]), r"data\.columns: widht is no column.*did you mean width"),
     "a mistyped ignored column": (table("width,y\n1,u\n", ignore=["with"]), r"data\.ignore: with is no column.*did you mean width"),
     "a mistyped category": (table("width,y\n1,u\n", categories=["wdth"]), r"data\.categories: wdth is no.*did you mean width"),
+    "a mistyped one among many": (table(",".join(["y", *(f"pixel{k}" for k in range(500))]) + "\n", columns=["pixl77"]), r"did you mean pixel77\?.*\(501 columns\)"),
     "the target as a feature": (table("a,y\n1,u\n", columns=["a", "y"]), r"data\.columns: y is the column of data\.target"),
     "the target ignored": (table("a,y\n1,u\n", ignore=["y"]), r"data\.ignore: y is the column of data\.target"),
     "chosen and ignored": (table("a,b,y\n1,2,u\n", columns=["a"], ignore=["a"]), r"data\.columns: a is also in data\.ignore"),
@@ -401,8 +402,8 @@ WRONG: dict[str, tuple[Case, str]] = {
     "a category that is not chosen": (table("a,b,y\n1,2,u\n", columns=["a"], categories=["b"]), r"data\.categories: b is not among data\.columns"),
     "too many categories": (table("c,y\n" + "".join(f"name {k},u\n" for k in range(30)), text="one_hot"), r"column c holds 30 different texts in 30 rows.*data\.ignore: \[c\]"),
     # --- spreads
-    "a spread that is no number": (table("a,b,y\n0,1,u\n1e-320,2,v\n"), r"column a cannot be standardized.*data\.ignore: \[a\]"),
-    "a quantity of no spread": (table("a,y\n1,0\n2,1e-320\n", task="regression"), r"data\.target: y: its standard deviation.*smaller units"),
+    "a spread that is no number": (table("a,b,y\n0,1,u\n1e-320,2,v\n"), r"column a: it cannot be standardized.*data\.ignore: \[a\]"),
+    "a quantity of no spread": (table("a,y\n1,0\n2,1e-320\n", task="regression"), r"column y: the target's standard deviation.*smaller units"),
 }  # fmt: skip
 
 

@@ -79,7 +79,7 @@ REFUSED = {
     "no spread": (
         "a,b,y\n1,1e-320,u\n2,2e-320,v\n3,5e-320,u\n4,3e-320,v\n",
         "test: 0.5, validation: 0",
-        "column b cannot be",
+        "column b: it cannot be",
     ),
     "a mistyped column": ("width,y\n1,u\n", "columns: [widht]", "data.columns: widht is no column"),
     "a wrong separator": ("a,y\n1,u\n", "separator: colon", "data.separator: colon is not allowed"),

@@ -10,11 +10,13 @@ import pytest
 from nnlab.approximation.bins import build_bins
 from nnlab.chapters.approximation.bins import experiment as approx_bins
 from nnlab.chapters.approximation.bins.setup import BinsSettings, build_line
+from nnlab.chapters.approximation.steps import experiment as approx_steps
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.errors import Interrupted
 from nnlab.lab import runner
 from nnlab.lab.config import apply_sets, check, read_source
-from nnlab.lab.session import Session
+from nnlab.lab.session import Outcome, Session, Silence
+from nnlab.plot.text import at_most
 from nnlab.record import Record, Run, open_run
 
 QUICK_SUMS = ("sums.dimensions=[1,2]", "sums.terms=[4,8]", "sums.seeds=3")
@@ -59,6 +61,49 @@ def test_everything_out_of_the_box(tmp_path: Path, figures_drawn: list[str]) -> 
     assert towers["error_lower"] > 0.9  # the hill's height is lost at a corner
     assert off["error_upper"] < 0.25
     assert quadrants["error_upper"] < 0.25
+
+
+class Told(Silence):
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def test_the_number_of_bins_is_answered_before_all_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first part is run, with the certificate that the summary has too."""
+    reporter, before = Told(), list[str]()
+
+    def steps(record: Record) -> Outcome:
+        before.extend(reporter.lines)
+        return Outcome({})
+
+    monkeypatch.setattr(approx_steps, "run", steps)
+    done = run(tmp_path, "parts=[steps,bins]", "target=x^2", "epsilon=0.05", session=Session(reporter))
+    (answer,) = before
+    assert answer.startswith("an error of at most 0.05 on [0, 1] takes N = 20 bins (19 hidden units)")
+    row = done.summary["results"][0]
+    assert (row["bins"], row["bound"]) == (20, pytest.approx(0.05, rel=1e-9))
+    assert f"certified error {at_most(row['error_upper'], 4)}" in answer
+    assert "L = 2 is certified" in answer
+
+
+def test_histograms_that_look_the_same_are_drawn_once(tmp_path: Path, figures_drawn: list[str]) -> None:
+    run(tmp_path / "a", "parts=[bins]", "target=x^2", "epsilon=0.05")
+    assert {"bins_20", "five_bins"} <= {*figures_drawn}
+    assert not {"bins", "bins_21"} & {*figures_drawn}
+    figures_drawn.clear()
+    run(tmp_path / "b", "parts=[bins]", "bins=[5, 20]")
+    assert {"bins", "bins_20", "five_bins"} <= {*figures_drawn}
+    assert "bins_5" not in figures_drawn
+    figures_drawn.clear()
+    run(tmp_path / "c", "parts=[bins]", "bins=[5]", "construction=hats", "activation=relu")
+    assert {"bins_5", "five_bins"} <= {*figures_drawn}  # hats look otherwise
 
 
 @pytest.mark.slow

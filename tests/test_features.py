@@ -440,6 +440,17 @@ def test_without_its_data_set_a_run_still_knows_the_format(tmp_path: Path, folde
     assert (unknown.code, len(unknown.err.splitlines())) == (2, 1)
 
 
+def test_changed_images_are_not_taken_for_those_of_the_run(tmp_path: Path, folder: Path, photo: Path) -> None:
+    root = shutil.copytree(folder, tmp_path / "changed")
+    run = train(tmp_path, root)
+    removed = next((root / "test").rglob("*.png"))
+    removed.unlink()
+    result = features(run)
+    assert result.code == 2
+    assert f"1 image removed: {removed.relative_to(root)}" in result.err
+    assert "1 image removed" in features(run, "--image", photo).err  # drawn without them
+
+
 @pytest.mark.parametrize(
     "model",
     ["{name: mlp, hidden: [5]}", "{name: mlp}", "{name: cnn, channels: [4], kernel: 5, batch_norm: true}"],

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,7 +19,7 @@ from nnlab.lab.config import check
 from nnlab.lab.sections import Experiment
 from nnlab.lab.session import Session
 from nnlab.lab.source import Source
-from nnlab.record import Record, open_run
+from nnlab.record import MetricsLog, Record, open_run
 from nnlab.training.checkpoint import read_checkpoint
 
 
@@ -269,29 +270,42 @@ class Killed(BaseException):
     """What a kill −9 is to a process: nothing after it is done."""
 
 
-@pytest.mark.parametrize("of_group", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("of_group", [False, True])
 def test_killed_before_any_write_it_can_be_resumed(tmp_path: Path, of_group: bool) -> None:
-    """Before the k-th replaced file, for each k until none is left: what is there is one of the two."""
-    start = group if of_group else (lambda epochs, folder: run(config_of(epochs), folder))
+    """Before the k-th row or replaced file, for each k until none is left: it is one of the two."""
+    start: Callable[[int], Path] = (
+        (lambda epochs: group(epochs, tmp_path, training={"checkpoint_seconds": 0.0}))
+        if of_group
+        else (lambda epochs: run(config_of(epochs, training={"checkpoint_seconds": 0.0}), tmp_path))
+    )
     read = members if of_group else content
-    short, whole = read(start(2, tmp_path)), read(start(4, tmp_path))
-    k = 0
+    first = start(1)
+    short, whole = read(first), read(start(2))
+    write_row, k = MetricsLog.write, 0
     while True:
-        folder, count = start(2, tmp_path), 0
+        folder, left = Path(shutil.copytree(first, tmp_path / f"{k}")), iter(range(k))
 
-        def replaced(path: Path, data: Any, last: int = k) -> None:
-            nonlocal count
-            if count == last:
+        def one_more(left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
                 raise Killed
-            count += 1
+
+        def replaced(path: Path, data: Any) -> None:
+            one_more()
             replace_file(path, data)
+
+        def written(log: MetricsLog, row: Any) -> None:
+            one_more()
+            write_row(log, row)
 
         with (
             mock.patch("nnlab.record.writing.replace_file", replaced),
+            mock.patch("nnlab.training.checkpoint.replace_file", replaced),
+            mock.patch.object(MetricsLog, "write", written),
             mock.patch.object(runner, "end", lambda written, error: written.close()),
         ):
             try:
-                runner.resume(folder, session(), 4)
+                runner.resume(folder, session(), 2)
             except Killed:
                 pass
             else:
@@ -301,10 +315,10 @@ def test_killed_before_any_write_it_can_be_resumed(tmp_path: Path, of_group: boo
         after = read(folder)
         assert after in (short, whole), k
         if after == short:
-            runner.resume(folder, session(), 4)
+            runner.resume(folder, session(), 2)
             assert read(folder) == whole
         k += 1
-    assert k > 4
+    assert k > 10
 
 
 def test_the_hash_of_the_config_follows(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from nnlab.chapters.lecture import experiment as lecture
 from nnlab.chapters.lecture.plan import LESSONS, Lesson
@@ -319,6 +320,20 @@ def test_a_member_that_is_a_link_is_not_followed(
     )
 
 
+def test_a_figure_of_a_folder_that_was_moved_does_not_bring_it_back(tmp_path: Path) -> None:
+    record = Record(tmp_path, "r", CONFIG, {"experiment": "classify", "name": "r", "seed": 0})
+    record.start()
+    record.folder.rename(tmp_path / "renamed")
+    with pytest.raises(FileNotFoundError):
+        record.save_figure(Figure(), "loss")
+    with pytest.raises(FileNotFoundError):
+        record.metrics.sync()
+    with pytest.raises(FileNotFoundError):
+        record.finish("finished")
+    assert [path.name for path in tmp_path.iterdir()] == ["renamed"]
+    assert open_run(tmp_path / "renamed").status == "killed"
+
+
 @pytest.fixture
 def mover(config: Path, tmp_path: Path) -> Iterator[threading.Thread]:
     """Renames the folder of runs as soon as there is a checkpoint in it."""
@@ -339,8 +354,8 @@ def test_a_folder_that_is_moved_while_it_is_written(
     mover: threading.Thread, config: Path, tmp_path: Path
 ) -> None:
     """It cannot be written any more; nothing comes into being at its old place, and it goes on at the new one."""
-    sets = ("--set", "training.epochs=2000", "--set", "training.evaluate_every=100")
-    result = nnlab("train", "--config", config, *sets, "--runs", tmp_path / "runs", draw=True)
+    sets = ("--set", "training.epochs=600", "--set", "training.evaluate_every=100")
+    result = nnlab("train", "--config", config, *sets, "--runs", tmp_path / "runs")
     mover.join()
     (run,) = tmp_path.glob("renamed/classify/*")
     old = tmp_path / "runs" / "classify" / run.name

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -233,7 +234,7 @@ def test_the_run_folder_is_all_that_it_takes(tmp_path: Path, make: Callable[[Pat
     assert after["metrics"] == before["metrics"]
     message = predict(moved, code=2).err  # its own test examples are gone
     assert str(tmp_path / "there") in message
-    assert "--data does without them" in message
+    assert "--data PATH predicts for other examples" in message
 
 
 def test_predictions_of_a_table_by_hand(tmp_path: Path) -> None:
@@ -286,7 +287,8 @@ def test_missing_values_as_the_run_chose(tmp_path: Path) -> None:
     content = as_json(means, "--data", new)
     filled = np.array([[1.5, mean[1]], [mean[0], 2.0], [0.5, 3.0]])
     chances = [list(example["probabilities"].values()) for example in content["predictions"]]
-    assert_allclose(chances, means.predict(filled), rtol=1e-6)
+    assert_array_equal(chances, means.predict(filled))
+    assert_array_equal(chances, means.predict([[1.5, np.nan], [np.nan, 2.0], [0.5, 3.0]]))
     dropped = as_json(classify(tmp_path / "drop", {**data, "missing": "drop"}), "--data", new)
     assert [example["row"] for example in dropped["predictions"]] == ["3"]
     message = predict(classify(tmp_path / "error", data), "--data", new, code=2).err
@@ -365,10 +367,8 @@ def test_wrong_new_data(tmp_path: Path) -> None:
         message = predict(stored, "--data", new, code=2).err
         assert str(new) in message
         assert words in message
-    assert (
-        f"--data {tmp_path / 'none.csv'}: no such file"
-        in predict(stored, "--data", tmp_path / "none.csv", code=2).err
-    )
+    absent = tmp_path / "none.csv"
+    assert f"{absent}: no such file" in predict(stored, "--data", absent, code=2).err
     assert predict(stored, "--data", tmp_path, code=2).err.startswith("nnlab: ")
     assert "--split" in predict(stored, "--data", new, "--split", "test", code=2).err
     assert "train, validation, test" in predict(stored, "--split", "tset", code=2).err
@@ -418,6 +418,10 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         lambda c: c["preprocessing"].update(class_names=["a"]),
         lambda c: c["preprocessing"].update(class_names=["a"] * 1000, outputs=1000),
         lambda c: c["preprocessing"].update(input_shape=[2, 10**5, 10**6]),
+        lambda c: c["preprocessing"].update(full_scale=255),
+        lambda c: c["preprocessing"].update(target_mean=[0.0] * 7),
+        lambda c: c["preprocessing"].update(pixel_order=[0, 0]),
+        lambda c: c["reader"].update(columns=c["reader"]["columns"][:1]),
         lambda c: c["reader"].update(kind="oracle"),
         lambda c: c["reader"].update(columns=3),
         lambda c: c.update(reader=[1]),
@@ -427,6 +431,12 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         (stored.folder / "data.json").write_text(json.dumps(content), "utf-8")
         message = predict(stored, "--data", tmp_path / "data.csv", code=2).err
         assert f"{stored.folder / 'data.json'}: is damaged: " in message
+    (stored.folder / "data.json").unlink()
+    os.mkfifo(stored.folder / "data.json")  # which nobody writes into
+    assert "data.json: is no file" in predict(stored, code=2).err
+    (stored.folder / "data.json").unlink()
+    (stored.folder / "data.json").write_text("[" * 100_000)
+    assert f"{stored.folder / 'data.json'}: cannot be read" in predict(stored, code=2).err
     (stored.folder / "data.json").write_text(kept[:100], "utf-8")
     assert str(stored.folder / "data.json") in predict(stored, code=2).err
     (stored.folder / "data.json").write_text(kept, "utf-8")
@@ -494,6 +504,17 @@ def test_arrays_give_what_files_give(tmp_path: Path) -> None:
     assert_array_equal(stored.predict(x.tolist()), chances)
     assert_allclose(predicted.sum(1), 1)
     assert stored.class_names == sorted(CLASSES)
+
+
+def test_what_was_constant_in_the_training_counts_for_nothing(tmp_path: Path) -> None:
+    path, new = tmp_path / "data.csv", tmp_path / "new.csv"
+    rows = [f"{k % 3 + 0.01 * k},7,{'ab'[k % 3 > 0]}" for k in range(60)]
+    path.write_text("\n".join(["x,year,kind", *rows]) + "\n")
+    stored = classify(tmp_path, {"name": "csv", "path": str(path), "target": "kind"})
+    new.write_text("x,year\n0.5,7\n0.5,1000\n")
+    chances = [list(e["probabilities"].values()) for e in as_json(stored, "--data", new)["predictions"]]
+    assert chances[0] == chances[1]
+    assert_array_equal(stored.predict([[0.5, 7.0], [0.5, 1000.0]]), chances)
 
 
 class Frame:
@@ -579,6 +600,7 @@ def test_least_squares_gives_its_own_estimates(tmp_path: Path) -> None:
     with torch.no_grad():
         expected = stored.model()(torch.from_numpy((x - content["mean"]) / content["std"]).float())
     assert_allclose(stored.predict(x), expected.double().numpy(), rtol=1e-6)
+    assert "trained by squared error" in predict(stored).err
 
 
 def test_examples_that_do_not_fit(tmp_path: Path) -> None:

@@ -103,13 +103,22 @@ def difference(a: Array, b: Array) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["breast_cancer", "wine"])
-@pytest.mark.parametrize("kind", ["l2", "elastic_net"])
-def test_softmax_regression(tmp_path: Path, name: str, kind: str) -> None:
-    strength, beta, two = 0.01, 1.5, name == "breast_cancer"
+@pytest.mark.parametrize(
+    ("name", "kind", "strength"),
+    [
+        ("breast_cancer", "l2", 0.01),
+        ("breast_cancer", "l2", 1e-5),
+        ("breast_cancer", "elastic_net", 0.01),
+        ("wine", "l2", 0.01),
+        ("wine", "l2", 1e-5),
+        ("wine", "elastic_net", 0.01),
+    ],
+)
+def test_softmax_regression(tmp_path: Path, name: str, kind: str, strength: float) -> None:
+    beta, two = 1.5, name == "breast_cancer"
     penalty: dict[str, Any] = {"name": kind, "strength": strength}
     if kind == "l2":
-        lab = Trained(tmp_path, name, penalty, {"name": "lbfgs"}, 20)
+        lab = Trained(tmp_path, name, penalty, {"name": "lbfgs"}, 30)
         ρ, beta, absolute, solver = 0.0, 1.0, 0.0, "newton-cholesky"
         c = (1 if two else 0.5) / (strength * len(lab.data.train))
     else:

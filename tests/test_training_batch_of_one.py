@@ -17,8 +17,14 @@ from nnlab.lab.sections import TrainingExperiment
 from nnlab.lab.session import Session
 from nnlab.lab.source import Source
 from nnlab.lab.training_run import build_parts
-from nnlab.training.batch_norm import forward_sizes, needs_two, refuse_batches_of_one
+from nnlab.training.batch_norm import (
+    forward_sizes,
+    needs_two,
+    refuse_batches_of_one,
+    refuse_evaluations_of_one,
+)
 from nnlab.training.distributed import World
+from nnlab.training.evaluation import BATCH
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
@@ -84,6 +90,18 @@ def test_the_layer_is_named_and_the_model_stays_as_it_is(name: str) -> None:
         model.train()
         with pytest.raises(ValueError, match="more than 1 value per channel"):
             model(inputs)
+
+
+@pytest.mark.parametrize("examples", [1, 2, 512, 513, 1025])
+@pytest.mark.parametrize("tracked", [False, True])
+def test_batch_norm_without_running_statistics_is_not_evaluated_on_one(examples: int, tracked: bool) -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2, track_running_stats=tracked))
+    alone = any(len(block) == 1 for block in torch.zeros(examples).split(BATCH))
+    if not alone or tracked:
+        refuse_evaluations_of_one(model, torch.zeros(1, 3), {"training": 7, "test": examples})
+        return
+    with pytest.raises(InputError, match=f"the test split has {examples:,} examples, .* \\(layer 1\\)"):
+        refuse_evaluations_of_one(model, torch.zeros(1, 3), {"training": 7, "test": examples})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import math
 import re
 
+import mpmath as mp
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
@@ -20,7 +21,6 @@ from nnlab.expressions.numbers import number_value
 from nnlab.expressions.parser import FUNCTIONS, TENSOR_FUNCTIONS
 from nnlab.expressions.signs import FRACTIONS, plain
 from tests.graph_reference import FUNCTIONS as EXACT
-from tests.graph_reference import mp
 
 X, Y = 0.7, 2.0
 
@@ -126,7 +126,7 @@ HINTS = [
     ("sin()", "takes 1 argument, and has 0", 0), ("x +", "the expression ends where", 3), ("", "is empty", 0),
     ("log(x, 2)", "write log2(x), log10(x), or log(x)/log(b)", 0), ("log_2(x)", "did you mean log2?", 0),
     ("Sin(x)", "did you mean sin?", 0), ("tnah(x)", "did you mean tanh?", 0),
-    ("sinn(x)", "did you mean sin or sinh or sign?", 0),
+    ("sinn(x)", "did you mean sin?", 0),
     ("sigmod(x)", "did you mean sigmoid?", 0), ("sqtr(x)", "did you mean sqrt?", 0),
     ("exo(x)", "did you mean exp?", 0),
     ("arctn(x)", "did you mean arctan?", 0), ("logistic(x)", "did you mean sigmoid?", 0),
@@ -189,6 +189,12 @@ def test_a_function_that_is_missing_is_never_taken_for_another(name: str) -> Non
         parse(f"{name}(x)", ("x",))
     assert "did you mean" not in caught.value.reason
     assert f"{name} is not available" in caught.value.reason
+
+
+def test_the_caret_stands_below_wide_letters_too() -> None:
+    with pytest.raises(ExpressionError) as caught:
+        parse("ｘ＋１ = ½", ("x",))
+    assert str(caught.value).split("\n")[-1] == "  \u3000\u3000\u3000 ^"
 
 
 def test_signs_are_replaced_in_their_places() -> None:

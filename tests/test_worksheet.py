@@ -515,6 +515,7 @@ def test_what_neither_torch_nor_a_difference_tells_is_not_checked() -> None:
     (checks,) = check(sheet_of("where(x > 0, log(x), x)", x=0.0)).variables
     assert (checks.checked, checks.unchecked, checks.agrees) == (0, 1, True)
     (checks,) = check(sheet_of("where(x > 0, x^2, 1/(x - 3))", x=3.0), torch=True).variables
+    assert checks.autograd is not None
     assert math.isnan(checks.autograd)
     assert (checks.checked, checks.agrees) == (1, True)  # by differences
 

@@ -27,6 +27,11 @@ CASES: dict[str, dict[str, Any]] = {
         "penalty": build_penalty("l2", 0.01),
         "clip_norm": 0.5,
     },
+    "class weights": {
+        "batch_size": 25,
+        "micro_batch": 4,
+        "loss": build_loss("cross_entropy", class_weights=torch.tensor([0.4, 1.0, 3.0])),
+    },
     "a sum": {"batch_size": 16, "loss": build_loss("squared_error", reduction="sum"), "lr": 0.005},
     "a line search": {"batch_size": "full", "optimizer": "lbfgs", "penalty": build_penalty("l2", 0.01)},
     "batch norm": {"batch_size": "full", "norm": True},

@@ -1,17 +1,15 @@
 """The functions to be approximated: expressions, or tables of points with straight lines between them."""
 
-import csv
-import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab.approximation.points import read_points_file
 from nnlab.errors import InputError
 from nnlab.expressions import Graph, Interval, enclose, evaluate, parse, slopes
+from nnlab.expressions.signs import plain
 
 Array = NDArray[np.float64]
 
@@ -30,6 +28,8 @@ NAMED = {
     "ripples": "0.5 + 0.5*cos(2*pi*(x1 + x2^2))",
 }
 """The targets that have a name; all of them on [0, 1], the last two on [0, 1]²."""
+TABLES = (".csv", ".tsv", ".txt", ".dat")
+"""The endings of files of points."""
 
 
 @dataclass(frozen=True)
@@ -154,20 +154,20 @@ def make_target(text: str, dimension: int | None = None) -> Target:
     """The target of that name, expression or CSV file.
 
     Args:
-        text: a name of NAMED, an expression in x or x1 … x4, or a path that ends in .csv.
+        text: a name of NAMED, an expression in x or x1 … x4, or a path that ends in one of TABLES.
         dimension: d; by default the highest index that occurs.
 
     Raises:
         InputError: what does not parse (an ExpressionError that points at the character), a dimension that
             does not fit, a file that cannot be read.
     """
-    if text.strip().lower().endswith(".csv"):
+    if text.strip().lower().endswith(TABLES):
         if dimension not in (None, 1):
             raise InputError(
                 f"target: {text}: a table of points is a function of one variable, not {dimension}"
             )
         return read_points(text.strip())
-    indices = [int(i) for i in re.findall(r"\bx([1-4])\b", NAMED.get(text.strip(), text))]
+    indices = [int(i) for i in re.findall(r"\bx([1-4])\b", plain(NAMED.get(text.strip(), text)))]
     d = max(indices, default=1) if dimension is None else dimension
     if max(indices, default=1) > d:
         raise InputError(f"target: {text}: has the variable x{max(indices)}, but the dimension is {d}")
@@ -176,24 +176,12 @@ def make_target(text: str, dimension: int | None = None) -> Target:
 
 
 def read_points(path: str) -> PointsTarget:
-    """A CSV file of points: two columns x, y, with or without a header line.
+    """A file of points, as `read_points_file` reads it.
 
     Raises:
-        InputError: the file cannot be read, a line has not two finite numbers, an x stands twice, fewer than
-            two points.
+        InputError: what that refuses, an x that stands twice, fewer than two points.
     """
-    try:
-        with open(Path(path).expanduser(), encoding="utf-8-sig", newline="") as file:
-            rows = [
-                (number, row) for number, row in enumerate(csv.reader(file), 1) if any(map(str.strip, row))
-            ]
-    except FileNotFoundError:
-        raise InputError(f"target: {path}: no such file") from None
-    except (OSError, RuntimeError, ValueError, csv.Error) as error:  # RuntimeError: ~ of an unknown user
-        raise InputError(f"target: {path}: cannot be read: {error}") from None
-    if rows and all(_number(cell) is None for cell in rows[0][1]):
-        rows = rows[1:]  # a header
-    points = sorted(_point(path, number, row) for number, row in rows)
+    points = read_points_file(path)
     if len(points) < 2:
         raise InputError(f"target: {path}: has {len(points)} points; a curve needs at least 2")
     x, y = (np.array(column, np.float64) for column in zip(*points, strict=True))
@@ -201,19 +189,3 @@ def read_points(path: str) -> PointsTarget:
     if len(twice):
         raise InputError(f"target: {path}: x = {x[twice[0]]:g} stands twice; a function has one value there")
     return PointsTarget(path, x, y)
-
-
-def _point(path: str, line: int, row: Sequence[str]) -> tuple[float, float]:
-    numbers = [number for cell in row if (number := _number(cell)) is not None and math.isfinite(number)]
-    if not len(numbers) == len(row) == 2:
-        raise InputError(
-            f"target: {path}, line {line}: {','.join(row)[:80]}: must be two finite numbers, x,y"
-        )
-    return numbers[0], numbers[1]
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

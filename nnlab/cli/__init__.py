@@ -25,8 +25,8 @@ from nnlab.cli.report import report
 from nnlab.cli.train import train
 from nnlab.errors import NnlabError
 
-LONGEST = 10_000
-"""Characters of a message."""
+LONGEST, LONGEST_WORD = 4_000, 400
+"""Characters of a message, and of a word in it, such as a path."""
 UsageError = typer.BadParameter.__bases__[0]  # typer does not export it by name
 
 app = typer.Typer(
@@ -96,12 +96,15 @@ def main() -> None:
 
 def _report(error: Exception) -> int:
     """Prints one message on stderr, and returns the exit code."""
+    import re
+
     from nnlab.display import visible
 
     lost = streams.settle()
     message, code = _explained(lost if lost is not None and isinstance(error, OSError) else error)
     if message:
-        text = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
+        words = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][:100]}…{word[0][-100:]}", message)
+        text = words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
         with contextlib.suppress(OSError, ValueError):  # stderr is full, or closed
             print(visible(text), file=sys.stderr, flush=True)
     return code

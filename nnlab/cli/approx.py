@@ -1,11 +1,13 @@
 """`nnlab approx`: universal approximation, with its settings as flags."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nnlab.cli.run import AsJson, Flag, Quiet, Runs, Sets, numbers, run_config
+from nnlab.errors import InputError
 
 
 def approx(
@@ -14,11 +16,11 @@ def approx(
         str | None, typer.Option(help="An expression in x, a name such as runge, or a CSV file of points.")
     ] = None,
     epsilon: Annotated[
-        float | None, typer.Option(help="The largest error allowed; the number of bins follows from it.")
+        str | None, typer.Option(help="The largest error allowed; the number of bins follows from it.")
     ] = None,
     config: Annotated[str, typer.Option(help="A YAML file or shipped config of the experiment.")] = "approx",
     interval: Annotated[
-        str | None, typer.Option(help="The interval on which to approximate, such as 0,1.")
+        str | None, typer.Option(help="The interval on which to approximate, such as 0,1 or 0,2*pi.")
     ] = None,
     construction: Annotated[str | None, typer.Option(help="Built as staircase, towers or hats.")] = None,
     heights: Annotated[str | None, typer.Option(help="Heights from each midpoint or left end.")] = None,
@@ -28,7 +30,7 @@ def approx(
     ] = None,
     output: Annotated[str | None, typer.Option(help="Output activation: identity or sigmoid.")] = None,
     lipschitz: Annotated[
-        float | None, typer.Option(help="The Lipschitz constant L; by default it is computed.")
+        str | None, typer.Option(help="The Lipschitz constant L; by default it is computed.")
     ] = None,
     parts: Annotated[
         str | None, typer.Option(help="Which of perceptron,steps,bins,surface,sums to run; all by default.")
@@ -48,10 +50,10 @@ def approx(
         Flag("--bins", ("bins",), numbers("--bins", bins, int, "5,10,50")),
         Flag("--target", ("target",), target),
         Flag("--epsilon", ("epsilon",), epsilon),
-        Flag("--interval", ("interval",), numbers("--interval", interval, float, "0,1")),
+        Flag("--interval", ("interval",), _ends(interval)),
         Flag("--construction", ("construction",), construction),
         Flag("--heights", ("heights",), heights),
-        Flag("--steepness", ("steepness",), _number(steepness)),
+        Flag("--steepness", ("steepness",), steepness),
         Flag("--activation", ("activation",), activation),
         Flag("--output", ("output",), output),
         Flag("--lipschitz", ("lipschitz",), lipschitz),
@@ -61,9 +63,21 @@ def approx(
     run_config(config, sets or [], flags, runs=runs, as_json=as_json, quiet=quiet)
 
 
-def _number(text: str | None) -> float | str | None:
-    """A number where it is one; the config says what else is allowed."""
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return text
+def _ends(text: str | None) -> list[str] | None:
+    """The ends of an interval, typed as 0,1 or 0..1, with or without brackets; the config reads them.
+
+    Raises:
+        InputError: there are not two of them.
+    """
+    if text is None:
+        return None
+    inside = text.strip()
+    if inside[:1] == "[" and inside[-1:] == "]":
+        inside = inside[1:-1]
+    ends = re.split(r",|;|\.\.", inside)
+    if len(ends) != 2:
+        raise InputError(
+            f"--interval {text}: must be two numbers with a comma between, such as 0,1 or 0,2*pi; decimal "
+            "numbers have a point"
+        )
+    return ends

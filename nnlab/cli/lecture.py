@@ -1,5 +1,6 @@
 """`nnlab lecture`: every experiment of the lecture, and a verdict on every sentence."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,9 @@ def lecture(
         list[str] | None,
         typer.Option(metavar="POINT", help="Only this point, such as weight_change; may be repeated."),
     ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List the points and lessons, without running any.")
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="More seeds, widths and steps.")] = False,
     seed: Annotated[int | None, typer.Option(help="The seed of every experiment.")] = None,
     runs: Runs = Path("runs"),
@@ -24,6 +28,9 @@ def lecture(
     It leaves a page, report.html in the run's folder, which is the last line printed. Exit code 1 where a
     claim fails that is not listed as refuted.
     """
+    if list_:
+        _list(as_json)
+        return
     from nnlab.chapters.lecture.experiment import unexpected
     from nnlab.cli.summary import leave_page, report
     from nnlab.errors import ExperimentError
@@ -42,3 +49,31 @@ def lecture(
     failed = unexpected(summary["results"])
     if failed:
         raise ExperimentError(f"{len(failed)} of {len(summary['results'])} claims fail: {', '.join(failed)}")
+
+
+def _list(as_json: bool) -> None:
+    """Prints every point of the lecture: its section, its name for --only, its lesson and its sentence."""
+    from nnlab.chapters.lecture.plan import LESSONS, POINTS
+
+    points = [
+        {
+            "section": point.section,
+            "point": point.name,
+            "lesson": point.lesson,
+            "config": LESSONS[point.lesson].config,
+            "sentence": point.sentence,
+        }
+        for point in POINTS
+    ]
+    if as_json:
+        print(json.dumps({"schema_version": 1, "points": points}, ensure_ascii=False))
+        return
+    from rich.markup import escape
+
+    from nnlab.cli import terminal
+
+    rows = [list(map(escape, point.values())) for point in points]
+    grid = terminal.table("nnlab lecture --only POINT", list(points[0]), rows)
+    for column in grid.columns:
+        column.justify = "left"
+    terminal.out().print(grid)

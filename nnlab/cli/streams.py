@@ -4,7 +4,8 @@ import errno
 import os
 import sys
 
-FULL = (errno.EMFILE, errno.ENFILE)
+MANY = (errno.EMFILE, errno.ENFILE)
+UNWRITABLE = (errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EINVAL)
 
 
 def prepare() -> None:
@@ -14,6 +15,8 @@ def prepare() -> None:
     stream would be written into it. Writing to a closed stdout fails when it is flushed; a closed stderr
     takes what is written and forgets it.
     """
+    if not _has_current_folder():  # without which libraries of torch end the process in their own way
+        raise FileNotFoundError(errno.ENOENT, "the current folder has been removed")
     while (place := os.open(os.devnull, os.O_RDONLY)) <= 2:
         if place == 2:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -29,12 +32,12 @@ def prepare() -> None:
 
 
 def settle() -> OSError | None:
-    """Writes out what stdout still holds; returns the error where that fails, and lets it be forgotten."""
+    """Writes out what stdout still holds. Where that fails, it is forgotten, and the error is returned."""
     try:
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OSError(error.errno, error.strerror, "standard output")
+        return error
     return None
 
 
@@ -43,12 +46,15 @@ def explained(error: Exception) -> tuple[str, int] | None:
     if not _has_current_folder():
         return "the current folder has been removed: change to one that exists (cd)", 2
     text = str(error)
-    if getattr(error, "errno", None) in FULL or "Too many open files" in text:
+    if getattr(error, "errno", None) in MANY or "Too many open files" in text:
         return "too many files are open at once: allow more of them, as by `ulimit -n 1024`", 1
     if isinstance(error, MemoryError):
         return f"out of memory: {text or 'this needs more than there is'}", 1
-    if not isinstance(error, OSError) or error.filename is None:
+    if not isinstance(error, OSError):
         return None
+    if error.filename is None:  # files of ours have names
+        full = f"standard output cannot be written: {error.strerror}"
+        return (full, 1) if error.errno in UNWRITABLE else None
     name = str(error.filename)
     short = name if len(name) <= 300 else f"{name[:100]}… ({len(name):,} letters)"
     return f"{short}: {error.strerror or text}", 2 if error.errno == errno.ENAMETOOLONG else 1

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -34,6 +34,22 @@ class SafeConsole(Console):
         super().print(*(visible(item) if isinstance(item, str) else item for item in objects), **options)
 
 
+class ForgivingStderr:
+    """Standard error, which forgets what it cannot take: it is full, or its terminal was closed."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
 class Terminal:
     """The reporter of the command line: bars where stderr is a terminal, else a line now and then.
 
@@ -44,12 +60,12 @@ class Terminal:
     """
 
     def __init__(self, *, plain: bool = False) -> None:
-        self._console = SafeConsole(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+        screen = cast(IO[str], ForgivingStderr())
+        self._console = SafeConsole(file=screen, highlight=False, emoji=False, soft_wrap=True)
         self._lines = None if self._console.is_terminal and not plain else Lines(self.say)
 
     def say(self, message: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed
-            self._console.print(message, markup=False)
+        self._console.print(message, markup=False)
 
     @contextmanager
     def bar(self, title: str) -> "Iterator[Advance]":

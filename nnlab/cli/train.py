@@ -1,5 +1,6 @@
 """`nnlab train`: any experiment's YAML, run into a folder of its own."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,13 @@ from nnlab.errors import InputError
 
 
 def train(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="CONFIG",
+            help="A YAML file, or the name of a shipped config (nnlab configs list); the same as --config.",
+        ),
+    ] = None,
     config: Annotated[
         str | None, typer.Option(help="A YAML file, or the name of a shipped config (nnlab configs list).")
     ] = None,
@@ -47,8 +55,12 @@ def train(
 
     The last line printed is the run's folder.
     """
+    config = _chosen(name, config)
     if (config is None) == (resume is None):
-        raise InputError("nnlab train needs one of --config FILE|NAME and --resume RUN")
+        raise InputError(
+            "nnlab train needs a config or a run to go on with, and not both: nnlab train xor, "
+            "nnlab train --config FILE|NAME, nnlab train --resume RUN"
+        )
     if resume is not None and (sets or seed is not None or seeds is not None or device is not None):
         raise InputError(
             "--resume goes on with the run's own config: leave out --set, --seed, --seeds and --device"
@@ -64,9 +76,7 @@ def train(
     ]
     checked = None if config is None else checked_config(config, sets or [], flags)
     with together() as world:
-        session = new_session(
-            quiet=quiet, plain=as_json, allow_custom_code=allow_custom_code, world=world
-        )
+        session = new_session(quiet=quiet, plain=as_json, allow_custom_code=allow_custom_code, world=world)
         if checked is None:
             assert resume is not None
             summary = runner.resume(folder_of(resume, runs), session, epochs)
@@ -76,3 +86,20 @@ def train(
             summary = runner.run_seeds(checked, seeds, runs, session)
     leave_page(summary, session)
     report(summary, as_json=as_json, quiet=quiet)
+
+
+def _chosen(name: str | None, config: str | None) -> str | None:
+    """The config, given with or without --config.
+
+    Raises:
+        InputError: both are given, or a run folder in the place of a config.
+    """
+    if name is not None and config is not None:
+        raise InputError(f"the config is given twice, as {name} and as --config {config}; leave one out")
+    chosen = config if name is None else name
+    if chosen is not None and os.path.isfile(os.path.join(chosen, "summary.json")):
+        raise InputError(
+            f"{chosen} is a run folder and no config: go on with it by nnlab train --resume {chosen}, or "
+            f"repeat it by nnlab train {os.path.join(chosen, 'config.yaml')}"
+        )
+    return chosen

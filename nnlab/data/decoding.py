@@ -1,5 +1,6 @@
 """Image files into one array, in threads."""
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -38,6 +39,10 @@ NAMED = 3
 
 LEAST_UPPER = 64
 """Where the upper 8 bits of all colour images of 16 bits stay below this, they use 14 bits or fewer."""
+
+
+DARK = 8
+"""Where most images are so many times darker than the brightest, a note says so."""
 
 
 class ImageFile(NamedTuple):
@@ -83,7 +88,7 @@ def decode(
     skip_unreadable: bool = False,
     progress: Progress | None = None,
 ) -> tuple[DecodedImages, list[UnreadableImage]]:
-    """All images that can be read, in the order of the files.
+    """Returns all images that can be read, in the order of the files, and the errors of the others.
 
     In images of more than 8 bits a pixel the largest value of all training images becomes 255 (and at
     least the value 255 does, where others have 8 bits): many cameras and scanners fill 10 or 12 bits of 16.
@@ -127,6 +132,7 @@ class _Decoder:
     Attributes:
         images: (N, H, W, C) uint8.
         first: the file whose size all others must have; None where they are fitted.
+        threads: as of ThreadPoolExecutor.
         white: None until all peaks are known; till then deep images are left out.
         deep: the peak of each deep image, and whether its values are floating-point numbers.
         upper: the largest of the upper 8 bits of each colour image of 16 bits a channel.
@@ -136,6 +142,7 @@ class _Decoder:
     form: Form
     images: NDArray[np.uint8]
     first: str | None
+    threads: int | None
     skip_unreadable: bool
     white: float | None = None
     deep: dict[int, tuple[float, bool]] = field(default_factory=dict)
@@ -144,9 +151,9 @@ class _Decoder:
     unreadable: dict[int, UnreadableImage] = field(default_factory=dict)
 
     def run(self, indices: Sequence[int], progress: Progress | None) -> None:
-        height, width = self.images.shape[1:3]
+        """Decodes the files at these places; the first error of any ends it."""
         batches = [indices[start : start + BATCH] for start in range(0, len(indices), BATCH)]
-        with ThreadPoolExecutor(os.cpu_count() if width * height >= PARALLEL_PIXELS else 1) as pool:
+        with ThreadPoolExecutor(self.threads) as pool:
             done = 0
             try:
                 for future in as_completed([pool.submit(self.batch, batch) for batch in batches]):
@@ -194,10 +201,11 @@ class _Decoder:
 
 
 def _start(files: Sequence[ImageFile], form: Form, known: Known | None, skip_unreadable: bool) -> _Decoder:
-    """Room for all images. Their size is known, or that of the first that can be read, in the form."""
+    """Returns room for all images; without a known size, of that of the first that can be read."""
+    pixels = PARALLEL_PIXELS if len(files) > BATCH else 0
     if known is None:
         picture, first = _first(files, skip_unreadable)
-        size = form.size or picture.size
+        pixels, size = math.prod(picture.size), form.size or picture.size
     else:
         size, first = known.size, None
     needed, free = len(files) * size[0] * size[1] * form.channels, free_bytes()
@@ -208,7 +216,9 @@ def _start(files: Sequence[ImageFile], form: Form, known: Known | None, skip_unr
             "or give fewer"
         )
     images = np.empty((len(files), *size, form.channels), np.uint8)
-    return _Decoder(files, form, images, first, skip_unreadable, known.white if known is not None else None)
+    threads = os.cpu_count() if pixels >= PARALLEL_PIXELS else 1
+    white = known.white if known is not None else None
+    return _Decoder(files, form, images, first, threads, skip_unreadable, white)
 
 
 def _first(files: Sequence[ImageFile], skip_unreadable: bool) -> tuple[Picture, str]:
@@ -223,7 +233,7 @@ def _first(files: Sequence[ImageFile], skip_unreadable: bool) -> tuple[Picture, 
 
 
 def _white(decoder: _Decoder, training: int) -> float | None:
-    """The value that becomes 255 in images of more than 8 bits; None where no training image has so many."""
+    """Returns what becomes 255 in images of more than 8 bits; None where no training image has so many."""
     peaks = [peak for index, (peak, _) in decoder.deep.items() if index < training]
     if not peaks:
         return None
@@ -239,7 +249,7 @@ def _white(decoder: _Decoder, training: int) -> float | None:
 
 
 def _check_deep_colour(decoder: _Decoder, training: int) -> None:
-    """Pillow reads the upper 8 bits alone. Colour that uses fewer than 16 bits would become black."""
+    """Raises DataError for colour of fewer than 16 bits, which is black where the upper 8 alone are read."""
     files = [index for index in sorted(decoder.upper) if index < training] or sorted(decoder.upper)
     largest = max((decoder.upper[index] for index in files), default=LEAST_UPPER)
     if largest < LEAST_UPPER:
@@ -265,11 +275,23 @@ def _changes(decoder: _Decoder, known: Known | None) -> Iterator[str]:
 
 
 def _scale(decoder: _Decoder, count: int, known: Known | None) -> str:
-    """What became white in `count` images of more than 8 bits."""
+    """Says what became white in `count` images of more than 8 bits."""
     others = len(decoder.files) - count - len(decoder.unreadable)
     source = "the largest value of the training images" if decoder.white != 255 else "as in images of 8 bits"
     beside = f"; the {others} images of 8 bits keep their values" if others and known is None else ""
-    return f"; {decoder.white:.6g}, {source}, becomes white{beside}"
+    return f"; {decoder.white:.6g}, {source}, becomes white{beside}{_darkness(decoder)}"
+
+
+def _darkness(decoder: _Decoder) -> str:
+    """Says how dark the images become where a few are much brighter, as by one broken pixel of a camera."""
+    white, peaks = decoder.white, [peak for peak, _ in decoder.deep.values()]
+    half = float(np.median(peaks)) if peaks else np.inf
+    if white is None or half * DARK > white:
+        return ""
+    return (
+        f"; half of these images reach no more than {half:.6g}, and so {half / white * 255:.0f} of 255: if a "
+        "few broken pixels are the reason, remove them first"
+    )
 
 
 def _left_out(errors: Sequence[UnreadableImage], files: int) -> Iterator[str]:

@@ -31,6 +31,9 @@ from nnlab.files import replacing
 VERSION = 3
 """The version of the cached content; to be raised when images are decoded in another way."""
 
+TEST = 0.2
+"""The part of the images to hold out for the test, where nothing else is said."""
+
 LEFTOVER_SECONDS = 3600.0
 """After so long a temporary file beside the cache belongs to a process that was killed."""
 
@@ -41,7 +44,7 @@ def load_image_folder(
     channels: Literal[1, 3] = 3,
     resize: int | Sequence[int] | None = None,
     crop: int | Sequence[int] | None = None,
-    test: float = 0.2,
+    test: float = TEST,
     split_seed: int = 0,
     skip_unreadable: bool = False,
     progress: Progress | None = None,
@@ -128,6 +131,10 @@ def _raw_data(
         kept, held = hold_out(train.labels, draw[0], split_seed=draw[1], purpose="test", names=classes)
         train, test = train.take(kept), train.take(held)
         notes += _split_notes(layout.train, test, draw[0])
+    elif draw[0] != TEST:
+        notes.append(
+            f"data.test: {draw[0]:g} is not applied: there is a test folder of {len(test.paths)} images"
+        )
     for part, split in ((validation, "validation"), (test, "test")):
         if part is not None:
             notes += copies(entry.of(train), entry.of(part), split, part.paths)

@@ -45,7 +45,7 @@ class Traits:
 
 
 def check_content(traits: Traits, names: Sequence[str]) -> list[str]:
-    """Notes on images without content among the training images (all that are not for the test).
+    """Returns notes on images without content among the training images (all that are not for the test).
 
     Args:
         names: one per image, for messages.
@@ -70,7 +70,7 @@ def check_content(traits: Traits, names: Sequence[str]) -> list[str]:
 
 
 def conflicts(traits: Traits, labels: NDArray[np.int64], names: Sequence[str]) -> list[str]:
-    """A note on images that are pixel by pixel the same but in different classes."""
+    """Returns a note on images that are pixel by pixel the same but in different classes."""
     order = np.lexsort((labels, traits.digests))
     digests, classes = traits.digests[order], labels[order]
     apart = (digests[1:] == digests[:-1]) & (classes[1:] != classes[:-1])
@@ -85,7 +85,7 @@ def conflicts(traits: Traits, labels: NDArray[np.int64], names: Sequence[str]) -
 
 
 def copies(train: Traits, other: Traits, split: str, names: Sequence[str]) -> list[str]:
-    """A note on images of another split that are exact copies of training images.
+    """Returns a note on images of another split that are exact copies of training images.
 
     Args:
         names: of the images of the other split.

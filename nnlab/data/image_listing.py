@@ -76,14 +76,14 @@ def find_layout(root: Path) -> Layout:
         if splits and "train" not in splits:
             names = ", ".join(splits.values())
             raise DataError(f"{in_print(str(root))}: holds {names}, but no train; {LAYOUTS}")
-        train = list_classes(root, passed)
+        train = _several_classes(list_classes(root, passed))
         return Layout(train, None, None, (*passed.notes(), *_alike(train)))
-    train = list_classes(root / splits["train"], passed)
+    train = _several_classes(list_classes(root / splits["train"], passed))
     validation, test = (
         list_classes(root / splits[split], passed) if split in splits else None
         for split in ("validation", "test")
     )
-    notes = []
+    notes = list[str]()
     if test is not None:
         _same_classes(train, test)
     if validation is not None:
@@ -100,7 +100,7 @@ def find_layout(root: Path) -> Layout:
 
 
 def split_folders(root: Path) -> dict[str, str]:
-    """The folders in `root` that are named as a split: `train`, `validation`, `test` -> name.
+    """Finds the folders in `root` that are named as a split: `train`, `validation`, `test` -> name.
 
     Raises:
         DataError: where `root` is no folder, or two folders are named as one split.
@@ -158,7 +158,7 @@ def list_classes(folder: Path, passed: "PassedOver") -> Listing:
 
 
 def class_folders(folder: Path, passed: "PassedOver") -> dict[str, str]:
-    """The visible folders in `folder`, without links back to it or to what holds it: class -> folder name.
+    """Lists the visible folders in `folder`, without links to what holds them: class -> folder name.
 
     A class has the name of its folder in the composed form of Unicode: some systems store é as e and ´.
     """
@@ -189,7 +189,7 @@ def class_folders(folder: Path, passed: "PassedOver") -> dict[str, str]:
 
 
 def image_files(folder: Path, passed: "PassedOver") -> list[ImageFile]:
-    """The image files that lie in a folder itself, sorted by name."""
+    """Lists the image files that lie in a folder itself, sorted by name."""
     images = []
     for entry in entries(folder):
         if not entry.name.lower().endswith(SUFFIXES):
@@ -210,11 +210,12 @@ def image_files(folder: Path, passed: "PassedOver") -> list[ImageFile]:
 
 
 def image_file(path: str, state: os.stat_result) -> ImageFile:
+    """Returns a file with what tells whether it has changed."""
     return ImageFile(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
 def entries(folder: Path) -> list["os.DirEntry[str]"]:
-    """What lies in a folder, without hidden files and what systems leave there."""
+    """Lists what lies in a folder, without hidden files and what systems leave there."""
     try:
         with os.scandir(folder) as listed:
             return [e for e in listed if not e.name.startswith(".") and e.name.lower() not in JUNK]
@@ -270,7 +271,7 @@ class PassedOver:
             self.loose.append(entry.path)
 
     def counts(self) -> str:
-        """The other files by their endings, of which the most frequent are named."""
+        """Returns the other files by their endings, of which the most frequent are named."""
         common = sorted(self.others.most_common(ENDINGS))
         more = self.others.total() - sum(count for _, count in common)
         rest = [f"{more} others"] if more else []
@@ -304,18 +305,19 @@ def _leads_up(entry: "os.DirEntry[str]") -> bool:
 
 
 def _what_else(folder: Path) -> str:
-    """What to do about a folder without class folders."""
+    """Says what to do about a folder without class folders."""
     loose = sum(entry.name.lower().endswith(SUFFIXES) for entry in entries(folder))
     if loose:
+        away = ", or move this folder away, so that data.test holds out a part of train"
         return (
             f", but {loose} images; put those of each class in a folder of its own (without classes they can "
-            "only be classified, by nnlab predict)"
+            f"only be classified, by nnlab predict){away if folder.name.lower() in SPLITS['test'] else ''}"
         )
     return f"; {LAYOUTS}"
 
 
 def _instead(folder: Path) -> str:
-    """What a class folder without images holds instead."""
+    """Says what a class folder without images holds instead."""
     passed, inner = PassedOver(), []
     for entry in entries(folder):
         passed.within(entry)
@@ -328,6 +330,16 @@ def _instead(folder: Path) -> str:
 
 
 # --- the classes of the splits ---------------------------------------------------------------------------
+
+
+def _several_classes(train: Listing) -> Listing:
+    """Returns the listing. Raises DataError where there is nothing to tell apart."""
+    if len(train.classes) == 1:
+        raise DataError(
+            f"{train.folder}: holds only the class {train.classes[0]}, and a classifier needs at least two; "
+            "put the images of each class in a folder of its own"
+        )
+    return train
 
 
 def _same_classes(train: Listing, test: Listing) -> None:
@@ -352,7 +364,7 @@ def _known_classes(train: Listing, validation: Listing) -> list[str]:
 
 
 def near(names: Sequence[str], others: Sequence[str]) -> str:
-    """The end of a message, where a name differs from another one in capital letters or blanks alone."""
+    """Returns the end of a message where names differ in capital letters or blanks alone, else nothing."""
     for name in names:
         for other in others:
             if name != other and _plain(name) == _plain(other):
@@ -361,7 +373,7 @@ def near(names: Sequence[str], others: Sequence[str]) -> str:
 
 
 def _alike(train: Listing) -> list[str]:
-    """A note of the classes whose names differ in capital letters or blanks alone."""
+    """Returns a note of the classes whose names differ in capital letters or blanks alone."""
     groups: dict[str, list[str]] = {}
     for name in train.classes:
         groups.setdefault(_plain(name), []).append(name)

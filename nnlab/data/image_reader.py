@@ -134,7 +134,7 @@ class ImageReader:
         return NewExamples(inputs, listed.targets, labels, notes)
 
     def _inverted(self, inputs: Tensor, labels: Sequence[str]) -> list[str]:
-        """A note on images that may be dark on light where the training images are light on dark."""
+        """Returns a note on images that may be dark on light where the training images are light on dark."""
         if self.background is None:
             return []
         away = (_borders(inputs) / self.full_scale - self.background).abs() > 0.5
@@ -149,7 +149,7 @@ class ImageReader:
 
 
 def _borders(images: Tensor) -> Tensor:
-    """The mean of the border pixels of each image (N, C, H, W), (N,) float64."""
+    """Returns the mean of the border pixels of each image (N, C, H, W), (N,) float64."""
     edges = (images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1])
     return torch.cat([edge.flatten(1) for edge in edges], 1).double().mean(1)
 

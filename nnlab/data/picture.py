@@ -96,6 +96,9 @@ MAGIC = (
 )
 """How the files of images begin."""
 
+WEBP_SIDE = 16383
+"""Pixels, the largest side of a WebP image. (RFC 9649, section 1)"""
+
 WHITE_IS_ZERO = (0x0106, 0)
 """The tag of a TIFF file, and its value, that say that 0 is white. (TIFF 6.0, PhotometricInterpretation)"""
 
@@ -133,7 +136,7 @@ def _reason(file: str, error: Exception) -> str:
 
 
 def _content_of(file: str) -> str:
-    """What is in a file that no decoder knows, for a message."""
+    """Says what is in a file that no decoder knows, for a message."""
     with open(file, "rb") as opened:
         start = opened.read(64)
     if not start:
@@ -154,7 +157,9 @@ def _content_of(file: str) -> str:
 
 
 def in_print(file: str) -> str:
-    """The path as text that any terminal can show: its name may hold line ends, or bytes that are no text."""
+    """Returns a path as text that any terminal can show: it may hold line ends, or bytes that are no text."""
+    if file.isprintable():
+        return file
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in file)
 
 
@@ -193,7 +198,7 @@ class Picture:
         return not isinstance(self.pixels, Image.Image) and self.pixels.dtype.kind == "f"
 
     def eight_bits(self, white: float) -> tuple[Image.Image, tuple[str, ...]]:
-        """The image in mode L or RGB, and all that was done to it.
+        """Returns the image in mode L or RGB, and all that was done to it.
 
         Args:
             white: the value that becomes 255 where there are more than 8 bits; other values v become
@@ -208,7 +213,7 @@ class Picture:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Pillow's remarks on odd files are not shown; what matters is an error, or counted in a note."""
+    """Hides Pillow's remarks on odd files; what matters of them is an error, or counted in a note."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -235,6 +240,8 @@ def _picture(image: ImageFile.ImageFile, suffix: str) -> Picture:
         changes.append("format")
     if image.format != "MPO" and getattr(image, "is_animated", False):
         changes.append("frames")
+    if kind == "WEBP" and max(image.size) > WEBP_SIDE:  # an animation may say so, and take minutes
+        raise ValueError(f"it claims to have a side of more than {WEBP_SIDE:,} pixels, as no WebP image has")
     tag, value = WHITE_IS_ZERO
     if kind == "TIFF" and image.mode.startswith(DEEP_MODES) and image.getexif().get(tag) == value:
         raise ValueError("in its more than 8 bits a pixel, 0 is white and not black; invert it")
@@ -257,13 +264,13 @@ def _picture(image: ImageFile.ImageFile, suffix: str) -> Picture:
 
 
 def _brightest(image: Image.Image) -> int:
-    """The largest value of any channel but the transparency."""
+    """Returns the largest value of any channel but the transparency."""
     bands = [image.getchannel(band) for band in image.getbands() if band != "A"]
     return max(int(np.asarray(band).max()) for band in bands)
 
 
 def _orientation(image: Image.Image) -> int:
-    """1 where the file says nothing, or nothing that can be understood."""
+    """Returns the EXIF orientation; 1 where the file says nothing, or nothing that can be understood."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
     except Exception:  # damaged EXIF data beside an image that is whole
@@ -283,7 +290,7 @@ def _deep(image: Image.Image, turn: Transpose | None, changes: tuple[str, ...]) 
 
 
 def _turned(values: NDArray[Any], turn: Transpose) -> NDArray[Any]:
-    """What Image.transpose does, for arrays (H, W)."""
+    """Does what Image.transpose does, to arrays (H, W)."""
     match turn:
         case Transpose.FLIP_LEFT_RIGHT:
             return values[:, ::-1]
@@ -299,7 +306,7 @@ def _turned(values: NDArray[Any], turn: Transpose) -> NDArray[Any]:
 
 
 def _plain(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """An image of 8 bits in mode L or RGB, and what was done to it."""
+    """Returns an image of 8 bits in mode L or RGB, and what was done to it."""
     changes = ["cmyk"] if image.mode == "CMYK" else []
     is_grey = image.mode in ("1", "L", "LA", "La") or _has_grey_palette(image)
     if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
@@ -377,7 +384,7 @@ class Form:
         return cut(image, (rows, columns), self.size), changes
 
     def _factors(self, image: Image.Image) -> tuple[float, float]:
-        """By how much height and width are to be multiplied."""
+        """Returns by how much height and width are to be multiplied."""
         if self.resize is None:
             return 1.0, 1.0
         if isinstance(self.resize, int):
@@ -387,6 +394,7 @@ class Form:
 
 
 def pair(size: int | Size) -> Size:
+    """Returns height and width; one number is both."""
     return (size, size) if isinstance(size, int) else size
 
 
@@ -399,7 +407,8 @@ def middle(image: Image.Image, size: Size) -> Image.Image:
 
 
 def cut(image: Image.Image, part: tuple[float, float], size: Size) -> Image.Image:
-    """The middle of an image, `part` pixels high and wide, resized to `size` with antialiasing (bicubic)."""
+    """Returns the middle of an image, `part` pixels high and wide, resized to `size`."""
+    # Pillow's bicubic filter widens with the reduction, so that it is antialiased.
     top = max(0.0, (image.height - part[0]) / 2)
     left = max(0.0, (image.width - part[1]) / 2)
     box = (left, top, min(float(image.width), left + part[1]), min(float(image.height), top + part[0]))
@@ -407,6 +416,6 @@ def cut(image: Image.Image, part: tuple[float, float], size: Size) -> Image.Imag
 
 
 def fitted(image: Image.Image, size: Size) -> Image.Image:
-    """The largest middle of an image that has the proportions of `size`, resized to it."""
+    """Returns the largest middle of an image that has the proportions of `size`, resized to it."""
     factor = max(size[0] / image.height, size[1] / image.width)
     return cut(image, (size[0] / factor, size[1] / factor), size)

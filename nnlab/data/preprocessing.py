@@ -43,6 +43,10 @@ class Preprocessing(BaseModel):
     def _sizes_fit(self) -> Self:
         if len(self.input_shape) not in (1, 3) or min(self.input_shape) < 1:
             raise ValueError(f"input_shape: {self.input_shape} is neither (features,) nor (C, H, W)")
+        if not (1 <= self.full_scale <= 255 if self.full_scale is not None else len(self.input_shape) == 1):
+            raise ValueError(f"full_scale: {self.full_scale} is no value of a white pixel")
+        if self.full_scale is not None and len(self.input_shape) != 3:
+            raise ValueError(f"full_scale: {self.full_scale} is for images (C, H, W), not {self.input_shape}")
         if not len(self.mean) == len(self.std) == self.input_shape[0]:
             raise ValueError(f"mean and std: must be {self.input_shape[0]} numbers each")
         if self.outputs != (len(self.class_names) if self.task == "classification" else self.outputs):

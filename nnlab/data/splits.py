@@ -4,7 +4,9 @@ import hashlib
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nnlab.errors import DataError
@@ -103,17 +105,18 @@ def _held_groups(strata: Tensor, groups: Tensor, fraction: float, split_seed: in
     """
     _, groups = torch.unique(groups, return_inverse=True)
     count, classes = int(groups.max()) + 1, int(strata.max()) + 1
-    sizes = (
-        torch.bincount(groups * classes + strata, minlength=count * classes).reshape(count, classes).double()
-    )
+    cells = torch.bincount(groups * classes + strata, minlength=count * classes)
+    sizes = cells.reshape(count, classes).double().numpy()
     total = sizes.sum(0)
-    wanted, held, taken = fraction * total, torch.zeros_like(total), list[int]()
+    wanted, held, taken = fraction * total, np.zeros(classes), list[int]()
+    present = total > 0
 
-    def distance(counts: Tensor) -> float:
-        return float((counts - wanted).square().sum())
+    def distance(counts: NDArray[np.float64]) -> float:
+        away = counts - wanted
+        return float(away @ away)
 
-    def leaves_some(counts: Tensor) -> bool:
-        return bool(((counts < total) | (total == 0)).all())
+    def leaves_some(counts: NDArray[np.float64]) -> bool:
+        return bool((counts < total)[present].all())
 
     order = torch.randperm(count, generator=generator(split_seed, purpose)).tolist()
     for group in order:

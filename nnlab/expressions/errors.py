@@ -58,7 +58,16 @@ def pointed(text: str, position: int) -> str:
     end = min(len(line), start + COLUMNS)
     before = "…" if start > 0 else ""
     after = "…" if end < len(line) else ""
-    return f"  {before}{line[start:end]}{after}\n  {' ' * (len(before) + position - start)}^"
+    return f"  {before}{line[start:end]}{after}\n  {_blank(before + line[start:position])}^"
+
+
+def _blank(text: str) -> str:
+    """Returns blanks as wide as a text on a terminal, where some letters take two columns."""
+    if text.isascii():
+        return " " * len(text)
+    import unicodedata  # only where a text needs it
+
+    return "".join("\u3000" if unicodedata.east_asian_width(letter) in "WF" else " " for letter in text)
 
 
 def placed(place: Mapping[str, float]) -> str:

@@ -5,7 +5,7 @@ only, and functions that are well known but missing here are said to be.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 SYNONYMS: Mapping[str, str] = {
     "logistic": "sigmoid", "expit": "sigmoid", "sigm": "sigmoid", "lse": "logsumexp", "average": "mean",
@@ -116,15 +116,19 @@ def unknown(word: str, allowed: Collection[str], *, called: bool) -> str:
     return f"unknown {kind} {word}: {f'did you mean {near}? ' if near else ''}{listed}"
 
 
-def nearest(word: str, names: Iterable[str]) -> list[str]:
+def nearest(word: str, names: Collection[str]) -> list[str]:
     """Returns the names that a word is a misspelling of, at most three; none where none is near.
 
     One letter may be wrong, missing, too many or swapped with its neighbour; in words of seven letters two.
+    A letter that is doubled was meant once.
 
-    >>> nearest("tnah", ["tan", "tanh"]), nearest("log10", ["log"]), nearest("q", ["x"])
-    (['tanh'], [], [])
+    >>> nearest("tnah", ["tan", "tanh"]), nearest("sinn", ["sin", "sinh"]), nearest("log10", ["log"])
+    (['tanh'], ['sin'], [])
     """
     lower = word.lower()
+    doubled = re.sub(r"(.)\1", r"\1", lower)
+    if doubled in names and doubled != lower:
+        return [doubled]
     if len(lower) < 3 or re.search(r"\d$", lower):
         return []
     distances = {name: _distance(lower, name.lower()) for name in names if len(name) > 1}

@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from nnlab import __version__
 from nnlab.data import folder, images, synthetic, table
 from nnlab.data.augmentation import Augmentation
+from nnlab.data.changes import DECODER
 from nnlab.data.dataset import DataSet, RawData, prepare
 from nnlab.data.decoding import Progress
 from nnlab.data.fingerprint import Fingerprint, fingerprint
@@ -63,8 +65,11 @@ def _fingerprint(section: sections.Data, raw: RawData) -> Fingerprint:
     match section:
         case sections.DigitsData():
             return fingerprint(raw, section.name, versions={"scikit-learn": metadata.version("scikit-learn")})
-        case sections.TorchvisionData() | sections.ImageFolderData():
+        case sections.TorchvisionData():
             return fingerprint(raw, section.name, root=data_root(section.root))
+        case sections.ImageFolderData():
+            versions = {"nnlab": __version__, DECODER: metadata.version(DECODER)}
+            return fingerprint(raw, section.name, root=data_root(section.root), versions=versions)
         case sections.CsvData():
             tables = [path for path in (section.path, section.test) if isinstance(path, str)]
             paths = [Path(path).expanduser() for path in tables]

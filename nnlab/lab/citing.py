@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nnlab.errors import InputError
+from nnlab.files import read_whole
 from nnlab.lab.redrawing import members
 from nnlab.record import Run, schema
 from nnlab.theory.sources import REFERENCES, Source, source_of
@@ -81,9 +82,7 @@ def _version(run: Run) -> tuple[str, str]:
     try:
         if not path.exists():
             return "", ""
-        if path.stat().st_size > _ENVIRONMENT_BYTES:
-            raise ValueError("too large")
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(read_whole(path, _ENVIRONMENT_BYTES))
         version = str(content["versions"].get("nnlab") or "")
         commit = str((content.get("git") or {}).get("commit") or "")
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from nnlab.errors import ConfigError, suggest
+from nnlab.files import read_whole
 from nnlab.lab.messages import explain
 from nnlab.lab.sections import Experiment
 from nnlab.lab.source import Source, as_yaml, dumped, parse_yaml, short
@@ -52,9 +53,7 @@ def read_source(config: str) -> Source:
 def source_from_file(path: Path) -> Source:
     """Reads the YAML mapping in `path`. Raises ConfigError where it is not one."""
     try:
-        if path.stat().st_size > FILE_BYTES:
-            raise ConfigError(f"{path}: is too large for a config ({path.stat().st_size:,} bytes)")
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path, FILE_BYTES).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{path}: cannot be read as a text file: {reason}") from None

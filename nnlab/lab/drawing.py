@@ -21,7 +21,29 @@ from nnlab.record.arrays import under
 from nnlab.training import FitResult, predict
 from nnlab.training.evaluation import class_counts, class_scores
 
-ARRAYS: Mapping[str, str] = {}
+ARRAYS: Mapping[str, str] = {
+    "curve/*/step": "(T,) steps of the optimizer at which the split was evaluated",
+    "curve/*/epoch": "(T,) epochs at which the split was evaluated",
+    "curve/*/accuracy": "(T,) accuracy of the split, a fraction of 1",
+    "curve/*/loss": "(T,) loss of the split, without penalties",
+    "curve/*/objective": "(T,) loss plus penalty, what is minimized",
+    "curve/*/penalty": "(T,) penalty on the weights",
+    "curve/*/lr": "(T,) step size",
+    "curve/*": "(T,) this measure of the split, over the steps in curve/SPLIT/step",
+    "activation/z": "(401,) pre-activations",
+    "activation/value": "(401,) the activation function at z",
+    "activation/derivative": "(401,) its derivative at z",
+    "confusion": "(C, C) counts of test examples: true class, predicted class",
+    "mistakes/images": "(K, channels, height, width) test images in raw units, the surest mistake first",
+    "mistakes/true": "(K,) numbers of their classes",
+    "mistakes/predicted": "(K,) numbers of the classes that the model says",
+    "mistakes/probability": "(K,) the model's probability for what it says",
+    "templates": "(C, channels, height, width) weights of each class, for standardized pixels",
+    "regions/x1": "(G,) first feature, raw units",
+    "regions/x2": "(G,) second feature, raw units",
+    "regions/probabilities": "(G, G, C) class probabilities at (x1[i], x2[j])",
+}
+"""What the arrays of a training are: pattern of names -> axes and units."""
 
 MISTAKES = 21
 GRID = 200  # points a side of the plane that decision regions are drawn on

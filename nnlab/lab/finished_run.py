@@ -4,9 +4,10 @@ import torch
 from torch import nn
 
 from nnlab.data import DataSet
-from nnlab.errors import InputError, RunFolderError
+from nnlab.errors import DataError, InputError, RunFolderError
 from nnlab.lab import runner
 from nnlab.lab.build import build_model
+from nnlab.lab.run_data import fingerprint_of, refuse_changed
 from nnlab.lab.sections import Hardware, TrainingExperiment
 from nnlab.lab.session import Session, dtype_of, generator, select_device
 from nnlab.lab.weights import refuse_group, refuse_without_weights, weights_file
@@ -20,7 +21,7 @@ def restore(run: Run, session: Session) -> tuple[TrainingExperiment, nn.Module, 
 
     Raises:
         RunFolderError: a group of runs, an experiment that trains no single model, or no weights.
-        DataError: the data set is not at hand.
+        DataError: the data set is not at hand, or was changed.
     """
     refuse_group(run)
     config = runner.read_config(run, session)
@@ -30,8 +31,29 @@ def restore(run: Run, session: Session) -> tuple[TrainingExperiment, nn.Module, 
         )
     refuse_without_weights(run)
     hardware = available_hardware(config.training, session)
-    data = session.data(config.data, hardware)
+    data = own_data(run, config, hardware, session)
     return config, restored(run, config, hardware, session, data.input_shape, data.outputs), data
+
+
+def own_data(run: Run, config: TrainingExperiment, hardware: Hardware, session: Session) -> DataSet:
+    """Returns the data set of a run, as it was when the run started.
+
+    Raises:
+        DataError: it is not at hand, or was changed.
+        RunFolderError: data.json is damaged.
+    """
+    before = fingerprint_of(run.data(), run.folder)
+    try:
+        data = session.data(config.data, hardware)
+    except DataError as error:
+        if before is None or before.path is None:
+            raise
+        raise DataError(f"{error}; {run.folder} was started with the data in {before.path}") from None
+    if before is not None and data.fingerprint is not None:
+        refuse_changed(
+            before, data.fingerprint, run.folder, session.reporter.say, "Put them back as they were"
+        )
+    return data
 
 
 def restored(

@@ -21,6 +21,8 @@ def lengthened(stored: Run, config: Experiment, epochs: int, session: Session) -
             f"it anew with other settings. Allowed: {', '.join(ONE_TRAINING)}"
         )
     wanted = config.training.epochs
+    if epochs == wanted and stored.status != "finished":  # the command was given before, and cut off
+        return config
     if epochs <= wanted:
         rest = "" if stored.status == "finished" else "; without --epochs it goes on to these"
         raise InputError(

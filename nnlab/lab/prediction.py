@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from nnlab.data import DataSet, Split
 from nnlab.data.preprocessing import Preprocessing
-from nnlab.data.reader import Reader
+from nnlab.data.reader import NewExamples, Reader
+from nnlab.data.table import TableReader
+from nnlab.data.table.reader import Rows, complete
 from nnlab.errors import DataError, InputError, RunFolderError
 from nnlab.lab import run_data
 from nnlab.lab.config import check, source_of_run
-from nnlab.lab.finished_run import available_hardware, precision_of, restored
-from nnlab.lab.sections import CNNModel, Hardware, MLPModel, TrainingExperiment
+from nnlab.lab.finished_run import available_hardware, own_data, precision_of, restored
+from nnlab.lab.sections import CNNModel, CustomModel, Hardware, MLPModel, TrainingExperiment
 from nnlab.lab.session import Session, select_device
 from nnlab.lab.training_run import loss_of
 from nnlab.lab.weights import refuse_group, refuse_without_weights, weights_file
@@ -32,6 +34,12 @@ from nnlab.training.evaluation import Precision, Views, evaluate
 SplitName = Literal["train", "validation", "test"]
 METRIC_NAMES: dict[SplitName, str] = {"train": "train", "validation": "val", "test": "test"}
 """How the metrics of a run name its splits."""
+
+
+LEAST_SQUARES = (
+    "the classifier was trained by squared error: the numbers of the classes are its outputs, which estimate "
+    "probabilities but need not lie between 0 and 1"
+)
 
 
 class _OneModel(TrainingExperiment):
@@ -108,15 +116,24 @@ class Predictor:
                 f"--data {path}: {self.run.folder} was trained on data.name: {self.preprocessing.name}, no "
                 "table and no folder of images; from Python, open_run(RUN).predict(array) takes its examples"
             )
-        try:
-            new = self.reader.read(path, progress=progress)
-        except DataError as error:
-            raise DataError(str(error).replace("data.path:", "--data", 1)) from None
+        new = self.reader.read(path, progress=progress)
+        self._refuse_unfit(new)
         data = self.preprocessing.apply(new.inputs, new.targets, self.device)
         kind = "file" if self.preprocessing.full_scale else "row"
         return self._of_split(
             data, data.test, new.labels, kind, known=new.targets is not None, notes=new.notes
         )
+
+    def _refuse_unfit(self, new: NewExamples) -> None:
+        """Raises RunFolderError where reader and preprocessing in data.json are not of one run."""
+        shape, own = tuple(new.inputs.shape[1:]), tuple(self.preprocessing.input_shape)
+        labels = new.targets is not None and not new.targets.is_floating_point()
+        if shape != own:
+            raise run_data.damaged(self.run.folder, f"its reader reads examples of shape {shape}, not {own}")
+        if labels != (self.preprocessing.task == "classification") and new.targets is not None:
+            raise run_data.damaged(self.run.folder, "its reader reads targets of another task")
+        if new.targets is not None and labels and int(new.targets.max()) >= self.preprocessing.outputs:
+            raise run_data.damaged(self.run.folder, "its reader has more classes than the preprocessing")
 
     def of_inputs(self, inputs: Tensor) -> np.ndarray:
         """Returns probabilities or values (N, C), float64, for inputs (N, *input_shape) in raw units."""
@@ -147,12 +164,10 @@ class Predictor:
 
     def own_data(self) -> DataSet:
         """Returns the run's own data set. Raises DataError where it is not at hand, or was changed."""
-        data = self.data or _own_data(self.run, self.config, self.hardware, self.session)
-        before = run_data.fingerprint_of(self.run.data(), self.run.folder)
-        if before is not None and data.fingerprint is not None:
-            say, remedy = self.session.reporter.say, "Put them back as they were, or name new data by --data"
-            run_data.refuse_changed(before, data.fingerprint, self.run.folder, say, remedy)
-        return data
+        try:
+            return self.data or own_data(self.run, self.config, self.hardware, self.session)
+        except DataError as error:
+            raise DataError(f"{error}; --data PATH predicts for other examples without them") from None
 
     def _of_split(
         self,
@@ -179,15 +194,18 @@ class Predictor:
             targets=None if targets is None else targets.numpy(force=True),
             class_names=list(data.class_names),
             metrics=metrics,
-            notes=notes,
+            notes=(*notes, LEAST_SQUARES) if self._gives_scores(data) else notes,
         )
+
+    def _gives_scores(self, data: DataSet) -> bool:
+        return data.task == "classification" and self.config.loss.name == "squared_error"
 
     def _answers(self, data: DataSet, outputs: Tensor, labels: list[str] | None = None) -> np.ndarray:
         """Probabilities (N, C) of scores, or values (N, C) in original units; float64 on the CPU."""
         values = outputs.cpu().double()
         if data.task == "regression":
             values = data.original(values).cpu()
-        elif self.config.loss.name != "squared_error":
+        elif not self._gives_scores(data):
             values = values.softmax(1)
         broken = torch.nonzero(~values.isfinite().all(1)).flatten()
         if len(broken):
@@ -219,10 +237,11 @@ def predictor(run: Run, session: Session, *, device: str | None = None) -> Predi
     hardware = available_hardware(hardware, session)
     preprocessing, data = run_data.preprocessing_of(run), None
     if preprocessing is None:
-        data = _own_data(run, config, hardware, session)
+        data = _data_of_earlier_run(run, config, hardware, session)
         preprocessing = Preprocessing.of(data)
         assert preprocessing is not None  # session.data prepares, and so places, every set
     reader = run_data.reader_of(run) if data is None else data.reader
+    _refuse_other_sizes(run, config, preprocessing)
     model = restored(run, config, hardware, session, tuple(preprocessing.input_shape), preprocessing.outputs)
     return Predictor(run, config, model, preprocessing, reader, hardware, session, data)
 
@@ -236,7 +255,9 @@ def _refuse_other_sizes(run: Run, config: TrainingExperiment, preprocessing: Pre
     inputs = math.prod(preprocessing.input_shape)
     if isinstance(config.model, CNNModel):
         inputs = math.ceil(inputs / 4 ** len(config.model.channels))  # each block halves the sides
-    if isinstance(config.model, MLPModel | CNNModel) and max(inputs, preprocessing.outputs) > sum(sizes):
+    elif not isinstance(config.model, MLPModel):
+        inputs = 0
+    if not isinstance(config.model, CustomModel) and max(inputs, preprocessing.outputs) > sum(sizes):
         raise run_data.damaged(
             run.folder,
             f"preprocessing: inputs {preprocessing.input_shape} and {preprocessing.outputs} outputs do not "
@@ -264,20 +285,16 @@ def config_of(run: Run) -> TrainingExperiment:
     return config
 
 
-def _own_data(run: Run, config: TrainingExperiment, hardware: Hardware, session: Session) -> DataSet:
+def _data_of_earlier_run(
+    run: Run, config: TrainingExperiment, hardware: Hardware, session: Session
+) -> DataSet:
     try:
-        return session.data(config.data, hardware)
+        return own_data(run, config, hardware, session)
     except DataError as error:
-        before = run_data.fingerprint_of(run.data(), run.folder)
-        if before is None:
-            hint = (
-                f"{run.folder}: has no {schema.DATA}, like all runs of earlier versions: what it does to its "
-                "inputs can only be learned from its data"
-            )
-        else:
-            place = "" if before.path is None else f" were in {before.path}, and"
-            hint = f"{run.folder}: its data{place} are needed for their splits; --data does without them"
-        raise DataError(f"{error}\n{hint}") from None
+        raise DataError(
+            f"{error}; {run.folder} has no {schema.DATA}, like all runs of earlier versions: what it does to "
+            "its inputs can only be learned from its data"
+        ) from None
 
 
 def model_of(run: Run, *, device: str = "cpu", allow_custom_code: bool = False) -> nn.Module:
@@ -292,19 +309,26 @@ def predict_array(
     trained = predictor(run, Session(allow_custom_code=allow_custom_code), device=device)
     if hasattr(examples, "columns"):
         return _of_frame(trained, examples)
-    return trained.of_inputs(as_inputs(examples, trained.preprocessing))
+    reader = trained.reader
+    if not isinstance(reader, TableReader):
+        return trained.of_inputs(as_inputs(examples, trained.preprocessing))
+    inputs = as_inputs(examples, trained.preprocessing, missing=reader.missing == "mean")
+    numbers = list(range(len(inputs)))
+    rows = Rows(inputs, None, None, numbers, numbers, reader.decimal)
+    return trained.of_inputs(complete(rows, reader.columns).inputs)
 
 
 # --- arrays -------------------------------------------------------------------------------------------
 
 
-def as_inputs(array: Any, preprocessing: Preprocessing) -> Tensor:
+def as_inputs(array: Any, preprocessing: Preprocessing, *, missing: bool = False) -> Tensor:
     """Returns examples as inputs in raw units: (N, features) float64, or (N, C, H, W) uint8.
 
     Args:
         array: a NumPy array, a tensor, or what NumPy makes an array of: (N, features) in the order of the
             run's columns; (N, C, H, W), or of one channel (N, H, W), whole numbers from 0 to the run's white.
         preprocessing: of the run.
+        missing: whether NaN may stand for a missing value.
 
     Raises:
         InputError: another shape, values that are no finite numbers, or no pixels.
@@ -330,7 +354,7 @@ def as_inputs(array: Any, preprocessing: Preprocessing) -> Tensor:
     if not len(values):
         raise InputError("there is no example: the array has the length 0")
     values = values.astype(np.float64)
-    wrong = np.argwhere(~np.isfinite(values))
+    wrong = np.argwhere(np.isinf(values) if missing else ~np.isfinite(values))
     if len(wrong):
         place = ", ".join(str(int(k)) for k in wrong[0])
         raise InputError(f"the examples must be finite numbers, but [{place}] is {values[tuple(wrong[0])]}")

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from nnlab.data import DataSet
-from nnlab.data.fingerprint import Fingerprint, compare
+from nnlab.data.changes import compare
+from nnlab.data.fingerprint import Fingerprint
 from nnlab.data.image_reader import ImageReader
 from nnlab.data.preprocessing import Preprocessing
 from nnlab.data.reader import Reader
@@ -81,8 +82,8 @@ class RunData:
         if before is None or before.path is None or not self.record.resumed:
             return error
         return DataError(
-            f"{error}\n{folder}: was started with the data in {before.path}; a relative path is relative to "
-            "the folder in which the command is run"
+            f"{error}; {folder} was started with the data in {before.path}, and a relative path is relative "
+            "to the folder in which the command is run"
         )
 
 

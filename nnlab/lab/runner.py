@@ -64,8 +64,8 @@ def resume(path: Path, session: Session, epochs: int | None = None) -> dict[str,
     _check_processes(config, session)
     changed = None
     if epochs is not None:
-        config = lengthened(stored, config, epochs, session)
-        changed = to_yaml(config)
+        longer = lengthened(stored, config, epochs, session)
+        config, changed = longer, None if longer is config else to_yaml(longer)
     with stoppable(session):
         if stored.is_group:
             return _run_members(config, Group.reopen(stored.folder, changed), session)

@@ -557,6 +557,9 @@ class LBFGSOptimizer(OptimizerSection):
     lr: StepSize = 1.0
     history: Count = 20
     iterations: Count = 20
+    short_steps: bool = Field(
+        True, description="learn of the curvature from steps of yᵀs below 1e-10, too: nearer to the minimum"
+    )
 
 
 Optimizer = Annotated[

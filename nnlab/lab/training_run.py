@@ -30,7 +30,7 @@ from nnlab.training import (
     fit,
     schedule,
 )
-from nnlab.training.batch_norm import refuse_batches_of_one
+from nnlab.training.batch_norm import refuse_batches_of_one, refuse_evaluations_of_one
 from nnlab.training.capacity import fits_in_memory, largest_batch, out_of_memory
 from nnlab.training.losses import balanced_weights, example_weights, mean_one
 from nnlab.training.optimizers import Schedule
@@ -88,9 +88,13 @@ def _refuse_what_fails_late(
             f"training.patience: {training.patience} stops where validation gets no better, but no example "
             "is held out for it; use --set data.validation=0.1, or leave patience out"
         )
+    example = data.normalize(data.train.inputs[:1])
+    splits = {"training": data.train, "validation": data.validation, "test": data.test}
+    sizes = {name: len(split) for name, split in splits.items() if split is not None}
+    refuse_evaluations_of_one(model, example, sizes)
     refuse_batches_of_one(
         model,
-        data.normalize(data.train.inputs[:1]),
+        example,
         examples=examples,
         batch_size=size,
         micro_batch=training.micro_batch,
@@ -99,6 +103,11 @@ def _refuse_what_fails_late(
     if size != "full" and size > examples and session.world.is_first:
         session.reporter.say(
             f"data.batch_size: {size:,} is more than the {examples:,} training examples: every step takes all"
+        )
+    if training.patience is not None and training.evaluate_every >= training.epochs > 1:
+        session.reporter.say(
+            f"training.patience: {training.patience} has no effect, since training.evaluate_every: "
+            f"{training.evaluate_every} validates after the last of {training.epochs} epochs alone"
         )
 
 

@@ -34,6 +34,18 @@ inside and partly outside the predicted range, or is not finite.
 refuted: The mark of a sentence of the lecture that is listed as false as it was said, and whose claim
 fails. What holds instead stands beside it, and `nnlab lecture` does not count it as a failure.
 
+balanced accuracy: The mean over the classes of the share of each class's examples that is right: a model
+that always names the largest of C classes has 1/C, however large that class is.
+
+macro F1: The mean over the classes of F1 = 2 right/(examples of the class + answers that name it). It is 1
+only where every example is right; a class that is never right counts with 0.
+
+class weight: How often the loss of an example of a class counts. Balanced, N/(C n) for n of N examples: all
+C classes count as much, and the mean over the training examples is 1.
+
+R²: 1 − Σe²/Σ(y − mean y)² on a split, with the errors e of the predictions of the targets y: 1 without an
+error, 0 for the mean of these targets, negative for what is worse than it.
+
 width: The number of units of a hidden layer, m; the same in every hidden layer where one width is named.
 
 standard parameterization: A layer z = Wh + b with n inputs whose weights start with variance σ_w²/n and

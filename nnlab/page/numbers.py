@@ -26,7 +26,7 @@ def as_text(value: Any, name: str = "") -> str:
         return "–" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
     if value == math.ulp(0.0):  # how a claim says "above 0, whatever the distance"
         return "> 0"
-    if name.rpartition("/")[2].startswith("accuracy"):
+    if "accuracy" in name.rpartition("/")[2]:
         return f"{100 * value:.2f}%"
     whole = isinstance(value, int) and abs(value) < 10**9
     mantissa, _, power = (str(value) if whole else f"{value:.4g}").partition("e")

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.errors import RunFolderError
+from nnlab.files import read_whole
 from nnlab.record import schema
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _content(array: Array) -> tuple[Any, ...]:
 
 def _encode(value: Any, path: str, kept: Kept) -> Any:
     """Returns a value as JSON; `path` is the name of an array that is not kept yet."""
-    if value is None or isinstance(value, bool | int | str) and not isinstance(value, np.generic):
+    if value is None or (isinstance(value, bool | int | str) and not isinstance(value, np.generic)):
         return value
     if isinstance(value, np.generic):
         return _encode(value.item(), path, kept)
@@ -221,7 +222,7 @@ def _as_array(value: Sequence[Any]) -> Array | None:
 def _key(key: Any) -> Any:
     if isinstance(key, np.generic):
         key = key.item()
-    if isinstance(key, float) and math.isfinite(key) or key is None or isinstance(key, str | int):
+    if (isinstance(key, float) and math.isfinite(key)) or key is None or isinstance(key, str | int):
         return key
     raise NotRepeatable(f"a mapping with the key {key!r} cannot be kept")
 
@@ -328,9 +329,7 @@ def calls_of(run: "Run") -> dict[str, Call]:
     try:
         if not path.resolve().is_relative_to(run.folder.resolve()):
             raise RunFolderError(f"{path}: is a link that leads out of the run folder")
-        if path.stat().st_size > CALL_BYTES:
-            raise RunFolderError(f"{path}: is too large for the figures of a run")
-        content = json.loads(path.read_text("utf-8"))["figures"]
+        content = json.loads(read_whole(path, CALL_BYTES))["figures"]
         return {
             str(name): Call(str(call["function"]), dict(call["arguments"])) for name, call in content.items()
         }

@@ -169,6 +169,8 @@ def open_locked(path: Path, mode: Literal["ab", "rb"]) -> io.FileIO:
         OSError: the disk is full.
     """
     try:
+        if os.path.lexists(path) and not path.is_file():  # a pipe would wait
+            raise RunFolderError(f"{path}: is no ordinary file")
         file = open(path, mode, buffering=0)  # noqa: SIM115 - closed by the caller
     except OSError as error:
         if error.errno in DISK_FULL:
@@ -184,7 +186,7 @@ def open_locked(path: Path, mode: Literal["ab", "rb"]) -> io.FileIO:
 
 def is_locked(path: Path) -> bool:
     """Tells whether a process has the file open by `open_locked`."""
-    if sys.platform == "win32" or not path.exists():
+    if sys.platform == "win32" or not os.path.isfile(path):
         return False
     try:
         with open(path, "rb") as file:

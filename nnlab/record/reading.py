@@ -3,7 +3,6 @@
 import html
 import json
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from nnlab import display
 from nnlab.errors import RunFolderError
+from nnlab.files import read_whole
 from nnlab.record import schema
 from nnlab.record.arrays import read_arrays
 from nnlab.record.folders import is_locked
@@ -118,10 +118,12 @@ class Run:
         path = self.folder / schema.DATA
         if not os.path.lexists(path):
             return None
+        if self.file(schema.DATA) is None:
+            raise RunFolderError(f"{path}: is no file, or a link that leads out of the run folder")
         try:
             content = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise RunFolderError(f"{path}: cannot be read: {error}") from None
+            raise RunFolderError(f"{path}: cannot be read: {str(error)[:300]}") from None
         if not isinstance(content, dict):
             raise RunFolderError(f"{path}: does not say what the run's data are: it holds no mapping")
         return content
@@ -256,26 +258,13 @@ def read_json(path: Path, limit: int = JSON_BYTES) -> Any:
         RunFolderError: it is missing, no file, larger than `limit` bytes, or not JSON.
     """
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise RunFolderError(f"{path}: cannot be read: it is no ordinary file")
-            if about.st_size > limit:
-                raise RunFolderError(
-                    f"{path}: cannot be read: its {about.st_size:,} bytes are more than {limit:,}"
-                )
-            return json.loads(file.read(limit), parse_constant=lambda name: None)
+        return json.loads(read_whole(path, limit), parse_constant=lambda name: None)
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be read: {error.strerror or error}") from None
     except RecursionError:
         raise RunFolderError(f"{path}: cannot be read: it is nested too deeply") from None
     except ValueError as error:  # no JSON, no UTF-8, a number of more than 4,300 digits
         raise RunFolderError(f"{path}: cannot be read: {error}") from None
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Opens a file, and a named pipe, without waiting for someone to write into it."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:

@@ -109,6 +109,9 @@ class SummaryForm(TypedDict):
     notes: NotRequired[list[Text]]
     model: NotRequired[dict[Name, Measured]]
     precision: NotRequired[Name | None]
+    start: NotRequired[dict[Name, Text]]  # `run` and `sha256` of the weights that a training began from
+    config_sha256: NotRequired[Name]
+    config_next_sha256: NotRequired[Name]  # while config.yaml is replaced by that of a longer run
     seeds: NotRequired[Annotated[list[Whole], Field(min_length=1)]]
     members: NotRequired[list[Text]]
     verdicts: NotRequired[dict[Name, dict[Name, Whole]]]

@@ -1,7 +1,7 @@
 """Batches of one: batch norm has no statistics of a single value. Found before the training starts."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nnlab.errors import InputError
+from nnlab.training.evaluation import BATCH
 
 TELLING = "more than 1 value per channel"
 """What torch says of it."""
@@ -92,10 +93,30 @@ def _nearest(tried: int, most: int, good: Callable[[int], bool]) -> list[int]:
     return [n for n in (below, above) if n is not None]
 
 
-def needs_two(model: nn.Module, inputs: Tensor) -> str | None:
-    """The batch norm that cannot train on these inputs (1, …): its name, or "" where it is no module.
+def refuse_evaluations_of_one(model: nn.Module, inputs: Tensor, splits: Mapping[str, int]) -> None:
+    """Raises InputError where batch norm without running statistics would see a single value of a split.
 
-    None where there is no such layer. Tried out in training mode; buffers, modes and random numbers stay.
+    Args:
+        model: on the device of the inputs.
+        inputs: (1, …) one standardized example.
+        splits: examples of each split, which is evaluated in blocks.
+    """
+    short = [name for name, examples in splits.items() if examples % BATCH == 1]
+    layer = needs_two(model, inputs, training=False) if short else None
+    if layer is not None:
+        where = f" (layer {layer})" if layer else ""
+        raise InputError(
+            f"the {short[0]} split has {splits[short[0]]:,} examples, of which the last is evaluated alone, "
+            f"and batch norm{where}, which keeps no running statistics, has none of a single value; build it "
+            "with track_running_stats=True, or take one example more or less"
+        )
+
+
+def needs_two(model: nn.Module, inputs: Tensor, *, training: bool = True) -> str | None:
+    """The batch norm that cannot compute on these inputs (1, …): its name, or "" where it is no module.
+
+    None where there is no such layer. Tried out in training mode or in evaluation mode; buffers, modes and
+    random numbers stay.
     """
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
@@ -112,7 +133,7 @@ def needs_two(model: nn.Module, inputs: Tensor) -> str | None:
     devices = [inputs.device] if inputs.device.type == "cuda" else []
     try:
         with torch.random.fork_rng(devices), torch.no_grad():
-            model.train()(inputs)
+            model.train(training)(inputs)
     except Exception as error:  # others are for the training itself to raise
         return entered[-1] if isinstance(error, ValueError) and TELLING in str(error) else None
     finally:

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 Optimizer = torch.optim.Optimizer
 Schedule = Callable[[int], float]
 
+LARGEST_EXPONENT = 80
+"""Of the power of 2 that an objective in float32 may be multiplied with."""
+
 
 def _trainable(model: nn.Module) -> list[nn.Parameter]:
     return [p for p in model.parameters() if p.requires_grad]
@@ -154,7 +157,51 @@ def as_matrix(weights: Tensor) -> Tensor:
     return weights.permute(0, *inner).view(len(weights), -1)
 
 
-def lbfgs(model: nn.Module, *, lr: float = 1.0, history: int = 20, iterations: int = 20) -> Optimizer:
+class LBFGS(torch.optim.LBFGS):
+    """L-BFGS that learns of the curvature from short steps, too.
+
+    Torch passes over a step s with yᵀs ≤ 1e-10, y the change of the gradient, and near a minimum every step
+    is that short. Here the objective is multiplied by a power of 2 that grows as the gradient falls, which
+    rounds nothing and leaves every direction as it is.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+        scale = self._rescale()
+
+        def scaled() -> Any:
+            loss = closure()
+            for p in self._params:
+                if p.grad is not None:
+                    p.grad.mul_(scale)
+            return loss * scale
+
+        return super().step(scaled) / scale  # type: ignore[no-untyped-call]
+
+    def _rescale(self) -> float:
+        """The factor for the next steps, to which what is known from the last ones is brought."""
+        state = self.state[self._params[0]]
+        gradient, before = state.get("prev_flat_grad"), state.get("scale", 1.0)
+        if gradient is None:
+            return 1.0
+        largest = float(gradient.abs().max()) / before
+        exponent = -2 * math.frexp(largest)[1] if 0 < largest < 1 else 0
+        scale = 2.0 ** min(exponent, LARGEST_EXPONENT)
+        factor = scale / before
+        if factor != 1:
+            for y in state["old_dirs"]:
+                y.mul_(factor)
+            state["ro"] = [value / factor for value in state["ro"]]
+            state["H_diag"] = state["H_diag"] / factor
+            gradient.mul_(factor)
+            state["prev_loss"] = state["prev_loss"] * factor
+        state["scale"] = scale
+        return scale
+
+
+def lbfgs(
+    model: nn.Module, *, lr: float = 1.0, history: int = 20, iterations: int = 20, short_steps: bool = True
+) -> Optimizer:
     """L-BFGS with strong Wolfe line search.
 
     Args:
@@ -162,9 +209,10 @@ def lbfgs(model: nn.Module, *, lr: float = 1.0, history: int = 20, iterations: i
         lr: the first step that the line search tries.
         history: stored curvature pairs.
         iterations: inner steps per call.
+        short_steps: whether the curvature is learned from short steps, too, which near a minimum all are.
     """
     model.to(memory_format=torch.contiguous_format)  # it takes gradients as vectors, without a copy
-    return torch.optim.LBFGS(
+    return (LBFGS if short_steps else torch.optim.LBFGS)(
         _trainable(model),
         lr=lr,
         max_iter=iterations,

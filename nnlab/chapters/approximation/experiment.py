@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from nnlab.chapters.approximation import schema
 from nnlab.chapters.approximation.bins import experiment as bins
 from nnlab.chapters.approximation.bins.setup import BinsSettings, build_line
 from nnlab.chapters.approximation.perceptron import experiment as perceptron
@@ -25,6 +26,7 @@ class Config(BinsSettings):
     """Builds networks by formula, bounds their error everywhere, and holds it against the theory."""
 
     experiment: Literal["approx"]
+    arrays = schema.APPROX_ARRAYS
     parts: Annotated[list[Part], Distinct] = Field(
         ["perceptron", "steps", "bins", "surface", "sums"], min_length=1
     )

@@ -67,7 +67,8 @@ def _sheet(
     gradient, rule = _loss_gradient(config, loss, targets, data.outputs)
     sheet = network_sheet(model.double().cpu(), inputs, lambda scores: loss(scores, targets), gradient, rule)
     target = data.class_names[int(targets)] if data.class_names else format_array(targets.flatten().numpy())
-    return f"{what}, test example {row} (target {target}), loss {loss.name}", sheet
+    unit = "" if data.target_std is None else ", standardized"
+    return f"{what}, test example {row} (target {target}{unit}), loss {loss.name}", sheet
 
 
 def _loss_gradient(

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 
+from nnlab.chapters.classification import schema
 from nnlab.errors import InputError
 from nnlab.lab.drawing import activation_curve
 from nnlab.lab.sections import ActivationName, CustomModel, Distinct, TrainingExperiment
@@ -24,6 +25,7 @@ class Config(TrainingExperiment):
     """Trains one architecture with each activation, everything else equal."""
 
     experiment: Literal["activations"]
+    arrays = schema.ACTIVATIONS_ARRAYS
     activations: Annotated[list[ActivationName], Distinct] = ALL
 
     def run(self, record: Record, session: Session) -> Outcome:

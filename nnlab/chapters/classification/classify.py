@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 
+from nnlab.chapters.convolution import schema as convolution_schema
 from nnlab.chapters.convolution.features import draw_features
 from nnlab.data import DataSet
 from nnlab.errors import InputError
@@ -18,7 +19,6 @@ from nnlab.theory import Claim, exact_claim
 from nnlab.training import FitResult, Parts, predict
 from nnlab.training.losses import cross_entropy_of, entropy, kl_divergence, target_distribution
 
-
 UNBALANCED = 3
 """Times as many training examples in the largest class as in the smallest."""
 
@@ -27,6 +27,7 @@ class Config(TrainingExperiment):
     """Trains one classifier and shows what it learned."""
 
     experiment: Literal["classify"]
+    arrays = convolution_schema.ARRAYS
 
     def run(self, record: Record, session: Session) -> Outcome:
         """Trains, evaluates on the test set, draws, and judges what the theory says about this training."""

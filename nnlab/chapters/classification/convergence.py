@@ -29,6 +29,7 @@ class Config(TrainingExperiment):
     """Softmax regression with L2, by gradient descent at multiples of the step size that is guaranteed."""
 
     experiment: Literal["convergence"]
+    arrays = schema.CONVERGENCE_ARRAYS
     multiples: Annotated[list[PositiveFloat], Distinct] = Field([0.1, 0.5, 1.0, 10.0], min_length=1)
 
     def run(self, record: Record, session: Session) -> Outcome:
@@ -38,7 +39,8 @@ class Config(TrainingExperiment):
         bound = step_bound(self, parts)
         assert bound is not None
         record.start()
-        newton = vary(self, {"optimizer": {"name": "lbfgs"}, "training.epochs": OPTIMUM_EPOCHS})
+        lbfgs = {"name": "lbfgs", "short_steps": False}  # the last digits are left to Newton's method
+        newton = vary(self, {"optimizer": lbfgs, "training.epochs": OPTIMUM_EPOCHS})
         optimum = build_parts(newton, session)
         train(newton, optimum, record, session, part="optimum")
         claims = [scikit_learn_claim(optimum)]

@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 
+from nnlab.chapters.classification import schema
 from nnlab.chapters.classification.figures import regression_fit
 from nnlab.data import target_function
 from nnlab.errors import InputError
@@ -24,6 +25,7 @@ class Config(TrainingExperiment):
     """Fits a function by squared error."""
 
     experiment: Literal["regress"]
+    arrays = schema.REGRESSION_ARRAYS
 
     def run(self, record: Record, session: Session) -> Outcome:
         """Trains, evaluates on the test set, and draws the fit where the input is one number."""
@@ -38,6 +40,8 @@ class Config(TrainingExperiment):
         outputs = predict(parts.model, data, data.test.inputs, parts.precision)
         loss = self.loss
         label = f"squared error ({loss.reduction})" if isinstance(loss, SquaredErrorLoss) else "loss"
+        if data.target_std is not None:
+            label += ", standardized targets"
         drawing.draw_curves(record, result, label)
         if data.input_shape == (1,) and data.outputs == 1:
             record.later("fit", partial(_draw_fit, self, record, parts, outputs))
@@ -69,8 +73,8 @@ def _draw_fit(config: Config, record: Record, parts: Parts, outputs: torch.Tenso
 def mean_is_better(parts: Parts, outputs: torch.Tensor) -> str | None:
     """Returns a sentence where the mean of the training targets predicts the test as well as the network.
 
-    That is where the test's mean square error is at least that of the constant: 1 − Σe²/Σ(ȳ − mean)² ≤ 0, with
-    the mean over the training split.
+    That is where the test's mean square error is at least that of the constant: 1 − Σe²/Σ(ȳ − mean)² ≤ 0,
+    with the mean over the training split.
 
     Args:
         parts: of the training.

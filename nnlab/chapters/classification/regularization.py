@@ -30,6 +30,7 @@ class Config(TrainingExperiment):
     """Trains the same model with every penalty and every strength to its optimum."""
 
     experiment: Literal["regularization"]
+    arrays = schema.REGULARIZATION_ARRAYS
     penalties: Annotated[list[PenaltyName], Distinct] = Field(["l2", "l1", "elastic_net"], min_length=1)
     strengths: Annotated[list[PositiveFloat], Distinct] = Field([0.001, 0.003, 0.01, 0.03, 0.1], min_length=1)
 

@@ -25,6 +25,7 @@ class Config(TrainingExperiment):
     """Softmax regression of two classes by full-batch gradient descent, for many steps."""
 
     experiment: Literal["separable"]
+    arrays = schema.SEPARABLE_ARRAYS
 
     def run(self, record: Record, session: Session) -> Outcome:
         """Trains, and compares the growth of ‖W‖ with the margin of the data."""

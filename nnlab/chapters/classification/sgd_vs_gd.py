@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from nnlab.chapters.classification import schema
 from nnlab.chapters.classification.figures import gradient_noise
 from nnlab.errors import InputError, Interrupted
 from nnlab.lab.sections import BatchSize, Count, Distinct, TrainingExperiment
@@ -25,6 +26,7 @@ class Config(TrainingExperiment):
     """Trains with each batch size for the same number of epochs; measures gradient noise at the start."""
 
     experiment: Literal["sgd_vs_gd"]
+    arrays = schema.SGD_ARRAYS
     batch_sizes: Annotated[list[BatchSize], Distinct] = Field(["full", 512, 64, 8], min_length=1)
     draws: Count = 20_000
 

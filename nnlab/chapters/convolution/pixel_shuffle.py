@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from nnlab.chapters.convolution import schema
 from nnlab.chapters.convolution.figures.classes import shuffled_pixels
 from nnlab.data import in_order
 from nnlab.errors import InputError, Interrupted
@@ -31,6 +32,7 @@ class Config(TrainingExperiment):
     """
 
     experiment: Literal["pixel_shuffle"]
+    arrays = schema.PIXEL_SHUFFLE_ARRAYS
     hidden: list[Count] = Field([256], description="widths of the fully connected network")
     seeds: int = Field(3, ge=2, le=1000, description="trainings of each network on each kind of images")
     margin: float = Field(0.02, gt=0, lt=1, description="smallest difference of accuracies that matters")

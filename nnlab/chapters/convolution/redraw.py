@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from nnlab.chapters.classification import classify
+from nnlab.chapters.convolution import schema
 from nnlab.chapters.convolution.features import Example, answer, draw_classes, draw_network, test_examples
 from nnlab.chapters.convolution.figures.classes import class_probabilities
 from nnlab.chapters.convolution.image_format import ImageFormat
@@ -19,9 +20,10 @@ from nnlab.data import DataSet
 from nnlab.data.image_reader import ImageReader
 from nnlab.data.user_image import UserImage, read_user_image
 from nnlab.errors import DataError, RunFolderError
-from nnlab.lab import runner
+from nnlab.lab import drawing, runner
 from nnlab.lab.finished_run import (
     available_hardware,
+    own_data,
     precision_of,
     restored,
 )
@@ -84,10 +86,11 @@ def draw_again(path: Path, images: Sequence[Path], session: Session) -> dict[str
         "experiment": "features",
         "name": run.summary["name"],
         "seed": run.summary["seed"],
-        "of_run": str(run.folder),
+        "of_run": os.pardir + os.sep + os.pardir,  # wherever the folder is moved to
         "images": [image.file for image in own],
     }
     record = Record(run.folder / "features", stamp(), run.config_text(), facts, str(trained.device))
+    record.axes = {**schema.ARRAYS, **drawing.ARRAYS}
     record.start()
     try:
         outcome = _draw(record, trained, own, session)
@@ -138,7 +141,7 @@ def _data(
 ) -> tuple[DataSet | None, ImageFormat]:
     """Returns the data set and its format; the format alone, as the run kept it, where the set is missing."""
     try:
-        data = session.data(config.data, hardware)
+        data = own_data(run, config, hardware, session)
     except DataError as error:
         images = ImageFormat.from_arrays(run.arrays())
         if needs_data or images is None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field, PositiveFloat
 
-from nnlab.chapters.kernels import circle, drawing, edge, infinite
+from nnlab.chapters.kernels import circle, drawing, edge, infinite, schema
 from nnlab.chapters.kernels.claims import claims_about, kernel_notes
 from nnlab.chapters.kernels.infinite import Networks
 from nnlab.chapters.kernels.members import Comparison, Member, Study, compare, prepare
@@ -61,6 +61,7 @@ class Config(Experiment):
     """Predicts training from the tangent kernel at the start, then trains and compares, width by width."""
 
     experiment: Literal["ntk"]
+    arrays = schema.ARRAYS
     widths: Annotated[list[Count], Distinct] = Field([64, 256, 1024], min_length=1)
     seeds: int = Field(3, ge=1, le=1000, description="networks of each width")
     data: Points = LinePoints(name="line")

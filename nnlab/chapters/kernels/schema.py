@@ -1,5 +1,7 @@
 """Names of the arrays in runs of `ntk` that the widgets read."""
 
+from collections.abc import Mapping
+
 STEPS = "steps"  # (K,) recorded steps, and in the group EDGE (T + 1,) from 0 on
 EIGENVALUES = "eigenvalues"  # (nC,) of the dynamics u̇ = −Hu, in the groups MODES and EDGE
 
@@ -13,3 +15,47 @@ LR_MAX = "lr_max"  # () η_max = 2/λmax
 START = "start"  # (nC,) the residual along the eigenvectors
 LINEARIZED = "linearized"  # (T + 1,) losses, as also those of NETWORK
 SHARPNESS = "sharpness"  # ηλmax of the moving kernel, where it was computed
+
+ARRAYS: Mapping[str, str] = {
+    STEPS: "(K,) recorded steps",
+    "spectrum/limit": "(n,) eigenvalues of the infinitely wide kernel, descending",
+    "spectrum/*": "(S, n) eigenvalues of the kernel at the start, descending, for each network of this width",
+    "kernel/start": "(n, n) the widest network's kernel at the start, mean over outputs",
+    "kernel/end": "(n, n) the same after training",
+    "kernel/limit": "(n, n) the infinitely wide kernel",
+    "widths/*": "(W, S) this measure for each width and seed, relative",
+    "error/*": "(S, K) relative distance of the residual from its prediction, for each network of this width",
+    f"{MODES}/{EIGENVALUES}": "(nC,) eigenvalues of the dynamics, descending",
+    f"{MODES}/{LR}": "() step size η",
+    f"{MODES}/*": "(nC, K) residual along the eigenvectors: flow, descent (predictions), network, linearized",
+    "loss/*": "(K,) loss: flow, descent (predictions), network, linearized",
+    "logits/t": "(K,) time, step size times step",
+    "logits/*": "(examples, C, K) class probabilities of a few training examples",
+    "functions/x": "(T,) inputs on the line",
+    "functions/target": "(T,) the function that is learned",
+    "functions/*": "(S, T) trained networks of this width, their linearizations, or kernel regression",
+    "features/x": "(T,) inputs on the line",
+    "features/lines": "(T, F) some coordinates of the feature map φ(x)",
+    "features/gram": "(n, n) inner products of φ at the training points",
+    f"{EDGE}/{STEPS}": "(T + 1,) steps",
+    f"{EDGE}/{EIGENVALUES}": "(nC,) eigenvalues of the dynamics, descending",
+    f"{EDGE}/{LR_MAX}": "() the largest stable step size η_max = 2/λmax",
+    f"{EDGE}/{START}": "(nC,) the residual at the start, along the eigenvectors",
+    f"{EDGE}/*/{LINEARIZED}": "(T + 1,) loss of the linearized network with this multiple of η_max",
+    f"{EDGE}/*/{NETWORK}": "(T + 1,) loss of the network",
+    f"{EDGE}/*/look": "steps at which the network's kernel was computed",
+    f"{EDGE}/*/{SHARPNESS}": "ηλmax of the kernel at these steps",
+    "gap/lr_lambda": "(K,) step size times eigenvalue, ηλ",
+    "gap/measured": "(K,) largest gap between descent and flow",
+    "gap/predicted": "(K,) ηλ/(2e), its first order",
+    "circle/k": "(K,) frequencies",
+    "circle/without_bias": "(K,) eigenvalues of the infinitely wide kernel on the circle, without bias",
+    "circle/with_bias": "(K,) the same with bias",
+    "infinite/x": "(T,) inputs on the line",
+    "infinite/mean": "(T,) mean of infinitely wide networks, trained by gradient descent",
+    "infinite/std": "(T,) their standard deviation",
+    "infinite/nngp_mean": "(T,) mean of the Bayesian posterior with the same prior",
+    "infinite/nngp_std": "(T,) its standard deviation",
+    "infinite/functions": "(networks, T) outputs of wide networks after training",
+}
+"""What the arrays of `ntk` are: pattern of names -> axes and units. n examples, C outputs, S seeds."""

@@ -31,10 +31,17 @@ PAIRS = 200
 """The number of pairs of distributions drawn for the identity of cross-entropy."""
 
 
+ARRAYS = {
+    "probability": "(T,) probabilities of the right class",
+    "loss": "(T,) the loss −log P of the example",
+}
+
+
 class Config(Experiment):
     """The worked numbers and identities of the lecture: no training, a second of time."""
 
     experiment: Literal["slides"]
+    arrays = ARRAYS
 
     def run(self, record: Record, session: Session) -> Outcome:
         """Checks all identities on random inputs, and draws the loss and two graphs."""

@@ -38,6 +38,7 @@ class Config(Settings):
     """Trains networks of every width from many seeds; fits how the relative weight change falls with it."""
 
     experiment: Literal["weight_change"]
+    arrays = schema.ARRAYS
 
     def run(self, record: Record, session: Session) -> Outcome:
         return run(self, record, session)

@@ -1,5 +1,6 @@
 """The settings of `weight_change`, and the names in its runs that the widget reads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -49,3 +50,24 @@ class Setting:
 
     def __str__(self) -> str:
         return f"{self.family}, {self.protocol}"
+
+
+ARRAYS: Mapping[str, str] = {
+    WIDTHS: "(W,) widths m",
+    CURVE_STEPS: "(T,) recorded steps",
+    f"*/{LOSS}": "(W, S, T) training loss",
+    f"*/{CHANGE_CURVE}": "(W, S, T) relative weight change ‖w − w₀‖/‖w₀‖",
+    "*/change": "(W, S) the same at the end",
+    "*/layer_change": "(W, S, layers) relative change of each layer in Frobenius norm, at the end",
+    "*/layer_operator_change": "(W, S, layers) the same in operator norm",
+    "*/kernel_drift": "(W, S) relative change of the tangent kernel ‖H − H₀‖/‖H₀‖",
+    "*/eigenvalues": "(W, S, n) eigenvalues of the kernel at the start, ascending",
+    "*/eta_lambda_max": "(W, S) step size times largest eigenvalue, ηλmax(H₀)",
+    "*/lr": "(W, S) step size η",
+    "*/start_loss": "(W, S) loss at the start",
+    "*/final_loss": "(W, S) loss at the end",
+    "*/highest_loss": "(W, S) the highest loss on the way",
+    "*/diverged": "(W, S) whether the loss did not stay finite",
+    "*/steps": "(W, S) steps until the training stopped",
+}
+"""What the arrays of `weight_change` are: pattern of names -> axes and units; S seeds."""

@@ -38,6 +38,13 @@ class Column:
     means: tuple[float, ...] = ()
     constants: tuple[float | None, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where the parts do not belong together."""
+        if len(self.means) not in (0, self.width) or len(self.constants) not in (0, self.width):
+            raise ValueError(f"column {self.name} has {self.width} inputs, each with a mean and a constant")
+        if not all(value is None or math.isfinite(value) for value in (*self.means, *self.constants)):
+            raise ValueError(f"column {self.name}: every number must be finite")
+
     @property
     def width(self) -> int:
         """How many numbers a cell becomes."""
@@ -192,16 +199,21 @@ def _kind(sheet: Sheet, profile: Profile, text: str, chosen: bool) -> ColumnKind
 def no_number(sheet: Sheet, profile: Profile, line: int, cell: str) -> DataError:
     """Returns the error for a cell that should hold a number, with what may be wrong and what to do."""
     name, numbers = profile.name, profile.counts["number"]
-    hint = why_no_number(cell)
+    known = hint = why_no_number(cell)
     if not hint and profile.holds == "mixed":
-        hint = f"{numbers:,} other cells of the column hold numbers" if numbers else ""
+        other = (
+            "other cell of the column holds a number"
+            if numbers == 1
+            else "other cells of the column hold numbers"
+        )
+        hint = f"{numbers:,} {other}" if numbers else ""
     why = f" ({hint})" if hint else ""
     remedy = f"mend the cell, or leave the column out by data.ignore: [{name}]"
     if not hint and profile.holds != "mixed":
         remedy = (
             f"text columns become numbers by data.text: one_hot, or are left out by data.ignore: [{name}]"
         )
-    elif profile.holds == "mixed":
+    elif profile.holds == "mixed" and not known:
         remedy += f", or take its texts and numbers as categories by data.categories: [{name}]"
     return DataError(
         f"{sheet.path}, line {line}, column {name}: {cell!r} is not a finite number{why}; {remedy}"
@@ -211,9 +223,9 @@ def no_number(sheet: Sheet, profile: Profile, line: int, cell: str) -> DataError
 def gap(sheet: Sheet, name: str, place: tuple[int, str]) -> DataError:
     """Returns the error for a missing value."""
     line, cell = place
-    what = repr(cell) if cell else "an empty cell"
+    what = f"{cell!r} is not a finite number" if cell else "an empty cell, in which a value is missing"
     return DataError(
-        f"{sheet.path}, line {line}, column {name}: {what} is not a finite number; fill it in, or choose "
+        f"{sheet.path}, line {line}, column {name}: {what}; fill it in, or choose "
         "data.missing: drop (leaves out such rows) or data.missing: mean (of the training rows)"
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ ROUNDED = 1e-2
 """The part of a column's spread that rounding may change before it is told."""
 
 
-def completion(reader: TableReader) -> Callable[[RawData, Tensor, bool, torch.dtype], RawData]:
+def completion(reader: TableReader, path: Path) -> Callable[[RawData, Tensor, bool, torch.dtype], RawData]:
     """Returns what completes a table's data once its training rows are known.
 
     Missing values become the means of the training rows. A column that is constant in all of them is made so
@@ -29,10 +30,10 @@ def completion(reader: TableReader) -> Callable[[RawData, Tensor, bool, torch.dt
     """
 
     def finish(raw: RawData, kept: Tensor, standardize: bool, dtype: torch.dtype) -> RawData:
-        trained, notes = _trained(reader, raw.train.inputs[kept])
+        trained, notes = _trained(reader, raw.train.inputs[kept], path)
         train, test = (_completed(split, trained) for split in (raw.train, raw.test))
         more = [] if raw.test is raw.train else _changed(trained, raw, kept)
-        spread = _Spread(trained, train.inputs[kept], torch.cat([train.inputs, test.inputs]))
+        spread = _Spread(path, trained, train.inputs[kept], torch.cat([train.inputs, test.inputs]))
         notes += [*more, *spread.notes(standardize, dtype)]
         if raw.task == "regression":
             spread.check_target(train.targets[kept], reader.target)
@@ -50,15 +51,15 @@ def _rows(inputs: Tensor) -> Rows:
     return Rows(inputs, None, None, numbers, numbers, ".")
 
 
-def _trained(reader: TableReader, inputs: Tensor) -> tuple[TableReader, list[str]]:
+def _trained(reader: TableReader, inputs: Tensor, path: Path) -> tuple[TableReader, list[str]]:
     columns, notes = [], []
     for column, (begin, end) in zip(reader.columns, reader.inputs_of, strict=True):
         part = inputs[:, begin:end]
         if reader.missing == "mean":
             if bool(part.isnan().all(0).any()):
                 raise DataError(
-                    f"data.missing: mean: column {column.name} has no value in any training row; leave it "
-                    f"out by data.ignore: [{column.name}]"
+                    f"data.missing: mean: {path}, column {column.name}: no training row has a value; leave "
+                    f"it out by data.ignore: [{column.name}]"
                 )
             means = part.nanmean(0)
             part = torch.where(part.isnan(), means, part)
@@ -94,14 +95,14 @@ def _changed(reader: TableReader, raw: RawData, kept: Tensor) -> list[str]:
     held = torch.ones(len(raw.train), dtype=torch.bool)
     held[kept] = False
     rows = complete(_rows(torch.cat([raw.train.inputs[held], raw.test.inputs])), reader.columns)
-    return [note.replace("rows hold", "validation or test rows hold") for note in rows.notes]
+    return list(rows.notes)
 
 
 class _Spread:
     """The size of each input and of its spread, by which float numbers can fail to hold it."""
 
-    def __init__(self, reader: TableReader, kept: Tensor, everything: Tensor) -> None:
-        self.reader = reader
+    def __init__(self, path: Path, reader: TableReader, kept: Tensor, everything: Tensor) -> None:
+        self.path, self.reader = path, reader
         self.mean = kept.mean(0)
         self.size = kept.abs().amax(0)
         self.std = _std(kept)
@@ -120,13 +121,13 @@ class _Spread:
             std, size = self.std[k].item(), self.size[k].item()
             if std < LEAST:
                 raise DataError(
-                    f"data.path: column {name} cannot be standardized: its standard deviation over the "
+                    f"{self.path}, column {name}: it cannot be standardized: its standard deviation over the "
                     f"training rows, {std:.3g}, is below the least that float32 holds, {LEAST:.2g}; write it "
                     f"in smaller units, or leave it out by data.ignore: [{name}]"
                 )
             if standardize and self.reach[k].item() / std > LARGEST:
                 raise DataError(
-                    f"data.path: column {name} cannot be standardized: a row lies "
+                    f"{self.path}, column {name}: it cannot be standardized: a row lies "
                     f"{self.reach[k].item():.3g} from the mean, and the standard deviation over the training "
                     f"rows is {std:.3g}; mend the row, or leave the column out by data.ignore: [{name}]"
                 )
@@ -140,16 +141,16 @@ class _Spread:
                 )
         return notes
 
-    @staticmethod
-    def check_target(targets: Tensor, name: str) -> None:
+    def check_target(self, targets: Tensor, name: str) -> None:
         """Raises DataError where the target's spread is too small for float32."""
         if (targets == targets[:1]).all():
             return
         std = _std(targets).min().item()
         if std < LEAST:
             raise DataError(
-                f"data.target: {name}: its standard deviation over the training rows, {std:.3g}, is below "
-                f"the least that float32 holds, {LEAST:.2g}; write it in smaller units"
+                f"{self.path}, column {name}: the target's standard deviation over the training "
+                f"rows, {std:.3g}, is below the least that float32 holds, {LEAST:.2g}; write it in smaller "
+                "units"
             )
 
 

@@ -16,7 +16,7 @@ from nnlab.data.table.columns import plan, select, with_categories
 from nnlab.data.table.completion import completion
 from nnlab.data.table.names import Names, names_of, some
 from nnlab.data.table.reader import Rows, TableReader, check_quantity, lines_text
-from nnlab.data.table.sheet import Sheet, missing_column, open_sheet
+from nnlab.data.table.sheet import Separator, Sheet, missing_column, open_sheet
 from nnlab.data.table.survey import Mark, decimal_mark, survey
 from nnlab.data.table.suspicions import about_codes, about_features, about_target, about_test
 from nnlab.errors import DataError
@@ -41,7 +41,7 @@ def load_csv(
     missing_target: Literal["error", "drop", "class"] = "error",
     group: str | None = None,
     stratify: bool | None = None,
-    separator: str | None = None,
+    separator: Separator | None = None,
     decimal: Literal["point", "comma"] | None = None,
     encoding: str | None = None,
 ) -> RawData:
@@ -113,10 +113,12 @@ class _Table:
     """A table as it was read: its rows, and a reader of others like it.
 
     Attributes:
+        path: absolute.
         groups: (N,) int64, equal for rows of one group; None where there are none.
         group_names: by their numbers.
     """
 
+    path: Path
     split: Split
     reader: TableReader
     notes: tuple[str, ...]
@@ -144,7 +146,7 @@ class _Table:
             reader=self.reader,
             strata=strata[kept],
             groups=None if self.groups is None else self.groups[kept],
-            complete=completion(self.reader),
+            complete=completion(self.reader, self.path),
         )
 
 
@@ -160,7 +162,7 @@ def _read(
     missing: Literal["error", "drop", "mean"],
     missing_target: Literal["error", "drop", "class"],
     group: str | None,
-    separator: str | None,
+    separator: Separator | None,
     decimal: Mark | None,
     encoding: str | None,
 ) -> _Table:
@@ -198,7 +200,7 @@ def _read(
     notes = [*([f"{sheet.path}: {', '.join(unusual)}"] if unusual else []), *notes, *more, *labels, *odd]
     split = Split(rows.inputs, targets)
     notes += [*rows.notes, *about_features(reader, split), *about_target(reader, split)]
-    return _Table(split, reader, tuple(notes), groups, names)
+    return _Table(sheet.path, split, reader, tuple(notes), groups, names)
 
 
 def _with_classes(reader: TableReader, rows: Rows) -> tuple[TableReader, list[str]]:

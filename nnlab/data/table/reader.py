@@ -20,7 +20,7 @@ from nnlab.data.reader import NewExamples
 from nnlab.data.table.cells import MISSING, MISSING_NUMBERS, number
 from nnlab.data.table.columns import Column, gap, no_number
 from nnlab.data.table.names import Names, show, some
-from nnlab.data.table.sheet import Sheet, missing_column, open_sheet
+from nnlab.data.table.sheet import Separator, Sheet, missing_column, open_sheet
 from nnlab.data.table.survey import Mark, Profile, decimal_mark, survey
 from nnlab.errors import DataError
 
@@ -91,9 +91,22 @@ class TableReader:
     decimal: Mark = "."
     missing: Literal["error", "drop", "mean"] = "error"
     missing_target: Literal["error", "drop", "class"] = "error"
-    separator: str | None = None
+    separator: Separator | None = None
     decimal_key: Mark | None = None
     encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where the parts do not belong together."""
+        names = [column.name for column in self.columns]
+        if not names or len({*names, self.target}) <= len(names):
+            raise ValueError("a table has at least one feature, and no two columns of one name")
+        if self.task == "regression" and self.classes:
+            raise ValueError("a regression has no classes")
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except (LookupError, UnicodeError):
+                raise ValueError(f"{self.encoding} is no encoding") from None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the reader as JSON can hold it, every number exactly."""
@@ -167,11 +180,7 @@ class TableReader:
             sheet, [*numeric, *profiles[len(positions) :]], key=self.decimal_key, fallback=self.decimal
         )
         for profile, column in zip(profiles, self.columns, strict=False):
-            if column.kind == "category" or not profile.counts["text"] + profile.counts[_other(column)]:
-                continue
-            raise no_number(
-                sheet, profile, *profile.first["text" if profile.counts["text"] else _other(column)]
-            )
+            _check_kind(sheet, profile, column)
         if quantity:
             check_quantity(sheet, profiles[-1])
         return self.extract(sheet, decimal, target=target, group=group)
@@ -310,11 +319,12 @@ class TableReader:
         if self.missing_target != "drop":
             cell = rows.targets[first]
             what = f"{cell!r} says that the target is missing" if cell else "the target is empty"
+            what += f" (in {where})" if len(missing) > 1 else ""
             choice = "data.missing_target: drop"
             if cell and self.task == "classification":
                 choice += f", or take {cell} as a class by data.missing_target: class"
             raise DataError(
-                f"{sheet.path}, line {rows.lines[first]}, column {self.target}: {what} (in {where}); fill or "
+                f"{sheet.path}, line {rows.lines[first]}, column {self.target}: {what}; fill or "
                 f"remove the row, or leave such rows out by {choice}"
             )
         out = set(missing)
@@ -357,8 +367,20 @@ class TableReader:
 _ADAPTER = TypeAdapter(TableReader)
 
 
-def _other(column: Column) -> str:
-    return "truth" if column.kind == "number" else "number"
+def _check_kind(sheet: Sheet, profile: Profile, column: Column) -> None:
+    """Raises DataError where a column of a new table holds something else than that of the training."""
+    if column.kind == "category":
+        return
+    if profile.counts["text"]:
+        raise no_number(sheet, profile, *profile.first["text"])
+    if column.kind == "number" and profile.counts["truth"]:
+        raise no_number(sheet, profile, *profile.first["truth"])
+    if column.kind == "truth" and profile.counts["number"]:
+        line, cell = profile.first["number"]
+        raise DataError(
+            f"{sheet.path}, line {line}, column {column.name}: {cell!r} is neither true nor false, of which the "
+            "training table has this column"
+        )
 
 
 def check_quantity(sheet: Sheet, profile: Profile) -> None:
@@ -387,9 +409,10 @@ def complete(rows: Rows, columns: Sequence[Column]) -> Rows:
             constants = torch.tensor(fixed, dtype=torch.float64)
             other = ~constants.isnan() & (part != constants)
             if bool(other.any()):
+                count = int(other.any(1).sum())
                 notes.append(
-                    f"column {column.name}: {int(other.any(1).sum()):,} rows hold what no training row does, "
-                    "where the column is constant; it counts for nothing"
+                    f"column {column.name} is constant in the training rows and differs in {count:,} "
+                    f"other{'s' * (count > 1)}; it counts for nothing"
                 )
             part.copy_(torch.where(constants.isnan(), part, constants))
     return replace(rows, inputs=inputs, notes=tuple(notes))

@@ -2,17 +2,21 @@
 
 import codecs
 import csv
+import difflib
 import io
 import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from nnlab.data.table.cells import is_number
 from nnlab.errors import DataError, suggest
 
-SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
+Separator = Literal["comma", "semicolon", "tab", "pipe", "space"]
+
+SEPARATORS: dict[Separator, str] = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
 """The separators by the names that the key `separator` has for them."""
 
 _GUESSED = (",", ";", "\t", "|")  # a blank is never taken for a separator unasked
@@ -49,6 +53,7 @@ class Sheet:
         delimiter: between two cells.
         header: the number of the header line.
         format: what is unusual about the file, in words.
+        text: of the file, in UTF-8.
     """
 
     path: Path
@@ -56,8 +61,7 @@ class Sheet:
     delimiter: str
     header: int
     format: tuple[str, ...]
-    raw: bytes
-    encoding: str
+    text: bytes
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Returns the line number and the cells of every row that is not empty, as many as there are names.
@@ -66,7 +70,7 @@ class Sheet:
             DataError: naming a row that has too few or too many cells, or is no row.
         """
         width = len(self.names)
-        for line, row in _records(self.path, self.raw, self.encoding, self.delimiter):
+        for line, row in _records(self.path, self.text, self.delimiter):
             if line <= self.header or not any(row):
                 continue
             if len(row) != width and (len(row) < width or any(row[width:])):
@@ -86,11 +90,13 @@ class Sheet:
                 "a cell that holds a comma, such as a decimal comma, must stand in quotes, or semicolons "
                 "must separate the cells"
             )
+            if len(row) == width + 1:
+                hint += "; or the header lacks a name, as it does for the row names of R"
         cells = f"{len(row)} cell{'s' * (len(row) != 1)}"
         return f"{self.path}, line {line}: {cells}, but the header names {width} columns; {hint}"
 
     def _cells(self, line: int, delimiter: str) -> int:
-        records = _records(self.path, self.raw, self.encoding, delimiter)
+        records = _records(self.path, self.text, delimiter)
         try:
             return next((len(row) for at, row in records if at >= line), 0)
         except DataError:
@@ -101,7 +107,7 @@ def open_sheet(
     path: Path,
     wanted: Sequence[str],
     *,
-    separator: str | None = None,
+    separator: Separator | None = None,
     encoding: str | None = None,
     key: str | None = None,
 ) -> Sheet:
@@ -121,22 +127,22 @@ def open_sheet(
     """
     path = Path(os.path.abspath(path))
     raw = _read(path, "" if key is None else f"{key}: ")
-    codec, remarks = _encoding(path, raw, encoding)
-    skipped, named = _separator_line(path, raw, codec)
+    text, remarks = _decoded(path, raw, encoding)
+    skipped, named = _separator_line(path, text)
     delimiter = named if separator is None else SEPARATORS[separator]
     if delimiter is None:
-        delimiter = _guess(path, raw, codec, wanted, skipped)
-    line, header = _header(path, raw, codec, delimiter, skipped)
+        delimiter = _guess(path, text, wanted, skipped)
+    line, header = _header(path, text, delimiter, skipped)
     _check_header(path, line, header)
     if delimiter != ",":
         remarks = (f"cells separated by {_word(delimiter)}", *remarks)
-    return Sheet(path, header, delimiter, line, remarks, raw, codec)
+    return Sheet(path, header, delimiter, line, remarks, text)
 
 
 def missing_column(sheet: Sheet, key: str, name: str) -> DataError:
     """Returns the error for a column that the header does not name, with the likeliest reason."""
     path, names = sheet.path, sheet.names
-    problem = f"{key}: {name} is no column of {path}; {suggest(name, [n for n in names if n])}"
+    problem = f"{key}: {name} is no column of {path}; {_nearest(name, [n for n in names if n])}"
     below = _line_that_holds(sheet, name)
     if below is not None:
         return DataError(
@@ -154,10 +160,18 @@ def missing_column(sheet: Sheet, key: str, name: str) -> DataError:
     return DataError(problem)
 
 
+def _nearest(name: str, names: Sequence[str], most: int = 20) -> str:
+    """The end of a message: the names, or of many the nearest ones."""
+    if len(names) <= most:
+        return suggest(name, names)
+    near = difflib.get_close_matches(name, names, n=5, cutoff=0.5) or list(names[:5])
+    return f"{suggest(name, near)}, … ({len(names):,} columns)"
+
+
 def _line_that_holds(sheet: Sheet, name: str) -> int | None:
     for delimiter in _GUESSED:
         try:
-            for count, (line, row) in enumerate(_records(sheet.path, sheet.raw, sheet.encoding, delimiter)):
+            for count, (line, row) in enumerate(_records(sheet.path, sheet.text, delimiter)):
                 if count > _TRIED:
                     break
                 if line > sheet.header and len(row) > 1 and name in row:
@@ -183,32 +197,36 @@ def _read(path: Path, begin: str) -> bytes:
     return raw
 
 
-def _encoding(path: Path, raw: bytes, key: str | None) -> tuple[str, tuple[str, ...]]:
-    """The codec of the file, and a remark where it is not UTF-8."""
-    if key is not None:
-        try:
-            raw.decode(key)
-        except UnicodeError as error:
-            raise DataError(
-                f"data.encoding: {path} cannot be read as {key}: {getattr(error, 'reason', error)}"
-                f"{_byte_place(raw, getattr(error, 'start', None))}"
-            ) from None
-        marks = {"utf-8": "utf-8-sig", "utf-16-le": "utf-16", "utf-16-be": "utf-16"}
-        marked = any(raw.startswith(mark) for mark, _ in _MARKS)
-        return (marks.get(codecs.lookup(key).name, key) if marked else key), ()
+def _decoded(path: Path, raw: bytes, key: str | None) -> tuple[bytes, tuple[str, ...]]:
+    """The text in UTF-8, and a remark where the file is written otherwise."""
+    codec = _encoding(path, raw) if key is None else key
+    remarks: tuple[str, ...] = ()
+    try:
+        text = raw.decode(codec)
+        plain = text.removeprefix("\ufeff").encode()
+    except UnicodeError as error:
+        place = _byte_place(raw, getattr(error, "start", None))
+        if key is not None:
+            reason = getattr(error, "reason", error)
+            raise DataError(f"data.encoding: {path} cannot be read as {key}: {reason}{place}") from None
+        if codec != "utf-8":
+            raise DataError(f"{path}: this is no text in {codec.upper()}{place}; save it as UTF-8") from None
+        text, remarks = _western(path, raw, place)
+        plain = text.encode()
+    else:
+        if key is None and not codec.startswith("utf-8"):
+            remarks = (f"text in {codec.upper()}",)
+    if b"\0" in plain:
+        raise DataError(f"{path}: it holds zeros between the letters, as no table does; save it as UTF-8")
+    return plain, remarks
+
+
+def _encoding(path: Path, raw: bytes) -> str:
+    """The codec that the first bytes or the zeros among the bytes tell, else UTF-8."""
     codec = next((codec for mark, codec in _MARKS if raw.startswith(mark)), None)
     if codec is None and b"\0" in raw:
         codec = _unmarked_utf16(path, raw)
-    try:
-        raw.decode(codec or "utf-8")
-    except UnicodeDecodeError as error:
-        if codec is not None:
-            raise DataError(
-                f"{path}: this is no text in {codec.upper()}: {error.reason}"
-                f"{_byte_place(raw, error.start)}; save it as UTF-8"
-            ) from None
-        return _western(path, raw, error)
-    return codec or "utf-8", () if codec in (None, "utf-8-sig") else (f"text in {codec.upper()}",)
+    return codec or "utf-8"
 
 
 def _unmarked_utf16(path: Path, raw: bytes) -> str:
@@ -218,9 +236,8 @@ def _unmarked_utf16(path: Path, raw: bytes) -> str:
     raise DataError(f"{path}: it holds bytes that are zero, as no table does; save it as CSV in UTF-8")
 
 
-def _western(path: Path, raw: bytes, error: UnicodeDecodeError) -> tuple[str, tuple[str, ...]]:
-    """Windows-1252, which extends Latin-1, where the file can be nothing else that is likely."""
-    place = _byte_place(raw, error.start)
+def _western(path: Path, raw: bytes, place: str) -> tuple[str, tuple[str, ...]]:
+    """The text in Windows-1252, which extends Latin-1, where it can be nothing else that is likely."""
     remedy = "save it as UTF-8, or name its encoding by data.encoding, such as cp1252 or cp1251"
     if re.search(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}", raw):
         raise DataError(f"{path}: this is UTF-8 with a damaged letter{place}; {remedy}")
@@ -231,7 +248,7 @@ def _western(path: Path, raw: bytes, error: UnicodeDecodeError) -> tuple[str, tu
     if re.search(rb"[\x80-\xff]{3}", raw):
         raise DataError(f"{path}: this is no text in UTF-8, nor in a Western alphabet{place}; {remedy}")
     words = list(dict.fromkeys(re.findall(r"[\w°²³µ€%]*[^\x00-\x7f][\w°²³µ€%]*", text)))[:3]
-    return "cp1252", (f"text in Windows-1252 and not UTF-8 ({', '.join(words)}); data.encoding decides",)
+    return text, (f"text in Windows-1252 and not UTF-8 ({', '.join(words)}); data.encoding decides",)
 
 
 def _byte_place(raw: bytes, start: int | None) -> str:
@@ -249,9 +266,9 @@ def _byte_place(raw: bytes, start: int | None) -> str:
 # --- lines ------------------------------------------------------------------------------------------
 
 
-def _records(path: Path, raw: bytes, codec: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _records(path: Path, text: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The line at which each record begins, and its cells without blanks around them."""
-    lines = io.TextIOWrapper(io.BytesIO(raw), encoding=codec, newline="")
+    lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="")
     reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=delimiter != "\t")
     while True:
         begin = reader.line_num + 1
@@ -267,9 +284,9 @@ def _records(path: Path, raw: bytes, codec: str, delimiter: str) -> Iterator[tup
         yield begin, [cell.strip() for cell in row]
 
 
-def _separator_line(path: Path, raw: bytes, codec: str) -> tuple[int, str | None]:
+def _separator_line(path: Path, text: bytes) -> tuple[int, str | None]:
     """The number of lines that Excel's `sep=` takes, 0 or 1, and the separator that it names."""
-    with io.TextIOWrapper(io.BytesIO(raw), encoding=codec, newline="") as lines:
+    with io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="") as lines:
         first = lines.readline()
     match = re.fullmatch(r'\s*"?sep=(.)"?[\s;,]*', first, re.IGNORECASE)
     if match is None:
@@ -282,9 +299,9 @@ def _separator_line(path: Path, raw: bytes, codec: str) -> tuple[int, str | None
     return 1, match[1]
 
 
-def _header(path: Path, raw: bytes, codec: str, delimiter: str, skipped: int) -> tuple[int, list[str]]:
+def _header(path: Path, text: bytes, delimiter: str, skipped: int) -> tuple[int, list[str]]:
     """Line number and names; empty names at the end, as spreadsheets leave them, are no columns."""
-    for line, row in _records(path, raw, codec, delimiter):
+    for line, row in _records(path, text, delimiter):
         if line > skipped and any(row):
             while not row[-1]:
                 row.pop()
@@ -292,12 +309,12 @@ def _header(path: Path, raw: bytes, codec: str, delimiter: str, skipped: int) ->
     raise DataError(f"{path}: the file is empty; its first line must name the columns")
 
 
-def _guess(path: Path, raw: bytes, codec: str, wanted: Sequence[str], skipped: int) -> str:
+def _guess(path: Path, text: bytes, wanted: Sequence[str], skipped: int) -> str:
     headers = {}
     problem: DataError | None = None
     for delimiter in _GUESSED:
         try:
-            headers[delimiter] = _header(path, raw, codec, delimiter, skipped)[1]
+            headers[delimiter] = _header(path, text, delimiter, skipped)[1]
         except DataError as error:
             problem = problem or error
     if not headers:
@@ -307,16 +324,16 @@ def _guess(path: Path, raw: bytes, codec: str, wanted: Sequence[str], skipped: i
     def rank(delimiter: str) -> tuple[int, bool, int]:
         names = headers[delimiter]
         present = sum(name in names for name in wanted) if len(names) > 1 else 0
-        return present, _fits(path, raw, codec, delimiter, skipped, len(names)), len(names)
+        return present, _fits(path, text, delimiter, skipped, len(names)), len(names)
 
     best = max(headers, key=rank)
     return best if len(headers[best]) > 1 else ","
 
 
-def _fits(path: Path, raw: bytes, codec: str, delimiter: str, skipped: int, width: int) -> bool:
+def _fits(path: Path, text: bytes, delimiter: str, skipped: int, width: int) -> bool:
     """Whether the first rows have as many cells as the header."""
     try:
-        for count, (line, row) in enumerate(_records(path, raw, codec, delimiter)):
+        for count, (line, row) in enumerate(_records(path, text, delimiter)):
             if count > _TRIED:
                 break
             if line > skipped and any(row) and (len(row) < width or any(row[width:])):

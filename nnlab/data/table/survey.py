@@ -84,6 +84,9 @@ def survey(sheet: Sheet, positions: Sequence[int]) -> tuple[list[Profile], int]:
                 profile.see(line, cell)
             continue
         plain += 1
+        if plain == 1:
+            for profile, cell in zip(profiles, cells, strict=True):
+                profile.first.setdefault("number", (line, cell))
         if undecided:
             for profile, cell in zip(profiles, cells, strict=True):
                 profile.look_at_mark(line, cell)

@@ -56,9 +56,9 @@ def answer(config: BinsSettings, line: Line, session: Session) -> Certified | No
     if upper > config.epsilon * (1 + 1e-8):  # of so many bins the bounds are not brought together
         certified = f"error certified to lie between {at_least(lower, 4)} and {at_most(upper, 4)}"
     session.reporter.say(
-        f"an error of at most {config.epsilon:g} on [{low:g}, {high:g}] takes N = {fit.histogram.bins:,} bins "
-        f"({fit.histogram.network.hidden_units:,} hidden units): {certified}; L = {line.slope.upper:.6g} is "
-        f"{line.slope.source}"
+        f"an error of at most {config.epsilon:g} on [{low:g}, {high:g}] takes N = {fit.histogram.bins:,} "
+        f"bins ({fit.histogram.network.hidden_units:,} hidden units): {certified}; "
+        f"L = {line.slope.upper:.6g} is {line.slope.source}"
     )
     return fit
 

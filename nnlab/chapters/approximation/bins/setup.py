@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PlainValidator, PositiveFloat, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, PositiveFloat, WithJsonSchema, model_validator
 
 from nnlab.approximation.bins import NO_STEP, Construction, Heights, bins_for, check_memory
 from nnlab.approximation.network import Output
@@ -24,6 +24,7 @@ from nnlab.expressions import (
     check_domain,
     lipschitz,
 )
+from nnlab.expressions.numbers import number_value
 from nnlab.lab.sections import Count, Distinct, Experiment, StepName
 from nnlab.lab.session import Session
 from nnlab.rigorous.supremum import Supremum, supremum
@@ -33,9 +34,30 @@ Array = NDArray[np.float64]
 DEFAULT_BINS = (5, 10, 50, 200)
 
 
+def _number(value: object) -> object:
+    """Returns the value of a text such as 2*pi; pydantic looks at all else."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return number_value(value)
+    except ExpressionError as error:
+        raise ValueError(f"must be a number: {error.reason}") from None
+
+
+_NUMBER = {"anyOf": [{"type": "number"}, {"type": "string", "description": "an expression such as 2*pi"}]}
+Number = Annotated[float, BeforeValidator(_number), WithJsonSchema(_NUMBER, mode="validation")]
+PositiveNumber = Annotated[
+    PositiveFloat, BeforeValidator(_number), WithJsonSchema(_NUMBER, mode="validation")
+]
+"""Numbers that may also be written as expressions, such as 2*pi or 1/3."""
+
+
 def _steepness(value: object) -> float | str:
     if value == "hard":
         return "hard"
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = _number(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
         return float(value)
     raise ValueError("must be a number above 0, or hard")
@@ -54,13 +76,13 @@ class BinsSettings(Experiment):
     target: Annotated[str, Field(min_length=1)] = Field(
         "lecture", description="an expression, a name, or a CSV file of points"
     )
-    interval: list[float] | None = Field(
+    interval: list[Number] | None = Field(
         None, min_length=2, max_length=2, description="[a, b]; [0, 1], or that of the points, if left out"
     )
     bins: Annotated[list[Count], Distinct] | None = Field(
         None, min_length=1, description="5, 10, 50 and 200, or what epsilon needs, if left out"
     )
-    epsilon: PositiveFloat | None = Field(None, description="the largest error that is allowed")
+    epsilon: PositiveNumber | None = Field(None, description="the largest error that is allowed")
     construction: Construction = "staircase"
     heights: Heights = "midpoint"
     steepness: Steepness | None = Field(
@@ -70,7 +92,7 @@ class BinsSettings(Experiment):
         "sigmoid", description="of the steps; hats are made of relu"
     )
     output: Output = "identity"
-    lipschitz: PositiveFloat | None = Field(None, description="L; certified from the expression if left out")
+    lipschitz: PositiveNumber | None = Field(None, description="L; certified from the expression if left out")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "BinsSettings":

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from nnlab.chapters.approximation import schema
 from nnlab.chapters.approximation.perceptron.figures import success_rate
 from nnlab.data import DataSet
 from nnlab.errors import InputError, Interrupted
@@ -26,6 +27,7 @@ class Config(TrainingExperiment):
     """Trains networks with each list of hidden layers on XOR, from many starts."""
 
     experiment: Literal["xor"]
+    arrays = schema.XOR_ARRAYS
     hidden: Annotated[list[list[Count]], Distinct] = Field([[], [2], [8]], min_length=1)
     starts: Count = 20
 

@@ -110,7 +110,7 @@ Pictures = Sequence[NDArray[np.float64]] | Mapping[int, NDArray[np.float64]]
 
 
 def middle_examples(points: FloatArray, labels: NDArray[np.int_], classes: int) -> dict[int, int]:
-    """Returns the number of the example nearest to the middle of each class: of the first twenty that have one.
+    """Returns the example nearest to the middle of each class, by number: of up to twenty classes.
 
     Args:
         points: (N, 2).
