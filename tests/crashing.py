@@ -1,9 +1,9 @@
 """Commands that are killed, or whose disk fills, at a chosen moment.
 
-`Lab` starts one process that has imported everything, which forks itself for each command: a command costs what it
-computes. In the fork the file operations inside one folder are counted, and at the chosen one the process kills
-itself with SIGKILL, before the operation or with half of the bytes written; or each write from then on fails
-as on a full disk. This file is also that process.
+`Lab` starts one process that has imported everything, which forks itself for each command: a command costs
+what it computes. In the fork the file operations inside one folder are counted, and at the chosen one the
+process kills itself with SIGKILL, before the operation or with half of the bytes written; or each write from
+then on fails as on a full disk. This file is also that process.
 """
 
 import builtins
@@ -12,12 +12,12 @@ import errno
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -88,12 +88,11 @@ class Lab:
         self._process.wait()
         self._process.stdout.close()
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self) -> Any:
         assert self._process.stdout is not None
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
+        return json.loads(self._process.stdout.readline())
 
-    def __call__(self, *arguments: str | Path, crash: Crash = Crash(), cwd: Path | None = None) -> Ending:  # noqa: B008
+    def __call__(self, *arguments: str | Path, crash: Crash = Crash(), cwd: Path | None = None) -> Ending:
         """Runs `nnlab` with these arguments."""
         assert self._process.stdin is not None
         order = {"arguments": [*map(str, arguments)], "cwd": str(cwd or ROOT), "crash": asdict(crash)}
@@ -108,17 +107,17 @@ class Lab:
 class _Counter:
     """Counts the operations inside a folder of a forked process, and ends it at the chosen one."""
 
-    def __init__(self, inside: str, crash: Crash, tally: Path) -> None:
+    def __init__(self, inside: str, crash: Crash, counts: Path) -> None:
         self.inside, self.crash = inside + os.sep, crash
         self.operations = self.writes = 0
-        self._tally = os.open(tally, os.O_WRONLY | os.O_CREAT)
+        self._counted = os.open(counts, os.O_WRONLY)
 
     def begin(self) -> None:
         sys.addaudithook(self._operation)
         builtins.open = io.open = self._open  # type: ignore[assignment]
 
     def _note(self) -> None:
-        os.pwrite(self._tally, f"{self.operations:9d} {self.writes:9d}".encode(), 0)
+        os.pwrite(self._counted, f"{self.operations:9d} {self.writes:9d}".encode(), 0)
 
     def _operation(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event not in _EVENTS or not self._counts(event, arguments):
@@ -213,45 +212,44 @@ def _serve(inside: str, drawn: bool) -> None:
 
         figures.Call.draw = lambda self, arrays: Figure()  # type: ignore[method-assign]
         save.render = lambda figure, suffix, salt: f"{salt}.{suffix}".encode() * 10
-    answer("ready", 0, Path(os.devnull), 0.0)
+    print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
-        order = json.loads(line)
-        scratch = Path(tempfile.mkdtemp())
-        began = time.monotonic()
-        child = os.fork()
-        if child == 0:
-            _become(cli.main, order, inside, scratch)
-        after = order["crash"]["after"]
-        status = 0
-        while (ended := os.waitpid(child, 0 if after is None else os.WNOHANG)) == (0, 0):
-            if time.monotonic() - began >= after:
-                os.kill(child, signal.SIGKILL)
-                after = float("inf")
-            time.sleep(0.001)
-        status = ended[1]
-        answer("ended", os.waitstatus_to_exitcode(status), scratch, time.monotonic() - began)
-        shutil.rmtree(scratch)
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(_run(cli.main, json.loads(line), inside, Path(folder))), flush=True)
 
 
-def answer(word: str, code: int, scratch: Path, seconds: float) -> None:
-    if word == "ready":
-        print(json.dumps({}), flush=True)
-        return
-    tally = (scratch / "tally").read_text() if (scratch / "tally").exists() else ""
-    operations, writes = map(int, tally.split() or (0, 0))
-    texts = {name: (scratch / name).read_text() for name in ("out", "err")}
-    counted = {"operations": operations, "writes": writes, "seconds": seconds}
-    print(json.dumps({"code": code, **texts, **counted}), flush=True)
+def _run(main: Callable[[], None], order: dict[str, Any], inside: str, scratch: Path) -> dict[str, Any]:
+    """Runs a command in a fork, whose streams and counts go to files in `scratch`; returns fields of Ending."""
+    for name in ("out", "err", "counts"):
+        (scratch / name).touch()
+    began, after = time.monotonic(), order["crash"]["after"]
+    child = os.fork()
+    if child == 0:
+        _become(main, order, inside, scratch)
+    while (ended := os.waitpid(child, 0 if after is None else os.WNOHANG)) == (0, 0):
+        if time.monotonic() - began >= after:
+            os.kill(child, signal.SIGKILL)
+            after = float("inf")
+        time.sleep(0.001)
+    operations, writes = map(int, (scratch / "counts").read_text().split() or (0, 0))
+    return {
+        "code": os.waitstatus_to_exitcode(ended[1]),
+        "out": (scratch / "out").read_text(),
+        "err": (scratch / "err").read_text(),
+        "operations": operations,
+        "writes": writes,
+        "seconds": time.monotonic() - began,
+    }
 
 
-def _become(main: Any, order: dict[str, Any], inside: str, scratch: Path) -> None:
+def _become(main: Callable[[], None], order: dict[str, Any], inside: str, scratch: Path) -> None:
     """Runs the command in the fork, which ends with it."""
     code = 70
     try:
         for number, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(scratch / name, os.O_WRONLY | os.O_CREAT), number)
+            os.dup2(os.open(scratch / name, os.O_WRONLY), number)
         os.chdir(order["cwd"])
-        _Counter(inside, Crash(**order["crash"]), scratch / "tally").begin()
+        _Counter(inside, Crash(**order["crash"]), scratch / "counts").begin()
         sys.argv = ["nnlab", *order["arguments"]]
         main()
     except SystemExit as ending:

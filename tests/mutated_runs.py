@@ -13,7 +13,17 @@ import torch
 from tests.mutated_configs import ODD
 
 DEEP = json.loads("[" * 900 + "]" * 900)
-VALUES: tuple[Any, ...] = (*ODD, DEEP, 10**4000, "x" * 2_000_000, "\ud800", "a\x00b", "\x1b]0;x\x07", -1e308, 2**63)
+VALUES: tuple[Any, ...] = (
+    *ODD,
+    DEEP,
+    10**4000,
+    "x" * 2_000_000,
+    "\ud800",
+    "a\x00b",
+    "\x1b]0;x\x07",
+    -1e308,
+    2**63,
+)
 SKIPPED = ("tensorboard",)
 """Folders that no command reads."""
 
@@ -57,7 +67,9 @@ def _junk(file: Path, rng: random.Random) -> None:
 def _insert(file: Path, rng: random.Random) -> None:
     content = file.read_bytes()
     at = rng.randrange(len(content) + 1)
-    file.write_bytes(content[:at] + rng.choice((b"\x00", b"\n", b"{", b"\xff", b"NaN", b"9" * 5_000)) + content[at:])
+    file.write_bytes(
+        content[:at] + rng.choice((b"\x00", b"\n", b"{", b"\xff", b"NaN", b"9" * 5_000)) + content[at:]
+    )
 
 
 def _remove(file: Path, rng: random.Random) -> None:
@@ -143,10 +155,18 @@ def _spoil_arrays(file: Path, rng: random.Random) -> None:
     name = rng.choice(list(arrays))
     array = arrays[name]
     changed: list[Any] = [
-        np.array([{"x": 1}], dtype=object), np.array("text"), np.zeros((0, 3)), np.array(np.nan), array[..., None],
-        np.full(array.shape, np.nan), array.reshape(-1)[:1], np.full(array.shape, 1e300), np.zeros(50_000),
-        np.array(["\x1b[31m"] * 3), array.astype(complex) if array.dtype.kind in "fi" else array,
-    ]  # fmt: skip
+        np.array([{"x": 1}], dtype=object),
+        np.array("text"),
+        np.zeros((0, 3)),
+        np.array(np.nan),
+        array[..., None],
+        np.full(array.shape, np.nan),
+        array.reshape(-1)[:1],
+        np.full(array.shape, 1e300),
+        np.zeros(50_000),
+        np.array(["\x1b[31m"] * 3),
+        array.astype(complex) if array.dtype.kind in "fi" else array,
+    ]
     how = rng.randrange(4)
     if how == 0:
         del arrays[name]
@@ -159,7 +179,13 @@ def _spoil_arrays(file: Path, rng: random.Random) -> None:
 
 def _spoil_checkpoint(file: Path, rng: random.Random) -> None:
     state: Any = torch.load(file, weights_only=True)
-    values = (*VALUES[:20], torch.zeros(3), torch.full((2, 2), torch.nan), {"a": torch.zeros(1)}, torch.zeros(0).int())
+    values = (
+        *VALUES[:20],
+        torch.zeros(3),
+        torch.full((2, 2), torch.nan),
+        {"a": torch.zeros(1)},
+        torch.zeros(0).int(),
+    )
     holder, key = rng.choice(_places(state))
     if rng.random() < 0.3:
         del holder[key]

@@ -218,7 +218,8 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 def test_other_endings_are_files_as_well(tmp_path: Path) -> None:
     for name in ("points.tsv", "points.txt", "points.DAT"):
-        assert make_target(written(tmp_path, "y\tx\n0\t0\n2\t1\n", name)).values(column(0.5)).tolist() == [1.0]
+        target = make_target(written(tmp_path, "y\tx\n0\t0\n2\t1\n", name))
+        assert target.values(column(0.5)).tolist() == [1.0]
 
 
 def test_variables_are_pasted_with_their_indices() -> None:

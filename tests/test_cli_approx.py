@@ -58,6 +58,7 @@ FLAGS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "interval pasted": (["--interval", "−π, π/2"], {"interval": [-math.pi, math.pi / 2]}),
     "interval with dots": (["--interval", "-pi..pi"], {"interval": [-math.pi, math.pi]}),
     "interval in brackets": (["--interval", "[1/3, √2]"], {"interval": [1 / 3, math.sqrt(2)]}),
+    "interval in parentheses": (["--interval", "(0,1)"], {"interval": [0.0, 1.0]}),
     "interval set": (["--set", "interval=[0, 2*pi]"], {"interval": [0.0, 2 * math.pi]}),
     "epsilon as a fraction": (["--epsilon", "1/50"], {"epsilon": 0.02}),
     "lipschitz as an expression": (["--lipschitz", "2*pi"], {"lipschitz": 2 * math.pi}),

@@ -18,7 +18,7 @@ from nnlab.chapters.backpropagation.network import network_sheet
 from nnlab.chapters.backpropagation.terminal import Pager
 from nnlab.errors import InputError
 from nnlab.expressions.operations import OPERATIONS
-from nnlab.expressions.parser import MAX_LENGTH
+from nnlab.expressions.tokens import MAX_LENGTH
 from nnlab.lab.config import shipped_configs
 from nnlab.models import CNN, MLP, SpeedCNN
 from tests.command_line import Result, files_no_longer_than, nnlab
@@ -55,7 +55,7 @@ def test_torch_is_asked_only_where_differences_leave_a_question() -> None:
     assert "∂f/∂x │ −4 │ 0 │" in flat(nnlab("backprop", *SUM))
     assert "torch.autograd" in nnlab("backprop", "abs(x)", "--at", "x=0").out
     report = json.loads(nnlab("backprop", *SUM, "--json").out)["checks"]
-    assert report["agree"] and report["checked"] and report["value_error"] is None
+    assert (report["agree"], report["checked"], report["value_error"]) == (True, True, None)
     assert report["variables"]["x"]["autograd"] is None
     assert json.loads(nnlab("backprop", *SUM, "--torch", "--json").out)["checks"]["value_error"] == 0
     refused = nnlab("backprop", "--config", "xor", "--torch")

@@ -52,8 +52,8 @@ def test_a_run_folder_is_no_config(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (("xor", "--config", "ntk"), "the config is given twice, as xor and as --config ntk"),
-        ((), "nnlab train needs a config or a run"),
-        (("xor", "--resume", "runs/x"), "and not both"),
+        ((), "needs one of --config FILE|NAME and --resume RUN"),
+        (("xor", "--resume", "runs/x"), "needs one of --config FILE|NAME and --resume RUN"),
         (("xor", "spirals"), "unexpected extra argument"),
         (("xorr",), "did you mean xor?"),
     ],

@@ -28,7 +28,7 @@ class Clock:
 
 
 def progress(seconds: float, steps: int, text: str = "loss 0.5", rate: float = 1.0) -> list[str]:
-    """The lines of a task of `steps` steps that take `seconds`, the last half of it at `rate` of that speed."""
+    """The lines of a task of `steps` steps that take `seconds`, its last half at `rate` of that speed."""
     clock, lines = Clock(), list[str]()
     reporter = Lines(lines.append, clock)
     with reporter.bar("training") as advance:
@@ -51,7 +51,7 @@ def test_a_line_early_one_each_half_minute_and_one_at_the_end() -> None:
 
 
 def test_the_time_left_is_that_of_the_last_part() -> None:
-    """Ten times slower in the second half: five minutes later the estimate knows nothing of the first half."""
+    """Ten times slower in the second half: five minutes later the first half is forgotten."""
     lines = progress(600.0, 6_000, rate=0.1)
     done = int(lines[-3].split(":")[1].split(" of ")[0].replace(",", ""))
     left = (6_000 - done) / (6_000 / 600.0 * 0.1)
@@ -99,14 +99,27 @@ def test_control_characters_are_written_out() -> None:
 
 def summary_with(text: str) -> dict[str, Any]:
     claim = {
-        "name": text, "sentence": text, "verdict": text, "predicted": 1.0, "measured": 1.0, "interval": [0, 2],
+        "name": text,
+        "sentence": text,
+        "verdict": text,
+        "predicted": 1.0,
+        "measured": 1.0,
+        "interval": [0, 2],
         "hypotheses": [text],
-    }  # fmt: skip
+    }
     return {
-        "name": text, "experiment": text, "seed": 0, "status": "failed", "started": text, "message": text,
-        "metrics": {text: 1.0}, "results": [{text: text, "b": [text, text]}], "claims": [claim],
-        "warnings": [text], "notes": [text],
-    }  # fmt: skip
+        "name": text,
+        "experiment": text,
+        "seed": 0,
+        "status": "failed",
+        "started": text,
+        "message": text,
+        "metrics": {text: 1.0},
+        "results": [{text: text, "b": [text, text]}],
+        "claims": [claim],
+        "warnings": [text],
+        "notes": [text],
+    }
 
 
 @pytest.mark.parametrize("text", [HOSTILE, "[red]x[/red] [/] [bold", "\\[/]", ":smile:", "a\nb", "%s {}"])
@@ -120,7 +133,12 @@ def test_a_run_that_says_something_odd(text: str, tmp_path: Path) -> None:
     row = {"section": text, "sentence": text, "verdict": "FAIL", "refuted": True, "holds": text}
     rows = [row | {"hypotheses": [text]}, {"verdict": text}]
     (lecture / "summary.json").write_text(json.dumps(summary | {"experiment": "lecture", "results": rows}))
-    for command in (["show", folder], ["show", lecture], ["list", "--runs", tmp_path / "runs"]):
+    commands: list[list[str | Path]] = [
+        ["show", folder],
+        ["show", lecture],
+        ["list", "--runs", tmp_path / "runs"],
+    ]
+    for command in commands:
         for as_json in ([], ["--json"]):
             result = nnlab("runs", *command, *as_json)
             assert (result.code, result.err) == (0, "")
@@ -146,9 +164,13 @@ def test_json_is_what_it_was_after_the_escapes(capsys: pytest.CaptureFixture[str
 
 def test_an_error_that_quotes_its_input(tmp_path: Path) -> None:
     for arguments in (
-        ["train", "--config", HOSTILE], ["runs", "show", HOSTILE], [HOSTILE], ["runs", "list", "--runs", HOSTILE],
-        ["train", "--config", "xor", "--set", f"{HOSTILE}=1"], ["train", "--config", "xor", f"--{HOSTILE}"],
-    ):  # fmt: skip
+        ["train", "--config", HOSTILE],
+        ["runs", "show", HOSTILE],
+        [HOSTILE],
+        ["runs", "list", "--runs", HOSTILE],
+        ["train", "--config", "xor", "--set", f"{HOSTILE}=1"],
+        ["train", "--config", "xor", f"--{HOSTILE}"],
+    ):
         result = nnlab(*[argument.replace("\x00", "") for argument in arguments])
         assert result.code == 2
         assert not set("\x1b\x07\x9b\u202e\x7f") & set(result.err), result.err

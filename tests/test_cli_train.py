@@ -21,7 +21,8 @@ from scipy import stats
 
 from nnlab.lab import runner
 from nnlab.lab.sections import Experiment
-from nnlab.record import Group, open_run
+from nnlab.lab.session import Session
+from nnlab.record import Group, Record, open_run
 from tests.command_line import Result, files_no_longer_than, finish, nnlab, start
 
 CONFIG = """\
@@ -45,8 +46,9 @@ def write(folder: Path, text: str = CONFIG) -> Path:
 
 
 def summary(run: str | Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((Path(run) / "summary.json").read_text())
-    return found
+    """The summary with the place at which it was read, as `--json` prints it."""
+    content: dict[str, Any] = json.loads((Path(run) / "summary.json").read_text())
+    return content | {"run_dir": str(run)}
 
 
 def metrics(run: str | Path) -> bytes:
@@ -372,14 +374,15 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_interrupts_and_resume_goes_on(
     number: signal.Signals, tmp_path: Path, unbroken: Path
 ) -> None:
     run, result = stopped_in_the_middle(tmp_path, number)
     assert (result.code, result.out) == (130, "")
     assert re.fullmatch(
-        rf"nnlab: stopped after step \d+ of 3000; go on with: nnlab train --resume {run}\n", result.err
+        rf"nnlab: stopped after step \d+ of 3000; go on with: nnlab train --resume {run}",
+        result.err.splitlines()[-1],
     )
     assert summary(run)["status"] == "interrupted"
     assert (run / "checkpoints" / "last.pt").is_file()
@@ -391,6 +394,33 @@ def test_a_signal_interrupts_and_resume_goes_on(
     assert json.loads(resumed.out) == summary(run)
     assert metrics(run) == metrics(unbroken)
     assert summary(run)["metrics"] == summary(unbroken)["metrics"]
+
+
+def test_an_interruption_while_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its numbers are complete, and a resume draws the figures."""
+    completed: list[Record] = []
+    complete = Record.complete
+
+    def note(self: Record, **fields: object) -> None:
+        complete(self, **fields)
+        completed.append(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Record, "complete", note)
+        patch.setattr(Session, "stop", lambda self: bool(completed))
+        result = nnlab("train", "--config", write(tmp_path), "--runs", tmp_path / "runs")
+    (run,) = (tmp_path / "runs").glob("classify/*")
+    assert (result.code, result.out) == (130, "")
+    said = result.err.splitlines()[-1]
+    resume = rf"go on with: nnlab train --resume {run}"
+    assert re.fullmatch(rf"nnlab: interrupted before the figure \w+ was drawn; {resume}", said)
+    before = summary(run)
+    assert before["status"] == "interrupted"
+    assert before["metrics"]["test/accuracy"] is not None
+    assert not (run / "figures").exists()
+    assert nnlab("train", "--resume", run, "--quiet", draw=True).code == 0
+    assert (summary(run)["metrics"], summary(run)["claims"]) == (before["metrics"], before["claims"])
+    assert len(list(run.glob("figures/*"))) == 10
 
 
 def _second_process_is_refused(run: Path) -> None:
@@ -450,14 +480,15 @@ def test_the_disk_fills_at(pattern: str, sizes: dict[str, int], tmp_path: Path) 
     draw = pattern.startswith("figures")
     with files_no_longer_than(sizes[pattern] - 1):
         result = nnlab("train", "--config", write(tmp_path, FULL), "--runs", tmp_path / "runs", draw=draw)
-    (run,) = (tmp_path / "runs").glob("classify/*")
     assert (result.code, result.out) == (1, "")
-    assert result.err.startswith(f"nnlab: {run}: the disk is full")
     assert result.err.count("\n") == 1
-    readable(run)
-    if "go on with" not in result.err:
-        assert "free some space, and start the run again" in result.err
+    parent = tmp_path / "runs" / "classify"
+    if not list(parent.iterdir()):  # it never began
+        assert result.err == f"nnlab: {parent}: the disk is full; free some space, and start the run again\n"
         return
+    (run,) = parent.iterdir()
+    assert result.err.startswith(f"nnlab: {run}: the disk is full")
+    readable(run)
     assert f"free some space, then go on with: nnlab train --resume {run}" in result.err
     assert open_run(run).status in ("failed", "killed")
     assert isinstance(open_run(run).arrays(), dict)
@@ -469,7 +500,7 @@ def test_after_the_disk_was_full_the_metrics_are_those_of_an_unbroken_run(
     tmp_path: Path, sizes: dict[str, int]
 ) -> None:
     file = write(tmp_path, FULL)
-    with files_no_longer_than(sizes["metrics.jsonl"] // 2):
+    with files_no_longer_than(sizes["metrics.jsonl"] - 100):
         nnlab("train", "--config", file, "--runs", tmp_path / "cut")
     (run,) = (tmp_path / "cut").glob("classify/*")
     assert nnlab("train", "--resume", run).code == 0
@@ -479,7 +510,7 @@ def test_after_the_disk_was_full_the_metrics_are_those_of_an_unbroken_run(
 
 ON_A_SMALL_DISK = """
 mount -t tmpfs -o size="$1" none "$2/disk" || exit 77
-"$3" -m nnlab train --config "$2/my_config.yaml" --runs "$2/disk/runs"
+"$3" -m nnlab train --quiet --config "$2/my_config.yaml" --runs "$2/disk/runs"
 code=$?
 cp -r "$2/disk/runs" "$2/copy"
 exit $code

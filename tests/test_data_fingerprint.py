@@ -200,6 +200,22 @@ def test_a_moved_table_is_read_where_it_is(tmp_path: Path, monkeypatch: pytest.M
     assert any(str(here) in line and str(there / "data.csv") in line for line in goes_on(folder))
 
 
+def test_a_move_is_told_once(tmp_path: Path) -> None:
+    here = write_table(tmp_path / "here.csv", rows_of(60))
+    link = tmp_path / "link.csv"
+    link.symlink_to(here)
+    config = config_of({
+        "experiment": "activations",
+        "data": {"name": "csv", "path": str(link), "target": "species", "batch_size": 32},
+        "model": {"name": "mlp", "hidden": [3]},
+        "training": {"epochs": 1, "device": "cpu"},
+    })  # fmt: skip
+    folder = interrupted(config, tmp_path / "runs")
+    link.unlink()
+    here.rename(link)
+    assert sum(str(here) in line and str(link) in line for line in goes_on(folder)) == 1
+
+
 def test_a_table_that_is_gone_is_named_with_both_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +262,7 @@ def test_an_approximation_of_points(tmp_path: Path) -> None:
     assert "other values in the column y" in refused(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["regress", "activations", "sgd_vs_gd", "regularization"])
 def test_every_experiment_on_a_table(tmp_path: Path, experiment: str) -> None:
     table = write_table(tmp_path / "data.csv", [row[:-1] + str(k % 2) for k, row in enumerate(rows_of(40))])

@@ -577,6 +577,14 @@ def test_links_to_images_count_and_links_to_nothing_are_noted(root: Path) -> Non
     ]
 
 
+def test_a_root_that_was_forgotten(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NNLAB_DATA", raising=False)
+    load_image_folder(root)  # so that the cache folder holds something
+    section = config.ImageFolderData(name="image_folder")
+    with pytest.raises(DataError, match=r"data\.root: names no folder, and NNLAB_DATA is not set"):
+        build_data(section, device="cpu", dtype=torch.float32)
+
+
 @pytest.mark.parametrize("name", ["images", "train", "dog"])
 def test_a_folder_that_may_not_be_listed_is_named(
     root: Path, name: str, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ that the first reading left behind, after a way through JSON.
 import codecs
 import json
 import math
+import random
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -379,6 +380,7 @@ WRONG: dict[str, tuple[Case, str]] = {
     "NA among numbers": (table("a,y\n1,u\nNA,v\n"), r"line 3, column a: 'NA' .*data\.missing: drop"),
     "an empty category": (table("c,y\nr,u\n,v\n", text="one_hot"), r"line 3, column c: an empty cell.*data\.missing"),
     "an empty column": (table("a,b,y\n1,,u\n2,,v\n", missing="mean"), r"every cell of column b is empty.*data\.ignore: \[b\]"),
+    "an empty column of categories": (table("c,b,y\n,1,u\n,2,v\n", categories=["c"], missing="mean"), r"every cell of column c is empty"),
     "nothing is left": (table("a,b,y\n1,,u\n,2,v\n", missing="drop"), r"missing in every row, and data\.missing is drop"),
     # --- targets
     "an empty label": (table("a,y\n1,u\n2,\n"), r"line 3, column y: the target is empty.*data\.missing_target: drop"),
@@ -458,3 +460,55 @@ def test_it_is_refused_in_words(name: str, tmp_path: Path) -> None:
     text = str(caught.value)
     assert "\n" not in text
     assert str(tmp_path / "table.csv") in text or "data." in text
+
+
+PIECES = (
+    b",", b";", b"\t", b"|", b'"', b"\n", b"\r", b"\0", codecs.BOM_UTF8, b"\xff", b"\xe9", b"1", b".", b"5", b"nan", b"inf",
+    b"-", b"e9", b"_", b" ", b"sep=;\n", b"NA", b"1e400", b"1e-320", b"\xe2\x80\xa8", b"true", b"y",
+)  # fmt: skip
+
+CHOICES: dict[str, list[Any]] = {
+    "text": ["error", "one_hot"],
+    "missing": ["error", "drop", "mean"],
+    "missing_target": ["error", "drop", "class"],
+    "task": ["classification", "regression"],
+    "separator": [None, "comma", "semicolon", "tab", "space"],
+    "decimal": [None, "point", "comma"],
+    "encoding": [None, "utf-8", "cp1252", "utf-16", "utf-7", "utf-32", "ascii"],
+    "ignore": [None, ["a"], ["b"]],
+    "categories": [None, ["a"], ["b"]],
+    "columns": [None, ["a"], ["a", "b"]],
+}
+
+
+def mutated(case: Case, draw: random.Random) -> Case:
+    content = bytearray(case.content if isinstance(case.content, bytes) else case.content.encode())
+    for _ in range(draw.randint(1, 3)):
+        at = draw.randint(0, len(content))
+        match draw.randrange(3):
+            case 0:
+                content[at:at] = draw.choice(PIECES)
+            case 1:
+                del content[at : at + draw.randint(1, 4)]
+            case _:
+                content[at:at] = content[draw.randint(0, len(content)) :][:10]
+    chosen = draw.sample(list(CHOICES), draw.randint(0, 2))
+    return Case(bytes(content), {**case.keys, **{key: draw.choice(CHOICES[key]) for key in chosen}})
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_damaged_tables_are_read_or_refused(seed: int, tmp_path: Path) -> None:
+    draw = random.Random(seed)
+    cases, read = [case for case, _ in RIGHT.values()], 0
+    for _ in range(100):
+        case = mutated(draw.choice(cases), draw)
+        try:
+            data = load(tmp_path, case)
+            new = data.reader.read(tmp_path / "table.csv")
+        except DataError as error:
+            assert "\n" not in str(error), case  # noqa: PT017
+            continue
+        read += 1
+        for values in (data.train.inputs, data.train.targets, new.inputs):
+            assert bool(values.isfinite().all()), case
+    assert read > 5

@@ -351,11 +351,26 @@ def test_a_mark_that_new_rows_do_not_tell_is_that_of_the_training(tmp_path: Path
     assert data.reader.read(tmp_path / "new.csv").inputs.tolist() == [[1.234]]
 
 
+def test_texts_among_new_quantities_only_forbid_metrics(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.csv", ["a", "y"], [[k, k * k] for k in range(20)])
+    data = load(path, task="regression")
+    (tmp_path / "new.csv").write_text("a,y\n1,2\n3,unknown\n")
+    assert data.reader is not None
+    new = data.reader.read(tmp_path / "new.csv")
+    assert new.targets is None
+    assert new.inputs.tolist() == [[1], [3]]
+    assert "line 3, column y: 'unknown' is not a finite number" in "\n".join(new.notes)
+    with pytest.raises(DataError, match="line 3, column y: 'unknown' is not a finite number"):
+        load(path, task="regression", test=str(tmp_path / "new.csv"))
+
+
 def test_a_changed_reader_is_refused(reader: TableReader) -> None:
     content = reader.as_dict()
     changes: list[dict[str, Any]] = [
         {"columns": 3}, {"columns": [{"name": "x"}]}, {"task": "other"}, {"target": None}, {"more": 1},
-        {"classes": [1]}, {"decimal": ";"}, {"missing": "guess"},
+        {"classes": [1]}, {"decimal": ";"}, {"missing": "guess"}, {"separator": ";"}, {"encoding": "utf-9"},
+        {"columns": []}, {"target": "x"}, {"columns": [{**content["columns"][0], "means": [1.0, 2.0]}]},
+        {"columns": [{**content["columns"][0], "means": [float("nan")]}]},
     ]  # fmt: skip
     for change in changes:
         with pytest.raises(ValueError, match="validation error"):

@@ -9,7 +9,7 @@ import pytest
 from nnlab.errors import InputError
 from nnlab.expressions import ExpressionError, Graph, evaluate, parse
 from nnlab.expressions.errors import pointed
-from nnlab.expressions.parser import MAX_DIGITS, MAX_LENGTH
+from nnlab.expressions.tokens import MAX_DIGITS, MAX_LENGTH
 
 X, Y = 0.75, -1.5
 

@@ -81,7 +81,7 @@ def made(folder: Path, name: str) -> Path:
     """A small run of each kind, in a folder of its own."""
     file = folder / "c.yaml"
     file.write_text(CONFIG)
-    commands = {
+    commands: dict[str, list[str | Path]] = {
         "classify": ["train", "--config", file],
         "group": ["train", "--config", file, "--seeds", "2"],
         "approx": ["approx", "--parts", "bins", "--bins", "5"],
@@ -89,8 +89,8 @@ def made(folder: Path, name: str) -> Path:
         "ntk": ["ntk", "--widths", "8,16", "--seeds", "2", "--steps", "20", "--examples", "8"],
     }
     if name == "cut":
+        config = check(Source("c.yaml", CONFIG, parse_yaml(CONFIG, "")), EXPERIMENTS)
         with pytest.raises(Interrupted):
-            config = check(Source("c.yaml", CONFIG, parse_yaml(CONFIG, "")), EXPERIMENTS)
             runner.run(config, folder / "runs", StopsAfter(experiments=EXPERIMENTS))
         (run,) = (folder / "runs").glob("classify/*")
         return run

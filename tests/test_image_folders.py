@@ -1,5 +1,6 @@
 """A campaign of image folders: each is read to the right pixels, or refused with file, place and remedy."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,24 @@ def test_a_training_with_what_is_told(tmp_path: Path, name: str) -> None:
     assert result.code == 0, result.err
     for words in CASES[name].notes:
         assert words in result.err
+
+
+@pytest.mark.parametrize("name", ["photographs held in eight ways", "resized and cropped", "12 bits in png"])
+def test_the_test_images_as_new_ones_give_the_same_metrics(tmp_path: Path, name: str) -> None:
+    folder = Folder(tmp_path / "images")
+    CASES[name].build(folder)
+    result = nnlab(
+        "train", *FLAGS, "--set", f"data.root={folder.root}", "--set", "data.validation=0.0",
+        "--runs", tmp_path / "runs", "--json",
+        *sets(CASES[name]),
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    summary = json.loads(result.out)
+    new = nnlab("predict", summary["run_dir"], "--data", folder.root / "test", "--json")
+    assert new.code == 0, new.err
+    metrics = json.loads(new.out)["metrics"]
+    assert metrics
+    assert {f"test/{key}": value for key, value in metrics.items()}.items() <= summary["metrics"].items()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -255,11 +256,23 @@ def test_every_seed_of_a_group_goes_on(tmp_path: Path) -> None:
     assert (shorter / "config.yaml").read_bytes() == whole["s0"]["config.yaml"]
 
 
-def test_a_longer_group_that_is_cut_off_goes_on_by_itself(tmp_path: Path) -> None:
+def test_one_seed_of_a_group_alone_is_refused(tmp_path: Path) -> None:
+    folder = group(2, tmp_path)
+    before = members(folder)
+    with pytest.raises(
+        InputError, match=rf"s1 is one seed of .*--resume {re.escape(str(folder))} --epochs 5"
+    ):
+        runner.resume(folder / "s1", session(), 5)
+    assert members(folder) == before
+
+
+@pytest.mark.parametrize("again", [None, 6])
+def test_a_longer_group_that_is_cut_off_goes_on(tmp_path: Path, again: int | None) -> None:
+    """Whether the command is repeated as it was or without the number of epochs."""
     whole, shorter = members(group(6, tmp_path)), group(3, tmp_path)
     with pytest.raises(BaseException, match="go on with"):
         runner.resume(shorter, session(stop_after=8), 6)
-    runner.resume(shorter, session())
+    runner.resume(shorter, session(), again)
     assert members(shorter) == whole
 
 

@@ -168,6 +168,12 @@ def test_a_group_and_a_run_without_weights_are_refused(tmp_path: Path) -> None:
         build_parts(config_of(folder), session())
 
 
+@pytest.mark.parametrize("path", ["a" * 300, "a/" * 3000, "~/nowhere", "/dev/null", "."])
+def test_what_is_no_run_is_refused(path: str) -> None:
+    with pytest.raises(RunFolderError, match=r"^model\.start: "):
+        build_parts(config_of(path), session())
+
+
 @pytest.mark.parametrize("content", [b"", b"no zip", None])
 def test_damaged_weights_are_refused(first: Path, content: bytes | None) -> None:
     file = first / "checkpoints" / "best.pt"

@@ -65,7 +65,9 @@ def unbroken(config: Path) -> bytes:
 
 
 def test_nothing_in_a_folder_says_where_it_is(config: Path, tmp_path: Path) -> None:
-    run = Path(nnlab("train", "--config", config, "--runs", tmp_path / "runs", "--quiet", draw=True).last_line)
+    run = Path(
+        nnlab("train", "--config", config, "--runs", tmp_path / "runs", "--quiet", draw=True).last_line
+    )
     for file in run.rglob("*"):
         if file.is_file():
             assert str(tmp_path).encode() not in file.read_bytes(), file
@@ -98,7 +100,9 @@ def test_a_folder_that_is_reached_by_a_link(
 
 
 def test_a_copy_of_a_run_that_is_written_is_killed_and_goes_on(config: Path, tmp_path: Path) -> None:
-    running = Record(tmp_path / "runs" / "classify", "r", CONFIG, {"experiment": "classify", "name": "r", "seed": 0})
+    running = Record(
+        tmp_path / "runs" / "classify", "r", CONFIG, {"experiment": "classify", "name": "r", "seed": 0}
+    )
     running.start()
     running.log({"step": 1, "epoch": 1, "split": "train", "loss": 1.0})
     copy = Path(shutil.copytree(running.folder, tmp_path / "copy"))
@@ -125,7 +129,9 @@ def test_an_older_folder_that_says_where_it_was(
     assert "run_dir" not in summary(run)
 
 
-def test_a_group_that_was_moved_goes_on(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_that_was_moved_goes_on(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = nnlab("train", "--config", config, "--seeds", "2", "--runs", tmp_path / "whole", "--quiet")
     group = cut_off(config, monkeypatch, "--seeds", "2", "--runs", tmp_path / "runs")
     write_summary(group, run_dir="/gone")
@@ -210,7 +216,9 @@ def half_made(folder: Path, *files: str) -> None:
         (folder / file).write_text("" if file == "metrics.jsonl" else "x")
 
 
-@pytest.mark.parametrize("files", [(), ("config.yaml",), ("config.yaml", "metrics.jsonl", "environment.json")])
+@pytest.mark.parametrize(
+    "files", [(), ("config.yaml",), ("config.yaml", "metrics.jsonl", "environment.json")]
+)
 def test_a_member_without_a_summary_runs_once(
     files: tuple[str, ...], config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,7 +265,10 @@ def test_what_is_half_written_goes_unless_somebody_writes_it(
     writer.start()
     ready.wait(60)
     assert nnlab("train", "--quiet", "--resume", run).code == 0
-    assert [file.name for file in left if file.exists()] == ["arrays.npz.tmp", ".mine.tmp"]  # of somebody else
+    assert [file.name for file in left if file.exists()] == [
+        "arrays.npz.tmp",
+        ".mine.tmp",
+    ]  # of somebody else
     go.set()
     writer.join()
     assert (run / "report.html").read_text() == "a page"
@@ -292,9 +303,7 @@ def test_a_link_out_of_the_folder_is_not_followed(
 ) -> None:
     run = cut_off(config, monkeypatch, "--runs", tmp_path / "runs")
     outside = tmp_path / "outside"
-    if (run / name).is_dir():
-        (run / name).rename(outside)
-    elif name == "metrics.jsonl":
+    if (run / name).is_dir() or name == "metrics.jsonl":
         (run / name).rename(outside)
     else:
         outside.mkdir()
@@ -313,10 +322,10 @@ def test_a_member_that_is_a_link_is_not_followed(
     (group / "s0").rename(tmp_path / "outside")
     (group / "s0").symlink_to(tmp_path / "outside")
     result = nnlab("train", "--resume", group)
-    assert (result.code, result.err) == (
-        2,
-        f"nnlab: {group / 's0'}: is a link that leads out of the run folder, which is all that a run writes to; put a "
-        "folder in its place, or remove it\n",
+    assert result.code == 2
+    assert result.err == (
+        f"nnlab: {group / 's0'}: is a link that leads out of the run folder, which is all that a run writes "
+        "to; put a folder in its place, or remove it\n"
     )
 
 
@@ -353,7 +362,7 @@ def mover(config: Path, tmp_path: Path) -> Iterator[threading.Thread]:
 def test_a_folder_that_is_moved_while_it_is_written(
     mover: threading.Thread, config: Path, tmp_path: Path
 ) -> None:
-    """It cannot be written any more; nothing comes into being at its old place, and it goes on at the new one."""
+    """It cannot be written any more; nothing comes into being at its old place; it goes on at the new one."""
     sets = ("--set", "training.epochs=600", "--set", "training.evaluate_every=100")
     result = nnlab("train", "--config", config, *sets, "--runs", tmp_path / "runs")
     mover.join()

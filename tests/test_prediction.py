@@ -166,9 +166,11 @@ def test_the_metrics_of_every_split_to_the_last_bit(tmp_path: Path, make: Callab
     assert len(content["metrics"]) >= 3
     assert len(content["predictions"]) == content["examples"]
     assert as_json(stored, "--split", "validation")["metrics"] == own_metrics(stored, "val")
+    assert as_json(stored, "--split", "val")["split"] == "validation"
     assert as_json(stored, "--split", "train")["metrics"] == own_metrics(stored, "train")
 
 
+@pytest.mark.slow
 def test_the_metrics_of_mnist_to_the_last_bit(
     tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,7 +378,7 @@ def test_wrong_new_data(tmp_path: Path) -> None:
     stretched = json.loads((stored.folder / "data.json").read_text("utf-8"))
     stretched["preprocessing"]["std"] = [1e-9, 1e-9]
     (stored.folder / "data.json").write_text(json.dumps(stretched))
-    assert "output is not finite" in predict(stored, "--data", new, code=2).err
+    assert "row 1: the network's output is not finite" in predict(stored, "--data", new, code=2).err
 
 
 def test_changed_data_have_no_split_of_the_run(tmp_path: Path) -> None:
@@ -607,7 +609,7 @@ def test_examples_that_do_not_fit(tmp_path: Path) -> None:
     stored = of_table(tmp_path)
     good = np.zeros((3, 2))
     for wrong, words in (
-        (np.zeros((3, 3)), r"shape \(N, 2\), not \(3, 3\)"),
+        (np.zeros((3, 3)), r"shape \(N, 2\), the numbers of the columns height, width, not \(3, 3\)"),
         (np.zeros(2), r"array\[None\]"),
         (np.array([["a", "b"]]), "must be numbers"),
         (good.astype(complex), "must be numbers"),

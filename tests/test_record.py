@@ -381,16 +381,42 @@ def test_a_disk_that_fills_at_the_last_event(tmp_path: Path) -> None:
     assert len(open_run(record.folder).metrics()) == 39
 
 
-def test_tensorboard_forgets_what_a_resume_repeats(tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+def test_tensorboard_has_what_the_metrics_have_after_a_resume(killed: bool, tmp_path: Path) -> None:
+    """One file, with what the checkpoint accepted and what the resume logged, also of another part."""
     record = started(tmp_path)
-    for step in (1, 2, 3):
-        record.log({"step": step, "split": "train", "loss": float(step)})
-    record.finish("interrupted")
+    for step in range(1, 6):
+        record.log({"part": "a", "step": step, "split": "train", "loss": float(step)})
+    record.log({"part": "b", "step": 1, "split": "train", "loss": 1.0})
+    accepted = record.metrics.tell()
+    for step in (2, 3):
+        record.log({"part": "b", "step": step, "split": "train", "loss": float(step)})
+    if killed:
+        record.metrics.close()  # the events are still in the process
+    else:
+        record.finish("interrupted")
     again = Record.reopen(record.folder)
+    again.metrics.accept(accepted)
     for step in (2, 3, 4):
-        again.log({"step": step, "split": "train", "loss": 10.0 * step})
+        again.log({"part": "b", "step": step, "split": "train", "loss": 10.0 * step})
     again.finish("finished")
-    assert _events(again.folder / "tensorboard")["train/loss"] == [(1, 1.0), (2, 20.0), (3, 30.0), (4, 40.0)]
+    events = _events(again.folder / "tensorboard")
+    assert events["a/train/loss"] == [(step, float(step)) for step in range(1, 6)]
+    assert events["b/train/loss"] == [(1, 1.0), (2, 20.0), (3, 30.0), (4, 40.0)]
+    assert len(list((again.folder / "tensorboard").iterdir())) == 1
+    record.close()
+
+
+def test_tensorboard_has_every_row_of_a_run_that_was_killed_after_its_training(tmp_path: Path) -> None:
+    record = started(tmp_path)
+    record.log({"step": 1, "split": "train", "loss": 1.0})
+    accepted = record.metrics.tell()
+    record.metrics.close()
+    again = Record.reopen(record.folder)
+    again.metrics.accept(accepted)
+    again.finish("finished")
+    assert _events(again.folder / "tensorboard")["train/loss"] == [(1, 1.0)]
+    record.close()
 
 
 # --- reading ----------------------------------------------------------------------------------------

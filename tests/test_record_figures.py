@@ -127,7 +127,8 @@ def test_only_our_figure_functions_are_called(reference: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        {"$array": "missing"}, {"$object": "os:system", "fields": {}}, {"$object": "nnlab.plot.curves:History"},
+        {"$array": "missing"}, {"$object": "os:system", "fields": {}},
+        {"$object": "nnlab.plot.curves:History"},
         {"$number": "1e5"}, {"$tuple": 3}, {"$items": [[1]]}, {"$eval": "1"},
         {"$object": "nnlab.plot.bands:SeedBand", "fields": {"wrong": 1}},
     ],

@@ -46,7 +46,7 @@ def outside(tmp_path: Path) -> Path:
     (folder / "x.svg").write_text(f"<svg><dc:title>{SECRET}</dc:title></svg>")
     arrays: dict[str, Any] = {SECRET: np.arange(3)}
     np.savez(folder / "arrays.npz", **arrays)
-    claim = {"name": SECRET, "sentence": SECRET, "verdict": "PASS"}
+    claim: dict[str, Any] = {"name": SECRET, "sentence": SECRET, "verdict": "PASS"}
     claim |= {"predicted": 1, "measured": 1, "interval": [1, 1]}
     facts = {"name": SECRET, "experiment": SECRET, "seed": 0, "status": "finished", "metrics": {SECRET: 1}}
     (folder / "summary.json").write_text(json.dumps(facts | {"claims": [claim]}))
@@ -172,3 +172,98 @@ def test_old_and_incomplete_runs_are_shown_with_what_they_have(plain: Path) -> N
 def test_a_csv_cell_is_never_a_formula_of_a_spreadsheet() -> None:
     cells = [report_data._cell(value) for value in ("=cmd()", "+1", "-1", "@x", "plain", -1.5, None)]
     assert cells == ["'=cmd()", "'+1", "'-1", "'@x", "plain", -1.5, None]
+
+
+def write_rows(folder: Path, rows: int) -> None:
+    """Rows of two splits, every hundredth of them spoiled in one of ten ways."""
+    bad = [
+        "[" * 50_000,
+        "{",
+        '{"step": 1, "loss": {"a": [1]}}',
+        "\x00\x01",
+        "9" * 5_000,
+        "3",
+        '"x"',
+        "null",
+        "[]",
+        "x",
+    ]
+    with (folder / "metrics.jsonl").open("w") as file:
+        for i in range(rows):
+            if i % 100 == 50:
+                file.write(bad[i // 100 % 10] + "\n")
+            huge = (
+                {"loss": float("nan")}
+                if i % 7 == 0
+                else {"loss": 1 / (1 + i), "big": 10**4_000 if i == 8 else i}
+            )
+            file.write(
+                json.dumps({"step": i, "epoch": i, "split": "train" if i % 2 else "val", **huge}) + "\n"
+            )
+
+
+@pytest.mark.parametrize("rows", [3_000, pytest.param(300_000, marks=pytest.mark.slow)])
+def test_long_and_spoiled_metrics_stop_no_command(plain: Path, rows: int) -> None:
+    write_rows(plain, rows)
+    (plain / "config.yaml").write_text("experiment: xor\n")
+    page = page_of(plain)
+    assert f"{rows // 100:,} lines of metrics.jsonl cannot be read" in page
+    metrics = report_data.metrics_of(open_run(plain))
+    assert metrics is not None
+    assert (metrics.count, metrics.unreadable) == (rows, rows // 100)
+    drawn = metrics.curves()
+    assert {len(line) <= 2 * report_data.POINTS for splits in drawn.values() for line in splits.values()} == {
+        True
+    }
+    assert drawn["loss"]["train"][:2] == [1.0, 0.5]
+    assert drawn["loss"]["train"][-2] in (rows - 1, rows - 3)
+    assert nnlab("runs", "show", plain).code == 0
+    result = nnlab("runs", "compare", plain, "--png", plain / "curves.png", draw=True)
+    assert result.code == 0, result.err
+    assert f"{rows // 100:,} lines of metrics.jsonl cannot be read" in result.err
+    assert (plain / "curves.png").stat().st_size > 1_000
+
+
+def figures(folder: Path) -> Path:
+    (folder / "figures").mkdir()
+    for name in ("good", "linked", "pipe", "huge", "device"):
+        (folder / "figures" / f"{name}.svg").write_text("<svg/>")
+    return folder / "figures"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_figures_that_are_none_are_left_out_with_a_word(plain: Path, outside: Path) -> None:
+    place = figures(plain)
+    for name in ("linked", "pipe", "device"):
+        (place / f"{name}.svg").unlink()
+    (place / "linked.svg").symlink_to(outside / "x.svg")
+    os.mkfifo(place / "pipe.svg")
+    (place / "device.svg").symlink_to("/dev/zero")
+    os.truncate(place / "huge.svg", 2**36)
+    page = page_of(plain)
+    assert page.count("data:image/svg+xml") == 1
+    for name in ("linked", "pipe", "huge", "device"):
+        assert f"figures/{name} is left out: a link that leads elsewhere" in page
+    assert SECRET not in page
+
+
+def test_a_folder_of_figures_that_is_a_link_is_said(plain: Path, outside: Path) -> None:
+    (plain / "figures").symlink_to(outside)
+    page = page_of(plain)
+    assert "figures/ is left out: a link that leads elsewhere" in page
+    assert SECRET not in page
+    assert nnlab("runs", "show", plain).code == 0
+
+
+def test_more_pictures_than_a_page_holds(plain: Path) -> None:
+    (plain / "figures").mkdir()
+    for number in range(report_data.PICTURES + 5):
+        (plain / "figures" / f"{number:04}.svg").write_text("<svg/>")
+    assert "There are 5 more pictures in the run folder." in page_of(plain)
+
+
+def test_warnings_are_on_the_page_and_in_the_terminal(plain: Path) -> None:
+    summary = json.loads((plain / "summary.json").read_text())
+    (plain / "summary.json").write_text(json.dumps(summary | {"warnings": ["the figure <b> was not drawn"]}))
+    assert "warning: the figure &lt;b&gt; was not drawn" in page_of(plain)
+    assert "warning: the figure <b> was not drawn\n" in nnlab("runs", "show", plain).out

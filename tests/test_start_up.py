@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from nnlab import cli
+from tests.command_line import nnlab
+
 HEAVY = ("torch", "scipy", "matplotlib", "sklearn", "torchvision", "tensorboard")
 
 PROGRAM = """
@@ -54,3 +57,20 @@ def test_a_worksheet_is_written_with_numpy_alone(arguments: tuple[str, ...], tmp
 def test_a_worksheet_as_json_or_latex_loads_no_torch(tmp_path: Path) -> None:
     assert "torch" not in loaded(tmp_path, "backprop", "x^2", "--at", "x=3", "--json", "--latex", "w.tex")
     assert (tmp_path / "w.tex").exists()
+
+
+def test_every_command_is_there_alone_and_in_the_help() -> None:
+    text = nnlab("--help").out
+    for name in cli.COMMANDS:
+        assert f" {name} " in text
+        result = nnlab(name, "--help")
+        assert (result.code, f"Usage: nnlab {name} " in result.out) == (0, True)
+    files = {file.stem for file in Path(cli.__file__).parent.glob("*.py")}
+    assert {*cli.COMMANDS} <= files
+    unknown = nnlab("trian")
+    assert (unknown.code, "No such command" in unknown.err) == (2, True)
+
+
+def test_a_command_loads_no_other(tmp_path: Path) -> None:
+    modules = loaded(tmp_path, "backprop", "x^2", "--at", "x=3")
+    assert {name for name in cli.COMMANDS if f"nnlab.cli.{name}" in modules} == {"backprop"}

@@ -205,12 +205,27 @@ def test_patience_needs_examples_that_are_held_out() -> None:
     build_parts(config_of(model={"channels": [2]}, training={"patience": 3}), Session())
 
 
-def test_a_batch_that_is_too_large_is_mentioned() -> None:
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"data": {"batch_size": 2000}}, "data.batch_size: 2,000 is more than the 1,294 training examples"),
+        (
+            {"training": {"epochs": 2, "patience": 1, "evaluate_every": 2}},
+            "training.patience: 1 has no effect",
+        ),
+        ({"optimizer": {"schedule": {"name": "step"}}}, "training.epochs: 1 the step size never falls"),
+        ({"optimizer": {"schedule": {"name": "constant", "warmup_epochs": 0.1}}}, "there is no warm-up"),
+        ({"data": {"batch_size": 1294}}, None),
+    ],
+)
+def test_what_has_no_effect_is_mentioned_once(changes: dict[str, Any], part: str | None) -> None:
     session = Session()
     lines: list[str] = []
     session.reporter.say = lines.append  # type: ignore[method-assign, assignment]
-    build_parts(config_of(data={"batch_size": 2000}, model={"channels": [2]}), session)
-    assert any("data.batch_size: 2,000" in line and "1,294 training examples" in line for line in lines)
+    for _ in range(2):
+        build_parts(config_of(**{"model": {"channels": [2]}, **changes}), session)
+    assert len(lines) == (part is not None)
+    assert part is None or part in lines[0]
 
 
 def test_patience_without_validation_passes_the_check_of_configs() -> None:

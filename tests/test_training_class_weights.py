@@ -222,6 +222,28 @@ def test_the_bound_holds_for_the_weighted_hessian() -> None:
     assert softmax_step_bound(x) > bound.bound  # without the weights it would promise too much
 
 
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        ({}, True),
+        ({"data": {"augmentation": {"flip": "random"}}}, False),
+        ({"training": {"precision": "bfloat16"}}, False),
+    ],
+)
+def test_no_bound_where_the_objective_changes_or_is_rounded(changes: dict[str, Any], known: bool) -> None:
+    """Changed images are another objective every epoch, whose value may rise from one to the next."""
+    values: dict[str, Any] = {
+        "experiment": "classify",
+        "data": {"name": "digits", "batch_size": "full"},
+        "model": {"name": "mlp"},
+    }
+    for key, value in changes.items():
+        values[key] = values.get(key, {}) | value
+    config = check(Source(where="test", text="", values=values), EXPERIMENTS)
+    assert isinstance(config, TrainingExperiment)
+    assert (step_bound(config, build_parts(config, Session())) is not None) == known
+
+
 # --- wrong ones -------------------------------------------------------------------------------------
 
 
@@ -239,7 +261,21 @@ def test_weights_that_do_not_fit_the_classes_are_refused(weights: Any, part: str
 
 
 @pytest.mark.parametrize(
-    "weights", ["even", [], {}, [1, 0], {"a": -1}, [math.inf], {"a": "2"}, {True: 1}, 3, [True]]
+    "weights",
+    [
+        "even",
+        [],
+        {},
+        [1, 0],
+        {"a": -1},
+        [math.inf],
+        {"a": "2"},
+        [10**400],
+        {1: 2, "1": 3},
+        {True: 1},
+        3,
+        [True],
+    ],
 )
 def test_what_are_no_weights_is_refused(weights: Any) -> None:
     with pytest.raises(ConfigError, match=r"loss\.class_weights"):

@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 
 import mpmath as mp
 import numpy as np
@@ -67,6 +68,13 @@ def test_what_is_pasted_is_read(text: str, expected: float) -> None:
     assert graph.text == text
     tensors = parse(text, ("x", "y"), tensors=True)
     assert float(evaluate(tensors, {"x": X, "y": Y})) == pytest.approx(expected, rel=1e-14, abs=1e-300)
+
+
+@pytest.mark.parametrize("text", [text for text, _ in READ if not text.isascii()])
+def test_what_is_pasted_can_be_typeset(text: str) -> None:
+    graph = parse(text, ("x", "y"), tensors=True)
+    sheet = build(graph, {"x": X, "y": Y})
+    assert latex(sheet).isascii()
 
 
 HINTS = [
@@ -136,6 +144,14 @@ HINTS = [
     ("lg(x)", "lg is not", 0),
     ("heaviside(x)", "write where(x < 0, 0, 1)", 0), ("gamma(x)", "gamma is not available", 0),
     ("x‖", "cannot be in an expression", 1), ("xⁿ", "write ^n", 1), ("∑x", "write the terms one by one", 0),
+    ("sen(x)", "did you mean sin?", 0), ("tang(x)", "did you mean tan?", 0),
+    ("cotg(x)", "did you mean cot?", 0),
+    ("lnx", "write ln(x)", 0), ("log10x", "write log10(x)", 0), ("LN(x)", "did you mean ln?", 0),
+    ("NaN", "NaN is not available", 0), ("true", "unknown name true", 0), ("log x^2", "write log(…)", 0),
+    ("3sin(x)", "write 3*sin(…)", 1), ("1/2x", "write (2*x) if that is the divisor, 2*x if not", 3),
+    ("√2x", "write (2*x) if that is the number below the root", 2), ("x.y", "a decimal point stands", 1),
+    (r"x\y", "is not read: write sin(x), a/b", 1), ("x%", "write x/100", 1),
+    ("x ≈ 1", "conditions are made of", 2),
     ("x±1", "write one of + and -", 1), ("x times y", "write * for a product", 2),
     ("x\u0301", "cannot be", 1),
 ]  # fmt: skip
@@ -189,6 +205,25 @@ def test_a_function_that_is_missing_is_never_taken_for_another(name: str) -> Non
         parse(f"{name}(x)", ("x",))
     assert "did you mean" not in caught.value.reason
     assert f"{name} is not available" in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 18_000, "sin" * 6_000 + "(x)", "x" * 18_000 + "!", "1" * 900 + "%", "x" + " " * 18_000 + "=",
+        "(" * 10_000, "|" * 10_000, "x" * 10_000 + " y", "\\frac" * 2_000, "\\frac{" * 2_000, "1,1," * 2_000,
+        "√" * 10_000, "f(" * 6_000 + "=", "^{" * 6_000, "$" + "x " * 8_000, "²" * 10_000, "½" * 10_000,
+        "1 " * 8_000, "sin^" * 2_000, "." * 10_000, "x'" * 8_000, "log " * 4_000, "((1)/(2))" * 2_000,
+    ],
+    ids=lambda text: text[:8],
+)  # fmt: skip
+def test_long_texts_are_refused_at_once(text: str) -> None:
+    started = time.process_time()
+    with pytest.raises(ExpressionError):
+        parse(text, ("x", "y"), tensors=True)
+    with pytest.raises(InputError):
+        graph_at(text, ["x", "y"])
+    assert time.process_time() - started < 2
 
 
 def test_the_caret_stands_below_wide_letters_too() -> None:

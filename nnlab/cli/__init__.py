@@ -5,53 +5,25 @@ Nothing here imports torch before a command needs it.
 
 import contextlib
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from nnlab.cli import configs, notebooks, runs, streams
-from nnlab.cli.approx import approx
-from nnlab.cli.backprop import ExpressionCommand, backprop
-from nnlab.cli.bench import bench
-from nnlab.cli.cite import cite
-from nnlab.cli.features import features
-from nnlab.cli.glossary import glossary
-from nnlab.cli.lecture import lecture
-from nnlab.cli.ntk import ntk
-from nnlab.cli.plot import plot
-from nnlab.cli.predict import predict
+from nnlab.cli import streams
 from nnlab.cli.quick import HELP, skip_validators
-from nnlab.cli.report import report
-from nnlab.cli.train import train
 from nnlab.errors import NnlabError
 
 LONGEST, LONGEST_WORD = 4_000, 400
 """Characters of a message, and of a word in it, such as a path."""
 UsageError = typer.BadParameter.__bases__[0]  # typer does not export it by name
 
-app = typer.Typer(
-    name="nnlab",
-    epilog="An error is one message; with --debug, anywhere on the line, it is a traceback.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": HELP},
-)
-app.command("train")(train)
-app.command("ntk")(ntk)
-app.command("approx")(approx)
-app.command("backprop", cls=ExpressionCommand)(backprop)
-app.command("lecture")(lecture)
-app.command("predict")(predict)
-app.command("features")(features)
-app.command("report")(report)
-app.command("plot")(plot)
-app.command("cite")(cite)
-app.command("glossary")(glossary)
-app.add_typer(runs.app, name="runs")
-app.add_typer(configs.app, name="configs")
-app.add_typer(notebooks.app, name="notebooks")
-app.command("bench")(bench)
+COMMANDS = (
+    "train", "ntk", "approx", "backprop", "lecture", "predict", "features", "report", "plot", "cite",
+    "glossary", "runs", "configs", "notebooks", "bench",
+)  # fmt: skip
+"""The commands in the order of the help; each is a module of this package."""
 
 
 def _version(wanted: bool) -> None:
@@ -62,7 +34,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -71,13 +42,34 @@ def options(
     """A laboratory for the theory of feed-forward neural networks."""
 
 
+def program(words: Sequence[str]) -> typer.Typer:
+    """Builds the program for a command line; where that names a command, the others are not loaded."""
+    app = typer.Typer(
+        name="nnlab",
+        epilog="An error is one message; with --debug, anywhere on the line, it is a traceback.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": HELP},
+    )
+    app.callback()(options)
+    first = next((word for word in words if not word.startswith("-")), "")
+    for name in (first,) if first in COMMANDS else COMMANDS:
+        module = import_module(f"nnlab.cli.{name}")
+        if hasattr(module, "app"):  # a group of commands
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name, cls=getattr(module, "COMMAND", None))(getattr(module, name))
+    return app
+
+
 def main() -> None:
     """Runs one command; every error becomes one message and an exit code."""
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
         streams.prepare()
-        command = typer.main.get_command(app)
+        command = typer.main.get_command(program(sys.argv[1:]))
         skip_validators(command)
         code = command(prog_name="nnlab", standalone_mode=False)
         print(end="", flush=True)  # here, where a closed pipe can still be answered

@@ -72,7 +72,7 @@ def _ends(text: str | None) -> list[str] | None:
     if text is None:
         return None
     inside = text.strip()
-    if inside[:1] == "[" and inside[-1:] == "]":
+    if inside[:1] + inside[-1:] in ("[]", "()"):
         inside = inside[1:-1]
     ends = re.split(r",|;|\.\.", inside)
     if len(ends) != 2:

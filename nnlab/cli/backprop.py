@@ -1,6 +1,5 @@
 """`nnlab backprop`: an expression as a computational graph, its gradients spelled out and checked."""
 
-import json
 import os
 import re
 import sys
@@ -30,6 +29,9 @@ class ExpressionCommand(TyperCommand):
         return super().parse_args(ctx, spaced)
 
 
+COMMAND = ExpressionCommand
+
+
 def backprop(
     expression: Annotated[
         str | None, typer.Argument(help='Such as "(x + y) * z" or "logsumexp(W @ x) - sum(y * (W @ x))".')
@@ -45,7 +47,7 @@ def backprop(
         str | None, typer.Option(help="The network of a config, with its first weights, on one example.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="The trained network of a run, on one example.")
+        str | None, typer.Option(metavar="RUN", help="The trained network of a run, on one example.")
     ] = None,
     row: Annotated[
         int | None,
@@ -128,7 +130,6 @@ def _expression(
     if "numpy" not in sys.modules:  # whose threads take longer to start than a worksheet takes
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from nnlab.chapters.backpropagation.checks import check
-    from nnlab.chapters.backpropagation.examples import example_at, example_table
     from nnlab.chapters.backpropagation.terminal import heading, show_worksheet
     from nnlab.chapters.backpropagation.values import graph_at, read_values
     from nnlab.chapters.backpropagation.worksheet import build, with_sigmoids
@@ -136,13 +137,15 @@ def _expression(
     from nnlab.errors import CheckFailed
 
     values = read_values(at)
-    worked = None if example is None else example_at(example, values)
-    if worked is not None:
-        text, values = worked.expression, dict(worked.at)
+    worked = table = None
+    if example is not None:
+        from nnlab.chapters.backpropagation.examples import example_at, example_table
+
+        worked = example_at(example, values)
+        text, values, table = worked.expression, dict(worked.at), example_table(worked)
     graph = graph_at((text or "").strip(), list(values))
     sheet = build(with_sigmoids(graph) if fuse else graph, values)
     checks = check(sheet, torch=torch)
-    table = None if worked is None else example_table(worked)
     contents: dict[str, bytes] = {}
     pictures = [flag for flag in ("--png", "--svg") if flag in files]
     if pictures:
@@ -175,7 +178,7 @@ def _expression(
 
 
 def _network(
-    config: str | None, run: Path | None, sets: list[str], row: int, files: Mapping[str, Path], *,
+    config: str | None, run: str | None, sets: list[str], row: int, files: Mapping[str, Path], *,
     steps: bool, digits: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Builds, checks, writes and shows the worksheet of a network."""
@@ -184,14 +187,14 @@ def _network(
     from nnlab.chapters.backpropagation.network_experiment import of_config, of_run
     from nnlab.chapters.backpropagation.terminal import show_network
     from nnlab.cli import terminal
-    from nnlab.cli.run import checked_config, new_session
+    from nnlab.cli.run import checked_config, folder_of, new_session
     from nnlab.errors import CheckFailed
 
     if config is not None:
         title, sheet = of_config(checked_config(config, sets, []), row, new_session())
     else:
         assert run is not None
-        title, sheet = of_run(run, row, new_session())
+        title, sheet = of_run(folder_of(run, Path("runs")), row, new_session())
     contents = {flag: network_latex(sheet, title, digits or DIGITS).encode() for flag in files}
 
     def show() -> None:
@@ -212,9 +215,10 @@ def _deliver(
 
     write(files, contents)
     if isinstance(output, dict):
+        from nnlab.cli import terminal
         from nnlab.record import plain
 
-        print(json.dumps(plain(output), ensure_ascii=False, allow_nan=False))
+        terminal.print_json(plain(output))
         return
     output()
     for path in files.values():

@@ -5,19 +5,24 @@ from typing import Annotated
 
 import typer
 
+from nnlab.cli.run import RunNames, RunsFolder
+
 
 def cite(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, or groups of seeds.")],
+    names: RunNames,
+    runs: RunsFolder = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Print BibTeX of the lab, in the version that ran, and of the sources of the runs' claims.
 
     A comment names the source of each claim, or says that it is elementary.
     """
-    import json
-
+    from nnlab.cli import terminal
     from nnlab.lab import citing
-    from nnlab.record import open_run
+    from nnlab.record import find_run
 
-    citation = citing.cite([open_run(run) for run in dict.fromkeys(runs)])
-    print(json.dumps(citation.as_dict(), ensure_ascii=False, indent=2) if as_json else citation.bibtex())
+    citation = citing.cite([find_run(name, runs) for name in dict.fromkeys(names)])
+    if as_json:
+        terminal.print_json(citation.as_dict())
+    else:
+        terminal.print_line(citation.bibtex())

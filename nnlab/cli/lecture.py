@@ -1,6 +1,5 @@
 """`nnlab lecture`: every experiment of the lecture, and a verdict on every sentence."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -65,12 +64,12 @@ def _list(as_json: bool) -> None:
         }
         for point in POINTS
     ]
+    from nnlab.cli import terminal
+
     if as_json:
-        print(json.dumps({"schema_version": 1, "points": points}, ensure_ascii=False))
+        terminal.print_json({"schema_version": 1, "points": points})
         return
     from rich.markup import escape
-
-    from nnlab.cli import terminal
 
     rows = [list(map(escape, point.values())) for point in points]
     grid = terminal.table("nnlab lecture --only POINT", list(points[0]), rows)

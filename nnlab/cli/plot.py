@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from nnlab.cli.run import RunNames, RunsFolder
+
 Figures = Annotated[
     list[str] | None,
     typer.Option(
@@ -14,10 +16,7 @@ Figures = Annotated[
 
 
 def plot(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN...", help="Run folders of one experiment, or a group of seeds."),
-    ],
+    names: RunNames,
     figure: Figures = None,
     style: Annotated[
         Literal["paper", "slide"],
@@ -37,6 +36,7 @@ def plot(
         Path | None,
         typer.Option(metavar="DIR", help="The folder of the files; without it RUN/figures/STYLE."),
     ] = None,
+    runs: RunsFolder = Path("runs"),
 ) -> None:
     """Draw the figures of runs again, in the size and font of a paper or a slide.
 
@@ -49,9 +49,9 @@ def plot(
     from nnlab.errors import InputError
     from nnlab.lab.redrawing import check_place, draw, keep, members
     from nnlab.plot.forms import FORMS
-    from nnlab.record import open_run
+    from nnlab.record import find_run
 
-    opened = [open_run(run) for run in dict.fromkeys(runs)]
+    opened = [find_run(name, runs) for name in dict.fromkeys(names)]
     if width is not None and style != "paper":
         raise InputError(f"--width {width}: is for --style paper; a slide is 16:9")
     if out is None:

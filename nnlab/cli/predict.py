@@ -5,20 +5,21 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from nnlab.cli.files import check_places
-from nnlab.cli.run import CustomCode, Device, Quiet, RunName, RunsFolder, new_session
+from nnlab.cli.run import CustomCode, Device, RunName, RunsFolder, new_session
 from nnlab.errors import InputError
 
 if TYPE_CHECKING:
-    from nnlab.lab.prediction import Predictions
+    from nnlab.lab.prediction import Predictions, SplitName
 
 SHOWN = 20
 """Rows of the table on a terminal."""
 SPLITS = ("train", "validation", "test")
+Quiet = Annotated[bool, typer.Option(help="No progress, notes and metrics: only the predictions.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print predictions and metrics as JSON on stdout.")]
 
 
@@ -49,6 +50,7 @@ def predict(
     """
     if data is not None and split is not None:
         raise InputError("--data and --split: give one of them, new examples or a part of the run's own")
+    split = "validation" if split == "val" else split  # as metrics call it
     if split is not None and split not in SPLITS:
         raise InputError(f"--split {split}: allowed are {', '.join(SPLITS)}")
     if device not in (None, "auto", "cpu", "cuda", "mps"):
@@ -65,7 +67,7 @@ def predict(
     if stored.status != "finished":
         session.reporter.say(f"{stored.folder} is {stored.status}: these are its best weights so far")
     if data is None:
-        result = model.of_split(split or "test")  # type: ignore[arg-type]
+        result = model.of_split(cast("SplitName", split or "test"))
     else:
         with session.reporter.bar("reading") as advance:
             result = model.of_file(data, lambda done, total: advance(done, total, ""))
@@ -91,27 +93,25 @@ def _rows(result: "Predictions") -> tuple[list[str], list[list[Any]]]:
     """The header and the rows of the CSV: label, target where it is known, prediction, probabilities."""
     from nnlab.lab.prediction import most_likely
 
-    classes, count = result.class_names, result.outputs.shape[1]
-    many = "" if count == 1 else "_1"
-    values = [f"prediction{many and f'_{k}'}" for k in range(1, count + 1)]
-    targets = [f"target{many and f'_{k}'}" for k in range(1, count + 1)]
+    classes, rows = result.class_names, [[label] for label in result.labels]
+    header = [result.kind]
+    if result.targets is not None:
+        header += _numbered("target", 1 if classes else result.targets.shape[1])
+        targets = result.targets.tolist()
+        rows = [
+            [*row, *([classes[target]] if classes else target)]
+            for row, target in zip(rows, targets, strict=True)
+        ]
     if classes:
-        own = (
-            [result.kind, "target", "prediction"]
-            if result.targets is not None
-            else [result.kind, "prediction"]
-        )
-        header = [*(_free(name, classes) for name in own), *classes]
+        header = [_free(name, classes) for name in (*header, "prediction")] + classes
+        rows = [[*row, name] for row, name in zip(rows, most_likely(result), strict=True)]
     else:
-        header = [result.kind, *(targets if result.targets is not None else []), *values]
-    chosen = most_likely(result) if classes else [""] * len(result.labels)
-    rows: list[list[Any]] = []
-    for k, label in enumerate(result.labels):
-        row: list[Any] = [label]
-        if result.targets is not None:
-            row += [classes[int(result.targets[k])]] if classes else result.targets[k].tolist()
-        rows.append([*row, *([chosen[k]] if classes else []), *result.outputs[k].tolist()])
-    return header, rows
+        header += _numbered("prediction", result.outputs.shape[1])
+    return header, [[*row, *numbers] for row, numbers in zip(rows, result.outputs.tolist(), strict=True)]
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}_{k}" for k in range(1, count + 1)]
 
 
 def _free(name: str, classes: list[str]) -> str:

@@ -50,6 +50,11 @@ class ForgivingStderr:
         return getattr(sys.stderr, name)
 
 
+    def on_broken_pipe(self) -> None:
+        """Leaves a pipe whose reader has gone to the command, as where `print` writes into it."""
+        raise BrokenPipeError
+
+
 class Terminal:
     """The reporter of the command line: bars where stderr is a terminal, else a line now and then.
 

@@ -58,8 +58,8 @@ def train(
     config = _chosen(name, config)
     if (config is None) == (resume is None):
         raise InputError(
-            "nnlab train needs a config or a run to go on with, and not both: nnlab train xor, "
-            "nnlab train --config FILE|NAME, nnlab train --resume RUN"
+            "nnlab train needs one of --config FILE|NAME and --resume RUN; nnlab train xor is short for "
+            "--config xor"
         )
     if resume is not None and (sets or seed is not None or seeds is not None or device is not None):
         raise InputError(

@@ -20,7 +20,7 @@ from torch import Tensor
 from nnlab.data.dataset import RawData, Split
 from nnlab.data.decoding import DecodedImages, ImageFile, Progress, decode
 from nnlab.data.image_checks import Traits, check_content, conflicts, copies
-from nnlab.data.image_listing import Layout, Listing, find_layout
+from nnlab.data.image_listing import Layout, Listing, find_layout, split_folders
 from nnlab.data.image_reader import ImageReader
 from nnlab.data.locations import cache_folder
 from nnlab.data.picture import Form, Size, in_print
@@ -80,6 +80,8 @@ def load_image_folder(
             sizes, one that cannot be read, a class of which none can be, or images without any content.
     """
     root = Path(os.path.abspath(root))
+    if root == cache_folder() and not split_folders(root):
+        raise DataError("data.root: names no folder, and NNLAB_DATA is not set; set one to your image folder")
     form = Form(channels, _size(resize), _size(crop))
     layout = find_layout(root)
     files = layout.files

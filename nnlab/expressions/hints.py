@@ -7,6 +7,8 @@ only, and functions that are well known but missing here are said to be.
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+LONGEST = 60
+"""Characters of a name, or of the left side of an equation, that a hint is looked for."""
 SYNONYMS: Mapping[str, str] = {
     "logistic": "sigmoid", "expit": "sigmoid", "sigm": "sigmoid", "lse": "logsumexp", "average": "mean",
     "avg": "mean", "if": "where", "iif": "where", "ifelse": "where", "fabs": "abs", "betrag": "abs",
@@ -14,12 +16,14 @@ SYNONYMS: Mapping[str, str] = {
     "squareroot": "sqrt", "wurzel": "sqrt", "rectifier": "relu", "tg": "tan", "ctg": "cot", "arctg": "arctan",
     "th": "tanh", "sh": "sinh", "ch": "cosh", "cosec": "csc", "ceiling": "ceil", "int": "floor",
     "lb": "log2", "ld": "log2", "argsinh": "asinh", "sine": "sin",
+    "sen": "sin", "tang": "tan", "cotan": "cot", "cotg": "cot", "ctan": "cot", "loge": "log", "log_e": "log",
     "sinus": "sin", "cosine": "cos", "cosinus": "cos", "tangent": "tan", "tangens": "tan", "logarithm": "log",
     "exponential": "exp", "argcosh": "acosh", "argtanh": "atanh",
 }  # fmt: skip
 """Names that functions have elsewhere, and their own here."""
 
 _WITHOUT_FORMULA = """
+nan infinity infty
 atan2 arctan2 gamma lgamma gammaln digamma beta factorial fact binom comb choose zeta bessel
 besselj j0 j1 airy ei si li lambertw diff derivative grad integrate integral quad limit lim
 prod product sup inf argmax argmin det trace eig rand random randn real imag re im conj arg
@@ -63,6 +67,7 @@ WORDS: Mapping[str, str] = {
 """Words between two terms, and what to write for them."""
 
 _CALLED = "sinh?|cosh?|tanh?|exp|ln|log10|log2|log|arcsin|arccos|arctan"
+_LETTERS = "pi|max|min|sec|csc|cot|alpha|beta|gamma|delta|epsilon|theta|lambda|mu|omega|phi|rho|tau"
 LATEX: Sequence[tuple[str, str]] = (
     (r"\\left|\\right|\\,|\\;|\\!|\\ |\\quad|\$", " "),
     (r"\\(?:mathrm|text|operatorname)\{([A-Za-z0-9]+)\}", r"\1"),
@@ -80,7 +85,7 @@ LATEX: Sequence[tuple[str, str]] = (
     (r"\\(?:cdot|times|ast)\b", "*"), (r"\\div\b", "/"), (r"\\leq?\b", "<="), (r"\\geq?\b", ">="),
     (r"\\sigma\b", "sigmoid"),
     (rf"\\({_CALLED})\s*\\?([A-Za-z0-9]+)(?![A-Za-z0-9]|\s*\()", r"\1(\2)"),
-    (r"\\([A-Za-z]+)", r"\1"), (r"[{]", "("), (r"[}]", ")"),
+    (rf"\\({_CALLED}|{_LETTERS})(?![A-Za-z])", r"\1"), (r"[{]", "("), (r"[}]", ")"),
 )  # fmt: skip
 """Patterns of LaTeX, and what stands for them in an expression, in the order of replacement."""
 LATEX_TWICE = 9
@@ -162,6 +167,8 @@ def as_product(word: str, known: Collection[str], functions: Collection[str], *,
     >>> as_product("xsin", ["x"], ["sin"], called=True), as_product("maximum", ["x"], ["max"], called=False)
     ('x*sin', '')
     """
+    if len(word) > LONGEST:
+        return ""
     if called:
         ends = [name for name in functions if word.endswith(name) and word != name]
         for name in sorted(ends, key=len, reverse=True):
@@ -194,6 +201,8 @@ def _factors(word: str, known: Collection[str]) -> str:
 def equation(text: str, position: int) -> str:
     """Returns what stands to the right of the = at a position, where a name or f(x) stands to its left."""
     left, right = text[:position], text[position + 1 :]
+    if len(left) > LONGEST:
+        return ""
     if re.fullmatch(r"\s*[A-Za-z]\w*'?\s*(\(\s*\w+(\s*,\s*\w+)*\s*\))?\s*:?\s*", left) and re.search(
         "[A-Za-z]", right
     ):

@@ -20,28 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from nnlab.expressions import hints
 from nnlab.expressions.errors import ExpressionError
 from nnlab.expressions.nodes import Graph, GraphBuilder, Parameter
-from nnlab.expressions.signs import BARS, COMPARISONS, FRACTIONS, NAMES, POWERS, ROOTS, plain
-
-MAX_LENGTH = 100_000
-"""Characters that an expression may have."""
-MAX_DIGITS = 1_000
-"""Characters that one number may have."""
-
-_NAME = "[A-Za-z][A-Za-z0-9_]*"
-_PATTERN = re.compile(
-    r"(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
-    rf"|(?P<name>{_NAME})"
-    rf"|(?P<pasted>[{''.join(NAMES)}])"
-    rf"|(?P<power>[{''.join(POWERS)}]+)"
-    rf"|(?P<fraction>[{''.join(FRACTIONS)}])"
-    r"|(?P<sign>\*\*|<=|>=|[-+*/^(),<>@≤≥|⌊⌋⌈⌉√∛])"
-    r"|(?P<space>[ \t\r\n]+)"
-)
-
-_BRACKETS = {"[": "(", "]": ")", "{": "(", "}": ")"}
+from nnlab.expressions.signs import BARS, ROOTS
+from nnlab.expressions.tokens import LOOK_BACK, Token, exact_value, tokenize
 
 CONSTANTS = ("pi", "e")
 ALIASES: Mapping[str, str] = {
@@ -78,179 +60,11 @@ _PRECEDENCE = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3,
 _OPEN, _SIGN, _ROOT = -1, 4, 6
 """The precedence of an open parenthesis, at which operators stop, of a sign before a term, and of a root."""
 _FOLDED = {"min": "minimum", "max": "maximum"}
-_NODES = {
-    "min": "smallest",
-    "max": "largest",
-    "sign": "signum",
-    **{k: v for k, v in ALIASES.items() if v != "sign"},
-}
-_NODES["sgn"] = "signum"
+_NODES = {"min": "smallest", "max": "largest", **ALIASES, "sign": "signum", "sgn": "signum"}
 """The operations whose name is not that of their function."""
 
 EXACT_BITS = 256
 """A constant is followed as a fraction up to this size."""
-
-
-# --- tokens ---
-
-
-@dataclass(frozen=True)
-class Token:
-    """A piece of the text: a number, name or sign, or the end. `end` is one past its last character."""
-
-    kind: str
-    text: str
-    start: int
-    end: int
-
-
-def is_name(text: str) -> bool:
-    """True for a text that can be the name of a variable."""
-    return re.fullmatch(_NAME, text) is not None
-
-
-def tokenize(text: str, *, matrices: bool = False) -> list[Token]:
-    """Cuts an expression into tokens, the last of kind `end`; @ is one only where there are matrices.
-
-    Raises:
-        ExpressionError: a text that is too long or empty, or a character that no expression has.
-    """
-    if len(text) > MAX_LENGTH:
-        reason = f"an expression of {len(text):,} characters: at most {MAX_LENGTH:,} are read"
-        raise ExpressionError(reason, text, MAX_LENGTH)
-    tokens: list[Token] = []
-    position, source = 0, plain(text)
-    while position < len(text):
-        match = _PATTERN.match(source, position)
-        if match is None or (match.group() == "@" and not matrices):
-            raise ExpressionError(_refusal(source, position, text[position], matrices), text, position)
-        start, position = position, match.end()
-        tokens += _tokens(str(match.lastgroup), match.group(), start, position)
-        if match.lastgroup == "power" and re.match(rf"\s*(\*\*|\^|[{''.join(POWERS)}])", source[position:]):
-            reason = "a power of a power needs parentheses: write (a^b)^c or a^(b^c)"
-            raise ExpressionError(reason, text, position)
-    if not tokens:
-        raise ExpressionError("the expression is empty: give one such as sin(2*pi*x)", text, 0)
-    return [*tokens, Token("end", "", len(text), len(text))]
-
-
-def _tokens(kind: str, piece: str, start: int, end: int) -> list[Token]:
-    """Returns the tokens of a match: none for a space, two or three for a raised number."""
-    match kind:
-        case "space":
-            return []
-        case "pasted":
-            return [Token("name", NAMES[piece], start, end)]
-        case "fraction":
-            return [Token("number", FRACTIONS[piece], start, end)]
-        case "power":
-            raised = "".join(POWERS[sign] for sign in piece)
-            signs = len(raised) - len(raised.lstrip("+-"))
-            inside = [Token("sign", sign, start + i, start + i + 1) for i, sign in enumerate(raised[:signs])]
-            digits = [Token("number", raised[signs:], start + signs, end)] if signs < len(raised) else []
-            return [Token("sign", "^", start, start), *inside, *digits]
-    piece = "^" if piece == "**" else COMPARISONS.get(piece, piece)
-    return [Token(kind, piece, start, end)]
-
-
-def _refusal(source: str, position: int, typed: str, matrices: bool) -> str:
-    """Says that a character cannot be in an expression, and what to write for it."""
-    sign, before, after = source[position], source[:position].rstrip(), source[position + 1 :].lstrip()
-    is_latex = sign == "$" or re.search(r"\\|[_^]\s*\{", source)
-    if sign in "{}$" and is_latex and (meant := _from_latex(source, matrices)):
-        return f"{typed!r} belongs to LaTeX, which is not read: write {meant}"
-    shown = repr(typed) if typed.isascii() else f"{typed!r} (U+{ord(typed):04X})"
-    allowed = f"Allowed: numbers, names, + - * / ^ ** {'@ ' * matrices}( ) | , < <= > >="
-    if sign == "\\":
-        return (
-            f"{shown} begins a command of LaTeX, which is not read{_translated(source, matrices)}. {allowed}"
-        )
-    if matrices and sign in "[]":
-        return f"{shown} cannot be in an expression: a vector or matrix is a variable, taken as a whole"
-    hint = _instead(sign, before, after, source, position)
-    return f"{shown} cannot be in an expression{f': {hint}' if hint else ''}. {allowed}"
-
-
-def _instead(sign: str, before: str, after: str, source: str, position: int) -> str:
-    """Returns what to write instead of a sign; empty where nothing stands for it."""
-    if sign in "=:":
-        at = position + (sign == ":" and after.startswith("="))
-        body = hints.equation(source, at) if source[at : at + 1] == "=" else ""
-        if body:
-            return f"give the right side of the equation alone, {body}"
-        return "conditions are made of < <= > >=" if sign == "=" else "write where(condition, a, b) for cases"
-    if sign in _BRACKETS:
-        return f"write {_BRACKETS[sign]}"
-    if sign == ".":
-        if after[:1] in ("^", "*", "/", "+", "-"):
-            return "leave the point out"
-        word = re.search(r"[A-Za-z_]\w*$", before)
-        return f"leave {word.group()}. out" if word and after else "a decimal point stands between digits"
-    if sign == "%":
-        number = re.search(r"[0-9.]+$", before)
-        if number and not re.match(r"[\w(]", after):
-            return f"write {number.group()}/100"
-        return "write a - b*floor(a/b) for the rest of a division"
-    if sign == "'" or sign in "′″’`":
-        return "derivatives are computed, and not typed; write the function itself"
-    return _SIGNS.get(sign, "")
-
-
-_SIGNS = {
-    ";": "write , between arguments", "!": "there is no factorial; write its value, such as 120 for 5!",
-    "∞": "it is no number; take a large one", "τ": "write 2*pi", "°": "write *pi/180 for degrees",
-    "º": "write *pi/180 for degrees", "$": "leave it out", '"': "leave the quotes out",
-    "‖": "write sqrt(x^2 + y^2), or abs(x) of a number", "≠": "conditions are made of < <= > >=",
-    "&": "where takes one comparison; put one where inside another", "±": "write one of + and -",
-    "?": "write where(condition, a, b) for cases", "∂": "derivatives are computed, and not typed",
-    "∜": "write (…)^(1/4)", "∑": "write the terms one by one", "∫": "integrals are not available",
-    "…": "write the terms one by one", "~": "write - for a minus", "∆": "it is no letter of a to z",
-    "_": "a name begins with a letter", "#": "leave it out", "→": "give the expression alone",
-    "ⁿ": "write ^n", "ˣ": "write ^x", "ᵗ": "write ^t", "ᵀ": "write transpose(…) of a matrix",
-}  # fmt: skip
-
-
-def _translated(source: str, matrices: bool) -> str:
-    """Returns a colon and what to write for LaTeX."""
-    return f": write {_from_latex(source, matrices) or 'sin(x), a/b, a*b, sqrt(x), pi'}"
-
-
-def _from_latex(source: str, matrices: bool) -> str:
-    """Returns what to write for a text with LaTeX in it; empty if it cannot be read then either."""
-    meant = hints.from_latex(source)
-    if any(sign in meant for sign in "\\{}$"):
-        return ""
-    try:
-        names = [token.text for token in tokenize(meant, matrices=matrices) if token.kind == "name"]
-        parse(meant, [name for name in names if name not in TENSOR_FUNCTIONS], tensors=matrices)
-    except ExpressionError:
-        return ""
-    return meant
-
-
-def exact_value(token: Token, text: str) -> Fraction:
-    """Returns the exact value of a number.
-
-    Raises:
-        ExpressionError: a number that float64 cannot hold, or with more than MAX_DIGITS characters. It is
-            refused before there is a fraction, which would have as many digits as the exponent says.
-    """
-    if len(token.text) > MAX_DIGITS:
-        reason = f"a number of {len(token.text):,} characters: at most {MAX_DIGITS:,} are read"
-        raise ExpressionError(reason, text, token.start)
-    if "/" in token.text:
-        return Fraction(token.text)
-    nearest = float(token.text)
-    mantissa = re.split("[eE]", token.text)[0]
-    if not mantissa.strip("0."):
-        return Fraction(0)
-    if nearest == 0.0 or nearest == float("inf"):
-        size = "small" if nearest == 0.0 else "large"
-        raise ExpressionError(f"{token.text} is too {size} for float64", text, token.start)
-    return Fraction(token.text)
-
-
-# --- grammar ---
 
 
 def parse(
@@ -385,9 +199,7 @@ class _Parser:
         while self.pending and self.pending[-1].precedence >= precedence:
             top = self.pending.pop()
             if top.precedence == _ROOT:
-                inside = self.operands.pop()
-                self._refuse_condition(inside)
-                self._push(ROOTS[top.token.text], (inside.node,), (top.token.start, inside.end))
+                self._apply_root(top.token)
             elif top.precedence == _SIGN:
                 self._apply_sign(top.token)
             else:
@@ -412,15 +224,7 @@ class _Parser:
     def _comma(self, token: Token) -> None:
         self._reduce(0)
         if not self.pending or self.pending[-1].function is None or self.pending[-1].token.text != "(":
-            for decimal in re.finditer(r"(?<![\w.,])([0-9]+),([0-9]+)(?![\w.,])", plain(self.text)):
-                is_pair = re.search(r"\(\s*$", self.text[: decimal.start()]) and re.match(
-                    r"\s*\)", self.text[decimal.end() :]
-                )
-                if decimal.start() < token.start < decimal.end() and not is_pair:
-                    whole, rest = decimal.groups()
-                    thousands = f", and thousands no comma: write {whole}.{rest} or {whole}{rest}"
-                    meant = thousands if len(rest) == 3 and whole != "0" else f": write {whole}.{rest}"
-                    raise self._error(f"a decimal number has a point{meant}", token.start)
+            self._refuse_decimal(token)
             raise self._error("a comma may only separate the arguments of a function", token.start)
         self.pending[-1].arguments += 1
 
@@ -447,6 +251,11 @@ class _Parser:
 
     def _is_condition(self, operand: _Operand) -> bool:
         return self.builder.nodes[operand.node].operation in _COMPARISONS.values()
+
+    def _apply_root(self, token: Token) -> None:
+        inside = self.operands.pop()
+        self._refuse_condition(inside)
+        self._push(ROOTS[token.text], (inside.node,), (token.start, inside.end))
 
     def _apply_sign(self, token: Token) -> None:
         inside = self.operands.pop()
@@ -512,12 +321,8 @@ class _Parser:
             self._push(_NODES.get(name, name), nodes, span)
 
     def _quotient(self, names: tuple[str, str], argument: int, span: tuple[int, int]) -> None:
-        parts = [
-            self.builder.add(name, (argument,), None, span)
-            if name
-            else self.builder.add("number", (), Fraction(1), span, Fraction(1))
-            for name in names
-        ]
+        one = self.builder.add("number", (), Fraction(1), span, Fraction(1))
+        parts = [self.builder.add(name, (argument,), None, span) if name else one for name in names]
         self._push("divide", parts, span)
 
     # Errors.
@@ -542,16 +347,26 @@ class _Parser:
             raise self._error(reason, operand.start)
 
     def _wrong_count(self, function: Token, count: int) -> ExpressionError:
-        name = function.text
-        least, most = self.functions[name]
-        takes = f"{least} or more arguments" if most is None else f"{least} argument{'s' * (least > 1)}"
-        decimal = re.search(r"(?<![\w.])[0-9]+,[0-9]+", self.text[function.start :])
-        hint = ""
-        if count == 2 and decimal and most == 1:
-            hint = f": a decimal number has a point, {decimal.group().replace(',', '.')}"
-        elif count == 2 and name == "log":
-            hint = ": write log2(x), log10(x), or log(x)/log(b) for the base b"
-        return self._error(f"{name} takes {takes}, and has {count} here{hint}", function.start)
+        from nnlab.expressions import mistakes  # whose words take time to load
+
+        least, most = self.functions[function.text]
+        return self._error(mistakes.wrong_count(self.text, function, (least, most), count), function.start)
+
+    def _refuse_decimal(self, comma: Token) -> None:
+        """Raises the error of a comma between digits, but in (1,2), which is no number."""
+        start = max(0, comma.start - LOOK_BACK)
+        decimal = re.search(r"(?<![\w.,])([0-9]+)$", self.text[start : comma.start])
+        rest = re.match(r"[0-9]+(?![\w.,])", self.text[comma.end : comma.end + LOOK_BACK])
+        if decimal is None or rest is None:
+            return
+        before, after = self.text[: start + decimal.start()], self.text[comma.end + rest.end() :]
+        if before.rstrip().endswith("(") and after.lstrip().startswith(")"):
+            return
+        whole, part = decimal.group(), rest.group()
+        meant = f": write {whole}.{part}"
+        if len(part) == 3 and whole != "0":
+            meant = f", and thousands no comma: write {whole}.{part} or {whole}{part}"
+        raise self._error(f"a decimal number has a point{meant}", comma.start)
 
     def _unmatched(self, token: Token) -> ExpressionError:
         """Returns the error of a closing sign that does not close the last one that is open."""
@@ -568,83 +383,16 @@ class _Parser:
         return self._error(f"{token.text!r} stands where {expected}", token.start)
 
     def _missing_operator(self, token: Token) -> ExpressionError:
-        before = max((t for t in self.tokens if t.end <= token.start), key=lambda t: (t.end, t.start))
-        left, right = self.text[before.start : before.end], self.text[token.start : token.end]
-        if before.kind == "number" and right in FRACTIONS:
-            return self._error(
-                f"{left}{right} may be a sum or a product: write ({left} + {right})", token.start
-            )
-        right = "(…)" if right == "(" else f"{right}…{BARS[right][0]}" if right in BARS else right
-        if before.kind == token.kind == "number":
-            joined = left + right
-            if before.end == token.start and right.startswith("."):
-                return self._error(f"{joined} is no number: it has two decimal points", token.start)
-            if before.end < token.start:
-                reason = f"an operator is missing before {right!r}: write {joined} if it is one number"
-                return self._error(reason, token.start)
-        if token.text.lower() in hints.WORDS:
-            return self._error(
-                f"{token.text} is no sign here: {hints.WORDS[token.text.lower()]}", token.start
-            )
-        if token.kind == "name" and token.text not in {*self.known, *self.functions, *CONSTANTS}:
-            product = hints.as_product(token.text, self._factors(), self.functions, called=False)
-            right = product or right
-        factor = re.search(rf"[\w.]+(?:(?:\^|\*\*)-?[\w.]+|[{''.join(POWERS)}]+)$", self.text[: before.end])
-        if factor or left in self.variables or before.kind == "number":
-            advice = f"write {factor.group() if factor else left}*{right}"
-        else:
-            advice = f"write * between {left} and {right} if their product is meant"
-        return self._error(
-            f"an operator is missing before {self.text[token.start : token.end]!r}: {advice}", token.start
-        )
+        from nnlab.expressions import mistakes
 
-    def _factors(self) -> list[str]:
-        return [*self.variables, *CONSTANTS]
+        typed = mistakes.Typed(self.text, self.tokens, self.variables, self.functions, self.names)
+        return self._error(mistakes.missing_operator(typed, token), token.start)
 
     def _unknown(self, token: Token, following: list[Token], called: bool) -> ExpressionError:
-        word = token.text
-        if word in self.functions:
-            return self._error(f"{word} is a function: write {self._applied(token, following)}", token.start)
-        if word in self.names:
-            reason = f"{word} names a whole expression and cannot be part of another"
-            return self._error(f"{reason}: write {self.names[word]}", token.start)
-        allowed = [*self.functions] if called else [*self.variables, *CONSTANTS, *self.functions]
-        if len(self.tokens) == 2:
-            allowed += self.names
-        if word in ("d", "dx", "dy") and re.search(r"\bd\w*\s*/\s*d[a-z]", self.text):
-            return self._error(
-                "derivatives are computed, and not typed; write the function itself", token.start
-            )
-        product = hints.as_product(word, self._factors(), self.functions, called=called)
-        if product:
-            product = f"{product}(…)" if called else product
-            return self._error(f"unknown name {word}: write {product} if that is meant", token.start)
-        return self._error(hints.unknown(word, allowed, called=called), token.start)
+        from nnlab.expressions import mistakes
 
-    def _applied(self, token: Token, following: list[Token]) -> str:
-        """Writes the call that is meant where a function stands without parentheses behind it."""
-        word, rest = token.text, self.text[token.end :]
-        power = re.match(r"\s*(?:\^|\*\*)\s*(\(?[-−]?\w+\)?)\s*\(([^()]*)\)", plain(rest))
-        raised = re.match(rf"\s*([{''.join(POWERS)}]+)\s*\(([^()]*)\)", plain(rest))
-        if power or raised:
-            exponent, inside = (power or raised).groups()  # type: ignore[union-attr]
-            exponent = "".join(POWERS.get(sign, sign) for sign in exponent)
-            if exponent.strip("()") in ("-1", "−1"):
-                inverse = f"arc{word}({inside}) or " if word in ("sin", "cos", "tan") else ""
-                return f"{inverse}1/{word}({inside})"
-            return f"{word}({inside})^{exponent}"
-        if following and following[0].text == "^":
-            return f"{word}(…)^…"
-        bars = re.match(r"\s*\|([^|]*)\|", rest)
-        if bars:
-            return f"{word}(abs({bars.group(1)}))"
-        if (self.functions[word][0]) > 1:
-            return f"{word}(…, …)"
-        beside = next(
-            (i for i, t in enumerate(following) if t.kind not in ("name", "number")), len(following)
-        )
-        factors = [t.text for t in following[:beside]]
-        return f"{word}({'*'.join(factors) if not {*factors} & {*self.functions} and factors else '…'})"
+        typed = mistakes.Typed(self.text, self.tokens, self.variables, self.functions, self.names)
+        return self._error(mistakes.unknown(typed, token, following, called=called), token.start)
 
 
 def _arithmetic(sign: str, left: Fraction | None, right: Fraction | None) -> Fraction | None:

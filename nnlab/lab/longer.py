@@ -1,24 +1,32 @@
 """A run that goes on past its end: what its config becomes, and what that means."""
 
 import shlex
+from pathlib import Path
 
-from nnlab.errors import InputError
+from nnlab.errors import InputError, RunFolderError
 from nnlab.lab.sections import ONE_TRAINING, DecaySchedule, Experiment, TrainingExperiment
 from nnlab.lab.session import Session
 from nnlab.lab.training_run import vary
-from nnlab.record import Run
+from nnlab.record import Run, open_run
 
 
 def lengthened(stored: Run, config: Experiment, epochs: int, session: Session) -> TrainingExperiment:
     """Returns the config of a run, or of the first seed of a group, with more epochs; says what that means.
 
     Raises:
-        InputError: the run is no single training, has had so many epochs, or has stopped early.
+        InputError: the run is no single training, is one seed of a group, has had so many epochs, or has
+            stopped early.
     """
     if not isinstance(config, TrainingExperiment) or config.experiment not in ONE_TRAINING:
         raise InputError(
             f"--epochs {epochs}: experiment: {config.experiment} is not one training that could go on; start "
             f"it anew with other settings. Allowed: {', '.join(ONE_TRAINING)}"
+        )
+    around = _group_around(stored)
+    if around is not None:
+        raise InputError(
+            f"--epochs {epochs}: {stored.folder} is one seed of {around}, whose runs are of one length; "
+            f"nnlab train --resume {shlex.quote(str(around))} --epochs {epochs} makes all of them longer"
         )
     wanted = config.training.epochs
     if epochs == wanted and stored.status != "finished":  # the command was given before, and cut off
@@ -46,6 +54,16 @@ def lengthened(stored: Run, config: Experiment, epochs: int, session: Session) -
             f"so that the result is not that of {epochs} epochs from the start"
         )
     return longer
+
+
+def _group_around(stored: Run) -> Path | None:
+    """The folder of the group that a run is a member of."""
+    parent = stored.folder.absolute().parent
+    try:
+        members = open_run(parent).summary.get("members", [])
+    except RunFolderError:
+        return None
+    return parent if stored.folder.absolute().name in members else None
 
 
 def with_epochs(config: TrainingExperiment, epochs: int) -> TrainingExperiment:

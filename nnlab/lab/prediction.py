@@ -3,8 +3,7 @@
 import math
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +33,6 @@ from nnlab.training.evaluation import Precision, Views, evaluate
 SplitName = Literal["train", "validation", "test"]
 METRIC_NAMES: dict[SplitName, str] = {"train": "train", "validation": "val", "test": "test"}
 """How the metrics of a run name its splits."""
-
 
 LEAST_SQUARES = (
     "the classifier was trained by squared error: the numbers of the classes are its outputs, which estimate "
@@ -97,11 +95,6 @@ class Predictor:
     def precision(self) -> Precision:
         return precision_of(self.run, self.config)
 
-    @cached_property
-    def _forward(self) -> Callable[[Tensor], Tensor]:
-        """The forward pass as the training had it, for the same metrics to the last bit."""
-        return torch.compile(self.model) if self.config.training.compile else self.model
-
     # --- new examples ---
 
     def of_file(self, path: Path, progress: Callable[[int, int], None] | None = None) -> Predictions:
@@ -120,9 +113,8 @@ class Predictor:
         self._refuse_unfit(new)
         data = self.preprocessing.apply(new.inputs, new.targets, self.device)
         kind = "file" if self.preprocessing.full_scale else "row"
-        return self._of_split(
-            data, data.test, new.labels, kind, known=new.targets is not None, notes=new.notes
-        )
+        known = new.targets is not None
+        return self._of_split(self.model, data, data.test, new.labels, kind, known=known, notes=new.notes)
 
     def _refuse_unfit(self, new: NewExamples) -> None:
         """Raises RunFolderError where reader and preprocessing in data.json are not of one run."""
@@ -155,12 +147,11 @@ class Predictor:
             raise InputError(f"--split validation: {self.run.folder} held no validation examples out")
         labels = [str(k) for k in range(1, len(split) + 1)]
         views = "none" if name == "train" else self.config.training.test_time_augmentation
-        predictions = self._of_split(data, split, labels, "example", known=True, views=views)
-        prefix = METRIC_NAMES[name]
-        named = {f"{prefix}/{key}": value for key, value in predictions.metrics.items()}
-        predictions.metrics.clear()
-        predictions.metrics.update(named)
-        return predictions
+        # as the training had it, for the same metrics to the last bit
+        forward = torch.compile(self.model) if self.config.training.compile else self.model
+        predictions = self._of_split(forward, data, split, labels, "example", known=True, views=views)
+        named = {f"{METRIC_NAMES[name]}/{key}": value for key, value in predictions.metrics.items()}
+        return replace(predictions, metrics=named)
 
     def own_data(self) -> DataSet:
         """Returns the run's own data set. Raises DataError where it is not at hand, or was changed."""
@@ -171,6 +162,7 @@ class Predictor:
 
     def _of_split(
         self,
+        forward: Callable[[Tensor], Tensor],
         data: DataSet,
         split: Split,
         labels: list[str],
@@ -180,17 +172,17 @@ class Predictor:
         views: Views = "none",
         notes: tuple[str, ...] = (),
     ) -> Predictions:
-        outputs = predict(self._forward, data, split.inputs, self.precision)
+        outputs = predict(forward, data, split.inputs, self.precision)
         metrics: dict[str, float] = {}
         targets = None
         if known:
-            metrics = evaluate(self._forward, data, split, loss_of(self.config, data), self.precision, views)
+            metrics = evaluate(forward, data, split, loss_of(self.config, data), self.precision, views)
             targets = split.targets
             targets = data.original(targets) if targets.is_floating_point() else targets
         return Predictions(
             labels=labels,
             kind=kind,
-            outputs=self._answers(data, outputs, labels),
+            outputs=self._answers(data, outputs, [f"{kind} {label}" for label in labels]),
             targets=None if targets is None else targets.numpy(force=True),
             class_names=list(data.class_names),
             metrics=metrics,
@@ -312,7 +304,8 @@ def predict_array(
     reader = trained.reader
     if not isinstance(reader, TableReader):
         return trained.of_inputs(as_inputs(examples, trained.preprocessing))
-    inputs = as_inputs(examples, trained.preprocessing, missing=reader.missing == "mean")
+    columns = f"the numbers of the columns {', '.join(column.name for column in reader.columns)}"
+    inputs = as_inputs(examples, trained.preprocessing, columns, missing=reader.missing == "mean")
     numbers = list(range(len(inputs)))
     rows = Rows(inputs, None, None, numbers, numbers, reader.decimal)
     return trained.of_inputs(complete(rows, reader.columns).inputs)
@@ -321,13 +314,16 @@ def predict_array(
 # --- arrays -------------------------------------------------------------------------------------------
 
 
-def as_inputs(array: Any, preprocessing: Preprocessing, *, missing: bool = False) -> Tensor:
+def as_inputs(
+    array: Any, preprocessing: Preprocessing, columns: str = "", *, missing: bool = False
+) -> Tensor:
     """Returns examples as inputs in raw units: (N, features) float64, or (N, C, H, W) uint8.
 
     Args:
         array: a NumPy array, a tensor, or what NumPy makes an array of: (N, features) in the order of the
             run's columns; (N, C, H, W), or of one channel (N, H, W), whole numbers from 0 to the run's white.
         preprocessing: of the run.
+        columns: what the numbers of an example are, for messages.
         missing: whether NaN may stand for a missing value.
 
     Raises:
@@ -349,7 +345,7 @@ def as_inputs(array: Any, preprocessing: Preprocessing, *, missing: bool = False
         values = values[:, None]
     if values.ndim != len(shape) + 1 or values.shape[1:] != shape:
         hint = "; for one example, give array[None]" if values.shape == shape else ""
-        wanted = "(N, " + ", ".join(map(str, shape)) + ")"
+        wanted = "(N, " + ", ".join(map(str, shape)) + ")" + (f", {columns}" if columns else "")
         raise InputError(f"the examples must have the shape {wanted}, not {values.shape}{hint}")
     if not len(values):
         raise InputError("there is no example: the array has the length 0")

@@ -14,7 +14,7 @@ from nnlab.plot.fitting import smallest_text
 from nnlab.plot.forms import Form, drawing_for
 from nnlab.plot.output import caption, pictures, scale_of
 from nnlab.plot.overlay import NotOverlaid, overlay
-from nnlab.record import Run, open_run, schema
+from nnlab.record import Run, schema
 from nnlab.record.figures import Call, NotRepeatable, calls_of, function_of
 
 READABLE = 17.5  # points on a slide, rounded to 18
@@ -43,14 +43,14 @@ def members(run: Run) -> list[Run]:
     """
     if not run.is_group:
         return [run]
-    names = [str(name) for name in run.summary["members"]]
-    if any(Path(name).name != name for name in names):
-        raise RunFolderError(f"{run.folder / schema.SUMMARY}: names a run outside of the group")
-    if not names:
+    found, faults = run.members()
+    if faults:
+        raise RunFolderError(f"{run.folder}: {faults[0]}")
+    if not found:
         raise RunFolderError(
             f"{run.folder}: no run of this group has finished: nnlab train --resume {run.folder}"
         )
-    return [open_run(run.folder / name) for name in names]
+    return found
 
 
 def check_place(run: Run, style: str) -> Path:

@@ -58,13 +58,12 @@ class RunData:
                 f"{self.record.folder}: has no {schema.DATA}, like all runs of earlier versions: whether its "
                 "data are those that it started with cannot be told"
             )
-        if self._before is None:
-            self._before = before or fingerprint
-            if before is None or not self.record.resumed:
-                self.record.keep_data(content_of(fingerprint, data))
+        if self._before is None and (before is None or not self.record.resumed):
+            self.record.keep_data(content_of(fingerprint, data))
+        self._before = fingerprint
 
     def before(self) -> tuple[Fingerprint | None, Path | None]:
-        """The fingerprint of the run's start or of its group's first run, if there is one; whose folder."""
+        """The fingerprint of what was read before, in this process, by the run or its group; whose folder."""
         if self._before is not None:
             return self._before, self.record.folder if self.record.started else None
         folders = [self.record.folder] if self.record.resumed else []

@@ -22,6 +22,9 @@ from nnlab.theory import over_seeds
 from nnlab.training import distributed
 from nnlab.training.capacity import out_of_memory
 
+MESSAGE = 10_000
+"""Characters of a message that a summary keeps."""
+
 
 def run(config: Experiment, runs: Path, session: Session) -> dict[str, Any]:
     """Runs one experiment in a new folder under `runs`; returns its summary."""
@@ -58,7 +61,8 @@ def resume(path: Path, session: Session, epochs: int | None = None) -> dict[str,
     stored = open_run(adopted(path))
     if epochs is None and stored.status == "finished":
         (Group if stored.is_group else Record).tidy(stored.folder)
-        session.reporter.say(f"{path} is finished: there is nothing to resume")
+        further = "; --epochs N trains it further" if stored.summary.get("experiment") in ONE_TRAINING else ""
+        session.reporter.say(f"{path} is finished: there is nothing to resume{further}")
         return stored.summary
     config = read_config(stored, session)
     _check_processes(config, session)
@@ -246,7 +250,7 @@ def end(written: Record | Group, error: BaseException) -> None:
         if written.resumed and isinstance(error, InputError):
             written.back_out()
         else:
-            written.finish(status, message=str(error) or type(error).__name__)
+            written.finish(status, message=(str(error) or type(error).__name__)[:MESSAGE])
 
 
 def _explained(error: BaseException, folder: Path, whole: Path) -> BaseException:
@@ -264,8 +268,8 @@ def _explained(error: BaseException, folder: Path, whole: Path) -> BaseException
         )
     if isinstance(cause, FileNotFoundError) and not folder.exists():
         return ExperimentError(
-            f"{folder}: was moved or removed while the run wrote it. What was written is in it; {go_on}, by the "
-            "path that it has now"
+            f"{folder}: was moved or removed while the run wrote it. What was written is in it; {go_on}, "
+            "by the path that it has now"
         )
     if isinstance(error, distributed.WorkerError):
         return type(error)(f"{error}; {go_on}")

@@ -2,7 +2,6 @@
 
 Nothing here imports torch, and nothing below the builders (`nnlab.lab.build`) sees these objects."""
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,13 +79,16 @@ def _class_weights(value: object) -> object:
     if value is None or value == "balanced":
         return value
     weights = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
-    if not weights or not all(type(w) in (int, float) and 0 < w < math.inf for w in weights):
+    if not weights or not all(type(w) in (int, float) and 0 < w <= 1e30 for w in weights):
         raise ValueError("must be balanced, or a number above 0 for each class, by name or as a list")
     if not isinstance(value, dict):
         return [float(w) for w in weights]
     if any(isinstance(name, bool) or name is None for name in value):
         raise ValueError("has a class that YAML reads as true, false or nothing: put its name in quotes")
-    return {str(name): float(w) for name, w in value.items()}
+    named = {str(name): float(w) for name, w in value.items()}
+    if len(named) < len(value):
+        raise ValueError("names a class twice, as a number and as text")
+    return named
 
 
 _WEIGHT: JsonValue = {"type": "number", "exclusiveMinimum": 0}

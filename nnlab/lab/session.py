@@ -77,6 +77,13 @@ class Session:
     stop_requested: bool = False
     run_data: RunData | None = None
     _data: dict[str, DataSet] = field(default_factory=dict, repr=False)
+    _mentioned: set[str] = field(default_factory=set, repr=False)
+
+    def mention(self, message: str) -> None:
+        """Says something once, however many trainings of the session it is about."""
+        if message not in self._mentioned and self.world.is_first:
+            self._mentioned.add(message)
+            self.reporter.say(message)
 
     def stop(self) -> bool:
         """Tells whether the run is to stop after this step."""

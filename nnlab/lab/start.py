@@ -1,6 +1,7 @@
 """A training that begins from another run's best weights: they are loaded, checked and remembered."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def begin_from(config: TrainingExperiment, model: nn.Module, data: DataSet, sess
         return
     path = Path(config.model.start).expanduser().absolute()
     kept = session.run_data
-    if not path.exists() and kept is not None and _has_checkpoint(kept.record):
+    if not os.path.exists(path) and kept is not None and _has_checkpoint(kept.record):
         session.reporter.say(f"model.start: {path} is gone; the run goes on from its own checkpoint")
         return
     run = _open(path)

@@ -1,7 +1,7 @@
 """The training of a config's model: the part that every training experiment shares."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -100,15 +100,27 @@ def _refuse_what_fails_late(
         micro_batch=training.micro_batch,
         processes=session.world.size,
     )
-    if size != "full" and size > examples and session.world.is_first:
-        session.reporter.say(
-            f"data.batch_size: {size:,} is more than the {examples:,} training examples: every step takes all"
-        )
+    for sentence in _without_effect(config, examples):
+        session.mention(sentence)
+
+
+def _without_effect(config: TrainingExperiment, examples: int) -> Iterator[str]:
+    """Sentences about settings that change nothing in a training on so many examples."""
+    size, training, steps = config.data.batch_size, config.training, config.optimizer.schedule
+    if size != "full" and size > examples:
+        yield f"data.batch_size: {size:,} is more than the {examples:,} training examples: a step takes all"
     if training.patience is not None and training.evaluate_every >= training.epochs > 1:
-        session.reporter.say(
+        yield (
             f"training.patience: {training.patience} has no effect, since training.evaluate_every: "
             f"{training.evaluate_every} validates after the last of {training.epochs} epochs alone"
         )
+    if isinstance(steps, StepSchedule) and steps.every_epochs >= training.epochs:
+        yield (
+            f"optimizer.schedule.every_epochs: {steps.every_epochs}: in training.epochs: {training.epochs} "
+            "the step size never falls"
+        )
+    if steps.warmup_epochs > 0 and round(steps.warmup_epochs * _steps_per_epoch(config, examples)) == 0:
+        yield f"optimizer.schedule.warmup_epochs: {steps.warmup_epochs:g} is no step: there is no warm-up"
 
 
 def loss_of(config: TrainingExperiment, data: DataSet) -> Loss:
@@ -146,11 +158,16 @@ def settings_of(config: TrainingExperiment) -> Settings:
     return Settings(batch_size=config.data.batch_size, clip_norm=config.optimizer.clip_norm, **training)
 
 
+def _steps_per_epoch(config: TrainingExperiment, examples: int) -> int:
+    size = config.data.batch_size
+    return 1 if size == "full" else math.ceil(examples / int(size))
+
+
 def _schedule(config: TrainingExperiment, examples: int) -> Schedule | None:
-    section, batch_size = config.optimizer.schedule, config.data.batch_size
+    section = config.optimizer.schedule
     if section.name == "constant" and section.warmup_epochs == 0:
         return None
-    steps = 1 if batch_size == "full" else math.ceil(examples / int(batch_size))
+    steps = _steps_per_epoch(config, examples)
     own = section.model_dump(exclude={"name", "warmup_epochs", "every_epochs"})  # final, or factor
     if isinstance(section, StepSchedule):
         own["every"] = section.every_epochs * steps
@@ -332,7 +349,7 @@ def step_bound(config: TrainingExperiment, parts: Parts) -> StepBound | None:
         and optimizer.clip_norm is None
         and (config.data.batch_size == "full" or config.data.batch_size >= len(parts.data.train))
         and parts.data.augmentation is None  # which makes every epoch another objective
-        and config.training.precision != "bfloat16"  # whose rounding is larger than a small step's descent
+        and config.training.precision != "bfloat16"  # whose rounding hides what a small step descends
     )
     if not applies or (penalty is not None and penalty.absolute and not penalty.proximal):
         return None

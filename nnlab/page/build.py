@@ -9,7 +9,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
-from nnlab.errors import InputError, RunFolderError
+from nnlab.errors import ExperimentError, InputError, RunFolderError
+from nnlab.files import DISK_FULL
 from nnlab.page import data
 from nnlab.page.claims import VERDICTS, WIDTH, Card, cards
 from nnlab.page.contents import ChapterPage, Contents, Section
@@ -304,7 +305,12 @@ def _widgets(run: Run, contents: Contents, notes: list[str]) -> list[Widget]:
 def write_page(
     runs: Sequence[Run], chapters: Sequence[ChapterPage], out: Path, title: str | None = None
 ) -> None:
-    """Writes the page of run folders to a file. Raises InputError where it cannot be written."""
+    """Writes the page of run folders to a file.
+
+    Raises:
+        ExperimentError: the disk is full.
+        InputError: the file cannot be written for another reason.
+    """
     if title is None and len(runs) == 1 and is_lecture(runs[0]):
         title = "Feed-forward networks: the lecture, held against measurements"
     page = build_page(
@@ -313,4 +319,9 @@ def write_page(
     try:
         replace_file(out, page.encode("utf-8", "replace"))
     except OSError as error:
+        if error.errno in DISK_FULL:
+            folders = shlex.join(str(run.folder) for run in runs)
+            raise ExperimentError(
+                f"{out}: the disk is full; free some space, then write the page: nnlab report {folders}"
+            ) from None
         raise InputError(f"{out}: cannot be written: {error.strerror}") from None

@@ -135,7 +135,7 @@ class Canvas:
         for (row, column), value in np.ndenumerate(values):
             self.frame((left + column * side, top + row * side, side, side), PAPER, 0.8)
             if written:
-                ink = ink_on(colours(norm(value)))
+                ink = ink_on(colours(norm(value))) if np.isfinite(value) else INK
                 strong = (row, column) in bold
                 x, y = left + (column + 0.5) * side, top + (row + 0.5) * side
                 self.note(x, y, short(value), points, ink, "center", bold=strong)

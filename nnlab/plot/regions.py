@@ -27,6 +27,7 @@ from nnlab.plot.style import (
 from nnlab.plot.text import plain
 
 _TINT = (0.07, 0.55)  # share of the class colour where the model has no idea, and where it is certain
+_NAMED = 27  # classes in the legend; colours and marks repeat sooner
 _RASTERIZE = 2000  # points; more would make the SVG slow to open
 
 
@@ -79,8 +80,11 @@ def decision_regions(
     )
     handles = [
         sample(_class_look(index), plain(name, limit=20), line=False)
-        for index, name in enumerate(class_names)
+        for index, name in enumerate(class_names[:_NAMED])
     ]
+    if len(class_names) > _NAMED:
+        more = LineLook(INK, "none", "none")
+        handles.append(sample(more, f"and {len(class_names) - _NAMED} more", line=False, marker=False))
     legend_beside(panels[0, -1], handles, columns=-(-len(handles) // 14), size=FONT_TICK)
     return figure
 
@@ -118,7 +122,8 @@ def _draw_regions(axes: Axes, edges: Sequence[FloatArray], scores: FloatArray) -
     colours = region_colours(scores).transpose(1, 0, 2)
     axes.imshow(colours, extent=extent, origin="lower", aspect="auto", interpolation="nearest")
     centres = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
-    for index in range(1 if scores.shape[2] == 2 else scores.shape[2]):
+    classes = scores.shape[2]
+    for index in range(classes if classes > 2 else classes - 1):
         lead = scores[..., index] - np.delete(scores, index, axis=2).max(axis=2)
         known = lead[np.isfinite(lead)]
         if known.min(initial=0) < 0 < known.max(initial=0):

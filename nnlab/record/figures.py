@@ -319,6 +319,10 @@ def json_of(calls: Mapping[str, Call], axes: Mapping[str, str]) -> bytes:
     return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
 
 
+def _is_file_name(name: str) -> bool:
+    return name not in ("", ".", "..") and not set(name) & set("/\\\0")
+
+
 def calls_of(run: "Run") -> dict[str, Call]:
     """Returns the figures of a run folder, by name.
 
@@ -330,8 +334,10 @@ def calls_of(run: "Run") -> dict[str, Call]:
         if not path.resolve().is_relative_to(run.folder.resolve()):
             raise RunFolderError(f"{path}: is a link that leads out of the run folder")
         content = json.loads(read_whole(path, CALL_BYTES))["figures"]
+        if not all(_is_file_name(name) for name in content):
+            raise ValueError("the name of a figure is no bare file name")
         return {
-            str(name): Call(str(call["function"]), dict(call["arguments"])) for name, call in content.items()
+            name: Call(str(call["function"]), dict(call["arguments"])) for name, call in content.items()
         }
     except FileNotFoundError:
         raise RunFolderError(

@@ -1,4 +1,4 @@
-"""Folders of runs: their names, making them, the lock of the process that writes one, and what others left."""
+"""Folders of runs: their names, making them, the lock of the one process that writes, and what others left."""
 
 import contextlib
 import errno
@@ -55,8 +55,8 @@ def slug(name: str) -> str:
 def new_folder(parent: Path, stem: str, fill: Callable[[Path], None] = lambda folder: None) -> Path:
     """Makes a new folder: `stem`, else `stem-2`, `stem-3`… Safe when many processes start at once.
 
-    It appears at once, with everything that `fill` writes into it. A process that is killed before leaves half
-    a folder of a temporary name, which the next one that makes a folder in `parent` removes.
+    It appears at once, with everything that `fill` writes into it. A process that is killed before leaves a
+    folder of a temporary name, which the next one that makes a folder in `parent` removes.
 
     Raises:
         RunFolderError: it cannot be made there.
@@ -236,4 +236,6 @@ def _check_inside(link: Path, whole: Path) -> None:
 def _is_only_begun(folder: Path) -> bool:
     """Tells whether a folder holds nothing but what a run writes before its first summary."""
     files = {file.name: file.stat().st_size for file in folder.iterdir()}
-    return files.keys() <= {schema.CONFIG, schema.ENVIRONMENT, schema.DATA, schema.METRICS} and not files.get(schema.METRICS)
+    return files.keys() <= {schema.CONFIG, schema.ENVIRONMENT, schema.DATA, schema.METRICS} and not files.get(
+        schema.METRICS
+    )

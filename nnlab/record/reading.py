@@ -120,10 +120,7 @@ class Run:
             return None
         if self.file(schema.DATA) is None:
             raise RunFolderError(f"{path}: is no file, or a link that leads out of the run folder")
-        try:
-            content = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunFolderError(f"{path}: cannot be read: {str(error)[:300]}") from None
+        content = read_json(path)
         if not isinstance(content, dict):
             raise RunFolderError(f"{path}: does not say what the run's data are: it holds no mapping")
         return content

@@ -32,19 +32,24 @@ KEPT = (
 def plain(value: object) -> Any:
     """`value` as JSON can hold it: numpy numbers become numbers, what is not finite becomes null."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {_whole(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, list | tuple | set):
         return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | int):
         return value
-    return str(value)
+    return _whole(str(value))
 
 
-def json_bytes(content: Mapping[str, object]) -> bytes:
-    """The content of a JSON file with the version of this schema."""
+def _whole(text: str) -> str:
+    """The text, with what no file of UTF-8 can hold written out: names of files may be no Unicode."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def json_bytes(content: Mapping[str, object], indent: int | None = 2) -> bytes:
+    """The content of a JSON file with the version of this schema; without `indent` on one line."""
     whole = plain({"schema_version": SCHEMA_VERSION, **content})
-    return (json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(whole, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -51,11 +51,24 @@ class MetricsLog:
         """Bytes of the file that are certain."""
         return self._accepted
 
-    def accept(self, offset: int) -> None:
-        """Says that the first `offset` bytes are certain, as a checkpoint remembers them."""
+    def accept(self, offset: int, fields: Collection[str] = ()) -> None:
+        """Says that the first `offset` bytes are certain, as a checkpoint remembers them.
+
+        Args:
+            offset: where a row ends.
+            fields: that every row has.
+
+        Raises:
+            RunFolderError: the file was changed: it is too short, or holds lines that no training writes.
+        """
         if offset > os.fstat(self._file.fileno()).st_size:
             raise RunFolderError(
                 f"{self._file.name}: is shorter than its checkpoint remembers; it was changed by someone else"
+            )
+        rows = Rows(self._path, offset)
+        if not all(_is_logged(row, fields) for row in rows) or rows.unreadable:
+            raise RunFolderError(
+                f"{self._file.name}: holds lines that no training writes; it was changed by someone else"
             )
         self._accepted = offset
 
@@ -98,6 +111,16 @@ class MetricsLog:
 
 NEXT_CONFIG = "config_next_sha256"
 """The field of the summary while config.yaml is replaced: the hash of what is to come."""
+
+
+def _is_logged(row: Mapping[str, object], fields: Collection[str]) -> bool:
+    """Tells whether a row has these fields, and numbers in all but its names."""
+    if not all(name in row for name in fields):
+        return False
+    return all(
+        isinstance(value, str) if key in ("part", "split") else value is None or isinstance(value, int | float)
+        for key, value in row.items()
+    )
 
 
 class _Folder(ABC):
@@ -196,8 +219,8 @@ class _Folder(ABC):
             changed: the config that it goes on with, as YAML, also where it was finished; left out, its own.
 
         Raises:
-            RunFolderError: another process runs it or has finished it, its config is no longer the one that it
-                began with, or a folder in it is a link to elsewhere.
+            RunFolderError: another process runs it or has finished it, its config is no longer the one that
+                it began with, or a folder in it is a link to elsewhere.
         """
         open_run(folder)
         again = cls(folder.parent, folder.name, (folder / schema.CONFIG).read_text("utf-8"), {})
@@ -254,7 +277,7 @@ class _Folder(ABC):
         self._write_summary_to(self._folder)
 
     def _write_summary_to(self, folder: Path) -> None:
-        """Writes the summary, without the folder's own place: a folder may be moved, and its readers know it."""
+        """Writes the summary, without the folder's own place: it may be moved, and its readers know it."""
         self.summary["wall_seconds"] = round(self._seconds_before + (now() - self._began).total_seconds(), 3)
         written = {key: value for key, value in self.summary.items() if key != "run_dir"}
         replace_file(folder / schema.SUMMARY, schema.json_bytes(written))
@@ -304,7 +327,7 @@ class Record(_Folder):
     ) -> None:
         super().__init__(parent, stem, config_yaml, facts)
         self._device = device
-        self._data: Mapping[str, object] | None = None
+        self._data: bytes | None = None  # of data.json
         self._metrics: MetricsLog | None = None
         self._kept = Kept()
         self._calls: dict[str, Call] = {}
@@ -317,13 +340,13 @@ class Record(_Folder):
 
     def _first_files(self) -> dict[str, bytes]:
         files = super()._first_files() | {schema.ENVIRONMENT: schema.json_bytes(environment(self._device))}
-        return files if self._data is None else files | {schema.DATA: schema.json_bytes(self._data)}
+        return files if self._data is None else files | {schema.DATA: self._data}
 
     def keep_data(self, content: Mapping[str, object]) -> None:
         """Writes `data.json`, what the run's data are; of a run that has not started, when it starts."""
-        self._data = content
+        self._data = schema.json_bytes(content, indent=None)
         if self.started:
-            replace_file(self.folder / schema.DATA, schema.json_bytes(content))
+            replace_file(self.folder / schema.DATA, self._data)
 
     def _hold(self) -> None:
         self._metrics = MetricsLog(self.folder / schema.METRICS)

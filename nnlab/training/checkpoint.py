@@ -86,7 +86,7 @@ class Checkpoints:
 
     def accept(self, log_offset: int) -> None:
         """Says that so many bytes of the metrics log are certain; the next row is written behind them."""
-        self._log.accept(log_offset)
+        self._log.accept(log_offset, ("split", "step"))
 
     def offset_of_last_row(self) -> int:
         """Bytes of the metrics log before its last row: at the end of a training, that of the test."""

@@ -507,7 +507,9 @@ class Step:
     ) -> None:
         self._loss, self._optimizer, self._penalty = parts.loss, parts.optimizer, parts.penalty
         self._weights, self._settings = parts.weights, settings
-        self._forward, self._world = forward or parts.model, world or World()
+        # a compiled model has no truth value
+        self._forward = parts.model if forward is None else forward
+        self._world = world or World()
         self._autocast = autocast(parts.data.train.inputs.device, parts.precision)
         self._count_correct = parts.data.task == "classification"
         self._parameters = [p for group in parts.optimizer.param_groups for p in group["params"]]

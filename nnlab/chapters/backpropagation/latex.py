@@ -256,6 +256,5 @@ def _escaped(text: str) -> str:
 
 def _sign(character: str) -> str:
     """Typesets a character of an expression; of one that only looks like another that one."""
-    if character in _PASTED:
-        return f"${_PASTED[character]}$"
-    return _escaped(plain(character))
+    character = plain(character)
+    return f"${_PASTED[character]}$" if character in _PASTED else _escaped(character)

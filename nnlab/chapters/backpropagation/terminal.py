@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nnlab.chapters.backpropagation import examples
 from nnlab.chapters.backpropagation.checks import AUTOGRAD_TOLERANCE, Check, Checks
 from nnlab.chapters.backpropagation.network_worksheet import Gradient, NetworkSheet, is_short
 from nnlab.chapters.backpropagation.notation import format_array, format_number, format_truth
@@ -19,6 +18,8 @@ from nnlab.expressions.passes import Cost, forward_cost, reverse_cost
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from nnlab.chapters.backpropagation.examples import Table as ExampleTable
 
 DISAGREE = "[bold red]DISAGREE[/bold red]"
 NARROW = 110
@@ -65,7 +66,7 @@ def _ends(items: Sequence[Any]) -> list[Any]:
 
 
 def show_worksheet(
-    console: Console, sheet: Worksheet, checks: Checks, table: examples.Table | None, *, steps: bool,
+    console: Console, sheet: Worksheet, checks: Checks, table: "ExampleTable | None", *, steps: bool,
     digits: int,
 ) -> None:  # fmt: skip
     """Prints an expression's graph, its gradients beside those of the checks, and remarks on both.

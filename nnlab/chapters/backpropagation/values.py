@@ -3,7 +3,6 @@
 Each number may be an expression such as 1/3.
 """
 
-import difflib
 import re
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 
 from nnlab.errors import InputError
 from nnlab.expressions import ExpressionError, Graph, parse
-from nnlab.expressions.hints import as_product, nearest
 from nnlab.expressions.numbers import number_value
-from nnlab.expressions.parser import CONSTANTS, TENSOR_FUNCTIONS, is_name, tokenize
+from nnlab.expressions.parser import CONSTANTS, TENSOR_FUNCTIONS
 from nnlab.expressions.signs import plain
+from nnlab.expressions.tokens import is_name, tokenize
 
 Array = NDArray[np.float64]
 Nested: TypeAlias = "float | list[Nested]"
@@ -61,10 +60,7 @@ def graph_at(text: str, names: Sequence[str]) -> Graph:
     for node in graph.nodes:
         if node.operation == "variable" and node.parameter not in names:
             name = str(node.parameter)
-            product = as_product(name, [*names, *CONSTANTS], TENSOR_FUNCTIONS, called=False)
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5) or nearest(name, known)
-            meant = product if len({*product.split("*")}) > 1 or "(" in product else " or ".join(near)
-            hint = f" (did you mean {meant}?)" if meant else ""
+            hint = _meant(name, names)
             reason = f"{name} has no value{hint}: give one with --at {name}=…"
             raise ExpressionError(reason, text, node.span[0])
     used = graph.used()
@@ -75,6 +71,19 @@ def graph_at(text: str, names: Sequence[str]) -> Graph:
             f"{', '.join(used) or 'none'}"
         )
     return graph
+
+
+def _meant(name: str, names: Sequence[str]) -> str:
+    """Returns what may be meant by a name without a value, as a question; empty where nothing is near."""
+    import difflib
+
+    from nnlab.expressions.hints import as_product, nearest
+
+    functions = [*CONSTANTS, *TENSOR_FUNCTIONS]
+    product = as_product(name, [*names, *CONSTANTS], TENSOR_FUNCTIONS, called=False)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5) or nearest(name, functions)
+    meant = product if len({*product.split("*")}) > 1 or "(" in product else " or ".join(near)
+    return f" (did you mean {meant}?)" if meant else ""
 
 
 def _read(source: str) -> list[tuple[str, Array]]:

@@ -46,5 +46,5 @@ def graph_of(expression: str, at: Mapping[str, ArrayLike], title: str) -> Figure
         at: The value of each variable.
         title: A sentence.
     """
-    values = {name: as_numbers(value) for name, value in at.items()}
+    values = {name: np.asarray(value, np.float64) for name, value in at.items()}
     return computational_graph(build(parse(expression, tuple(values), tensors=True), values), title)

@@ -183,10 +183,7 @@ def plan(
 
 def _kind(sheet: Sheet, profile: Profile, text: str, chosen: bool) -> ColumnKind:
     if profile.holds == "gap" and not chosen:
-        raise DataError(
-            f"{sheet.path}: every cell of column {profile.name} is empty; leave it out by data.ignore: "
-            f"[{profile.name}]"
-        )
+        raise _empty(sheet, profile.name)
     if chosen or (profile.holds == "text" and text == "one_hot"):
         return "category"
     if profile.holds == "number":
@@ -194,6 +191,12 @@ def _kind(sheet: Sheet, profile: Profile, text: str, chosen: bool) -> ColumnKind
     if profile.holds == "truth":
         return "truth"
     raise no_number(sheet, profile, *profile.first["text" if profile.counts["text"] else "truth"])
+
+
+def _empty(sheet: Sheet, name: str) -> DataError:
+    return DataError(
+        f"{sheet.path}: every cell of column {name} is empty; leave it out by data.ignore: [{name}]"
+    )
 
 
 def no_number(sheet: Sheet, profile: Profile, line: int, cell: str) -> DataError:
@@ -250,6 +253,8 @@ def with_categories(
                 raise gap(sheet, columns[k].name, (line, row[position]))
     for k, texts in counts.items():
         column = columns[k]
+        if not texts:
+            raise _empty(sheet, column.name)
         if len(texts) > MOST_CATEGORIES or (rows >= 20 and len(texts) > rows / 2):
             raise DataError(
                 f"{sheet.path}: column {column.name} holds {len(texts):,} different texts in {rows:,} rows, "

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,11 +72,11 @@ def load_csv(
     Raises:
         DataError: naming file, line, column and value of what does not fit.
     """
-    table = _read(
-        path, target, task, columns=columns, ignore=ignore or (), categories=categories or (), text=text,
-        missing=missing, missing_target=missing_target, group=group, separator=separator,
-        decimal=None if decimal is None else MARKS[decimal], encoding=encoding,
+    keys = _Keys(
+        target, task, columns, ignore or (), categories or (), text, missing, missing_target, group,
+        separator, None if decimal is None else MARKS[decimal], encoding,
     )  # fmt: skip
+    table = _read(path, keys)
     strata = _strata(table, task, stratify)
     everything = torch.arange(len(table.split))
     if test is None:
@@ -150,57 +151,67 @@ class _Table:
         )
 
 
-def _read(
-    path: Path,
-    target: str,
-    task: Task,
-    *,
-    columns: Sequence[str] | None,
-    ignore: Sequence[str],
-    categories: Sequence[str],
-    text: str,
-    missing: Literal["error", "drop", "mean"],
-    missing_target: Literal["error", "drop", "class"],
-    group: str | None,
-    separator: Separator | None,
-    decimal: Mark | None,
-    encoding: str | None,
-) -> _Table:
-    if task == "regression" and missing_target == "class":
+@dataclass(frozen=True)
+class _Keys:
+    """What a user says about a table: arguments of `load_csv`, and the decimal mark itself."""
+
+    target: str
+    task: Task
+    columns: Sequence[str] | None
+    ignore: Sequence[str]
+    categories: Sequence[str]
+    text: Literal["error", "one_hot"]
+    missing: Literal["error", "drop", "mean"]
+    missing_target: Literal["error", "drop", "class"]
+    group: str | None
+    separator: Separator | None
+    decimal: Mark | None
+    encoding: str | None
+
+
+def _read(path: Path, keys: _Keys) -> _Table:
+    if keys.task == "regression" and keys.missing_target == "class":
         raise DataError("data.missing_target: class is for classes; allowed for regression: error, drop")
-    sheet = open_sheet(path, [target], separator=separator, encoding=encoding, key="data.path")
-    apart = {"target": target} if group is None else {"target": target, "group": group}
+    sheet = open_sheet(path, [keys.target], separator=keys.separator, encoding=keys.encoding, key="data.path")
+    reader, notes = _reader(sheet, keys)
+    rows = reader.with_target(sheet, reader.extract(sheet, reader.decimal, group=keys.group))
+    reader, about_classes = _with_classes(reader, rows)
+    groups, names, about_groups = _groups(sheet, rows, keys.group, reader.decimal)
+    split = Split(rows.inputs, reader.target_values(sheet, rows))
+    notes += [*about_classes, *about_groups, *rows.notes]
+    notes += [*about_features(reader, split), *about_target(reader, split)]
+    return _Table(sheet.path, split, reader, tuple(notes), groups, names)
+
+
+def _reader(sheet: Sheet, keys: _Keys) -> tuple[TableReader, list[str]]:
+    """The reader of tables like this one, whose classes are not known yet, and notes."""
+    apart = {"target": keys.target} if keys.group is None else {"target": keys.target, "group": keys.group}
     for key, name in apart.items():
         if name not in sheet.names:
             raise missing_column(sheet, f"data.{key}", name)
-    if group == target:
-        raise DataError(f"data.group: {group} is the target; groups need a column of their own")
-    positions, notes = select(sheet, columns=columns, ignore=ignore, categories=categories, apart=apart)
-    quantity = task == "regression"
-    asked = [*positions, sheet.names.index(target)] if quantity else positions
-    profiles, _ = survey(sheet, asked)
-    numeric = [p for p in profiles if p.name not in categories]
-    mark = decimal_mark(sheet, numeric, key=decimal)
-    features = plan(
-        sheet, profiles[: len(positions)], text=text, categories=categories, missing=missing, decimal=mark
+    if keys.group == keys.target:
+        raise DataError(f"data.group: {keys.group} is the target; groups need a column of their own")
+    positions, left_out = select(
+        sheet, columns=keys.columns, ignore=keys.ignore, categories=keys.categories, apart=apart
     )
+    quantity = [sheet.names.index(keys.target)] if keys.task == "regression" else []
+    profiles, _ = survey(sheet, [*positions, *quantity])
+    mark = decimal_mark(sheet, [p for p in profiles if p.name not in keys.categories], key=keys.decimal)
+    columns = plan(
+        sheet, profiles[: len(positions)], text=keys.text, categories=keys.categories, missing=keys.missing,
+        decimal=mark,
+    )  # fmt: skip
     if quantity:
         check_quantity(sheet, profiles[-1])
-    features, more = with_categories(sheet, features, positions, missing=missing)
-    more += about_codes(features, profiles)
+    columns, about_categories = with_categories(sheet, columns, positions, missing=keys.missing)
     reader = TableReader(
-        target, task, tuple(features), decimal=mark, missing=missing, missing_target=missing_target,
-        separator=separator, decimal_key=decimal, encoding=encoding,
+        keys.target, keys.task, tuple(columns), decimal=mark, missing=keys.missing,
+        missing_target=keys.missing_target, separator=keys.separator, decimal_key=keys.decimal,
+        encoding=keys.encoding,
     )  # fmt: skip
-    rows = reader.with_target(sheet, reader.extract(sheet, mark, group=group))
-    reader, labels = _with_classes(reader, rows)
-    targets = reader.target_values(sheet, rows)
-    groups, names, odd = _groups(sheet, rows, group, mark)
     unusual = (*sheet.format, *(["decimal commas"] if mark == "," else []))
-    notes = [*([f"{sheet.path}: {', '.join(unusual)}"] if unusual else []), *notes, *more, *labels, *odd]
-    split = Split(rows.inputs, targets)
-    notes += [*rows.notes, *about_features(reader, split), *about_target(reader, split)]
-    return _Table(sheet.path, split, reader, tuple(notes), groups, names)
+    form = [f"{sheet.path}: {', '.join(unusual)}"] if unusual else []
+    return reader, [*form, *left_out, *about_categories, *about_codes(columns, profiles)]
 
 
 def _with_classes(reader: TableReader, rows: Rows) -> tuple[TableReader, list[str]]:
@@ -236,8 +247,8 @@ def _strata(table: _Table, task: Task, stratify: bool | None) -> Tensor:
     strata = torch.zeros(len(targets), dtype=torch.int64)
     if task == "regression" and stratify:
         bins = max(1, min(BINS, len(targets) // (2 * BINS)))
-        edges = torch.quantile(targets[:, 0], torch.linspace(0, 1, bins + 1, dtype=torch.float64)[1:-1])
-        strata = torch.bucketize(targets[:, 0], torch.unique(edges))
+        edges = np.unique(np.quantile(targets[:, 0].numpy(), np.linspace(0, 1, bins + 1)[1:-1]))
+        strata = torch.from_numpy(np.searchsorted(edges, targets[:, 0].numpy()))
     return strata
 
 
@@ -253,10 +264,8 @@ def _read_test(table: _Table, path: Path, train: Path, group: str | None) -> tup
         raise missing_column(sheet, "data.target", reader.target)
     notes: tuple[str, ...] = ()
     if group is not None and group not in sheet.names:
-        notes, group = (
-            (f"{sheet.path} has no column {group}: its groups may be those of training rows",),
-            None,
-        )
+        notes = (f"{sheet.path} has no column {group}: its groups may be those of training rows",)
+        group = None
     rows = reader.with_target(sheet, reader.rows(sheet, target=True, group=group))
     if rows.groups is not None:
         known = Names(table.group_names, table.reader.decimal)

@@ -181,8 +181,6 @@ class TableReader:
         )
         for profile, column in zip(profiles, self.columns, strict=False):
             _check_kind(sheet, profile, column)
-        if quantity:
-            check_quantity(sheet, profiles[-1])
         return self.extract(sheet, decimal, target=target, group=group)
 
     def extract(self, sheet: Sheet, decimal: str, *, target: bool = True, group: str | None = None) -> Rows:
@@ -346,7 +344,9 @@ class TableReader:
             values = [number(text, rows.decimal) for text in rows.targets]
             for line, text, value in zip(rows.lines, rows.targets, values, strict=True):
                 if value is None:
-                    raise DataError(f"{place.format(line)}: {text!r} is not a finite number")
+                    raise DataError(
+                        f"{place.format(line)}: {text!r} is not a finite number, as a quantity must be"
+                    )
                 if abs(value) > LARGEST:
                     raise DataError(
                         f"{place.format(line)}: {text} is beyond float32 (at most {LARGEST:.2g}); write the "
@@ -378,8 +378,8 @@ def _check_kind(sheet: Sheet, profile: Profile, column: Column) -> None:
     if column.kind == "truth" and profile.counts["number"]:
         line, cell = profile.first["number"]
         raise DataError(
-            f"{sheet.path}, line {line}, column {column.name}: {cell!r} is neither true nor false, of which the "
-            "training table has this column"
+            f"{sheet.path}, line {line}, column {column.name}: {cell!r} is neither true nor false, as in "
+            "the training table"
         )
 
 

@@ -119,7 +119,7 @@ def middle_examples(points: FloatArray, labels: NDArray[np.int_], classes: int) 
     """
     nearest = {}
     for index in range(min(classes, _NAMED)):
-        own = np.flatnonzero(labels == index)
+        own = np.flatnonzero((labels == index) & np.isfinite(points).all(axis=1))
         if len(own):
             middle = np.median(points[own], axis=0)
             nearest[index] = int(own[((points[own] - middle) ** 2).sum(1).argmin()])

@@ -196,7 +196,7 @@ def _draw_product(
 
 
 def _scale(values: FloatArray) -> tuple[Colormap, Normalize]:
-    limit = float(np.abs(values).max()) or 1.0
+    limit = symmetric_limit(values)
     return colormaps[DIVERGING], Normalize(-limit, limit)
 
 
