@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from unittest import mock
 
 ROOT = Path(__file__).parent.parent
 
@@ -114,7 +115,7 @@ class _Counter:
 
     def begin(self) -> None:
         sys.addaudithook(self._operation)
-        builtins.open = io.open = self._open  # type: ignore[assignment]
+        builtins.open = io.open = self._open
 
     def _note(self) -> None:
         os.pwrite(self._counted, f"{self.operations:9d} {self.writes:9d}".encode(), 0)
@@ -190,6 +191,7 @@ _EVENTS = {
 
 
 def _serve(inside: str, drawn: bool) -> None:
+    """Imports everything, then runs a command for each line on stdin."""
     import torch
 
     torch.set_num_threads(1)
@@ -198,20 +200,22 @@ def _serve(inside: str, drawn: bool) -> None:
     from nnlab.chapters.lecture.plan import LESSONS, Lesson
 
     small = Lesson("softmax", "softmax_digits", {"training.epochs": 2})
-    experiment.LESSONS = {**LESSONS, "softmax": small}  # type: ignore[misc]
-    for arguments in _WARM:  # so that the forks find everything imported
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            sys.argv = ["nnlab", *arguments, "--quiet", "--runs", folder]
-            with contextlib.suppress(SystemExit):
-                cli.main()
+    mock.patch.object(experiment, "LESSONS", {**LESSONS, "softmax": small}).start()
     if not drawn:
         from matplotlib.figure import Figure
 
         from nnlab.plot import save
         from nnlab.record import figures
 
-        figures.Call.draw = lambda self, arrays: Figure()  # type: ignore[method-assign]
-        save.render = lambda figure, suffix, salt: f"{salt}.{suffix}".encode() * 10
+        mock.patch.object(figures.Call, "draw", return_value=Figure()).start()
+        mock.patch.object(
+            save, "render", lambda figure, suffix, salt: f"{salt}.{suffix}".encode() * 10
+        ).start()
+    for arguments in _WARM:  # so that the forks find everything imported
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            sys.argv = ["nnlab", *arguments, "--quiet", "--runs", folder]
+            with contextlib.suppress(SystemExit):
+                cli.main()
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         with tempfile.TemporaryDirectory() as folder:
@@ -219,7 +223,7 @@ def _serve(inside: str, drawn: bool) -> None:
 
 
 def _run(main: Callable[[], None], order: dict[str, Any], inside: str, scratch: Path) -> dict[str, Any]:
-    """Runs a command in a fork, whose streams and counts go to files in `scratch`; returns fields of Ending."""
+    """Runs a command in a fork that writes streams and counts into `scratch`; returns the fields of Ending."""
     for name in ("out", "err", "counts"):
         (scratch / name).touch()
     began, after = time.monotonic(), order["crash"]["after"]

@@ -108,6 +108,7 @@ def test_a_slide_is_16_to_9_and_large(folder: Path) -> None:
         assert min(font_sizes(pdf)) >= 17.9
 
 
+@pytest.mark.slow
 def test_png_and_svg_have_the_same_size(folder: Path) -> None:
     for suffix in ("png", "svg"):
         assert nnlab("plot", folder, "--figure", "compared", "--format", suffix).code == 0
@@ -347,6 +348,7 @@ def test_several_runs_and_a_group_are_overlaid(folders: list[Path], tmp_path: Pa
     assert "median of 2 runs, band: smallest to largest" in result.err
 
 
+@pytest.mark.slow
 def test_the_same_bytes_come_from_the_same_runs(folders: list[Path]) -> None:
     runs: list[Run] = [open_run(folder) for folder in folders[:2]]
     for suffix in ("pdf", "svg"):

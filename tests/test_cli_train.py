@@ -411,9 +411,9 @@ def test_an_interruption_while_figures_are_drawn(tmp_path: Path, monkeypatch: py
         result = nnlab("train", "--config", write(tmp_path), "--runs", tmp_path / "runs")
     (run,) = (tmp_path / "runs").glob("classify/*")
     assert (result.code, result.out) == (130, "")
-    said = result.err.splitlines()[-1]
+    message = result.err.splitlines()[-1]
     resume = rf"go on with: nnlab train --resume {run}"
-    assert re.fullmatch(rf"nnlab: interrupted before the figure \w+ was drawn; {resume}", said)
+    assert re.fullmatch(rf"nnlab: interrupted before the figure \w+ was drawn; {resume}", message)
     before = summary(run)
     assert before["status"] == "interrupted"
     assert before["metrics"]["test/accuracy"] is not None

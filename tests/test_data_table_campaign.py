@@ -186,6 +186,10 @@ RIGHT: dict[str, tuple[Case, Right]] = {
         table("a,y\n5,1\n6,1.0\n9,b\n"),
         Right([[5], [6], [9]], ["1", "1", "b"], ("mixes numbers and texts: 1 beside b", "1, 1.0 are one")),
     ),
+    "numbers with an exponent out of all bounds": (
+        table("a,y\n5,1e-99999999999999999999\n6,1e-9\n"),
+        Right([[5], [6]], ["1e-99999999999999999999", "1e-9"], ("mixes",)),
+    ),
     "long numbers are kept apart": (
         table("a,y\n5,9007199254740993\n6,9007199254740992\n"),
         Right([[5], [6]], ["9007199254740993", "9007199254740992"], silent=True),
@@ -352,9 +356,11 @@ WRONG: dict[str, tuple[Case, str]] = {
     "an open quote": (table('a,y\n1,"u\n2,v\n'), "not a valid csv row.*quote that opens must be closed.*line 2"),
     "text behind a quote": (table('a,y\n1,"u"x\n'), "line 2: this is not a valid csv row"),
     # --- numbers
-    "a text among numbers": (table("a,y\n1,u\n2,v\ntall,u\n"), r"line 4, column a: 'tall' is not a finite number \(2 other cells.*data\.categories: \[a\]"),
+    "a text among numbers": (table("a,y\n1,u\n2,v\ntall,u\n"), r"line 4, column a: 'tall' is not a finite number \(numbers in other cells of the column: 2\).*data\.categories: \[a\]"),
     "a column of texts": (table("a,c,y\n1,red,u\n2,blue,v\n"), r"line 2, column c: 'red' is not a finite.*data\.text: one_hot.*data\.ignore: \[c\]"),
     "a mixed column, one-hot": (table("c,y\n1,u\nA,v\n", text="one_hot"), r"line 3, column c: 'A' .*data\.categories: \[c\]"),
+    "a very long text among numbers": (table("a,y\n1,u\n" + "1.2," * 20 + "x" * 9 + ",v\n"), "line 3: 22 cells"),
+    "a very long number": (table("a;y\n1;u\n" + "1.2," * 20000 + "x;v\n"), r"line 3, column a: '1\.2,1\.2,.*'… is not a finite number"),
     "percent": (table("a,y\n12%,u\n13%,v\n"), r"line 2, column a: '12%'.*without the percent sign"),
     "units": (table("a,y\n12 cm,u\n13 cm,v\n"), r"'12 cm'.*without a unit"),
     "money": (table("a,y\n$12,u\n$13,v\n"), r"line 2, column a: '\$12'.*without a unit"),

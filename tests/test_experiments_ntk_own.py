@@ -134,7 +134,9 @@ def test_classes_are_in_the_order_of_their_names(folder: Path) -> None:
 def test_a_table_may_be_written_in_another_way(folder: Path) -> None:
     plain = task_of("numbers", "data.task=regression")
     lines = (folder / "numbers.csv").read_text().replace(",", ";").replace(".", ",").splitlines()
-    (folder / "numbers.csv").write_text("\n".join(f"{line};{k};" for k, line in zip(["text", *"abcde"], lines, strict=True)))
+    (folder / "numbers.csv").write_text(
+        "\n".join(f"{line};{k};" for k, line in zip(["text", *"abcde"], lines, strict=True))
+    )
     other = task_of("numbers", "data.task=regression", "data.ignore=[text]")
     assert torch.equal(other.x, plain.x)
     assert torch.equal(other.y, plain.y)

@@ -119,7 +119,15 @@ CASES: dict[str, Callable[[], Figure]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = {
+    "one class", "an empty row", "no mistakes", "one pixel", "a template without numbers", "an infinite filter",
+    "one region", "no accuracy", "features that are no numbers", "one epoch", "a fit beyond all axes",
+    "growth without a loss",
+}  # fmt: skip
+ALL = [pytest.param(case, marks=() if case in QUICK else pytest.mark.slow) for case in CASES]
+
+
+@pytest.mark.parametrize("case", ALL)
 def test_odd_data_are_drawn_without_a_warning(case: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -74,7 +74,12 @@ def test_nothing_in_a_folder_says_where_it_is(config: Path, tmp_path: Path) -> N
     assert open_run(run).summary["run_dir"] == str(run)
 
 
-@pytest.mark.parametrize("name", ["moved", "with a space", "überführt", "-dash", "a'b"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "name", ["überführt to a'b", *(pytest.param(name, marks=SLOW) for name in ("moved", "-dash"))]
+)
 def test_a_folder_that_was_moved_goes_on(
     name: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +175,7 @@ def cut_lecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return run
 
 
-@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("moved", [False, pytest.param(True, marks=SLOW)])
 def test_a_lecture_that_began_by_an_absolute_path_goes_on_by_a_relative_one(
     moved: bool, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

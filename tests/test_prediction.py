@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command_line import Result, nnlab
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from scipy.special import softmax
@@ -25,6 +24,7 @@ from nnlab.lab.prediction import predictor
 from nnlab.lab.session import Session
 from nnlab.lab.source import Source
 from nnlab.record import Record, Run, open_run
+from tests.command_line import Result, nnlab
 
 
 @pytest.fixture(autouse=True)

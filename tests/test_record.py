@@ -448,7 +448,13 @@ def test_a_folder_that_is_no_run(content: bytes, tmp_path: Path) -> None:
 
 def test_a_run_in_a_notebook_is_short_and_escaped(tmp_path: Path) -> None:
     record = started(tmp_path, name="<script>")
-    claim = {"name": "c", "sentence": "a < b", "predicted": [None, 1.0], "measured": 0.123456789, "interval": [0.1, 0.2]}
+    claim = {
+        "name": "c",
+        "sentence": "a < b",
+        "predicted": [None, 1.0],
+        "measured": 0.123456789,
+        "interval": [0.1, 0.2],
+    }
     record.finish(
         "finished",
         metrics={"test/<loss>": 1 / 3},

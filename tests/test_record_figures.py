@@ -292,7 +292,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
-@pytest.mark.parametrize("kill_at", ["curves", "fit"])
+@pytest.mark.parametrize("kill_at", [pytest.param("curves", marks=pytest.mark.slow), "fit"])
 def test_a_run_killed_while_drawing_resumes_to_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill_at: str
 ) -> None:
@@ -359,13 +359,13 @@ def check_run(folder: Path, name: str, sets: tuple[str, ...]) -> None:
     assert {path.stem for path in (file.parent / "figures").glob("*.png")} == content["figures"].keys()
 
 
-@pytest.mark.parametrize("name", ["spirals", "regression_1d", "xor"])
+@pytest.mark.parametrize("name", ["regression_1d", "xor"])
 def test_every_array_of_an_experiment_is_described(tmp_path: Path, name: str) -> None:
     check_run(tmp_path, name, ("training.epochs=2", *SMALL[name]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*(SMALL.keys() - {"spirals", "regression_1d", "xor"}), *SLOW])
+@pytest.mark.parametrize("name", [*(SMALL.keys() - {"regression_1d", "xor"}), *SLOW])
 def test_every_array_of_every_other_experiment_is_described(tmp_path: Path, name: str) -> None:
     epochs = () if name in SLOW else ("training.epochs=2",)
     check_run(tmp_path, name, (*epochs, *SMALL.get(name, ()), *SLOW.get(name, ())))

@@ -32,14 +32,33 @@ def list_(runs: RunsFolder = Path("runs"), as_json: AsJson = False) -> None:
 
     if not os.path.isdir(runs):
         raise InputError(f"{runs}: no such folder; runs go to runs/ or to where --runs DIR says")
-    stored = ((folder, opened(folder)) for folder in run_folders(runs))  # one at a time: there may be many
-    if as_json:
-        terminal.print_json_list(_listed(folder, run) for folder, run in stored)
+    folders = run_folders(runs)
+    if as_json:  # one at a time: there may be many
+        terminal.print_json_list(_listed(folder, opened(folder)) for folder in folders)
     else:
-        rows = [_row(folder, run) for folder, run in stored]
+        rows = _rows(runs, folders)
         damaged = sum(status == DAMAGED for _, status, *_ in rows)
         title = f"{len(rows)} runs" + (f", {damaged} of them {DAMAGED}" if damaged else "")
         terminal.print_table(title, COLUMNS, rows)
+
+
+def _rows(runs: Path, folders: list[Path]) -> list[tuple[str, ...]]:
+    """The rows of the table; those of runs that have ended are kept for the next time."""
+    from nnlab.cli.index import Index
+    from nnlab.record import Run
+    from nnlab.record.finding import opened
+
+    index, rows = Index(runs, len(COLUMNS) - 1), []
+    for folder in folders:
+        row = index.row(folder)
+        if row is None:
+            run = opened(folder)
+            row = _row(folder, run)[1:]
+            if isinstance(run, Run) and not run.is_group and run.summary["status"] != "running":
+                index.keep(folder, row)
+        rows.append((str(folder), *row))
+    index.write()
+    return rows
 
 
 def _reason(folder: Path, error: "RunFolderError") -> str:

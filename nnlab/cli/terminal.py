@@ -33,6 +33,10 @@ class SafeConsole(Console):
         """Prints as rich does; control characters in texts are written out."""
         super().print(*(visible(item) if isinstance(item, str) else item for item in objects), **options)
 
+    def on_broken_pipe(self) -> None:
+        """Leaves a pipe whose reader has gone to the command, as where `print` writes into it."""
+        raise BrokenPipeError
+
 
 class ForgivingStderr:
     """Standard error, which forgets what it cannot take: it is full, or its terminal was closed."""
@@ -48,11 +52,6 @@ class ForgivingStderr:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys.stderr, name)
-
-
-    def on_broken_pipe(self) -> None:
-        """Leaves a pipe whose reader has gone to the command, as where `print` writes into it."""
-        raise BrokenPipeError
 
 
 class Terminal:

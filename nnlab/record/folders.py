@@ -1,4 +1,4 @@
-"""Folders of runs: their names, making them, the lock of the one process that writes, and what others left."""
+"""Folders of runs: their names, making them, the lock of the process that writes, and what others left."""
 
 import contextlib
 import errno

@@ -2,13 +2,15 @@
 
 import math
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "?"})
 """Cells that say that a value is missing, in small letters."""
 
 MISSING_NUMBERS = MISSING | {"none", "nil", "nat", "-", "--", ".", "missing"}
 """The same, in a column of numbers."""
+
+LONG = 60  # letters, beyond which a cell is a text and is not shown whole
 
 TRUTHS = {"false": 0.0, "true": 1.0}
 
@@ -61,7 +63,10 @@ def exact(cell: str, decimal: str = ".") -> Decimal | str:
     """Returns the number of a cell in full, so that 1, 1.0 and +1 are equal; a text as it is."""
     if number(cell, decimal) is None:
         return cell
-    return Decimal(cell.replace("−", "-").replace(",", "."))
+    try:
+        return Decimal(cell.replace("−", "-").replace(",", "."))
+    except InvalidOperation:  # an exponent of twenty digits
+        return cell
 
 
 def kind(cell: str) -> str:
@@ -89,6 +94,13 @@ def mark(cell: str) -> str | None:
     return f"{name} group" if _GROUP.fullmatch(cell) else name
 
 
+def quoted(cell: str) -> str:
+    """Returns the cell in quotes for a message, a long one by its beginning."""
+    return repr(cell) if len(cell) <= LONG else f"{cell[:LONG]!r}…"
+
+
 def why_no_number(cell: str) -> str:
     """Returns what may be wrong with a cell that should hold a number; empty for a plain text."""
+    if len(cell) > LONG:
+        return ""
     return next((hint for form, hint in _HINTS if re.fullmatch(form, cell, re.IGNORECASE)), "")

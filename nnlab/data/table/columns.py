@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from nnlab.data.table.cells import MISSING, MISSING_NUMBERS, TRUTHS, number, why_no_number
+from nnlab.data.table.cells import MISSING, MISSING_NUMBERS, TRUTHS, number, quoted, why_no_number
 from nnlab.data.table.names import Names, names_of, some
 from nnlab.data.table.sheet import Sheet, missing_column
 from nnlab.data.table.survey import Profile
@@ -152,8 +152,8 @@ def _nameless(sheet: Sheet) -> tuple[set[int], list[str]]:
         else:
             line, cell = next((line, cell) for line, cell in cells if cell)
             raise DataError(
-                f"{place}, but holds values such as {cell!r} in line {line}; write a name into the header "
-                "line, and set data.ignore to it if it is no feature"
+                f"{place}, but holds values such as {quoted(cell)} in line {line}; write a name into the "
+                "header line, and set data.ignore to it if it is no feature"
             )
     return set(nameless), notes
 
@@ -202,31 +202,25 @@ def _empty(sheet: Sheet, name: str) -> DataError:
 def no_number(sheet: Sheet, profile: Profile, line: int, cell: str) -> DataError:
     """Returns the error for a cell that should hold a number, with what may be wrong and what to do."""
     name, numbers = profile.name, profile.counts["number"]
-    known = hint = why_no_number(cell)
-    if not hint and profile.holds == "mixed":
-        other = (
-            "other cell of the column holds a number"
-            if numbers == 1
-            else "other cells of the column hold numbers"
-        )
-        hint = f"{numbers:,} {other}" if numbers else ""
-    why = f" ({hint})" if hint else ""
+    hint, mixed = why_no_number(cell), profile.holds == "mixed"
     remedy = f"mend the cell, or leave the column out by data.ignore: [{name}]"
-    if not hint and profile.holds != "mixed":
+    if not hint and not mixed:
         remedy = (
             f"text columns become numbers by data.text: one_hot, or are left out by data.ignore: [{name}]"
         )
-    elif profile.holds == "mixed" and not known:
+    elif not hint:
+        hint = f"numbers in other cells of the column: {numbers:,}" if numbers else ""
         remedy += f", or take its texts and numbers as categories by data.categories: [{name}]"
+    why = f" ({hint})" if hint else ""
     return DataError(
-        f"{sheet.path}, line {line}, column {name}: {cell!r} is not a finite number{why}; {remedy}"
+        f"{sheet.path}, line {line}, column {name}: {quoted(cell)} is not a finite number{why}; {remedy}"
     )
 
 
 def gap(sheet: Sheet, name: str, place: tuple[int, str]) -> DataError:
     """Returns the error for a missing value."""
     line, cell = place
-    what = f"{cell!r} is not a finite number" if cell else "an empty cell, in which a value is missing"
+    what = f"{quoted(cell)} is not a finite number" if cell else "an empty cell, in which a value is missing"
     return DataError(
         f"{sheet.path}, line {line}, column {name}: {what}; fill it in, or choose "
         "data.missing: drop (leaves out such rows) or data.missing: mean (of the training rows)"

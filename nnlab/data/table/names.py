@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from nnlab.data.table.cells import exact
+from nnlab.data.table.cells import LONG, exact
 
 _ALIKE = str.maketrans("АВЕЅІЈКМНОРСТХаеѕіјорсухΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "ABESIJKMHOPCTXaesijopcyxABEZHIKMNOPTYXo")
 """Cyrillic and Greek letters that look like Latin ones."""
@@ -89,6 +89,8 @@ def show(name: str) -> str:
     plain = name.isascii() or (
         name == unicodedata.normalize("NFC", name) and name.translate({**_UNSEEN, **_ALIKE}) == name
     )
+    if len(name) > LONG:
+        name = f"{name[:LONG]}…"
     return name if plain and name.isprintable() and name == " ".join(name.split()) else ascii(name)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nnlab.data.dataset import Task
 from nnlab.data.reader import NewExamples
-from nnlab.data.table.cells import MISSING, MISSING_NUMBERS, number
+from nnlab.data.table.cells import MISSING, MISSING_NUMBERS, number, quoted
 from nnlab.data.table.columns import Column, gap, no_number
 from nnlab.data.table.names import Names, show, some
 from nnlab.data.table.sheet import Separator, Sheet, missing_column, open_sheet
@@ -316,7 +316,7 @@ class TableReader:
         first, where = missing[0], lines_text([rows.lines[k] for k in missing[:5]], len(missing))
         if self.missing_target != "drop":
             cell = rows.targets[first]
-            what = f"{cell!r} says that the target is missing" if cell else "the target is empty"
+            what = f"{quoted(cell)} says that the target is missing" if cell else "the target is empty"
             what += f" (in {where})" if len(missing) > 1 else ""
             choice = "data.missing_target: drop"
             if cell and self.task == "classification":
@@ -345,7 +345,7 @@ class TableReader:
             for line, text, value in zip(rows.lines, rows.targets, values, strict=True):
                 if value is None:
                     raise DataError(
-                        f"{place.format(line)}: {text!r} is not a finite number, as a quantity must be"
+                        f"{place.format(line)}: {quoted(text)} is not a finite number, as a quantity must be"
                     )
                 if abs(value) > LARGEST:
                     raise DataError(
@@ -358,8 +358,8 @@ class TableReader:
         if None in positions:
             k = positions.index(None)
             raise DataError(
-                f"{place.format(rows.lines[k])}: {rows.targets[k]!r} is no class of the training table, "
-                f"which has {some(self.classes, 10)}"
+                f"{place.format(rows.lines[k])}: {quoted(rows.targets[k])} is no class of the training "
+                f"table, which has {some(self.classes, 10)}"
             )
         return torch.tensor(positions, dtype=torch.int64)
 
@@ -378,8 +378,8 @@ def _check_kind(sheet: Sheet, profile: Profile, column: Column) -> None:
     if column.kind == "truth" and profile.counts["number"]:
         line, cell = profile.first["number"]
         raise DataError(
-            f"{sheet.path}, line {line}, column {column.name}: {cell!r} is neither true nor false, as in "
-            "the training table"
+            f"{sheet.path}, line {line}, column {column.name}: {quoted(cell)} is neither true nor "
+            "false, as in the training table"
         )
 
 
@@ -389,8 +389,8 @@ def check_quantity(sheet: Sheet, profile: Profile) -> None:
         return
     line, cell = profile.first["text" if profile.counts["text"] else "truth"]
     raise DataError(
-        f"{sheet.path}, line {line}, column {profile.name}: {cell!r} is not a finite number, as a regression "
-        "target must be; mend the cell, or set data.task: classification if it names a class"
+        f"{sheet.path}, line {line}, column {profile.name}: {quoted(cell)} is not a finite number, as a "
+        "regression target must be; mend the cell, or set data.task: classification if it names a class"
     )
 
 

@@ -247,7 +247,7 @@ def _western(path: Path, raw: bytes, place: str) -> tuple[str, tuple[str, ...]]:
         raise DataError(f"{path}: this is no text in UTF-8{place}; {remedy}") from None
     if re.search(rb"[\x80-\xff]{3}", raw):
         raise DataError(f"{path}: this is no text in UTF-8, nor in a Western alphabet{place}; {remedy}")
-    words = list(dict.fromkeys(re.findall(r"[\w°²³µ€%]*[^\x00-\x7f][\w°²³µ€%]*", text)))[:3]
+    words = list(dict.fromkeys(w for w in re.split(r"[^\w°²³µ€%]+", text) if not w.isascii()))[:3]
     return text, (f"text in Windows-1252 and not UTF-8 ({', '.join(words)}); data.encoding decides",)
 
 
