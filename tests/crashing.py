@@ -223,7 +223,7 @@ def _serve(inside: str, drawn: bool) -> None:
 
 
 def _run(main: Callable[[], None], order: dict[str, Any], inside: str, scratch: Path) -> dict[str, Any]:
-    """Runs a command in a fork that writes streams and counts into `scratch`; returns the fields of Ending."""
+    """Runs a command in a fork that writes streams and counts into `scratch`; returns fields of Ending."""
     for name in ("out", "err", "counts"):
         (scratch / name).touch()
     began, after = time.monotonic(), order["crash"]["after"]

@@ -86,7 +86,8 @@ def test_an_index_that_is_damaged_is_written_anew(content: bytes, runs: Path) ->
 def test_rows_of_another_form_are_not_believed(runs: Path) -> None:
     first, _ = listed(runs)
     stored = json.loads((runs / index.FILE).read_text())
-    for key, odd in zip(stored["rows"], ([3], ["x", "y", "z", 4], ["t"]), strict=False):
+    odds: list[list[Any]] = [[3], ["x", "y", "z", 4], ["t"]]
+    for key, odd in zip(stored["rows"], odds, strict=False):
         stored["rows"][key] = [*stored["rows"][key][:2], *odd]
     (runs / index.FILE).write_text(json.dumps(stored))
     assert listed(runs)[0] == first

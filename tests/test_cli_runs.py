@@ -251,3 +251,41 @@ def test_compare_what_is_not_whole(runs: dict[str, Path], tmp_path: Path) -> Non
     result = nnlab("runs", "compare", group)
     assert (result.code, result.out) == (2, "")
     assert "this group has no run yet that could be compared" in result.err
+
+
+# --- the end of a training, and names of runs -------------------------------------------------------
+
+
+def test_a_training_says_what_comes_next(runs: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    folder = tmp_path / "my runs"
+    result = nnlab("train", "--config", tmp_path / "c.yaml", "--runs", folder, draw=True)
+    *_, figures, page, last = result.out.splitlines()
+    assert figures == f"figures: {last}/figures"
+    assert page == f"a page of it all: nnlab report '{last}'"
+    assert (Path(last) / "figures" / "curves.png").is_file()
+    assert nnlab("train", "--config", tmp_path / "c.yaml", "--runs", folder, "--quiet").out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["runs", "show"],
+        ["runs", "compare"],
+        ["report"],
+        ["cite"],
+        ["train", "--quiet", "--resume"],
+        ["predict"],
+    ],
+)
+def test_every_command_finds_a_run_by_its_name(
+    command: list[str], runs: dict[str, Path], tmp_path: Path
+) -> None:
+    place = Path(shutil.copytree(runs["all"], tmp_path / "runs"))
+    for name in ("last", runs["fast"].name):
+        result = nnlab(*command, name, "--runs", place)
+        assert result.code == 0, (name, result)
+    for name, said in (("c-s", "runs have that in their names"), ("nothing", "has that name")):
+        result = nnlab(*command, name, "--runs", place)
+        assert (result.code, result.out) == (2, "")
+        assert said in result.err

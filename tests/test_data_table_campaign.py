@@ -194,6 +194,10 @@ RIGHT: dict[str, tuple[Case, Right]] = {
         table("a,y\n5,9007199254740993\n6,9007199254740992\n"),
         Right([[5], [6]], ["9007199254740993", "9007199254740992"], silent=True),
     ),
+    "None among labels": (
+        table("a,y\n5,None\n6,v\n9,v\n2,None\n"),
+        Right([[5], [6], [9], [2]], ["None", "v", "v", "None"], ("the class None of y may stand for a missing target",)),
+    ),
     "Yes and yes": (
         table("a,y\n5,Yes\n6,yes\n9,YES \n2,No\n"),
         Right([[5], [6], [9], [2]], ["Yes", "yes", "YES", "No"], (r"YES \(1\) and Yes \(1\) and yes \(1\) look",)),

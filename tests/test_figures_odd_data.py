@@ -119,12 +119,13 @@ CASES: dict[str, Callable[[], Figure]] = {
 }  # fmt: skip
 
 
-QUICK = {
-    "one class", "an empty row", "no mistakes", "one pixel", "a template without numbers", "an infinite filter",
-    "one region", "no accuracy", "features that are no numbers", "one epoch", "a fit beyond all axes",
-    "growth without a loss",
-}  # fmt: skip
-ALL = [pytest.param(case, marks=() if case in QUICK else pytest.mark.slow) for case in CASES]
+QUICK = """one class, an empty row, no mistakes, one pixel, a template without numbers, an infinite filter,
+one region, no accuracy, features that are no numbers, one epoch, a fit beyond all axes,
+growth without a loss"""
+ALL = [
+    pytest.param(case, marks=() if case in QUICK.replace("\n", " ").split(", ") else pytest.mark.slow)
+    for case in CASES
+]
 
 
 @pytest.mark.parametrize("case", ALL)

@@ -64,6 +64,7 @@ def unbroken(config: Path) -> bytes:
 # --- places ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nothing_in_a_folder_says_where_it_is(config: Path, tmp_path: Path) -> None:
     run = Path(
         nnlab("train", "--config", config, "--runs", tmp_path / "runs", "--quiet", draw=True).last_line
@@ -119,6 +120,7 @@ def test_a_copy_of_a_run_that_is_written_is_killed_and_goes_on(config: Path, tmp
     running.close()
 
 
+@pytest.mark.slow
 def test_an_older_folder_that_says_where_it_was(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +136,7 @@ def test_an_older_folder_that_says_where_it_was(
     assert "run_dir" not in summary(run)
 
 
+@pytest.mark.slow
 def test_a_group_that_was_moved_goes_on(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +200,7 @@ def test_a_lecture_that_began_by_an_absolute_path_goes_on_by_a_relative_one(
     assert str(tmp_path) not in page
 
 
+@pytest.mark.slow
 def test_a_lecture_that_ended_in_an_error_at_its_end_goes_on(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,7 +226,11 @@ def half_made(folder: Path, *files: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "files", [(), ("config.yaml",), ("config.yaml", "metrics.jsonl", "environment.json")]
+    "files",
+    [
+        ("config.yaml", "metrics.jsonl"),
+        *(pytest.param(files, marks=SLOW) for files in ((), ("config.yaml", "environment.json"))),
+    ],
 )
 def test_a_member_without_a_summary_runs_once(
     files: tuple[str, ...], config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -302,7 +310,10 @@ def test_a_temporary_name_fits_beside_the_longest_name(tmp_path: Path) -> None:
 # --- what leads elsewhere -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["figures", "checkpoints", "tensorboard", "metrics.jsonl"])
+@pytest.mark.parametrize(
+    "name",
+    ["figures", "metrics.jsonl", *(pytest.param(n, marks=SLOW) for n in ("checkpoints", "tensorboard"))],
+)
 def test_a_link_out_of_the_folder_is_not_followed(
     name: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +331,7 @@ def test_a_link_out_of_the_folder_is_not_followed(
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_member_that_is_a_link_is_not_followed(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,6 +376,7 @@ def mover(config: Path, tmp_path: Path) -> Iterator[threading.Thread]:
     thread.join()
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_moved_while_it_is_written(
     mover: threading.Thread, config: Path, tmp_path: Path
 ) -> None:

@@ -267,3 +267,16 @@ def test_warnings_are_on_the_page_and_in_the_terminal(plain: Path) -> None:
     (plain / "summary.json").write_text(json.dumps(summary | {"warnings": ["the figure <b> was not drawn"]}))
     assert "warning: the figure &lt;b&gt; was not drawn" in page_of(plain)
     assert "warning: the figure <b> was not drawn\n" in nnlab("runs", "show", plain).out
+
+
+def test_a_damaged_run_inside_a_lecture_is_said(plain: Path) -> None:
+    summary = json.loads((plain / "summary.json").read_text())
+    (plain / "summary.json").write_text(json.dumps(summary | {"experiment": "lecture", "results": []}))
+    for name, content in (("good", json.dumps(summary | {"name": "inner"})), ("odd", '{"metrics": 3}')):
+        inner = plain / "runs" / "xor" / name
+        inner.mkdir(parents=True)
+        (inner / "summary.json").write_text(content)
+    page = page_of(plain)
+    assert "left out: " in page
+    assert "runs/xor/odd/summary.json: is not the summary of a run: " in page
+    assert "runs/xor/good/config.yaml" in page

@@ -33,7 +33,7 @@ def _what_next(folder: Path) -> None:
 
     if (folder / schema.FIGURES).is_dir():
         terminal.print_line(f"figures: {folder / schema.FIGURES}")
-    if not (folder / "report.html").exists():
+    if (folder / schema.SUMMARY).is_file() and not (folder / "report.html").exists():
         terminal.print_line(f"a page of it all: nnlab report {shlex.quote(str(folder))}")
 
 

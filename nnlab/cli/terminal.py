@@ -94,7 +94,7 @@ class Terminal:
 class Lines:
     """Progress as plain lines: the first after a few seconds, then one each half minute, and one at the end.
 
-    What takes no longer than a few seconds has no line.
+    What takes no longer than a few seconds has no line, unless many such things follow each other.
 
     Args:
         say: prints one.
@@ -118,12 +118,12 @@ class Lines:
 
         def advance(done: int, total: int, text: str) -> None:
             nonlocal last, latest
-            latest, now = (done, total, text), self._clock()
+            latest, now = (done, total, text or latest[2]), self._clock()
             if not passed or now - passed[-1][0] >= 1:
                 passed.append((now, done))
             while now - passed[0][0] > self.WINDOW and len(passed) > 2:
                 passed.popleft()
-            if now >= self._due:
+            if now >= self._due and (now - began >= self.FIRST or now - self._due >= self.EVERY):
                 self._due = now + self.EVERY
                 seconds, steps = now - passed[0][0], done - passed[0][1]
                 last = _progress(title, *latest) + _left(seconds, steps, total - done)
@@ -136,8 +136,9 @@ class Lines:
 
 
 def _progress(title: str, done: int, total: int, text: str) -> str:
+    unit = "" if title.startswith("reading") else "step "
     of = f" of {total:,} ({100 * done / total:.0f}%)" if total else ""
-    return f"{title}: {done:,}{of}" + (f", {text}" if text else "")
+    return f"{title}: {unit}{done:,}{of}" + (f", {text}" if text else "")
 
 
 def _left(seconds: float, steps: int, remaining: int) -> str:

@@ -71,9 +71,15 @@ def resume(path: Path, session: Session, epochs: int | None = None) -> dict[str,
         longer = lengthened(stored, config, epochs, session)
         config, changed = longer, None if longer is config else to_yaml(longer)
     with stoppable(session):
-        if stored.is_group:
-            return _run_members(config, Group.reopen(stored.folder, changed), session)
-        return _execute(config, _reopened(stored, changed), session)
+        try:
+            reopened = Group.reopen(stored.folder, changed) if stored.is_group else _reopened(stored, changed)
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                raise _explained(error, stored.folder, stored.folder) from error
+            raise
+        if isinstance(reopened, Group):
+            return _run_members(config, reopened, session)
+        return _execute(config, reopened, session)
 
 
 def assist(session: Session) -> str | None:

@@ -15,7 +15,7 @@ from nnlab.page import data
 from nnlab.page.claims import VERDICTS, WIDTH, Card, cards
 from nnlab.page.contents import ChapterPage, Contents, Section
 from nnlab.page.glossary import GLOSSARY
-from nnlab.page.lecture import Glance, expand, glances, is_lecture
+from nnlab.page.lecture import Glance, expand, glances, is_lecture, left_out
 from nnlab.page.numbers import as_text, clean
 from nnlab.page.widget import Widget
 from nnlab.record import Run, replace_file, schema
@@ -143,7 +143,10 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         title=title,
         parts=parts,
         glances=rows,
-        notes=[_state(run) for run in runs if is_lecture(run) and run.status != "finished"],
+        notes=[
+            *(_state(run) for run in runs if is_lecture(run) and run.status != "finished"),
+            *(sentence for run in runs for sentence in left_out(run)),
+        ],
         counts=[(verdict, sum(g.verdict == verdict and not g.refuted for g in rows)) for verdict in VERDICTS],
         refuted=sum(g.refuted for g in rows),
         glossary=GLOSSARY,

@@ -1,6 +1,5 @@
 """A run of the whole lecture: the runs inside it, and the sentences that they were held against."""
 
-import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,16 +54,26 @@ def is_lecture(run: Run) -> bool:
 
 def expand(run: Run) -> list[Run]:
     """The runs `runs/<experiment>/<folder>` inside a run of the lecture, oldest first; another as it is."""
-    if not is_lecture(run):
-        return [run]
-    inner = []
+    return _inside(run)[0] if is_lecture(run) else [run]
+
+
+def left_out(run: Run) -> list[str]:
+    """A sentence on each run inside a run of the lecture that cannot be read."""
+    return _inside(run)[1] if is_lecture(run) else []
+
+
+def _inside(run: Run) -> tuple[list[Run], list[str]]:
+    inner, faults = [], []
     for file in sorted(run.folder.glob(f"runs/*/*/{schema.SUMMARY}"), key=lambda f: f.parent.name)[:RUNS]:
         if is_temporary(file.parent.name):
             continue
-        if own_file(run, str(file.relative_to(run.folder))) is not None:
-            with contextlib.suppress(RunFolderError):
-                inner.append(open_run(file.parent))
-    return inner
+        if own_file(run, str(file.relative_to(run.folder))) is None:
+            continue  # a link that leads elsewhere is no run of this lecture
+        try:
+            inner.append(open_run(file.parent))
+        except RunFolderError as error:
+            faults.append(f"left out: {error}")
+    return inner, faults
 
 
 def glances(run: Run) -> list[Glance]:

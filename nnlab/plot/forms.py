@@ -72,6 +72,12 @@ def form() -> Form | None:
     return None if current is None else current[0]
 
 
+def on_a_slide() -> bool:
+    """Tells whether figures are made for a form of fixed height, whose text is large."""
+    current = _FORM.get()
+    return current is not None and current[0].height > 0
+
+
 def room_for(size: tuple[float, float]) -> tuple[float, float]:
     """Returns the inches of a figure that has `size` in a run folder."""
     current = _FORM.get()

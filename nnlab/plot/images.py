@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from nnlab.plot.canvas import Canvas
+from nnlab.plot.forms import on_a_slide, room_for
 from nnlab.plot.scales import FloatArray, as_numbers
 from nnlab.plot.style import FONT_LABEL, FONT_TICK, GRID, INK, MUTED
 from nnlab.plot.text import chance, plain
 
 DIVERGING = "RdBu_r"  # red and blue, distinct under every common colour-vision deficiency; white is zero
 _WIDTH = 11.2  # inches
+_ON_A_SLIDE = 12  # mistakes; more would be too small for the back row
 _GAP = 0.2  # inches between pictures
 _BESIDE = 2.2  # inches for a colour scale
 
@@ -44,7 +46,7 @@ def weight_templates(weights: ArrayLike, class_names: Sequence[str]) -> Figure:
     norm, title = Normalize(-limit, limit), "What each class looks for: its weights as an image"
     names = [partial(plain, name) for name in class_names]
     canvas = _mosaic(title, pictures, names, 1, colours, norm, beside=_BESIDE)
-    canvas.scale(_WIDTH - _BESIDE + 0.1, 0.2, _BESIDE - 0.4, colours, norm, label)
+    canvas.scale(_width() - _BESIDE + 0.1, 0.2, _BESIDE - 0.4, colours, norm, label)
     return canvas.figure
 
 
@@ -82,18 +84,23 @@ def worst_mistakes(
         probability: K probabilities that the model gave to the class it predicted.
         class_names: A name per class.
     """
-    count = len(images)
+    count = len(images) if not on_a_slide() else min(_ON_A_SLIDE, len(images))
     if count == 0:
-        canvas = Canvas("No mistakes: every example is classified right", _WIDTH, 2.0)
-        canvas.note(_WIDTH / 2, 1.0, "no mistakes", FONT_LABEL, MUTED, "center")
+        canvas = Canvas("No mistakes: every example is classified right", _width(), 2.0)
+        canvas.note(_width() / 2, 1.0, "no mistakes", FONT_LABEL, MUTED, "center")
         return canvas.figure
     which = "The worst mistake" if count == 1 else f"The {count} worst mistakes"
     captions = [
         partial(_mistake, class_names[t], class_names[p], share)
         for t, p, share in zip(true, predicted, probability, strict=True)
-    ]
+    ][:count]
     title = f"{which}: true → predicted class, with the model's probability for it"
-    return _mosaic(title, images, captions, 3, colormaps["gray"], Normalize(0, 1)).figure
+    return _mosaic(title, images[:count], captions, 3, colormaps["gray"], Normalize(0, 1)).figure
+
+
+def _width() -> float:
+    """Returns the width of a picture in inches; on a slide the one that leaves its text large."""
+    return room_for((_WIDTH, 1.0))[0] if on_a_slide() else _WIDTH
 
 
 def _mistake(true: str, predicted: str, probability: float, letters: int) -> str:
@@ -117,10 +124,10 @@ def _mosaic(
     """
     columns, rows = _grid(len(pictures))
     aspect = pictures[0].shape[0] / pictures[0].shape[1]
-    side = min((_WIDTH - 0.6 - beside) / columns - _GAP, 3.6, 4.5 / aspect)
+    side = min((_width() - 0.6 - beside) / columns - _GAP, 3.6, 4.5 / aspect)
     pitch = side * aspect + caption_lines * FONT_TICK * 1.25 / 72 + _GAP
     letters = max(6, int(72 * (side + 0.6 * _GAP) / (0.62 * FONT_TICK)))
-    canvas = Canvas(title, _WIDTH, max(1.3, rows * pitch + 0.1))
+    canvas = Canvas(title, _width(), max(1.3, rows * pitch + 0.1))
     for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         left, top = 0.3 + (index % columns) * (side + _GAP), 0.05 + (index // columns) * pitch
         canvas.picture((left, top, side, side * aspect), picture, colours, norm)

@@ -1,14 +1,14 @@
 """Figures as calls that can be repeated: a public function of ours, and its arguments.
 
 `figures.json` holds for each figure the function and the arguments as JSON; numbers in arrays stand in
-`arrays.npz` and are named there. A file that someone else made can therefore call nothing but the functions of
-`nnlab.plot` and of the chapters' `figures`, with numbers and texts.
+`arrays.npz` and are named there. A file that someone else made can therefore call nothing but the functions
+of `nnlab.plot` and of the chapters' `figures`, with numbers and texts.
 
 Values that JSON cannot tell apart are objects with one key that starts with `$`:
 
 | JSON | value |
 | --- | --- |
-| `{"$array": "curve/train/loss"}` | an array of `arrays.npz`; with `"as"`, its numbers or rows as a list or tuple |
+| `{"$array": "curve/train/loss"}` | an array of `arrays.npz`; with `"as"`, its numbers or rows in a list |
 | `{"$number": "inf"}` | a number that JSON lacks |
 | `{"$tuple": […]}`, `{"$items": [[key, value], …]}` | a tuple; a mapping whose keys are no texts |
 | `{"$object": "nnlab.…:Problem", "fields": {…}}` | one of the dataclasses that the functions take |

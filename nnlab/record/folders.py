@@ -235,7 +235,7 @@ def _check_inside(link: Path, whole: Path) -> None:
 
 def _is_only_begun(folder: Path) -> bool:
     """Tells whether a folder holds nothing but what a run writes before its first summary."""
-    files = {file.name: file.stat().st_size for file in folder.iterdir()}
+    files = {file.name: file.lstat().st_size for file in folder.iterdir()}
     return files.keys() <= {schema.CONFIG, schema.ENVIRONMENT, schema.DATA, schema.METRICS} and not files.get(
         schema.METRICS
     )

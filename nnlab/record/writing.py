@@ -436,7 +436,9 @@ class Record(_Folder):
             self._undrawn(name, error, "")
 
     def later(self, name: str, prepare: Callable[[], None]) -> None:
-        """Queues work that figures alone need; it may call `save_arrays` and `figure`. Its failure is a warning.
+        """Queues work that figures alone need, which may call `save_arrays` and `figure`.
+
+        Its failure is a warning.
 
         Args:
             name: of the figure, for the warning.
@@ -504,7 +506,7 @@ class Record(_Folder):
         save(figure, self.folder / schema.FIGURES, name)
 
     def finish(self, status: str, **fields: object) -> None:
-        """Writes the last summary and closes every file; of a run that ends early its figures can be drawn."""
+        """Writes the last summary and closes every file; figures of a run that ends early can be drawn."""
         if status != "finished" and self._calls:
             with contextlib.suppress(Exception):
                 self._write_calls()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nnlab.data.dataset import Split
-from nnlab.data.table.cells import number
+from nnlab.data.table.cells import MISSING, MISSING_NUMBERS, number
 from nnlab.data.table.columns import Column
 from nnlab.data.table.names import some
 from nnlab.data.table.reader import TableReader
@@ -88,13 +88,18 @@ def about_target(reader: TableReader, rows: Split) -> list[str]:
                 "classification"
             ]
         return []
+    notes = [
+        f"the class {label} of {name} may stand for a missing target; leave its cells empty if so"
+        for label in reader.classes
+        if label.casefold() in MISSING_NUMBERS - MISSING
+    ]
     numbers = [number(label, reader.decimal) for label in reader.classes]
     quantity = all(value is not None for value in numbers)
     fractions = quantity and len(numbers) > 2 and any(value is not None and value % 1 for value in numbers)
     if n >= FEW_ROWS and (len(numbers) > n / 2 or (quantity and len(numbers) > max(20, n / 10)) or fractions):
         hint = "; where it is a quantity, set data.task: regression" if quantity else ""
-        return [f"the target {name} has {len(numbers):,} classes in {n:,} rows{hint}"]
-    return []
+        notes.append(f"the target {name} has {len(numbers):,} classes in {n:,} rows{hint}")
+    return notes
 
 
 def about_test(reader: TableReader, train: Split, test: Split) -> tuple[str, ...]:
