@@ -425,15 +425,19 @@ def test_an_optimizer_state_that_fits_and_others(kind: str) -> None:
 
     for _ in range(2):
         optimizer.step(loss)  # type: ignore[arg-type]
-    check_optimizer(optimizer.state_dict(), optimizer)
-    state = optimizer.state_dict()
-    state["param_groups"][0]["lr"] = "0.1"
+    check_optimizer(optimizer)
+    (group,) = optimizer.param_groups
+    group["lr"] = "0.1"
     with pytest.raises(ValueError, match="lr of the optimizer is str"):
-        check_optimizer(state, optimizer)
+        check_optimizer(optimizer)
+    del group["lr"]
+    with pytest.raises(ValueError, match="the optimizer has no lr"):
+        check_optimizer(optimizer)
+    group["lr"] = 0.1
     name = next(
         key for key, value in optimizer.state[parameters[0]].items() if isinstance(value, torch.Tensor)
     )
     for odd in (torch.zeros(7), "x"):
         optimizer.state[parameters[0]][name] = odd
         with pytest.raises(ValueError, match=f"{name} of the optimizer does not fit"):
-            check_optimizer(optimizer.state_dict(), optimizer)
+            check_optimizer(optimizer)

@@ -336,9 +336,7 @@ def calls_of(run: "Run") -> dict[str, Call]:
         content = json.loads(read_whole(path, CALL_BYTES))["figures"]
         if not all(_is_file_name(name) for name in content):
             raise ValueError("the name of a figure is no bare file name")
-        return {
-            name: Call(str(call["function"]), dict(call["arguments"])) for name, call in content.items()
-        }
+        return {name: Call(str(call["function"]), dict(call["arguments"])) for name, call in content.items()}
     except FileNotFoundError:
         raise RunFolderError(
             f"{run.folder}: has no {schema.FIGURE_CALLS}, which tells how its figures are drawn: an earlier "

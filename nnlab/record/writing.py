@@ -118,7 +118,9 @@ def _is_logged(row: Mapping[str, object], fields: Collection[str]) -> bool:
     if not all(name in row for name in fields):
         return False
     return all(
-        isinstance(value, str) if key in ("part", "split") else value is None or isinstance(value, int | float)
+        isinstance(value, str)
+        if key in ("part", "split")
+        else value is None or isinstance(value, int | float)
         for key, value in row.items()
     )
 

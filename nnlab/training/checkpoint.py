@@ -163,17 +163,22 @@ def _check_form(state: object) -> None:
         raise _Damage("its model holds something else than tensors")
 
 
-def check_optimizer(saved: State, optimizer: torch.optim.Optimizer) -> None:
-    """Raises ValueError where an optimizer that has loaded the saved state could not take a step with it."""
+def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """Raises ValueError where an optimizer that has loaded a saved state could not take a step with it."""
     if isinstance(optimizer, Muon):
-        for part, own in zip(saved["parts"], optimizer.parts, strict=True):
-            check_optimizer(part, own)
+        for part in optimizer.parts:
+            check_optimizer(part)
         return
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     sizes = {1, sum(p.numel() for p in parameters)}  # L-BFGS keeps vectors of all parameters
-    for group in saved["param_groups"]:
-        for name in ("lr", "momentum", "weight_decay"):
-            if name in group and not isinstance(group[name], int | float):
+    for group in optimizer.param_groups:
+        for name, default in optimizer.defaults.items():
+            if name == "differentiable":  # torch's own, which not every group has
+                continue
+            if name not in group:
+                raise ValueError(f"the optimizer has no {name}")
+            kinds = int | float | Tensor if isinstance(default, int | float) else tuple | list
+            if isinstance(default, int | float | tuple) and not isinstance(group[name], kinds):
                 raise ValueError(f"{name} of the optimizer is {type(group[name]).__name__}")
     for parameter, fields in optimizer.state.items():
         for name, value in fields.items():

@@ -446,7 +446,7 @@ class _Training:
             self.best = self._copy_weights()
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-            check_optimizer(state["optimizer"], self.optimizer)
+            check_optimizer(self.optimizer)
             self.at = _position(state["position"])
             finished: Metrics | None = state["finished"]
             offset = state["log_offset"]
