@@ -142,7 +142,7 @@ REFUSED = {
     "ensemble of one": (["--set", "ensemble.networks=1"], "ensemble.networks: 1 must be greater than or equal to 2"),
     "ensemble too wide": (["--infinite", *SMALL, "--set", "ensemble.width=100000"], "ensemble.width: 100000: start, end and a step of one such network take"),
     "table without a path": (["--data", "csv", "--set", "data.target=y"], "--data csv: the key data.path is missing"),
-    "table that is absent": (["--data", "csv", "--set", "data.path=no.csv", "--set", "data.target=y"], "data.path: no.csv: no such file"),
+    "table that is absent": (["--data", "csv", "--set", "data.path=no.csv", "--set", "data.target=y"], "no.csv: no such file"),
     "custom without leave": (["--model", "custom", "--set", "model.factory=mine:build"], "pass --allow-custom-code if you trust it"),
     "custom without a module": (["--model", "custom", "--set", "model.factory=not_there:build", "--allow-custom-code"], "not_there cannot be imported from"),
     "custom without a factory": (["--model", "custom"], "the key model.factory is missing"),
@@ -181,7 +181,8 @@ def test_a_run_ends_with_its_folder(runs: Path) -> None:
     again = nnlab("ntk", "--config", folder / "config.yaml", "--runs", runs, "--json")
     assert again.out.count("\n") == 1
     printed = json.loads(again.out)
-    assert printed == json.loads((Path(printed["run_dir"]) / "summary.json").read_text())
+    stored = json.loads((Path(printed["run_dir"]) / "summary.json").read_text())
+    assert printed == {**stored, "run_dir": printed["run_dir"]}
     assert printed["results"] == found["results"]
     assert (Path(printed["run_dir"]) / "metrics.jsonl").read_bytes() == (
         folder / "metrics.jsonl"

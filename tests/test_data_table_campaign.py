@@ -222,7 +222,6 @@ RIGHT: dict[str, tuple[Case, Right]] = {
         table("a,y\n5,NA\n6,u\n9,?\n", missing_target="class"),
         Right([[5], [6], [9]], ["NA", "u", "?"], silent=True),
     ),
-    "None is a class": (table("a,y\n5,None\n6,Mild\n"), Right([[5], [6]], ["None", "Mild"], silent=True)),
     "true and false as labels": (
         table("a,y\n5,True\n6,False\n"),
         Right([[5], [6]], ["True", "False"], silent=True),

@@ -109,7 +109,7 @@ def _headline(run: "Run") -> str:
 
 @app.command()
 def show(run: RunName, runs: RunsFolder = Path("runs"), as_json: AsJson = False) -> None:
-    """One run: metrics, results, claims, warnings and files."""
+    """One run: metrics, results, claims, warnings, notes about its data, and files."""
     from nnlab.cli import terminal
     from nnlab.cli.summary import tables
     from nnlab.record import find_run
@@ -126,6 +126,9 @@ def show(run: RunName, runs: RunsFolder = Path("runs"), as_json: AsJson = False)
     for file in [*stored.folder.glob("report.html"), *stored.pictures()]:
         terminal.print_line(file)
     tables(summary)
+    members = stored.members()[0][:1] if stored.is_group else [stored]  # a group has one data set
+    for note in (text for member in members for text in member.summary.get("notes", [])):
+        terminal.print_line(f"note: {note}")
     terminal.print_line(stored.folder)
 
 

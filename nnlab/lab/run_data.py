@@ -41,6 +41,8 @@ class RunData:
     def keep(self, fingerprint: Fingerprint, data: DataSet | None, say: Say) -> None:
         """Compares the data with those of the run's start, or of its group; keeps them where it is new.
 
+        The notes about a data set go into the summary.
+
         Args:
             fingerprint: of what was read.
             data: the data set, where it is one.
@@ -60,6 +62,8 @@ class RunData:
             )
         if self._before is None and (before is None or not self.record.resumed):
             self.record.keep_data(content_of(fingerprint, data))
+        if data is not None:
+            self.record.note(data.notes, more=self._before is not None)  # a resume reads everything again
         self._before = fingerprint
 
     def before(self) -> tuple[Fingerprint | None, Path | None]:

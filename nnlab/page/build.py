@@ -254,6 +254,7 @@ def _entry(run: Run, contents: Contents, figures: data.Room, tables: data.Room) 
     if run.status != "finished":
         notes.append(_state(run))
     notes += [*faults, *(f"warning: {text}" for text in summary.get("warnings", []))]
+    notes += [text for one in first for text in one.summary.get("notes", [])]
     seconds = summary.get("wall_seconds")
     return Entry(
         label=run.folder.name,

@@ -24,7 +24,8 @@ TENSORBOARD = "tensorboard"
 START = "start"  # in a summary: the run whose weights a training began from, and the hash of these
 
 KEPT = (
-    "experiment", "name", "seed", "started", "predictions_sha256", "seeds", "members", "precision", START,
+    "experiment", "name", "seed", "started", "predictions_sha256", "seeds", "members", "precision", "notes",
+    START,
 )  # fmt: skip
 """The fields that a run keeps when it is resumed."""
 

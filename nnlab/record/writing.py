@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -406,6 +406,17 @@ class Record(_Folder):
         warnings = self.summary.setdefault("warnings", [])
         if text not in warnings:
             warnings.append(text)
+
+    def note(self, texts: Iterable[str], *, more: bool = True) -> None:
+        """Puts what was found in the data into the summary's notes, each sentence once.
+
+        Args:
+            texts: sentences.
+            more: whether those that are there stay.
+        """
+        before = self.summary.pop("notes", [])
+        if notes := list(dict.fromkeys([*(before if more else ()), *texts])):
+            self.summary["notes"] = notes
 
     def save_arrays(self, **arrays: Any) -> None:
         """Adds numbers to `arrays.npz`: those behind a figure, and those that widgets read."""

@@ -3,6 +3,7 @@
 import io
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,6 @@ _FORM: dict[str, Any] = {
     "log_offset": int,
 }  # fmt: skip
 """The types of the fields of last.pt and best.pt."""
-LAST = (
-    "model",
-    "optimizer",
-    "position",
-    "order",
-    "generator",
-    "torch_rng",
-    "cuda_rng",
-    "finished",
-    "log_offset",
-)
-"""The fields that last.pt cannot be without."""
-
 
 class Checkpoints:
     """`last.pt` and `best.pt` in one folder, tied to the rows that the metrics log held at that time.
@@ -67,13 +55,20 @@ class Checkpoints:
         _write(self.folder / "last.pt", {**state, "log_offset": self._log.tell()})
         self._saved_at = time.monotonic()
 
-    def load(self) -> tuple[State, dict[str, Tensor]] | None:
-        """The last state and the best weights so far; None where nothing was saved yet."""
+    def load(self, fields: Sequence[str]) -> tuple[State, dict[str, Tensor]] | None:
+        """The last state and the best weights so far; None where nothing was saved yet.
+
+        Args:
+            fields: those of the state that its reader cannot do without.
+
+        Raises:
+            RunFolderError: a checkpoint is missing or damaged, or holds another kind of state.
+        """
         if not (self.folder / "last.pt").exists():
             return None
         state = read_checkpoint(self.folder / "last.pt")
         best = read_checkpoint(self.folder / "best.pt")
-        missing = [name for name in LAST if name not in state]
+        missing = [name for name in (*fields, "log_offset") if name not in state]
         if missing:
             raise RunFolderError(
                 f"{self.folder / 'last.pt'}: is damaged or no checkpoint of nnlab (it has no {missing[0]})"

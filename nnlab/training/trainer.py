@@ -22,6 +22,9 @@ from nnlab.training.optimizers import Optimizer, Schedule
 
 Row = dict[str, Any]
 
+STATE = ("optimizer", "position", "order", "generator", "torch_rng", "cuda_rng", "finished")
+"""The fields of a checkpoint, beside the model, that a training goes on from."""
+
 TICK = 0.1  # seconds between two looks at the progress bar and the checkpoint clock
 
 
@@ -436,7 +439,8 @@ class _Training:
 
         One that had ended after fewer epochs than are asked for goes on as if it had not.
         """
-        loaded = self.world.from_first(self.checkpoints.load() if self.checkpoints is not None else None)
+        loaded = self.checkpoints.load(STATE) if self.checkpoints is not None else None
+        loaded = self.world.from_first(loaded)
         if loaded is None:
             return None
         state, best = loaded

@@ -222,8 +222,9 @@ class Study:
 
                 part = f"{setting.key}-m{width}"
                 checkpoints = Checkpoints(record.folder / "checkpoints" / part, record.metrics)
-                loaded = checkpoints.load()
+                loaded = checkpoints.load(["measured"])
                 if loaded is not None:  # measured before the run was cut off
+                    checkpoints.accept(loaded[0]["log_offset"])
                     arrays = {name: tensor.numpy() for name, tensor in loaded[0]["measured"].items()}
                 else:
                     arrays = self._train(setting, width, starts[setting.family, width], session, tell)
