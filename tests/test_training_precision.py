@@ -11,6 +11,7 @@ from torch import nn
 
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.data import DataSet
+from nnlab.display import duration
 from nnlab.errors import Interrupted
 from nnlab.lab import forecast, runner
 from nnlab.lab.build import build_data
@@ -184,4 +185,4 @@ def test_a_short_training_says_nothing() -> None:
     [(3, "3 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h"), (90_000, "25 h"), (260_000, "3 days")],
 )
 def test_durations_in_words(seconds: float, text: str) -> None:
-    assert forecast.in_words(seconds) == text
+    assert duration(seconds) == text

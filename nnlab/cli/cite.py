@@ -1,18 +1,11 @@
 """`nnlab cite`: what a work that uses some runs cites, as BibTeX."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from nnlab.cli.run import RunNames, RunsFolder
+from nnlab.cli.run import Json, RunNames, RunsFolder
 
 
-def cite(
-    names: RunNames,
-    runs: RunsFolder = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
-) -> None:
+def cite(names: RunNames, runs: RunsFolder = Path("runs"), as_json: Json = False) -> None:
     """Print BibTeX of the lab, in the version that ran, and of the sources of the runs' claims.
 
     A comment names the source of each claim, or says that it is elementary.

@@ -28,6 +28,7 @@ RunsFolder: TypeAlias = Annotated[
     Path, typer.Option("--runs", metavar="DIR", help="The folder that holds the run folders.")
 ]
 Runs: TypeAlias = Annotated[Path, typer.Option(help="The folder that run folders go to.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option(help="No progress and no tables: only the run folder.")]
 Device: TypeAlias = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")]

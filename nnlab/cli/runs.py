@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
 import typer
 
-from nnlab.cli.run import RunName, RunNames, RunsFolder
+from nnlab.cli.run import Json, RunName, RunNames, RunsFolder
 from nnlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from nnlab.record import Run
 
 app = typer.Typer(help="List, show and compare runs.", no_args_is_help=True)
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 COLUMNS = ("run", "status", "seeds", "result", "time")
 DAMAGED = "damaged"
 """The status of a folder whose summary cannot be used."""
@@ -25,7 +24,7 @@ LARGEST = 1e100
 
 
 @app.command("list")
-def list_(runs: RunsFolder = Path("runs"), as_json: AsJson = False) -> None:
+def list_(runs: RunsFolder = Path("runs"), as_json: Json = False) -> None:
     """Every run, oldest first; those whose folder is damaged are marked."""
     from nnlab.cli import terminal
     from nnlab.record.finding import opened, run_folders
@@ -108,7 +107,7 @@ def _headline(run: "Run") -> str:
 
 
 @app.command()
-def show(run: RunName, runs: RunsFolder = Path("runs"), as_json: AsJson = False) -> None:
+def show(run: RunName, runs: RunsFolder = Path("runs"), as_json: Json = False) -> None:
     """One run: metrics, results, claims, warnings, notes about its data, and files."""
     from nnlab.cli import terminal
     from nnlab.cli.summary import tables
@@ -136,7 +135,7 @@ def show(run: RunName, runs: RunsFolder = Path("runs"), as_json: AsJson = False)
 def compare(
     names: RunNames,
     runs: RunsFolder = Path("runs"),
-    as_json: AsJson = False,
+    as_json: Json = False,
     png: Annotated[Path | None, typer.Option(help="Draw the validation curves into this new file.")] = None,
 ) -> None:
     """Many runs side by side: where their configs differ, and their results.

@@ -135,10 +135,10 @@ def fingerprint(
     )
 
 
-def of_table(name: str, path: str | os.PathLike[str], target: str | None = None) -> Fingerprint:
+def of_table(name: str, path: str | os.PathLike[str]) -> Fingerprint:
     """Returns the fingerprint of a table that is read by other means. Raises OSError."""
     mark = table_mark(path)
-    return Fingerprint(name=name, path=mark.path, size=mark.size, target=target, tables=[mark])
+    return Fingerprint(name=name, path=mark.path, size=mark.size, tables=[mark])
 
 
 def _tensors(raw: "RawData") -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 
+from nnlab.display import duration
 from nnlab.lab.sections import TrainingExperiment
 from nnlab.lab.session import Advance
 
@@ -43,18 +44,9 @@ def forecasting(
     return with_estimate
 
 
-def in_words(seconds: float) -> str:
-    """A duration with as many digits as an estimate has: 45 s, 12 min, 1.5 h, 3 days."""
-    for most, unit, name in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):
-        if seconds < most:
-            value = seconds / unit
-            return f"{value:.1f} {name}" if name == "h" and value < 10 else f"{value:.0f} {name}"
-    return f"{seconds / 86_400:.0f} days"
-
-
 def _sentence(each: float, steps: int, config: TrainingExperiment, device: torch.device) -> str:
     step = f"{each:.1f} s" if each >= 1 else f"{1000 * each:.0f} ms"
-    begin = f"{steps:,} steps of about {step} each will take {in_words(each * steps)} on {device}"
+    begin = f"{steps:,} steps of about {step} each will take {duration(each * steps)} on {device}"
     return f"{begin}. Shorter: {'; '.join(_remedies(each * steps, config, device))}"
 
 

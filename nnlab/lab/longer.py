@@ -45,7 +45,7 @@ def lengthened(stored: Run, config: Experiment, epochs: int, session: Session) -
             f"nnlab train --config {folder}/config.yaml --set model.start={folder} "
             "--set training.patience=null"
         )
-    longer = with_epochs(config, epochs)
+    longer = vary(config, {"training.epochs": epochs})
     schedule = config.optimizer.schedule
     if isinstance(schedule, DecaySchedule):
         session.reporter.say(
@@ -64,8 +64,3 @@ def _group_around(stored: Run) -> Path | None:
     except RunFolderError:
         return None
     return parent if stored.folder.absolute().name in members else None
-
-
-def with_epochs(config: TrainingExperiment, epochs: int) -> TrainingExperiment:
-    """Returns the config with another number of epochs."""
-    return vary(config, {"training.epochs": epochs})

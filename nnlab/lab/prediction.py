@@ -16,7 +16,7 @@ from nnlab.data import DataSet, Split
 from nnlab.data.preprocessing import Preprocessing
 from nnlab.data.reader import NewExamples, Reader
 from nnlab.data.table import TableReader
-from nnlab.data.table.reader import Rows, complete
+from nnlab.data.table.reader import complete
 from nnlab.errors import DataError, InputError, RunFolderError
 from nnlab.lab import run_data
 from nnlab.lab.config import check, source_of_run
@@ -306,9 +306,7 @@ def predict_array(
         return trained.of_inputs(as_inputs(examples, trained.preprocessing))
     columns = f"the numbers of the columns {', '.join(column.name for column in reader.columns)}"
     inputs = as_inputs(examples, trained.preprocessing, columns, missing=reader.missing == "mean")
-    numbers = list(range(len(inputs)))
-    rows = Rows(inputs, None, None, numbers, numbers, reader.decimal)
-    return trained.of_inputs(complete(rows, reader.columns).inputs)
+    return trained.of_inputs(complete(inputs, reader.columns)[0])
 
 
 # --- arrays -------------------------------------------------------------------------------------------

@@ -12,10 +12,10 @@ from nnlab.errors import Diverged, ExperimentError, InputError, Interrupted, Nnl
 from nnlab.files import DISK_FULL
 from nnlab.lab import drawing
 from nnlab.lab.config import check, source_of_run, to_yaml
-from nnlab.lab.longer import lengthened, with_epochs
+from nnlab.lab.longer import lengthened
 from nnlab.lab.sections import ONE_TRAINING, CustomFactory, Experiment, TrainingExperiment
 from nnlab.lab.session import Session, stoppable
-from nnlab.lab.training_run import build_parts, train
+from nnlab.lab.training_run import build_parts, train, vary
 from nnlab.models import custom
 from nnlab.record import Group, Record, Run, adopted, check_writable, open_run, schema, slug, stamp
 from nnlab.theory import over_seeds
@@ -183,7 +183,7 @@ def _run_member(config: Experiment, group: Group, session: Session) -> dict[str,
     stored = open_run(folder)
     own, changed = read_config(stored, session), None
     if isinstance(own, TrainingExperiment) and isinstance(config, TrainingExperiment):
-        longer = with_epochs(own, config.training.epochs)
+        longer = vary(own, {"training.epochs": config.training.epochs})
         if longer != own:  # the group goes on past the end of this member
             own, changed = longer, to_yaml(longer)
     if changed is None and stored.status == "finished":

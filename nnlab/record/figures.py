@@ -47,7 +47,6 @@ _FEW = 4  # arrays in a list, which are kept one by one: they may have names alr
 _KINDS = "biufU"  # of arrays that can be kept without pickle: no objects, no times
 _DEEP = 24  # levels of lists and mappings in an argument
 CALL_BYTES = 64 * 2**20  # of figures.json
-ARRAY_BYTES = 4 * 2**30  # of the arrays of a run, unpacked
 
 
 class NotRepeatable(TypeError):

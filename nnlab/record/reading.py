@@ -248,14 +248,14 @@ def _row(line: bytes) -> dict[str, Any] | None:
     return row
 
 
-def read_json(path: Path, limit: int = JSON_BYTES) -> Any:
+def read_json(path: Path) -> Any:
     """Returns the value of a JSON file; numbers that JSON lacks, NaN and infinities, become None.
 
     Raises:
-        RunFolderError: it is missing, no file, larger than `limit` bytes, or not JSON.
+        RunFolderError: it is missing, no file, larger than JSON_BYTES, or not JSON.
     """
     try:
-        return json.loads(read_whole(path, limit), parse_constant=lambda name: None)
+        return json.loads(read_whole(path, JSON_BYTES), parse_constant=lambda name: None)
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be read: {error.strerror or error}") from None
     except RecursionError:

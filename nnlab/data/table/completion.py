@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nnlab.data.dataset import RawData, Split
+from nnlab.data.dataset import RawData
 from nnlab.data.table.columns import Column
 from nnlab.data.table.names import some
-from nnlab.data.table.reader import LARGEST, Rows, TableReader, complete
+from nnlab.data.table.reader import LARGEST, TableReader, complete
 from nnlab.errors import DataError
 
 LEAST = torch.finfo(torch.float32).tiny
@@ -31,7 +31,10 @@ def completion(reader: TableReader, path: Path) -> Callable[[RawData, Tensor, bo
 
     def finish(raw: RawData, kept: Tensor, standardize: bool, dtype: torch.dtype) -> RawData:
         trained, notes = _trained(reader, raw.train.inputs[kept], path)
-        train, test = (_completed(split, trained) for split in (raw.train, raw.test))
+        train, test = (
+            replace(split, inputs=complete(split.inputs, trained.columns)[0])
+            for split in (raw.train, raw.test)
+        )
         more = [] if raw.test is raw.train else _changed(trained, raw, kept)
         spread = _Spread(path, trained, train.inputs[kept], torch.cat([train.inputs, test.inputs]))
         notes += [*more, *spread.notes(standardize, dtype)]
@@ -40,15 +43,6 @@ def completion(reader: TableReader, path: Path) -> Callable[[RawData, Tensor, bo
         return replace(raw, train=train, test=test, reader=trained, notes=(*raw.notes, *notes))
 
     return finish
-
-
-def _completed(split: Split, reader: TableReader) -> Split:
-    return Split(complete(_rows(split.inputs), reader.columns).inputs, split.targets)
-
-
-def _rows(inputs: Tensor) -> Rows:
-    numbers = list(range(len(inputs)))
-    return Rows(inputs, None, None, numbers, numbers, ".")
 
 
 def _trained(reader: TableReader, inputs: Tensor, path: Path) -> tuple[TableReader, list[str]]:
@@ -94,8 +88,7 @@ def _changed(reader: TableReader, raw: RawData, kept: Tensor) -> list[str]:
     """Notes about held-out rows that differ where all training rows are equal."""
     held = torch.ones(len(raw.train), dtype=torch.bool)
     held[kept] = False
-    rows = complete(_rows(torch.cat([raw.train.inputs[held], raw.test.inputs])), reader.columns)
-    return list(rows.notes)
+    return complete(torch.cat([raw.train.inputs[held], raw.test.inputs]), reader.columns)[1]
 
 
 class _Spread:

@@ -130,10 +130,11 @@ class TableReader:
         """
         sheet = self.open(path)
         has_target = self.target in sheet.names
-        rows = complete(self.rows(sheet, target=has_target), self.columns)
+        rows = self.rows(sheet, target=has_target)
+        inputs, changes = complete(rows.inputs, self.columns)
         targets, why = self._targets(rows, sheet) if has_target else (None, None)
-        notes = (*self.notes(sheet, rows), *([] if why is None else [why]))
-        return NewExamples(rows.inputs, targets, [str(n) for n in rows.numbers], notes)
+        notes = (*self.notes(sheet, rows), *changes, *([] if why is None else [why]))
+        return NewExamples(inputs, targets, [str(n) for n in rows.numbers], notes)
 
     def open(self, path: Path, key: str | None = None) -> Sheet:
         """Returns the table at `path`, which has every feature.
@@ -394,10 +395,9 @@ def check_quantity(sheet: Sheet, profile: Profile) -> None:
     )
 
 
-def complete(rows: Rows, columns: Sequence[Column]) -> Rows:
-    """Returns rows in which means stand for missing values, and constants for what was never trained."""
-    inputs, notes = rows.inputs.clone(), list(rows.notes)
-    begin = 0
+def complete(inputs: Tensor, columns: Sequence[Column]) -> tuple[Tensor, list[str]]:
+    """Returns inputs with means for missing values and constants for what was never trained, and notes."""
+    inputs, notes, begin = inputs.clone(), list[str](), 0
     for column in columns:
         part = inputs[:, begin : begin + column.width]
         begin += column.width
@@ -415,7 +415,7 @@ def complete(rows: Rows, columns: Sequence[Column]) -> Rows:
                     f"other{'s' * (count > 1)}; it counts for nothing"
                 )
             part.copy_(torch.where(constants.isnan(), part, constants))
-    return replace(rows, inputs=inputs, notes=tuple(notes))
+    return inputs, notes
 
 
 def lines_text(lines: Sequence[int], count: int) -> str:
