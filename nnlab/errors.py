@@ -57,6 +57,7 @@ def suggest(word: str, allowed: Iterable[str]) -> str:
     'did you mean relu? Allowed: relu, tanh'
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    near = [name for name in names if name.casefold() == word.casefold()]
+    near = near or difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     listed = f"Allowed: {', '.join(names)}" if names else "Nothing is allowed here"
     return f"did you mean {near[0]}? {listed}" if near else listed

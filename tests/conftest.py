@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from nnlab.record import Record
+
 UNPACK = Path(__file__).parent.parent.parent / "shared" / "data" / "unpack.sh"
 
 
@@ -30,3 +32,9 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             subprocess.run(["bash", str(UNPACK), str(part)], check=True, capture_output=True)
             part.rename(shared / "real-data")
     return shared / "real-data"
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws no figure at the end of a run: they take most of the time of a short one."""
+    monkeypatch.setattr(Record, "draw", lambda record, *stop: None)

@@ -206,6 +206,20 @@ def test_compare_names_alone_make_no_difference(runs: dict[str, Path]) -> None:
     assert len(row["runs"]) == 2
 
 
+def test_compare_knows_that_an_earlier_version_had_fewer_keys(runs: dict[str, Path], tmp_path: Path) -> None:
+    """The seeds of a group that was begun by an earlier version are still those of one config."""
+    early = Path(shutil.copytree(runs["a"], tmp_path / "early"))
+    text = (early / "config.yaml").read_text()
+    for line in ("  start: null\n", "  class_weights: null\n", "  compile: false\n"):
+        assert line in text
+        text = text.replace(line, "")
+    (early / "config.yaml").write_text(text)
+    (row,) = json.loads(good("compare", early, runs["b"], "--json").out)
+    assert len(row["runs"]) == 2
+    labels = [row["label"] for row in json.loads(good("compare", early, runs["fast"], "--json").out)]
+    assert labels == ["optimizer.lr=0.1", "optimizer.lr=0.5"]
+
+
 def test_compare_draws_into_new_files_only(runs: dict[str, Path], tmp_path: Path) -> None:
     png = tmp_path / "sub" / "p.png"
     drawn = [png, png.with_suffix(".svg")]

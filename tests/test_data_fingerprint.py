@@ -24,13 +24,9 @@ from nnlab.lab.config import check
 from nnlab.lab.sections import Experiment
 from nnlab.lab.session import Session
 from nnlab.lab.source import Source
-from nnlab.record import Record, open_run
+from nnlab.record import open_run
 
-
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures take most of the time of a short run."""
-    monkeypatch.setattr(Record, "draw", lambda record, *stop: None)
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @dataclass

@@ -25,7 +25,7 @@ from nnlab.errors import ExperimentError, InputError, Interrupted
 from nnlab.lab.sections import Experiment
 from nnlab.models import MLP
 from nnlab.ntk import empirical_ntk, gradient_flow, max_step
-from nnlab.record import Record, open_run
+from nnlab.record import open_run
 from nnlab.training import losses
 
 SMALL: Mapping[str, Mapping[str, Any]] = {
@@ -35,12 +35,6 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "approx": {"parts": ["steps", "bins"]},
 }
 """Settings with which a lesson takes seconds."""
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures take longer than these lessons."""
-    monkeypatch.setattr(Record, "save_figure", lambda self, figure, name: None)
 
 
 @pytest.fixture

@@ -20,13 +20,10 @@ from nnlab.lab.config import check
 from nnlab.lab.sections import Experiment
 from nnlab.lab.session import Session
 from nnlab.lab.source import Source
-from nnlab.record import MetricsLog, Record, open_run
+from nnlab.record import MetricsLog, open_run
 from nnlab.training.checkpoint import read_checkpoint
 
-
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Record, "draw", lambda record, stop: None)
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 class Lines:

@@ -21,10 +21,7 @@ from nnlab.lab.training_run import build_parts
 from nnlab.record import Record, open_run
 from nnlab.training.checkpoint import read_checkpoint
 
-
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Record, "draw", lambda record, *stop: None)
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def session(stop_after: int | None = None) -> Session:

@@ -128,6 +128,7 @@ def test_the_processor_is_asked() -> None:
     assert computes_bfloat16(CPU) == bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_keeps_its_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a resume, bfloat16 stays bfloat16, whatever a new trial would say."""
     monkeypatch.setattr("nnlab.lab.training_run.choose", lambda *_: precision.Choice("bfloat16", "a test"))
@@ -146,6 +147,7 @@ def test_a_run_keeps_its_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert single["metrics"] != whole["metrics"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_emulated_bfloat16_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nnlab.lab.training_run.computes_bfloat16", lambda device: False)
     reporter = Lines()

@@ -12,13 +12,10 @@ from nnlab.lab import runner
 from nnlab.lab.config import check
 from nnlab.lab.session import Session
 from nnlab.lab.source import Source
-from nnlab.record import Record, open_run
+from nnlab.record import open_run
 from tests.command_line import nnlab
 
-
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Record, "draw", lambda record, *stop: None)
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def table(path: Path, *, rare: int, examples: int = 200, apart: float = 1.5) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from nnlab.errors import InputError
 
 SEPARATORS = ";\t, "
-"""What may stand between two cells, in the order in which it is tried."""
+"""The separators of cells, in the order in which they are tried."""
 
 Row = tuple[int, list[str]]
 """The number of a line, and its cells."""
@@ -143,21 +143,19 @@ class _Table:
         Raises:
             InputError: naming the line, and the column if that is known.
         """
-        place = f"target: {self.path}, line {number}"
+        place = f"target: {self.path}, line {number}: {self.separator.join(cells)[:80]}"
         if self.columns is None or len(cells) <= max(self.columns):
-            found = [x for cell in cells if (x := self._number(cell)) is not None and math.isfinite(x)]
-            if not len(found) == len(cells) == 2:
-                shown = self.separator.join(cells)[:80]
+            finite = [x for cell in cells if (x := self._number(cell)) is not None and math.isfinite(x)]
+            if not len(finite) == len(cells) == 2:
                 hint = " (give the header x,y to choose two columns)" if len(cells) > 2 else ""
-                raise InputError(f"{place}: {shown}: must be two finite numbers, x,y{hint}")
+                raise InputError(f"{place}: must be two finite numbers, x,y{hint}")
         pair = [cells[column] for column in self.columns or (0, 1)]
         values = list(map(self._number, pair))
         for value, cell, column, name in zip(values, pair, self.columns or (0, 1), "xy", strict=True):
             if value is None or not math.isfinite(value):
-                shown = self.separator.join(cells)[:80]
                 raise InputError(
-                    f"{place}: {shown}: {cell[:40] or 'an empty cell'} in column {column + 1} is no finite "
-                    f"number; must be {name}"
+                    f"{place}: {cell[:40] or 'an empty cell'} in column {column + 1} is no finite number; "
+                    f"must be {name}"
                 )
         return values[0] or 0.0, values[1] or 0.0
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from nnlab.errors import InputError
+from nnlab.files import replacing
 
 SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "--png": (".png",),
@@ -48,10 +49,15 @@ def write(files: Mapping[str, Path], contents: Mapping[str, bytes]) -> None:
     """
     with ExitStack() as undo:
         for flag, content in contents.items():
+            path = files[flag]
             try:
-                with files[flag].open("xb") as file:
-                    undo.callback(files[flag].unlink)
-                    file.write(content)
+                with replacing(path) as temporary:
+                    temporary.write_bytes(content)
+                    if os.path.lexists(path):
+                        raise InputError(
+                            f"{flag} {path}: came into being in the meantime, and is left as it is"
+                        )
+                undo.callback(path.unlink)
             except OSError as error:
-                raise InputError(f"{flag} {files[flag]}: cannot be written: {error.strerror}") from None
+                raise InputError(f"{flag} {path}: cannot be written: {error.strerror or error}") from None
         undo.pop_all()

@@ -1,4 +1,4 @@
-"""What `nnlab runs list` says of runs that have ended, kept so that many of them need not be read again.
+"""Keeps what `nnlab runs list` says of runs that have ended, so that many need not be read again.
 
 It stands in the folder of runs, as a hidden file that may be removed at any time. A run is looked up by its
 folder, and only while the size and the time of its summary.json are what they were. Of runs that go on, of
@@ -19,7 +19,7 @@ from nnlab.record.reading import read_json
 
 FILE = ".nnlab-index.json"
 VERSION = 1
-"""Of the content; to be raised when `nnlab runs list` says something else of a run."""
+"""The version of the content; to be raised when `nnlab runs list` says something else of a run."""
 MANY = 500
 """Runs that were read anew, from which on it is worth a file."""
 SETTLED_NS = 2_000_000_000

@@ -2,14 +2,13 @@
 
 import csv
 import io
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from nnlab.cli.files import check_places
+from nnlab.cli.files import check_places, write
 from nnlab.cli.run import CustomCode, Device, RunName, RunsFolder, new_session
 from nnlab.errors import InputError
 
@@ -74,7 +73,7 @@ def predict(
     for note in result.notes:
         session.reporter.say(note)
     if out is not None:
-        _write(out, _csv(result))
+        write({"--out": out}, {"--out": _csv(result).encode()})
     if as_json:
         terminal.print_json(_json(result, str(stored.folder), data, split, out))
         return
@@ -128,19 +127,6 @@ def _csv(result: "Predictions") -> str:
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _write(out: Path, text: str) -> None:
-    """Writes the file as a whole or not at all, and never over another."""
-    from nnlab.files import replacing
-
-    try:
-        with replacing(out) as temporary:
-            temporary.write_text(text, "utf-8", newline="")
-            if os.path.lexists(out):
-                raise InputError(f"--out {out}: came into being in the meantime, and is left as it is")
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be written: {error.strerror or error}") from None
 
 
 def _json(

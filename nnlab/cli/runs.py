@@ -13,6 +13,7 @@ from nnlab.errors import InputError
 
 if TYPE_CHECKING:
     from nnlab.errors import RunFolderError
+    from nnlab.lab.source import Source
     from nnlab.record import Run
 
 app = typer.Typer(help="List, show and compare runs.", no_args_is_help=True)
@@ -148,8 +149,8 @@ def compare(
 
     if png is not None:
         _check_new(png)
-    sets = _by_config([member for name in names for member in _members(find_run(name, runs))])
-    labels = _labels([_flat(members[0]) for members in sets])
+    configs, sets = _by_config([member for name in names for member in _members(find_run(name, runs))])
+    labels = _labels(configs)
     columns = list(dict.fromkeys(n for ms in sets for m in ms for n in m.summary["metrics"]))
     joined = [{n: _over_seeds(n, members) for n in columns} for members in sets]
     if as_json:
@@ -195,11 +196,28 @@ def _over_seeds(name: str, members: "list[Run]") -> dict[str, Any]:
     return spread
 
 
-def _flat(run: "Run") -> dict[str, str]:
-    """The config as dotted keys, without the seed and the name."""
+def _by_config(runs: "list[Run]") -> "tuple[list[dict[str, str]], list[list[Run]]]":
+    """The different configs, and the runs of each, one of each seed, in the order of their first."""
     import json
 
-    from nnlab.lab.config import source_from_file
+    configs: dict[str, dict[str, str]] = {}
+    sets: dict[str, dict[int, Run]] = defaultdict(dict)
+    for run, config in zip(runs, _flat(runs), strict=True):
+        key, seed = json.dumps(config, sort_keys=True), run.summary["seed"]
+        configs.setdefault(key, config)
+        if seed not in sets[key] or run.summary["metrics"]:
+            sets[key][seed] = run
+    return list(configs.values()), [list(members.values()) for members in sets.values()]
+
+
+def _flat(runs: "list[Run]") -> list[dict[str, str]]:
+    """The configs as dotted keys, without the seed and the name.
+
+    Where they have different keys, one may be of an earlier version: then defaults are filled in.
+    """
+    import json
+
+    from nnlab.lab.config import source_of_run
     from nnlab.record import schema
 
     def walk(prefix: str, value: Any) -> dict[str, str]:
@@ -207,20 +225,23 @@ def _flat(run: "Run") -> dict[str, str]:
             return {k: v for key, item in value.items() for k, v in walk(f"{prefix}.{key}", item).items()}
         return {prefix.removeprefix("."): json.dumps(value)}
 
-    values = source_from_file(run.folder / schema.CONFIG).values
-    return walk("", {key: value for key, value in values.items() if key not in ("seed", "name")})
+    sources = [source_of_run(run.folder / schema.CONFIG) for run in runs]
+    flat = [walk("", source.values) for source in sources]
+    if len({frozenset(config) for config in flat}) > 1:
+        flat = [walk("", _filled(source)) for source in sources]
+    return [{key: text for key, text in config.items() if key not in ("seed", "name")} for config in flat]
 
 
-def _by_config(runs: "list[Run]") -> "list[list[Run]]":
-    """Runs with equal configs together, one of each seed, in the order of their first."""
-    import json
+def _filled(source: "Source") -> dict[str, Any]:
+    """The values of a config with every default; as they are, where they are no config of this version."""
+    from nnlab.chapters.experiments import EXPERIMENTS
+    from nnlab.errors import ConfigError
+    from nnlab.lab.config import check
 
-    sets: dict[str, dict[int, Run]] = defaultdict(dict)
-    for run in runs:
-        of_config, seed = sets[json.dumps(_flat(run), sort_keys=True)], run.summary["seed"]
-        if seed not in of_config or run.summary["metrics"]:
-            of_config[seed] = run
-    return [list(of_config.values()) for of_config in sets.values()]
+    try:
+        return check(source, EXPERIMENTS).model_dump(mode="json")
+    except ConfigError:
+        return source.values
 
 
 def _labels(configs: list[dict[str, str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is different between the data of a run and those that are read now, in words.
+"""Says what is different between the data of a run and those that are read now.
 
 The digests of the tensors decide, since these are what a training sees; those of files, of a table's columns
 and of its rows name what is different.

@@ -38,11 +38,11 @@ NAMED = 3
 """Unreadable files whose names and reasons a note gives; the others are only counted."""
 
 LEAST_UPPER = 64
-"""Where the upper 8 bits of all colour images of 16 bits stay below this, they use 14 bits or fewer."""
+"""A set of colour images of 16 bits whose upper 8 bits all stay below this uses 14 bits or fewer."""
 
 
 DARK = 8
-"""Where most images are so many times darker than the brightest, a note says so."""
+"""A note says so where most images are this many times darker than the brightest."""
 
 
 class ImageFile(NamedTuple):
@@ -73,7 +73,7 @@ class DecodedImages:
 
 @dataclass(frozen=True)
 class Known:
-    """What is settled before new images are read: height and width of all, and what `white` there is."""
+    """Settled before new images are read: height and width of all, and the `white` of those that have one."""
 
     size: Size
     white: float | None

@@ -1,4 +1,4 @@
-"""What tells a run's data from any other: paths, sizes and digests; `nnlab.data.changes` compares them.
+"""Fingerprints of a run's data: paths, sizes and digests; `nnlab.data.changes` compares them.
 
 Digests are BLAKE2b.
 """
@@ -68,7 +68,7 @@ class ArrayMark(_Mark):
 
 
 class Fingerprint(_Mark):
-    """What tells a run's data from any other.
+    """Tells a run's data from any other.
 
     Attributes:
         name: of the kind of data, as the config has it.

@@ -35,7 +35,7 @@ TEST = 0.2
 """The part of the images to hold out for the test, where nothing else is said."""
 
 LEFTOVER_SECONDS = 3600.0
-"""After so long a temporary file beside the cache belongs to a process that was killed."""
+"""The age from which on a temporary file beside the cache belongs to a process that was killed."""
 
 
 def load_image_folder(
@@ -157,7 +157,7 @@ def _raw_data(
 
 
 def _split(inputs: Tensor, part: _Part) -> Split:
-    """Without a copy where the images of the split lie in a row, in the order of the memory in any case."""
+    """Returns a split, without a copy where its images lie in a row; always in the order of the memory."""
     first, count = int(part.places[0]), len(part.places)
     if part.places[-1] - first + 1 == count:
         return Split(inputs[first : first + count], part.labels)
@@ -216,7 +216,7 @@ def _labels_left(listing: Listing, classes: list[str], readable: Tensor) -> Tens
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """What the cache holds."""
+    """The content of the cache."""
 
     decoded: DecodedImages
     traits: Traits
@@ -225,7 +225,7 @@ class _Entry:
         return self.traits.take(part.places)
 
     def holds(self, files: int) -> bool:
-        """Whether it is of so many files, in the types that it was written with."""
+        """Tells whether it is of so many files, in the types that it was written with."""
         images, digests, flat = self.decoded.images, self.traits.digests, self.traits.flat
         return (
             (images.dtype.kind, digests.dtype.kind, flat.dtype.kind) == ("u", "i", "b")

@@ -1,4 +1,4 @@
-"""What images say about their set: those without content, and copies of one another."""
+"""Checks of a set of images: those without content, and copies of one another."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ CHUNK = 2**22
 
 @dataclass(frozen=True, eq=False)
 class Traits:
-    """What has to be known of each of N images.
+    """The properties of each of N images that the checks need.
 
     Attributes:
         digests: (N,) int64; those of two images are the same exactly where all pixels are (but for chance,

@@ -17,10 +17,10 @@ SPLITS = {
     "test": ("test", "testing"),
     "validation": ("val", "valid", "validation"),
 }
-"""What the folders of a split may be called, in small or capital letters."""
+"""The names that the folders of a split may have, in small or capital letters."""
 
 JUNK = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "lost+found", "@eadir"}
-"""What systems leave in folders, in small letters. Names that begin with a dot are passed over as well."""
+"""Names, in small letters, that systems leave in folders; passed over as those are that begin with a dot."""
 
 ENDINGS = 5
 """Endings of other files that a note names; the others are only counted."""
@@ -124,7 +124,7 @@ def split_folders(root: Path) -> dict[str, str]:
 
 
 def _is_class(root: Path, splits: dict[str, str]) -> bool:
-    """Whether `train` is a class, as it is beside bus and ship: images in it itself, and so in the others."""
+    """True where `train` is a class, as beside bus and ship: images in it itself, and so in the others."""
     others = [entry for entry in entries(root) if _is_folder(entry) and entry.name not in splits.values()]
     folders = [root / splits["train"], *(Path(entry.path) for entry in others)]
     return len(splits) == 1 < len(folders) and all(_holds_images_alone(folder) for folder in folders)
@@ -237,7 +237,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 @dataclass
 class PassedOver:
-    """What lies among the images and is none, so that it can be counted.
+    """Counts what lies among the images and is none.
 
     Attributes:
         others: files in class folders, by ending.
@@ -299,7 +299,7 @@ class PassedOver:
 
 
 def _leads_up(entry: "os.DirEntry[str]") -> bool:
-    """Whether this folder is a link to one that holds it."""
+    """True where this folder is a link to one that holds it."""
     path = os.path.realpath(entry.path)
     return os.path.commonpath([path, os.path.realpath(os.path.dirname(entry.path))]) == path
 

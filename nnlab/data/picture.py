@@ -48,7 +48,7 @@ CHANGES = {
     "cropped": "cropped around the centre",
     "fitted": "of another size than the training images, cropped around the centre and resized to it",
 }
-"""What may be done to an image, as the end of the words `images …`; in the order in which it is told."""
+"""All that may be done to an image, as the end of the words `images …`; in the order in which it is told."""
 
 ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
@@ -81,7 +81,7 @@ BEGINNINGS = (
     (b"\x89hdf", "its content is HDF5"),
     (b"simple  =", "its content is FITS"),
 )
-"""How files begin that are often taken for images, in small letters, and what to say of them."""
+"""The first bytes of files that are often taken for images, in small letters, and what to say of them."""
 
 
 MAGIC = (
@@ -94,7 +94,7 @@ MAGIC = (
     (b"II+\0", "TIFF"),
     (b"GIF8", "GIF"),
 )
-"""How the files of images begin."""
+"""The first bytes of files of images."""
 
 WEBP_SIDE = 16383
 """Pixels, the largest side of a WebP image. (RFC 9649, section 1)"""
@@ -194,7 +194,7 @@ class Picture:
 
     @property
     def is_fractional(self) -> bool:
-        """Whether the pixels are floating-point numbers."""
+        """True where the pixels are floating-point numbers."""
         return not isinstance(self.pixels, Image.Image) and self.pixels.dtype.kind == "f"
 
     def eight_bits(self, white: float) -> tuple[Image.Image, tuple[str, ...]]:
@@ -331,7 +331,7 @@ def _has_grey_palette(image: Image.Image) -> bool:
 
 @dataclass(frozen=True)
 class Form:
-    """What every image of a set is brought to. First it is resized, then its middle is cut out.
+    """The form that every image of a set is brought to. First it is resized, then its middle is cut out.
 
     Attributes:
         channels: 3 for colour or 1 for grey.

@@ -11,7 +11,7 @@ from nnlab.data.dataset import DataSet, Placement, Split, Task
 
 
 class Preprocessing(BaseModel):
-    """What makes inputs of raw examples, exactly: a float64 keeps all of its digits in JSON.
+    """Makes inputs of raw examples, exactly: a float64 keeps all of its digits in JSON.
 
     Attributes:
         name: of the kind of data, as the config has it.

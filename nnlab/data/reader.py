@@ -1,4 +1,4 @@
-"""What a loader leaves behind so that new examples can be read in the way of its training data."""
+"""Readers, which loaders leave behind to read new examples in the way of the training data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

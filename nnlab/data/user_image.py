@@ -32,7 +32,7 @@ WORDS = {
     "colour": "converted to grey by Rec. 601 luma",
     "cropped": "cropped around the centre",
 }
-"""What may be done to an image besides resizing it, as half a sentence."""
+"""All that may be done to an image besides resizing it, as half a sentence."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What to write instead: the ends of messages about expressions that cannot be read.
+"""Hints on what to write instead: the ends of messages about expressions that cannot be read.
 
 A hint never names another function than the one that was meant: a near name is proposed for a misspelling
 only, and functions that are well known but missing here are said to be.
@@ -89,7 +89,7 @@ LATEX: Sequence[tuple[str, str]] = (
 )  # fmt: skip
 """Patterns of LaTeX, and what stands for them in an expression, in the order of replacement."""
 LATEX_TWICE = 9
-"""So many of the first may stand inside each other."""
+"""The number of patterns, from the first, that may stand inside each other."""
 
 
 def from_latex(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with an expression that cannot be read, and what to write instead, in words."""
+"""Explains what is wrong with an expression that cannot be read, and what to write instead."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -38,16 +38,16 @@ def refusal(source: str, position: int, typed: str, matrices: bool) -> str:
     is_latex = sign == "$" or re.search(r"\\|[_^]\s*\{", source)
     if sign in "{}$" and is_latex and (meant := _from_latex(source, matrices)):
         return f"{typed!r} belongs to LaTeX, which is not read: write {meant}"
-    shown = repr(typed) if typed.isascii() else f"{typed!r} (U+{ord(typed):04X})"
+    quoted = repr(typed) if typed.isascii() else f"{typed!r} (U+{ord(typed):04X})"
     allowed = f"Allowed: numbers, names, + - * / ^ ** {'@ ' * matrices}( ) | , < <= > >="
     if sign == "\\":
         return (
-            f"{shown} begins a command of LaTeX, which is not read{_translated(source, matrices)}. {allowed}"
+            f"{quoted} begins a command of LaTeX, which is not read{_translated(source, matrices)}. {allowed}"
         )
     if matrices and sign in "[]":
-        return f"{shown} cannot be in an expression: a vector or matrix is a variable, taken as a whole"
+        return f"{quoted} cannot be in an expression: a vector or matrix is a variable, taken as a whole"
     hint = _instead(sign, before, after, source, position)
-    return f"{shown} cannot be in an expression{f': {hint}' if hint else ''}. {allowed}"
+    return f"{quoted} cannot be in an expression{f': {hint}' if hint else ''}. {allowed}"
 
 
 def _instead(sign: str, before: str, after: str, source: str, position: int) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nnlab.errors import InputError
@@ -21,7 +21,7 @@ _ENVIRONMENT_BYTES = 2**16
 
 @dataclass(frozen=True)
 class Citation:
-    """What a work that uses some runs cites.
+    """The references of a work that uses some runs.
 
     Attributes:
         lab: BibTeX of the lab by key, an entry for each version that ran.
@@ -68,12 +68,8 @@ def cite(runs: Sequence[Run]) -> Citation:
     for version, commit in versions:
         key = f"nnlab-{'-'.join(filter(None, (version, commit[:7])))}" if several else "nnlab"
         lab[key] = _entry(key, version, commit)
-    names = dict.fromkeys(str(claim["name"]) for run in single for claim in _claims(run))
+    names = dict.fromkeys(claim["name"] for run in single for claim in run.summary.get("claims", []))
     return Citation(lab, {name: source_of(name) for name in names})
-
-
-def _claims(run: Run) -> Iterable[dict[str, object]]:
-    return (claim for claim in run.summary.get("claims", []) if isinstance(claim, dict) and "name" in claim)
 
 
 def _version(run: Run) -> tuple[str, str]:

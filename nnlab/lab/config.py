@@ -20,7 +20,7 @@ from nnlab.lab.source import Source, as_yaml, dumped, parse_yaml, short
 from nnlab.safe_yaml import MAX_DEPTH
 
 SHOWN, LONGEST = 10, 900
-"""How many of the mistakes in a config a message names at most, and the characters of each."""
+"""The most mistakes of a config that a message names, and the most characters of each."""
 FILE_BYTES = 4 * 2**20
 """The largest config that is read."""
 
@@ -111,11 +111,11 @@ def check(source: Source, experiments: Mapping[str, type[Experiment]]) -> Experi
         return cls.model_validate(copy.deepcopy(source.values))
     except ValidationError as error:
         problems = error.errors(include_url=False)
-        shown = dict.fromkeys(explain(dict(problem), source, cls) for problem in problems[:SHOWN])
-        lines = [line if len(line) <= LONGEST else f"{line[:LONGEST]}…" for line in shown]
+        sentences = dict.fromkeys(explain(dict(problem), source, cls) for problem in problems[:SHOWN])
+        lines = [line if len(line) <= LONGEST else f"{line[:LONGEST]}…" for line in sentences]
         while sum(map(len, lines)) > 2 * LONGEST:
             lines.pop()
-        hidden = len(problems) - len(lines) - (min(len(problems), SHOWN) - len(shown))
+        hidden = len(problems) - len(lines) - (min(len(problems), SHOWN) - len(sentences))
         more = [f"{source.where}: and {hidden:,} mistakes more"] if hidden else []
         raise ConfigError("\n".join([*lines, *more])) from None
 

@@ -43,7 +43,7 @@ ARRAYS: Mapping[str, str] = {
     "regions/x2": "(G,) second feature, raw units",
     "regions/probabilities": "(G, G, C) class probabilities at (x1[i], x2[j])",
 }
-"""What the arrays of a training are: pattern of names -> axes and units."""
+"""Describes the arrays of a training: pattern of names -> axes and units."""
 
 MISTAKES = 21
 GRID = 200  # points a side of the plane that decision regions are drawn on

@@ -1,4 +1,4 @@
-"""How long a training will take, said once after its first steps, with what would make it shorter."""
+"""Says once, after a training's first steps, how long it will take and what would make it shorter."""
 
 import time
 from collections.abc import Callable

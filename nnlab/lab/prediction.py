@@ -32,7 +32,7 @@ from nnlab.training.evaluation import Precision, Views, evaluate
 
 SplitName = Literal["train", "validation", "test"]
 METRIC_NAMES: dict[SplitName, str] = {"train": "train", "validation": "val", "test": "test"}
-"""How the metrics of a run name its splits."""
+"""The names of the splits in the metrics of a run."""
 
 LEAST_SQUARES = (
     "the classifier was trained by squared error: the numbers of the classes are its outputs, which estimate "
@@ -41,7 +41,7 @@ LEAST_SQUARES = (
 
 
 class _OneModel(TrainingExperiment):
-    """What the configs of all experiments that train one model have in common."""
+    """The common part of the configs of all experiments that train one model."""
 
     model_config = ConfigDict(extra="ignore")
 

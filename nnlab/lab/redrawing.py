@@ -43,14 +43,14 @@ def members(run: Run) -> list[Run]:
     """
     if not run.is_group:
         return [run]
-    found, faults = run.members()
+    runs, faults = run.members()
     if faults:
         raise RunFolderError(f"{run.folder}: {faults[0]}")
-    if not found:
+    if not runs:
         raise RunFolderError(
             f"{run.folder}: no run of this group has finished: nnlab train --resume {run.folder}"
         )
-    return found
+    return runs
 
 
 def check_place(run: Run, style: str) -> Path:

@@ -27,7 +27,7 @@ Kept = TypeVar("Kept", bound=BaseModel)
 
 @dataclass
 class RunData:
-    """What keeps and compares the data of the run that a record writes.
+    """Keeps and compares the data of the run that a record writes.
 
     Attributes:
         record: of the run.

@@ -247,7 +247,7 @@ def _of_custom_code(config: Experiment, error: BaseException) -> ExperimentError
 
 def end(written: Record | Group, error: BaseException) -> None:
     """Writes how a run ended with `error`; on a full disk the last whole summary stays."""
-    status = "failed"
+    status: schema.Status = "failed"
     if isinstance(error, Interrupted | KeyboardInterrupt):
         status = "interrupted"
     elif isinstance(error, Diverged):

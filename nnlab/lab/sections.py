@@ -615,7 +615,7 @@ class Experiment(Section):
     name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)] | None = None
     seed: Seed = 0
     arrays: ClassVar[Mapping[str, str]] = {}
-    """What the arrays of a run are, their axes and units, by patterns of their names; see figures.json."""
+    """Describes the arrays of a run, their axes and units, by patterns of their names; see figures.json."""
 
     def run(self, record: "Record", session: "Session") -> "Outcome":
         """Runs the experiment into the run folder of `record`; each experiment has its own.

@@ -124,8 +124,8 @@ def _fit(weights: Weights, model: nn.Module, path: Path, data: DataSet) -> None:
             f"({', '.join(differing)}); only a run on data of as many classes or targets can be begun from"
         )
     lines = [
-        f"{name}: {there or 'nothing'} there, {here or 'nothing'} here"
-        for name, (there, here) in list(differing.items())[:DIFFERENCES]
+        f"{name}: {shape or 'nothing'} there, {needed or 'nothing'} here"
+        for name, (shape, needed) in list(differing.items())[:DIFFERENCES]
     ]
     if len(differing) > DIFFERENCES:
         lines.append(f"and {len(differing) - DIFFERENCES} more")
@@ -144,15 +144,15 @@ def _outputs(
 ) -> int | None:
     """The number of outputs of the other model, where that is all that differs; else None."""
     numbers = set()
-    for there, here in differing.values():
-        if not there or not here or there[1:] != here[1:] or here[0] != outputs:
+    for other, own in differing.values():
+        if not other or not own or other[1:] != own[1:] or own[0] != outputs:
             return None
-        numbers.add(there[0])
+        numbers.add(other[0])
     return numbers.pop() if len(numbers) == 1 else None
 
 
 def _doubts(config: TrainingExperiment, run: Run, data: DataSet, session: Session) -> list[str]:
-    """What makes weights that fit mean something else here than there."""
+    """Returns what makes weights that fit mean something else here than there."""
     begin = f"model.start: {run.folder}: "
     doubts = [begin + text for text in _other_model(config, run, session)]
     before, now = preprocessing_of(run), Preprocessing.of(data)
@@ -166,12 +166,12 @@ def _other_model(config: TrainingExperiment, run: Run, session: Session) -> list
     other = check(source_of_run(run.folder / schema.CONFIG), session.experiments)
     if not isinstance(other, TrainingExperiment):
         return []
-    there, here = other.model.model_dump(exclude={"start"}), config.model.model_dump(exclude={"start"})
+    before, now = other.model.model_dump(exclude={"start"}), config.model.model_dump(exclude={"start"})
     return [
-        f"model.{key} was {as_yaml(there.get(key))} there and is {as_yaml(value)} here: its weights compute "
+        f"model.{key} was {as_yaml(before.get(key))} there and is {as_yaml(value)} here: its weights compute "
         "another function"
-        for key, value in here.items()
-        if there.get(key) != value
+        for key, value in now.items()
+        if before.get(key) != value
     ]
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from nnlab.data import DataSet
+from nnlab.data.table.names import Names
 from nnlab.errors import ExperimentError, InputError, suggest
 from nnlab.lab.build import build_model
 from nnlab.lab.forecast import forecasting
@@ -146,10 +147,13 @@ def _own(wanted: list[float] | dict[str, float], data: DataSet) -> Tensor:
                 f"classes: {', '.join(names[:20])}"
             )
         return torch.tensor(wanted, dtype=torch.float64)
-    for name in wanted:
-        if name not in names:
+    weights, known = torch.ones(len(names), dtype=torch.float64), Names(names)
+    for name, weight in wanted.items():  # which may say 1 where the class is 1.0
+        position = names.index(name) if name in names else known.position(name)
+        if position is None:
             raise InputError(f"loss.class_weights: {name} is no class of the data; {suggest(name, names)}")
-    return torch.tensor([wanted.get(name, 1.0) for name in names], dtype=torch.float64)
+        weights[position] = weight
+    return weights
 
 
 def settings_of(config: TrainingExperiment) -> Settings:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from nnlab.errors import ExperimentError, InputError, NnlabError, suggest
-from nnlab.models.summary import evaluation_mode, zeros_for
+from nnlab.models.summary import trial, zeros_for
 
 LONGEST = 500
 """Characters of the text of an error that a message repeats."""
@@ -192,9 +192,9 @@ def _check_arguments(
 def _try_out(path: str, model: nn.Module, input_shape: tuple[int, ...], outputs: int) -> None:
     """Two examples of zeros through the model, in evaluation mode and as in training; no statistics move."""
     examples = zeros_for(model, 2, input_shape)
-    for context, mode in ((evaluation_mode(model), ""), (_training_mode(model), " in training mode")):
+    for training, mode in ((False, ""), (True, " in training mode")):
         failed = f"model.factory: {path}: its model fails{mode} on {tuple(examples.shape)}"
-        with context, torch.no_grad(), _explained(failed):
+        with trial(model, training=training), torch.no_grad(), _explained(failed):
             scores = model(examples)
         if not isinstance(scores, torch.Tensor) or scores.shape != (2, outputs):
             got = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
@@ -207,19 +207,3 @@ def _try_out(path: str, model: nn.Module, input_shape: tuple[int, ...], outputs:
                 f"model.factory: {path}: its model gives numbers of type {scores.dtype}{mode}; "
                 "scores must be floating-point numbers"
             )
-
-
-@contextlib.contextmanager
-def _training_mode(model: nn.Module) -> Iterator[None]:
-    """Training mode inside; afterwards modes and buffers are as before."""
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    model.train()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for name, buffer in model.named_buffers():
-            if name in buffers and buffer.shape == buffers[name].shape:
-                buffer.copy_(buffers[name])

@@ -145,6 +145,21 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+@contextmanager
+def trial(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Training or evaluation mode inside; afterwards modes and buffers are as before."""
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with evaluation_mode(model):
+        model.train(training)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, buffer in model.named_buffers():
+                    if name in buffers and buffer.shape == buffers[name].shape:
+                        buffer.copy_(buffers[name])
+
+
 def _kind(module: nn.Module) -> str:
     """The operation of a layer, in the words of the field."""
     match module:

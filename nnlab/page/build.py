@@ -123,7 +123,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         RunFolderError: a summary is a link that leads out of its run folder.
     """
     for run in runs:
-        if data.own_file(run, schema.SUMMARY) is None:
+        if run.file(schema.SUMMARY, data.FILE_BYTES) is None:
             raise RunFolderError(
                 f"{run.folder / schema.SUMMARY}: leads out of the run folder, or is too large"
             )
@@ -285,7 +285,7 @@ def _state(run: Run) -> str:
 
 def _config(run: Run, notes: list[str]) -> Markup:
     try:
-        if data.own_file(run, schema.CONFIG, data.CONFIG_BYTES) is not None:
+        if run.file(schema.CONFIG, data.CONFIG_BYTES) is not None:
             return escape(clean(run.config_text(), data.CONFIG_BYTES))
     except (OSError, UnicodeDecodeError):
         pass

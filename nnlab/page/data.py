@@ -39,11 +39,6 @@ PIXELS = 20 * 10**6  # of a picture
 PICTURES = 200  # of a run
 
 
-def own_file(run: Run, name: str, limit: int = FILE_BYTES) -> Path | None:
-    """A file of a run that may be read: inside its folder once links are followed, and not beyond `limit`."""
-    return run.file(name, limit)
-
-
 def refused(run: Run, name: str) -> bool:
     """Tells whether there is something of that name which may not be read."""
     return run.file(name, FILE_BYTES) is None and os.path.lexists(run.folder / name)
@@ -51,7 +46,7 @@ def refused(run: Run, name: str) -> bool:
 
 def config_of(run: Run) -> dict[str, Any]:
     """The resolved config. Raises ValueError where it cannot be read."""
-    if own_file(run, schema.CONFIG, CONFIG_BYTES) is None:
+    if run.file(schema.CONFIG, CONFIG_BYTES) is None:
         raise ValueError("config.yaml is missing, too large, or leads out of the run folder")
     try:
         config = load(run.config_text(), "config.yaml")
@@ -67,7 +62,7 @@ def arrays_of(run: Run) -> dict[str, NDArray[Any]] | None:
 
     Those that are the arguments of one figure alone are left out.
     """
-    path = own_file(run, schema.ARRAYS)
+    path = run.file(schema.ARRAYS, FILE_BYTES)
     if path is None:
         return None if refused(run, schema.ARRAYS) else {}
     try:
@@ -122,7 +117,7 @@ class Room:
 
 @dataclass
 class Metrics:
-    """What a page shows of metrics.jsonl.
+    """The part of metrics.jsonl that a page shows.
 
     Attributes:
         lines: metric -> split -> its steps and values.
@@ -176,7 +171,7 @@ class Metrics:
 def metrics_of(run: Run) -> Metrics | None:
     """Reads metrics.jsonl once, row by row; None where it is there, but cannot be read."""
     metrics = Metrics()
-    if own_file(run, schema.METRICS, METRICS_BYTES) is None:
+    if run.file(schema.METRICS, METRICS_BYTES) is None:
         return None if os.path.lexists(run.folder / schema.METRICS) else metrics
     rows = run.rows()
     try:
@@ -198,7 +193,7 @@ def pictures(run: Run, room: Room) -> list[Picture]:
     chosen = []
     names = _figure_names(run)
     for name in names[:PICTURES]:
-        files = [own_file(run, f"figures/{name}{suffix}") for suffix in (".svg", ".png")]
+        files = [run.file(f"figures/{name}{suffix}", FILE_BYTES) for suffix in (".svg", ".png")]
         try:
             contents = [b"" if file is None else file.read_bytes() for file in files]
         except OSError:
@@ -236,7 +231,7 @@ def _left_out(name: str) -> Picture:
 
 def _undrawn(run: Run, drawn: set[str]) -> list[Picture]:
     """The figures that the run has the numbers of, but no picture."""
-    if own_file(run, schema.FIGURE_CALLS) is None or run.status == "running":
+    if run.file(schema.FIGURE_CALLS, FILE_BYTES) is None or run.status == "running":
         return []
     try:
         names = [name for name in calls_of(run) if name not in drawn][:MISSING]

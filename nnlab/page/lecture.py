@@ -5,7 +5,7 @@ from typing import Any
 
 from nnlab.errors import RunFolderError
 from nnlab.files import is_temporary
-from nnlab.page.data import own_file
+from nnlab.page.data import FILE_BYTES
 from nnlab.page.numbers import as_text
 from nnlab.record import Run, open_run, schema
 
@@ -67,7 +67,7 @@ def _inside(run: Run) -> tuple[list[Run], list[str]]:
     for file in sorted(run.folder.glob(f"runs/*/*/{schema.SUMMARY}"), key=lambda f: f.parent.name)[:RUNS]:
         if is_temporary(file.parent.name):
             continue
-        if own_file(run, str(file.relative_to(run.folder))) is None:
+        if run.file(str(file.relative_to(run.folder)), FILE_BYTES) is None:
             continue  # a link that leads elsewhere is no run of this lecture
         try:
             inner.append(open_run(file.parent))

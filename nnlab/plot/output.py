@@ -86,7 +86,7 @@ def _pad(figure: Figure, form: Form) -> None:
 
 
 def _pdf(figure: Figure, scale: float, title: str) -> bytes:
-    """As matplotlib's own print_pdf, with a scale at the start of the page."""
+    """Does what matplotlib's own print_pdf does, with a scale at the start of the page."""
     buffer = io.BytesIO()
     dpi = figure.dpi
     figure.dpi = 72  # the unit of PDF

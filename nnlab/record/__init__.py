@@ -10,12 +10,11 @@ from nnlab.files import replace_file
 from nnlab.record.finding import find_run, find_runs
 from nnlab.record.folders import adopted, check_writable, new_folder, slug, stamp
 from nnlab.record.reading import Run, open_run
-from nnlab.record.schema import SCHEMA_VERSION, STATUSES, plain
+from nnlab.record.schema import SCHEMA_VERSION, plain
 from nnlab.record.writing import Group, MetricsLog, Record
 
 __all__ = [
     "SCHEMA_VERSION",
-    "STATUSES",
     "Group",
     "MetricsLog",
     "Record",

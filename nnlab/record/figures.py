@@ -133,8 +133,8 @@ def call_of(
 def function_of(reference: str) -> Callable[..., "Figure"]:
     """Returns the figure function `module:name`. Raises NotRepeatable where it is none of ours."""
     function = _attribute(reference)
-    made = inspect.signature(function).return_annotation if inspect.isfunction(function) else None
-    if getattr(made, "__name__", made) != "Figure":
+    result = inspect.signature(function).return_annotation if inspect.isfunction(function) else None
+    if getattr(result, "__name__", result) != "Figure":
         raise NotRepeatable(f"{reference}: is no function that draws a figure of nnlab")
     return function  # type: ignore[no-any-return]
 

@@ -208,15 +208,15 @@ def take_over(folder: Path) -> None:
     """
     whole = folder.resolve()
     for place, names, _ in os.walk(folder):
-        here = Path(place)
-        remove_temporaries(here)
-        if _half_made(here):
-            with _making_folders_in(here):
+        inside = Path(place)
+        remove_temporaries(inside)
+        if _half_made(inside):
+            with _making_folders_in(inside):
                 pass
         for name in list(names):
-            path = here / name
+            path = inside / name
             inner = path.relative_to(folder).as_posix()
-            if path.is_symlink() and (here != folder or name in WRITTEN or INNER_RUN.fullmatch(inner)):
+            if path.is_symlink() and (inside != folder or name in WRITTEN or INNER_RUN.fullmatch(inner)):
                 _check_inside(path, whole)
             if is_temporary(name) or (path / schema.SUMMARY).exists():
                 names.remove(name)

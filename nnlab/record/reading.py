@@ -187,11 +187,11 @@ class Run:
         if summary["metrics"]:
             text += display.table(("metric", "value"), summary["metrics"].items())
         columns = ("sentence", "predicted", "measured", "interval", "verdict")
-        claims = [claim for claim in summary.get("claims", []) if isinstance(claim, dict)]
+        claims = summary.get("claims")
         if claims:
             text += display.table(columns, ([claim.get(key) for key in columns] for claim in claims))
         verdicts = summary.get("verdicts")
-        if isinstance(verdicts, dict) and verdicts:
+        if verdicts:
             counts = ((name, ", ".join(f"{n} {v}" for v, n in c.items())) for name, c in verdicts.items())
             text += display.table(("claim", "verdicts"), counts)
         return text

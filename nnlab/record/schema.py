@@ -3,12 +3,12 @@
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 SCHEMA_VERSION = 1
-STATUSES = ("running", "finished", "diverged", "interrupted", "failed")
+Status = Literal["running", "finished", "diverged", "interrupted", "failed"]
 
 SUMMARY = "summary.json"
 CONFIG = "config.yaml"

@@ -5,13 +5,13 @@ depth. A new field of the summary is optional, so that older run folders stay re
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
 
-from nnlab.record.schema import SCHEMA_VERSION
+from nnlab.record.schema import SCHEMA_VERSION, Status
 
 LONGEST_NAME = 1_000
 LONGEST_TEXT = 1_000_000
@@ -94,7 +94,7 @@ class SummaryForm(TypedDict):
             _Wording(f"must be {SCHEMA_VERSION}; a newer nnlab may have written it"),
         ]
     ]
-    status: Literal["running", "finished", "diverged", "interrupted", "failed"]
+    status: Status
     name: Name
     seed: Whole
     metrics: dict[Name, Metric]

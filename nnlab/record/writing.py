@@ -284,8 +284,8 @@ class _Folder(ABC):
         written = {key: value for key, value in self.summary.items() if key != "run_dir"}
         replace_file(folder / schema.SUMMARY, schema.json_bytes(written))
 
-    def finish(self, status: str, **fields: object) -> None:
-        """Writes the last summary and closes every file. `status` is one of STATUSES."""
+    def finish(self, status: schema.Status, **fields: object) -> None:
+        """Writes the last summary and closes every file."""
         try:
             if status == "finished":
                 self._complete()
@@ -518,7 +518,7 @@ class Record(_Folder):
         (self.folder / schema.FIGURES).mkdir(exist_ok=True)  # not the folder around it, which may have moved
         save(figure, self.folder / schema.FIGURES, name)
 
-    def finish(self, status: str, **fields: object) -> None:
+    def finish(self, status: schema.Status, **fields: object) -> None:
         """Writes the last summary and closes every file; figures of a run that ends early can be drawn."""
         if status != "finished" and self._calls:
             with contextlib.suppress(Exception):

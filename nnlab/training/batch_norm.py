@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nnlab.errors import InputError
+from nnlab.models.summary import trial
 from nnlab.training.evaluation import BATCH
 
 TELLING = "more than 1 value per channel"
-"""What torch says of it."""
+"""The words of torch for it."""
 
 
 def forward_sizes(
@@ -118,8 +119,6 @@ def needs_two(model: nn.Module, inputs: Tensor, *, training: bool = True) -> str
     None where there is no such layer. Tried out in training mode or in evaluation mode; buffers, modes and
     random numbers stay.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     entered = [""]
 
     def entering(name: str) -> Callable[[nn.Module, object], None]:
@@ -132,16 +131,11 @@ def needs_two(model: nn.Module, inputs: Tensor, *, training: bool = True) -> str
     ]
     devices = [inputs.device] if inputs.device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices), torch.no_grad():
-            model.train(training)(inputs)
+        with trial(model, training=training), torch.random.fork_rng(devices), torch.no_grad():
+            model(inputs)
     except Exception as error:  # others are for the training itself to raise
         return entered[-1] if isinstance(error, ValueError) and TELLING in str(error) else None
     finally:
         for hook in hooks:
             hook.remove()
-        for module, mode in modes:
-            module.training = mode
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
     return None

@@ -160,7 +160,7 @@ def measure(
 
 
 def class_counts(predicted: Tensor, targets: Tensor, classes: int) -> Tensor:
-    """How many examples of each class are right, how many there are, and how many are predicted as it.
+    """Counts the examples of each class that are right, all of it, and those that are predicted as it.
 
     Args:
         predicted, targets: (n,) int64.

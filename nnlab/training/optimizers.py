@@ -15,7 +15,7 @@ Optimizer = torch.optim.Optimizer
 Schedule = Callable[[int], float]
 
 LARGEST_EXPONENT = 80
-"""Of the power of 2 that an objective in float32 may be multiplied with."""
+"""The largest exponent of the power of 2 that an objective in float32 may be multiplied with."""
 
 
 def _trainable(model: nn.Module) -> list[nn.Parameter]:

@@ -429,7 +429,7 @@ class _Training:
         self.checkpoints.save(state, self.best or self._copy_weights(), self.at.best_epoch)
 
     def _here(self) -> State:
-        """What differs at the end of a training from a longer one there: position, best weights, rows."""
+        """Returns what differs at the end of a training from a longer one there: position, weights, rows."""
         at = replace(self.at, batch=0, loss=0.0, correct=0, examples=0)
         offset = None if self.checkpoints is None else self.checkpoints.log_offset()
         return {"position": asdict(at), "best": self.best, "log_offset": offset}

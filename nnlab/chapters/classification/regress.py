@@ -34,6 +34,7 @@ class Config(TrainingExperiment):
         if data.task != "regression":
             raise InputError(
                 f"data.name: {self.data.name} has class labels; use experiment: classify, not regress"
+                + (", or data.task: regression where the target is a quantity" * (self.data.name == "csv"))
             )
         record.start()
         result = train(self, parts, record, session)

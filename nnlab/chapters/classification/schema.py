@@ -70,4 +70,4 @@ REGRESSION_ARRAYS: Mapping[str, str] = {
     "fit/points_x": "(M,) training inputs, raw units",
     "fit/points_y": "(M,) training targets",
 }
-"""What the arrays of each experiment are: pattern of names -> axes and units."""
+"""Describes the arrays of each experiment: pattern of names -> axes and units."""

@@ -60,7 +60,7 @@ ARRAYS: Mapping[str, str] = {
     "image/*/scores": "(C,) the network's scores for it",
     "image/*/probabilities": "(C,) and its class probabilities",
 }
-"""What the arrays of a classifier and of `nnlab features` are: pattern of names -> axes and units."""
+"""Describes the arrays of a classifier and of `nnlab features`: pattern of names -> axes and units."""
 
 PIXEL_SHUFFLE_ARRAYS: Mapping[str, str] = {
     "picture": "(H, W) or (H, W, 3) a test image, in [0, 1]",

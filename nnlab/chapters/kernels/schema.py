@@ -58,4 +58,4 @@ ARRAYS: Mapping[str, str] = {
     "infinite/nngp_std": "(T,) its standard deviation",
     "infinite/functions": "(networks, T) outputs of wide networks after training",
 }
-"""What the arrays of `ntk` are: pattern of names -> axes and units. n examples, C outputs, S seeds."""
+"""Describes the arrays of `ntk`: pattern of names -> axes and units. n examples, C outputs, S seeds."""

@@ -70,4 +70,4 @@ ARRAYS: Mapping[str, str] = {
     "*/diverged": "(W, S) whether the loss did not stay finite",
     "*/steps": "(W, S) steps until the training stopped",
 }
-"""What the arrays of `weight_change` are: pattern of names -> axes and units; S seeds."""
+"""Describes the arrays of `weight_change`: pattern of names -> axes and units; S seeds."""

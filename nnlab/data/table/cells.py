@@ -1,14 +1,20 @@
-"""What a cell holds: a number, a truth, nothing, or a text; and why a text is no number."""
+"""The content of a cell: a number, a truth, nothing, or a text; and why a text is no number."""
 
 import math
 import re
 from decimal import Decimal, InvalidOperation
 
-MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "?"})
+_OF_SPREADSHEETS = {"#n/a", "#nv", "#n/d", "#n/d!", "#n/b", "#i/t", "#saknas!", "#н/д"}  # Excel's NA()
+_OF_DATABASES = {"null", "\\n"}  # the second of MySQL and PostgreSQL
+
+MISSING = frozenset({"", "na", "n/a", "<na>", "nan", "?", *_OF_SPREADSHEETS, *_OF_DATABASES})
 """Cells that say that a value is missing, in small letters."""
 
 MISSING_NUMBERS = MISSING | {"none", "nil", "nat", "-", "--", ".", "missing"}
 """The same, in a column of numbers."""
+
+_MAY_BE_MISSING = frozenset({"k.a.", "k. a.", "keine angabe", "n.a.", "n.d.", "n/d", "unknown", "unbekannt"})
+_ERROR = re.compile(r"#\w+(/\w+)?[!?]")
 
 LONG = 60  # letters, beyond which a cell is a text and is not shown whole
 
@@ -21,6 +27,8 @@ _HINTS = (
     (r"[+\-−]?(inf|infinity)|[+\-−]?∞", "an infinite value cannot be learned from"),
     (r".*\d\s*[%‰]", "write it without the percent sign, in the whole column"),
     (r"#\w+[/!?].*", "an error of a spreadsheet; mend its formula"),
+    (r"=.*", "a formula of a spreadsheet; write its value"),
+    (r"\([\d.,]+\)|[\d.,]+[\-−]", "write a negative number with a minus sign in front"),
     (
         r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|\d{1,2}:\d{2}.*|.*\d{4}-\d{2}-\d{2}.*",
         "a date or a time; write it as a number, such as the days since a first one",
@@ -92,6 +100,12 @@ def mark(cell: str) -> str | None:
         return "grouped"
     name = "point" if points else "comma"
     return f"{name} group" if _GROUP.fullmatch(cell) else name
+
+
+def may_be_missing(cell: str) -> bool:
+    """Tells whether a text seems to say that a value is missing, or is an error of a spreadsheet."""
+    lower = cell.casefold()
+    return lower in MISSING_NUMBERS - MISSING or lower in _MAY_BE_MISSING or bool(_ERROR.fullmatch(cell))
 
 
 def quoted(cell: str) -> str:

@@ -47,19 +47,19 @@ class Column:
 
     @property
     def width(self) -> int:
-        """How many numbers a cell becomes."""
+        """The number of inputs that a cell becomes."""
         return len(self.categories) if self.kind == "category" else 1
 
     @cached_property
     def _names(self) -> Names:
         return Names(self.categories, self.decimal)
 
-    def values(self, cell: str, decimal: str, unknown: Counter[str]) -> list[float]:
+    def values(self, cell: str, decimal: str, unknown: Counter[tuple[str, str]]) -> list[float]:
         """Returns the numbers of a cell, NaN where it is missing.
 
         Args:
             decimal: the decimal mark of numbers.
-            unknown: counts texts that are none of the categories.
+            unknown: counts texts that are none of the categories, with the name of the column.
 
         Raises:
             ValueError: the cell holds what the column does not.
@@ -73,12 +73,12 @@ class Column:
             raise ValueError(cell)
         return [value]
 
-    def _indicators(self, cell: str, unknown: Counter[str]) -> list[float]:
+    def _indicators(self, cell: str, unknown: Counter[tuple[str, str]]) -> list[float]:
         if cell.lower() in MISSING:
             return [math.nan] * self.width
         values, position = [0.0] * self.width, self._names.position(cell)
         if position is None:
-            unknown[cell] += 1
+            unknown[self.name, cell] += 1
         else:
             values[position] = 1.0
         return values

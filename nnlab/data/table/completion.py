@@ -1,4 +1,4 @@
-"""What a table's reader learns from the training rows alone: means, constants, and columns of no use."""
+"""Completes a table's reader by what the training rows alone say: means, constants, and columns of no use."""
 
 from collections.abc import Callable
 from dataclasses import replace

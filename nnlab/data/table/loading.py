@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nnlab.data.dataset import RawData, Split, Task
 from nnlab.data.splits import group_note, hold_out
-from nnlab.data.table.cells import number
+from nnlab.data.table.cells import MISSING, number
 from nnlab.data.table.columns import plan, select, with_categories
 from nnlab.data.table.completion import completion
 from nnlab.data.table.names import Names, names_of, some
@@ -153,7 +153,7 @@ class _Table:
 
 @dataclass(frozen=True)
 class _Keys:
-    """What a user says about a table: arguments of `load_csv`, and the decimal mark itself."""
+    """The arguments of `load_csv` on how a table is read, with the decimal mark itself."""
 
     target: str
     task: Task
@@ -226,10 +226,10 @@ def _groups(
 ) -> tuple[Tensor | None, tuple[str, ...], list[str]]:
     if rows.groups is None or column is None:
         return None, (), []
-    empty = [rows.lines[k] for k, name in enumerate(rows.groups) if not name]
+    empty = [rows.lines[k] for k, name in enumerate(rows.groups) if name.lower() in MISSING]
     if empty:
         raise DataError(
-            f"{sheet.path}, column {column}: the group is empty in {lines_text(empty[:5], len(empty))}; "
+            f"{sheet.path}, column {column}: the group is missing in {lines_text(empty[:5], len(empty))}; "
             "every row needs one, since rows of one group must stay together"
         )
     names, notes = names_of(Counter(rows.groups), decimal, column)

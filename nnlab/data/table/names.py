@@ -49,11 +49,13 @@ def names_of(counts: Mapping[str, int], decimal: str, column: str) -> tuple[list
     spellings: dict[Decimal | str, list[str]] = {}
     for text in counts:
         spellings.setdefault(exact(text, decimal), []).append(text)
-    notes = [
-        f"column {column}: {', '.join(sorted(texts, key=_plainness))} are one number, and so one class"
-        for texts in spellings.values()
-        if len(texts) > 1
-    ]
+    notes = _first(
+        [
+            f"column {column}: {', '.join(sorted(texts, key=_plainness))} are one number, and so one class"
+            for texts in spellings.values()
+            if len(texts) > 1
+        ]
+    )
     numbers = [value for value in spellings if isinstance(value, Decimal)]
     chosen = {value: min(texts, key=_plainness) for value, texts in spellings.items()}
     if len(numbers) == len(spellings):
@@ -76,12 +78,22 @@ def _look_alikes(names: Iterable[str], counts: Mapping[str, int], column: str) -
     for name in names:
         plain = unicodedata.normalize("NFKC", name.translate(_UNSEEN)).translate(_ALIKE)
         groups.setdefault(" ".join(plain.casefold().split()), []).append(name)
-    return [
-        f"column {column}: {' and '.join(f'{show(n)} ({counts[n]})' for n in sorted(group))} look alike but "
-        "are different classes; make them equal in the table if they are one"
-        for group in groups.values()
-        if len(group) > 1
-    ]
+    notes = []
+    for group in groups.values():
+        if len(group) > 1:
+            alike = " and ".join(f"{show(name)} ({counts[name]})" for name in sorted(group))
+            notes.append(
+                f"column {column}: {alike} look alike but are different classes; make them equal in the table "
+                "if they are one"
+            )
+    return _first(notes)
+
+
+def _first(notes: list[str], most: int = 5) -> list[str]:
+    """The first of many notes of one kind, the last of which tells how many more there are."""
+    if len(notes) <= most:
+        return notes
+    return [*notes[: most - 1], f"{notes[most - 1]} (and {len(notes) - most:,} more like this)"]
 
 
 def show(name: str) -> str:

@@ -152,7 +152,8 @@ class TableReader:
         absent = [name for name in names if name not in sheet.names]
         if absent:
             more = f" (and {len(absent) - 1} more of its features)" if len(absent) > 1 else ""
-            raise missing_column(sheet, f"the trained model needs {len(names)} features{more}", absent[0])
+            whose = "the trained model" if key is None else f"{key}: the training"
+            raise missing_column(sheet, f"{whose} needs {len(names)} features{more}", absent[0])
         return sheet
 
     def notes(self, sheet: Sheet, rows: Rows) -> tuple[str, ...]:
@@ -174,8 +175,8 @@ class TableReader:
         """
         positions = [sheet.names.index(column.name) for column in self.columns]
         quantity = target and self.task == "regression"
-        asked = [*positions, sheet.names.index(self.target)] if quantity else positions
-        profiles, _ = survey(sheet, asked)
+        surveyed = [*positions, sheet.names.index(self.target)] if quantity else positions
+        profiles, _ = survey(sheet, surveyed)
         numeric = [p for p, c in zip(profiles, self.columns, strict=False) if c.kind == "number"]
         decimal = decimal_mark(
             sheet, [*numeric, *profiles[len(positions) :]], key=self.decimal_key, fallback=self.decimal
@@ -197,7 +198,8 @@ class TableReader:
         aside = [names.index(name) for name in ([self.target] if target else []) + ([group] if group else [])]
         pick = itemgetter(*positions, *positions[:1])
         plain = decimal == "." and all(column.kind == "number" for column in self.columns)
-        numbers, lines, texts, unknown = array("d"), array("q"), [list[str]() for _ in aside], Counter[str]()
+        numbers, lines, texts = array("d"), array("q"), [list[str]() for _ in aside]
+        unknown = Counter[tuple[str, str]]()
         seen: dict[str, str] = {}
         for line, row in sheet.rows():
             cells = pick(row)[:-1]
@@ -211,7 +213,7 @@ class TableReader:
                 kept.append(seen.setdefault(row[position], row[position]))
         inputs = torch.frombuffer(numbers, dtype=torch.float64).reshape(len(lines), -1).clone()
         self._check_sizes(sheet, inputs, lines)
-        notes = self._unknown_note(sheet, unknown)
+        notes = self._unknown_notes(sheet, unknown)
         rows = Rows(
             inputs,
             texts[0] if target else None,
@@ -224,7 +226,7 @@ class TableReader:
         return self._gaps(sheet, rows)
 
     def _values(
-        self, sheet: Sheet, line: int, cells: Sequence[str], decimal: str, unknown: Counter[str]
+        self, sheet: Sheet, line: int, cells: Sequence[str], decimal: str, unknown: Counter[tuple[str, str]]
     ) -> Iterator[float]:
         for column, cell in zip(self.columns, cells, strict=True):
             try:
@@ -236,7 +238,7 @@ class TableReader:
 
     @cached_property
     def inputs_of(self) -> list[tuple[int, int]]:
-        """Where the inputs of each column begin and end."""
+        """The first input of each column, and one past its last."""
         ends = [0]
         for column in self.columns:
             ends.append(ends[-1] + column.width)
@@ -256,13 +258,18 @@ class TableReader:
                 f"larger units, or leave it out by data.ignore: [{self.column_of(k).name}]"
             )
 
-    def _unknown_note(self, sheet: Sheet, unknown: Counter[str]) -> tuple[str, ...]:
-        if not unknown:
-            return ()
-        listed = ", ".join(f"{show(text)} ({n})" for text, n in unknown.most_common(5))
-        more = ", …" if len(unknown) > 5 else ""
-        note = f"categories that the training table does not have count as none: {listed}{more}"
-        return (f"{sheet.path}: {note}",)
+    def _unknown_notes(self, sheet: Sheet, unknown: Counter[tuple[str, str]]) -> tuple[str, ...]:
+        notes = []
+        for column in self.columns:
+            texts = [(text, n) for (name, text), n in unknown.most_common() if name == column.name]
+            if texts:
+                listed = ", ".join(f"{show(text)} ({n})" for text, n in texts[:5])
+                more = ", …" if len(texts) > 5 else ""
+                notes.append(
+                    f"{sheet.path}, column {column.name}: categories that the training table does not have "
+                    f"count as none: {listed}{more}; it has {some(column.categories)}"
+                )
+        return tuple(notes)
 
     def _gaps(self, sheet: Sheet, rows: Rows) -> Rows:
         """Refuses, drops or keeps rows in which a value is missing."""

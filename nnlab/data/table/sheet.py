@@ -331,7 +331,7 @@ def _guess(path: Path, text: bytes, wanted: Sequence[str], skipped: int) -> str:
 
 
 def _fits(path: Path, text: bytes, delimiter: str, skipped: int, width: int) -> bool:
-    """Whether the first rows have as many cells as the header."""
+    """True where the first rows have as many cells as the header."""
     try:
         for count, (line, row) in enumerate(_records(path, text, delimiter)):
             if count > _TRIED:

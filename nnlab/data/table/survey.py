@@ -1,4 +1,4 @@
-"""What the cells of a table's columns hold, seen in one pass before any value is taken from them."""
+"""Surveys what the cells of a table's columns hold, in one pass before any value is taken from them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ Place = tuple[int, str]
 
 @dataclass
 class Profile:
-    """What the cells of one column hold.
+    """Counts what the cells of one column hold.
 
     Attributes:
         counts: of number, truth, gap and text.
