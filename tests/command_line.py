@@ -20,9 +20,6 @@ from nnlab.record import Record
 
 torch.set_num_threads(1)  # as in the processes that `start` starts; two workers share the cores
 
-RUNS = "the-runs"
-"""A folder that is not there; every test that wants a run names another."""
-
 
 @dataclass(frozen=True)
 class Result:

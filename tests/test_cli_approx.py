@@ -94,6 +94,7 @@ REFUSED = {
     "negative bins": (["--bins", "-3"], "bins.0: -3 must be greater than or equal to 1"),
     "bins twice": (["--bins", "5,5"], "names 5 twice"),
     "bins in words": (["--bins", "five"], "--bins five: must be whole numbers with commas between"),
+    "interval with a pasted π": (["--interval", "0,2π"], "2π must be a number: an operator is missing"),
     "interval with a missing sign": (["--interval", "0,2pi"], "an operator is missing before 'pi': write 2*pi"),
     "decimal commas": (["--interval", "0,5,1,5"], "must be two numbers with a comma between"),
     "decimal comma": (["--epsilon", "0,001"], "a decimal number has a point: write 0.001"),

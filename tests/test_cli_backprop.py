@@ -334,6 +334,7 @@ def test_a_network_whose_gradients_disagree_ends_with_1(monkeypatch: pytest.Monk
     ("arguments", "words"),
     [
         (("x*yy", "--at", "x=1,y=2"), "yy has no value (did you mean y?)"),
+        (("a/bc", "--at", "a=1,b=2,c=3"), "bc has no value (did you mean (b*c)?)"),
         (("expp(x)", "--at", "x=1"), "unknown function expp: did you mean exp?"),
         (("lnn(x)", "--at", "x=1"), "unknown function lnn: did you mean ln?"),
         (("LSE(x)", "--at", "x=1"), "unknown function LSE: did you mean logsumexp?"),

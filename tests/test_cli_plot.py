@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from PIL import Image
 
 from nnlab.lab.redrawing import draw
 from nnlab.plot import forms
+from nnlab.plot.confusion import confusion_matrix
 from nnlab.plot.curves import compare_curves, learning_curves
 from nnlab.plot.forms import PAPER, SLIDE, drawing_for
 from nnlab.plot.output import pictures
 from nnlab.plot.overlay import NotOverlaid, overlay, words
-from nnlab.plot.style import new_figure
+from nnlab.plot.scales import whole_numbers
+from nnlab.plot.style import dress, new_figure, panel_title
 from nnlab.record import Group, Record, Run, open_run
 from tests.command_line import nnlab
 
@@ -170,6 +173,50 @@ def test_labels_that_are_longer_than_their_axes_are_wrapped() -> None:
     assert text.get_window_extent().height <= figure.bbox.height
 
 
+def test_numbers_along_a_narrow_axis_stand_apart() -> None:
+    with drawing_for(SLIDE):
+        figure = new_figure("A title")
+        panels = figure.subplots(1, 6)
+        for axes in panels:
+            dress(axes)
+            axes.plot([0, 10_000], [0, 1])
+            whole_numbers(axes.xaxis)
+        pictures(figure, SLIDE, "svg", "x")
+    for axes in panels:
+        labels = [label for label in axes.get_xticklabels() if 0 <= label.get_position()[0] <= 10_000]
+        boxes = [label.get_window_extent() for label in labels]
+        assert len(boxes) >= 2
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_what_names_the_last_panel_is_not_cut_off() -> None:
+    with drawing_for(SLIDE):
+        figure = new_figure("A title")
+        panels = figure.subplots(1, 4)
+        for axes in panels:
+            dress(axes)
+            axes.set_xticks([0.5])
+        panel_title(panels[-1], "XOR, hidden units")
+        panels[-1].set_xlabel("between both lines")
+        pictures(figure, SLIDE, "svg", "x")
+    figure.draw_without_rendering()
+    heading = next(text for text in panels[-1].findobj(Text) if "hidden" in text.get_text())
+    for text in (heading, panels[-1].xaxis.label):
+        assert text.get_window_extent().x1 <= figure.bbox.width
+
+
+def test_a_matrix_stands_in_the_middle_of_a_slide() -> None:
+    with drawing_for(SLIDE):
+        figure = confusion_matrix(np.eye(3), ["a", "b", "c"])
+        pictures(figure, SLIDE, "svg", "x")
+    figure.draw_without_rendering()
+    matrix, bar = (axes.get_tightbbox() for axes in figure.axes)
+    assert matrix is not None
+    assert bar is not None
+    left, right = matrix.x0, float(figure.bbox.width) - bar.x1
+    assert abs(left - right) < 0.03 * figure.bbox.width
+
+
 # --- files ----------------------------------------------------------------------------------------------
 
 
@@ -217,9 +264,31 @@ def test_wrong_input_is_one_message(folder: Path, tmp_path: Path) -> None:
 
 def test_an_old_run_folder_says_what_to_do(folder: Path) -> None:
     (folder / "figures.json").unlink()
-    result = nnlab("plot", folder)
-    assert result.code == 2
-    assert "nnlab train --config" in result.err
+    summary = json.loads((folder / "summary.json").read_text("utf-8"))
+    for status, remedy in (
+        ("finished", "an earlier version of nnlab made it. Run it again: nnlab train --config '"),
+        ("interrupted", "was cut off (interrupted). Go on with it: nnlab train --resume '"),
+        ("diverged", "diverged, before it had any figures"),
+    ):
+        (folder / "summary.json").write_text(json.dumps(summary | {"status": status}), "utf-8")
+        spaced = folder.rename(folder.with_name("a run"))
+        result = nnlab("plot", spaced)
+        spaced.rename(folder)
+        assert result.code == 2
+        assert remedy in result.err
+
+
+def test_a_lecture_names_the_runs_that_have_figures(folder: Path, tmp_path: Path) -> None:
+    lecture = Record(
+        tmp_path, "lecture", "experiment: lecture\n", {"experiment": "lecture", "name": "x", "seed": 0}
+    )
+    lecture.start()
+    lecture.finish("finished")
+    (lecture.folder / "runs" / "classify").mkdir(parents=True)
+    inside = folder.rename(lecture.folder / "runs" / "classify" / "inside")
+    result = nnlab("plot", lecture.folder)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.endswith(f"draw those of one:\n  {inside}\n")
 
 
 def change(folder: Path, change: Any) -> None:

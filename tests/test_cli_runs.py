@@ -107,6 +107,16 @@ def test_list_tells_what_was_killed(runs: dict[str, Path], tmp_path: Path) -> No
     assert json.loads(good("show", copy, "--json").out)["status"] == "killed"
 
 
+def test_list_knows_runs_and_groups_that_were_moved_out_of_their_folders(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(runs["a"], tmp_path / "my run")
+    shutil.copytree(runs["group"], tmp_path / "my group")
+    rows = json.loads(good("list", "--runs", tmp_path, "--json").out)
+    assert [row["run_dir"] for row in rows] == [str(tmp_path / "my group"), str(tmp_path / "my run")]
+    assert nnlab("runs", "show", "group", "--runs", tmp_path).last_line == str(tmp_path / "my group")
+
+
 def test_list_of_an_empty_folder_and_of_none(tmp_path: Path) -> None:
     assert good("list", "--runs", tmp_path).out.startswith("0 runs")
     assert good("list", "--runs", tmp_path, "--json").out == "[]\n"

@@ -8,7 +8,6 @@ that the first reading left behind, after a way through JSON.
 
 import codecs
 import json
-import math
 import random
 import re
 from dataclasses import dataclass, field
@@ -22,8 +21,6 @@ from nnlab.data import prepare, read_csv
 from nnlab.data.table import TableReader
 from nnlab.errors import DataError
 from nnlab.lab.sections import TableSection
-
-NAN = math.nan
 
 
 @dataclass(frozen=True)
@@ -214,6 +211,18 @@ RIGHT: dict[str, tuple[Case, Right]] = {
         table("a,y\n5,u v\n6,u  v\n"),
         Right([[5], [6]], ["u v", "u  v"], ("look alike",)),
     ),
+    "what Excel and databases write for a gap": (
+        table("a;b;y\n1;2;u\n#NV;4,5;v\n#N/D;4,5;v\n3;\\N;v\n3;4,5;v\n", missing="drop"),
+        noted("values are missing in lines 3, 4, 5"),
+    ),
+    "an error of a spreadsheet as a label": (
+        table("a,y\n5,#REF!\n6,u\n"),
+        Right([[5], [6]], ["#REF!", "u"], ("the class #REF! of y may stand for a missing target",)),
+    ),
+    "a category that may be a gap": (
+        table("c,y\nr,u\nk.A.,v\n", text="one_hot"),
+        Right([[0, 1], [1, 0]], UV, ("column c: the category k.A. may stand for a missing value",)),
+    ),
     "missing labels, left out": (
         table("a,y\n5,u\n6,NA\n9,\n2,v\n", missing_target="drop"),
         Right([[5], [2]], UV, ("target is missing in lines 3, 4; left out",)),
@@ -261,6 +270,10 @@ RIGHT: dict[str, tuple[Case, Right]] = {
         table("a,b,y\n1,2,u\n7,,v\nNA,3,u\n3,4.5,v\n", missing="drop"),
         noted("values are missing in lines 3, 4 of .*; left out"),
     ),
+    "missing values, a class left out": (
+        table("a,b,y\n1,2,u\n,5,w\n3,4.5,v\n", missing="drop"),
+        noted("line 3 of .*; left out, and with them every row of w in column y"),
+    ),
     "missing values, means": (
         table("a,b,y\n1,2,u\n3,?,v\nnull,4,u\n", missing="mean"),
         Right([[1, 2], [3, 3], [2, 4]], ["u", "v", "u"], ("means of the training rows",)),
@@ -289,6 +302,30 @@ RIGHT: dict[str, tuple[Case, Right]] = {
     "a number in place of a gap": (
         table("a,b,y\n-999,2,u\n3,4.5,v\n-999,1,u\n"),
         Right([[-999, 2], [3, 4.5], [-999, 1]], ["u", "v", "u"], ("column a: -999 in 2 rows is the only negative value",)),
+    ),
+    "a large number in place of a gap": (
+        table("a,b,y\n1,2,u\n5,4.5,v\n99,3,u\n99,1,v\n"),
+        Right([[1, 2], [5, 4.5], [99, 3], [99, 1]], [*UV, *UV], ("column a: 99 in 2 rows is far above all",)),
+    ),
+    "a large number that is near another": (
+        table("a,y\n60,u\n99,v\n"),
+        Right([[60], [99]], UV, silent=True),
+    ),
+    "a quantity with a number in place of a gap": (
+        table("a,y\n5,1.5\n6,-999\n7,2.5\n", task="regression"),
+        Right([[5], [6], [7]], [1.5, -999, 2.5], ("column y: -999 in 1 row is the only negative",)),
+    ),
+    "a column of texts that is the target": (
+        table("c,y\n" + "ja,v\nnein,u\n" * 12, text="one_hot"),
+        Right([[1, 0], [0, 1]] * 12, ["v", "u"] * 12, ("column c has one value for each class",)),
+    ),
+    "a column that is the target but for a row": (
+        table("c,y\n" + "1,v\n0,u\n" * 12 + "1,u\n"),
+        Right([*[[1.0], [0.0]] * 12, [1.0]], ["v", "u"] * 12 + ["u"], silent=True),
+    ),
+    "an identifier in one word": (
+        table("KundenNr,y\n70,u\n40,v\n90,u\n"),
+        Right([[70], [40], [90]], ["u", "v", "u"], ("column KundenNr is different in every row",)),
     ),
     "true negative numbers": (
         table("a,b,y\n-999,2,u\n-3,4.5,v\n"),
@@ -344,6 +381,7 @@ WRONG: dict[str, tuple[Case, str]] = {
     "a nameless column of values": (table("a,,y\n1,2,u\n"), r"line 1: column 2 has no name, but holds values such as '2' in line 2"),
     "a nameless column of texts in front": (table(",a,y\nx,1,u\n"), "column 1 has no name, but holds values such as 'x'"),
     "row names of R": (table('"a","y"\n"1",5,"u"\n"2",6,"v"\n'), "line 2: 3 cells, but the header names 2"),
+    "row names of R, separated by tabs": (table("a\ty\n1\t5\tu\n2\t6\tv\n"), "line 2: 3 cells.*the header lacks a name, as it does for the row names of R"),
     "a mistyped target": (table("a,Y\n1,u\n"), r"data\.target: y is no column of .*table\.csv; .*Allowed: Y, a"),
     "only the target": (table("y\nu\n"), "target y is the only column"),
     "an unknown separator": (table("a:y\n1:u\n"), "separated by commas, semicolons, tabs or |"),

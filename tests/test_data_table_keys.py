@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnlab.data import DataSet
+from nnlab.data import DataSet, read_csv
 from nnlab.data.splits import hold_out
 from nnlab.data.table import TableReader
 from nnlab.errors import DataError
@@ -93,7 +93,8 @@ def test_groups_are_held_out_whole(rows: list[tuple[int, int]], percent: int, se
 @pytest.mark.parametrize(
     ("rows", "keys", "message"),
     [
-        (["1,p,u", "2,,v"], {}, "column g: the group is empty in line 3"),
+        (["1,p,u", "2,,v"], {}, "column g: the group is missing in line 3"),
+        (["1,p,u", "2,NA,v", "3,q,u", "4,NULL,v"], {}, "column g: the group is missing in lines 3, 5;"),
         (["1,p,u", "2,p,v"], {}, "every row of column g is of the group p"),
         (["1,p,u", "2,q,v"], {}, "none can be held out, since every class needs a training example"),
         (["1,p,u", "2,q,v"], {"group": "h"}, r"data\.group: h is no column"),
@@ -151,13 +152,15 @@ def test_a_test_table_of_its_own(tmp_path: Path) -> None:
     assert [data.class_names[k] for k in data.test.targets] == ["v", "u", "u"]
     notes = "\n".join(data.notes)
     assert "test.csv: columns that were no features are passed over: extra" in notes
-    assert "categories that the training table does not have count as none: g (1)" in notes
+    assert (
+        "test.csv, column c: categories that the training table does not have count as none: g (1)" in notes
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,y\n1,u\n", r"needs 2 features: b is no column of .*test\.csv"),
+        ("a,y\n1,u\n", r"data\.test: the training needs 2 features: b is no column of .*test\.csv"),
         ("a,b\n1,2\n", r"data\.target: y is no column of .*test\.csv"),
         (
             "a,b,y\n1,2,w\n",
@@ -375,3 +378,42 @@ def test_a_changed_reader_is_refused(reader: TableReader) -> None:
     for change in changes:
         with pytest.raises(ValueError, match="validation error"):
             TableReader.from_dict({**content, **change})
+
+
+def test_many_odd_groups_are_a_few_notes(tmp_path: Path) -> None:
+    rows: list[list[object]] = [[k, f"{k // 2}{'.0' * (k % 2)}", "uv"[k // 2 % 2]] for k in range(60)]
+    data = load(write(tmp_path / "t.csv", ["a", "g", "y"], rows), group="g")
+    odd = [note for note in data.notes if "are one number" in note]
+    assert len(odd) == 5
+    assert odd[-1].endswith("(and 25 more like this)")
+
+
+def test_numbers_as_categories_classes_and_groups_have_the_mark_of_their_table(tmp_path: Path) -> None:
+    lines = [f"{k % 3},0;{k},25;{k // 4},5;{k % 2},0" for k in range(24)]
+    (tmp_path / "t.csv").write_text("\n".join(["c;a;g;y", *lines]))
+    keys: dict[str, Any] = {"categories": ["c"], "group": "g", "test": str(tmp_path / "test.csv")}
+    (tmp_path / "test.csv").write_text("c,a,g,y\n1.0,2.25,7.5,1.0\n2,1.5,7.5,0\n")
+    data = load(tmp_path / "t.csv", **keys)
+    assert data.test.inputs.tolist() == [[0, 1, 0, 2.25], [0, 0, 1, 1.5]]
+    assert data.test.targets.tolist() == [1, 0]
+    assert "count as none" not in "\n".join(data.notes)
+    (tmp_path / "test.csv").write_text("c,a,g,y\n1.0,2.25,3.5,1.0\n")
+    with pytest.raises(DataError, match=r"data\.group: 3\.5 in both"):
+        load(tmp_path / "t.csv", **keys)
+
+
+def test_a_mark_that_the_training_table_decides_is_told(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a;y\n1,5;u\n2,25;v\n")
+    raw = read_csv(tmp_path / "t.csv", target="y", task="classification")
+    assert raw.reader is not None
+    (tmp_path / "new.csv").write_text('a,y\n"1,200",u\n')
+    new = raw.reader.read(tmp_path / "new.csv")
+    assert new.inputs.tolist() == [[1.2]]
+    assert "line 2, column a: 1,200 is read as 1.2, by the decimal mark of the training" in "\n".join(
+        new.notes
+    )
+    (tmp_path / "new.csv").write_text("a;y\n1,250;u\n1,5;v\n")
+    assert "is read as" not in "\n".join(raw.reader.read(tmp_path / "new.csv").notes)
+    (tmp_path / "new.csv").write_text("a;y\n;u\n")
+    with pytest.raises(DataError, match=r"For that, data\.missing must be set in the training"):
+        raw.reader.read(tmp_path / "new.csv")

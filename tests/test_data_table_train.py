@@ -85,6 +85,13 @@ REFUSED = {
     "a wrong separator": ("a,y\n1,u\n", "separator: colon", "data.separator: colon is not allowed"),
     "a wrong encoding": ("a,y\n1,u\n", "encoding: utf-9", "data.encoding: utf-9 is no encoding of text"),
     "a wrong fraction": ("a,y\n1,u\n", "test: 1.5", "data.test: 1.5 must be a fraction between 0 and 1"),
+    "percent": ("a,y\n1,u\n", "test: 20%", "data.test: 20% must be a fraction between 0 and 1"),
+    "a column for a list": (
+        "a,y\n1,u\n",
+        "ignore: a",
+        "data.ignore: a must be a list of columns, such as [a]",
+    ),
+    "a name that YAML reads": ("yes,y\n1,u\n", "group: yes", "data.group: true is no text as YAML reads it"),
     "no test table": ("a,y\n1,u\n2,v\n", "test: none.csv", "none.csv: no such file"),
     "a column twice": ("a,y\n1,u\n", "ignore: [a, a]", "data.ignore: [a, a] names a twice"),
 }
@@ -108,3 +115,58 @@ def test_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert result.code == 2
     assert "this is an Excel workbook" in result.err
     assert "Traceback" not in result.err
+
+
+def test_what_was_noted_about_a_table_stays_with_its_runs(tmp_path: Path) -> None:
+    file = config(tmp_path, german(), "text: one_hot, missing: mean, ignore: [Kunde]")
+    trained = nnlab("train", "--config", file, "--runs", tmp_path / "runs", "--seeds", "2")
+    assert trained.code == 0, trained
+    group = Path(trained.last_line)
+    summaries = [json.loads((group / seed / "summary.json").read_text()) for seed in ("s0", "s1")]
+    first, second = (summary["notes"] for summary in summaries)
+    assert first == second
+    assert [note for note in first if note in trained.err] == first
+    assert "column Farbe: 2 categories, one input each: blau, rot" in first
+    for run in (group, group / "s1"):
+        listed = nnlab("runs", "show", run).out.splitlines()
+        assert [line.removeprefix("note: ") for line in listed if line.startswith("note: ")] == first
+    more = group / "s1" / "summary.json"
+    table = (tmp_path / "t.csv").rename(tmp_path / "away.csv")
+    assert nnlab("train", "--resume", group, "--epochs", "5").code == 2
+    assert json.loads(more.read_text())["notes"] == first
+    table.rename(tmp_path / "t.csv")
+    assert nnlab("train", "--resume", group, "--epochs", "5").code == 0
+    assert json.loads(more.read_text())["notes"] == first
+    assert nnlab("report", group, "--out", tmp_path / "page.html").code == 0
+    assert (tmp_path / "page.html").read_text().count("one input each: blau, rot") == 1
+
+
+def test_years_are_names_of_columns(tmp_path: Path) -> None:
+    table = "2018,2019,y\n" + "".join(f"{k},{k * k},{'uv'[k % 2]}\n" for k in range(30))
+    file = config(tmp_path, table, "columns: [2018], ignore: [2019]")
+    first = nnlab("train", "--config", file, "--runs", tmp_path / "runs")
+    assert first.code == 0, first
+    again = nnlab("train", "--config", Path(first.last_line) / "config.yaml", "--runs", tmp_path / "again")
+    assert again.code == 0, again
+
+
+def test_numbers_as_classes_have_weights_by_value(tmp_path: Path) -> None:
+    table = "a,y\n" + "".join(f"{k},{k % 3 // 2}.0\n" for k in range(30))
+    file = config(tmp_path, table, "test: 0.2, validation: 0")
+    text = file.read_text().replace("{name: cross_entropy}", "{name: cross_entropy, class_weights: {1: 2}}")
+    file.write_text(text)
+    weighted = nnlab("train", "--config", file, "--runs", tmp_path / "runs")
+    assert weighted.code == 0, weighted
+    file.write_text(text.replace("{1: 2}", "[1, 2]"))
+    listed = nnlab("train", "--config", file, "--runs", tmp_path / "runs")
+    rows = [(Path(result.last_line) / "metrics.jsonl").read_text() for result in (weighted, listed)]
+    assert rows[0] == rows[1]
+    file.write_text(text.replace("{1: 2}", "{2: 2}"))
+    assert "loss.class_weights: 2 is no class of the data" in nnlab("train", "--config", file).err
+
+
+def test_a_quantity_is_no_class_unless_the_config_says_so(tmp_path: Path) -> None:
+    file = config(tmp_path, "a,y\n" + "".join(f"{k},{k % 2}\n" for k in range(30)), experiment="regress")
+    refused = nnlab("train", "--config", file, "--runs", tmp_path / "runs")
+    assert refused.code == 2
+    assert "use experiment: classify, not regress, or data.task: regression where" in refused.err

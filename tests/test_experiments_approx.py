@@ -93,6 +93,20 @@ def test_the_number_of_bins_is_answered_before_all_else(
     assert "L = 2 is certified" in answer
 
 
+def test_an_error_that_is_attained_is_not_said_to_be_larger(tmp_path: Path) -> None:
+    """5 bins of |x − ½| reach 0.1 exactly; of 1 bin there are not many."""
+    for target, start in (
+        ("|x−½|", "takes N = 5 bins (4 hidden units): certified error 0.1,"),
+        ("3", "takes N = 1 bin (1 hidden unit): certified error "),
+    ):
+        reporter = Told()
+        config = BinsSettings(experiment="approx", target=target, epsilon=0.1)
+        line = build_line(config, Session(reporter))
+        assert line is not None
+        approx_bins.answer(config, line, Session(reporter))
+        assert reporter.lines[0].startswith("an error of at most 0.1 on [0, 1] " + start)
+
+
 def test_histograms_that_look_the_same_are_drawn_once(tmp_path: Path, figures_drawn: list[str]) -> None:
     run(tmp_path / "a", "parts=[bins]", "target=x^2", "epsilon=0.05")
     assert {"bins_20", "five_bins"} <= {*figures_drawn}

@@ -115,12 +115,16 @@ def task_of(name: str, *sets: str) -> Any:
 
 
 def test_rows_from_the_top_are_standardized_over_all(folder: Path) -> None:
-    task = task_of("numbers", "data.task=regression", "data.examples=3")
+    first = "data.task=regression", "data.examples=3"
+    task = task_of("numbers", *first, "data.standardize_target=false")
     expected = (ROWS - ROWS.mean(0)) / ROWS.std(0)
     np.testing.assert_allclose(task.x.numpy(), expected[:3], rtol=1e-14)
     assert task.y.tolist() == [[1.5], [-0.25], [0.75]]
     assert task.labels is None
-    assert task_of("numbers", "data.task=regression").n == 5
+    whole = task_of("numbers", "data.task=regression", "data.standardize_target=false").y.numpy()
+    assert len(whole) == 5
+    scaled = (whole - whole.mean(0)) / whole.std(0)
+    np.testing.assert_allclose(task_of("numbers", *first).y.numpy(), scaled[:3], rtol=1e-14)
 
 
 def test_classes_are_in_the_order_of_their_names(folder: Path) -> None:

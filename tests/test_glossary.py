@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from nnlab.chapters.pages import CHAPTERS
+from nnlab.errors import InputError
 from nnlab.page import build_page
-from nnlab.page.glossary import GLOSSARY
+from nnlab.page.glossary import GLOSSARY, look_up
 from nnlab.record import open_run
 from tests.command_line import nnlab
 
@@ -33,6 +34,23 @@ def test_all_words_are_listed() -> None:
 def test_one_word(words: list[str]) -> None:
     result = nnlab("glossary", *words)
     assert " ".join(result.out.split()) == f"isolated towers: {GLOSSARY['isolated towers']}"
+
+
+@pytest.mark.parametrize(
+    ("word", "term"),
+    [
+        ("ntk", "tangent kernel (NTK)"),
+        ("Tangent kernel", "tangent kernel (NTK)"),
+        ("lipschitz", "Lipschitz constant"),
+    ],
+)
+def test_a_word_of_one_term_alone_is_that_term(word: str, term: str) -> None:
+    assert look_up(word) == (term, GLOSSARY[term])
+
+
+def test_a_word_of_several_terms_names_them() -> None:
+    with pytest.raises(InputError, match=r"kernel: not in the .*Allowed: kernel drift, tangent kernel"):
+        look_up("kernel")
 
 
 @pytest.mark.parametrize(("word", "nearest"), [("stairs", "staircase"), ("verdcit", "verdict")])

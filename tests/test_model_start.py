@@ -135,13 +135,8 @@ def test_a_custom_model_begins_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_what_does_not_fit_is_named(first: Path, changes: dict[str, Any], parts: list[str]) -> None:
-    config = config_of()
-    values = {**config.model_dump()}
-    for key, value in changes.items():
-        values[key] = values[key] | value
-    values["model"] = values["model"] | {"start": str(first)}
     with pytest.raises(InputError, match=r"^model\.start: ") as error:
-        build_parts(type(config).model_validate(values), session())
+        build_parts(config_of(first, **changes), session())
     for part in parts:
         assert part in str(error.value)
 
@@ -203,12 +198,7 @@ def test_experiments_of_several_trainings_refuse_it(experiment: str) -> None:
 def test_it_warns_of_another_meaning(
     first: Path, tmp_path: Path, changes: dict[str, Any], part: str | None
 ) -> None:
-    config = config_of()
-    values = {**config.model_dump()}
-    for key, value in changes.items():
-        values[key] = values[key] | value
-    values["model"] = values["model"] | {"start": str(first)}
-    folder = run(type(config).model_validate(values), tmp_path)
+    folder = run(config_of(first, **changes), tmp_path)
     warnings = open_run(folder).summary.get("warnings", [])
     assert len(warnings) == (part is not None)
     assert part is None or part in warnings[0]

@@ -154,6 +154,14 @@ HINTS = [
     ("x ≈ 1", "conditions are made of", 2),
     ("x±1", "write one of + and -", 1), ("x times y", "write * for a product", 2),
     ("x\u0301", "cannot be", 1),
+    ("sin²x", "write sin(x)^2", 0), ("1 + cos² y", "write cos(y)^2", 4), ("sin^2 x", "write sin(x)^2", 0),
+    ("sin⁻¹ x", "write arcsin(x) or 1/sin(x)", 0), ("sin²x²", "write sin(…)^…", 0),
+    ("sin2πx", "write sin(…) if", 0), ("³√x", "write (…)^(1/3) or ∛…", 0), ("⁴√x", "write (…)^(1/4)", 0),
+    ("²", "the ² has nothing before it", 0), ("3√x", "write (…)^(1/3) if that root is meant", 1),
+    ("e^2x", "write e^2*x, or e^(2*x) if that is the exponent", 3), ("10^-3x", "or 10^(-3*x) if that is", 5),
+    ("x/xy", "write (x*y) if that is the divisor", 2), ("x^xy", "write (x*y) if that is", 2),
+    ("1_000", "write 1000 if it is one number", 1), ("1'000*x", "write 1000 if it is one number", 1),
+    ("0,5x", "write 0.5", 1), ("x—1", "write - for a minus", 1), ("θ*x", "a name has letters a to z", 0),
 ]  # fmt: skip
 
 

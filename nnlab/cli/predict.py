@@ -90,8 +90,6 @@ def predict(
 
 def _rows(result: "Predictions") -> tuple[list[str], list[list[Any]]]:
     """The header and the rows of the CSV: label, target where it is known, prediction, probabilities."""
-    from nnlab.lab.prediction import most_likely
-
     classes, rows = result.class_names, [[label] for label in result.labels]
     header = [result.kind]
     if result.targets is not None:
@@ -103,7 +101,7 @@ def _rows(result: "Predictions") -> tuple[list[str], list[list[Any]]]:
         ]
     if classes:
         header = [_free(name, classes) for name in (*header, "prediction")] + classes
-        rows = [[*row, name] for row, name in zip(rows, most_likely(result), strict=True)]
+        rows = [[*row, name] for row, name in zip(rows, result.most_likely(), strict=True)]
     else:
         header += _numbered("prediction", result.outputs.shape[1])
     return header, [[*row, *numbers] for row, numbers in zip(rows, result.outputs.tolist(), strict=True)]
@@ -132,9 +130,9 @@ def _csv(result: "Predictions") -> str:
 def _json(
     result: "Predictions", folder: str, data: Path | None, split: str | None, out: Path | None
 ) -> dict[str, Any]:
-    from nnlab.lab.prediction import finite, most_likely
+    from nnlab.record import plain
 
-    chosen = most_likely(result) if result.class_names else []
+    chosen = result.most_likely() if result.class_names else []
     examples: list[dict[str, Any]] = []
     for k, label in enumerate(result.labels):
         example: dict[str, Any] = {result.kind: label}
@@ -156,7 +154,7 @@ def _json(
         "task": "classification" if result.class_names else "regression",
         "classes": result.class_names,
         "examples": len(result.labels),
-        "metrics": finite(result.metrics),
+        "metrics": plain(result.metrics),
         "notes": list(result.notes),
         "out": None if out is None else str(out),
         "predictions": examples,

@@ -1,6 +1,7 @@
 """`nnlab train`: any experiment's YAML, run into a folder of its own."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -99,7 +100,8 @@ def _chosen(name: str | None, config: str | None) -> str | None:
     chosen = config if name is None else name
     if chosen is not None and os.path.isfile(os.path.join(chosen, "summary.json")):
         raise InputError(
-            f"{chosen} is a run folder and no config: go on with it by nnlab train --resume {chosen}, or "
-            f"repeat it by nnlab train {os.path.join(chosen, 'config.yaml')}"
+            f"{chosen} is a run folder and no config: go on with it by nnlab train --resume "
+            f"{shlex.quote(chosen)}, or repeat it by nnlab train "
+            f"{shlex.quote(os.path.join(chosen, 'config.yaml'))}"
         )
     return chosen

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nnlab.expressions import hints
 from nnlab.expressions.errors import ExpressionError
 from nnlab.expressions.parser import CONSTANTS, TENSOR_FUNCTIONS, parse
-from nnlab.expressions.signs import BARS, FRACTIONS, POWERS, ROOTS, plain
+from nnlab.expressions.signs import BARS, FRACTIONS, NAMES, POWERS, ROOTS, plain
 from nnlab.expressions.tokens import LOOK_BACK, Token, tokenize
 
 _BRACKETS = {"[": "(", "]": ")", "{": "(", "}": ")"}
@@ -70,9 +70,12 @@ def _instead(sign: str, before: str, after: str, source: str, position: int) -> 
         if number and not re.match(r"[\w(]", after):
             return f"write {number.group()}/100"
         return "write a - b*floor(a/b) for the rest of a division"
+    thousands = re.search(r"(?<![\w.])[0-9]{1,3}$", before), re.match(r"[0-9]{3}(?![\w.])", after)
+    if sign in "_'’" and all(thousands):
+        return f"write {''.join(part.group() for part in thousands if part)} if it is one number"
     if sign == "'" or sign in "′″’`":
         return "derivatives are computed, and not typed; write the function itself"
-    return _SIGNS.get(sign, "")
+    return _SIGNS.get(sign, "a name has letters a to z, digits and _" if sign.isalpha() else "")
 
 
 _SIGNS = {
@@ -85,7 +88,8 @@ _SIGNS = {
     "&": "where takes one comparison; put one where inside another", "±": "write one of + and -",
     "?": "write where(condition, a, b) for cases", "∂": "derivatives are computed, and not typed",
     "∜": "write (…)^(1/4)", "∑": "write the terms one by one", "∫": "integrals are not available",
-    "…": "write the terms one by one", "~": "write - for a minus", "∆": "it is no letter of a to z",
+    "…": "write the terms one by one", "~": "write - for a minus", "—": "write - for a minus",
+    "∆": "it is no letter of a to z",
     "_": "a name begins with a letter", "#": "leave it out", "→": "give the expression alone",
     "ⁿ": "write ^n", "ˣ": "write ^x", "ᵗ": "write ^t", "ᵀ": "write transpose(…) of a matrix",
 }  # fmt: skip
@@ -131,6 +135,10 @@ def missing_operator(typed: Typed, token: Token) -> str:
     left, right = typed.text[before.start : before.end], typed.text[token.start : token.end]
     if before.kind == "number" and right in FRACTIONS:
         return f"{left}{right} may be a sum or a product: write ({left} + {right})"
+    index = "".join(POWERS.get(sign, sign) for sign in left)
+    if right in ROOTS and before.kind == "number" and index.isdigit():
+        meant = f"write (…)^(1/{index}) if that root is meant, and * before {right} for a product"
+        return f"an operator is missing before {right!r}: {meant}"
     right = "(…)" if right == "(" else f"{right}…{BARS[right][0]}" if right in BARS else right
     if before.kind == token.kind == "number":
         joined = left + right
@@ -150,6 +158,9 @@ def missing_operator(typed: Typed, token: Token) -> str:
         product = f"{factor.group() if factor else left}*{right}"
         sign = near.removesuffix(product.partition("*")[0]).rstrip()[-1:]
         advice = f"write {product}"
+        if power := re.search(r"(\w*)(\^|\*\*)\s*([-−]?\s*[\w.]+)$", near):
+            base, sign, exponent = power.groups()
+            advice += f", or {base or '(…)'}{sign}({exponent}*{right}) if that is the exponent"
         if sign in ("/", "÷", *ROOTS):
             what = "divisor" if sign in "/÷" else "number below the root"
             advice = f"write ({product}) if that is the {what}, {product} if not"
@@ -174,8 +185,30 @@ def unknown(typed: Typed, token: Token, following: list[Token], *, called: bool)
     product = hints.as_product(word, typed.factors, typed.functions, called=called)
     if product:
         product = f"{product}(…)" if called else product
+        goes_on = bool(following) and following[0].kind == "name" and following[0].start == token.end
+        if goes_on and product.endswith(")"):  # sin2πx
+            product = f"{product.rpartition('(')[0]}(…)"
+        if (alone := grouped(typed.text, token.start, product)) != product:
+            return f"unknown name {word}: write {alone} if that is the divisor or power, {product} if not"
         return f"unknown name {word}: write {product} if that is meant"
     return hints.unknown(word, allowed, called=called)
+
+
+def grouped(text: str, start: int, product: str) -> str:
+    """Returns the product in parentheses where a sign before it would take the first factor alone."""
+    before = text[max(0, start - LOOK_BACK) : start].rstrip()
+    return f"({product})" if "*" in product and before.endswith(("/", "÷", "^", "**", *ROOTS)) else product
+
+
+def nothing_to_raise(text: str, position: int) -> str:
+    """Says that a raised number stands where nothing is before it, as in ³√x."""
+    raised = re.match(f"[{''.join(POWERS)}]+", text[position:])
+    signs = raised.group() if raised else "power"
+    rest = text[position + len(signs) :].lstrip()
+    index = "".join(POWERS.get(sign, "") for sign in signs)
+    if rest[:1] in ROOTS and index.isdigit():
+        return f"a root has no index here: write (…)^(1/{index}){' or ∛…' * (index == '3')}"
+    return f"the {signs} has nothing before it that it could be the power of"
 
 
 def _applied(typed: Typed, token: Token, following: list[Token]) -> str:
@@ -186,10 +219,12 @@ def _applied(typed: Typed, token: Token, following: list[Token]) -> str:
     if power or raised:
         exponent, inside = (power or raised).groups()  # type: ignore[union-attr]
         exponent = "".join(POWERS.get(sign, sign) for sign in exponent)
-        if exponent.strip("()") in ("-1", "−1"):
-            inverse = f"arc{word}({inside}) or " if word in ("sin", "cos", "tan") else ""
-            return f"{inverse}1/{word}({inside})"
-        return f"{word}({inside})^{exponent}"
+        return _raised(word, inside, exponent)
+    bare = re.match(rf"\s*(\^\s*-?\d+\s|\*\*\s*-?\d+\s|[{''.join(POWERS)}]+)\s*([A-Za-z]\w*|π)", plain(rest))
+    if bare and not re.match(rf"\s*(\^|\*\*|[\w(|{''.join(POWERS)}])", plain(rest)[bare.end() :]):
+        exponent = "".join(POWERS.get(sign, sign) for sign in bare.group(1).strip("^* "))
+        if {bare.group(2), NAMES.get(bare.group(2))} & {*typed.factors}:
+            return _raised(word, bare.group(2), exponent)
     if following and following[0].text == "^":
         return f"{word}(…)^…"
     bars = re.match(r"\s*\|([^|]*)\|", rest)
@@ -202,3 +237,11 @@ def _applied(typed: Typed, token: Token, following: list[Token]) -> str:
     is_plain = factors and not {*factors} & {*typed.functions}
     goes_on = beside < len(following) and following[beside].text == "^"
     return f"{word}({'*'.join(factors) if is_plain and not goes_on else '…'})"
+
+
+def _raised(word: str, inside: str, exponent: str) -> str:
+    """Writes a power of a call; what is raised to −1 may be its inverse or its reciprocal."""
+    if exponent.strip("()") in ("-1", "−1"):
+        inverse = f"arc{word}({inside}) or " if word in ("sin", "cos", "tan") else ""
+        return f"{inverse}1/{word}({inside})"
+    return f"{word}({inside})^{exponent}"

@@ -356,7 +356,7 @@ class _Parser:
         """Raises the error of a comma between digits, but in (1,2), which is no number."""
         start = max(0, comma.start - LOOK_BACK)
         decimal = re.search(r"(?<![\w.,])([0-9]+)$", self.text[start : comma.start])
-        rest = re.match(r"[0-9]+(?![\w.,])", self.text[comma.end : comma.end + LOOK_BACK])
+        rest = re.match(r"[0-9]+(?![0-9_.,])", self.text[comma.end : comma.end + LOOK_BACK])
         if decimal is None or rest is None:
             return
         before, after = self.text[: start + decimal.start()], self.text[comma.end + rest.end() :]
@@ -378,6 +378,10 @@ class _Parser:
 
     def _missing_operand(self, token: Token) -> ExpressionError:
         expected = "a number, a name or ( is expected"
+        if token.text == "^" and token.start == token.end:  # a raised number, as in ³√x
+            from nnlab.expressions import mistakes
+
+            return self._error(mistakes.nothing_to_raise(self.text, token.start), token.start)
         if token.kind == "end":
             return self._error(f"the expression ends where {expected}", token.start)
         return self._error(f"{token.text!r} stands where {expected}", token.start)

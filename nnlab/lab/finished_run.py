@@ -10,9 +10,8 @@ from nnlab.lab.build import build_model
 from nnlab.lab.run_data import fingerprint_of, refuse_changed
 from nnlab.lab.sections import Hardware, TrainingExperiment
 from nnlab.lab.session import Session, dtype_of, generator, select_device
-from nnlab.lab.weights import refuse_group, refuse_without_weights, weights_file
+from nnlab.lab.weights import best_weights, refuse_group, refuse_without_weights, weights_file
 from nnlab.record import Run
-from nnlab.training.checkpoint import read_checkpoint
 from nnlab.training.evaluation import Precision
 
 
@@ -74,9 +73,9 @@ def restored(
         allow_custom_code=session.allow_custom_code,
     )
     model = model.to(device=select_device(hardware), dtype=dtype_of(hardware))
-    state = read_checkpoint(weights_file(run))
+    weights = best_weights(run)
     try:
-        model.load_state_dict(state["model"])
+        model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise RunFolderError(

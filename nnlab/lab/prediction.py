@@ -24,10 +24,9 @@ from nnlab.lab.finished_run import available_hardware, own_data, precision_of, r
 from nnlab.lab.sections import CNNModel, CustomModel, Hardware, MLPModel, TrainingExperiment
 from nnlab.lab.session import Session, select_device
 from nnlab.lab.training_run import loss_of
-from nnlab.lab.weights import refuse_group, refuse_without_weights, weights_file
+from nnlab.lab.weights import best_weights, refuse_group, refuse_without_weights, weights_file
 from nnlab.record import Run, schema
 from nnlab.training import predict
-from nnlab.training.checkpoint import read_checkpoint
 from nnlab.training.evaluation import Precision, Views, evaluate
 
 SplitName = Literal["train", "validation", "test"]
@@ -67,6 +66,10 @@ class Predictions:
     class_names: list[str]
     metrics: dict[str, float]
     notes: tuple[str, ...] = ()
+
+    def most_likely(self) -> list[str]:
+        """Returns the name of the class with the largest probability, for each example."""
+        return [self.class_names[k] for k in self.outputs.argmax(1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,20 +243,17 @@ def predictor(run: Run, session: Session, *, device: str | None = None) -> Predi
 
 def _refuse_other_sizes(run: Run, config: TrainingExperiment, preprocessing: Preprocessing) -> None:
     """Raises RunFolderError for sizes that need more weights than the run has, before a model is built."""
-    tensors = read_checkpoint(weights_file(run)).get("model")
-    sizes = (
-        [t.numel() for t in tensors.values() if isinstance(t, Tensor)] if isinstance(tensors, dict) else []
-    )
+    numbers = sum(tensor.numel() for tensor in best_weights(run).values())
     inputs = math.prod(preprocessing.input_shape)
     if isinstance(config.model, CNNModel):
         inputs = math.ceil(inputs / 4 ** len(config.model.channels))  # each block halves the sides
     elif not isinstance(config.model, MLPModel):
         inputs = 0
-    if not isinstance(config.model, CustomModel) and max(inputs, preprocessing.outputs) > sum(sizes):
+    if not isinstance(config.model, CustomModel) and max(inputs, preprocessing.outputs) > numbers:
         raise run_data.damaged(
             run.folder,
             f"preprocessing: inputs {preprocessing.input_shape} and {preprocessing.outputs} outputs do not "
-            f"fit the {sum(sizes):,} weights of {weights_file(run).name}",
+            f"fit the {numbers:,} weights of {weights_file(run).name}",
         )
 
 
@@ -379,13 +379,3 @@ def _of_frame(trained: Predictor, frame: Any) -> np.ndarray:
             return trained.of_inputs(trained.reader.read(path).inputs)
         except DataError as error:
             raise DataError(str(error).replace(str(path), "the DataFrame, written as CSV")) from None
-
-
-def most_likely(predictions: Predictions) -> list[str]:
-    """Returns the name of the class with the largest probability, for each example."""
-    return [predictions.class_names[k] for k in predictions.outputs.argmax(1)]
-
-
-def finite(metrics: dict[str, float]) -> dict[str, float | None]:
-    """Returns metrics as JSON can hold them: None where one is not defined."""
-    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}

@@ -1,5 +1,6 @@
 """Draws the figures of run folders once more, from what the folders hold."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,14 +42,13 @@ def members(run: Run) -> list[Run]:
     Raises:
         RunFolderError: the group has no run.
     """
-    if not run.is_group:
-        return [run]
     runs, faults = run.members()
     if faults:
         raise RunFolderError(f"{run.folder}: {faults[0]}")
     if not runs:
         raise RunFolderError(
-            f"{run.folder}: no run of this group has finished: nnlab train --resume {run.folder}"
+            f"{run.folder}: no run of this group has finished: nnlab train --resume "
+            f"{shlex.quote(str(run.folder))}"
         )
     return runs
 

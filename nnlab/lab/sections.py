@@ -204,14 +204,33 @@ def _encoding(value: str) -> str:
 
 
 def _test_part(value: object) -> float | str:
-    if isinstance(value, str) and value:
+    if isinstance(value, str) and value and not re.fullmatch(r"[\d.,]+\s*%?", value):
         return _path(value)
     if type(value) in (int, float) and 0 < value < 1:  # type: ignore[operator]
         return value  # type: ignore[return-value]
     raise ValueError("must be a fraction between 0 and 1, or the path of another table")
 
 
-ColumnNames = Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] | None
+def _column(value: object) -> object:
+    """A year as a column's name needs no quotes; what YAML takes for something else than text does."""
+    if type(value) is int:
+        return str(value)
+    if value is None or isinstance(value, bool | float):
+        raise ValueError("is no text as YAML reads it: put the column's name in quotes")
+    return value
+
+
+def _columns(value: object) -> object:
+    if isinstance(value, str | int | float):
+        raise ValueError("must be a list of columns, such as [a] or [a, b]")
+    return value
+
+
+ColumnName = Annotated[str, BeforeValidator(_column)]
+ColumnNames = (
+    Annotated[list[ColumnName], BeforeValidator(_columns), Field(min_length=1), AfterValidator(_distinct)]
+    | None
+)
 Separator = Annotated[
     Literal["comma", "semicolon", "tab", "pipe", "space"],
     _one_of({",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space"}),
@@ -223,7 +242,7 @@ class TableSection(Section):
     """A table with a header line: `target` names one column, the others are features."""
 
     path: PathText
-    target: str
+    target: ColumnName
     task: Literal["classification", "regression"] = "classification"
     columns: ColumnNames = Field(None, description="the features; left out, every column but the others")
     ignore: ColumnNames = Field(None, description="columns to leave out")
@@ -264,7 +283,7 @@ class CsvData(TableSection, DataSection):
             ]
         }),
     ] = Field(0.2, description="fraction of rows held out for the test, or a table's path")  # fmt: skip
-    group: str | None = Field(
+    group: ColumnName | None = Field(
         None, description="column whose equal values stay together in training, validation or test"
     )
     stratify: bool | None = Field(

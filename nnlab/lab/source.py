@@ -35,7 +35,7 @@ def as_yaml(value: object) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     plain = isinstance(value, str | int | float | bool | list | dict)
-    text = dumped(value, default_flow_style=True, width=10**6) if plain else str(value)
+    text = dumped(value, default_flow_style=True, width=10**6, allow_unicode=True) if plain else str(value)
     return short(text.replace("\n...\n", ""))
 
 

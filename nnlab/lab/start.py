@@ -16,9 +16,8 @@ from nnlab.lab.run_data import RunData, preprocessing_of
 from nnlab.lab.sections import TrainingExperiment
 from nnlab.lab.session import Session
 from nnlab.lab.source import as_yaml
-from nnlab.lab.weights import refuse_group, refuse_without_weights, weights_file
+from nnlab.lab.weights import best_weights, refuse_group, refuse_without_weights
 from nnlab.record import Record, Run, open_run, schema
-from nnlab.training.checkpoint import read_checkpoint
 
 Weights = dict[str, Tensor]
 
@@ -47,7 +46,7 @@ def begin_from(config: TrainingExperiment, model: nn.Module, data: DataSet, sess
         session.reporter.say(f"model.start: {path} is gone; the run goes on from its own checkpoint")
         return
     run = _open(path)
-    weights = _weights(run)
+    weights = best_weights(run)
     _refuse_changed(path, fingerprint(weights), kept)
     _fit(weights, model, path, data)
     model.load_state_dict(weights)
@@ -82,13 +81,6 @@ def _open(path: Path) -> Run:
             f"model.start: {error}. A relative path is relative to the folder in which the command is run"
         ) from None
     return run
-
-
-def _weights(run: Run) -> Weights:
-    weights = read_checkpoint(weights_file(run))["model"]
-    if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
-        raise RunFolderError(f"model.start: {weights_file(run)}: holds no weights of a model")
-    return {str(name): tensor for name, tensor in weights.items()}
 
 
 def _refuse_changed(path: Path, sha256: str, kept: RunData | None) -> None:

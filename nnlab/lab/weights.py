@@ -1,14 +1,23 @@
 """The best weights of a run: where they are, and what to say where there are none."""
 
+import shlex
 from pathlib import Path
+
+from torch import Tensor
 
 from nnlab.errors import RunFolderError
 from nnlab.record import Run
+from nnlab.training.checkpoint import read_checkpoint
 
 
 def weights_file(run: Run) -> Path:
     """The file of a run's best weights, whether it is there or not."""
     return run.folder / "checkpoints" / "best.pt"
+
+
+def best_weights(run: Run) -> dict[str, Tensor]:
+    """Returns a run's best weights by name. Raises RunFolderError where their file is missing or damaged."""
+    return {str(name): tensor for name, tensor in read_checkpoint(weights_file(run))["model"].items()}
 
 
 def refuse_group(run: Run) -> None:
@@ -23,5 +32,5 @@ def refuse_without_weights(run: Run) -> None:
     if not weights_file(run).is_file():
         raise RunFolderError(
             f"{run.folder}: has no checkpoints/best.pt: the run is {run.status}; go on with it first: "
-            f"nnlab train --resume {run.folder}"
+            f"nnlab train --resume {shlex.quote(str(run.folder))}"
         )

@@ -201,7 +201,8 @@ def pictures(run: Run, room: Room) -> list[Picture]:
         drawn, pixels = contents[0], _reduced(contents[1])
         forms = [(content, kind) for content, kind in ((drawn, "svg+xml"), (pixels, "png")) if content]
         if not forms:
-            chosen.append(_left_out(f"figures/{name}"))
+            reason = "a link that leads elsewhere, no ordinary file, damaged, or too large"
+            chosen.append(_absent(f"figures/{name}", f"figures/{name} is left out: {reason}."))
             continue
         content, kind = min(forms, key=lambda form: len(form[0]))
         source = _address(f"image/{kind}", content, room)
@@ -224,8 +225,7 @@ def _figure_names(run: Run) -> list[str]:
     return sorted({file.stem for file in files if file.suffix in (".svg", ".png")})
 
 
-def _left_out(name: str) -> Picture:
-    note = f"{name} is left out: a link that leads elsewhere, no ordinary file, damaged, or too large."
+def _absent(name: str, note: str) -> Picture:
     return Picture(name, name, Markup(), (0, 0), note)
 
 
@@ -237,16 +237,8 @@ def _undrawn(run: Run, drawn: set[str]) -> list[Picture]:
         names = [name for name in calls_of(run) if name not in drawn][:MISSING]
     except RunFolderError:
         return []
-    return [
-        Picture(
-            name,
-            name,
-            Markup(),
-            (0, 0),
-            f"The figure {name} is missing: nnlab plot RUN --figure {name} draws it.",
-        )
-        for name in names
-    ]
+    sentence = "The figure {0} is missing: nnlab plot RUN --figure {0} draws it."
+    return [_absent(name, sentence.format(name)) for name in names]
 
 
 def _reduced(png: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The words of the laboratory, each with its meaning."""
 
+import re
 from collections.abc import Mapping
 
 from nnlab.errors import InputError, suggest
@@ -55,8 +56,8 @@ ntk parameterization: A layer z = (σ_w/√n) Wh + σ_b b whose weights and bias
 same random function as in the standard parameterization, but its tangent kernel has a limit as the width
 grows, and one step size serves every width.
 
-tangent kernel: H(x, x′) = J(x) J(x′)ᵀ, where J(x) is the Jacobian of the network's scores at x with respect
-to its parameters. H₀ is the kernel at the start of training.
+tangent kernel (NTK): H(x, x′) = J(x) J(x′)ᵀ, where J(x) is the Jacobian of the network's scores at x with
+respect to its parameters. H₀ is the kernel at the start of training.
 
 kernel drift: ‖H − H₀‖/‖H₀‖ in the Frobenius norm, on the training examples: how far training has moved the
 tangent kernel H.
@@ -88,6 +89,9 @@ constant protocol: Training with one step size for all widths.
 
 stable protocol: Training of each network with the step size η = fraction/λmax(H₀) of its own tangent kernel
 at the start.
+
+Lipschitz constant: The least L with |f(x) − f(y)| ≤ L|x − y| for all x and y of the interval: the largest
+slope of f in size.
 
 bin: One of N equal parts of the interval, on which a network approximates the target by one height. Two
 opposing steps make a bin.
@@ -142,12 +146,16 @@ GLOSSARY: Mapping[str, str] = {
 
 
 def look_up(word: str) -> tuple[str, str]:
-    """The entry (word, meaning) of a word; upper and lower case are the same.
+    """The entry (word, meaning) of a term, or of a word that only one term has; case does not matter.
 
     Raises:
         InputError: the word is not in the glossary; the message names the nearest one.
     """
-    entry = next((known for known in GLOSSARY if known.casefold() == word.casefold()), None)
-    if entry is None:
-        raise InputError(f"{word}: not in the glossary; {suggest(word, GLOSSARY)}")
-    return entry, GLOSSARY[entry]
+    folded = word.casefold()
+    for entry in GLOSSARY:
+        if folded in (entry.casefold(), *re.split(r" \(|\)", entry.casefold())[:-1]):
+            return entry, GLOSSARY[entry]
+    having = [entry for entry in GLOSSARY if folded in re.findall(r"\w+", entry.casefold())]
+    if len(having) != 1:
+        raise InputError(f"{word}: not in the glossary; {suggest(word, having or GLOSSARY)}")
+    return having[0], GLOSSARY[having[0]]

@@ -1,14 +1,22 @@
-"""Labels that fit: in a form with less room, those longer than their axes are wrapped, then made smaller."""
+"""Labels that fit: in a form with less room, those longer than their axes are wrapped, then made smaller.
+
+Numbers along an x axis that would run into each other are thinned out.
+"""
+
+from itertools import pairwise
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 
 from nnlab.plot.text import plain, wrap
 
 _ACROSS = 1.12  # of the width of its axes, which a label below them may take
 _LEAST = 0.6  # of its size, to which a label shrinks that cannot be wrapped any further
 _LINES = 3
+_GAP = 0.6  # of their size, between two numbers along an axis
 
 
 def fit_labels(figure: Figure) -> None:
@@ -17,7 +25,7 @@ def fit_labels(figure: Figure) -> None:
         figure.draw_without_rendering()
         for axes in figure.axes:
             if axes.axison:
-                _fit_axes(axes)
+                _fit_axes(axes, float(figure.bbox.width))
         for text in figure.texts:
             if text.get_rotation() == 90:
                 _fit(text, float(figure.bbox.height) * 0.85)
@@ -35,14 +43,36 @@ def smallest_text(figure: Figure) -> float:
     return min(sizes, default=0.0)
 
 
-def _fit_axes(axes: Axes) -> None:
+def _fit_axes(axes: Axes, edge: float) -> None:
+    """Fits the labels of axes in a figure of `edge` pixels across, which cuts off what reaches beyond."""
     box = axes.get_window_extent()
     _fit(axes.yaxis.label, box.height)
-    _fit(axes.xaxis.label, _ACROSS * box.width)
+    _fit(axes.xaxis.label, min(_ACROSS * box.width, 2 * edge - box.x0 - box.x1))
+    _thin_out(axes.xaxis)
     heading = axes.get_title(loc="left")
     for text in axes.get_children():
         if heading and isinstance(text, Text) and text.get_text() == heading:
-            _fit(text, _ACROSS * box.width)
+            _fit(text, min(_ACROSS * box.width, edge - box.x0))
+
+
+def _thin_out(axis: Axis) -> None:
+    """Gives an x axis fewer numbers, until they stand apart; places that were chosen one by one stay."""
+    locator = axis.get_major_locator()
+    if not isinstance(locator, MaxNLocator):
+        return
+    for most in range(len(axis.get_majorticklocs()) - 1, 1, -1):
+        if not _touching(axis):
+            return
+        locator.set_params(nbins=most)
+
+
+def _touching(axis: Axis) -> bool:
+    labels = [label for label in axis.get_majorticklabels() if label.get_visible() and label.get_text()]
+    low, high = sorted(axis.get_view_interval())
+    seen = [label for label in labels if low <= label.get_position()[0] <= high]
+    boxes = sorted((label.get_window_extent() for label in seen), key=lambda box: float(box.x0))
+    gap = max((_GAP * float(label.get_fontsize()) * _dpi(label) / 72 for label in seen), default=0.0)
+    return any(right.x0 - left.x1 < gap for left, right in pairwise(boxes))
 
 
 def _fit(text: Text, room: float) -> None:

@@ -14,10 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nnlab.plot.bands import quantile
-from nnlab.plot.forms import form, within
+from nnlab.plot.forms import within
 from nnlab.plot.scales import FloatArray
-from nnlab.plot.style import FONT_TITLE, font
-from nnlab.plot.text import paragraph
+from nnlab.plot.style import entitle
 
 Drawn = Callable[..., Figure]
 F = TypeVar("F", bound=Drawn)
@@ -109,12 +108,7 @@ def _band(axes: Axes, line: Line2D, under: Line2D, over: Line2D) -> None:
 
 def _say(figure: Figure, text: str) -> None:
     """Adds the meaning of lines and bands to the title, or to the caption."""
-    title = f"{figure.get_label()} ({text})"
-    figure.set_label(title)
-    chosen = form()
-    if chosen is None or chosen.titled:
-        wrapped = paragraph(title, 0.97 * 72 * figure.get_figwidth(), FONT_TITLE)
-        figure.suptitle(wrapped, x=0.012, ha="left", linespacing=1.25, **font(FONT_TITLE))
+    entitle(figure, f"{figure.get_label()} ({text})")
 
 
 # --- arguments ------------------------------------------------------------------------------------------

@@ -110,25 +110,25 @@ def new_figure(title: str, size: tuple[float, float] = WIDE) -> Figure:
     Where the form is another than that of run folders, it has another size, and the title may be its label
     alone.
     """
-    return _empty(title, room_for(size))
+    return fixed_figure(title, room_for(size))
 
 
 def fixed_figure(title: str, size: tuple[float, float]) -> Figure:
     """Returns an empty figure as `new_figure` does, of this size in every form; it is scaled as a whole."""
-    return _empty(title, size)
-
-
-def _empty(title: str, size: tuple[float, float]) -> Figure:
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor=PAPER)
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)  # type: ignore[union-attr, call-arg]
+    entitle(figure, title)
+    return figure
+
+
+def entitle(figure: Figure, title: str) -> None:
+    """Gives a figure its title, wrapped to its width; in a form without titles it is the label alone."""
     figure.set_label(" ".join(title.split()))
     chosen = form()
-    if chosen is not None and not chosen.titled:
-        return figure
-    wrapped = paragraph(title, 0.97 * 72 * size[0], FONT_TITLE)
-    figure.suptitle(wrapped, x=0.012, ha="left", linespacing=1.25, **font(FONT_TITLE))
-    return figure
+    if chosen is None or chosen.titled:
+        wrapped = paragraph(title, 0.97 * 72 * figure.get_figwidth(), FONT_TITLE)
+        figure.suptitle(wrapped, x=0.012, ha="left", linespacing=1.25, **font(FONT_TITLE))
 
 
 def dress(axes: Axes, x_label: str = "", y_label: str = "", *, grid: bool = True) -> None:
@@ -203,7 +203,13 @@ def shared_labels(figure: Figure, x_label: str, y_label: str) -> None:
 
 
 def colour_bar(figure: Figure, scale: ScalarMappable, panels: list[Axes], label: str) -> None:
-    """Draws the colour scale that the panels share at their right; `label` already plain."""
+    """Draws the colour scale that the panels share at their right; `label` already plain.
+
+    Panels that keep their proportions leave room in another form than that of run folders: it goes to the
+    sides.
+    """
+    if form() is not None and all(panel.get_aspect() != "auto" for panel in panels):
+        figure.set_layout_engine("compressed", w_pad=0.1, h_pad=0.08)
     bar = figure.colorbar(scale, ax=panels, shrink=0.88, pad=0.02, aspect=18)
     bar.set_label(label, **font(FONT_LABEL))
     bar.ax.tick_params(**_ticks())

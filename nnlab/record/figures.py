@@ -21,6 +21,7 @@ import inspect
 import json
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -337,10 +338,27 @@ def calls_of(run: "Run") -> dict[str, Call]:
             raise ValueError("the name of a figure is no bare file name")
         return {name: Call(str(call["function"]), dict(call["arguments"])) for name, call in content.items()}
     except FileNotFoundError:
-        raise RunFolderError(
-            f"{run.folder}: has no {schema.FIGURE_CALLS}, which tells how its figures are drawn: an earlier "
-            f"version of nnlab made it, or it was cut off. Run it again: nnlab train --config "
-            f"{run.folder / schema.CONFIG}"
-        ) from None
+        raise RunFolderError(f"{run.folder}: {_why_no_calls(run)}") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise RunFolderError(f"{path}: is damaged: {type(error).__name__}: {error}") from None
+
+
+def _why_no_calls(run: "Run") -> str:
+    """Says why a run folder has no figures.json, and what to do."""
+    inside = sorted(str(file.parent) for file in run.folder.glob(f"runs/*/*/{schema.FIGURE_CALLS}"))
+    if inside:
+        listed = "".join(f"\n  {folder}" for folder in inside)
+        return f"has no figures of its own; each of its runs has, draw those of one:{listed}"
+    if run.status == "running":
+        return "is running; its figures are known when its numbers are"
+    if run.status in ("killed", "interrupted", "failed"):
+        return (
+            f"has no figures yet, as it was cut off ({run.status}). Go on with it: nnlab train --resume "
+            f"{shlex.quote(str(run.folder))}"
+        )
+    if run.status == "diverged":
+        return "diverged, before it had any figures"
+    return (
+        f"has no {schema.FIGURE_CALLS}, which tells how its figures are drawn: an earlier version of nnlab "
+        f"made it. Run it again: nnlab train --config {shlex.quote(str(run.folder / schema.CONFIG))}"
+    )

@@ -20,15 +20,19 @@ LISTED = 10
 def run_folders(runs: Path) -> list[Path]:
     """Returns the folders under `runs` that hold a summary, by their names, which begin with the time.
 
-    Those are the folders of runs and of groups of runs; members of groups are not among them.
+    Those are the folders of runs and of groups of runs, in the folder of their experiment or moved to `runs`
+    itself; members of groups are not among them.
     """
-    folders = [
-        (name, folder)
-        for _, experiment in _folders(os.fspath(runs))
-        for name, folder in _folders(experiment)
-        if os.path.isfile(f"{folder}/{schema.SUMMARY}")
-    ]
+    folders: list[tuple[str, str]] = []
+    for entry in _folders(os.fspath(runs)):
+        inside = [entry] if _is_run(entry) else filter(_is_run, _folders(entry[1]))
+        folders += inside
     return [Path(folder) for _, folder in sorted(folders)]
+
+
+def _is_run(entry: tuple[str, str]) -> bool:
+    """Tells whether the folder of this name and path holds a summary."""
+    return os.path.isfile(f"{entry[1]}/{schema.SUMMARY}")
 
 
 def _folders(parent: str) -> list[tuple[str, str]]:

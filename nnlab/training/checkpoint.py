@@ -23,6 +23,7 @@ _FORM: dict[str, Any] = {
 }  # fmt: skip
 """The types of the fields of last.pt and best.pt."""
 
+
 class Checkpoints:
     """`last.pt` and `best.pt` in one folder, tied to the rows that the metrics log held at that time.
 

@@ -60,7 +60,7 @@ def graph_at(text: str, names: Sequence[str]) -> Graph:
     for node in graph.nodes:
         if node.operation == "variable" and node.parameter not in names:
             name = str(node.parameter)
-            hint = _meant(name, names)
+            hint = _meant(name, names, text[: node.span[0]])
             reason = f"{name} has no value{hint}: give one with --at {name}=…"
             raise ExpressionError(reason, text, node.span[0])
     used = graph.used()
@@ -73,16 +73,18 @@ def graph_at(text: str, names: Sequence[str]) -> Graph:
     return graph
 
 
-def _meant(name: str, names: Sequence[str]) -> str:
-    """Returns what may be meant by a name without a value, as a question; empty where nothing is near."""
+def _meant(name: str, names: Sequence[str], before: str) -> str:
+    """Returns what may be meant by a name without a value behind a text; empty where nothing is near."""
     import difflib
 
     from nnlab.expressions.hints import as_product, nearest
+    from nnlab.expressions.mistakes import grouped
 
     functions = [*CONSTANTS, *TENSOR_FUNCTIONS]
     product = as_product(name, [*names, *CONSTANTS], TENSOR_FUNCTIONS, called=False)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5) or nearest(name, functions)
-    meant = product if len({*product.split("*")}) > 1 or "(" in product else " or ".join(near)
+    is_product = len({*product.split("*")}) > 1 or "(" in product
+    meant = grouped(before, len(before), product) if is_product else " or ".join(near)
     return f" (did you mean {meant}?)" if meant else ""
 
 

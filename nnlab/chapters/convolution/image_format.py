@@ -75,6 +75,8 @@ class ImageFormat:
     def inputs(self, pixels: Tensor) -> Tensor:
         """Returns the network's input, float, of pixels (C, H, W) uint8, where 255 is white."""
         raw = (pixels.to(self.mean.dtype) * (self.full_scale / 255))[None]
+        if self.full_scale > 1:  # raw values are whole numbers, as `nnlab predict` reads them
+            raw = raw.round()
         if self.pixel_order is not None:
             raw = in_order(raw, self.pixel_order)
         return standardized(raw, self.mean, self.std)[0]

@@ -21,12 +21,7 @@ from nnlab.data.image_reader import ImageReader
 from nnlab.data.user_image import UserImage, read_user_image
 from nnlab.errors import DataError, RunFolderError
 from nnlab.lab import drawing, runner
-from nnlab.lab.finished_run import (
-    available_hardware,
-    own_data,
-    precision_of,
-    restored,
-)
+from nnlab.lab.finished_run import available_hardware, own_data, precision_of, restored
 from nnlab.lab.run_data import reader_of
 from nnlab.lab.sections import Hardware
 from nnlab.lab.session import Session

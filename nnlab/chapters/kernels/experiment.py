@@ -118,7 +118,7 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     for note in notes:
         session.reporter.say(note)
     record.start()
-    record.write_summary(notes=notes)
+    record.note(notes)
     record.predict(predictions)
     comparisons = _compared(config, members, record, session)
     claims = claims_about(study, comparisons)
@@ -210,9 +210,10 @@ def _compared(
                 record.log(row)
         advance(len(members), len(members), "")
     if all(comparison.kernel is None for comparison in comparisons):
+        fraction = config.training.lr_fraction
         raise Diverged(
-            f"every network diverged; training.lr_fraction: {config.training.lr_fraction:g} of η_max is too "
-            "much: try 0.5"
+            f"every network diverged; training.lr_fraction: {fraction:g} of η_max is too much: try "
+            f"{0.5 if fraction > 0.5 else fraction / 10:g}"
         )
     return comparisons
 

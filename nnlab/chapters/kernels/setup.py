@@ -84,6 +84,9 @@ class CsvPoints(TableSection):
 
     name: Literal["csv"]
     examples: Count | None = Field(None, description="rows from the top; all of them if left out")
+    standardize_target: bool = Field(
+        True, description="number targets to mean 0 and variance 1 over all rows, as a start near 0 needs"
+    )
 
 
 class KernelMLP(Section):
@@ -205,13 +208,8 @@ def _images(points: ImagePoints, hardware: Hardware, session: Session) -> Task:
     if points.name == "digits":
         section = DigitsData(**everything)
     elif points.name == "image_folder":
-        section = ImageFolderData(
-            **everything,
-            root=points.root,
-            resize=points.resize,
-            crop=points.crop,
-            skip_unreadable=points.skip_unreadable,
-        )
+        own = points.model_dump(include={"root", "resize", "crop", "skip_unreadable"})
+        section = ImageFolderData(**everything, **own)
     else:
         section = TorchvisionData(**everything, root=points.root, download=points.download)
     data = session.data(section, hardware)
@@ -226,11 +224,13 @@ def _images(points: ImagePoints, hardware: Hardware, session: Session) -> Task:
 
 
 def _table(points: CsvPoints, device: torch.device, dtype: torch.dtype, session: Session) -> Task:
-    """Rows from the top; mean and standard deviation of the features are those of the whole table."""
+    """Rows from the top; means and standard deviations are those of the whole table."""
     path = Path(points.path).expanduser()
     with session.reading():
         try:
-            raw = read_csv(path, **points.model_dump(exclude={"name", "path", "examples"}))
+            raw = read_csv(
+                path, **points.model_dump(exclude={"name", "path", "examples", "standardize_target"})
+            )
             mark = fingerprint(raw, "csv", tables=[path], target=points.target)
         except OSError as error:  # a name that is too long, a disk that fails while it is read
             raise DataError(f"data.path: {path}: cannot be read: {error.strerror}") from None
@@ -239,8 +239,9 @@ def _table(points: CsvPoints, device: torch.device, dtype: torch.dtype, session:
     if points.examples is not None and points.examples > rows:
         raise InputError(f"data.examples: {points.examples}: {path} has {rows} rows")
     data = prepare(
-        raw, name="csv", validation=0.0, split_seed=0, standardize=True, device=device, dtype=dtype
-    )
+        raw, name="csv", validation=0.0, split_seed=0, standardize=True, device=device, dtype=dtype,
+        standardize_target=points.standardize_target,
+    )  # fmt: skip
     for note in data.notes:
         session.reporter.say(note)
     session.keep(mark, data)

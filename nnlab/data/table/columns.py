@@ -65,7 +65,7 @@ class Column:
             ValueError: the cell holds what the column does not.
         """
         if self.kind == "category":
-            return self._indicators(cell, unknown)
+            return self._indicators(cell, decimal, unknown)
         if cell.lower() in MISSING_NUMBERS:
             return [math.nan]
         value = TRUTHS.get(cell.lower()) if self.kind == "truth" else number(cell, decimal)
@@ -73,10 +73,10 @@ class Column:
             raise ValueError(cell)
         return [value]
 
-    def _indicators(self, cell: str, unknown: Counter[tuple[str, str]]) -> list[float]:
+    def _indicators(self, cell: str, decimal: str, unknown: Counter[tuple[str, str]]) -> list[float]:
         if cell.lower() in MISSING:
             return [math.nan] * self.width
-        values, position = [0.0] * self.width, self._names.position(cell)
+        values, position = [0.0] * self.width, self._names.position(cell, decimal)
         if position is None:
             unknown[self.name, cell] += 1
         else:

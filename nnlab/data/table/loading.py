@@ -195,7 +195,7 @@ def _reader(sheet: Sheet, keys: _Keys) -> tuple[TableReader, list[str]]:
         sheet, columns=keys.columns, ignore=keys.ignore, categories=keys.categories, apart=apart
     )
     quantity = [sheet.names.index(keys.target)] if keys.task == "regression" else []
-    profiles, _ = survey(sheet, [*positions, *quantity])
+    profiles = survey(sheet, [*positions, *quantity])
     mark = decimal_mark(sheet, [p for p in profiles if p.name not in keys.categories], key=keys.decimal)
     columns = plan(
         sheet, profiles[: len(positions)], text=keys.text, categories=keys.categories, missing=keys.missing,
@@ -229,7 +229,7 @@ def _groups(
     empty = [rows.lines[k] for k, name in enumerate(rows.groups) if name.lower() in MISSING]
     if empty:
         raise DataError(
-            f"{sheet.path}, column {column}: the group is missing in {lines_text(empty[:5], len(empty))}; "
+            f"{sheet.path}, column {column}: the group is missing in {lines_text(empty)}; "
             "every row needs one, since rows of one group must stay together"
         )
     names, notes = names_of(Counter(rows.groups), decimal, column)
@@ -269,7 +269,7 @@ def _read_test(table: _Table, path: Path, train: Path, group: str | None) -> tup
     rows = reader.with_target(sheet, reader.rows(sheet, target=True, group=group))
     if rows.groups is not None:
         known = Names(table.group_names, table.reader.decimal)
-        both = sorted({name for name in rows.groups if known.position(name) is not None})
+        both = sorted({name for name in rows.groups if known.position(name, rows.decimal) is not None})
         if both:
             raise DataError(
                 f"data.group: {some(both)} in both {sheet.path} and "

@@ -23,16 +23,23 @@ class Names:
         self.names = tuple(names)
         self._decimal = decimal
         self._positions = {exact(name, decimal): k for k, name in enumerate(names)}
-        self._met: dict[str, int | None] = {}
+        self._met: dict[tuple[str, str], int | None] = {}
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def position(self, text: str) -> int | None:
-        """Returns the number of the name that equals the text, or as a number; None where none does."""
-        if text not in self._met:
-            self._met[text] = self._positions.get(exact(text, self._decimal))
-        return self._met[text]
+    def position(self, text: str, decimal: str | None = None) -> int | None:
+        """Returns the number of the name that equals the text, or as a number; None where none does.
+
+        Args:
+            text: of a cell.
+            decimal: the decimal mark of the cell's table; that of the names if left out.
+        """
+        key = text, decimal or self._decimal
+        if key not in self._met:
+            position = self._positions.get(exact(*key))
+            self._met[key] = self._positions.get(exact(text, self._decimal)) if position is None else position
+        return self._met[key]
 
 
 def names_of(counts: Mapping[str, int], decimal: str, column: str) -> tuple[list[str], list[str]]:
@@ -49,13 +56,9 @@ def names_of(counts: Mapping[str, int], decimal: str, column: str) -> tuple[list
     spellings: dict[Decimal | str, list[str]] = {}
     for text in counts:
         spellings.setdefault(exact(text, decimal), []).append(text)
-    notes = _first(
-        [
-            f"column {column}: {', '.join(sorted(texts, key=_plainness))} are one number, and so one class"
-            for texts in spellings.values()
-            if len(texts) > 1
-        ]
-    )
+    several = [sorted(texts, key=_plainness) for texts in spellings.values() if len(texts) > 1]
+    notes = [f"column {column}: {', '.join(texts)} are one number, and so one class" for texts in several]
+    notes = _first(notes)
     numbers = [value for value in spellings if isinstance(value, Decimal)]
     chosen = {value: min(texts, key=_plainness) for value, texts in spellings.items()}
     if len(numbers) == len(spellings):
@@ -83,8 +86,8 @@ def _look_alikes(names: Iterable[str], counts: Mapping[str, int], column: str) -
         if len(group) > 1:
             alike = " and ".join(f"{show(name)} ({counts[name]})" for name in sorted(group))
             notes.append(
-                f"column {column}: {alike} look alike but are different classes; make them equal in the table "
-                "if they are one"
+                f"column {column}: {alike} look alike but are different classes; make them equal in the "
+                "table if they are one"
             )
     return _first(notes)
 

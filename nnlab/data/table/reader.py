@@ -26,6 +26,8 @@ from nnlab.errors import DataError
 
 LARGEST = torch.finfo(torch.float32).max
 
+LISTED = 5  # lines that a message names
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -128,9 +130,12 @@ class TableReader:
         Raises:
             DataError: naming file, line, column and value of what does not fit the training table.
         """
-        sheet = self.open(path)
-        has_target = self.target in sheet.names
-        rows = self.rows(sheet, target=has_target)
+        try:
+            sheet = self.open(path)
+            has_target = self.target in sheet.names
+            rows = self.rows(sheet, target=has_target)
+        except DataError as error:
+            raise _with_remedy(error) from None
         inputs, changes = complete(rows.inputs, self.columns)
         targets, why = self._targets(rows, sheet) if has_target else (None, None)
         notes = (*self.notes(sheet, rows), *changes, *([] if why is None else [why]))
@@ -176,14 +181,17 @@ class TableReader:
         positions = [sheet.names.index(column.name) for column in self.columns]
         quantity = target and self.task == "regression"
         surveyed = [*positions, sheet.names.index(self.target)] if quantity else positions
-        profiles, _ = survey(sheet, surveyed)
+        profiles = survey(sheet, surveyed)
         numeric = [p for p, c in zip(profiles, self.columns, strict=False) if c.kind == "number"]
+        notes: list[str] = []
         decimal = decimal_mark(
-            sheet, [*numeric, *profiles[len(positions) :]], key=self.decimal_key, fallback=self.decimal
-        )
+            sheet, [*numeric, *profiles[len(positions) :]], key=self.decimal_key, fallback=self.decimal,
+            notes=notes,
+        )  # fmt: skip
         for profile, column in zip(profiles, self.columns, strict=False):
             _check_kind(sheet, profile, column)
-        return self.extract(sheet, decimal, target=target, group=group)
+        rows = self.extract(sheet, decimal, target=target, group=group)
+        return replace(rows, notes=(*notes, *rows.notes))
 
     def extract(self, sheet: Sheet, decimal: str, *, target: bool = True, group: str | None = None) -> Rows:
         """Returns the rows of a table whose columns hold what they should.
@@ -282,22 +290,24 @@ class TableReader:
             line = rows.lines[row]
             cell = next(r[sheet.names.index(column.name)] for at, r in sheet.rows() if at == line)
             raise gap(sheet, column.name, (line, cell))
-        count, listed = int(incomplete.sum()), [rows.lines[k] for k in incomplete.nonzero()[:5, 0].tolist()]
-        where = f"{lines_text(listed, count)} of {sheet.path}"
+        where = f"{lines_text([rows.lines[k] for k in incomplete.nonzero()[:, 0].tolist()])} of {sheet.path}"
         if self.missing == "mean":
             note = f"values are missing in {where}; the means of the training rows stand for them"
             return replace(rows, notes=(*rows.notes, note))
         note = f"values are missing in {where}; left out"
-        rows = rows.take((~incomplete).nonzero()[:, 0].tolist())
+        before, rows = rows.targets, rows.take((~incomplete).nonzero()[:, 0].tolist())
         if not len(rows):
             raise DataError(f"{sheet.path}: values are missing in every row, and data.missing is drop")
+        lost = sorted({*(before or ())} - {*(rows.targets or ())}) if self.task == "classification" else []
+        if lost:
+            note += f", and with them every row of {some(lost)} in column {self.target}"
         return replace(rows, notes=(*rows.notes, note))
 
     def _targets(self, rows: Rows, sheet: Sheet) -> tuple[Tensor | None, str | None]:
         """Targets of new rows where every row has one that can be judged; else the reason why not."""
         missing = self.without_target(rows)
         if missing:
-            where = lines_text([rows.lines[k] for k in missing[:5]], len(missing))
+            where = lines_text([rows.lines[k] for k in missing])
             reason = f"{sheet.path}, column {self.target}: the target is missing in {where}; no metrics"
             return None, reason
         try:
@@ -321,7 +331,7 @@ class TableReader:
         if not missing:
             return rows
         assert rows.targets is not None
-        first, where = missing[0], lines_text([rows.lines[k] for k in missing[:5]], len(missing))
+        first, where = missing[0], lines_text([rows.lines[k] for k in missing])
         if self.missing_target != "drop":
             cell = rows.targets[first]
             what = f"{quoted(cell)} says that the target is missing" if cell else "the target is empty"
@@ -362,7 +372,7 @@ class TableReader:
                     )
             return torch.tensor(values, dtype=torch.float64)[:, None]
         names = Names(self.classes, self.decimal)
-        positions = [names.position(text) for text in rows.targets]
+        positions = [names.position(text, rows.decimal) for text in rows.targets]
         if None in positions:
             k = positions.index(None)
             raise DataError(
@@ -372,7 +382,17 @@ class TableReader:
         return torch.tensor(positions, dtype=torch.int64)
 
 
+_KEYS = ("missing", "decimal", "separator", "encoding", "text", "categories", "ignore")
+
 _ADAPTER = TypeAdapter(TableReader)
+
+
+def _with_remedy(error: DataError) -> DataError:
+    """The error about a new table, for which no key of the config can be changed any more."""
+    named = next((key for key in _KEYS if f"data.{key}" in str(error)), None)
+    return (
+        error if named is None else DataError(f"{error}. For that, data.{named} must be set in the training")
+    )
 
 
 def _check_kind(sheet: Sheet, profile: Profile, column: Column) -> None:
@@ -425,9 +445,9 @@ def complete(inputs: Tensor, columns: Sequence[Column]) -> tuple[Tensor, list[st
     return inputs, notes
 
 
-def lines_text(lines: Sequence[int], count: int) -> str:
-    """Returns `lines 3, 7 and 12`, or of many the first ones and how many there are."""
-    listed = ", ".join(map(str, lines))
-    if count == 1:
-        return f"line {listed}"
-    return f"lines {listed}" if count == len(lines) else f"{count:,} lines ({listed}, …)"
+def lines_text(lines: Sequence[int]) -> str:
+    """Returns `lines 3, 7, 12`, or of many the first ones and how many there are."""
+    listed = ", ".join(map(str, lines[:LISTED]))
+    if len(lines) > LISTED:
+        return f"{len(lines):,} lines ({listed}, …)"
+    return f"lines {listed}" if len(lines) > 1 else f"line {listed}"

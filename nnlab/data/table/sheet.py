@@ -90,8 +90,8 @@ class Sheet:
                 "a cell that holds a comma, such as a decimal comma, must stand in quotes, or semicolons "
                 "must separate the cells"
             )
-            if len(row) == width + 1:
-                hint += "; or the header lacks a name, as it does for the row names of R"
+        if not others and len(row) == width + 1:
+            hint += "; or the header lacks a name, as it does for the row names of R"
         cells = f"{len(row)} cell{'s' * (len(row) != 1)}"
         return f"{self.path}, line {line}: {cells}, but the header names {width} columns; {hint}"
 

@@ -6,7 +6,7 @@ from math import isfinite
 from operator import itemgetter
 from typing import Literal
 
-from nnlab.data.table.cells import kind, mark
+from nnlab.data.table.cells import kind, mark, number
 from nnlab.data.table.sheet import Sheet
 from nnlab.errors import DataError
 
@@ -60,8 +60,8 @@ class Profile:
         return kinds[0] if kinds else "gap"
 
 
-def survey(sheet: Sheet, positions: Sequence[int]) -> tuple[list[Profile], int]:
-    """Returns a profile of each column at `positions`, and the number of rows.
+def survey(sheet: Sheet, positions: Sequence[int]) -> list[Profile]:
+    """Returns a profile of each column at `positions`.
 
     Raises:
         DataError: a row has too few or too many cells, or there is none.
@@ -95,7 +95,7 @@ def survey(sheet: Sheet, positions: Sequence[int]) -> tuple[list[Profile], int]:
         raise DataError(f"{sheet.path}: there is no row below the header line")
     for profile in profiles:
         profile.counts["number"] += plain
-    return profiles, count
+    return profiles
 
 
 def _all_numbers(cells: Sequence[str]) -> bool:
@@ -106,7 +106,12 @@ def _all_numbers(cells: Sequence[str]) -> bool:
 
 
 def decimal_mark(
-    sheet: Sheet, profiles: Iterable[Profile], *, key: Mark | None, fallback: Mark | None = None
+    sheet: Sheet,
+    profiles: Iterable[Profile],
+    *,
+    key: Mark | None,
+    fallback: Mark | None = None,
+    notes: list[str] | None = None,
 ) -> Mark:
     """Returns the decimal mark of the table's columns of numbers, a point or a comma.
 
@@ -116,6 +121,7 @@ def decimal_mark(
     Args:
         key: what the user says; None to find out.
         fallback: what holds where the cells do not tell; None for an error.
+        notes: gains a sentence where a cell could be read in two ways, and the fallback decides.
 
     Raises:
         DataError: both marks are used, or the cells could be read in two ways.
@@ -138,9 +144,13 @@ def decimal_mark(
     unclear = group in marks and "point" not in marks and (group == "comma group" or sheet.delimiter != ",")
     if not unclear:
         return "."
-    if fallback is not None:
-        return fallback
     cell = marks[group][1][1]
+    if fallback is not None:
+        value = number(cell, fallback)
+        if notes is not None and value is not None:
+            mark_of = "by the decimal mark of the training table"
+            notes.append(f"{sheet.path}: {_at(marks[group])} is read as {value:.15g}, {mark_of}")
+        return fallback
     digits = cell.replace(",", "").replace(".", "")
     fraction = cell.replace(",", ".")
     raise DataError(

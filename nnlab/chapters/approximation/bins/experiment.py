@@ -55,9 +55,12 @@ def answer(config: BinsSettings, line: Line, session: Session) -> Certified | No
     certified = f"certified error {at_most(upper, 4)}"
     if upper > config.epsilon * (1 + 1e-8):  # of so many bins the bounds are not brought together
         certified = f"error certified to lie between {at_least(lower, 4)} and {at_most(upper, 4)}"
+    elif upper > config.epsilon:  # the histogram attains it, and finite steepness and rounding add to it
+        certified = f"certified error {config.epsilon:g}, but for less than 10⁻⁸ of it"
+    bins, units = fit.histogram.bins, fit.histogram.network.hidden_units
     session.reporter.say(
-        f"an error of at most {config.epsilon:g} on [{low:g}, {high:g}] takes N = {fit.histogram.bins:,} "
-        f"bins ({fit.histogram.network.hidden_units:,} hidden units): {certified}; "
+        f"an error of at most {config.epsilon:g} on [{low:g}, {high:g}] takes N = {bins:,} "
+        f"bin{'s' * (bins > 1)} ({units:,} hidden unit{'s' * (units > 1)}): {certified}; "
         f"L = {line.slope.upper:.6g} is {line.slope.source}"
     )
     return fit
