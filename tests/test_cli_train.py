@@ -358,7 +358,10 @@ def test_a_diverging_run(tmp_path: Path) -> None:
 
 def stopped_in_the_middle(folder: Path, number: signal.Signals) -> tuple[Path, Result]:
     """A long run in a process of its own, sent a signal once it trains."""
-    process = start("train", "--config", write(folder, LONG), "--runs", folder / "runs")
+    process = start(
+        "train", "--config", write(folder, LONG), "--runs", folder / "runs",
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # nohup, around the tests, ignores SIGHUP
+    )  # fmt: skip
     wait_for(lambda: any(p.stat().st_size for p in folder.glob("runs/*/*/metrics.jsonl")))
     process.send_signal(number)
     result = finish(process)
