@@ -19,6 +19,7 @@ GAIN = 0.8
 """The share of float32's time that bfloat16 may take at most to be worth its lost digits."""
 
 TRIES = 5
+"""Measurements of each kind, of steps that take less than a second; of longer ones the first says enough."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def choose(parts: Parts, settings: Settings) -> Choice:
         if single < SHORT_STEP:
             return Choice("float32", f"a step takes {1000 * single:.0f} ms")
         half = _seconds(trial, settings, "bfloat16")
-        for _ in range(TRIES - 1):
+        for _ in range(TRIES - 1 if single < 1 else 0):
             single = min(single, _seconds(trial, settings, "float32"))
             half = min(half, _seconds(trial, settings, "bfloat16"))
     except Exception as error:  # the training will say what is wrong, or how large a batch fits
