@@ -186,8 +186,16 @@ def dtype_of(hardware: Hardware) -> torch.dtype:
     return torch.float64 if hardware.precision == "float64" else torch.float32
 
 
-def generator(seed: int, purpose: str) -> torch.Generator:
-    """Random numbers for one purpose: how much another purpose draws does not move them."""
+def generator(seed: int, purpose: str, *indices: int) -> torch.Generator:
+    """Random numbers for one purpose: how much another purpose draws does not move them.
+
+    Args:
+        seed: of the config.
+        purpose: in a word or two.
+        indices: such as width and member; each combination has a stream of its own, so that the members of
+            two seeds have nothing in common.
+    """
+    purpose = "/".join([purpose, *map(str, indices)])
     return torch.Generator().manual_seed((seed * 0x9E3779B1 + zlib.crc32(purpose.encode())) % 2**63)
 
 

@@ -80,6 +80,8 @@ class ClaimForm(TypedDict):
     hypotheses: NotRequired[list[Text]]
     rivals: NotRequired[dict[Text, Prediction]]
     rule: NotRequired[Text]
+    predicted_by: NotRequired[Text]
+    measured_by: NotRequired[Text]
 
 
 class SummaryForm(TypedDict):

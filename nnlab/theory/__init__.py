@@ -1,10 +1,20 @@
 """Theory: claims with verdicts, exponents and intervals. NumPy and SciPy only; never imports torch."""
 
-from nnlab.theory.claims import Claim, Prediction, Verdict, exact_claim, interval_claim, judge, measured_claim
+from nnlab.theory.claims import (
+    Claim,
+    Prediction,
+    Verdict,
+    exact_claim,
+    interval_claim,
+    judge,
+    measured_claim,
+    worst,
+)
 from nnlab.theory.exponents import ExponentFit, exponent_claim, fit_exponent, local_slope
-from nnlab.theory.intervals import Interval, mean_interval, over_seeds, proportion_interval
+from nnlab.theory.intervals import CONFIDENCE, Interval, mean_interval, over_seeds, proportion_interval
 
 __all__ = [
+    "CONFIDENCE",
     "Claim",
     "ExponentFit",
     "Interval",
@@ -20,4 +30,5 @@ __all__ = [
     "measured_claim",
     "over_seeds",
     "proportion_interval",
+    "worst",
 ]

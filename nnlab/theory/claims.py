@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnlab import display
-from nnlab.theory.intervals import NO_INTERVAL, Interval, mean_interval
+from nnlab.theory.intervals import CONFIDENCE, NO_INTERVAL, Interval, mean_interval
 
 Prediction: TypeAlias = float | tuple[float | None, float | None]
 """A number, or a closed range (low, high) with None for an end that is open: an inequality."""
@@ -38,6 +38,8 @@ class Claim:
         seeds: number of independent samples behind it.
         rule: the reason for the verdict, in a sentence.
         verdict: PASS, FAIL or INCONCLUSIVE.
+        predicted_by: where the prediction comes from: full names of functions, or the closed form in words.
+        measured_by: full names of the functions that measure; other code than that of the prediction.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Claim:
     seeds: int
     rule: str
     verdict: Verdict
+    predicted_by: str = ""
+    measured_by: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The claim as JSON can hold it: a range is a list, a number that is not finite is None."""
@@ -165,6 +169,8 @@ def interval_claim(
     how: str,
     rivals: Mapping[str, float] | None = None,
     random: bool = True,
+    predicted_by: str = "",
+    measured_by: str = "",
 ) -> Claim:
     """A claim about a quantity whose interval comes from any method that fits it.
 
@@ -177,6 +183,7 @@ def interval_claim(
         how: the kind of interval, as the beginning of a sentence: "95% Wilson interval over 500 trials".
         rivals: required for a point prediction of a random quantity.
         random: False for a quantity without randomness, see `exact_claim`.
+        predicted_by, measured_by: see Claim.
 
     Raises:
         ValueError: a point prediction of a random quantity without a rival, or what `judge` refuses.
@@ -202,6 +209,8 @@ def interval_claim(
         seeds=seeds,
         rule=f"{how}{ends}: {reason}.",
         verdict=verdict,
+        predicted_by=predicted_by,
+        measured_by=measured_by,
     )
 
 
@@ -222,8 +231,10 @@ def measured_claim(
     predicted: Prediction,
     values: ArrayLike,
     rivals: Mapping[str, float] | None = None,
+    predicted_by: str = "",
+    measured_by: str = "",
 ) -> Claim:
-    """A claim about the mean of a random quantity, from one sample per seed, by its 95% t-interval.
+    """A claim about the mean of a random quantity, from one sample per seed, by its 99.9% t-interval.
 
     A single sample has no interval: INCONCLUSIVE. A quantity that does not vary over seeds belongs into
     `exact_claim`, whose tolerance forgives rounding.
@@ -233,11 +244,12 @@ def measured_claim(
         predicted: a number, or a range (low, high) with None for an open end.
         values: (S,) independent samples, one per seed.
         rivals: as for `interval_claim`.
+        predicted_by, measured_by: see Claim.
 
     Raises:
         ValueError: no samples, a point prediction without a rival, or what `judge` refuses.
     """
-    mean, low, high = mean_interval(values)
+    mean, low, high = mean_interval(values, CONFIDENCE)
     seeds = np.size(values)
     return interval_claim(
         name,
@@ -248,8 +260,10 @@ def measured_claim(
         measured=mean,
         interval=(low, high),
         seeds=seeds,
-        how=f"95% t-interval of the mean over {seeds} seeds",
+        how=f"{CONFIDENCE:.1%} t-interval of the mean over {seeds} seeds",
         rivals=rivals,
+        predicted_by=predicted_by,
+        measured_by=measured_by,
     )
 
 
@@ -264,6 +278,8 @@ def exact_claim(
     tolerance: float,
     rivals: Mapping[str, float] | None = None,
     seeds: int = 1,
+    predicted_by: str = "",
+    measured_by: str = "",
 ) -> Claim:
     """A claim about a quantity without randomness: the interval is measured ± tolerance.
 
@@ -273,7 +289,8 @@ def exact_claim(
         measured: the value; one that is not finite is INCONCLUSIVE, as in `judge`.
         tolerance: half the interval's width, absolute: what rounding or discretization may cost.
         rivals: optional here, as the tolerance is stated beforehand.
-        seeds: number of starts behind the value, such as when it is the worst of several.
+        seeds: number of starts behind the value, such as when it is the worst of several (`worst`).
+        predicted_by, measured_by: see Claim.
 
     Raises:
         ValueError: a tolerance that is negative or not finite, or what `judge` refuses.
@@ -294,4 +311,21 @@ def exact_claim(
         how=f"measured value ± tolerance {tolerance:.3g}",
         rivals=rivals,
         random=False,
+        predicted_by=predicted_by,
+        measured_by=measured_by,
     )
+
+
+def worst(*values: ArrayLike) -> float:
+    """Returns the largest absolute value of all entries, and NaN where one is not finite.
+
+    Python's `max` passes over a NaN that does not come first: max(1e-8, nan) is 1e-8.
+
+    Args:
+        values: numbers or arrays of any shapes, at least one entry in all.
+
+    Raises:
+        ValueError: no entries.
+    """
+    entries = np.concatenate([np.ravel(np.asarray(value, dtype=np.float64)) for value in values])
+    return float(np.abs(entries).max()) if np.isfinite(entries).all() else math.nan

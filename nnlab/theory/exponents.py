@@ -173,6 +173,8 @@ def exponent_claim(
     fit: ExponentFit,
     predicted: Prediction,
     rivals: Mapping[str, float] | None = None,
+    predicted_by: str = "",
+    measured_by: str = "",
 ) -> Claim:
     """A claim about the exponent of a random quantity: passes by the rule of `nnlab.theory.claims.judge`.
 
@@ -190,4 +192,6 @@ def exponent_claim(
         seeds=fit.seeds,
         how=f"95% bootstrap-t interval of the exponent over {fit.seeds} seeds",
         rivals=rivals,
+        predicted_by=predicted_by,
+        measured_by=measured_by,
     )
