@@ -16,6 +16,9 @@ def lecture(
     list_: Annotated[
         bool, typer.Option("--list", help="List the points and lessons, without running any.")
     ] = False,
+    beyond: Annotated[
+        bool, typer.Option("--beyond", help="The statements beyond the lecture, in place of its own.")
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="More seeds, widths and steps.")] = False,
     seed: Annotated[int | None, typer.Option(help="The seed of every experiment.")] = None,
     runs: Runs = Path("runs"),
@@ -28,7 +31,7 @@ def lecture(
     claim fails that is not listed as refuted.
     """
     if list_:
-        _list(as_json)
+        _list(as_json, beyond)
         return
     from nnlab.chapters.lecture.experiment import unexpected
     from nnlab.cli.summary import leave_page, report
@@ -37,6 +40,7 @@ def lecture(
 
     flags = [
         Flag("--only", ("only",), only or None),
+        Flag("--beyond", ("beyond",), beyond or None),
         Flag("--full", ("full",), full or None),
         Flag("--seed", ("seed",), seed),
     ]
@@ -50,29 +54,28 @@ def lecture(
         raise ExperimentError(f"{len(failed)} of {len(summary['results'])} claims fail: {', '.join(failed)}")
 
 
-def _list(as_json: bool) -> None:
-    """Prints every point of the lecture: its section, its name for --only, its lesson and its sentence."""
-    from nnlab.chapters.lecture.plan import LESSONS, POINTS
+_COLUMNS = ("section", "point", "lesson", "config", "sentence")
 
-    points = [
-        {
-            "section": point.section,
-            "point": point.name,
-            "lesson": point.lesson,
-            "config": LESSONS[point.lesson].config,
-            "sentence": point.sentence,
-        }
-        for point in POINTS
+
+def _list(as_json: bool, beyond: bool) -> None:
+    """Prints every point: its section, its name for --only, its lesson and its sentence."""
+    from nnlab.chapters.lecture import beyond as statements
+    from nnlab.chapters.lecture import plan
+
+    chapter = statements if beyond else plan
+    rows = [
+        (p.section, p.name, p.lesson, chapter.LESSONS[p.lesson].config, p.sentence) for p in chapter.POINTS
     ]
     from nnlab.cli import terminal
 
     if as_json:
+        points = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
         terminal.print_json({"schema_version": 1, "points": points})
         return
     from rich.markup import escape
 
-    rows = [list(map(escape, point.values())) for point in points]
-    grid = terminal.table("nnlab lecture --only POINT", list(points[0]), rows)
+    title = f"nnlab lecture{' --beyond' * beyond} --only POINT"
+    grid = terminal.table(title, _COLUMNS, [list(map(escape, row)) for row in rows])
     for column in grid.columns:
         column.justify = "left"
     terminal.out().print(grid)

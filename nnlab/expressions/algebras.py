@@ -43,7 +43,9 @@ class Floats:
         return np.maximum(x, 0.0)
 
     def integer_power(self, x: Array, exponent: int) -> Array:
-        return np.power(x, float(exponent))
+        """Returns xⁿ, of the sign of x for odd n, also where no float is odd."""
+        power: Array = np.power(np.absolute(x), float(exponent))
+        return np.copysign(power, x) if exponent % 2 else power
 
     def real_power(self, x: Array, exponent: Fraction) -> Array:
         return np.power(x, self.from_fraction(exponent))

@@ -216,11 +216,25 @@ def _slope(x: Number) -> Number:
     return x.tangents[0] if isinstance(x, Dual) and x.tangents[0] is not None else 0.0
 
 
+def _leaning(x: Number) -> Number:
+    """Gives a zero the sign of its slope, as it is just after leaving the point: 1/−0 = −∞."""
+    if not isinstance(x, Dual) or x.tangents[0] is None:
+        return x
+    (slope,) = x.tangents
+    leans = np.equal(x.value, 0) & (np.less(slope, 0) | np.greater(slope, 0))
+    return Dual(x.algebra, np.where(leans, np.copysign(0.0, slope), x.value), x.tangents)
+
+
 class OneSided(Duals):
-    """The algebra of ordered dual numbers over float arrays, along one direction."""
+    """The algebra of ordered dual numbers over float arrays, along one direction.
+
+    Zeros have signs: where the slope is 0 as well, that of x² is + and that of x³ that of x, by the rules of
+    IEEE 754, so that quotients and odd powers tend to the right one of ±∞.
+    """
 
     def apply(self, name: str, *arguments: Number) -> Number:
         """Applies an operation of the table; those with a kink by the order."""
+        arguments = tuple(map(_leaning, arguments))
         match name:
             case "relu":
                 return self.apply("maximum", *arguments, 0.0)

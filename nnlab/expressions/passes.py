@@ -186,7 +186,8 @@ def departing(
     algebra, inputs = OneSided(FLOATS), _arrays(graph, at)
     with np.errstate(all="ignore"):
         values = forward(graph, algebra, _moving(algebra, inputs, direction))
-    return [(x.value, x.tangents[0]) if isinstance(x, Dual) else (x, None) for x in values]
+    # + 0 takes the sign off a zero
+    return [(x.value + 0.0, x.tangents[0]) if isinstance(x, Dual) else (x, None) for x in values]
 
 
 def hessian_vector(

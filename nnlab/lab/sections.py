@@ -377,10 +377,12 @@ class MLPModel(ModelSection):
     activation: ActivationName = "relu"
     pieces: int = Field(2, ge=2, le=1000, description="linear pieces of a maxout unit")
     bias: bool = True
-    parameterization: Literal["standard", "ntk"] = Field(
+    parameterization: Literal["standard", "ntk", "mup"] = Field(
         "standard",
-        description="where the factor 1/√fan-in stands: in the initial weights, or in the forward pass",
+        description="standard: the factor 1/√fan-in stands in the initial weights; ntk: in the forward pass; "
+        "mup: scaled such that features move alike at every width",
     )
+    base_width: Count = Field(64, description="the width at which mup is the standard parameterization")
     sigma_w: PositiveFloat | None = Field(
         None, description="standard deviation of √fan-in times a weight; left out, the activation's gain"
     )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nnlab.errors import InputError
 from nnlab.models.activations import get_activation
-from nnlab.models.parameterization import DEFAULT_SIGMA_B, linear_layer
+from nnlab.models.parameterization import BASE_WIDTH, DEFAULT_SIGMA_B, linear_layer
 
 
 class MLP(nn.Module):
@@ -42,6 +42,7 @@ class MLP(nn.Module):
         parameterization: str = "standard",
         sigma_w: float | None = None,
         sigma_b: float | None = None,
+        base_width: int = BASE_WIDTH,
         generator: torch.Generator,
     ) -> None:
         """Builds the network at its random start, in float32 on the CPU.
@@ -53,18 +54,19 @@ class MLP(nn.Module):
             activation: a name of `nnlab.models.activations`.
             bias: whether the layers have biases.
             pieces: k, linear pieces of a maxout unit.
-            parameterization: `standard` or `ntk`, see `nnlab.models.parameterization`.
+            parameterization: `standard`, `ntk` or `mup`, see `nnlab.models.parameterization`.
             sigma_w: standard deviation of √fan_in · weight; by default the activation's gain.
-            sigma_b: standard deviation of a bias; by default 0 for `standard`, 0.1 for `ntk`.
+            sigma_b: standard deviation of a bias; by default 0.1 for `ntk`, else 0.
+            base_width: the width at which `mup` is `standard`.
             generator: where the random numbers come from, on the CPU.
 
         Raises:
             InputError: a width below 1, an unknown activation or parameterization.
         """
         super().__init__()
-        if min(inputs, outputs, *hidden) < 1:
+        if min(inputs, outputs, base_width, *hidden) < 1:
             raise InputError(
-                f"MLP: inputs {inputs}, hidden {list(hidden)}, outputs {outputs}: "
+                f"MLP: inputs {inputs}, hidden {list(hidden)}, outputs {outputs}, base_width {base_width}: "
                 "every width must be at least 1"
             )
         phi = get_activation(activation, pieces)
@@ -77,9 +79,12 @@ class MLP(nn.Module):
             linear_layer, bias=bias, sigma_w=sigma_w, sigma_b=sigma_b, parameterization=parameterization,
             generator=generator,
         )  # fmt: skip
-        widths = [inputs, *hidden]
-        self.hidden = nn.ModuleList(layer(n, phi.pieces * m) for n, m in pairwise(widths))
-        self.output = layer(widths[-1], outputs)
+        widths, growth = [inputs, *hidden], [None, *(m / base_width for m in hidden), None]
+        *inner, last = pairwise(growth)
+        self.hidden = nn.ModuleList(
+            layer(n, phi.pieces * m, growth=r) for (n, m), r in zip(pairwise(widths), inner, strict=True)
+        )
+        self.output = layer(widths[-1], outputs, growth=last)
         self.phi = phi.function
         self.activation = phi.name
 

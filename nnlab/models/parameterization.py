@@ -1,4 +1,4 @@
-"""Two ways to write one random network: `standard` and `ntk`.
+"""Two ways to write one random network, `standard` and `ntk`, and one whose features move: `mup`.
 
 A layer with n = fan_in inputs maps h ∈ R^n to z = a·W h + c·b, with independent normal W and b at the start:
 
@@ -17,10 +17,26 @@ rectifiers" (σ_w = √2 for the ReLU). ntk: Jacot, Gabriel & Hongler 2018, "Neu
 σ_b is their β, 0.1 in their experiments); Lee et al. 2019, "Wide neural networks of any depth evolve as
 linear models under gradient descent" (σ_w and σ_b). Their relation at infinite width: Sohl-Dickstein, Novak,
 Schoenholz & Lee 2020, "On the infinite width limit of neural networks with a standard parameterization".
+mup: Yang & Hu 2021, "Tensor programs IV: Feature learning in infinite-width neural networks", table 1; for
+Adam: Yang et al. 2021, "Tensor programs V", table 3 (there in other, equivalent units).
+
+In both, the features of a wide network, its hidden activations, hardly move. The maximal update
+parameterization `mup` makes the output smaller and the first layer faster with the width, such that features
+move by order 1 at every width. With r = m/m₀, the width over the base width at which it is `standard`:
+
+| mup | variance of Wᵢⱼ | a | variance of bᵢ | c | Adam's step size, W and b |
+| --- | --- | --- | --- | --- | --- |
+| first layer | σ_w²/(n r) | √r | σ_b²/r | √r | η/√r, η/√r |
+| hidden layer | σ_w²/n | 1 | σ_b²/r | √r | η/r, η/√r |
+| last layer | σ_w²/n | 1/√r | σ_b² | 1 | η/√r, η |
+
+Gradient descent, with momentum or without, has one η for all of them; Adam divides the gradient's size out,
+and needs the step sizes of the last column (`adam_scale`). A hidden layer between unequal widths m' and m,
+with r' and r, has a = √(r/r') and Adam's η/√(r' r) for W.
 
 One σ_w and one σ_b hold for every layer, the last included. Defaults: σ_w is the activation's gain
-(`nnlab.models.activations`), 1 in a network without hidden layer; σ_b is 0 for `standard`, so that biases
-start at 0, and 0.1 for `ntk`, whose biases could not be learned with σ_b = 0.
+(`nnlab.models.activations`), 1 in a network without hidden layer; σ_b is 0 for `standard` and `mup`, so that
+biases start at 0, and 0.1 for `ntk`, whose biases could not be learned with σ_b = 0.
 
 Random numbers are drawn on the CPU in float32 from the generator that is passed in: layer by layer from the
 input on, of each layer first the weight, in row-major order, then the bias if it has one, also where σ_b = 0
@@ -37,7 +53,9 @@ from torch.nn import functional as F
 
 from nnlab.errors import InputError, suggest
 
-DEFAULT_SIGMA_B = {"standard": 0.0, "ntk": 0.1}
+DEFAULT_SIGMA_B = {"standard": 0.0, "ntk": 0.1, "mup": 0.0}
+BASE_WIDTH = 64
+"""The width at which `mup` is `standard`, unless another one is given."""
 
 # How to construct a layer that draw_parameters fills: torch's own start, a draw from the global generator,
 # is neither computed nor drawn on the meta device.
@@ -47,7 +65,7 @@ Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
 class ScaledLinear(nn.Linear):
-    """z = a·W h + c·b: the linear layer of the ntk parameterization.
+    """z = a·W h + c·b: the linear layer of the ntk and mup parameterizations.
 
     It is an nn.Linear because it is a linear map whose parameters have the names and shapes of one, so that
     whatever walks over linear layers to collect, count or hook finds it. Code that recomputes z from `weight`
@@ -56,6 +74,8 @@ class ScaledLinear(nn.Linear):
     Attributes:
         weight_multiplier: a. With g = ∂L/∂z, the gradient in W is a·g hᵀ.
         bias_multiplier: c. The gradient in b is c·g.
+        adam_scale: what Adam's step size is multiplied with, for the weight and for the bias.
+        has_kernel_limit: whether the tangent kernel of a network of such layers has a limit as it grows wide.
     """
 
     def __init__(
@@ -66,11 +86,15 @@ class ScaledLinear(nn.Linear):
         *,
         weight_multiplier: float = 1.0,
         bias_multiplier: float = 1.0,
+        adam_scale: tuple[float, float] = (1.0, 1.0),
+        has_kernel_limit: bool = True,
         **placement: Any,
     ) -> None:
         super().__init__(in_features, out_features, bias=bias, **placement)
         self.weight_multiplier = weight_multiplier
         self.bias_multiplier = bias_multiplier
+        self.adam_scale = adam_scale
+        self.has_kernel_limit = has_kernel_limit
 
     def forward(self, input: Tensor) -> Tensor:
         # a·h rather than a·W: a batch of inputs is smaller than the weight of a wide layer
@@ -100,8 +124,17 @@ def linear_layer(
     sigma_w: float,
     sigma_b: float = 0.0,
     parameterization: str = "standard",
+    growth: tuple[float | None, float | None] = (None, None),
 ) -> nn.Linear:
     """A linear layer R^fan_in → R^fan_out at its random start, float32 on the CPU.
+
+    Args:
+        fan_in, fan_out: the layer's inputs and outputs.
+        generator: where the random numbers come from, on the CPU.
+        bias: whether it has one.
+        sigma_w, sigma_b, parameterization: see above.
+        growth: for `mup`, r of the inputs and r of the outputs: the width over the base width; None where
+            they are the network's own inputs or outputs, which do not grow.
 
     Raises:
         InputError: the parameterization is unknown.
@@ -113,6 +146,21 @@ def linear_layer(
         multipliers = {"weight_multiplier": std, "bias_multiplier": sigma_b}
         scaled = ScaledLinear(fan_in, fan_out, bias, **BLANK, **multipliers)
         return draw_parameters(scaled, 1.0, 1.0, generator)
+    if parameterization == "mup":
+        before, after = (1.0 if r is None else r for r in growth)
+        a, c = math.sqrt(after / before), math.sqrt(after)
+        scaled = ScaledLinear(
+            fan_in,
+            fan_out,
+            bias,
+            **BLANK,
+            weight_multiplier=a,
+            bias_multiplier=c,
+            adam_scale=(1 / math.sqrt(before * after), 1 / c),
+            has_kernel_limit=False,
+        )
+        is_last = growth[1] is None  # its product a·W is smaller than that of the others by √r
+        return draw_parameters(scaled, std if is_last else std / a, sigma_b / c, generator)
     known = suggest(parameterization, DEFAULT_SIGMA_B)
     raise InputError(f"model.parameterization: {parameterization} is unknown; {known}")
 

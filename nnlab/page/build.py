@@ -15,7 +15,7 @@ from nnlab.page import data
 from nnlab.page.claims import VERDICTS, WIDTH, Card, cards
 from nnlab.page.contents import ChapterPage, Contents, Section
 from nnlab.page.glossary import GLOSSARY
-from nnlab.page.lecture import Glance, expand, glances, is_lecture, left_out
+from nnlab.page.lecture import Glance, expand, glances, is_beyond, is_lecture, left_out
 from nnlab.page.numbers import as_text, clean
 from nnlab.page.widget import Widget
 from nnlab.record import Run, replace_file, schema
@@ -128,7 +128,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
                 f"{run.folder / schema.SUMMARY}: leads out of the run folder, or is too large"
             )
     contents = Contents(chapters)
-    whole = any(is_lecture(run) for run in runs)
+    whole = any(is_lecture(run) and not is_beyond(run) for run in runs)
     parts = _parts([inner for run in runs for inner in expand(run)], contents, whole)
     sentences = [sentence for run in runs for sentence in glances(run)]
     rows = _addressed(sentences, parts) if sentences else list(_claims(parts))
@@ -316,7 +316,8 @@ def write_page(
         InputError: the file cannot be written for another reason.
     """
     if title is None and len(runs) == 1 and is_lecture(runs[0]):
-        title = "Feed-forward networks: the lecture, held against measurements"
+        subject = "beyond the lecture" if is_beyond(runs[0]) else "the lecture"
+        title = f"Feed-forward networks: {subject}, held against measurements"
     page = build_page(
         runs, chapters, title=title or "nnlab: " + ", ".join(run.folder.name for run in runs[:3])
     )

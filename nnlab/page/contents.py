@@ -31,6 +31,8 @@ class Section:
 
 
 OTHERS = Section(7, "Further experiments", "")
+BEYOND = Section(8, "Beyond the lecture", "Statements of research, decided like those of the lecture.")
+"""The section of places "B.1" to "B.8"."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,10 @@ class Contents:
         return callable(self._experiments[experiment].section), order.index(experiment)
 
     def numbered(self, number: object) -> Section:
-        """The section of "5.3" or 5."""
-        head = str(number).partition(".")[0]
-        return next((section for section in self.sections if str(section.number) == head), OTHERS)
+        """The section of "5.3", "B.1" or 5."""
+        head = str(number).partition(".")[0].replace("B", str(BEYOND.number))
+        sections = (*self.sections, BEYOND)
+        return next((section for section in sections if str(section.number) == head), OTHERS)
 
     def section_of(self, run: Run) -> Section:
         """The section of a run."""

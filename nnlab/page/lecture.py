@@ -52,6 +52,12 @@ def is_lecture(run: Run) -> bool:
     return run.summary.get("experiment") == "lecture"
 
 
+def is_beyond(run: Run) -> bool:
+    """Returns whether a run of the lecture is about what is beyond it, in the sections "B.1" to "B.8"."""
+    places = [glance.place for glance in glances(run)]
+    return bool(places) and all(place.startswith("B.") for place in places)
+
+
 def expand(run: Run) -> list[Run]:
     """The runs `runs/<experiment>/<folder>` inside a run of the lecture, oldest first; another as it is."""
     return _inside(run)[0] if is_lecture(run) else [run]

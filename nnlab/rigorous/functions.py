@@ -15,8 +15,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.rigorous.intervals import POWER_GUARD, SUBNORMAL, Interval, interval
-from nnlab.rigorous.rounding import STEP, fraction_ends, lowered, raised
+from nnlab.rigorous.intervals import SUBNORMAL, Interval, interval, power_ends
+from nnlab.rigorous.rounding import STEP, lowered, raised
 
 Array = NDArray[np.float64]
 
@@ -239,21 +239,8 @@ def maximum(x: Interval, y: Interval) -> Interval:
 
 @np.errstate(all="ignore")
 def real_power(x: Interval, exponent: Fraction) -> Interval:
-    """Returns x^p for a constant p that is no integer, of max(0, x): see `sqrt`.
-
-    It rises in x for p > 0 and falls for p < 0, and its derivative in p keeps its sign for a given x: the
-    extremes are at the ends of x, and of the two floats around p.
-    """
-    exponents = set(fraction_ends(exponent))
-    low, high = np.maximum(x.lo, 0.0), np.maximum(x.hi, 0.0)
-    if exponent < 0:
-        low, high = high, low
-    lows, highs = [np.power(low, p) for p in exponents], [np.power(high, p) for p in exponents]
-    least, most = np.minimum(lows[0], lows[-1]), np.maximum(highs[0], highs[-1])
-    low, high = (
-        np.maximum(lowered(least, POWER_GUARD) - SUBNORMAL * (least < 2 * SUBNORMAL), 0.0),
-        raised(most, POWER_GUARD) + SUBNORMAL * ((most < 2 * SUBNORMAL) & (high != 0)),
-    )
+    """Returns x^p for a constant p that is no integer, of max(0, x): see `sqrt`."""
+    low, high = power_ends(np.maximum(x.lo, 0.0), np.maximum(x.hi, 0.0), exponent)
     if exponent < 0 and np.any(x.hi <= 0):
         nowhere = x.hi <= 0
         low, high = np.where(nowhere, -np.inf, low), np.where(nowhere, np.inf, high)

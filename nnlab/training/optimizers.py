@@ -11,6 +11,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from nnlab.errors import InputError
+from nnlab.models import ScaledLinear
+
 Optimizer = torch.optim.Optimizer
 Schedule = Callable[[int], float]
 
@@ -20,6 +23,26 @@ LARGEST_EXPONENT = 80
 
 def _trainable(model: nn.Module) -> list[nn.Parameter]:
     return [p for p in model.parameters() if p.requires_grad]
+
+
+def _scaled_groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
+    """Groups of trainable parameters by what Adam's step size is multiplied with; mostly one group of 1."""
+    scales: dict[nn.Parameter, float] = {}
+    for module in model.modules():
+        if isinstance(module, ScaledLinear):
+            scales[module.weight] = module.adam_scale[0]
+            if module.bias is not None:
+                scales[module.bias] = module.adam_scale[1]
+    groups: dict[float, list[nn.Parameter]] = {}
+    for p in _trainable(model):
+        groups.setdefault(scales.get(p, 1.0), []).append(p)
+    return [{"params": group, "lr": scale * lr, "scale": scale} for scale, group in groups.items()]
+
+
+def base_lr(optimizer: Optimizer) -> float:
+    """The first group's step size at this moment of the schedule, without the factor of its layer."""
+    group = optimizer.param_groups[0]
+    return float(group["lr"] / group.get("scale", 1.0))
 
 
 def _fused(model: nn.Module) -> bool:
@@ -35,8 +58,8 @@ def sgd(model: nn.Module, *, lr: float, momentum: float = 0.0, nesterov: bool = 
 
 
 def adam(model: nn.Module, *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999) -> Optimizer:
-    """Adam (Kingma & Ba 2015)."""
-    return torch.optim.Adam(_trainable(model), lr=lr, betas=(beta1, beta2), fused=_fused(model))
+    """Adam (Kingma & Ba 2015), with the step sizes of each layer in the mup parameterization."""
+    return torch.optim.Adam(_scaled_groups(model, lr), lr=lr, betas=(beta1, beta2), fused=_fused(model))
 
 
 def adamw(
@@ -47,13 +70,17 @@ def adamw(
     beta2: float = 0.999,
     weight_decay: float = 0.01,
 ) -> Optimizer:
-    """Adam with decoupled weight decay on the parameters with two or more axes."""
-    parameters = _trainable(model)
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    """Adam with decoupled weight decay on the parameters with two or more axes.
+
+    A step takes away the same share lr · weight_decay of each, in the mup parameterization, too.
+    """
+    groups = []
+    for group in _scaled_groups(model, lr):
+        decay = weight_decay / group["scale"]
+        for decayed, some in ((decay, True), (0.0, False)):
+            parameters = [p for p in group["params"] if (p.ndim >= 2) == some]
+            if parameters:
+                groups.append({**group, "params": parameters, "weight_decay": decayed})
     return torch.optim.AdamW(groups, lr=lr, betas=(beta1, beta2), fused=_fused(model))
 
 
@@ -233,7 +260,17 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 
 
 def build_optimizer(name: str, model: nn.Module, **arguments: Any) -> Optimizer:
-    """The optimizer of that name, a key of OPTIMIZERS, over every trainable parameter of `model`."""
+    """The optimizer of that name, a key of OPTIMIZERS, over every trainable parameter of `model`.
+
+    Raises:
+        InputError: one whose steps have no scaling in the mup parameterization of the model.
+    """
+    is_mup = any(isinstance(m, ScaledLinear) and not m.has_kernel_limit for m in model.modules())
+    if is_mup and name not in ("sgd", "adam", "adamw"):
+        raise InputError(
+            f"optimizer.name: {name} has no step sizes for model.parameterization: mup; "
+            "use sgd, adam or adamw, or another parameterization"
+        )
     return OPTIMIZERS[name](model, **arguments)
 
 

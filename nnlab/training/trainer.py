@@ -18,7 +18,7 @@ from nnlab.training.checkpoint import Checkpoints, State, check_optimizer
 from nnlab.training.distributed import Share, World, quiet
 from nnlab.training.evaluation import Metrics, Precision, Views, autocast, evaluate
 from nnlab.training.losses import Loss, Penalty
-from nnlab.training.optimizers import Optimizer, Schedule
+from nnlab.training.optimizers import Optimizer, Schedule, base_lr
 
 Row = dict[str, Any]
 
@@ -315,7 +315,8 @@ class _Training:
             at.examples += int(n)
 
     def _diverged(self, step: int, value: float) -> Diverged:
-        lr, last = max(group["lr"] for group in self.optimizer.param_groups), self.at.last_loss
+        groups, last = self.optimizer.param_groups, self.at.last_loss
+        lr = max(group["lr"] / group.get("scale", 1.0) for group in groups)
         finite = "no loss was finite" if last is None else f"the last finite loss was {last:.6g}"
         return Diverged(
             f"the loss is {value} at step {step} with step size {lr:g}; {finite}. "
@@ -348,7 +349,7 @@ class _Training:
             row["objective"] = row["loss"] + at.observed["penalty"]
         if self.data.task == "classification":
             row["accuracy"] = at.correct / at.examples
-        row["lr"] = self.optimizer.param_groups[0]["lr"]
+        row["lr"] = base_lr(self.optimizer)
         self.log({**row, **at.observed})
 
     def _evaluate(self) -> None:

@@ -43,7 +43,9 @@ def _torch_value(node: Node, leaves: Mapping[str, Tensor], arguments: list[Tenso
         case "constant":
             return torch.tensor({"pi": torch.pi, "e": torch.e}[str(node.parameter)], dtype=torch.float64)
         case "integer_power" | "real_power":
-            return arguments[0] ** float(node.parameter or 0)
+            power = arguments[0] ** float(node.parameter or 0)
+            is_odd = isinstance(node.parameter, int) and node.parameter % 2 == 1
+            return torch.where(arguments[0] < 0, -power.abs(), power) if is_odd else power
     return _TORCH[node.operation](*arguments)
 
 

@@ -1,7 +1,8 @@
 """Softmax regression on separable data: no minimizer, the loss tends to 0 and the weights to infinity."""
 
 import math
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,15 +11,19 @@ from torch import nn
 
 from nnlab.chapters.classification import schema
 from nnlab.chapters.classification.figures import separable_growth
+from nnlab.data import Split
 from nnlab.errors import InputError
 from nnlab.lab import drawing
-from nnlab.lab.sections import MLPModel, TrainingExperiment
-from nnlab.lab.session import Outcome, Session
-from nnlab.lab.training_run import build_parts, design_matrix, histories, train
+from nnlab.lab.sections import ConstantSchedule, MLPModel, SGDOptimizer, TrainingExperiment
+from nnlab.lab.session import Outcome, Session, generator
+from nnlab.lab.training_run import build_parts, design_matrix, histories, settings_of, train, vary
 from nnlab.record import Record
-from nnlab.theory import Claim, exact_claim, local_slope
+from nnlab.theory import Claim, exact_claim, worst
+from nnlab.training import fit
 
 LEAST_EPOCHS = 64  # six octaves, over which growth can be measured
+STEPS_ON_ONE = 500  # of the training on a single example
+LIMIT_TOLERANCE = 0.02  # what is left of t^−(θ−1) and log t / t after tens of thousands of steps
 
 
 class Config(TrainingExperiment):
@@ -29,49 +34,112 @@ class Config(TrainingExperiment):
 
     def run(self, record: Record, session: Session) -> Outcome:
         """Trains, and compares the growth of ‖W‖ with the margin of the data."""
+        _check(self)
         parts = build_parts(self, session)
         data = parts.data
-        if not isinstance(self.model, MLPModel) or self.model.hidden or data.outputs != 2:
-            raise InputError("experiment: separable is about model.hidden: [] and a data set of two classes")
-        if self.data.batch_size != "full" or parts.penalty is not None:
-            raise InputError("experiment: separable needs data.batch_size: full and no regularization")
+        if data.outputs != 2:
+            raise InputError("experiment: separable is about a data set of two classes")
         x = design_matrix(parts).double().numpy(force=True)
-        direction = max_margin(x, 2 * data.train.targets.numpy(force=True) - 1)
+        labels = 2 * data.train.targets.numpy(force=True) - 1
+        direction = max_margin(x, labels)
         if direction is None:
             raise InputError(
                 "experiment: separable: no line separates the classes of these data; for data.name: blobs, "
                 "use a larger data.radius or a smaller data.spread"
             )
-        if self.training.epochs < LEAST_EPOCHS * self.training.evaluate_every:
-            raise InputError(
-                f"training.epochs: {self.training.epochs}: experiment: separable is about growth over many "
-                f"steps; allowed: at least {LEAST_EPOCHS} times training.evaluate_every, "
-                f"{LEAST_EPOCHS * self.training.evaluate_every}"
-            )
         record.start()
         margin = float(1 / np.linalg.norm(direction))
-        record.predict({"loss_exponent": -1.0, "margin": margin})
-        result = train(self, parts, record, session, observe=lambda model: {"norm": whole_norm(model)})
+        times_steps = 1 / (2 * self.optimizer.lr * margin**2)
+        record.predict({"loss_times_steps": times_steps, "margin": margin})
+        result = train(
+            self, parts, record, session,
+            observe=lambda model: {"norm": whole_norm(model), "length": length_along(model, direction)},
+        )  # fmt: skip
         history = histories(record.history())["train"]
-        steps, loss, norm = (np.array(history[key]) for key in ("step", "loss", "norm"))
+        steps, loss, norm, length = (np.array(history[key]) for key in ("step", "loss", "norm", "length"))
         least = least_norm(loss, len(data.train), margin)
         record.save_arrays(**{schema.STEPS: steps, schema.LOSS: loss, schema.NORM: norm, "least_norm": least})
         record.figure("growth", separable_growth, steps, loss, norm, least)
         if data.input_shape == (2,):
             drawing.draw_regions(record, parts.model, data)
+        gap = gap_of(x @ direction * labels)
         claims = [
-            _loss_claim(steps, loss),
+            _loss_claim(steps, loss, times_steps, len(x), margin, gap),
+            _growth_claim(steps, length, margin, gap),
             _least_norm_claim(norm, least),
-            _growth_claim(steps, norm),
-            _not_attained(loss),
+            _one_example_claim(*descent_on_one(self, session)),
         ]
         return Outcome(result.metrics | {"norm": whole_norm(parts.model), "margin": margin}, claims=claims)
+
+
+def _check(config: Config) -> None:
+    model, optimizer, training = config.model, config.optimizer, config.training
+    plain = isinstance(optimizer, SGDOptimizer) and optimizer.momentum == 0 and optimizer.clip_norm is None
+    needs = {
+        "is about softmax regression: model.hidden: []": isinstance(model, MLPModel) and not model.hidden,
+        "needs data.batch_size: full and no regularization": (
+            config.data.batch_size == "full" and config.loss.regularization.strength == 0
+        ),
+        "needs loss.name: cross_entropy without label smoothing": (
+            config.loss.name == "cross_entropy" and not config.loss.label_smoothing
+        ),
+        "is about plain gradient descent: optimizer.name: sgd, with a constant step size, momentum 0 and no "
+        "clip_norm": plain and optimizer.schedule == ConstantSchedule(name="constant"),
+    }
+    for need, met in needs.items():
+        if not met:
+            raise InputError(f"experiment: separable {need}")
+    if training.epochs < LEAST_EPOCHS * training.evaluate_every:
+        raise InputError(
+            f"training.epochs: {training.epochs}: experiment: separable is about growth over many "
+            f"steps; allowed: at least {LEAST_EPOCHS} times training.evaluate_every, "
+            f"{LEAST_EPOCHS * training.evaluate_every}"
+        )
 
 
 def whole_norm(model: nn.Module) -> float:
     """Returns ‖(W, b)‖, the norm of all parameters."""
     with torch.no_grad():
         return float(torch.cat([p.flatten() for p in model.parameters()]).double().norm())
+
+
+def length_along(model: nn.Module, direction: np.ndarray) -> float:
+    """Returns ⟨v, v̂⟩/‖v̂‖ of the difference v of the two rows of (W | b), along a direction v̂ of (d,)."""
+    rows = torch.cat([p.detach().double().reshape(2, -1) for p in model.parameters()], 1)
+    v = (rows[1] - rows[0]).numpy(force=True)
+    return float(v @ direction / np.linalg.norm(direction))
+
+
+def gap_of(margins: np.ndarray) -> float:
+    """Returns θ, the least margin of an example that is no support vector, in units of the least of all.
+
+    Args:
+        margins: (N,) y v̂ᵀx, of which the support vectors have 1; θ is infinite where all have.
+    """
+    others = margins[margins > 1 + 1e-5]
+    return float(others.min()) if len(others) else math.inf
+
+
+def descent_on_one(config: Config, session: Session) -> tuple[np.ndarray, np.ndarray]:
+    """Returns ‖(W, b)‖ and the least norm that the loss allows, at every step of training on one example.
+
+    It is the first training example, and descent starts from W = 0.
+    """
+    on_one = vary(config, {"training.epochs": STEPS_ON_ONE, "training.evaluate_every": 1})
+    parts = build_parts(on_one, session)
+    train = parts.data.train
+    parts.data = replace(parts.data, train=Split(train.inputs[:1], train.targets[:1]))
+    with torch.no_grad():
+        for p in parts.model.parameters():
+            p.zero_()
+    rows: list[dict[str, Any]] = []
+    fit(
+        parts, settings_of(on_one), generator=generator(config.seed, "order"), log=rows.append,
+        observe=lambda model: {"norm": whole_norm(model)}, stop=session.stop,
+    )  # fmt: skip
+    history = histories(rows)["train"]
+    margin = float(design_matrix(parts).double().norm())
+    return np.array(history["norm"]), least_norm(np.array(history["loss"]), 1, margin)
 
 
 def least_norm(loss: np.ndarray, examples: int, margin: float) -> np.ndarray:
@@ -109,20 +177,61 @@ def max_margin(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     return np.asarray(solution.x)
 
 
-SOURCE = "Soudry et al., The implicit bias of gradient descent on separable data (2018)"
+TRAINING = "nnlab.training.trainer.fit"
+MARGIN = "nnlab.chapters.classification.separable.max_margin"
 
 
-def _loss_claim(steps: np.ndarray, loss: np.ndarray) -> Claim:
+def _hypotheses(gap: float) -> list[str]:
+    return [
+        "linearly separable, softmax regression of two classes, full-batch gradient descent",
+        f"the margins of the examples that are no support vectors are at least {gap:.3g} times the least",
+    ]
+
+
+def _loss_claim(
+    steps: np.ndarray, loss: np.ndarray, times_steps: float, examples: int, margin: float, gap: float
+) -> Claim:
+    """Claims the limit of t L(t) with its constant.
+
+    In the limit v(t) = v̂ log t + const, so 2ηḡ = v̂/t for the mean gradient ḡ = (1/N) Σ e^{−mᵢ} yᵢxᵢ of the
+    support vectors. With v̂ = Σ αᵢ yᵢxᵢ this is e^{−mᵢ}/N = αᵢ/(2ηt), and Σ αᵢ = ‖v̂‖² = 1/γ².
+    """
     return exact_claim(
         "loss_falls_like_1_over_t",
-        sentence="On separable data the loss falls like 1/t.",
-        formula="L(W(t)) = Θ(1/t)",
-        hypotheses=["linearly separable, softmax regression, full-batch gradient descent", SOURCE],
-        predicted=-1.0,
-        measured=local_slope(steps, loss),
-        tolerance=0.05,
-        rivals={"a minimum above 0 is attained": 0.0, "1/√t": -0.5},
+        sentence="On separable data the loss falls like 1/(2ηγ²t): it tends to 0 and has no other minimum.",
+        formula="2ηγ² t L(W(t)) → 1",
+        hypotheses=_hypotheses(gap),
+        predicted=1.0,
+        measured=float(steps[-1] * loss[-1] / times_steps),
+        tolerance=LIMIT_TOLERANCE,
+        rivals={
+            "step size η for the difference of two rows": 2.0,
+            "sum of losses for their mean": float(examples),
+            "γ for γ²": 1 / margin,
+            "1/√t": float(math.sqrt(steps[-1])),
+        },
+        predicted_by=MARGIN,
+        measured_by=TRAINING,
     )
+
+
+def _growth_claim(steps: np.ndarray, length: np.ndarray, margin: float, gap: float) -> Claim:
+    """Claims the length that the last octave of steps adds along the direction of the largest margin."""
+    half = int(np.searchsorted(steps, steps[-1] / 2))
+    growth = (length[-1] - length[half]) / math.log(steps[-1] / steps[half])
+    return exact_claim(
+        "weights_grow_like_log_t",
+        sentence="The weights grow like (log t)/γ: every doubling of the steps adds the same length.",
+        formula="γ(‖v(t)‖ − ‖v(t/2)‖)/log 2 → 1 along v̂, for the difference v of the two rows of (W | b)",
+        hypotheses=_hypotheses(gap),
+        predicted=1.0,
+        measured=float(margin * growth),
+        tolerance=LIMIT_TOLERANCE,
+        rivals={"one row for the difference of two": 0.5, "one row's norm, 1/√2": math.sqrt(0.5),
+                "γ² for γ": margin, "1/γ for γ": margin**2},
+        predicted_by=MARGIN,
+        measured_by=TRAINING,
+    )  # fmt: skip
 
 
 def _least_norm_claim(norm: np.ndarray, least: np.ndarray) -> Claim:
@@ -133,35 +242,24 @@ def _least_norm_claim(norm: np.ndarray, least: np.ndarray) -> Claim:
         formula="‖(W, b)‖ ≥ −log(e^{NL} − 1)/(√2 γ)",
         hypotheses=["two classes, separable with margin γ", "the smallest excess over all steps"],
         predicted=(0.0, None),
-        measured=float((norm - least).min()),
+        measured=float(np.min(norm - least)),
         tolerance=0.0,
+        predicted_by="nnlab.chapters.classification.separable.least_norm",
+        measured_by=TRAINING,
     )
 
 
-def _growth_claim(steps: np.ndarray, norm: np.ndarray) -> Claim:
-    """Claims growth like log t, which adds the same length in every octave of steps."""
-    at = [int(np.searchsorted(steps, steps[-1] / part)) for part in (4, 2, 1)]
-    before, last = np.diff(norm[at]) / np.diff(np.log(steps[at]))
+def _one_example_claim(norm: np.ndarray, least: np.ndarray) -> Claim:
+    """Claims the case that attains the bound: descent on one example moves straight away from 0."""
     return exact_claim(
-        "weights_grow_like_log_t",
-        sentence="The weights grow like log t: every doubling of the steps adds the same length.",
-        formula="(‖W(t)‖ − ‖W(t/2)‖)/(‖W(t/2)‖ − ‖W(t/4)‖) → 1",
-        hypotheses=["linearly separable, softmax regression, full-batch gradient descent", SOURCE],
-        predicted=1.0,
-        measured=float(last / before),
-        tolerance=0.05,
-        rivals={"like √t": math.sqrt(2), "converging like 1/√t": math.sqrt(0.5)},
-    )
-
-
-def _not_attained(loss: np.ndarray) -> Claim:
-    """Claims that the loss is above 0 at every step, and below any bound that a minimum above 0 would set."""
-    return exact_claim(
-        "infimum_is_not_attained",
-        sentence="The loss comes arbitrarily close to 0 and never reaches it.",
-        formula="L(W) > 0 = inf L",
-        hypotheses=["linearly separable"],
-        predicted=(math.ulp(0.0), float(loss[0]) / 100),
-        measured=float(loss[-1]),
-        tolerance=0.0,
+        "one_example_attains_the_least_norm",
+        sentence="On a single example, descent from 0 has the least norm that its loss allows, at every step.",
+        formula="‖(W, b)‖ = −log(e^L − 1)/(√2 ‖x‖), relative difference",
+        hypotheses=["N = 1, with the constant feature of the bias in x", "the largest over all steps but the first"],
+        predicted=0.0,
+        measured=worst(norm[1:] / least[1:] - 1),
+        tolerance=1e-9,
+        rivals={"the difference of the rows for both rows": math.sqrt(2) - 1},
+        predicted_by="nnlab.chapters.classification.separable.least_norm",
+        measured_by=TRAINING,
     )

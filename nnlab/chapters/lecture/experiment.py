@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from nnlab.chapters.lecture.beyond import LESSONS as LESSONS_BEYOND
+from nnlab.chapters.lecture.beyond import POINTS as POINTS_BEYOND
 from nnlab.chapters.lecture.plan import LESSONS, POINTS, Lesson, Overstatement, Point
 from nnlab.errors import ExperimentError, InputError, Interrupted, NnlabError, suggest
 from nnlab.lab import runner
@@ -25,6 +27,7 @@ class Config(Experiment):
     experiment: Literal["lecture"]
     only: Annotated[list[str], Distinct] = Field([], description="points of the lecture; empty for all")
     full: bool = Field(False, description="more seeds, widths and steps")
+    beyond: bool = Field(False, description="the statements beyond the lecture, in place of its own points")
 
     def run(self, record: Record, session: Session) -> Outcome:
         """Runs the lessons that the chosen points need, each in a run folder of its own inside the lecture's.
@@ -34,9 +37,10 @@ class Config(Experiment):
         Raises:
             ExperimentError: lessons failed; the message names them.
         """
-        points = chosen(self.only)
-        lessons = [lesson for lesson in LESSONS.values() if any(p.lesson == lesson.name for p in points)]
-        configs = {lesson.name: experiment_of(lesson, self, session.experiments) for lesson in lessons}
+        points = chosen(self.only, beyond=self.beyond)
+        lessons = (LESSONS_BEYOND if self.beyond else LESSONS).values()
+        wanted = [lesson for lesson in lessons if any(point.lesson == lesson.name for point in points)]
+        configs = {lesson.name: experiment_of(lesson, self, session.experiments) for lesson in wanted}
         record.start()
         summaries: dict[str, dict[str, Any]] = {}
         failures: dict[str, str] = {}
@@ -66,17 +70,22 @@ class Config(Experiment):
         return Outcome(seconds, rows, claims)
 
 
-def chosen(only: Sequence[str]) -> list[Point]:
+def chosen(only: Sequence[str], *, beyond: bool = False) -> list[Point]:
     """Returns the points of those names, in the lecture's order; all of them where none is named.
+
+    Args:
+        only: their names.
+        beyond: takes the statements beyond the lecture.
 
     Raises:
         InputError: no point has one of the names.
     """
-    names = [point.name for point in POINTS]
+    points = POINTS_BEYOND if beyond else POINTS
+    names = [point.name for point in points]
     for name in only:
         if name not in names:
             raise InputError(f"only: {name}: {suggest(name, names)}")
-    return [point for point in POINTS if not only or point.name in only]
+    return [point for point in points if not only or point.name in only]
 
 
 def experiment_of(lesson: Lesson, config: Config, experiments: Mapping[str, type[Experiment]]) -> Experiment:

@@ -238,6 +238,11 @@ def _set_sigmas(network: Network, sigma_w: Sigma, sigma_b: Sigma) -> None:
 
 def _default_sigma_w(module: WeightedLayer, network: Network) -> float:
     if isinstance(module, ScaledLinear):
+        if not module.has_kernel_limit:
+            raise KernelError(
+                "infinite_ntk: the model is in the mup parameterization, whose features move at every width: "
+                "its kernel has no limit that training keeps; use parameterization='ntk'"
+            )
         return module.weight_multiplier * math.sqrt(module.in_features)
     functions = list(network.activations.values())
     if len(functions) > 1:
