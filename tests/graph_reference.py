@@ -83,10 +83,21 @@ def _binary(sign: ast.operator, a: Any, b: Any) -> Any:
         case ast.Div():
             return a / b
         case ast.Pow():
-            if abs(b) > 50 or abs(a) > 1e9:
-                raise OverflowError
-            return a**b
+            return _power(a, b)
     raise TypeError(sign)
+
+
+def _power(a: Any, b: Any) -> Any:
+    """a^b; of huge exponents that of numbers near 1, by exp and log and the parity of b."""
+    if abs(b) <= 50 and abs(a) <= 1e9:
+        return a**b
+    if a == 0 or abs(b * mp.log(abs(a))) > 5000 or abs(b) > mp.mpf(10) ** 50:
+        raise OverflowError
+    if a < 0 and b != mp.floor(b):
+        raise ValueError
+    with mp.workdps(DIGITS + 60):
+        value = mp.exp(b * mp.log(abs(a)))
+        return -value if a < 0 and int(b) % 2 else value
 
 
 def slope(text: str, values: Mapping[str, Any], variable: str) -> Any:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from nnlab.approximation import enclosures
 from nnlab.approximation.boxes import certify_boxes, remainder
-from nnlab.approximation.enclosures import BoxNetwork, evaluation_error
+from nnlab.approximation.enclosures import BoxNetwork
+from nnlab.approximation.evaluation import evaluation_error
 from nnlab.approximation.network import ACTIVATIONS, Output, ScalarNetwork
 from nnlab.approximation.targets import make_target
 from nnlab.errors import InputError

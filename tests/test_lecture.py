@@ -195,8 +195,10 @@ def test_what_was_said_is_held_against_the_same_measurement(
     lesson = Lesson("convergence", "convergence", settings)
     monkeypatch.setitem(cast(dict[str, Lesson], LESSONS), "convergence", lesson)
     code, out, _ = nnlab(capsys, monkeypatch, "lecture", "--only", "convergence", "--runs", tmp_path)
-    *_, holds, said = open_run(out.splitlines()[-1]).summary["results"]
+    *rows, said = open_run(out.splitlines()[-1]).summary["results"]
+    (holds,) = [row for row in rows if row["claim"] == said["against"]]
     assert code == 0
+    assert (said["place"], "Often said: Gradient descent converges only" in out) == ("often said", True)
     assert (holds["verdict"], said["verdict"], said["refuted"]) == ("PASS", "FAIL", True)
     assert holds["measured"] == said["measured"]
     assert "refuted" in out

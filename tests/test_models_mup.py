@@ -23,7 +23,7 @@ def trained(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 5) 
     x = torch.randn(7, 5, generator=torch.Generator().manual_seed(1)).double()
     for _ in range(steps):
         optimizer.zero_grad()
-        model(x).square().sum().backward()  # type: ignore[no-untyped-call]
+        model(x).square().sum().backward()
         optimizer.step()
     with torch.no_grad():
         outputs: Tensor = model(x)
@@ -51,13 +51,14 @@ def test_effective_step_sizes_of_the_layers(name: str, hidden: list[int]) -> Non
     base, lr = 8, 0.002
     mup = network(hidden, parameterization="mup", base_width=base, sigma_b=0.3)
     layers = [*mup.hidden, mup.output]
-    plain, groups = [], []
+    plain: list[nn.Module] = []
+    groups: list[dict[str, Any]] = []
     for index, layer in enumerate(layers):
-        a, c = layer_multipliers(layer)  # type: ignore[arg-type]
-        copy = nn.Linear(layer.in_features, layer.out_features).double()  # type: ignore[arg-type]
+        a, c = layer_multipliers(layer)
+        copy = nn.Linear(layer.in_features, layer.out_features).double()
         with torch.no_grad():
-            copy.weight.copy_(a * layer.weight)  # type: ignore[operator]
-            copy.bias.copy_(c * layer.bias)  # type: ignore[operator]
+            copy.weight.copy_(a * layer.weight)
+            copy.bias.copy_(c * layer.bias)
         first, last = index == 0, index == len(layers) - 1
         fan_in, fan_out = copy.in_features / base, copy.out_features / base
         if name == "sgd":
@@ -89,10 +90,10 @@ def test_the_start_of_each_layer() -> None:
     layers = [*model.hidden, model.output]
     deviations = [1.5 / math.sqrt(5), 1.5 / math.sqrt(400), 1.5 / math.sqrt(300 * 3)]
     for layer, deviation in zip(layers, deviations, strict=True):
-        a, c = layer_multipliers(layer)  # type: ignore[arg-type]
-        assert float((a * layer.weight).detach().std()) == pytest.approx(deviation, rel=0.1)  # type: ignore[operator, arg-type]
-        if len(layer.bias) > 2:  # type: ignore[arg-type]
-            assert float((c * layer.bias).detach().std()) == pytest.approx(0.5, rel=0.15)  # type: ignore[operator, arg-type]
+        a, c = layer_multipliers(layer)
+        assert float((a * layer.weight).detach().std()) == pytest.approx(deviation, rel=0.1)
+        if len(layer.bias) > 2:
+            assert float((c * layer.bias).detach().std()) == pytest.approx(0.5, rel=0.15)
 
 
 def test_adamw_takes_the_same_share_of_every_matrix() -> None:

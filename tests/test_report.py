@@ -236,9 +236,9 @@ def test_a_lecture_is_shown_as_its_sentences_and_the_runs_inside_it(run_folder: 
     glance = page[page.index('<section id="glance">') : page.index('<section id="part')]
     table = glance[glance.index('<table class="glance">') :]
     assert len(re.findall("<tr", table)) == 1 + len(rows)
-    assert "1.5 Said: Descent only below the bound." in glance
+    assert "1.5 says: Descent only below the bound." in glance
     assert re.search(r'<strong>Holds:</strong> <a href="#(\w+)">Descent below it.</a>', glance)
-    assert "As said where: a quadratic loss" in glance
+    assert "It holds for: a quadratic loss" in glance
     assert "1.4 to 1.6" in table
     for key in re.findall(r'href="#(\w+)"', glance):
         assert f'id="{key}"' in page

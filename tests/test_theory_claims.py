@@ -21,6 +21,7 @@ from nnlab.theory import (
     interval_claim,
     judge,
     measured_claim,
+    worst,
 )
 
 small = st.integers(-4, 4)
@@ -93,29 +94,48 @@ def claim(predicted: Prediction, values: ArrayLike, rivals: dict[str, float] | N
 
 
 def test_measured_claim_uses_the_t_interval() -> None:
-    values = [0.9, 1.2, 1.05, 0.95]
+    values = [0.99, 1.02, 1.005, 0.995]
     found = claim(1.0, values, {"no effect": 0.0})
-    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.999)
     assert found.interval == pytest.approx((expected.low, expected.high), rel=1e-12)
     assert found.measured == pytest.approx(np.mean(values))
     assert (found.verdict, found.seeds) == ("PASS", 4)
-    assert found.rule.startswith("95% t-interval of the mean over 4 seeds [")
+    assert found.rule.startswith("99.9% t-interval of the mean over 4 seeds [")
     assert found.rule.endswith("it contains the predicted 1 and excludes 0 (no effect).")
 
 
 def test_measured_claim_can_fail_and_can_stay_open() -> None:
-    assert claim(2.0, [0.9, 1.2, 1.05, 0.95], {"no effect": 0.0}).verdict == "FAIL"
+    assert claim(2.0, [0.99, 1.02, 1.005, 0.995], {"no effect": 0.0}).verdict == "FAIL"
     wide = claim(1.0, [-3.0, 5.0], {"no effect": 0.0})
     assert wide.verdict == "INCONCLUSIVE"
     assert "but also 0 (no effect)" in wide.rule
 
 
 def test_verdicts_have_the_stated_error_rate() -> None:
-    """Of normal samples whose mean is as predicted, 5% FAIL: a sign that the interval is not too wide."""
+    """Of normal samples whose mean is as predicted, 0.1% FAIL: a sign that the interval is not too wide."""
     rng = np.random.default_rng(0)
-    verdicts = [claim(1.0, rng.normal(1.0, 0.1, 5), {"far": 100.0}).verdict for _ in range(1000)]
-    assert verdicts.count("FAIL") + verdicts.count("PASS") == 1000
-    assert 0.03 < verdicts.count("FAIL") / 1000 < 0.07  # 0.05 ± 3 standard errors
+    verdicts = [claim(1.0, rng.normal(1.0, 0.1, 5), {"far": 100.0}).verdict for _ in range(16_000)]
+    assert verdicts.count("FAIL") + verdicts.count("PASS") == 16_000
+    assert 4 <= verdicts.count("FAIL") <= 28  # 16 ± 3 standard errors
+
+
+def test_a_value_that_is_not_finite_leaves_the_claim_open_and_is_named() -> None:
+    found = claim(0.0, [1e-8, math.nan, 1e-9], {"far": 1.0})
+    assert (found.verdict, found.interval) == ("INCONCLUSIVE", (None, None))
+    assert found.rule.startswith("1 of 3 values are not finite: there is no finite interval")
+    lost = exact_claim(
+        "n", "s", "f", [], predicted=(None, 1.0), measured=worst([1e-8, math.nan]), tolerance=0.1
+    )
+    assert lost.verdict == "INCONCLUSIVE"
+    assert lost.rule.startswith("measured value nan: there is no finite interval")
+
+
+def test_worst_is_the_largest_absolute_value() -> None:
+    assert worst(1.0, [[-3.0, 2.0]], np.float32(0.5)) == 3.0
+    assert math.isnan(worst([1.0, math.inf]))
+    assert math.isnan(worst(1e-8, math.nan))
+    with pytest.raises(ValueError, match="concatenate"):
+        worst()
 
 
 def test_single_sample_is_inconclusive() -> None:
@@ -186,6 +206,8 @@ def test_as_dict_is_plain_json_also_from_numpy_numbers() -> None:
         seeds=3,
         how="some interval",
         rivals={"r": number(-2)},
+        predicted_by="a.b",
+        measured_by="c.d",
     )  # fmt: skip
     assert json.loads(json.dumps(found.as_dict(), allow_nan=False)) == {
         "name": "n",
@@ -199,6 +221,8 @@ def test_as_dict_is_plain_json_also_from_numpy_numbers() -> None:
         "seeds": 3,
         "rule": "some interval [0.125, 0.5]: it lies inside the predicted range ≥ -0.5.",
         "verdict": "PASS",
+        "predicted_by": "a.b",
+        "measured_by": "c.d",
     }
 
 

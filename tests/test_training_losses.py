@@ -167,11 +167,12 @@ def test_kkt_violation() -> None:
     w = torch.tensor([0.0, 0.0, 1.0, -2.0], dtype=torch.float64)
     assert kkt_violation(w, torch.tensor([0.3, -0.5, -0.5, 0.5], dtype=torch.float64), 0.5) == 0.0
     assert kkt_violation(w, torch.tensor([0.6, 0.0, -0.5, 0.5], dtype=torch.float64), 0.5) == pytest.approx(
-        0.2
+        0.1
     )
     assert kkt_violation(w, torch.tensor([0.0, 0.0, 0.5, 0.5], dtype=torch.float64), 0.5) == pytest.approx(
-        2.0
+        1.0
     )
+    assert kkt_violation(w, torch.tensor([0.0, 0.3, 0.0, -0.4], dtype=torch.float64), 0.0) == 0.4
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.05])

@@ -12,18 +12,21 @@ The slopes are those of the exact network: where they are used, the error of its
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnlab.approximation.enclosures import BoxNetwork, evaluation_error, joined
+from nnlab.approximation.enclosures import BoxNetwork, joined
+from nnlab.approximation.evaluation import propagated
 from nnlab.approximation.network import ScalarNetwork
-from nnlab.approximation.targets import Target
+from nnlab.approximation.targets import ExpressionTarget, Target
 from nnlab.errors import InputError
-from nnlab.expressions import Interval
+from nnlab.expressions import Interval, check_domain
 from nnlab.rigorous.activations import TINY, U
+from nnlab.rigorous.rounding import LARGEST
 from nnlab.rigorous.supremum import MAX_BOXES, Supremum, supremum
 
 Array = NDArray[np.float64]
 
 LEVELS = (-40.0, -12.0, -4.0, 0.0, 4.0, 12.0, 40.0)  # scores between which a step is a coordinate of its own
 MAX_STEPS = 4096
+MOST = LARGEST / 4  # ends of intervals
 TILE = 16  # coordinates along an axis that share a restricted network
 
 
@@ -51,7 +54,8 @@ def certify_boxes(
         max_boxes: the search ends after so many.
 
     Raises:
-        InputError: empty or reversed boxes, dimensions that do not fit, or nothing left of the domain.
+        InputError: empty, reversed or infinite boxes, dimensions that do not fit, nothing left of the domain,
+            weights that are neither float64 nor float32, or a target that is not defined in all boxes.
     """
     low, high = _corners(lo, hi, "box")
     if not network.inputs == target.dimension == low.shape[1]:
@@ -59,9 +63,12 @@ def certify_boxes(
             f"the network has {network.inputs} inputs, {target.text} has {target.dimension} variables, "
             f"the box {low.shape[1]} sides; the three must be equal"
         )
+    check_target(target, low, high)
+    if not all(np.isfinite(part).all() for pair in network.weights() for part in pair):
+        return Supremum(0.0, np.inf, low[0], 0, False)  # nothing is known
     if outside is not None:
         low, high = remainder(low, high, *_corners(*outside, "excluded box"))
-    slack = evaluation_error(network, low.min(axis=0), high.max(axis=0))
+    slack = propagated(network, low.min(axis=0)[None], high.max(axis=0)[None], U, flips=False)
     warp = _Warp(network, low, high)
     tiles = _Tiles(BoxNetwork.of(network), warp)
 
@@ -81,14 +88,35 @@ def _corners(lo: ArrayLike, hi: ArrayLike, what: str) -> tuple[Array, Array]:
     low, high = np.atleast_2d(np.asarray(lo, np.float64)), np.atleast_2d(np.asarray(hi, np.float64))
     if low.ndim != 2 or low.shape != high.shape or low.size == 0:
         raise InputError(f"{what}: corners {np.shape(lo)} and {np.shape(hi)} must both be (d,) or (k, d)")
-    wrong = np.argwhere(~(low < high))
+    check_corners(low, high, what)
+    return low, high
+
+
+def check_corners(lo: Array, hi: Array, what: str) -> None:
+    """Refuses boxes with a side that is empty, reversed, or so long that float64 cannot halve it.
+
+    Raises:
+        InputError: names the side.
+    """
+    wrong = np.argwhere(~((lo >= -MOST) & (lo < hi) & (hi <= MOST)))
     if len(wrong):
         k, i = wrong[0]
-        raise InputError(
-            f"{what}: side {i + 1} is ({low[k, i]:g}, {high[k, i]:g}), empty or reversed; "
-            "the first end must be smaller"
-        )
-    return low, high
+        side = f"{what}: side {i + 1} is" if lo.shape[1] > 1 else f"{what}:"
+        ends = f"({lo[k, i]:g}, {hi[k, i]:g})"
+        if lo[k, i] < hi[k, i]:
+            raise InputError(f"{side} {ends} must be finite, and within ±{MOST:.2g}")
+        raise InputError(f"{side} {ends} is empty or reversed; the first end must be smaller")
+
+
+def check_target(target: Target, lo: Array, hi: Array) -> None:
+    """Refuses an expression that has no finite value somewhere in one of the boxes (k, d).
+
+    Raises:
+        DomainError: names the operation and the place.
+    """
+    if isinstance(target, ExpressionTarget):
+        for low, high in zip(lo.tolist(), hi.tolist(), strict=True):
+            check_domain(target.graph, dict(zip(target.variables, zip(low, high, strict=True), strict=True)))
 
 
 def remainder(lo: Array, hi: Array, out_lo: Array, out_hi: Array) -> tuple[Array, Array]:

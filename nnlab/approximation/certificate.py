@@ -3,8 +3,8 @@
 sup |network − f| over an interval or a box, by branch and bound: on each cell the error is enclosed by
 straight lines or intervals whose rounding is accounted for; cells that could hold more than what is reached
 somewhere are halved. Nothing here is sampled: the lower bound is the enclosed error at a point, the upper one
-covers every point. Both are about the network with its float64 weights in exact arithmetic; how far values
-may be from that when torch computes them is bounded beside them.
+covers every point. Both are about the network with its weights in exact arithmetic; how far values may be
+from that when torch computes them is bounded beside them, by `nnlab.approximation.evaluation`.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.approximation.boxes import certify_boxes
+from nnlab.approximation.boxes import certify_boxes, check_corners, check_target
+from nnlab.approximation.evaluation import evaluation_error
 from nnlab.approximation.line import LineNetwork, Lines, strayed
 from nnlab.approximation.network import ScalarNetwork
 from nnlab.approximation.targets import Target
 from nnlab.display import displayed
 from nnlab.errors import InputError
+from nnlab.expressions import Interval
 from nnlab.rigorous.supremum import MAX_BOXES, supremum
 
 Array = NDArray[np.float64]
@@ -37,7 +39,7 @@ class Certificate:
         lower: the error is at least this, at `at`.
         upper: the error is nowhere larger.
         at: (d,) a point where it is at least `lower`.
-        evaluation: |network as torch computes it − network| is nowhere larger.
+        evaluation: |network as torch computes it on a CPU − network| is nowhere larger.
         boxes: cells that were bounded.
         complete: True where the requested gap was reached; the bounds hold in any case.
     """
@@ -72,25 +74,26 @@ def certify(
         max_boxes: the search ends after so many.
 
     Raises:
-        InputError: the interval is reversed, or network and target have different dimensions.
+        InputError: the interval is reversed, or not finite; network and target have different dimensions; the
+            weights are neither float64 nor float32; the target is not defined everywhere (a DomainError).
     """
     low, high = interval
-    if not (low < high and np.isfinite(low) and np.isfinite(high)):
-        raise InputError(f"interval: ({low:g}, {high:g}) is empty or reversed; the first end must be smaller")
+    lo, hi = (np.full((1, network.inputs), end, np.float64) for end in interval)
+    check_corners(lo[:, :1], hi[:, :1], "interval")
     if network.inputs != target.dimension:
         raise InputError(
             f"the network has {network.inputs} inputs, but {target.text} has {target.dimension} variables"
         )
+    check_target(target, lo, hi)
     if not all(np.isfinite(part).all() for pair in network.weights() for part in pair):
         return Certificate(0.0, np.inf, (low,) * network.inputs, np.inf, 0, False)  # nothing is known
-    evaluation = 0.0
     if network.inputs > 1 or len(network.layers) > 2:  # bounds that hold for what torch computes as well
         bounds = certify_boxes(
-            network, target, *(np.full(network.inputs, end) for end in interval),
+            network, target, lo, hi,
             absolute=absolute, relative=1e-2 if relative is None else relative, max_boxes=max_boxes,
         )  # fmt: skip
     else:
-        line = LineNetwork(network, tails=0.01 * absolute)
+        line = LineNetwork(network, tails=0.01 * absolute, origin=_origin(low, high))
         error = LineError(line, target)
         borders = error.borders(low, high)
         bounds = supremum(
@@ -98,9 +101,15 @@ def certify(
             absolute=max(absolute, 2 * error.rounding(low, high)),
             relative=1e-9 if relative is None else relative, max_boxes=max_boxes,
         )  # fmt: skip
-        evaluation = line.evaluation_error(max(abs(low), abs(high)))
     at = tuple(float(x) for x in bounds.at)
+    evaluation = evaluation_error(network, lo[0], hi[0])
     return Certificate(max(0.0, bounds.lower), bounds.upper, at, evaluation, bounds.boxes, bounds.complete)
+
+
+def _origin(low: float, high: float) -> float:
+    """The place that x is counted from: 0, or the middle of an interval that is far away."""
+    middle = low + (high - low) / 2
+    return middle if abs(middle) > 4 * (high - low) else 0.0
 
 
 class LineError:
@@ -129,10 +138,13 @@ class LineError:
     def bound(self, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
         """Bounds |network − f| for `supremum`: a value reached in each cell, one not exceeded, the place."""
         a, b = lo[:, 0], hi[:, 0]
-        f, slope = self._target_lines(a, b)
+        f, slope, values = self._target_lines(a, b)
         net = self.network.lines(a, b, slope)
         with np.errstate(invalid="ignore"):  # ∞ − ∞ where nothing is known
             upper = np.maximum(net.above - f.below, f.above - net.below).max(axis=0)
+            if values is not None:  # of steep functions the range may say more than lines
+                flat = np.maximum(net.above.max(axis=0) - values.lo, values.hi - net.below.min(axis=0))
+                upper = np.fmin(upper, flat)
         upper = np.where(np.isnan(upper), np.inf, upper * (1 + 2 * U))
         lower, at = np.full(len(a), -np.inf), lo.copy()
         if upper.max() <= self._best:  # nothing here is larger than what is reached elsewhere
@@ -142,10 +154,10 @@ class LineError:
         self._best = max(self._best, float(lower.max()))
         return lower, upper, at
 
-    def _target_lines(self, a: Array, b: Array) -> tuple[Lines, Array]:
-        """Straight lines around f over each cell, and the slope between them."""
+    def _target_lines(self, a: Array, b: Array) -> tuple[Lines, Array, Interval | None]:
+        """Straight lines around f over each cell, the slope between them, and the range if it is known."""
         if len(a) >= MANY and len(a) % 2 == 0 and np.array_equal(a[1:], b[:-1]):
-            return self._paired_lines(a, b)
+            return *self._paired_lines(a, b), None
         lo, hi = self._at_ends(a, b)
         values, (steep,) = self.target.slopes(a[:, None], b[:, None])
         h = b - a
@@ -157,7 +169,7 @@ class LineError:
         stray = stray * (1 + 16 * U) + 2 * (hi - lo).max(axis=0) + 4 * U * h * steep.magnitude
         known = np.isfinite(stray) & np.isfinite(lo).all(axis=0)
         below, above = np.where(known, lo - stray, values.lo), np.where(known, hi + stray, values.hi)
-        return Lines(below, above), slope
+        return Lines(below, above), slope, values
 
     def _paired_lines(self, a: Array, b: Array) -> tuple[Lines, Array]:
         """The same for cells that follow one another, two by two, from the point that a pair shares.

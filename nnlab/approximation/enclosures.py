@@ -15,7 +15,7 @@ constants of them, and one of several units that have become the same.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from nnlab.approximation.network import ScalarNetwork
 from nnlab.expressions import Interval
@@ -195,34 +195,3 @@ def joined(parts: Sequence[Sequence[Interval]]) -> list[Interval]:
         Interval(np.concatenate([of.lo for of in column]), np.concatenate([of.hi for of in column]))
         for column in zip(*parts, strict=True)
     ]
-
-
-# --- the error of a computed network -------------------------------------------------------------------
-
-
-def evaluation_error(network: ScalarNetwork, lo: ArrayLike, hi: ArrayLike) -> float:
-    """A bound on the rounding error of the network as torch evaluates it in float64, anywhere in a box.
-
-    With e the error of a layer's inputs: |W| e + γ(|W|(|h| + e) + |b|) after W h + b, times the Lipschitz
-    constant of φ after φ, whose own error is ULPS. Where a hard step may come out on the wrong side, the
-    error of its unit is not counted: `boxes.certify_boxes` allows both sides there.
-
-    Args:
-        network: with d inputs.
-        lo, hi: (d,) corners of the box.
-    """
-    low, high = np.atleast_2d(np.asarray(lo, np.float64)), np.atleast_2d(np.asarray(hi, np.float64))
-    phi = ACTIVATIONS[network.activation]
-    assert phi.enclose is not None
-    h, error = Ball.between(low, high), np.zeros_like(low)
-    layers = [_Layer(w, b) for w, b in network.weights()]
-    for number, layer in enumerate(layers):
-        size = np.abs(h.mid) + h.rad + error
-        error = (error @ layer.size + layer.gamma * (size @ layer.size + np.abs(layer.bias))) * (1 + 1e-6)
-        z = layer(h)
-        if number < len(layers) - 1:
-            h, _, _ = phi.enclose(z, False)
-            error = phi.lipschitz * error + ULPS * np.maximum(1.0, np.abs(h.mid) + h.rad)
-    if network.output_activation == "sigmoid":
-        error = error / 4 + ULPS
-    return float(error[0, 0] * (1 + 1e-6))

@@ -15,6 +15,7 @@ the error exact for a lone step against a straight target.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache, partial
 
 import numpy as np
@@ -31,6 +32,8 @@ Indices = NDArray[np.int64]
 
 SATURATED = 38.0  # σ(−38) < 3.2e-17: beyond, σ is 0 or 1 to the last digit
 CELLS = 32_768  # looked at together: their numbers stay in the cache
+FARTHEST = 1e300  # positions and distances end there
+LOST = 2.0**-1000  # more than float64 loses to underflow
 
 
 @dataclass(frozen=True)
@@ -56,64 +59,70 @@ class LineNetwork:
         kind: an activation of `ScalarNetwork`; tanh is a sigmoid here.
         c, w, b, s: (H,) output weights, steepness, bias and position −b/w.
         constant, slope: what the units that have no step add: constant + slope · x.
-        error: what rounding did to constant, slope and prefix sums together, at most, for |x| ≤ 1.
+        error: what rounding did to constant and prefix sums together, at most,
+        slope_error: and to slope and prefix sums of slopes.
 
-    Units in the same place are merged, so H may be smaller than the network's.
+    Units in the same place are merged, so H may be smaller than the network's. x is counted from `origin`.
     """
 
-    def __init__(self, network: ScalarNetwork, tails: float = 0.0) -> None:
+    @np.errstate(all="ignore")  # what overflows leaves lines at ±∞
+    def __init__(self, network: ScalarNetwork, tails: float = 0.0, origin: float = 0.0) -> None:
         """Reads the weights.
 
         Args:
             tails: what all units together may be off from 0 or 1 where they count as saturated; by default
                 less than rounding. The lines account for it in any case; a larger value makes them cheaper.
+            origin: the place that x is counted from. Far from 0, where wx and b are large and cancel, one
+                near by keeps rounding small.
 
         Raises:
-            InputError: not one input, or not one hidden layer.
+            InputError: not one input, or not one hidden layer; weights neither float64 nor float32.
         """
         (weight, bias), *last = network.weights()
         if len(last) != 1 or network.inputs != 1:
             raise InputError("this certificate is for networks with one input and one hidden layer")
         c, c0 = last[0][0][0], float(last[0][1][0])
-        w, b = weight[:, 0], bias
+        w = weight[:, 0]
+        self.origin = origin if _may_be_moved(w, bias, origin) else 0.0
+        b, rest = _moved(w, bias, self.origin)
         self.kind = network.activation
         constants, slope = [np.longdouble(c0)], np.longdouble(0)
         if self.kind == "tanh":
             constants.append(-c.astype(np.longdouble).sum())
-            self.kind, c, w, b = "sigmoid", 2 * c, 2 * w, 2 * b
+            self.kind, c, w, b, rest = "sigmoid", 2 * c, 2 * w, 2 * b, 2 * rest
         elif ACTIVATIONS[self.kind].step is not None:
             low, high = ACTIVATIONS[self.kind].limits  # φ = low + (high − low) U, with U the step from 0 to 1
             assert low is not None
             constants.append(low * c.astype(np.longdouble).sum())
             c = (high - low) * c
         turned, flat = w < 0, w == 0
-        self._units, self._bias, self._farthest_bias = len(b), abs(c0), float(np.abs(b).max())
-        idle = float(np.abs(c[flat]).sum())
         if turned.any():
             left = c[turned].astype(np.longdouble)  # what these units leave behind
             if self.kind == "relu":
-                constants.append((left * b[turned]).sum())
+                constants.append((left * (b.astype(np.longdouble) + rest)[turned]).sum())
                 slope = (left * w[turned]).sum()
             else:
                 constants.append(left.sum())
             c = np.where(turned, c if self.kind == "relu" else -c, c)
-            w, b = np.abs(w), np.where(turned, -b, b)
+            w, b, rest = np.abs(w), np.where(turned, -b, b), np.where(turned, -rest, rest)
         self._flat_error = 0.0
         if flat.any():
             constants.append(self._flat(c[flat], b[flat]))
-            c, w, b = c[~flat], w[~flat], b[~flat]
+            c, w, b, rest = c[~flat], w[~flat], b[~flat], rest[~flat]
         self.constant, self.slope = float(sum(constants)), float(slope)
         self._sigmoid_output = network.output_activation == "sigmoid"
         turned = turned[~flat] if flat.any() else turned
         order = np.lexsort((turned, w, -b / w))
         self.c, self.w, self.b = c[order], w[order], b[order]
-        self.s = -self.b / self.w
+        self._rest = rest[order] if self.origin else None
+        if self.kind == "step":
+            self._turned, self._bias = turned[order], bias[~flat][order]
+        self.s = np.clip(-self.b / self.w, -FARTHEST, FARTHEST)
         total = float(np.abs(self.c).sum())
         self._saturated = (
             SATURATED if tails <= 0 else min(SATURATED, max(1.0, math.log(max(total / tails, 1.0))))
         )
-        self._total, self._near = total + idle, self._most_near() + idle
-        self._merge(turned[order])
+        self._merge()
         self._prefixes()
 
     def _flat(self, c: Array, b: Array) -> np.longdouble:
@@ -124,21 +133,16 @@ class LineNetwork:
         self._flat_error = float((np.abs(c) * slack).sum())
         return np.longdouble((c.astype(np.longdouble) * ((low + high) / 2)).sum())
 
-    def _most_near(self) -> float:
-        """Σ|c| over units that are not saturated at one and the same x, at most."""
-        if self.kind == "relu":
-            return float(np.abs(self.c).sum())
-        count = np.searchsorted(self.s, self.s + 2.01 * self.reach, "right") - np.arange(len(self.s))
-        return min(float(np.abs(self.c).sum()), float(count.max(initial=0) * np.abs(self.c).max(initial=0)))
-
-    def _merge(self, turned: NDArray[np.bool_]) -> None:
+    def _merge(self) -> None:
         """Units with equal steps are one: where a tower ends the next begins.
 
         Hard steps that were turned round differ from others at the step itself.
         """
         fresh = (np.diff(self.w, prepend=-1.0) != 0) | (np.diff(self.b, prepend=np.nan) != 0)
+        if self._rest is not None:
+            fresh |= np.diff(self._rest, prepend=0.0) != 0
         if self.kind == "step":
-            fresh |= np.diff(turned, prepend=turned[:1]) != 0
+            fresh |= np.diff(self._turned, prepend=self._turned[:1]) != 0
         first = np.flatnonzero(fresh)
         self._merge_error = 0.0
         if len(first) == len(self.c):
@@ -146,31 +150,29 @@ class LineNetwork:
         sums = np.add.reduceat(self.c.astype(np.longdouble), first)
         self._merge_error = float(np.abs(self.c).sum() * np.finfo(np.longdouble).eps) * 4
         self.c, self.w, self.b, self.s = sums.astype(np.float64), self.w[first], self.b[first], self.s[first]
+        if self._rest is not None:
+            self._rest = self._rest[first]
+        if self.kind == "step":
+            self._turned, self._bias = self._turned[first], self._bias[first]
         self._merge_error += U * float(np.abs(self.c).sum())
 
     def _prefixes(self) -> None:
         """Sums over the first k units of what they add where they are saturated, k = 0 … H."""
-        c = self.c.astype(np.longdouble)
-        constants, lines = (c * self.b, c * self.w) if self.kind == "relu" else (c, np.zeros(1, c.dtype))
-        zero = np.zeros(1, np.longdouble)
-        self._prefix = np.concatenate([zero, np.cumsum(constants)]).astype(np.float64)
-        self._prefix_slope = None
-        if self.kind == "relu":
-            self._prefix_slope = np.concatenate([zero, np.cumsum(lines)]).astype(np.float64)
-        eps = float(np.finfo(np.longdouble).eps)
-        total = float(np.abs(constants).sum() + np.abs(lines).sum()) + abs(self.constant) + abs(self.slope)
-        largest = float(np.abs(self._prefix).max()) + abs(self.constant) + abs(self.slope)
-        if self._prefix_slope is not None:
-            largest += float(np.abs(self._prefix_slope).max())
+        c, bends = self.c.astype(np.longdouble), self.kind == "relu"
+        constants = c
+        if bends:
+            constants = c * (self.b if self._rest is None else self.b.astype(np.longdouble) + self._rest)
         self._steepest = float(self.w.max(initial=0.0))
         self._alike = len(self.w) > 0 and self._steepest == float(self.w.min())
         self._farthest = float(np.abs(self.b).max(initial=0.0))
-        self.error = (len(c) + 4) * eps * total * 1.01 + 8 * U * largest
-        self.error += self._flat_error + self._merge_error * (
-            self._steepest + self._farthest if self.kind == "relu" else 1
-        )
-        self._sums = largest
         self._weight = float(np.abs(self.c).sum())
+        self._prefix, self.error, self._sums = _summed(constants, self.constant)
+        self.error += LOST * self._weight
+        self.error += self._flat_error + self._merge_error * (self._farthest if bends else 1.0)
+        self._prefix_slope, self.slope_error, self._slope_sums = None, 0.0, 0.0
+        if bends:
+            self._prefix_slope, self.slope_error, self._slope_sums = _summed(c * self.w, self.slope)
+            self.slope_error += self._merge_error * self._steepest
         self._largest = float(np.abs(self.c).max(initial=0.0))
 
     @property
@@ -178,30 +180,19 @@ class LineNetwork:
         """The distance from its position beyond which every unit is saturated."""
         if len(self.w) == 0 or self.kind in ("relu", "step"):
             return 0.0
-        return self._saturated / float(self.w.min())
-
-    def evaluation_error(self, x: float) -> float:
-        """A bound on the rounding error of the network as torch evaluates it in float64, for |x| ≤ x.
-
-        Each zᵢ is off by at most u(2|wᵢx| + |bᵢ|), which φ passes on times its Lipschitz constant, unless it
-        is saturated; a sum of H products by at most (H + 3)u Σ|cᵢφᵢ|, in whatever order (Higham 2002,
-        "Accuracy and stability of numerical algorithms", ch. 3).
-        """
-        z = self._steepest * x + self._farthest_bias
-        size = z if self.kind == "relu" else 1.25
-        of_units = self._near * (ACTIVATIONS[self.kind].lipschitz * 2 * U * z + 8 * U * size)
-        of_sum = (self._units + 3) * U * (self._total * size + self._bias)
-        return 1.01 * (of_units + of_sum) + (8 * U if self._sigmoid_output else 0.0)
+        return min(self._saturated / float(self.w.min()), FARTHEST)
 
     def borders(self, low: float, high: float) -> Array:
         """Positions strictly inside (low, high), where cells should end; both sides of a jump."""
-        inside: Array = self.s[(low < self.s) & (self.s < high)]
+        places = self.origin + self.s
+        inside: Array = places[(low < places) & (places < high)]
         if self.kind != "step":
             return inside
         ulps = 8 * U * max(abs(low), abs(high), 1e-300)
         both: Array = np.concatenate([inside - ulps, inside + ulps])
         return both
 
+    @np.errstate(all="ignore")
     def lines(self, a: Array, b: Array, slope: Array | None = None) -> Lines:
         """Straight lines around the network over the cells [a, b], (k,) each.
 
@@ -234,26 +225,28 @@ class LineNetwork:
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 away = _balanced(slope / (self.c[unit] * self.w[unit])) / self.w[unit]
             away = np.where(np.isfinite(away), away, 0.0)
-            inner += [np.clip(self.s[unit] - away, a, b), np.clip(self.s[unit] + away, a, b)]
+            inner += [np.clip(self.origin + (self.s[unit] + side), a, b) for side in (-away, away)]
         return np.stack(inner, axis=1)
 
     def values(self, x: Array) -> Array:
         """(n,) points to (n,) values of the network, to within its own rounding; local, so fast."""
         if self.kind == "step" and not self._sigmoid_output:  # at a step, the value on its right
-            return np.asarray(self.constant + self._prefix[np.searchsorted(self.s, x, "right")])
+            return np.asarray(self.constant + self._prefix[np.searchsorted(self.s, x - self.origin, "right")])
         lines = self.lines(x, x)
         middle: Array = (lines.below[0] + lines.above[0]) / 2
         return middle
 
     def _window(self, a: Array, b: Array) -> tuple[Indices, Indices]:
         """(k,) the first unit that is near a cell, and the first one beyond it."""
+        a, b = a - self.origin, b - self.origin
         scale = max(np.abs(a).max(initial=0.0), np.abs(b).max(initial=0.0))
         away = self.reach * (1 + 1e-9) + 8 * U * scale
         first, last = np.searchsorted(self.s, a - away, "left"), np.searchsorted(self.s, b + away, "right")
         return first, last
 
     def _lines(self, a: Array, b: Array, slope: Array, first: Indices, last: Indices) -> Lines:
-        ends = np.stack([a, b])
+        x, ends = a, np.stack([a, b]) - self.origin
+        a, b = ends
         below = np.repeat((self.constant + self._prefix[first])[None], 2, axis=0)
         if self._prefix_slope is not None:
             below += (self.slope + self._prefix_slope[first]) * ends
@@ -273,28 +266,83 @@ class LineNetwork:
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 wanted = slope / (c * w)
             unit_lines = relax(z, wanted, z_error)
+            if self.kind == "step":
+                self._decide(unit_lines, x, unit, near & (a == b))
             up = c > 0
             above += c * np.where(up, unit_lines.above, unit_lines.below)
             below += c * np.where(up, unit_lines.below, unit_lines.above)
-        radius = self._radius(a, b, count, largest)
+        radius = self._radius(a, b, last - first, largest)
         return Lines(below - radius, above + radius)
 
-    def _z_error(self, a: Array, b: Array) -> float:
-        """A bound on the rounding error of a computed wx + b: u|wx| for the product, u|z| for the sum."""
-        x = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
-        return 1.01 * U * (2 * self._steepest * x + self._farthest)
+    def _decide(self, lines: Lines, x: Array, unit: Indices, is_point: NDArray[np.bool_]) -> None:
+        """Decides hard steps at points, in fractions, where rounding leaves the side open."""
+        for k in np.flatnonzero(is_point & (lines.below[0] != lines.above[0])):
+            i = unit[k]
+            product, bias = Fraction(self.w[i]) * Fraction(x[k]), Fraction(self._bias[i])
+            # a unit that was turned round is 1 − φ(−z), which is 0 at z = 0
+            is_one = product > bias if self._turned[i] else product + bias >= 0
+            lines.below[:, k] = lines.above[:, k] = float(is_one)
 
-    def _radius(self, a: Array, b: Array, count: int, largest: float) -> float:
-        """A bound on what rounding and tails do to a line, of `count` near units with |z| ≤ largest."""
-        x = max(1.0, float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
-        if self.kind != "relu":
-            x = 1.0  # only lines grow with x
-        near = min(self._weight, count * self._largest)
+    def _z_error(self, a: Array, b: Array) -> float:
+        """A bound on the rounding error of a computed wx + b: u|wx| for the product, u|z| for the sum.
+
+        With another origin u|wx| for x, and u|b| for b, are added.
+        """
+        x = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
+        moved = 1 if self.origin else 0
+        return 1.01 * U * ((2 + moved) * self._steepest * x + (1 + moved) * self._farthest) + LOST
+
+    def _radius(self, a: Array, b: Array, count: Indices, largest: float) -> Array:
+        """(k,) bounds on what rounding and tails do to a line, of `count` near units with |z| ≤ largest."""
+        x = 0.0
+        if self.kind == "relu":  # only lines grow with x
+            x = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
+        near = np.minimum(self._weight, count * self._largest)
         z_error = self._z_error(a, b)
         tails = 0.0 if self.kind in ("relu", "step") else self._weight * _tail(self.kind, self._saturated)
-        sums = self._sums * x + near * (1 + largest)
+        sums = self._sums + self._slope_sums * x + near * (1 + largest)
         of_units = near * ((ACTIVATIONS[self.kind].lipschitz + z_error) * z_error + 2.0**-47 * (1 + largest))
-        return 1.01 * (self.error * x + tails + of_units + 2 * (count + 8) * U * sums)
+        rounded = self.error + self.slope_error * x + 2 * U * self._slope_sums * x
+        return np.asarray(1.01 * (rounded + tails + of_units + 2 * (count + 8) * U * sums) + LOST)
+
+
+def _summed(terms: NDArray[np.longdouble], constant: float) -> tuple[Array, float, float]:
+    """Prefix sums, 0 first; a bound on their rounding and that of the constant; the largest of all."""
+    eps = float(np.finfo(np.longdouble).eps)
+    sums = np.concatenate([np.zeros(1, np.longdouble), np.cumsum(terms)]).astype(np.float64)
+    largest = float(np.abs(sums).max()) + abs(constant)
+    total = float(np.abs(terms).sum()) + abs(constant)
+    return sums, 1.01 * (len(terms) + 4) * eps * total + 8 * U * largest, largest
+
+
+def _may_be_moved(w: Array, b: Array, origin: float) -> bool:
+    """True where w · origin + b can be computed without error but by underflow, as a sum of two floats."""
+    return bool(origin) and max(abs(origin), float(np.abs(w).max()), float(np.abs(b).max())) < 2.0**400
+
+
+def _moved(w: Array, b: Array, origin: float) -> tuple[Array, Array]:
+    """w · origin + b as a float and what it lacks, to 2⁻¹⁰⁶ (Dekker 1971, "A floating-point technique")."""
+    if origin == 0:
+        return b, np.zeros_like(b)
+    product = w * origin
+    (w_high, w_low), (x_high, x_low) = _split(w), _split(np.array(origin))
+    error = ((w_high * x_high - product) + w_high * x_low + w_low * x_high) + w_low * x_low
+    total, more = _two_sum(product, b)
+    return _two_sum(total, more + error)
+
+
+def _split(x: Array) -> tuple[Array, Array]:
+    """Upper and lower half of the digits."""
+    scaled = x * 134217729.0  # 2²⁷ + 1
+    high = scaled - (scaled - x)
+    return high, x - high
+
+
+def _two_sum(x: Array, y: Array) -> tuple[Array, Array]:
+    """x + y rounded, and the error of that (Knuth)."""
+    total = x + y
+    part = total - x
+    return total, (x - (total - part)) + (y - part)
 
 
 def _after_sigmoid(z: Array, h: Array, slope: Array) -> Lines:

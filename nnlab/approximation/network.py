@@ -19,11 +19,12 @@ Output = Literal["identity", "sigmoid"]
 
 ACTIVATIONS = tuple(name for name, row in activations.ACTIVATIONS.items() if row.enclose is not None)
 """The activations whose networks can be certified."""
+ROUNDOFF = {torch.float64: 2.0**-53, torch.float32: 2.0**-24}
 BLOCK = 2**24  # hidden values that a forward pass without gradients holds at once: 128 MiB
 
 
 class ScalarNetwork(nn.Module):
-    """f(x) = ψ(W_L φ(… φ(W₁x + b₁) …) + b_L), x ∈ R^d, one output, float64.
+    """f(x) = ψ(W_L φ(… φ(W₁x + b₁) …) + b_L), x ∈ R^d, one output, float64; float32 after `.float()`.
 
     Attributes:
         hidden: the hidden linear layers, from the input on.
@@ -97,14 +98,39 @@ class ScalarNetwork(nn.Module):
         return torch.sigmoid(y) if self.output_activation == "sigmoid" else y
 
     def values(self, x: np.ndarray) -> np.ndarray:
-        """(…, d) points to (…,) values, as arrays."""
+        """(…, d) points to (…,) values, as arrays; a float32 network rounds the points first."""
         with torch.no_grad():
-            y: np.ndarray = self(torch.from_numpy(x.reshape(-1, x.shape[-1])))[:, 0].numpy()
-        return y.reshape(x.shape[:-1])
+            points = torch.from_numpy(x.reshape(-1, x.shape[-1])).to(self.dtype)
+            y: np.ndarray = self(points)[:, 0].numpy()
+        return y.reshape(x.shape[:-1]).astype(np.float64, copy=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights.
+
+        Raises:
+            InputError: another one than float64 and float32, or several.
+        """
+        kinds = {parameter.dtype for parameter in self.parameters()}
+        if len(kinds) > 1 or not kinds <= set(ROUNDOFF):
+            names = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+            raise InputError(f"network: has weights of type {names}; all must be float64, or float32")
+        return kinds.pop()
+
+    @property
+    def roundoff(self) -> float:
+        """u, the largest relative error of one rounding: 2⁻⁵³ in float64, 2⁻²⁴ in float32."""
+        return ROUNDOFF[self.dtype]
 
     def weights(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(W, b) of every layer as arrays that share the parameters' memory."""
-        return [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in self.layers]
+        """(W, b) of every layer in float64; as arrays that share the parameters' memory where they are that.
+
+        Raises:
+            InputError: as `dtype`.
+        """
+        _ = self.dtype  # refuses others
+        pairs = [(layer.weight.detach(), layer.bias.detach()) for layer in self.layers]
+        return [(w.to(torch.float64).numpy(), b.to(torch.float64).numpy()) for w, b in pairs]
 
     def extra_repr(self) -> str:
         return f"activation={self.activation}, output_activation={self.output_activation}"

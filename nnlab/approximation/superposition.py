@@ -41,6 +41,7 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from nnlab.approximation.bins import Histogram
 from nnlab.approximation.network import ScalarNetwork
 from nnlab.approximation.quadrature import Errors, box_of, measure, quadrature
 from nnlab.approximation.targets import Target
@@ -366,6 +367,69 @@ def sweep(
         }
         sweeps[kind] = Sweep(counts, errors, fits)
     return sweeps
+
+
+# --- sums by formula --------------------------------------------------------------------------------------
+
+
+def ridge_sum(parts: Sequence[tuple[ArrayLike, Histogram]]) -> ScalarNetwork:
+    """Σₖ yₖ(aₖᵀx) as one network: histograms of functions of one variable, along directions of R^d.
+
+    So f = Σₖ gₖ(aₖᵀx), such as a trigonometric polynomial, is met to Σₖ sup |yₖ − gₖ|, and sums of steps are
+    dense in C([0, 1]^d), as those polynomials are.
+
+    Args:
+        parts: (aₖ (d,), yₖ), all with one activation and no output function.
+
+    Raises:
+        InputError: activations or directions that do not fit each other.
+    """
+    networks = [histogram.network for _, histogram in parts]
+    directions = [np.asarray(a, np.float64) for a, _ in parts]
+    if len({(n.activation, n.output_activation) for n in networks}) != 1 or len({a.shape for a in directions}) != 1:
+        raise InputError("ridges: must have one activation, one output function, and directions of one length")
+    (hidden, outer) = zip(*(network.weights() for network in networks), strict=True)
+    weight = np.concatenate([w * a for (w, _), a in zip(hidden, directions, strict=True)])
+    bias = np.concatenate([b for _, b in hidden])
+    output = np.concatenate([c for c, _ in outer], axis=1), np.sum([c0 for _, c0 in outer], axis=0)
+    return ScalarNetwork([(weight, bias), output], networks[0].activation)
+
+
+def barron_sum(
+    width: float, terms: int, dimension: int, generator: np.random.Generator, *, lo: ArrayLike = 0.0, hi: ArrayLike = 1.0
+) -> ScalarNetwork:
+    """N hard steps drawn from Barron's representation of exp(−|x − c|²/2s²), c the centre of the box.
+
+    The proof of Barron's theorem (1993, section VI): with ω ~ N(0, I/s²) and u = x − c,
+
+        f(x) = E cos(ω·u) = 1 − 2 E ∫₀^{|ω|_B} sin t · 1{ω·u > t} dt,
+
+    an average of steps. Each term draws ω, then t with the density |sin t|/V, V = ∫₀^{|ω|_B} |sin t| dt, and is
+    g = −2V sign(sin t) · 1{ω·u > t}. Their mean, plus 1, has the expectation f at every x, and
+
+        E‖f − f_N‖² = (E‖g‖² − ‖f − 1‖²)/N ≤ (2C)²/N.
+
+    Args:
+        width: s.
+        terms: N.
+        dimension: d.
+        generator: draws ω, then t.
+        lo, hi: corners of the box (d,), or numbers.
+    """
+    low, high = box_of(dimension, lo, hi)
+    omega = generator.standard_normal((terms, dimension)) / width
+    total = _swept(np.abs(omega) @ (high - low) / 2)
+    at = generator.random(terms) * total
+    halves = np.floor(at / 2)  # whole half waves before t
+    t = halves * math.pi + np.arccos(1 - (at - 2 * halves))
+    alpha = -2 * total * np.where(halves % 2 == 0, 1.0, -1.0) / terms
+    return ScalarNetwork([(omega, -t - omega @ (low + high) / 2), (alpha[None], [1.0])], "step")
+
+
+def _swept(z: Array) -> Array:
+    """∫₀^z |sin t| dt."""
+    halves = np.floor(z / math.pi)
+    return np.asarray(2 * halves + 1 - np.cos(z - halves * math.pi))
 
 
 # --- Barron's bound -----------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from nnlab.approximation.perceptron import CORNERS, GATES
 from nnlab.approximation.steps import Bin
 from nnlab.errors import InputError
 from nnlab.models import MLP
-from nnlab.models.activations import STEP_ACTIVATIONS
+from nnlab.models.activations import ACTIVATIONS, STEP_ACTIVATIONS
 from nnlab.theory import proportion_interval
 from nnlab.theory.intervals import Interval
 from nnlab.training.ensemble import Ensemble, descend
@@ -75,6 +75,22 @@ def exact_xor(activation: str, steepness: float = 20.0) -> tuple[ScalarNetwork, 
     if not solves_xor(network):
         raise InputError(f"steepness: {steepness:g}: too flat for float64: both answers look alike")
     return network, (high - low) / 2
+
+
+def one_unit_xor() -> tuple[ScalarNetwork, float]:
+    """One hidden unit that is not monotone and solves XOR, and its margin, 0.098.
+
+    −φ(w(x₁ − x₂) + b) + c with the ripple φ, w = 1.245 and b = 0.845: where x₁ = x₂ the score is near the place
+    of the ripple's overshoot, φ(b) = 1.113; at the two other corners it is on either side of it, at
+    φ(b + w) = 0.916 and φ(b − w) = 0.060. c is halfway between the two larger values. A monotone unit takes its
+    value at x₁ = x₂ between the two others.
+    """
+    w, b = 1.245, 0.845
+    at = ACTIVATIONS["ripple"].function(torch.tensor([b, b + w], dtype=torch.float64))
+    middle, side = (float(value) for value in at)
+    hidden = (np.array([[w, -w]]), np.array([b]))
+    network = ScalarNetwork([hidden, (np.array([[-1.0]]), np.array([(middle + side) / 2]))], "ripple")
+    return network, (middle - side) / 2
 
 
 # --- by training -------------------------------------------------------------------------------------

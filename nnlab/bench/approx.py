@@ -13,6 +13,7 @@ from torch import nn
 
 from nnlab.approximation.bins import Histogram, build_bins
 from nnlab.approximation.certificate import Certificate, certify
+from nnlab.approximation.evaluation import evaluation_error
 from nnlab.approximation.line import LineNetwork
 from nnlab.approximation.targets import Target, make_target
 from nnlab.bench.timing import Result, Row, compare, megabytes, seconds_of, spread, timed
@@ -113,7 +114,7 @@ def _against_dense(rounds: int, reporter: Reporter) -> Row:
     def theirs() -> Array:
         return dense(weight, bias, output, float(constant[0]), x)
 
-    allowed = line.evaluation_error(1.0)
+    allowed = evaluation_error(network, 0.0, 1.0)
     difference = float(np.abs(line.values(x) - theirs()).max())
     if difference > 2 * allowed:
         raise ExperimentError(f"local and dense evaluation differ by {difference}, allowed is {2 * allowed}")

@@ -2,6 +2,7 @@
 
 from nnlab.chapters.approximation.widget import PAGE as APPROXIMATION
 from nnlab.chapters.backpropagation.widget import PAGE as BACKPROPAGATION
+from nnlab.chapters.beyond.widget import PAGE as BEYOND
 from nnlab.chapters.classification.widget import PAGE as CLASSIFICATION
 from nnlab.chapters.convolution.widget import PAGE as CONVOLUTION
 from nnlab.chapters.kernels.widget import PAGE as KERNELS
@@ -17,4 +18,5 @@ CHAPTERS: tuple[ChapterPage, ...] = (
     WIDTHS,
     KERNELS,
     APPROXIMATION,
+    BEYOND,
 )

@@ -107,7 +107,7 @@ def leave_page(summary: dict[str, Any], session: "Session") -> None:
 
 
 def _lecture_tables(console: "Console", rows: list[dict[str, Any]]) -> None:
-    """Every claim, and the sentences of the lecture that do not hold as they were said."""
+    """Every claim, and the sentences that do not hold as they stand."""
     from nnlab.cli.terminal import claims_table, verdict
 
     cells, refuted = [], []
@@ -122,8 +122,10 @@ def _lecture_tables(console: "Console", rows: list[dict[str, Any]]) -> None:
     for row in refuted:
         hypotheses = row.get("hypotheses")
         where = "; ".join(map(str, hypotheses)) if isinstance(hypotheses, list) else ""
+        place = str(row.get("place") or row.get("section", ""))
+        said = f"{place} says" if place[-1:].isdigit() else place.capitalize()
         console.print(
-            f"\n{row.get('section', '')} as said: {row.get('sentence', '')}\n"
-            f"    what holds: {row.get('holds', '')}\n    as said under: {where}",
+            f"\n{said}: {row.get('sentence', '')}\n"
+            f"    what holds: {row.get('holds', '')}\n    it holds for: {where}",
             markup=False,
         )

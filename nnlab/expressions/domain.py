@@ -231,7 +231,7 @@ def _troubles(graph: Graph, cells: Mapping[str, Interval], count: int) -> list[_
     troubles: list[_Trouble] = []
     with np.errstate(all="ignore"):
         for index, node in enumerate(graph.nodes):
-            values[index] = applied(node, INTERVALS, cells, values)
+            values[index] = applied(graph, index, INTERVALS, cells, values)
             arguments = [values[i] for i in node.arguments]
             if node.operation == "where":
                 decisions[index] = np.broadcast_to(arguments[0], count)

@@ -220,7 +220,7 @@ def _leaning(x: Number) -> Number:
     """Gives a zero the sign of its slope, as it is just after leaving the point: 1/−0 = −∞."""
     if not isinstance(x, Dual) or x.tangents[0] is None:
         return x
-    (slope,) = x.tangents
+    slope: Number = x.tangents[0]
     leans = np.equal(x.value, 0) & (np.less(slope, 0) | np.greater(slope, 0))
     return Dual(x.algebra, np.where(leans, np.copysign(0.0, slope), x.value), x.tangents)
 

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from nnlab.errors import InputError
 from nnlab.expressions.algebras import FLOATS, INTERVALS
 from nnlab.expressions.duals import Dual, Duals
-from nnlab.expressions.nodes import Graph, Node
+from nnlab.expressions.exact import decided_at_points
+from nnlab.expressions.nodes import Graph
 from nnlab.expressions.operations import OPERATIONS, Algebra, Number
 from nnlab.rigorous.intervals import Interval, as_interval
 
@@ -19,15 +20,21 @@ Array = NDArray[np.float64]
 def computed(graph: Graph, algebra: Algebra, inputs: Mapping[str, Number]) -> Number:
     """Computes the graph in an algebra: each node once, in order; a value that is used up is dropped."""
     values: list[Number] = [None] * len(graph.nodes)
-    for index, node in enumerate(graph.nodes):
-        values[index] = applied(node, algebra, inputs, values)
+    for index in range(len(graph.nodes)):
+        values[index] = applied(graph, index, algebra, inputs, values)
         for argument in graph.last_uses[index]:
             values[argument] = None
     return values[-1]
 
 
-def applied(node: Node, algebra: Algebra, inputs: Mapping[str, Number], values: Sequence[Number]) -> Number:
-    """Computes one node, with the values of its arguments in `values`."""
+def applied(
+    graph: Graph, index: int, algebra: Algebra, inputs: Mapping[str, Number], values: Sequence[Number]
+) -> Number:
+    """Computes one node, with the values of its arguments in `values`.
+
+    Comparisons of intervals that are undecided in a cell without width are decided by exact arithmetic.
+    """
+    node = graph.nodes[index]
     if node.exact is not None:
         return algebra.from_fraction(node.exact)
     if node.operation == "variable":
@@ -37,7 +44,10 @@ def applied(node: Node, algebra: Algebra, inputs: Mapping[str, Number], values: 
     arguments = [values[i] for i in node.arguments]
     if node.parameter is not None:
         arguments.append(node.parameter)
-    return OPERATIONS[node.operation].value(algebra, *arguments)
+    value = OPERATIONS[node.operation].value(algebra, *arguments)
+    if node.operation in ("less", "less_equal") and np.any(value == 0):
+        return decided_at_points(graph, index, value, inputs)
+    return value
 
 
 def evaluate(graph: Graph, values: Mapping[str, ArrayLike]) -> Array:

@@ -29,8 +29,8 @@ Mask: TypeAlias = NDArray[np.bool_] | np.bool_
 def forward(graph: Graph, algebra: TensorAlgebra, inputs: Mapping[str, Number]) -> list[Number]:
     """Computes the value of every node, in order: the backward pass needs them all."""
     values: list[Number] = []
-    for node in graph.nodes:
-        values.append(applied(node, algebra, inputs, values))
+    for index in range(len(graph.nodes)):
+        values.append(applied(graph, index, algebra, inputs, values))
     return values
 
 

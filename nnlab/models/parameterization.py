@@ -143,8 +143,7 @@ def linear_layer(
     if parameterization == "standard":
         return draw_parameters(nn.Linear(fan_in, fan_out, bias, **BLANK), std, sigma_b, generator)
     if parameterization == "ntk":
-        multipliers = {"weight_multiplier": std, "bias_multiplier": sigma_b}
-        scaled = ScaledLinear(fan_in, fan_out, bias, **BLANK, **multipliers)
+        scaled = ScaledLinear(fan_in, fan_out, bias, weight_multiplier=std, bias_multiplier=sigma_b, **BLANK)
         return draw_parameters(scaled, 1.0, 1.0, generator)
     if parameterization == "mup":
         before, after = (1.0 if r is None else r for r in growth)

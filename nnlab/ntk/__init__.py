@@ -13,12 +13,14 @@ from nnlab.ntk.dynamics.logits import LogitFlow, logit_descent, logit_flow
 from nnlab.ntk.dynamics.modes import Modes, decompose
 from nnlab.ntk.empirical.kernel import as_matrix, empirical_ntk, feature_map
 from nnlab.ntk.errors import KernelError, MemoryLimitError, ModelError, NonFiniteError
+from nnlab.ntk.finite.kernel import FiniteWidth, finite_width
 from nnlab.ntk.infinite.kernel import infinite_ntk
 from nnlab.ntk.regression.kernel_regression import KernelRegression, kernel_regression
 from nnlab.ntk.regression.posterior import Gaussian, Posterior, posterior
 from nnlab.ntk.spectral.spectrum import Spectrum, spectrum
 
 __all__ = [
+    "FiniteWidth",
     "FlowGap",
     "Gaussian",
     "KernelError",
@@ -35,6 +37,7 @@ __all__ = [
     "decompose",
     "empirical_ntk",
     "feature_map",
+    "finite_width",
     "flow_gap",
     "gradient_descent",
     "gradient_flow",

@@ -19,10 +19,12 @@ from nnlab.page.lecture import Glance, expand, glances, is_beyond, is_lecture, l
 from nnlab.page.numbers import as_text, clean
 from nnlab.page.widget import Widget
 from nnlab.record import Run, replace_file, schema
+from nnlab.theory import CONFIDENCE
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = [TEMPLATES / name for name in ("page.css", "widgets.css")]
 SCRIPTS = [TEMPLATES / name for name in ("page.js", "parts.js", "curves.js", "descent.js")]
+LEVEL = f"{CONFIDENCE:.1%}"
 ROWS, COLUMNS = 200, 40  # of a table; the others stay in the run folder
 
 
@@ -32,6 +34,7 @@ class Entry:
 
     Attributes:
         label: its folder's name.
+        name: of the run.
         folder: its path.
         status: finished, diverged, …
         seconds: that it took.
@@ -46,6 +49,7 @@ class Entry:
     """
 
     label: str
+    name: str
     folder: str
     status: str
     seconds: float | None
@@ -131,7 +135,11 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
     whole = any(is_lecture(run) and not is_beyond(run) for run in runs)
     parts = _parts([inner for run in runs for inner in expand(run)], contents, whole)
     sentences = [sentence for run in runs for sentence in glances(run)]
-    rows = _addressed(sentences, parts) if sentences else list(_claims(parts))
+    addressed = _addressed(sentences, parts)
+    rows = addressed or list(_claims(parts))
+    groups = [group for part in parts for group in part.chapters]
+    by_address = {f"#{card.key}": card for group in groups for card in group.cards}
+    random = sum(line.confidence == LEVEL for card in by_address.values() for line in card.lines)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -149,6 +157,11 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         ],
         counts=[(verdict, sum(g.verdict == verdict and not g.refuted for g in rows)) for verdict in VERDICTS],
         refuted=sum(g.refuted for g in rows),
+        evidence=[(row, by_address[row.address]) for row in addressed if not row.listed and row.address],
+        random=random,
+        level=LEVEL,
+        none_fails=f"{CONFIDENCE**random:.0%}",
+        misprints=contents.misprints if whole else {},
         glossary=GLOSSARY,
         style=Markup("".join(file.read_text("utf-8") for file in STYLES)),
         scripts=[Markup(file.read_text("utf-8")) for file in (*SCRIPTS, *contents.scripts)],
@@ -176,7 +189,7 @@ def _parts(runs: Iterable[Run], contents: Contents, whole: bool) -> list[Part]:
     for section in sorted(entries, key=lambda s: s.number):
         names = sorted(entries[section], key=contents.place)
         chapters = [
-            _chapter(f"s{section.number}x{i}", contents.page(name).title, name, entries[section][name])
+            _chapter(f"s{section.number}x{i}", contents, name, entries[section][name])
             for i, name in enumerate(names)
         ]
         if chapters or section.widgets:
@@ -199,14 +212,19 @@ def _over_sections(run: Run, contents: Contents, entry: Entry) -> Iterable[tuple
     return parts
 
 
-def _chapter(key: str, title: str, experiment: str, entries: list[Entry]) -> RunGroup:
+def _chapter(key: str, contents: Contents, experiment: str, entries: list[Entry]) -> RunGroup:
     several = len(entries) > 1
     measured = [
         (", ".join(filter(None, (entry.label if several else "", seed))), claim)
         for entry in entries
         for seed, claim in entry.claims
     ]
-    return RunGroup(key, title, experiment, entries, cards(measured, key))
+    names = dict.fromkeys(entry.name for entry in entries)
+    with_faults = [
+        replace(card, faults=[words for name in names for words in contents.faults(name, card.name)])
+        for card in cards(measured, key)
+    ]
+    return RunGroup(key, contents.page(experiment).title, experiment, entries, with_faults)
 
 
 def _claims(parts: list[Part]) -> Iterable[Glance]:
@@ -258,6 +276,7 @@ def _entry(run: Run, contents: Contents, figures: data.Room, tables: data.Room) 
     seconds = summary.get("wall_seconds")
     return Entry(
         label=run.folder.name,
+        name=str(summary.get("name")),
         folder=str(run.folder),
         status=run.status,
         seconds=float(seconds) if isinstance(seconds, int | float) else None,

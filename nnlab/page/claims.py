@@ -3,6 +3,7 @@
 Each line has a small drawing: the interval beside the prediction, all of a card on one axis.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,12 @@ class Line:
         return str(self.claim.get("verdict") or "–")
 
     @property
+    def confidence(self) -> str:
+        """The level of the interval that decided it, "99.9%"; empty for a quantity without randomness."""
+        level = re.search(r"\d+(\.\d+)?%", str(self.claim.get("rule") or "").partition("[")[0])
+        return level.group() if level else ""
+
+    @property
     def rivals(self) -> str:
         """The predictions of rivals."""
         return "; ".join(f"{label}: {as_text(value)}" for label, value in _rivals(self.claim).items())
@@ -91,6 +98,7 @@ class Card:
         sentence: in words.
         formula: in symbols, typeset.
         lines: its measurements.
+        faults: planted in the code, that turn it to FAIL, in words.
     """
 
     key: str
@@ -98,6 +106,17 @@ class Card:
     sentence: str
     formula: Markup
     lines: list[Line]
+    faults: Sequence[str] = ()
+
+    @property
+    def predicted_by(self) -> str:
+        """The functions or the closed form that the prediction comes from."""
+        return str(self.lines[0].claim.get("predicted_by") or "")
+
+    @property
+    def measured_by(self) -> str:
+        """The functions that measure."""
+        return str(self.lines[0].claim.get("measured_by") or "")
 
     @property
     def verdicts(self) -> dict[str, int]:

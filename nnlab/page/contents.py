@@ -60,11 +60,15 @@ class ChapterPage:
         sections: of the lecture.
         experiments: in the lecture's order, by their name in a summary.
         scripts: the JavaScript files that draw its widgets.
+        misprints: section of the slides -> what is misprinted there.
+        faults: (name of a run, name of a claim) -> the planted faults that the claim catches, in words.
     """
 
     sections: tuple[Section, ...] = ()
     experiments: Mapping[str, ExperimentPage] = field(default_factory=dict)
     scripts: tuple[Path, ...] = ()
+    misprints: Mapping[str, str] = field(default_factory=dict)
+    faults: Callable[[str, str], Sequence[str]] | None = None
 
 
 class Contents:
@@ -73,13 +77,20 @@ class Contents:
     Attributes:
         sections: the lecture's, in its order.
         scripts: of all widgets.
+        misprints: of the slides, by section.
     """
 
     def __init__(self, chapters: Sequence[ChapterPage]) -> None:
         sections = [section for chapter in chapters for section in chapter.sections]
         self.sections = sorted(sections, key=lambda section: section.number)
         self.scripts = [script for chapter in chapters for script in chapter.scripts]
+        self.misprints = {where: text for chapter in chapters for where, text in chapter.misprints.items()}
+        self._faults = [chapter.faults for chapter in chapters if chapter.faults is not None]
         self._experiments = {name: page for chapter in chapters for name, page in chapter.experiments.items()}
+
+    def faults(self, run: str, claim: str) -> list[str]:
+        """Returns the planted faults that a claim of a run of this name catches, in words."""
+        return [words for faults in self._faults for words in faults(run, claim)]
 
     def page(self, experiment: object) -> ExperimentPage:
         """The place of an experiment's runs; one that no chapter knows comes after the lecture."""

@@ -17,9 +17,9 @@ prediction of a random quantity needs at least one.
 
 hypothesis: An assumption under which a claim is a theorem, or under which its quantity was measured.
 
-interval: The values that a measurement leaves possible. Of a random quantity it is a 95% confidence
-interval (Student's t for a mean, Wilson's for a proportion, bootstrap-t for an exponent); of a quantity
-without randomness it is the measured value ± a tolerance.
+interval: The values that a measurement leaves possible. Of a random quantity it is a 99.9%
+confidence interval (Student's t for a mean, Wilson's for a proportion, Welch's t for an exponent); of a
+quantity without randomness it is the measured value ± a tolerance.
 
 verdict: PASS, FAIL or INCONCLUSIVE. One rule derives it from prediction, rivals and interval, for every
 claim.
@@ -32,8 +32,9 @@ FAIL: The interval excludes the predicted number; or it lies wholly outside the 
 INCONCLUSIVE: Neither PASS nor FAIL: the interval contains a rival beside the predicted number, lies partly
 inside and partly outside the predicted range, or is not finite.
 
-refuted: The mark of a sentence of the lecture that is listed as false as it was said, and whose claim
-fails. What holds instead stands beside it, and `nnlab lecture` does not count it as a failure.
+refuted: The mark of a sentence that is listed as false as it stands, and whose claim fails. The page says
+where the lecture has it, or that it is often said. What holds instead stands beside it, and `nnlab lecture`
+does not count it as a failure.
 
 balanced accuracy: The mean over the classes of the share of each class's examples that is right: a model
 that always names the largest of C classes has 1/C, however large that class is.

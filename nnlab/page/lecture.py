@@ -23,7 +23,8 @@ class Glance:
         verdict: PASS, FAIL, INCONCLUSIVE, or the word of an older run.
         address: of its card on the page, "#…"; empty where there is none.
         holds: the statement that holds instead, where careful measurement refutes or limits the sentence.
-        hypotheses: under which the sentence does hold as it was said.
+        hypotheses: under which the sentence does hold.
+        said: the section of the lecture where it stands, or "often said".
         listed: True where the sentence is listed as refuted.
         claim: the name of the run's claim whose measurement it is held against.
         run: the folder's name of the run that measured it.
@@ -38,9 +39,16 @@ class Glance:
     address: str = ""
     holds: str = ""
     hypotheses: str = ""
+    said: str = ""
     listed: bool = False
     claim: str = ""
     run: str = ""
+
+    @property
+    def source(self) -> str:
+        """Returns who says the sentence, as the beginning of one."""
+        place = self.said or self.place
+        return f"{place} says" if place[-1:].isdigit() else place.capitalize()
 
     @property
     def refuted(self) -> bool:
@@ -102,6 +110,7 @@ def _glance(row: dict[str, Any]) -> Glance:
         verdict=text("verdict") or "–",
         holds=text("holds"),
         hypotheses="; ".join(map(str, hypotheses)) if isinstance(hypotheses, list) else "",
+        said=text("place"),
         listed=row.get("refuted") is True,
         claim=text("against") or text("claim"),
         run=text("run").replace("\\", "/").rstrip("/").rpartition("/")[2],

@@ -180,7 +180,7 @@ def interval_claim(
         measured: the point estimate.
         interval: (low, high), or (None, None) where there is none.
         seeds: number of independent samples.
-        how: the kind of interval, as the beginning of a sentence: "95% Wilson interval over 500 trials".
+        how: the kind of interval, as the beginning of a sentence: "99.9% Wilson interval over 500 trials".
         rivals: required for a point prediction of a random quantity.
         random: False for a quantity without randomness, see `exact_claim`.
         predicted_by, measured_by: see Claim.
@@ -250,7 +250,8 @@ def measured_claim(
         ValueError: no samples, a point prediction without a rival, or what `judge` refuses.
     """
     mean, low, high = mean_interval(values, CONFIDENCE)
-    seeds = np.size(values)
+    seeds, lost = np.size(values), int(np.sum(~np.isfinite(np.asarray(values, dtype=np.float64))))
+    how = f"{CONFIDENCE:.1%} t-interval of the mean over {seeds} seeds"
     return interval_claim(
         name,
         sentence,
@@ -260,7 +261,7 @@ def measured_claim(
         measured=mean,
         interval=(low, high),
         seeds=seeds,
-        how=f"{CONFIDENCE:.1%} t-interval of the mean over {seeds} seeds",
+        how=f"{lost} of {seeds} values are not finite" if lost else how,
         rivals=rivals,
         predicted_by=predicted_by,
         measured_by=measured_by,
@@ -308,7 +309,9 @@ def exact_claim(
         measured=measured,
         interval=interval,
         seeds=seeds,
-        how=f"measured value ± tolerance {tolerance:.3g}",
+        how=f"measured value ± tolerance {tolerance:.3g}"
+        if math.isfinite(measured)
+        else f"measured value {measured}",
         rivals=rivals,
         random=False,
         predicted_by=predicted_by,

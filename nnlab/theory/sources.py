@@ -106,6 +106,22 @@ _BIBTEX = """
   journal = {Journal of Machine Learning Research},
   volume = {19}, number = {70}, pages = {1--57}, year = {2018},
 }
+@book{roberts2022,
+  author = {Roberts, Daniel A. and Yaida, Sho and Hanin, Boris},
+  title = {The principles of deep learning theory},
+  publisher = {Cambridge University Press}, year = {2022},
+}
+@inproceedings{hanin2020,
+  author = {Hanin, Boris and Nica, Mihai},
+  title = {Finite depth and width corrections to the neural tangent kernel},
+  booktitle = {International Conference on Learning Representations},
+  year = {2020},
+}
+@misc{guillen2025,
+  author = {Guillen, Max and Misof, Philipp and Gerken, Jan E.},
+  title = {Finite-width neural tangent kernels from {Feynman} diagrams},
+  howpublished = {arXiv:2508.11522}, year = {2025},
+}
 @inproceedings{jacot2018,
   author = {Jacot, Arthur and Gabriel, Franck and Hongler, Cl{\\'e}ment},
   title = {Neural tangent kernel: Convergence and generalization in neural networks},
@@ -173,6 +189,26 @@ _BIBTEX = """
   title = {Dynamics of deep neural networks and neural tangent hierarchy},
   booktitle = {International Conference on Machine Learning},
   pages = {4542--4551}, year = {2020},
+}
+@inproceedings{zhang2017,
+  author = {Zhang, Chiyuan and Bengio, Samy and Hardt, Moritz and Recht, Benjamin and Vinyals, Oriol},
+  title = {Understanding deep learning requires rethinking generalization},
+  booktitle = {International Conference on Learning Representations},
+  year = {2017},
+}
+@inproceedings{lee2018,
+  author = {Lee, Jaehoon and Bahri, Yasaman and Novak, Roman and Schoenholz, Samuel S. and Pennington, Jeffrey
+    and Sohl-Dickstein, Jascha},
+  title = {Deep neural networks as {Gaussian} processes},
+  booktitle = {International Conference on Learning Representations},
+  year = {2018},
+}
+@inproceedings{matthews2018,
+  author = {Matthews, Alexander G. de G. and Hron, Jiri and Rowland, Mark and Turner, Richard E.
+    and Ghahramani, Zoubin},
+  title = {Gaussian process behaviour in wide deep neural networks},
+  booktitle = {International Conference on Learning Representations},
+  year = {2018},
 }
 """
 
@@ -255,6 +291,10 @@ _TABLE: Mapping[str, tuple[str, ...] | str] = {
     "kernel_is_gram_matrix": ("jacot2018",),
     "kernel_is_positive_definite": ("jacot2018", "du2019"),
     "kernel_converges_with_width": ("jacot2018", "arora2019exact"),
+    "spread_of_one_layer_*": ("roberts2022",),
+    "spread_*": ("roberts2022", "guillen2025", "hanin2020"),
+    "power_of_the_spread_*": ("roberts2022", "hanin2020"),
+    "shift_of_the_mean_*": ("roberts2022", "guillen2025"),
     "residuals_follow_the_kernel_at_the_start": ("lee2019",),
     "linearization_follows_descent": ("lee2019",),
     "linearized_training_is_linear_regression": ("lee2019",),
@@ -269,6 +309,16 @@ _TABLE: Mapping[str, tuple[str, ...] | str] = {
     "no_odd_modes_without_bias": ("basri2019", "bietti2019"),
     "tail_of_the_circle_with_bias": ("basri2019", "bietti2019"),
     "without_bias_the_rank_is_*": ELEMENTARY,
+    # beyond the lecture: the way of the weights, ensembles, harmonics
+    "distance_of_the_linearization": ELEMENTARY,
+    "descent_ends_nearest_to_its_start": ("zhang2017",),
+    "distance_of_the_network": ("lee2019",),
+    "variance_start": ("lee2018", "matthews2018"),
+    "covariance_start": ("lee2018", "matthews2018"),
+    "*_all_layers": ("lee2019",),
+    "*_last_layer": ("lee2018", "lee2019"),
+    "half_life_of_harmonic_*": ("basri2019", "bietti2019"),
+    "odd_harmonics_stay_without_bias": ("basri2019",),
 }
 
 

@@ -111,7 +111,7 @@ class Ensemble:
         return Pass(self, x).forward()
 
     @torch.no_grad()
-    def tangent_kernel(self, x: Tensor) -> Tensor:
+    def tangent_kernel(self, x: Tensor, other: "Ensemble | None" = None) -> Tensor:
         """H(x, x') = J(x) J(x')ᵀ over all parameters of each member, without a Jacobian.
 
         By layers, H = Σ_l (A Aᵀ) ∘ (G Gᵀ), where A = a·q holds the layer's extended inputs and G the
@@ -119,10 +119,21 @@ class Ensemble:
 
         Args:
             x: (n, …).
+            other: with the J of the same members at other parameters in place of the second one.
 
         Returns:
             (S, nC, nC), the example index outermost.
         """
+        outputs = self.layers[-1].parameters.shape[2]
+        kernel = torch.zeros((), dtype=x.dtype, device=x.device)
+        mine = self._factors(x)
+        for (a, g), (b, h) in zip(mine, mine if other is None else other._factors(x), strict=True):
+            gram = (a @ b.mT).repeat_interleave(outputs, 1).repeat_interleave(outputs, 2)
+            kernel = kernel + gram * (g @ h.mT)
+        return kernel
+
+    def _factors(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """A (S, n, in + 1) and G (S, nC, out) of every layer."""
         at = Pass(self, x)
         scores = at.forward()
         members, n, outputs = scores.shape
@@ -133,12 +144,10 @@ class Ensemble:
             for i in range(len(self.layers) - 1, -1, -1):
                 signals[i].append(signal.clone())
                 signal = at.pull_back(i, signal) if i else signal
-        kernel = torch.zeros((), dtype=x.dtype, device=x.device)
-        for layer, q, columns in zip(self.layers, at.inputs, signals, strict=True):
-            a, g = layer.weight_multiplier * q, torch.stack(columns, 2).reshape(members, n * outputs, -1)
-            gram = (a @ a.mT).repeat_interleave(outputs, 1).repeat_interleave(outputs, 2)
-            kernel = kernel + gram * (g @ g.mT)
-        return kernel
+        return [
+            (layer.weight_multiplier * q, torch.stack(columns, 2).reshape(members, n * outputs, -1))
+            for layer, q, columns in zip(self.layers, at.inputs, signals, strict=True)
+        ]
 
 
 def _stack(layers: Sequence[nn.Linear]) -> StackedLayer:
@@ -283,7 +292,7 @@ def descend(
     Args:
         ensemble: the start; it is left as it is.
         x: (N, …) examples, of the ensemble's type and device.
-        y: (N, C) targets ȳ.
+        y: (N, C) targets ȳ, or (S, N, C), those of each member.
         lr: η, one number or (S,).
         steps: at most.
         reduction: `sum` is ½Σ‖y − ȳ‖², `mean` is (1/2N)Σ‖y − ȳ‖², over the N examples.
@@ -298,8 +307,9 @@ def descend(
         InputError: the targets have another shape.
     """
     outputs = ensemble.layers[-1].parameters.shape[2]
-    if y.shape != (len(x), outputs):
+    if y.shape not in ((len(x), outputs), (len(ensemble), len(x), outputs)):
         raise InputError(f"targets must have the shape (N, C) = ({len(x)}, {outputs}), not {tuple(y.shape)}")
+    targets = y.expand(len(ensemble), *y.shape[-2:])
     lrs = torch.as_tensor(lr, dtype=x.dtype, device=x.device).expand(len(ensemble))
     scale = 0.5 if reduction == "sum" else 0.5 / len(x)  # of Σ‖y − ȳ‖²
     log = _Log(ensemble, sorted(set(record)), scale, observe)
@@ -307,7 +317,7 @@ def descend(
     for first in range(0, len(ensemble), size):
         index = torch.arange(first, min(first + size, len(ensemble)), device=x.device)
         members = log.descent.ensemble.members(slice(first, first + size))
-        part = _Part(members, index, x, y, -2 * scale * lrs[index], loss_fraction)
+        part = _Part(members, index, x, targets[index], -2 * scale * lrs[index], loss_fraction)
         for step in range(steps + 1):
             log.at(step, part)
             if step % CHECK == 0:
@@ -377,7 +387,7 @@ class _Part:
         """The members of a mask, with parameters and buffers of their own."""
         factor = self._factor[mask]
         members = self.members.members(mask)
-        part = _Part(members, self.index[mask], self._x, self._y, factor, self._loss_fraction)
+        part = _Part(members, self.index[mask], self._x, self._y[mask], factor, self._loss_fraction)
         for name in ("squares", "start", "target", "highest", "steps"):
             setattr(part, name, getattr(self, name)[mask])
         part.is_apart = True

@@ -27,7 +27,7 @@ def _trainable(model: nn.Module) -> list[nn.Parameter]:
 
 def _scaled_groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
     """Groups of trainable parameters by what Adam's step size is multiplied with; mostly one group of 1."""
-    scales: dict[nn.Parameter, float] = {}
+    scales: dict[Tensor, float] = {}
     for module in model.modules():
         if isinstance(module, ScaledLinear):
             scales[module.weight] = module.adam_scale[0]

@@ -84,18 +84,18 @@ def measured_rate(distances: Tensor, floor: float = 1e-9) -> float:
 
 
 def kkt_violation(w: Tensor, smooth_gradient: Tensor, strength: float) -> float:
-    """The distance of W from the optimality conditions of (smooth part) + λΣ|W|, in units of λ.
+    """The distance of W from the optimality conditions of (smooth part) + λΣ|W|.
 
     At a minimizer |gᵢ| ≤ λ where wᵢ = 0, and gᵢ + λ sign wᵢ = 0 elsewhere, with g the gradient of the
-    loss, plus 2λβw for the elastic net.
+    loss, plus 2λβw for the elastic net. For λ = 0 it is gᵢ = 0.
 
     Returns:
-        The largest violation over entries divided by λ; 0 at an exact minimizer.
+        The largest violation over entries; 0 at an exact minimizer.
     """
     g = smooth_gradient
     at_zero = (g.abs() - strength).clamp_min(0)
     elsewhere = (g + strength * w.sign()).abs()
-    return float(torch.where(w == 0, at_zero, elsewhere).max()) / strength
+    return float(torch.where(w == 0, at_zero, elsewhere).max())
 
 
 # --- the noise of a mini-batch gradient -------------------------------------------------------------

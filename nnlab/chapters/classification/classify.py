@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 
 from nnlab.chapters.convolution import schema as convolution_schema
+from nnlab.chapters.convolution.claims import IMAGES, cnn_claims
 from nnlab.chapters.convolution.features import draw_features
 from nnlab.data import DataSet
 from nnlab.errors import InputError
@@ -13,7 +14,7 @@ from nnlab.lab import drawing
 from nnlab.lab.sections import CNNModel, MLPModel, TrainingExperiment
 from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import StepBound, build_parts, histories, step_bound, train
-from nnlab.models import layer_table
+from nnlab.models import CNN, layer_table
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim
 from nnlab.training import FitResult, Parts, predict
@@ -68,6 +69,10 @@ class Config(TrainingExperiment):
             metrics["sparsity"] = share_of_zeros(parts.weights)
         claims = [cross_entropy_claim(scores, data.test.targets)]
         rounded = parts.precision == "bfloat16"  # by more than what a small step descends
+        if isinstance(parts.model, CNN):
+            exactness = 0.1 if rounded else 1e3 * torch.finfo(scores.dtype).eps
+            images = data.normalize(data.test.inputs[:IMAGES])
+            claims += cnn_claims(parts.model, images, scores, exactness=exactness)
         if bound is not None and bound.guaranteed and not rounded:
             claims.append(descent_claim(record, bound, scores.dtype, parts.loss.class_weights is not None))
         return Outcome(metrics, results, claims, size)

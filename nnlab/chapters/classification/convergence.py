@@ -1,5 +1,8 @@
 """The distance of gradient descent to the optimum, beside the linear rate that theory predicts."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -9,6 +12,13 @@ from torch import Tensor, nn
 
 from nnlab.chapters.classification import schema
 from nnlab.chapters.classification.figures import convergence
+from nnlab.chapters.classification.local_descent import (
+    BESIDE,
+    bound_claims,
+    factor_claim,
+    factor_of_a_step,
+    stacked,
+)
 from nnlab.errors import InputError
 from nnlab.lab.sections import Distinct, MLPModel, SGDOptimizer, TrainingExperiment
 from nnlab.lab.session import Outcome, Session
@@ -17,12 +27,14 @@ from nnlab.record import Record
 from nnlab.record.arrays import under
 from nnlab.theory import Claim, exact_claim
 from nnlab.training import Parts
-from nnlab.training.theory import linear_rate, measured_rate, softmax_hessian
+from nnlab.training.theory import linear_rate, measured_rate, softmax_hessian, softmax_step_bound
 
 OPTIMUM_EPOCHS = 60  # of 20 L-BFGS iterations each: far more than digits need
 # A line search compares objectives, and so finds the optimum to the root of rounding only, 1e-8. Newton's
 # method solves for the gradient; each step doubles the digits.
 NEWTON_STEPS = 3
+RATE_TOLERANCE = 1e-3
+FLAT = 1e-10  # of the largest eigenvalue: one number added to all biases changes nothing
 
 
 class Config(TrainingExperiment):
@@ -43,30 +55,33 @@ class Config(TrainingExperiment):
         newton = vary(self, {"optimizer": lbfgs, "training.epochs": OPTIMUM_EPOCHS})
         optimum = build_parts(newton, session)
         train(newton, optimum, record, session, part="optimum")
-        claims = [scikit_learn_claim(optimum)]
         for _ in range(NEWTON_STEPS):
             newton_step(optimum)
-        best = parameters_of(optimum.model)
+        best = stacked(optimum.model)
         eigenvalues, directions = torch.linalg.eigh(hessian(optimum))
+        curvature = Curvature(eigenvalues, directions, wrong_curvatures(optimum))
         lrs = {f"{multiple:g} {schema.UNIT}": multiple * bound.bound for multiple in self.multiples}
         rates = {label: linear_rate(eigenvalues, lr) for label, lr in lrs.items()}
         record.predict({"guaranteed_below": bound.bound, "step_sizes": lrs, "rates": rates})
+        claims = [scikit_learn_claim(optimum)]
         rows, distances = [], {}
         for label, lr in lrs.items():
             varied = vary(self, {"optimizer.lr": lr})
             descent = build_parts(varied, session)
+            mode = curvature.slowest(lr).reshape(best.shape)
             result = train(
-                varied, descent, record, session, part=label,
-                observe=lambda model: {"distance": float((parameters_of(model) - best).norm())},
-            )  # fmt: skip
+                varied, descent, record, session, part=label, observe=partial(_distances, best, mode)
+            )
             history = histories(record.history(), label)["train"]
             distances[label] = np.array(history["distance"])
             rows.append(_row(label, lr, rates[label], history, result.metrics))
-            judge = _rate_claim if rates[label] < 1 else _no_convergence_claim
-            claims.append(judge(label, lr, rates[label], torch.tensor(history["distance"])))
+            if rates[label] < 1:
+                claims.append(_rate_claim(label, lr, rates[label], torch.tensor(history["mode"])))
+            else:
+                claims.append(self._factor_claim(f"leaves_at_{label}", lr, optimum, curvature, session))
         steps = np.arange(self.training.epochs)
-        away = stacked(parts) - stacked(optimum)
-        model = {schema.EIGENVALUES: eigenvalues, schema.START: directions.T @ away}
+        away = stacked(parts.model) - best
+        model = {schema.EIGENVALUES: eigenvalues, schema.START: directions.T @ away.flatten()}
         record.save_arrays(
             **{schema.STEPS: steps, schema.BOUND: bound.bound},
             **under(schema.HESSIAN, {name: values.numpy(force=True) for name, values in model.items()}),
@@ -74,7 +89,61 @@ class Config(TrainingExperiment):
         )
         converging = {label: rate for label, rate in rates.items() if rate < 1}
         record.figure("convergence", convergence, steps, distances, converging)
+        edge = 2 / float(eigenvalues[-1])
+        claims += [
+            self._factor_claim(f"factor_at_{share:g}_×_edge", share * edge, optimum, curvature, session)
+            for share in BESIDE
+        ]
+        claims += bound_claims(optimum, self.seed, session)
         return Outcome(optimum_metrics(optimum), rows, claims)
+
+    def _factor_claim(
+        self, name: str, lr: float, optimum: Parts, curvature: "Curvature", session: Session
+    ) -> Claim:
+        """Claims the factor of a step along the direction of the largest curvature, beside the optimum."""
+        top = float(curvature.eigenvalues[-1])
+        parts = build_parts(vary(self, {"optimizer.lr": lr}), session)
+        parts.model.load_state_dict(optimum.model.state_dict())
+        parts.precision = optimum.precision
+        predicted = abs(1 - lr * top)
+        direction = curvature.directions[:, -1].reshape(stacked(parts.model).shape)
+        measured = factor_of_a_step(parts, direction, predicted, self.seed, session)
+        goes = "shrinks" if predicted < 1 else "grows"
+        return factor_claim(
+            name.replace(" ", "_"),
+            f"Beside the optimum, at {lr * top / 2:.3g} times 2/λmax, its distance {goes} by |1 − ηλmax| "
+            "a step.",
+            [f"λmax = {top:.5g} of the Hessian at the optimum, η = {lr:.4g}"],
+            predicted,
+            measured,
+            {label: abs(1 - lr * other) for label, other in curvature.wrong.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The Hessian at the optimum.
+
+    Attributes:
+        eigenvalues: (p,) ascending.
+        directions: (p, p) its eigenvectors, as columns.
+        wrong: the largest eigenvalues that a mistake would give, by the mistake.
+    """
+
+    eigenvalues: Tensor
+    directions: Tensor
+    wrong: Mapping[str, float]
+
+    def slowest(self, lr: float) -> Tensor:
+        """Returns the eigenvector (p,) of the largest |1 − ηλ|, among those with λ > 0."""
+        moving = self.eigenvalues > FLAT * self.eigenvalues[-1]
+        return self.directions[:, int(((1 - lr * self.eigenvalues).abs() * moving).argmax())]
+
+
+def _distances(best: Tensor, mode: Tensor, model: nn.Module) -> dict[str, float]:
+    """Returns the distance to the optimum, and its part along one eigenvector of the Hessian."""
+    away = stacked(model) - best
+    return {"distance": float(away.norm()), "mode": float((away * mode).sum().abs())}
 
 
 def _check(config: Config) -> None:
@@ -99,17 +168,6 @@ def _check(config: Config) -> None:
     for need, met in needs.items():
         if not met:
             raise InputError(f"experiment: convergence {need}")
-
-
-def parameters_of(model: nn.Module) -> Tensor:
-    """Returns all parameters as one vector, (p,)."""
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
-
-
-def stacked(parts: Parts) -> Tensor:
-    """Returns [W | b] row by row, (p,): the order of the Hessian."""
-    columns = [p.detach().reshape(len(p), -1) for p in parts.model.parameters()]
-    return torch.cat(columns, 1).flatten()
 
 
 def optimum_metrics(parts: Parts) -> dict[str, float]:
@@ -143,8 +201,13 @@ def gradient(parts: Parts) -> Tensor:
     return torch.cat([g if g.ndim == 2 else g[:, None] for g in gradients], 1)
 
 
-def hessian(parts: Parts) -> Tensor:
-    """Returns the Hessian of L + λΣW², row-major over (class, feature); λ acts on weights, not on biases."""
+def hessian(parts: Parts, penalized: float = 1.0) -> Tensor:
+    """Returns the Hessian of L + λΣW², row-major over (class, feature); λ acts on weights, not on biases.
+
+    Args:
+        parts: of softmax regression with L2.
+        penalized: the part of λ that counts.
+    """
     assert parts.penalty is not None
     x = design_matrix(parts).double()
     with torch.no_grad():
@@ -153,8 +216,25 @@ def hessian(parts: Parts) -> Tensor:
     regularized = torch.ones(p.shape[1], x.shape[1], dtype=torch.float64, device=x.device)
     if len(list(parts.model.parameters())) == 2:
         regularized[:, -1] = 0
-    curvature.diagonal().add_(2 * parts.penalty.strength * regularized.flatten())
+    curvature.diagonal().add_(2 * penalized * parts.penalty.strength * regularized.flatten())
     return curvature
+
+
+def wrong_curvatures(parts: Parts) -> dict[str, float]:
+    """Returns the largest eigenvalues of Hessians that a mistake would give, by the mistake."""
+    x = design_matrix(parts)
+    without, half, right = (
+        float(torch.linalg.eigvalsh(hessian(parts, part))[-1]) for part in (0.0, 0.5, 1.0)
+    )
+    return {
+        "without the penalty": without,
+        "λ for 2λ": half,
+        "sum of losses for their mean": len(x) * without + right - without,
+        "twice the curvature": 2 * right,
+        "half of it": right / 2,
+        "the curvature of the bound": 2
+        / softmax_step_bound(x, parts.penalty.strength if parts.penalty else 0.0),
+    }
 
 
 @torch.no_grad()
@@ -169,39 +249,49 @@ def newton_step(parts: Parts) -> None:
 
 
 def scikit_learn_claim(parts: Parts) -> Claim:
-    """Compares with LogisticRegression: its C Σ loss + ½‖W‖² is our objective/(2λ) for C = 1/(2λN)."""
-    from sklearn.linear_model import LogisticRegression  # slow to import, and no other experiment needs it
+    """Compares [W | b] with LogisticRegression: its C Σ loss + ½‖W‖² is our objective/(2λ) for C = 1/(2λN).
 
+    One number added to all biases changes nothing: both are compared with a mean of 0.
+    """
     assert parts.penalty is not None
-    data = parts.data
-    x = data.normalize(data.train.inputs).flatten(1).double().numpy(force=True)
-    strength = parts.penalty.strength
-    has_bias = len(list(parts.model.parameters())) == 2
-    reference = LogisticRegression(C=1 / (2 * strength * len(x)), tol=1e-10, max_iter=100_000,
-                                   fit_intercept=has_bias)  # fmt: skip
-    reference.fit(x, data.train.targets.numpy(force=True))
-    theirs = _their_objective(reference, x, data.train.targets.numpy(force=True), strength)
+    strength, ours = parts.penalty.strength, _centred(stacked(parts.model).numpy(force=True), parts)
+    theirs, half = (_centred(_reference(parts, part * strength), parts) for part in (1.0, 0.5))
     return exact_claim(
         "optimum_agrees_with_scikit_learn",
-        sentence="L-BFGS finds the minimum that scikit-learn finds for the same data and objective.",
-        formula="L(W*) + λ‖W*‖², relative difference",
-        hypotheses=["softmax regression with L2, float64, scikit-learn's LogisticRegression with tol 1e-10"],
+        sentence="L-BFGS and Newton's method find the weights that scikit-learn finds.",
+        formula="argmin L(W) + λ‖W‖², relative distance",
+        hypotheses=["softmax regression with L2, float64, scikit-learn's newton-cholesky"],
         predicted=0.0,
-        measured=(objective(parts) - theirs) / theirs,
+        measured=float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)),
         tolerance=1e-8,
+        rivals={"½λ‖W‖² for λ‖W‖²": float(np.linalg.norm(half - theirs) / np.linalg.norm(theirs))},
+        predicted_by="sklearn.linear_model.LogisticRegression",
+        measured_by="nnlab.training.trainer.fit, nnlab.training.theory.softmax_hessian",
     )
 
 
-def _their_objective(model: Any, x: np.ndarray, y: np.ndarray, strength: float) -> float:
-    scores = model.decision_function(x)
-    if scores.ndim == 1:  # two classes: scikit-learn keeps one row, with softmax scores ∓ half of it
-        half = model.coef_ / 2
-        scores, weights = np.stack([-scores / 2, scores / 2], 1), np.concatenate([-half, half])
-    else:
-        weights = model.coef_
-    shifted = scores - scores.max(1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(y)), np.searchsorted(model.classes_, y)]
-    return float(losses.mean() + strength * (weights**2).sum())
+def _centred(weights: np.ndarray, parts: Parts) -> np.ndarray:
+    if len(list(parts.model.parameters())) == 2:
+        weights[:, -1] -= weights[:, -1].mean()
+    return weights
+
+
+def _reference(parts: Parts, strength: float) -> np.ndarray:
+    """Returns scikit-learn's [W | b], (C, d + 1), or W, (C, d)."""
+    from sklearn.linear_model import LogisticRegression  # slow to import, and no other experiment needs it
+
+    data = parts.data
+    x = data.normalize(data.train.inputs).flatten(1).double().numpy(force=True)
+    has_bias = len(list(parts.model.parameters())) == 2
+    # of two classes it keeps one row v, the difference of ours, and ½‖v‖² in place of ½(‖v/2‖² + ‖v/2‖²)
+    two = data.outputs == 2
+    reference = LogisticRegression(
+        C=1 / (2 * strength * len(x)) * (2 if two else 1), solver="newton-cholesky", tol=1e-12, max_iter=100,
+        fit_intercept=has_bias,
+    )  # fmt: skip
+    reference.fit(x, data.train.targets.numpy(force=True))
+    rows = np.concatenate([reference.coef_, reference.intercept_[:, None]][: 1 + has_bias], 1)
+    return np.concatenate([-rows, rows]) / 2 if two else rows
 
 
 def _row(
@@ -221,32 +311,22 @@ def _row(
     }
 
 
-def _rate_claim(label: str, lr: float, rate: float, distances: Tensor) -> Claim:
-    """Claims the predicted 1 − ρ, the part of the distance that a step removes."""
-    removed = 1 - measured_rate(distances)
+def _rate_claim(label: str, lr: float, rate: float, along: Tensor) -> Claim:
+    """Claims the predicted 1 − ρ, what a step removes of the distance along the slowest direction."""
+    removed = 1 - measured_rate(along)
     return exact_claim(
         f"rate_at_{label.replace(' ', '_')}",
-        sentence=f"Near the optimum each step of size {label} shrinks the distance by the predicted factor.",
-        formula="‖w(k+1) − w*‖/‖w(k) − w*‖ → ρ = max |1 − ηλᵢ|",
+        sentence=f"Descent with step size {label} converges, by the predicted factor a step.",
+        formula="⟨w(k+1) − w*, v⟩/⟨w(k) − w*, v⟩ → ρ = max |1 − ηλᵢ|,  along its eigenvector v",
         hypotheses=[
             "λᵢ: eigenvalues of the Hessian at the optimum, without the flat direction",
+            "from a random start, over the last third of the steps",
             f"η = {lr:.4g}",
         ],
         predicted=1.0,
         measured=removed / (1 - rate),
-        tolerance=0.05,
+        tolerance=RATE_TOLERANCE,
         rivals={"half as fast": 0.5, "twice as fast": 2.0},
-    )
-
-
-def _no_convergence_claim(label: str, lr: float, rate: float, distances: Tensor) -> Claim:
-    """Claims that the optimum repels for ρ > 1: almost every start leads elsewhere, or nowhere."""
-    return exact_claim(
-        f"no_convergence_at_{label.replace(' ', '_')}",
-        sentence=f"Descent with step size {label} does not converge to the optimum.",
-        formula="ρ = max |1 − ηλᵢ| > 1  ⟹  w(k) does not tend to w*",
-        hypotheses=["λᵢ: eigenvalues of the Hessian at the optimum", f"η = {lr:.4g}, ρ = {rate:.4g}"],
-        predicted=(1e-3, None),
-        measured=float(distances[-1] / distances[0]),
-        tolerance=0.0,
+        predicted_by="nnlab.training.theory.softmax_hessian, nnlab.training.theory.linear_rate",
+        measured_by="nnlab.training.trainer.fit",
     )

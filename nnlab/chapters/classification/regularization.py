@@ -1,6 +1,7 @@
 """L2, L1 and the elastic net over λ: accuracy, zeros, norm of the weights, optimality conditions."""
 
-from itertools import pairwise
+import math
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,20 +11,26 @@ from pydantic import Field, PositiveFloat
 from nnlab.chapters.classification import schema
 from nnlab.chapters.classification.classify import share_of_zeros
 from nnlab.chapters.classification.figures import regularization_paths
+from nnlab.chapters.classification.local_descent import stacked
+from nnlab.chapters.classification.minimizer import Problem, minimizer
 from nnlab.chapters.classification.schema import PenaltyRow
 from nnlab.errors import InputError
-from nnlab.lab.sections import Distinct, SGDOptimizer, TrainingExperiment
-from nnlab.lab.session import Outcome, Session
-from nnlab.lab.training_run import build_parts, train, vary
+from nnlab.lab.sections import Distinct, MLPModel, SGDOptimizer, TrainingExperiment
+from nnlab.lab.session import Outcome, Session, generator
+from nnlab.lab.training_run import build_parts, settings_of, train, vary
 from nnlab.record import Record
 from nnlab.record.arrays import under
-from nnlab.theory import Claim, exact_claim
-from nnlab.training import Parts
+from nnlab.theory import Claim, exact_claim, worst
+from nnlab.training import Parts, fit
 from nnlab.training.losses import build_penalty
 from nnlab.training.theory import kkt_violation
 
 PenaltyName = Literal["l2", "l1", "elastic_net"]
-KKT_TOLERANCE = 0.01  # of λ: left by a training that ends after finitely many steps
+# What is left of the distance after finitely many steps, in units of what the next step would change of the
+# optimality conditions; the first numbers are what the solver leaves.
+KKT_LEFT, WEIGHTS_LEFT, VALUE_LEFT = (1e-9, 2.0), (1e-5, 10.0), (1e-6, 1.0)
+TRAINING = "nnlab.training.trainer.fit"
+SOLVER = "nnlab.chapters.classification.minimizer.minimizer"
 
 
 class Config(TrainingExperiment):
@@ -44,24 +51,42 @@ class Config(TrainingExperiment):
         record.start()
         record.save_arrays(**{schema.INPUT_SHAPE: parts.data.input_shape})
         rows: list[PenaltyRow] = []
+        claims: list[Claim] = []
         for penalty in self.penalties:
             trained = [_one(self, penalty, strength, record, session) for strength in self.strengths]
             rows += [row for row, _ in trained]
-            weights = np.stack([weights for _, weights in trained])
+            weights = np.stack([parts.weights[0].detach().numpy(force=True) for _, parts in trained])
             record.save_arrays(**under(penalty, {schema.WEIGHTS: weights}))
+            claims.append(_gradient_claim(penalty))
+            if _has_one_minimum(self):
+                minima = [_Minimum.of(parts, self, session) for _, parts in trained]
+                claims += _minimum_claims(penalty, sorted(minima, key=lambda m: m.strength))
         _draw(self, record, rows)
         metrics = {
             f"{row['penalty']}/{row['strength']:g}/test/accuracy": row["test_accuracy"]
             for row in rows
             if row["test_accuracy"] is not None
         }
-        return Outcome(metrics, rows, _claims(self, rows))
+        return Outcome(metrics, rows, claims)
+
+
+def _has_one_minimum(config: Config) -> bool:
+    """Tells whether training is full-batch descent on softmax regression, which is convex."""
+    model, loss = config.model, config.loss
+    return (
+        isinstance(model, MLPModel)
+        and not model.hidden
+        and model.parameterization == "standard"
+        and loss.name == "cross_entropy"
+        and not loss.label_smoothing
+        and config.data.batch_size == "full"
+    )
 
 
 def _one(
     config: Config, penalty: PenaltyName, strength: float, record: Record, session: Session
-) -> tuple[PenaltyRow, np.ndarray]:
-    """Trains with one penalty and strength; returns the row of it and the weights of its first layer."""
+) -> tuple[PenaltyRow, Parts]:
+    """Trains with one penalty and strength; returns the row of it and what was trained."""
     changes = {
         "loss.regularization.name": penalty,
         "loss.regularization.strength": strength,
@@ -81,20 +106,26 @@ def _one(
         "penalty_value": float(parts.penalty.value(weights)) / strength,
         "kkt_violation": _violation(parts),
     }
-    return row, weights[0].numpy(force=True)
+    return row, parts
 
 
 def _violation(parts: Parts) -> float:
-    """Returns the largest violation of the optimality conditions, in units of λ: 0 at the minimizer."""
+    """Returns the largest violation of the optimality conditions, in units of λ: 0 at the minimizer.
+
+    Biases, which are not penalized, have the condition ∂L/∂b = 0.
+    """
     model, data, penalty = parts.model, parts.data, parts.penalty
     assert penalty is not None
     model.zero_grad(set_to_none=True)
     parts.loss(model(data.normalize(data.train.inputs)), data.train.targets).backward()  # type: ignore[no-untyped-call]
     strength, smooth = penalty.strength, penalty.quadratic * penalty.strength
-    pairs = [(w.detach(), w.grad + 2 * smooth * w.detach()) for w in parts.weights if w.grad is not None]
-    if not penalty.absolute:
-        return max(float(g.abs().max()) for _, g in pairs) / strength
-    return max(kkt_violation(w, g, strength) for w, g in pairs)
+    penalized, violations = {id(w) for w in parts.weights}, []
+    for p in model.parameters():
+        if p.grad is not None:
+            slope = p.grad + 2 * smooth * p.detach() if id(p) in penalized else p.grad
+            kinked = strength * penalty.absolute if id(p) in penalized else 0.0
+            violations.append(kkt_violation(p.detach(), slope, kinked) / strength)
+    return worst(violations)
 
 
 def _draw(config: Config, record: Record, rows: list[PenaltyRow]) -> None:
@@ -111,78 +142,175 @@ def _draw(config: Config, record: Record, rows: list[PenaltyRow]) -> None:
     record.figure("paths", regularization_paths, config.strengths, paths)
 
 
-def _claims(config: Config, rows: list[PenaltyRow]) -> list[Claim]:
-    claims = []
-    for penalty in config.penalties:
-        claims.append(_gradient_claim(penalty))
-        of_penalty = sorted((r for r in rows if r["penalty"] == penalty), key=lambda r: r["strength"])
-        claims.append(_optimality_claim(penalty, of_penalty))
-        claims.append(_monotone_claim(penalty, of_penalty))
-    return claims
+@dataclass(frozen=True)
+class _Minimum:
+    """Where one training ended, beside the minimizer.
+
+    Attributes:
+        strength: λ.
+        problem: what was trained, as NumPy has it.
+        ours, theirs: [W | b] of the training and of the solver; one number added to all biases changes
+            nothing, so that they have a mean of 0.
+        halved: the solver's with λ/2.
+        left: how far from its optimality conditions the next step of training says that it is, in units of λ.
+    """
+
+    strength: float
+    problem: Problem
+    ours: np.ndarray
+    theirs: np.ndarray
+    halved: np.ndarray
+    left: float
+
+    @classmethod
+    def of(cls, parts: Parts, config: Config, session: Session) -> "_Minimum":
+        """Returns that of a finished training, and takes one more step of it."""
+        data, penalty = parts.data, parts.penalty
+        assert penalty is not None
+        x = data.normalize(data.train.inputs).flatten(1).double().numpy(force=True)
+        targets = np.eye(data.outputs)[data.train.targets.numpy(force=True)]
+        bias = len(list(parts.model.parameters())) == 2
+        problem, halved = (
+            Problem(x, targets, share * penalty.quadratic, share * penalty.absolute, bias)
+            for share in (penalty.strength, penalty.strength / 2)
+        )
+        before = stacked(parts.model)
+        one = replace(settings_of(config), epochs=1)
+        fit(parts, one, generator=generator(config.seed, "order"), stop=session.stop)
+        moved = (stacked(parts.model) - before).abs().max()
+        left = float(moved) / (parts.optimizer.param_groups[0]["lr"] * penalty.strength)
+        ours = _centred(problem, before.double().numpy(force=True))
+        theirs, weaker = (_centred(p, minimizer(p)) for p in (problem, halved))
+        return cls(penalty.strength, problem, ours, theirs, weaker, left)
 
 
-def _optimality_claim(penalty: str, rows: list[PenaltyRow]) -> Claim:
+def _centred(problem: Problem, weights: np.ndarray) -> np.ndarray:
+    if not problem.bias:
+        return weights
+    return np.concatenate([weights[:, :-1], weights[:, -1:] - weights[:, -1].mean()], 1)
+
+
+def _minimum_claims(penalty: PenaltyName, minima: list[_Minimum]) -> list[Claim]:
+    """Claims optimality conditions, weights and R(W) at every strength, in ascending order."""
+    left = worst([minimum.left for minimum in minima])
+    return [
+        _optimality_claim(penalty, minima, left),
+        _minimizer_claim(penalty, minima, left),
+        _value_claim(penalty, minima, left),
+    ]
+
+
+def _tolerance(left: float, rounding_and_factor: tuple[float, float]) -> float:
+    """Returns the tolerance where the next step would still change the optimality conditions by `left`."""
+    rounding, factor = rounding_and_factor
+    return max(rounding, factor * left) if math.isfinite(left) else 0.0
+
+
+def _optimality_claim(penalty: PenaltyName, minima: list[_Minimum], left: float) -> Claim:
     formulas = {
         "l2": "∂L/∂wᵢ + 2λwᵢ = 0",
         "l1": "|gᵢ| ≤ λ where wᵢ = 0,  gᵢ + λ sign wᵢ = 0 elsewhere;  g = ∇L",
         "elastic_net": "|gᵢ| ≤ λ where wᵢ = 0,  gᵢ + λ sign wᵢ = 0 elsewhere;  g = ∇L + 2λβw",
     }
+    violations = []
+    for m in minima:
+        w, slope = (torch.from_numpy(values) for values in (m.ours, m.problem.gradient(m.ours)))
+        d = m.problem.x.shape[1]
+        violations.append(kkt_violation(w[:, :d], slope[:, :d], m.problem.absolute) / m.strength)
+        if m.problem.bias:
+            violations.append(kkt_violation(w[:, d], slope[:, d], 0.0) / m.strength)
     return exact_claim(
         f"optimality_{penalty}",
         sentence=f"Training with {penalty.replace('_', ' ')} ends where its optimality conditions hold.",
-        formula=formulas[penalty],
-        hypotheses=["convex: softmax regression, full batch, run to convergence"],
+        formula=f"{formulas[penalty]};  ∂L/∂b = 0",
+        hypotheses=[
+            "convex: softmax regression, full batch, run to convergence",
+            f"in units of λ, of which the next step would remove {left:.2g}",
+        ],
         predicted=0.0,
-        measured=max(row["kkt_violation"] for row in rows),
-        tolerance=KKT_TOLERANCE,
-        rivals={"gradient of L without the penalty": 1.0},
+        measured=worst(violations),
+        tolerance=_tolerance(left, KKT_LEFT),
+        rivals={"gradient of L without the penalty": 1.0, "half the penalty": 0.5},
+        predicted_by="nnlab.chapters.classification.minimizer.Problem, nnlab.training.theory.kkt_violation",
+        measured_by=TRAINING,
     )
 
 
-def _monotone_claim(penalty: str, rows: list[PenaltyRow]) -> Claim:
-    """Claims that R falls with λ: two minimizers satisfy it by the sum of their two inequalities."""
-    values = [row["penalty_value"] for row in rows]
-    rises = [after / before - 1 if before else after for before, after in pairwise(values)]
+def _minimizer_claim(penalty: PenaltyName, minima: list[_Minimum], left: float) -> Claim:
+    def apart(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.linalg.norm(a - b) / np.linalg.norm(b)) if b.any() else float(np.linalg.norm(a))
+
+    return exact_claim(
+        f"minimizer_{penalty}",
+        sentence=f"Training with {penalty.replace('_', ' ')} ends at the weights that a solver finds.",
+        formula="argmin L(W, b) + λR(W), relative distance, the largest over λ",
+        hypotheses=["convex: softmax regression, full batch, run to convergence", "L-BFGS-B on W = P − M"],
+        predicted=0.0,
+        measured=worst([apart(m.ours, m.theirs) for m in minima]),
+        tolerance=_tolerance(left, WEIGHTS_LEFT),
+        rivals={"half the penalty": apart(minima[0].halved, minima[0].theirs)},
+        predicted_by=SOLVER,
+        measured_by=TRAINING,
+    )
+
+
+def _value_claim(penalty: PenaltyName, minima: list[_Minimum], left: float) -> Claim:
+    """Claims R(W) at the minimizers; that it falls follows from the sum of two minimizers' inequalities."""
+
+    def excess(m: _Minimum, weights: np.ndarray) -> float:
+        value, least = m.problem.penalty(weights), m.problem.penalty(m.theirs)
+        return (value - least) / least if least else value
+
+    values = [m.problem.penalty(m.theirs) / m.strength for m in minima]
     return exact_claim(
         f"stronger_is_smaller_{penalty}",
-        sentence=f"A larger λ never gives a larger R(W) ({penalty.replace('_', ' ')}).",
-        formula="λ < λ'  ⟹  R(W*_λ') ≤ R(W*_λ)",
-        hypotheses=["both weights are minimizers"],
-        predicted=(None, 1e-3),
-        measured=max(rises, default=0.0),
-        tolerance=0.0,
+        sentence=f"As λ grows, R(W) of {penalty.replace('_', ' ')} falls through a solver's values.",
+        formula="λ < λ'  ⟹  R(W*_λ') ≤ R(W*_λ);  R(W)/R(W*_λ) − 1, the largest over λ",
+        hypotheses=[
+            f"R = {value:.5g} at λ = {m.strength:g}" for value, m in zip(values, minima, strict=True)
+        ],
+        predicted=0.0,
+        measured=worst([excess(m, m.ours) for m in minima]),
+        tolerance=_tolerance(left, VALUE_LEFT),
+        rivals={"half the penalty": excess(minima[0], minima[0].halved)},
+        predicted_by=SOLVER,
+        measured_by=TRAINING,
     )
 
 
 def _gradient_claim(name: PenaltyName) -> Claim:
-    """Compares the gradient that training adds with the formula and with differences of λR(W)."""
-    strength, beta = 0.3, 0.7
-    w = torch.linspace(-2, 2, 10, dtype=torch.float64).requires_grad_()  # none of them 0, where |w| bends
+    """Compares what training does with λR(W): its gradient, that of its value, and its proximal step."""
+    strength, beta, lr = 0.3, 0.7, 0.25
+    w = np.linspace(-2, 2, 10)  # none of them 0, where |w| bends
     formulas = {
         "l2": ("2λW", 2 * w, {"λW, the gradient of ½λΣW²": w}),
-        "l1": ("λ sign W", w.sign(), {"no penalty": 0 * w}),
-        "elastic_net": ("λ(2βW + sign W)", 2 * beta * w + w.sign(), {"βW for 2βW": beta * w + w.sign()}),
+        "l1": ("λ sign W", np.sign(w), {"λW/2": w / 2}),
+        "elastic_net": ("λ(2βW + sign W)", 2 * beta * w + np.sign(w), {"βW for 2βW": beta * w + np.sign(w)}),
     }
     formula, slope, rivals = formulas[name]
     penalty = build_penalty(name, strength, beta)
     assert penalty is not None
-    w.grad = torch.zeros_like(w)
-    penalty.add_gradient_([w])
-    step = 1e-3  # λR(W) is quadratic between its kinks: a central difference has no truncation error
-    shifted = torch.eye(len(w), dtype=torch.float64) * step
-    with torch.no_grad():
-        rises = torch.stack([penalty.value([w + s]) - penalty.value([w - s]) for s in shifted])
-        expected = strength * slope
-        apart = max(float((other - expected).norm()) for other in (w.grad, rises / (2 * step)))
-        size = float(expected.norm())
-        wrong = {label: float((strength * other - expected).norm()) / size for label, other in rivals.items()}
+    weights = torch.tensor(w, requires_grad=True)
+    weights.grad = torch.zeros_like(weights)
+    penalty.add_gradient_([weights])
+    (of_value,) = torch.autograd.grad(penalty.value([weights]), [weights])
+    shrunk = weights.detach().clone()
+    penalty.shrink_([shrunk], lr)
+    absolute = 0.0 if name == "l2" else lr * strength
+    expected, size = strength * slope, float(np.linalg.norm(strength * slope))
+    soft = np.sign(w) * np.maximum(np.abs(w) - absolute, 0)
+    apart = [weights.grad.numpy() - expected, of_value.numpy() - expected, shrunk.numpy() - soft]
     return exact_claim(
         f"gradient_of_{name}",
         sentence=f"The gradient of λR(W) is {formula}, as the slide says for {name.replace('_', ' ')}.",
-        formula=f"∇ λ R(W) = {formula}, relative difference",
-        hypotheses=["W ≠ 0", "what training adds, and central differences of λR(W), beside the formula"],
+        formula=f"∇ λ R(W) = {formula}; the proximal step is sign(W) max(|W| − ηλ, 0) for the kink",
+        hypotheses=["W ≠ 0", "what training adds, the derivative of λR(W), and the step that training takes"],
         predicted=0.0,
-        measured=apart / size,
-        tolerance=1e-9,
-        rivals=wrong,
+        measured=worst(*apart) / size,
+        tolerance=1e-14,
+        rivals={
+            label: float(np.linalg.norm(strength * (other - slope))) / size for label, other in rivals.items()
+        },
+        predicted_by="closed form: " + formula,
+        measured_by="nnlab.training.losses.Penalty",
     )

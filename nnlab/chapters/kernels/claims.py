@@ -66,7 +66,7 @@ def _tolerance(study: Study, double: float, single: float) -> float:
 def _feature_claims(study: Study, first: Comparison) -> list[Claim]:
     """Claims about the smallest network, where the features φ fit into memory."""
     member = first.member
-    network = study.network(member.width, member.seed)
+    network = study.network(member.width, member.number)
     try:
         features = feature_map(network, study.task.x, memory_limit=study.memory_limit)
     except MemoryLimitError:

@@ -63,7 +63,7 @@ class Edge:
             return {}
         return {
             "width": self.member.width,
-            "seed": self.member.seed,
+            "network": self.member.number,
             "eta_max": self.member.max_lr,
             "multiples": [
                 {"multiple": m, "factor_per_step": self.factor(m), "linearization_converges": m < 1}
@@ -131,7 +131,7 @@ def run(edge: Edge, drift: float | None, record: Record, session: Session) -> li
 
 def _train(edge: Edge, multiple: float, session: Session) -> EdgeRun:
     member, study, task = edge.member, edge.study, edge.study.task
-    network = study.network(member.width, member.seed)
+    network = study.network(member.width, member.number)
     function, start = as_function(network)
     lr = multiple * member.max_lr
     looks: list[int] = []
@@ -160,7 +160,7 @@ def _train(edge: Edge, multiple: float, session: Session) -> EdgeRun:
 
 def _setting(edge: Edge, multiple: float) -> list[str]:
     return [
-        f"m = {edge.member.width}, seed {edge.member.seed}",
+        f"m = {edge.member.width}, network {edge.member.number}",
         f"η = {multiple:g} η_max = {multiple * edge.member.max_lr:.4g}",
         f"{edge.steps} steps, squared error ({edge.study.reduction})",
     ]

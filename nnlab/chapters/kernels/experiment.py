@@ -100,13 +100,14 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         model=config.model, task=build_task(config.data, config.training, session), loss=config.loss.name,
         reduction=config.loss.reduction, lr_fraction=config.training.lr_fraction, steps=config.training.steps,
         memory_limit=config.memory_limit, outputs=config.outputs, allow_custom_code=session.allow_custom_code,
+        seed=config.seed,
     )  # fmt: skip
     _check(config, study)
     members = list(_members(config, study, session))
     at_the_edge = edge.Edge(
         _edge_member(members), sorted(config.edge.multiples), config.edge.steps or config.training.steps
     )
-    ensemble = infinite.prepare(study, config.ensemble, config.seed) if config.infinite else None
+    ensemble = infinite.prepare(study, config.ensemble) if config.infinite else None
     predictions = {
         "steps": study.recorded,
         "members": [member.predictions() for member in members],
@@ -146,8 +147,6 @@ def _check(config: Config, study: Study) -> None:
     for index in config.outputs or ():
         if index >= task.outputs:
             raise InputError(f"outputs: {index}: these data have the outputs 0 to {task.outputs - 1}")
-    if config.seed + config.seeds > 2**63:
-        raise InputError(f"seed: {config.seed}: the last of {config.seeds} seeds must be less than {2**63}")
     if isinstance(config.model, KernelCustom):
         _check_repeats(config.model, study, min(config.widths))
     if config.infinite:
@@ -171,15 +170,14 @@ def _check_repeats(model: KernelCustom, study: Study, width: int) -> None:
 
 def _members(config: Config, study: Study, session: Session) -> Iterator[Member]:
     """Every network at its start, with its kernel."""
-    seeds = range(config.seed, config.seed + config.seeds)
-    pairs = [(width, seed) for width in sorted(config.widths) for seed in seeds]
+    pairs = [(width, number) for width in sorted(config.widths) for number in range(config.seeds)]
     with session.reporter.bar("kernels at the start") as advance:
-        for done, (width, seed) in enumerate(pairs):
+        for done, (width, number) in enumerate(pairs):
             if session.stop():
                 raise Interrupted("interrupted before the predictions were complete: nothing was written")
             advance(done, len(pairs), f"width {width}")
             try:
-                yield prepare(study, width, seed)
+                yield prepare(study, width, number)
             except ModelError as error:
                 if not isinstance(config.model, KernelCustom):
                     raise
@@ -205,7 +203,7 @@ def _compared(
     with session.reporter.bar("training") as advance:
         for done, member in enumerate(members):
             advance(done, len(members), f"width {member.width}")
-            comparisons.append(compare(member, linear=member.seed == config.seed, stop=session.stop))
+            comparisons.append(compare(member, linear=member.number == 0, stop=session.stop))
             for row in comparisons[-1].log_rows():
                 record.log(row)
         advance(len(members), len(members), "")

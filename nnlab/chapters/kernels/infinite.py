@@ -27,7 +27,6 @@ affordable, whatever widths the rest of the experiment looks at.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +106,7 @@ class Prediction:
     """The infinite ensemble as predicted, and how finite networks are trained to see it.
 
     Attributes:
-        seeds: of the networks.
+        networks: how many are trained.
         width: m of their hidden layers.
         lr: η, a fraction of 2/λmax(Θ).
         ensemble: of networks that were trained.
@@ -115,7 +114,7 @@ class Prediction:
         start: of networks before training.
     """
 
-    seeds: Sequence[int]
+    networks: int
     width: int
     lr: float
     ensemble: Band
@@ -137,7 +136,7 @@ class Prediction:
         """The prediction for the file of predictions."""
         assert study.task.grid is not None
         return {
-            "width": self.width, "seeds": list(self.seeds), "lr": self.lr,
+            "width": self.width, "networks": self.networks, "lr": self.lr,
             "grid": study.task.grid[:, 0].tolist(),
             "mean": self.ensemble.mean.tolist(), "std": self.ensemble.std.tolist(),
             "nngp_mean": self.nngp.mean.tolist(), "nngp_std": self.nngp.std.tolist(),
@@ -145,7 +144,7 @@ class Prediction:
         }  # fmt: skip
 
 
-def prepare(study: Study, networks: Networks, seed: int) -> Prediction:
+def prepare(study: Study, networks: Networks) -> Prediction:
     """The infinite ensemble, and the NNGP posterior beside it.
 
     Raises:
@@ -157,7 +156,7 @@ def prepare(study: Study, networks: Networks, seed: int) -> Prediction:
     width = networks.width or affordable_width(model)
     check_memory(_bytes(study, width), f"ensemble.width: {width}", "choose a smaller width")
     both = torch.cat([task.x, task.grid]).double().cpu()
-    kernels = infinite_ntk(build_network(model, 1, task, seed).cpu(), both)
+    kernels = infinite_ntk(build_network(model, 1, task, 0).cpu(), both)
     y, n = task.y[:, 0].double().cpu(), task.n
     largest = max_step(torch.linalg.eigvalsh(kernels[1][:n, :n]).flip(0), study.reduction, n)
     if not math.isfinite(largest):
@@ -169,7 +168,7 @@ def prepare(study: Study, networks: Networks, seed: int) -> Prediction:
     bayes = posterior(kernels, y).nngp
     prior = kernels[0].diagonal()[n:].sqrt().numpy(force=True)
     return Prediction(
-        seeds=range(seed, seed + networks.networks),
+        networks=networks.networks,
         width=width,
         lr=lr,
         ensemble=trained(kernels, y, lr / study.divisor, study.steps),
@@ -262,12 +261,12 @@ def run(
 
 def _train(prediction: Prediction, study: Study, session: Session) -> Array:
     """(S, g) what every network says on the grid; not finite where it diverged."""
-    task, total = study.task, len(prediction.seeds)
+    task, total = study.task, prediction.networks
     assert task.grid is not None
     outputs = []
     with session.reporter.bar("networks beside the infinite ensemble") as advance:
         for part in in_parts(total, _bytes(study, prediction.width)):
-            networks = [study.network(prediction.width, prediction.seeds[member]) for member in part]
+            networks = [study.network(prediction.width, member) for member in part]
             start = Ensemble.from_models([network for network in networks if isinstance(network, MLP)])
             del networks
 

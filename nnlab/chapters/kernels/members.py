@@ -50,6 +50,7 @@ class Study:
         memory_limit: of one kernel, in bytes; None for a quarter of the free memory.
         outputs: indices of the scores that the spectra are of; None for all.
         allow_custom_code: lets a custom model run its factory.
+        seed: of the run.
     """
 
     model: KernelModel
@@ -61,10 +62,12 @@ class Study:
     memory_limit: int | None = None
     outputs: list[int] | None = None
     allow_custom_code: bool = False
+    seed: int = 0
 
-    def network(self, width: int, seed: int) -> nn.Module:
-        """The network of a width at its random start."""
-        return build_network(self.model, width, self.task, seed, allow_custom_code=self.allow_custom_code)
+    def network(self, width: int, number: int) -> nn.Module:
+        """Builds a network of a width at its random start, independent of all with another number or width."""
+        allow = self.allow_custom_code
+        return build_network(self.model, width, self.task, self.seed, number, allow_custom_code=allow)
 
     @property
     def recorded(self) -> list[int]:
@@ -132,7 +135,7 @@ class Member:
     Attributes:
         study: the study that it belongs to.
         width: m.
-        seed: of its random start.
+        number: of the network among those of its width, from 0 on.
         parameters: p.
         kernel: H₀ (n, n, C, C), on the CPU.
         grid_kernel: (g, n, C, C) between the grid and the examples, or None.
@@ -147,7 +150,7 @@ class Member:
 
     study: Study
     width: int
-    seed: int
+    number: int
     parameters: int
     kernel: Tensor
     grid_kernel: Tensor | None
@@ -209,7 +212,7 @@ class Member:
         study, eigenvalues = self.study, self.modes.eigenvalues
         residuals = self.residuals(study.recorded)
         written = {
-            "width": self.width, "seed": self.seed, "lr": self.lr, "eta_max": self.max_lr,
+            "width": self.width, "network": self.number, "lr": self.lr, "eta_max": self.max_lr,
             "eigenvalues": eigenvalues.tolist(),
             "half_lives": half_lives(eigenvalues, study.reduction, study.task.n).tolist(),
             "residuals": residuals.tolist(),
@@ -228,9 +231,9 @@ def _flat(values: Tensor) -> Tensor:
     return values.double().cpu().reshape(-1)
 
 
-def prepare(study: Study, width: int, seed: int) -> Member:
+def prepare(study: Study, width: int, number: int) -> Member:
     """The kernel of a network at its start, and everything that follows from it alone."""
-    network, task = study.network(width, seed), study.task
+    network, task = study.network(width, number), study.task
     kernel = kernel_of(network, study, task.x, None)
     modes = decompose(kernel, computed_in=task.x.dtype)
     of_interest = kernel
@@ -243,7 +246,7 @@ def prepare(study: Study, width: int, seed: int) -> Member:
     return Member(
         study=study,
         width=width,
-        seed=seed,
+        number=number,
         parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
         kernel=kernel,
         grid_kernel=None if task.grid is None else kernel_of(network, study, task.grid, task.x),
@@ -321,7 +324,7 @@ class Comparison:
         """A line of the table of results."""
         member, (measured, predicted) = self.member, self.losses
         return {
-            "width": member.width, "seed": member.seed, "parameters": member.parameters,
+            "width": member.width, "network": member.number, "parameters": member.parameters,
             "lambda_min": member.spectrum.lambda_min, "lambda_max": member.spectrum.lambda_max,
             "rank": member.spectrum.rank, "eta_max": member.max_lr,
             "distance_to_infinite": member.distance_to_infinite, "kernel_drift": self.drift,
@@ -331,7 +334,7 @@ class Comparison:
 
     def log_rows(self) -> list[dict[str, Any]]:
         """Loss and prediction at the recorded steps."""
-        part = f"width {self.member.width}, seed {self.member.seed}"
+        part = f"width {self.member.width}, network {self.member.number}"
         columns = self.member.study.recorded, *(losses.tolist() for losses in self.losses)
         return [
             {"part": part, "split": "train", "step": step, "loss": loss, "predicted_loss": predicted}
@@ -342,7 +345,7 @@ class Comparison:
 def compare(member: Member, *, linear: bool, stop: Callable[[], bool]) -> Comparison:
     """Trains the network, and with `linear` its linearization too, at the member's step size."""
     study, task = member.study, member.study.task
-    network = study.network(member.width, member.seed)
+    network = study.network(member.width, member.number)
     function, start = as_function(network)
     settings: dict[str, Any] = {"lr": member.lr, "steps": study.steps, "stop": stop}
     trajectory = follow(function, start, task.x, study.objective, **settings)

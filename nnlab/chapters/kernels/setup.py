@@ -270,9 +270,9 @@ def _check_classes(points: CsvPoints, names: list[str], rows: int) -> None:
 
 
 def build_network(
-    model: KernelModel, width: int, task: Task, seed: int, *, allow_custom_code: bool = False
+    model: KernelModel, width: int, task: Task, seed: int, number: int = 0, *, allow_custom_code: bool = False
 ) -> nn.Module:
-    """The network of a width at its random start, on the device and in the type of the points.
+    """Builds the network of a width and a number at its random start, on the device and in the type of x.
 
     Raises:
         InputError: a convolutional network for what is no image, or a custom one that is not allowed, cannot
@@ -284,7 +284,7 @@ def build_network(
         )
     network = build_model(
         _of_width(model, width, allow_custom_code), input_shape=tuple(task.x.shape[1:]),
-        outputs=task.outputs, generator=generator(seed, "weights"), allow_custom_code=allow_custom_code,
+        outputs=task.outputs, generator=generator(seed, "weights", width, number), allow_custom_code=allow_custom_code,
     )  # fmt: skip
     return network.to(task.x.device, task.x.dtype)
 

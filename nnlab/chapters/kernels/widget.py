@@ -82,6 +82,9 @@ PAGE = ChapterPage(
             "tangent kernel H, u(t) = exp(−Ht) u(0).",
         ),
     ),
-    experiments={"ntk": ExperimentPage("The tangent kernel", 5, (modes, edge))},
+    experiments={
+        "ntk": ExperimentPage("The tangent kernel", 5, (modes, edge)),
+        "finite_width": ExperimentPage("Kernels of finite width", 5),
+    },
     scripts=(Path(__file__).parent / "modes.js",),
 )

@@ -127,6 +127,7 @@ def _of_point(point: Point, summary: dict[str, Any], folder: Path) -> list[tuple
             "against": measured.name,
             "holds": point.overstated.holds,
             "hypotheses": list(point.overstated.hypotheses),
+            "place": point.overstated.place,
         }
         judged.append((claim, _row(point, claim, run) | listed))
     return judged

@@ -26,16 +26,21 @@ class Lesson:
     full: Settings = field(default_factory=dict)
 
 
+OFTEN = "often said"
+"""The place of a sentence that is heard everywhere, but does not stand in the lecture."""
+
+
 @dataclass(frozen=True)
 class Overstatement:
-    """A sentence of the lecture that measurement refutes, or that holds only under further hypotheses.
+    """A sentence that measurement refutes, or that holds only under further hypotheses.
 
     Attributes:
-        sentence: in the lecture's words.
+        sentence: in the words in which it is said.
         claim: the claim of the lesson whose measurement tests it.
         predicted: the value that the sentence predicts for that measurement.
         holds: the statement that holds instead.
         hypotheses: under which the sentence does hold.
+        place: the section of the lecture where it stands, "5.6", or `OFTEN`.
     """
 
     sentence: str
@@ -43,6 +48,7 @@ class Overstatement:
     predicted: Prediction
     holds: str
     hypotheses: Sequence[str]
+    place: str = OFTEN
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Point:
         sentence: in words.
         lesson: the experiment.
         claims: names of its claims, with * for any letters.
-        overstated: a sentence of the lecture on this point that does not hold as it stands.
+        overstated: a sentence on this point that does not hold as it stands.
     """
 
     name: str
@@ -75,7 +81,7 @@ LESSONS: Mapping[str, Lesson] = {
         Lesson(
             "regularization",
             "regularization",
-            {"strengths": [0.01, 0.03, 0.1], "training.epochs": 3000},
+            {"strengths": [0.03, 0.05, 0.1], "training.epochs": 2000},
             {"strengths": [0.005, 0.01, 0.02, 0.05, 0.1], "training.epochs": 8000},
         ),
         Lesson("convergence", "convergence"),
@@ -103,6 +109,7 @@ LESSONS: Mapping[str, Lesson] = {
             {"widths": [64, 128, 256, 512, 1024, 2048], "seeds": 32},
         ),
         Lesson("ntk", "ntk", {}, {"widths": [64, 256, 1024, 4096]}),
+        Lesson("finite_width", "finite_width", {}, {"networks": 8000}),
         Lesson(
             "zero_loss",
             "ntk",
@@ -112,6 +119,9 @@ LESSONS: Mapping[str, Lesson] = {
         Lesson("approx", "approx"),
     )
 }
+
+MISPRINTS: Mapping[str, str] = {"3.3": "The slide writes w₁x₂ once, where w₁x₁ is meant."}
+"""Section -> what is misprinted on its slides."""
 
 _BELOW_THE_BOUND = Overstatement(
     "Gradient descent converges only for step sizes below the bound.",
@@ -139,6 +149,29 @@ _ONE_STEP_SIZE = Overstatement(
     ["ntk parameterization"],
 )
 
+_POSITIVE_DEFINITE = Overstatement(
+    "H(w₀) is positive definite for p ≫ n.",
+    "without_bias_the_rank_is_two",
+    20.0,
+    "More parameters than examples are not enough: without biases a ReLU network on the line is linear on "
+    "each side of 0, and with p = 4,224 and n = 20 its kernel has rank 2. With biases, and no input given "
+    "twice, the kernel of a wide network is positive definite.",
+    [
+        "biases, and no input given twice",
+        "or no biases, and no two inputs parallel, such as on the unit sphere",
+    ],
+    place="5.6",
+)
+_ONE_UNIT = Overstatement(
+    "One hidden unit cannot model XOR.",
+    "one_unit_that_is_not_monotone_can",
+    (None, 0.0),
+    "One hidden unit that is monotone, such as a sigmoid or a ReLU, cannot model XOR. One that is not "
+    "monotone can, also where it is sigmoidal, as Cybenko's theorem asks for.",
+    ["a monotone activation"],
+    place="6.1",
+)
+
 # fmt: off
 POINTS: Sequence[Point] = (
     Point("constant_feature", "1.1", "A constant feature absorbs the bias.",
@@ -148,7 +181,7 @@ POINTS: Sequence[Point] = (
           "regularization", ["gradient_of_*"]),
     Point("optimality", "1.2",
           "Training with a penalty satisfies its optimality conditions, and R(W) falls as λ grows.",
-          "regularization", ["optimality_*", "stronger_is_smaller_*"]),
+          "regularization", ["optimality_*", "minimizer_*", "stronger_is_smaller_*"]),
     Point("loss_of_0.13", "1.3", "If the right class has probability 0.13, the loss is 2.04.",
           "slides", ["loss_of_probability_0.13"]),
     Point("infimum", "1.3",
@@ -171,6 +204,9 @@ POINTS: Sequence[Point] = (
           "activations", ["sigmoid_slope_is_at_most_a_quarter", "derivatives_match_differences"]),
     Point("backpropagation_of_a_sum", "3.1", "Backpropagation gives the gradient of (x + y)z.",
           "slides", ["backpropagation_of_the_sum"]),
+    Point("chain_rule", "3.2",
+          "The gradient that a node passes on is its local derivative times the gradient that arrives.",
+          "slides", ["backpropagation_is_the_chain_rule"]),
     Point("backpropagation_of_a_neuron", "3.3",
           "Backpropagation gives the gradient of a neuron, node by node.",
           "slides", ["backpropagation_of_the_neuron*"]),
@@ -178,16 +214,16 @@ POINTS: Sequence[Point] = (
           "Shuffling the pixels costs a convolutional network accuracy, but not a fully connected one.",
           "pixel_shuffle", ["*"]),
     Point("convolution", "4.2",
-          "Convolution is a double sum and a matrix product; it commutes with shifts, and its size is known.",
+          "Convolution is an integral, a double sum and a matrix product; it commutes with shifts.",
           "slides",
           ["convolution_is_its_double_sum", "a_layer_is_one_matrix", "convolution_commutes_with_shifts",
-           "sizes_of_maps"]),
+           "continuous_convolution", "sizes_of_maps"]),
     Point("filters", "4.3",
-          "A trained convolutional network has filters and activation maps that can be drawn.",
-          "cnn", ["cross_entropy_is_entropy_plus_kl"]),
+          "A CNN is convolutions with activations between; what it sees moves with the image.",
+          "cnn", ["maps_are_*", "scores_are_*", "number_of_parameters", "receptive_field", "maps_move_*"]),
     Point("pooling", "4.4",
-          "Max-pooling over 2 × 2 windows with stride 2 halves a shift by an even number of pixels.",
-          "slides", ["pooling_commutes_with_even_shifts"]),
+          "Pooling shrinks each map by itself: the largest of 2 × 2 values, with stride 2.",
+          "cnn", ["pooling_acts_*"]),
     Point("zero_loss", "5.1", "Gradient descent drives the training loss of a wide network to 0.",
           "zero_loss", ["training_loss_goes_to_zero"]),
     Point("weight_change", "5.3",
@@ -205,11 +241,15 @@ POINTS: Sequence[Point] = (
           "ntk", ["descent_is_flow_to_first_order", "gap_of_descent_and_flow"]),
     Point("positive_definite", "5.6",
           "The kernel is the Gram matrix of φ; under its hypotheses it is positive definite.",
-          "ntk", ["kernel_is_gram_matrix", "kernel_is_positive_definite", "without_bias_the_rank_is_*"]),
+          "ntk", ["kernel_is_gram_matrix", "kernel_is_positive_definite", "without_bias_the_rank_is_*"],
+          _POSITIVE_DEFINITE),
     Point("kernel_drift", "5.6", "The kernel of a wide network barely changes in training.",
           "weight_change", ["kernel_drift_*"]),
     Point("infinite_width", "5.6", "The kernel at initialization converges to its limit as the width grows.",
           "ntk", ["kernel_converges_with_width", "kernel_drift_falls_with_width"]),
+    Point("finite_width", "5.6",
+          "At width m the kernel at the start has a spread of order 1/m and a shift of its mean, both known.",
+          "finite_width", ["*"]),
     Point("modes", "5.7",
           "Under gradient flow the residuals are u(t) = e^{−Ht}u(0): each mode decays by itself.",
           "ntk", ["flow_decays_mode_by_mode"]),
@@ -219,7 +259,7 @@ POINTS: Sequence[Point] = (
     Point("xor", "6.1", "A linear classifier fails on XOR; two hidden units solve it.",
           "approx",
           ["perceptron_mistake_bound", "no_line_separates_xor", "two_hidden_units_solve_xor",
-           "xor_by_training_*", "one_*"]),
+           "xor_by_training_*", "one_*"], _ONE_UNIT),
     Point("steps", "6.3", "A steep sigmoid approximates a step; a steep ReLU does not.",
           "approx", ["step_of_*", "ramp_of_two_relus"]),
     Point("bin", "6.4", "Two opposite steps form a bin.",

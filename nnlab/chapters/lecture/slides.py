@@ -1,32 +1,40 @@
 """The worked numbers and identities of the slides, beside the results of this package's own functions."""
 
+from collections.abc import Callable
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy import special
 from torch import Tensor
 from torch.nn import functional as F
 
 from nnlab.chapters.backpropagation.examples import EXAMPLES
 from nnlab.chapters.backpropagation.worksheet import with_sigmoids
 from nnlab.chapters.lecture.figures import graph_of, loss_of_probability
+from nnlab.data import DataSet, Split
 from nnlab.expressions import parse
 from nnlab.expressions.passes import gradient
 from nnlab.lab.sections import Experiment
 from nnlab.lab.session import Outcome, Session, generator
-from nnlab.models import MLP, weight_matrices
+from nnlab.models import CNN, MLP, layer_table, weight_matrices
 from nnlab.models.convolution import conv_output_size, convolution_matrix, convolve
 from nnlab.record import Record
-from nnlab.theory import Claim, exact_claim
-from nnlab.training.losses import cross_entropy, cross_entropy_of, entropy, kl_divergence
+from nnlab.theory import Claim, exact_claim, worst
+from nnlab.training import Parts, Settings, fit
+from nnlab.training.losses import build_loss, cross_entropy, entropy, kl_divergence
+from nnlab.training.optimizers import sgd
 
 Array = NDArray[np.float64]
 
 PROBABILITY = 0.13
 """The probability of the right class on the lecture's slide."""
 ROUNDING = 1e-12
+CELLS = 1024
+"""The number of cells of [0, 1] for the continuous convolution."""
 PAIRS = 200
 """The number of pairs of distributions drawn for the identity of cross-entropy."""
 
@@ -47,16 +55,15 @@ class Config(Experiment):
         """Checks all identities on random inputs, and draws the loss and two graphs."""
         record.start()
         sum_of_two, *neuron = _backpropagation()
-        *convolution, pooling, sizes = _convolution(generator(self.seed, "images"))
         sections = {
             "1.1": [_constant_feature(generator(self.seed, "features"))],
             "1.3": [_loss()],
             "1.4": [_entropies(generator(self.seed, "distributions"))],
             "2.1": [_layers(generator(self.seed, f"{hidden} hidden"), hidden) for hidden in (1, 2)],
             "3.1": [sum_of_two],
+            "3.2": [_chain_rule(generator(self.seed, "variables"))],
             "3.3": neuron,
-            "4.2": [*convolution, sizes],
-            "4.4": [pooling],
+            "4.2": [*_convolution(generator(self.seed, "images")), _continuous_convolution(), _sizes()],
         }
         pictures = {"1.3": "loss", "3.1": "sum", "3.3": "neuron"}
         rows = [
@@ -75,6 +82,9 @@ def _identity(
     measured: float,
     rivals: dict[str, float],
     hypothesis: str = "random images and filters, float64; the largest difference",
+    *,
+    predicted_by: str,
+    measured_by: str,
 ) -> Claim:
     """Claims that a largest difference is 0 up to rounding."""
     return exact_claim(
@@ -86,66 +96,91 @@ def _identity(
         measured=measured,
         tolerance=ROUNDING,
         rivals=rivals,
+        predicted_by=predicted_by,
+        measured_by=measured_by,
     )
 
 
-def _largest(difference: Tensor) -> float:
-    return float(difference.abs().max())
+def _largest(difference: Tensor | Array) -> float:
+    return worst(np.asarray(difference))
 
 
 # --- 1. softmax and cross-entropy -----------------------------------------------------------------------
 
 
 def _loss() -> Claim:
-    """Takes the loss of scores whose softmax gives the right one of three classes the slide's probability."""
+    """Trains on one example whose right class, of three, has the slide's probability at the start."""
     rest = (1 - PROBABILITY) / 2
-    scores = torch.tensor([[PROBABILITY, 0.4 * rest, 1.6 * rest]], dtype=torch.float64).log() + 5.0
+    model = MLP(4, [], 3, generator=torch.Generator().manual_seed(0)).double()
+    image = torch.tensor([[0.2, 0.9, 0.4, 0.7]], dtype=torch.float64)
+    with torch.no_grad():
+        scores = torch.tensor([PROBABILITY, 0.4 * rest, 1.6 * rest], dtype=torch.float64).log() + 5.0
+        model.output.bias.copy_(scores - image[0] @ model.output.weight.T)
+    rows: list[dict[str, Any]] = []
+    parts = Parts(model, _one_example(image), build_loss("cross_entropy"), sgd(model, lr=0.1))
+    fit(parts, Settings(epochs=1, batch_size="full"), generator=torch.Generator(), log=rows.append)
     return exact_claim(
         "loss_of_probability_0.13",
         sentence="The right class has probability 0.13, so the loss of the example is 2.04.",
         formula="−log P(Y = y|x) = −log 0.13 = 2.04",
-        hypotheses=["the loss computed from scores, which softmax leaves free up to a common shift"],
-        predicted=2.0402208285265546,
-        measured=float(cross_entropy(scores, torch.tensor([0]))),
+        hypotheses=["the training loss of the first step, one example of class 0, softmax regression"],
+        predicted=-np.log(PROBABILITY),
+        measured=next(row["loss"] for row in rows if row["split"] == "train"),
         tolerance=ROUNDING,
-        rivals={"logarithm to base 10": 0.8860566476931632, "1 − P": 1 - PROBABILITY},
+        rivals={"logarithm to base 10": -np.log10(PROBABILITY), "1 − P": 1 - PROBABILITY},
+        predicted_by="closed form: −log 0.13",
+        measured_by="nnlab.training.trainer.fit",
     )
 
 
+def _one_example(image: Tensor) -> DataSet:
+    """Returns a data set of one example, of the first of three classes."""
+    split, zeros = Split(image, torch.zeros(1, dtype=torch.int64)), torch.zeros_like(image[0])
+    names = ["first", "second", "third"]
+    return DataSet(
+        "one example", "classification", split, None, split, image.shape[1:], len(names), names,
+        zeros, zeros + 1, image.dtype,
+    )  # fmt: skip
+
+
 def _entropies(draw: torch.Generator) -> Claim:
-    """Compares both sides for random pairs of distributions on 5 classes, some of them with zeros."""
+    """Compares the loss of pairs of distributions on 5 classes, some with zeros, with its two parts."""
     p, q = (torch.rand(PAIRS, 5, generator=draw, dtype=torch.float64) for _ in range(2))
     p = p * (p > 0.2)
     p, q = (p + 1e-300) / (p + 1e-300).sum(1, keepdim=True), q / q.sum(1, keepdim=True)
-    apart = cross_entropy_of(p, q) - (entropy(p) + kl_divergence(p, q))
+    losses = torch.stack([cross_entropy(q[[k]].log() + 3.0, p[[k]]) for k in range(PAIRS)])
     return _identity(
         "cross_entropy_is_entropy_plus_divergence",
         "Cross-entropy is entropy plus KL divergence.",
         "H(P, Q) = H(P) + D(P‖Q), the largest difference",
-        _largest(apart),
-        {"H(Q) in place of H(P)": _largest(entropy(p) - entropy(q))},
+        _largest(losses - (entropy(p) + kl_divergence(p, q))),
+        {
+            "H(Q) in place of H(P)": _largest(entropy(p) - entropy(q)),
+            "without the entropy": _largest(entropy(p)),
+        },
         f"{PAIRS} random pairs of distributions on 5 classes, Q > 0",
+        predicted_by="nnlab.training.losses.entropy, nnlab.training.losses.kl_divergence",
+        measured_by="nnlab.training.losses.cross_entropy",
     )
 
 
 def _constant_feature(draw: torch.Generator) -> Claim:
     """Compares both networks for 3 classes and 4 pixels, as on the slide."""
-    W, x = torch.randn(3, 4, generator=draw).double(), torch.rand(50, 4, generator=draw).double()
-    b = torch.randn(3, generator=draw).double()
-    with_bias = MLP(4, [], 3, generator=draw).double()
-    without = MLP(5, [], 3, bias=False, generator=draw).double()
+    network = MLP(4, [], 3, sigma_b=1.0, generator=draw).double()
+    x = torch.rand(50, 4, generator=draw).double()
+    W, b = (p.detach().numpy() for p in network.parameters())
     with torch.no_grad():
-        with_bias.output.weight.copy_(W)
-        with_bias.output.bias.copy_(b)
-        without.output.weight.copy_(torch.cat([W, b[:, None]], 1))
-        apart = with_bias(x) - without(torch.cat([x, torch.ones(len(x), 1)], 1))
+        scores = network(x).numpy()
+    absorbed = np.column_stack([x, np.ones(len(x))]) @ np.column_stack([W, b]).T
     return _identity(
         "a_constant_feature_absorbs_the_bias",
         "A feature that is always 1 absorbs the bias into the weights.",
         "Wx + b = (W b)(x, 1), the largest difference",
-        _largest(apart),
-        {"without the bias": _largest(b)},
+        _largest(scores - absorbed),
+        {"without the bias": _largest(b), "the bias subtracted": 2 * _largest(b)},
         "3 classes, 4 pixels, 50 random images",
+        predicted_by="numpy.column_stack",
+        measured_by="nnlab.models.MLP.forward",
     )
 
 
@@ -169,9 +204,11 @@ def _layers(draw: torch.Generator, hidden: int) -> Claim:
         f"{name}_layers_are_their_formula",
         f"A network of {name} layers is {formula}.",
         f"f(x) = {formula}, the largest difference",
-        float(np.abs(apart).max()),
-        {"without the maximum": float(np.abs(linear - expected).max())},
+        _largest(apart),
+        {"without the maximum": _largest(linear - expected)},
         "random weights, 40 random inputs, no bias",
+        predicted_by="numpy.maximum",
+        measured_by="nnlab.models.MLP.forward",
     )
 
 
@@ -203,10 +240,64 @@ def _example(name: str, what: str, formula: str, expected: dict[str, float], *, 
         f"backpropagation_of_the_{name}" + ("_with_its_sigmoid" if fused else ""),
         f"Backpropagation gives the gradient on the slide: {what}.",
         f"{formula}; the largest difference",
-        max(abs(measured[key] - expected[key]) for key in expected),
-        {"a gradient of 0": max(map(abs, expected.values()))},
+        worst(*(measured[key] - expected[key] for key in expected)),
+        {
+            "a gradient of 0": worst(*expected.values()),
+            "the opposite sign": 2 * worst(*(value for key, value in expected.items() if key != "value")),
+        },
         "float64",
+        predicted_by="closed form: the slide's numbers",
+        measured_by="nnlab.expressions.passes.gradient",
     )
+
+
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "sin": np.sin, "cos": np.cos, "tan": np.tan,
+    "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "arcsin": np.arcsin, "arccos": np.arccos,
+    "arctan": np.arctan, "asinh": np.arcsinh, "atanh": np.arctanh, "log10": np.log10, "log2": np.log2,
+    "log1p": np.log1p, "expm1": np.expm1, "erf": special.erf, "sigmoid": lambda u: 1 / (1 + np.exp(-u)),
+    "softplus": lambda u: np.log(1 + np.exp(u)),
+}  # fmt: skip
+"""Functions of expressions, by NumPy and SciPy over the complex numbers."""
+
+COMPOSED: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "(x + y)*z": lambda x, y, z: (x + y) * z,
+    "x/y - (z - x)/(y*y)": lambda x, y, z: x / y - (z - x) / y**2,
+    "-x^3*y^-2 + z^0.5": lambda x, y, z: -(x**3) * y**-2 + z**0.5,
+    "x^y*exp(-z*x)": lambda x, y, z: x**y * np.exp(-z * x),
+    "sin(x*y)*sin(x*y) + cos(x*y/z)": lambda x, y, z: np.sin(x * y) ** 2 + np.cos(x * y / z),
+    "tanh(x*tanh(y*tanh(z)))": lambda x, y, z: np.tanh(x * np.tanh(y * np.tanh(z))),
+}
+STEP = 1e-20
+"""The imaginary step: f(x + ih) = f(x) + ih f'(x) up to h², so that no digits cancel."""
+
+
+def _chain_rule(draw: torch.Generator) -> Claim:
+    """Compares backpropagation with complex steps, for every function of the table and composed ones."""
+    at = dict(zip("xyz", (0.2 + 0.6 * torch.rand(3, generator=draw).double()).tolist(), strict=True))
+    cases = COMPOSED | {f"{name}(x*y)*z": _times_z(f) for name, f in FUNCTIONS.items()}
+    gaps, sizes = [], []
+    for text, function in cases.items():
+        slopes = gradient(parse(text, tuple(at), tensors=True), at)[1]
+        for name in at:
+            stepped = function(*(value + STEP * 1j * (key == name) for key, value in at.items()))
+            expected = stepped.imag / STEP
+            gaps.append((float(slopes[name]) - expected) / (1 + abs(expected)))
+            sizes.append(expected / (1 + abs(expected)))
+    return _identity(
+        "backpropagation_is_the_chain_rule",
+        "The gradient that a node passes on is its local derivative times the gradient that arrives.",
+        "∂f/∂x = Im f(x + ih)/h for h → 0; the largest difference, relative to 1 + |∂f/∂x|",
+        worst(*gaps),
+        {"a gradient of 0": worst(*sizes), "the opposite sign": 2 * worst(*sizes)},
+        f"{len(cases)} expressions of three variables at a random point, float64",
+        predicted_by="numpy.imag",
+        measured_by="nnlab.expressions.passes.gradient",
+    )
+
+
+def _times_z(f: Callable[[Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    return lambda x, y, z: f(x * y) * z
 
 
 # --- 4. convolution -------------------------------------------------------------------------------------
@@ -215,7 +306,7 @@ def _example(name: str, what: str, formula: str, expected: dict[str, float], *, 
 def _convolution(draw: torch.Generator) -> list[Claim]:
     """Checks the identities on a random image and filter; each measure is a largest difference."""
     f, g = torch.randn(8, 10, generator=draw).double(), torch.randn(3, 3, generator=draw).double()
-    return [_definition(f, g), _matrix(draw), _shifts(f, g), _pooling(f), _sizes()]
+    return [_definition(f, g), _matrix(draw), _shifts(f, g)]
 
 
 def _definition(f: Tensor, g: Tensor) -> Claim:
@@ -230,6 +321,8 @@ def _definition(f: Tensor, g: Tensor) -> Claim:
         "(f∗g)(x, y) = Σ Σ f(n₁, n₂) g(x − n₁, y − n₂)",
         _largest(convolve(f, g) - double_sum),
         {"filter not turned": _largest(unturned - double_sum)},
+        predicted_by="closed form: ΣΣ f(n₁, n₂) g(x − n₁, y − n₂)",
+        measured_by="nnlab.models.convolution.convolve",
     )
 
 
@@ -237,39 +330,61 @@ def _matrix(draw: torch.Generator) -> Claim:
     filters = torch.randn(4, 2, 3, 3, generator=draw).double()
     maps = torch.randn(2, 8, 10, generator=draw).double()
     multiplied = convolution_matrix(filters, (8, 10), padding=1, stride=2) @ maps.flatten()
-    layer = F.conv2d(maps[None], filters, padding=1, stride=2).flatten()
-    turned = F.conv2d(maps[None], filters.flip(2, 3), padding=1, stride=2).flatten()
+    around = np.pad(maps.numpy(), [(0, 0), (1, 1), (1, 1)])
+    windows = sliding_window_view(around, (3, 3), axis=(1, 2))[:, ::2, ::2]  # (2, 4, 5, 3, 3)
+    products, turned = (
+        np.einsum("ihwab,oiab->ohw", windows, w.numpy()).ravel() for w in (filters, filters.flip(2, 3))
+    )
     return _identity(
         "a_layer_is_one_matrix",
         "A convolutional layer is a fully connected layer with shared weights.",
-        "conv(x) = Mx, padding 1, stride 2, two maps in and four out",
-        _largest(multiplied - layer),
-        {"filters turned": _largest(layer - turned)},
+        "dot products of windows and filters = Mx, padding 1, stride 2, two maps in and four out",
+        _largest(multiplied.numpy() - products),
+        {"filters turned": _largest(products - turned)},
+        predicted_by="numpy.lib.stride_tricks.sliding_window_view",
+        measured_by="nnlab.models.convolution.convolution_matrix",
     )
 
 
 def _shifts(f: Tensor, g: Tensor) -> Claim:
     moved = convolve(f.roll((1, 2), (0, 1)), g, circular=True)
-    around = convolve(f, g, circular=True)
+    by_transform = np.fft.ifft2(np.fft.fft2(f) * np.fft.fft2(g, f.shape)).real
+    shifted = np.roll(by_transform, (1, 2), (0, 1))
     return _identity(
         "convolution_commutes_with_shifts",
         "If the image shifts, its activation map shifts with it.",
-        "(Sf)∗g = S(f∗g) with circular padding",
-        _largest(moved - around.roll((1, 2), (0, 1))),
-        {"the map stays": _largest(around.roll((1, 2), (0, 1)) - around)},
+        "(Sf)∗g = S(f∗g) with circular padding, f∗g by Fourier transforms",
+        _largest(moved.numpy() - shifted),
+        {
+            "the map stays": _largest(shifted - by_transform),
+            "shifted the other way": _largest(shifted - np.roll(by_transform, (-1, -2), (0, 1))),
+        },
+        predicted_by="numpy.fft.fft2, numpy.fft.ifft2",
+        measured_by="nnlab.models.convolution.convolve",
     )
 
 
-def _pooling(f: Tensor) -> Claim:
-    def pooled(image: Tensor) -> Tensor:
-        return F.max_pool2d(image[None, None], 2)[0, 0]
-
-    return _identity(
-        "pooling_commutes_with_even_shifts",
-        "Max-pooling over 2 × 2 windows turns a shift by 2 pixels into a shift by 1.",
-        "pool(S²f) = S pool(f), stride 2",
-        _largest(pooled(f.roll(2, 0)) - pooled(f).roll(1, 0)),
-        {"a shift by 1 pixel": _largest(pooled(f.roll(1, 0)) - pooled(f))},
+def _continuous_convolution() -> Claim:
+    """Takes h times the discrete convolution at left ends, whose error is known to the order h."""
+    h = 1 / CELLS
+    x = torch.arange(CELLS, dtype=torch.float64) * h
+    y = x.numpy()
+    sums = h * convolve((-x).exp()[None], x[None])[0, :CELLS].numpy()
+    gap = float(((sums - (y - 1 + np.exp(-y))) / h)[-1])
+    return exact_claim(
+        "continuous_convolution",
+        sentence="The continuous convolution is the limit of the discrete one, times the width of a cell.",
+        formula="(h Σ f(nh) g(y − nh) − ∫ f(x) g(y − x) dx)/h → f(0) g(y)/2",
+        hypotheses=[
+            "f = e^−x and g = x for x ≥ 0, both 0 before: ∫ f(x) g(y − x) dx = y − 1 + e^−y",
+            f"h = 1/{CELLS}, at y = 1 − h; the error of left ends by Euler and Maclaurin's formula",
+        ],
+        predicted=y[-1] / 2,
+        measured=gap,
+        tolerance=h / 4,  # the next term is h (1 + y − e^−y)/12
+        rivals={"converged without error": 0.0, "the error of right ends": -y[-1] / 2, "error h": y[-1]},
+        predicted_by="closed form: f(0) g(y)/2",
+        measured_by="nnlab.models.convolution.convolve",
     )
 
 
@@ -280,13 +395,18 @@ def _sizes() -> Claim:
         maps = F.conv2d(image, torch.ones(1, 1, kernel, kernel), stride=stride, padding=padding)
         wrong += [conv_output_size(size, kernel, padding, stride) for size in (8, 10)] != list(maps.shape[2:])
         kinds += 1
-    wrong += conv_output_size(32, 2, 0, 2) != 16
+    network = CNN((3, 32, 32), [6], 10, generator=torch.Generator())
+    pooled = {row.name: row.output_shape for row in layer_table(network, (3, 32, 32))}["pools.0"]
+    wrong += pooled != (6, conv_output_size(32, 2, 0, 2), 16)
     return _identity(
         "sizes_of_maps",
         "The size of a map follows from a formula; pooling over 2 × 2 windows halves 32 to 16.",
-        f"⌊(size + 2·padding − kernel)/stride⌋ + 1: layers of {kinds} for which it is wrong",
+        f"⌊(size + 2·padding − kernel)/stride⌋ + 1: layers of {kinds + 1} for which it is wrong",
         float(wrong),
-        {"every one": float(kinds)},
+        {"every one": float(kinds + 1)},
+        "layers of torch, and a pooling of a CNN",
+        predicted_by="nnlab.models.convolution.conv_output_size",
+        measured_by="torch.nn.functional.conv2d, nnlab.models.layer_table",
     )
 
 

@@ -4,33 +4,42 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 
 from nnlab.chapters.widths import schema
-from nnlab.chapters.widths.figures import Training, training_over_widths
+from nnlab.chapters.widths.figures import Training, growth_at_the_edge, training_over_widths
 from nnlab.chapters.widths.laws import (
+    EDGE_TOLERANCE,
     Law,
-    climbing_claim,
     crossing,
     crossing_claim,
+    edge_claim,
     lambda_law,
-    law_claim,
     laws,
+    power_claim,
+    value_claim,
 )
+from nnlab.chapters.widths.linear import FIRST, SECOND
 from nnlab.chapters.widths.schema import Family, Setting
-from nnlab.chapters.widths.study import Array, Arrays, Settings, Starts, Study, Trained
+from nnlab.chapters.widths.study import SWEPT, Array, Arrays, Settings, Starts, Study, Trained
 from nnlab.lab.session import Outcome, Session
 from nnlab.plot.powerlaws import scaling_laws
 from nnlab.record import Record
+from nnlab.record.arrays import under
 from nnlab.theory import Claim, ExponentFit, fit_exponent
+from nnlab.theory.limits import fit_limit
 
 LEAST_WIDTH = 64  # narrower networks do not follow the power laws yet
 QUANTITIES: dict[str, Callable[[Arrays], Array]] = {
     schema.WHOLE: lambda arrays: arrays["change"],
-    "first_layer": lambda arrays: arrays["layer_change"][:, 0],
-    "second_layer": lambda arrays: arrays["layer_operator_change"][:, 1],
+    FIRST: lambda arrays: arrays["layer_change"][:, 0],
+    SECOND: lambda arrays: arrays["layer_operator_change"][:, 1],
     "kernel_drift": lambda arrays: arrays["kernel_drift"],
+    "jacobian_drift": lambda arrays: arrays["jacobian_drift"],
 }
 """The quantities of the laws for every seed, (S,)."""
+DRIFTS = ("kernel_drift", "jacobian_drift")
+DRIFT_SEEDS = 100  # that a claim about a drift takes: nothing known before training tells which drifts are large
 CLIMBED = 1.001  # the highest loss over the first, from which the loss counts as having climbed
 
 
@@ -48,17 +57,29 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     """Predicts from the kernels at the start which networks are stable and how they scale; then trains."""
     study = Study(config)
     starts = study.starts(session)
+    linear = {setting: linear_changes(study, setting, starts) for setting in study.settings()}
     record.start()
-    record.predict(predictions(study, starts))
+    record.predict(predictions(study, starts, linear))
+    swept = study.sweep(session)
     trained = study.train(starts, record, session)
-    fits: Fits = {setting: fits_of(study, setting, by_width) for setting, by_width in trained.items()}
+    fits: Fits = {
+        setting: fits_of(study, setting, by_width, linear[setting]) for setting, by_width in trained.items()
+    }
     fits |= {family: lambda_fits(study, family, starts) for family in study.families()}
     arrays = {
         f"{setting.key}/{name}": np.array([measured[name] for measured in by_width])
         for setting, by_width in trained.items()
         for name in by_width[0]
     }
+    arrays |= {
+        f"{setting.key}/linear/{quantity}": values
+        for setting, changes in linear.items()
+        for quantity, values in changes.items()
+    }
+    edge = {"products": np.array(SWEPT), **{family.key: growth for family, growth in swept.items()}}
+    arrays |= under(schema.EDGE, edge)
     record.save_arrays(**{schema.WIDTHS: study.widths, schema.CURVE_STEPS: study.recorded, **arrays})
+    record.figure("edge", growth_at_the_edge, np.array(SWEPT), {str(f): g for f, g in swept.items()})
     _draw(record, study, trained, fits)
     metrics = {
         schema.METRIC.format(key=setting.key, quantity=fit.law.quantity): fit.exponent.slope
@@ -70,19 +91,28 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
         for setting in trained
         for m, a in zip(study.widths, trained[setting], strict=True)
     ]
-    return Outcome(metrics, rows, claims_of(study, trained, fits))
+    return Outcome(metrics, rows, claims_of(study, trained, fits, swept))
 
 
 # --- predictions and claims -------------------------------------------------------------------------
 
 
 class Fit(NamedTuple):
-    """A law and what was fitted to it: widths (K,), values (K, S), and the exponent."""
+    """A law and what was fitted to it.
+
+    Attributes:
+        law: the law.
+        widths: K widths.
+        values: (K, S).
+        exponent: of a line through the logarithms.
+        reduced: (K, S) the values over those of the linearized network of infinite width, where it is known.
+    """
 
     law: Law
     widths: list[int]
     values: Array
     exponent: ExponentFit
+    reduced: Array | None
 
     @property
     def line(self) -> tuple[list[int], Array, float, Any]:
@@ -92,9 +122,32 @@ class Fit(NamedTuple):
 
 Fits = dict[Setting | Family, list[Fit]]
 """The fits of every setting, and that of λmax(H₀) for every family."""
+Changes = dict[str, Array]
+"""(W, S) relative changes by quantity."""
 
 
-def predictions(study: Study, starts: Starts) -> dict[str, object]:
+def linear_changes(study: Study, setting: Setting, starts: Starts) -> Changes:
+    """The changes of the weights as the linearized networks of infinite width predict them.
+
+    Empty where no law holds, where their kernel is not known, or each network stops at a step of its own.
+    """
+    by_width: list[Changes] = []
+    if not laws_of(study, setting):
+        return {}
+    for width in study.widths:
+        linear = study.linear(setting.family, width)
+        if linear is None or study.config.training.loss_fraction > 0 or linear.lambda_max <= 0:
+            return {}
+        start = starts[setting.family, width]
+        lr = study.config.training.fraction / linear.lambda_max
+        if setting.protocol == "constant":
+            lr = float(study.step_sizes(setting, start)[0])
+        changes = linear.changes(torch.from_numpy(start["residual"]), lr, study.config.training.steps)
+        by_width.append({quantity: values.numpy() for quantity, values in changes.items()})
+    return {quantity: np.array([changes[quantity] for changes in by_width]) for quantity in by_width[0]}
+
+
+def predictions(study: Study, starts: Starts, linear: dict[Setting, Changes]) -> dict[str, object]:
     """The predictions of theory, as soon as the kernels at the start are known."""
     written: dict[str, object] = {"stopping_rule": stopping_rule(study)}
     for setting in study.settings():
@@ -108,9 +161,21 @@ def predictions(study: Study, starts: Starts) -> dict[str, object]:
             "share_that_climbs": dict(zip(study.widths, [(p > 2).mean() for p in products], strict=True)),
             "first_width_where_most_climb": crossing(study.widths, medians > 2),
             "exponents": {law.quantity: law.predicted for law in laws_of(study, setting)},
+            "changes": {
+                quantity: dict(zip(study.widths, values.mean(1), strict=True))
+                for quantity, values in linear[setting].items()
+            },
         }
     exponents = {family.key: lambda_law(family).predicted for family in study.families()}
-    return {**written, "lambda_max_exponents": exponents}
+    lambdas = {family.key: dict(zip(study.widths, limits_of(study, family), strict=True))
+               for family in study.families()}  # fmt: skip
+    return {**written, "lambda_max_exponents": exponents, "lambda_max": lambdas}
+
+
+def limits_of(study: Study, family: Family) -> list[float | None]:
+    """λmax of the infinitely wide network in the scale of every width; None where it is not known."""
+    linear = [study.linear(family, width) for width in study.widths]
+    return [None if one is None else one.lambda_max for one in linear]
 
 
 def laws_of(study: Study, setting: Setting) -> list[Law]:
@@ -124,34 +189,44 @@ def laws_of(study: Study, setting: Setting) -> list[Law]:
     return laws(setting.family, study.config.model.activation)
 
 
-def fits_of(study: Study, setting: Setting, by_width: list[Arrays]) -> list[Fit]:
+def fits_of(study: Study, setting: Setting, by_width: list[Arrays], linear: Changes) -> list[Fit]:
     """The exponents over the stable widths from LEAST_WIDTH on, where there are two of them."""
-    stable = {
-        width: arrays
-        for width, arrays in zip(study.widths, by_width, strict=True)
-        if (arrays["eta_lambda_max"] < 2).all() and not arrays["diverged"].any()
-    }
+    stable = [
+        bool((arrays["eta_lambda_max"] < 2).all() and not arrays["diverged"].any()) for arrays in by_width
+    ]
     return [
         fit
         for law in laws_of(study, setting)
-        for fit in _fitted(law, {m: QUANTITIES[law.quantity](arrays) for m, arrays in stable.items()})
-    ]
+        for fit in _fitted(
+            law, study.widths, stable, [QUANTITIES[law.quantity](arrays) for arrays in by_width],
+            linear.get(law.quantity),
+        )
+    ]  # fmt: skip
 
 
 def lambda_fits(study: Study, family: Family, starts: Starts) -> list[Fit]:
     """The exponent of λmax(H₀) over all widths from LEAST_WIDTH on."""
-    return _fitted(lambda_law(family), {m: starts[family, m]["eigenvalues"][:, -1] for m in study.widths})
+    values = [starts[family, width]["eigenvalues"][:, -1] for width in study.widths]
+    limits = limits_of(study, family)
+    known = None if None in limits else np.array(limits, dtype=float)[:, None] * np.ones(len(values[0]))
+    return _fitted(lambda_law(family), study.widths, [True] * len(values), values, known)
 
 
-def _fitted(law: Law, values: dict[int, Array]) -> list[Fit]:
-    usable = {m: v for m, v in values.items() if m >= LEAST_WIDTH and (v > 0).all()}
-    if len(usable) < 2:
+def _fitted(
+    law: Law, widths: list[int], stable: list[bool], values: list[Array], predicted: Array | None
+) -> list[Fit]:
+    rows = [
+        k for k, m in enumerate(widths) if stable[k] and m >= LEAST_WIDTH and (values[k] > 0).all()
+    ]
+    if len(rows) < 2:
         return []
-    table = np.array([*usable.values()])
-    return [Fit(law, [*usable], table, fit_exponent([*usable], table))]
+    sizes, table = [widths[k] for k in rows], np.array([values[k] for k in rows])
+    usable = predicted is not None and bool((predicted[rows] > 0).all() and np.isfinite(predicted[rows]).all())
+    reduced = table / predicted[rows] if usable and predicted is not None else None
+    return [Fit(law, sizes, table, fit_exponent(sizes, table), reduced)]
 
 
-def claims_of(study: Study, trained: Trained, fits: Fits) -> list[Claim]:
+def claims_of(study: Study, trained: Trained, fits: Fits, swept: dict[Family, Array]) -> list[Claim]:
     """Every law of every setting; of a second protocol that shares them, the whole vector only."""
     claims = []
     for group, fitted in fits.items():
@@ -160,19 +235,50 @@ def claims_of(study: Study, trained: Trained, fits: Fits) -> list[Claim]:
         else:
             again = group.protocol == "constant" and Setting(group.family, "stable") in fits
             hypotheses = _hypotheses(study, group)
-        for law, widths, _, exponent in fitted:
-            if law.quantity == schema.WHOLE or not again:
-                over = f"fitted over the widths {_listed(widths)}"
-                claims.append(law_claim(group.key, str(group), law, exponent, [*hypotheses, over]))
+        for fit in fitted:
+            if fit.law.quantity == schema.WHOLE or not again:
+                over = f"fitted over the widths {_listed(fit.widths)}"
+                claims += _law_claims(group, fit, [*hypotheses, over])
+    tolerance = EDGE_TOLERANCE[study.config.training.precision]
+    for family, growth in swept.items():
+        over = f"widths {_listed(study.widths)}"
+        claims.append(edge_claim(family, SWEPT, growth, [*_networks(study, family), over], tolerance))
     for setting, by_width in trained.items():
-        if setting.protocol == "constant":
-            products = np.array([arrays["eta_lambda_max"] for arrays in by_width])
+        limits = limits_of(study, setting.family)
+        if setting.protocol == "constant" and None not in limits:
+            predicted = np.array(limits, dtype=float) * [arrays["lr"][0] for arrays in by_width]
             climbed = np.array([climbs(arrays) for arrays in by_width])
             hypotheses = [*_hypotheses(study, setting), f"widths {_listed(study.widths)}"]
-            claims.append(climbing_claim(setting, products, climbed, hypotheses))
-            crossed = crossing_claim(setting, study.widths, products, climbed, hypotheses)
+            crossed = crossing_claim(setting, study.widths, predicted, climbed, hypotheses)
             claims += [crossed] if crossed else []
     return claims
+
+
+def _law_claims(group: Setting | Family, fit: Fit, hypotheses: list[str]) -> list[Claim]:
+    """The value of a law where the infinitely wide network has it, or its power; of the whole vector both."""
+    law, claims = fit.law, []
+    of_value = law.quantity in (schema.WHOLE, FIRST, "lambda_max") and fit.reduced is not None
+    if of_value and fit.reduced is not None and len(fit.widths) > len(law.rates):
+        limit = fit_limit(fit.widths, fit.reduced, law.rates)
+        claims.append(value_claim(group.key, str(group), law, limit, hypotheses))
+    if law.quantity == schema.WHOLE or not of_value:
+        claims += _power_claims(group, fit, hypotheses)
+    return claims
+
+
+def _power_claims(group: Setting | Family, fit: Fit, hypotheses: list[str]) -> list[Claim]:
+    law, exponent = fit.law, fit.exponent
+    if law.quantity in DRIFTS and fit.exponent.seeds < DRIFT_SEEDS:
+        return []
+    if law.low == law.high:
+        if len(fit.widths) < 3:
+            return []
+        values = fit.values
+        if fit.reduced is not None:
+            values = fit.reduced * np.array(fit.widths, dtype=float)[:, None] ** law.low
+        exponent = fit_exponent(fit.widths, values, rate=law.rates[0])
+    reduced = fit.reduced is not None
+    return [power_claim(group.key, str(group), law, exponent, hypotheses, reduced=reduced)]
 
 
 def climbs(arrays: Arrays) -> Array:
@@ -233,7 +339,7 @@ def _row(setting: Setting, width: int, arrays: Arrays) -> dict[str, Any]:
         "eta_lambda_max": float(arrays["eta_lambda_max"].mean()),
         "final_loss": mean(arrays["final_loss"]),
         **{
-            name: None if name == "second_layer" and shallow else mean(measure(arrays))
+            name: None if name == SECOND and shallow else mean(measure(arrays))
             for name, measure in QUANTITIES.items()
         },
         "climbed": int(climbs(arrays).sum()),

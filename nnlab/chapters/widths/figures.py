@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from nnlab.plot.bands import (
@@ -25,12 +26,16 @@ from nnlab.plot.style import (
     FONT_LABEL,
     FONT_NOTE,
     FONT_TICK,
+    INK,
     MUTED,
     LineLook,
     dress,
     legend,
+    legend_below,
+    line_look,
     new_figure,
     panel_title,
+    sample,
     shared_labels,
     with_notes,
 )
@@ -134,6 +139,33 @@ def _setting(
     words = f"× diverged: {_listed(lost)}" if lost else ", ".join(dict.fromkeys(notes))
     pair[0].set_xlabel("\n".join(wrap(words, 0.85 * room, FONT_NOTE)))  # its x axis needs no name
     pair[0].xaxis.label.set(fontsize=FONT_NOTE, family=list(families()), color=MUTED)
+
+
+def growth_at_the_edge(products: ArrayLike, growth: Mapping[str, ArrayLike]) -> Figure:
+    """Draws the factor by which a step multiplies the leading mode, over ηλmax, beside |1 − ηλmax|.
+
+    Args:
+        products: (K,) ηλmax(H₀), ascending.
+        growth: by family, (W, S, K) of networks of W widths.
+    """
+    x = as_numbers(products)
+    figure = new_figure("A small residual along the leading mode grows where ηλmax is above 2")
+    axes = figure.subplots()
+    dress(axes, "step size times largest eigenvalue, ηλmax(H₀)", "factor of the residual per step")
+    line = np.linspace(x.min(), x.max(), 200)
+    handles = [Line2D([], [], color=INK, linestyle=(0, (4, 3)), label="predicted: |1 − ηλmax|")]
+    axes.plot(line, np.abs(1 - line), color=INK, linestyle=(0, (4, 3)))
+    axes.axhline(1.0, color=MUTED, linewidth=1)
+    for index, (name, values) in enumerate(growth.items()):
+        look = line_look(index)
+        networks = as_numbers(values).reshape(-1, len(x))
+        axes.plot(
+            np.tile(x, len(networks)), networks.ravel(), linestyle="none", marker=look.marker,
+            markersize=12 - 2 * index, color=look.color, fillstyle="none",
+        )  # fmt: skip
+        handles.append(sample(look, f"{name}: {len(networks)} networks", line=False))
+    legend_below(figure, handles)
+    return figure
 
 
 def _listed(lost: Mapping[int, tuple[int, int]]) -> str:

@@ -7,11 +7,13 @@ from typing import Any, Literal
 WIDTHS = "widths"  # array (W,)
 CURVE_STEPS = "curve_steps"  # array (T,)
 LOSS = "loss"  # array (W, S, T) in the group of a setting
+EDGE = "edge"  # group: step sizes across the edge of stability
 CHANGE_CURVE = "change_curve"  # array (W, S, T) of ‖w(t) − w₀‖/‖w₀‖ in the group of a setting
 
 WHOLE = "whole"  # the quantity ‖w − w₀‖/‖w₀‖ at the end of training
 METRIC = "{key}/{quantity}"  # the exponent of a quantity in a setting
-CLAIM = "{quantity}_{key}"  # on this exponent
+CLAIM = "{quantity}_{key}"  # on this exponent, or on this value
+PREFACTOR = "prefactor_{key}"  # on the value of the change of all weights
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ ARRAYS: Mapping[str, str] = {
     "*/layer_change": "(W, S, layers) relative change of each layer in Frobenius norm, at the end",
     "*/layer_operator_change": "(W, S, layers) the same in operator norm",
     "*/kernel_drift": "(W, S) relative change of the tangent kernel ‖H − H₀‖/‖H₀‖",
+    "*/jacobian_drift": "(W, S) relative change of the derivatives ‖J − J₀‖/‖J₀‖ in Frobenius norm",
+    "*/linear/*": "(W, S) this relative change of the weights as the infinitely wide network predicts it",
+    "edge/products": "(K,) step size times largest eigenvalue, ηλmax(H₀)",
+    "edge/*": "(W, S, K) the factor by which a step multiplies a small residual along the leading mode",
     "*/eigenvalues": "(W, S, n) eigenvalues of the kernel at the start, ascending",
     "*/eta_lambda_max": "(W, S) step size times largest eigenvalue, ηλmax(H₀)",
     "*/lr": "(W, S) step size η",

@@ -1,6 +1,7 @@
 """The networks of every width: drawn, their kernels at the start, trained, and how far they moved."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from scipy.sparse.linalg import svds
 from torch import Tensor
 
+from nnlab.chapters.widths.linear import Architecture, Linear, is_known
 from nnlab.chapters.widths.schema import CHANGE_CURVE, LOSS, Family, Setting
 from nnlab.data import target_function
 from nnlab.errors import InputError, Interrupted
@@ -46,6 +48,11 @@ Trained = dict[Setting, list[Arrays]]
 """The measured arrays of every setting, by width, ascending; seeds come first in each array."""
 
 CURVE_POINTS = 30  # recorded steps, evenly spaced on a logarithmic axis
+SWEPT = (1.25, 1.75, 2.25, 2.75, 3.25)
+"""Step sizes of the sweep across the edge of stability, times λmax(H₀)."""
+SWEEP_STEPS = 4
+SMALL = {torch.float64: 1e-6, torch.float32: 1e-3}
+"""The residual of the sweep over that of training: so small that the kernel stays, and far above rounding."""
 
 
 # --- config -----------------------------------------------------------------------------------------
@@ -156,8 +163,8 @@ class Study:
             parameterization=family.parameterization,
             **self.config.model.model_dump(),
         )
-        # The two parameterizations of a width and seed get the same numbers, and are one function.
-        draws = generator(self.config.seed + member, f"{family.depth} layers of {width}")
+        # The two parameterizations of a width and member get the same numbers, and are one function.
+        draws = generator(self.config.seed, "weights", family.depth, width, member)
         network = build_model(section, input_shape=(1,), outputs=1, generator=draws)
         assert isinstance(network, MLP)
         return network.to(self.device, self.dtype)
@@ -194,6 +201,7 @@ class Study:
         return {
             "eigenvalues": torch.linalg.eigvalsh(kernel).numpy(),
             "operator": layer_norms(ensemble, None).numpy(),
+            "residual": (ensemble.outputs(self.x) - self.y)[:, :, 0].double().cpu().numpy(),
         }
 
     def _check_kernel(self, family: Family, width: int, eigenvalues: Array) -> None:
@@ -201,10 +209,52 @@ class Study:
         dead = np.flatnonzero(eigenvalues[:, -1] <= 1e-300)
         if len(dead) and "stable" in self.config.protocols:
             raise InputError(
-                f"widths: {width}: with {family}, the network of seed {self.config.seed + int(dead[0])} "
+                f"widths: {width}: with {family}, network {int(dead[0])} "
                 "does not react to its weights at any of the points (its tangent kernel is 0), so that no "
                 "step size follows from it; choose larger widths, model.bias: true, or protocols: [constant]"
             )
+
+    def linear(self, family: Family, width: int) -> Linear | None:
+        """Returns the linearized network of infinite width that predicts; None where it is not known."""
+        model = self.config.model
+        if not is_known(model.activation, family, bias=model.bias, sigma_b=model.sigma_b):
+            return None
+        return Linear(self._architecture(family.depth), family, width)
+
+    @cache  # noqa: B019: as long as the study
+    def _architecture(self, depth: int) -> Architecture:
+        model = self.config.model
+        x = self.x.double().cpu()
+        return Architecture(depth, model.activation, model.bias, model.sigma_w, model.sigma_b, x)
+
+    def sweep(self, session: Session) -> dict[Family, Array]:
+        """Returns the growth of a small residual across the edge of stability, (W, S, K) of every family."""
+        families, swept = self.families(), {}
+        with session.reporter.bar("step sizes across the edge") as advance:
+            for done, family in enumerate(families):
+                advance(done, len(families), str(family))
+                swept[family] = np.array([self.growth(family, width, session) for width in self.widths])
+        return swept
+
+    def growth(self, family: Family, width: int, session: Session) -> Array:
+        """Measures by how much a small residual along the leading mode of H₀ grows in a step, (S, SWEPT).
+
+        The targets lie so near to the outputs at the start that the kernel stays, and differ from them by the
+        leading eigenvector alone. Descent with η = x/λmax(H₀), x from SWEPT, then shows the factor per step.
+        """
+        parts = []
+        for _, ensemble in self.ensembles(family, width):
+            eigenvalues, vectors = torch.linalg.eigh(self.kernel(ensemble))
+            start = ensemble.outputs(self.x)
+            size = SMALL[self.dtype] * (start - self.y).flatten(1).norm(dim=1)[:, None, None]
+            y = start + size * vectors[:, :, -1:].to(start)
+            columns = []
+            for product in SWEPT:
+                lr = (product / eigenvalues[:, -1]).to(start)
+                end = descend(ensemble, self.x, y, lr=lr, steps=SWEEP_STEPS, stop=session.stop)
+                columns.append((end.final_loss / end.start_loss) ** (0.5 / SWEEP_STEPS))
+            parts.append(torch.stack(columns, 1).numpy())
+        return np.concatenate(parts)
 
     # --- training ---
 
@@ -271,6 +321,10 @@ class Study:
             stop=stop, progress=progress,
         )  # fmt: skip
         before, after = self.kernel(ensemble), self.kernel(end.ensemble)
+        across = end.ensemble.to(torch.float64).tangent_kernel(
+            self.x.double(), ensemble.to(torch.float64)
+        ).cpu()  # J J₀ᵀ, so that ‖J − J₀‖² is the trace of H − 2 J J₀ᵀ + H₀
+        moved = _trace(after - 2 * across + before).clamp(min=0)
         change, layers = end.observed["change"], end.observed["layer_change"]
         measured = {
             **{name: getattr(end, name) for name in
@@ -282,6 +336,7 @@ class Study:
             "layer_operator_change":
                 layer_norms(end.ensemble, ensemble) / torch.from_numpy(start["operator"]),
             "kernel_drift": torch.linalg.matrix_norm(after - before) / torch.linalg.matrix_norm(before),
+            "jacobian_drift": (moved / _trace(before)).sqrt(),
         }  # fmt: skip
         known = {"lr": lrs, "eigenvalues": eigenvalues, "eta_lambda_max": lrs * eigenvalues[:, -1]}
         return known | {name: tensor.numpy() for name, tensor in measured.items()}
@@ -292,6 +347,11 @@ class Study:
             means = [arrays[name].mean(0).tolist() for name in (LOSS, CHANGE_CURVE)]
         for step, loss, change in zip(self.recorded, *means, strict=True):
             record.log({"part": part, "split": "train", "step": step, "loss": loss, "change": change})
+
+
+def _trace(matrices: Tensor) -> Tensor:
+    """(S,) traces of (S, n, n)."""
+    return matrices.diagonal(dim1=1, dim2=2).sum(1)
 
 
 def _joined(parts: list[Arrays]) -> Arrays:

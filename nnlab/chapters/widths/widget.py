@@ -19,6 +19,8 @@ def moves(run: Run, arrays: Arrays) -> Widget:
     chosen = thinned(len(steps), CURVE)
     settings = []
     for key, measured in groups(arrays).items():
+        if key == schema.EDGE:
+            continue
         change, loss = (measured[name].mean(1)[:, chosen] for name in (schema.CHANGE_CURVE, schema.LOSS))
         if np.isfinite(change).all() and np.isfinite(loss).all():  # none of the networks diverged
             shape = len(widths), len(chosen)
@@ -40,13 +42,13 @@ def moves(run: Run, arrays: Arrays) -> Widget:
 
 
 def _law(run: Run, key: str) -> dict[str, Any]:
-    """The exponent that was fitted to the change at the end, and the range that was predicted."""
+    """The exponent that was fitted to the change at the end, and the power that it is predicted to tend to."""
     exponent = run.summary["metrics"].get(schema.METRIC.format(key=key, quantity=schema.WHOLE))
     claims = {claim.get("name"): claim.get("predicted") for claim in run.summary["claims"]}
-    low, high = claims.get(schema.CLAIM.format(key=key, quantity=schema.WHOLE)) or (None, None)
+    power = claims.get(schema.CLAIM.format(key=key, quantity=schema.WHOLE))
     return {
         "exponent": exponent if is_number(exponent) else None,
-        "predicted": [low, high] if is_number(low) and is_number(high) else None,
+        "predicted": power if is_number(power) else None,
     }
 
 

@@ -47,7 +47,7 @@ nnlab.widget("widths", (root, { widths, steps, settings }) => {
 
     const words = [`${name}, m = ${nnlab.number(widths[i])}, step ${nnlab.number(steps[at])}: the weights have moved by ${nnlab.number(values[i], 3)} of their size, and the loss has gone from ${nnlab.number(loss[i][0], 3)} to ${nnlab.number(loss[i][at], 3)}.`];
     if (Number.isFinite(slope)) words.push(`Over the widths the change at this step goes like m^${nnlab.number(slope, 3)}.`);
-    if (exponent !== null) words.push(`Fitted to every seed at the end: m^${nnlab.number(exponent, 3)}${predicted ? `; predicted between ${nnlab.number(predicted[0])} and ${nnlab.number(predicted[1])}` : ""}.`);
+    if (exponent !== null) words.push(`Fitted to every seed at the end: m^${nnlab.number(exponent, 3)}${predicted === null ? "" : `; predicted to tend to m^${nnlab.number(predicted)}`}.`);
     says(words.join(" "));
   }
   draw();

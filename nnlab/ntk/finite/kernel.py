@@ -10,15 +10,15 @@ from nnlab.errors import suggest
 from nnlab.models import MLP, ScaledLinear
 from nnlab.models.activations import get_activation
 from nnlab.models.parameterization import DEFAULT_SIGMA_B
-from nnlab.ntk.errors import KernelError, NonFiniteError
-from nnlab.ntk.finite.moments import EXPECTATIONS, LARGEST_VARIANCE
+from nnlab.ntk.errors import KernelError, NonFiniteError, finite
+from nnlab.ntk.finite.moments import EXPECTATIONS, LARGEST_VARIANCE, Expectations, Moments
 from nnlab.ntk.finite.recursion import Layer, State, follow
 
-PARALLEL = 1e-12
+PARALLEL = 1e-14
 """1 − cos² of the angle up to which two inputs are multiples of each other."""
 
 NEAR = 1e-6
-"""1 − cos² from which on the closed forms of the ReLU have digits left: they lose those of its square."""
+"""1 − cos² from which on the closed forms of the ReLU have digits left."""
 
 
 @dataclass(frozen=True)
@@ -30,25 +30,28 @@ class FiniteWidth:
     layer all is exact at every m; behind more there are further terms of order 1/m².
 
     Attributes:
+        depth: number of hidden layers.
         infinite: H∞, the limit of the mean.
         mean_correction: H⁽¹⁾ in E[H] = H∞ + H⁽¹⁾/m.
         variance: V in Var[H_ij] = V_ij/m, of every entry.
-        shared: A in Cov[H_ij of one output, H_ij of another] = A_ij/m; of a trace over C outputs the variance is
-            (C² A + C (V − A))/m.
+        shared: A in Cov[H_ij of one output, H_ij of another] = A_ij/m; a trace over C outputs has the
+            variance (C² A + C (V − A))/m.
         between: B in E[H_ij²] = B_ij/m for the block of two different outputs, whose mean is 0.
-        nngp, nngp_correction, nngp_variance: the same of S.
-        depth: number of hidden layers.
+        last_layer: the part of V that the units of the last hidden layer give, as if the kernels before it
+            were their limits; all of it with one hidden layer.
+        nngp, nngp_correction, nngp_variance: K, its correction and its variance, of S as of H.
     """
 
+    depth: int
     infinite: Tensor
     mean_correction: Tensor
     variance: Tensor
     shared: Tensor
     between: Tensor
+    last_layer: Tensor
     nngp: Tensor
     nngp_correction: Tensor
     nngp_variance: Tensor
-    depth: int
 
     @property
     def expected_squared_deviation(self) -> float:
@@ -83,12 +86,12 @@ def finite_width(model: MLP, x: Tensor) -> FiniteWidth: ...
 def finite_width(*arguments: Any, **options: Any) -> FiniteWidth:
     """Returns the statistics of the kernels of random networks of width m at order 1/m.
 
-    `finite_width(x, depth=2, activation="erf")` is for an `MLP` in the ntk parameterization with hidden layers
-    of one width, all of whose parameters are trained; `finite_width(model, x)` for such a model, of which the
-    architecture matters and which parameters require gradients, not their values, and not the width.
+    `finite_width(x, depth=2, activation="erf")` is for an `MLP` in the ntk parameterization with hidden
+    layers of one width, all of whose parameters are trained; `finite_width(model, x)` for such a model, of
+    which the architecture matters and which parameters require gradients, not their values, nor the width.
 
-    Formulas and sources: `nnlab.ntk.finite.recursion`. They are for each pair of inputs by itself, so that the
-    work grows like n².
+    Formulas and sources: `nnlab.ntk.finite.recursion`. They are for each pair of inputs by itself, so that
+    the work grows like n².
 
     Args:
         model: an `MLP(…, parameterization="ntk")` with at least one hidden layer.
@@ -126,7 +129,9 @@ def _of_arguments(
     sigma_b: float | None = None,
 ) -> FiniteWidth:
     if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-        raise KernelError(f"finite_width: depth {depth!r} is not allowed: it is a number of layers, at least 1")
+        raise KernelError(
+            f"finite_width: depth {depth!r} is not allowed: it is a number of layers, at least 1"
+        )
     _check_activation(activation)
     sigma_w = get_activation(activation).gain if sigma_w is None else sigma_w
     sigma_b = DEFAULT_SIGMA_B["ntk"] if sigma_b is None else sigma_b
@@ -139,7 +144,9 @@ def _of_arguments(
 
 def _check_activation(name: str) -> None:
     if name not in EXPECTATIONS:
-        raise KernelError(f"finite_width: the activation {name} is not supported; {suggest(name, EXPECTATIONS)}")
+        raise KernelError(
+            f"finite_width: the activation {name} is not supported; {suggest(name, EXPECTATIONS)}"
+        )
 
 
 def _inputs(x: Tensor) -> Tensor:
@@ -153,15 +160,15 @@ def _inputs(x: Tensor) -> Tensor:
 
 
 def _layers_of(model: nn.Module) -> tuple[list[Layer], str]:
-    """The linear layers and the activation of a model; KernelError where it is not of the kind that is known."""
+    """The linear layers and the activation of a model; KernelError where it is of another kind."""
     if not isinstance(model, MLP):
         raise KernelError(f"finite_width: the model is {type(model).__name__}; only an MLP is supported")
     _check_activation(model.activation)
     modules = [*model.hidden, model.output]
-    widths = {module.out_features for module in model.hidden}
+    widths = {int(module.weight.shape[0]) for module in model.hidden}
     if len(widths) != 1:
         raise KernelError(
-            f"finite_width: the hidden layers have the widths {sorted(widths)}; they must have one width in common"
+            f"finite_width: the widths of the hidden layers are {sorted(widths)}; they must be equal"
         )
     layers = []
     for module in modules:
@@ -181,10 +188,86 @@ def _layers_of(model: nn.Module) -> tuple[list[Layer], str]:
 
 
 def _statistics(x: Tensor, layers: list[Layer], activation: str) -> FiniteWidth:
+    """The statistics of each input alone, and of each pair."""
+    n = len(x)
     products = x @ x.T / x.shape[1]
     squares = torch.diagonal(products)
-    rows, columns = torch.triu_indices(len(x), len(x), offset=1, device=x.device)
+    if not bool((layers[0].sigma_w ** 2 * squares + layers[0].sigma_b ** 2 > 0).all()):
+        raise KernelError(
+            "finite_width: an input is 0 and there is no bias, so that its kernel is 0; leave it out"
+        )
+    alone = _entries(*follow(layers, squares[:, None], _checked(activation)))
+    rows, columns = torch.triu_indices(n, n, offset=1, device=x.device)
     pairs = torch.stack([products[rows, columns], squares[rows], squares[columns]], dim=1)
-    alone = _follow(layers, squares[:, None], activation)
-    scale, same = _parallel(x, layers, activation)[:, rows, columns]
-    ...
+    if activation == "relu":
+        ratio = _multiples(layers, pairs)
+        multiple = torch.isfinite(ratio)
+    else:
+        multiple = torch.zeros(len(rows), dtype=torch.bool, device=x.device)
+    both = x.new_empty(len(alone), len(rows))
+    if bool(multiple.any()):
+        powers = torch.tensor(POWERS, device=x.device)[:, None]
+        both[:, multiple] = alone[:, rows[multiple]] * ratio[multiple] ** powers
+    if not bool(multiple.all()):
+        both[:, ~multiple] = _entries(*follow(layers, pairs[~multiple], _checked(activation)))
+    values = torch.diag_embed(alone)  # (fields, n, n)
+    values[:, rows, columns] = both
+    values[:, columns, rows] = both
+    return FiniteWidth(len(layers) - 1, *finite("finite_width: a statistic", values))
+
+
+POWERS = (1, 1, 2, 2, 2, 2, 1, 1, 2)
+"""Degree of each field of `FiniteWidth` in the second input, where there is no bias."""
+
+
+def _entries(state: State, last_layer: State) -> Tensor:
+    """The fields of `FiniteWidth`, (fields, N)."""
+    return torch.stack(
+        [
+            state.tangent,
+            state.tangent_shift,
+            state.variance,
+            state.tangent_spread,
+            state.apart,
+            last_layer.variance,
+            state.covariance[:, 0],
+            state.shift[:, 0],
+            state.spread[:, 0, 0],
+        ]
+    )
+
+
+def _multiples(layers: list[Layer], pairs: Tensor) -> Tensor:
+    """The positive factor between inputs whose pre-activations are multiples of each other, else NaN, (N,).
+
+    The kernels of a pair are then those of its first input times the factor, or its square. With biases it
+    is 1: only equal inputs are of this kind.
+    """
+    c, a, b = (layers[0].sigma_w ** 2 * pairs + layers[0].sigma_b ** 2).T
+    aligned = (1 - c**2 / (a * b) <= PARALLEL) & (c > 0)
+    if any(layer.sigma_b for layer in layers):
+        aligned &= (a - b).abs() <= PARALLEL**0.5 * (a + b)
+    return torch.where(aligned, (b / a).sqrt(), torch.nan)
+
+
+def _checked(activation: str) -> Expectations:
+    """The moments, which refuse covariances that they are not accurate for."""
+    moments = EXPECTATIONS[activation]
+
+    def checked(covariance: Tensor) -> Moments:
+        largest = float(covariance.max())
+        if activation != "relu" and largest > LARGEST_VARIANCE:
+            raise KernelError(
+                f"finite_width: pre-activations have a variance of {largest:.3g}, and integrals for "
+                f"{activation} are made up to {LARGEST_VARIANCE:g}; scale the inputs down"
+            )
+        if activation == "relu" and covariance.shape[1] == 3:
+            c, a, b = covariance.T
+            if bool(((1 - c**2 / (a * b) < NEAR) & (c > 0)).any()):
+                raise KernelError(
+                    f"finite_width: two inputs have directions less than {NEAR**0.5:g} apart without being "
+                    "the same; the kink of the ReLU then leaves no accurate digits: leave one of them out"
+                )
+        return moments(covariance)
+
+    return checked

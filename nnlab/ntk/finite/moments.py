@@ -6,8 +6,8 @@ the variance S. What the recursions of `nnlab.ntk.finite.recursion` need of φ a
 
     a = S₁₁, b = S₂₂, c = S₁₂, Δ = ab − c², θ = arccos(c/√(ab)),
 
-from Cho & Saul 2009, "Kernel methods for deep learning", and Stein's E[z₁F] = a E[∂₁F] + c E[∂₂F]. For smooth φ
-they are integrals by the trapezoidal rule, whose error falls exponentially in 1/step, as φ is analytic in a
+from Cho & Saul 2009, "Kernel methods for deep learning", and Stein's E[z₁F] = a E[∂₁F] + c E[∂₂F]. For smooth
+φ they are integrals by the trapezoidal rule, whose error falls exponentially in 1/step, as φ is analytic in a
 strip; derivatives in S are expectations of derivatives: ∂/∂c is E[∂₁∂₂ …], ∂/∂a is ½E[∂₁² …].
 """
 
@@ -116,7 +116,7 @@ def _relu_pair(c: Tensor, a: Tensor, b: Tensor) -> Moments:
         [-c * inverse / (2 * b), inverse / 4, (2 * c**2 - a * b) * inverse / (4 * b**2)],
     ])  # fmt: skip
     cube1, cube2 = 2 * a * product + c * square1, 2 * b * product + c * square2  # ⟨φ₁³φ₂⟩, ⟨φ₁φ₂³⟩
-    squares = ((a * b + 2 * c**2) * both + 3 * c * root / (2 * math.pi))  # ⟨φ₁²φ₂²⟩
+    squares = (a * b + 2 * c**2) * both + 3 * c * root / (2 * math.pi)  # ⟨φ₁²φ₂²⟩
     return Moments(
         second=_stack([product, a / 2, b / 2]),
         second_jacobian=_stack([[both, edge1 / 2, edge2 / 2], [zero, half, zero], [zero, zero, half]]),
@@ -181,7 +181,7 @@ class Smooth:
         step = STEP / math.sqrt(max(1.0, largest))
         u = torch.arange(-math.ceil(REACH / step), math.ceil(REACH / step) + 1).to(covariance) * step
         many = max(1, NODES // len(u) ** 2)
-        return _joined([self._pairs(part, u) for part in covariance.split(many)])
+        return _joined([self._pairs(part, u) for part in torch.split(covariance, many)])
 
     def _pairs(self, covariance: Tensor, u: Tensor) -> Moments:
         c, a, b = (column[:, None, None] for column in covariance.T)

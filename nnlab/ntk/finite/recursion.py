@@ -19,9 +19,10 @@ T⁺ being S⁺ without the part of parameters that are not trained. Let R⁺ be
 
 They are 0 at the first layer, whose S and H are not random. The variance of Hⱼⱼ is (A + B + B')/m, the
 covariance of Hⱼⱼ with Hⱼ'ⱼ' is A/m, and Hⱼⱼ' has the variance B/m. Given the layer before, units are
-independent, and the mean over units fluctuates by itself, with Ω = τ_w σ_w² φ₁φ₂ + σ_w² φ'₁φ'₂ Θ, and with S and R.
-The tangent kernels of two different units are of size 1/√m, and correlated with zₖzₖ'; their squares are B and
-B', their correlation F shifts the mean of φ'₁φ'₂Hₖₖ.
+independent. So R⁺ fluctuates as an average over m units of Ω = σ_w² φ₁φ₂ + σ_w² φ'₁φ'₂ Θ, the first part only
+where the weight is trained, and with S and R, by the derivatives of ⟨Ω⟩. The tangent kernels of two different
+units are of size 1/√m, and correlated with zₖzₖ'; their squares are B and B', their correlation F shifts the
+mean of φ'₁φ'₂Hₖₖ.
 
 Sources: Roberts, Yaida & Hanin 2022, "The Principles of Deep Learning Theory", chapters 4 and 8, in whose
 letters they are written; Guillen, Misof & Gerken 2025, "Finite-width neural tangent kernels from Feynman
@@ -29,7 +30,7 @@ diagrams"; Hanin & Nica 2020, "Finite depth and width corrections to the neural 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -84,6 +85,12 @@ class State:
         """m times the variance of Hⱼⱼ, (N,)."""
         return self.tangent_spread + self.apart + self.crossed
 
+    def at_rest(self) -> "State":
+        """The limits, with nothing that fluctuates around them."""
+        limits = {"covariance": self.covariance, "tangent": self.tangent}
+        zeros = {f.name: torch.zeros_like(getattr(self, f.name)) for f in fields(self)}
+        return State(**zeros | limits)
+
 
 def first(layer: Layer, products: Tensor) -> State:
     """Returns the state of the first layer.
@@ -96,18 +103,35 @@ def first(layer: Layer, products: Tensor) -> State:
     q = 2 if p == 3 else 1
     zero = products.new_zeros
     return State(
-        covariance=layer.sigma_w**2 * products + layer.sigma_b**2, tangent=layer.trained(products[:, 0]),
-        shift=zero(n, p), tangent_shift=zero(n), spread=zero(n, p, p), cross=zero(n, p), tangent_spread=zero(n),
-        link=zero(n, q, q), apart=zero(n), crossed=zero(n),
-    )  # fmt: skip
+        covariance=layer.sigma_w**2 * products + layer.sigma_b**2,
+        tangent=layer.trained(products[:, 0]),
+        shift=zero(n, p),
+        tangent_shift=zero(n),
+        spread=zero(n, p, p),
+        cross=zero(n, p),
+        tangent_spread=zero(n),
+        link=zero(n, q, q),
+        apart=zero(n),
+        crossed=zero(n),
+    )
 
 
-def follow(layers: Sequence[Layer], products: Tensor, expectations: Expectations) -> State:
-    """Returns the state of the last of some linear layers, between which there is an activation."""
+def follow(layers: Sequence[Layer], products: Tensor, expectations: Expectations) -> tuple[State, State]:
+    """Returns the state of the last of some linear layers, between which there is an activation.
+
+    Args:
+        layers: at least two.
+        products: xx'/d in the order of `Moments`, (N, p).
+        expectations: of the activation.
+
+    Returns:
+        The state, and as it were if only the units of the last hidden layer fluctuated.
+    """
     state = first(layers[0], products)
     for layer in layers[1:]:
-        state = following(state, layer, expectations(state.covariance))
-    return state
+        before, of = state, expectations(state.covariance)
+        state = following(before, layer, of)
+    return state, following(before.at_rest(), layer, of)
 
 
 def following(state: State, layer: Layer, of: Moments) -> State:
@@ -164,8 +188,7 @@ def following(state: State, layer: Layer, of: Moments) -> State:
         + mean_slope**2 * state.tangent_spread,
         link=gain**2
         * (
-            state.tangent[:, None, None] * _square(of.mixed)
-            + of.left @ state.link @ of.right.transpose(1, 2)
+            state.tangent[:, None, None] * _square(of.mixed) + of.left @ state.link @ of.right.transpose(1, 2)
         ),
         apart=gain**2 * (of.steep * state.tangent**2 + of.slopes * state.apart),
         crossed=gain**2 * (of.steep * state.tangent**2 + of.slope**2 * state.crossed),
@@ -173,7 +196,7 @@ def following(state: State, layer: Layer, of: Moments) -> State:
 
 
 def _shifted(jacobian: Tensor, hessian: Tensor, state: State) -> Tensor:
-    """The mean of a function of S less its value at K, times m: its derivative at s and half the second at V."""
+    """m times the mean of a function of S less its value at K: the derivative in s, half the second in V."""
     return torch.einsum("nap,np->na", jacobian, state.shift) + 0.5 * torch.einsum(
         "napq,npq->na", hessian, state.spread
     )

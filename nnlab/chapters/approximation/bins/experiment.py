@@ -88,10 +88,12 @@ def run(
     _draw_errors(line, record)
     rates, m = _rates(line, session), _curvature(line)
     _draw_rates(config, line, rates, m, record)
-    judged = claims.of_bounds(config, line, fits) + claims.of_fewer_bins(config, line)
-    judged += [*claims.of_rates(line, rates, m), claims.finite_steepness(), *_ends(line, record)]
+    judged = claims.of_bounds(config, line, fits) + claims.of_lines(config, line)
+    judged += claims.of_rates(line, rates, _bends(line))
+    judged += [claims.of_parabola(), *claims.of_steepness(), *_ends(line, record)]
     if line.delta is not None:
         judged += _sigmoid_output(line, line.delta, record)
+    judged.append(claims.of_level_sigmoid())
     last = fits[-1].certificate
     metrics = {"error_upper": last.upper, "error_lower": last.lower}
     return Outcome(metrics, [_row(config, line, fit) for fit in fits], judged)
@@ -337,6 +339,24 @@ def _curvature(line: Line) -> float | None:
     return m if math.isfinite(m) else None
 
 
+def _bends(line: Line) -> Interval | None:
+    """f'' over each of as many bins as the largest of RATES, as an interval; None where f is not so smooth.
+
+    A kink shows as an f'' that has no bound, or, at a border, as an f' that is known no better than its jump.
+    """
+    if not isinstance(line.target, ExpressionTarget):
+        return None
+    name, parts = line.target.variables[0], 16
+    cells = np.linspace(*line.interval, RATES[-1] * parts + 1)
+    second = curvature(line.target.graph, {name: Interval(cells[:-1], cells[1:])}, name)
+    lo, hi = (np.broadcast_to(end, len(cells) - 1).reshape(-1, parts) for end in (second.lo, second.hi))
+    bends = Interval(lo.min(axis=1), hi.max(axis=1))
+    slope = line.target.slopes(cells[:, None], cells[:, None])[1][0]
+    size = 1e-9 * slope.magnitude.max() + bends.magnitude.max() * (cells[1] - cells[0])
+    smooth = np.isfinite(bends.magnitude).all() and (slope.hi - slope.lo <= size).all()
+    return bends if smooth else None
+
+
 def _draw_rates(
     config: BinsSettings, line: Line, rates: claims.Rates, m: float | None, record: Record
 ) -> None:
@@ -384,5 +404,5 @@ def _ends(line: Line, record: Record) -> list[Claim]:
         record.save_arrays(**under(f"towers/{name}", dict(zip(labels, ends[name], strict=True))))
     errors = (inside.certificate.upper, outside.certificate.upper)
     record.figure("towers_ends", figures.towers_at_the_ends, ends, line.interval, errors=errors)
-    at_end = float(networks[0].values(np.array(line.interval[:1]))[0])
+    at_end = float(inside.histogram.network.values(np.array([line.interval[:1]]))[0])
     return claims.of_towers(line, inside, at_end, outside)

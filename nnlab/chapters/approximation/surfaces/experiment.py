@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.special import expit
 
 from nnlab.approximation.boxes import certify_boxes
 from nnlab.approximation.surfaces import (
@@ -21,6 +22,7 @@ from nnlab.approximation.surfaces import (
 )
 from nnlab.approximation.targets import ExpressionTarget, Target, make_target
 from nnlab.chapters.approximation.bins.setup import checked_target
+from nnlab.chapters.approximation.certified import certified_claim
 from nnlab.chapters.approximation.surfaces.figures import surfaces as surfaces_figure
 from nnlab.errors import Interrupted
 from nnlab.expressions import UnboundedSlopeError, lipschitz
@@ -29,7 +31,7 @@ from nnlab.lab.session import Outcome, Session
 from nnlab.record import Record
 from nnlab.record.arrays import under
 from nnlab.rigorous.supremum import Supremum
-from nnlab.theory import Claim, exact_claim
+from nnlab.theory import Claim, exact_claim, worst
 
 Array = NDArray[np.float64]
 
@@ -38,6 +40,7 @@ TOLERANCES = (0.2, 0.05, 0.01)  # how steep the towers are that fail at a corner
 BOXES = 3_000_000
 TOWERS, QUADRANTS = "isolated towers", "quadrant thresholds"
 OFF_CORNERS = "isolated towers, off the corners"
+PLACE, CERTIFY = "nnlab.approximation.surfaces", "nnlab.approximation.boxes.certify_boxes"
 
 
 class SurfaceSettings(Section):
@@ -110,7 +113,8 @@ def run(plane: Plane, record: Record, session: Session) -> Outcome:
             rows.append(_row(plane, name, surface, bound, errors[name]))
         advance(len(work), len(work), "")
     _draw(plane, {TOWERS: towers, QUADRANTS: quadrants}, errors, record)
-    claims = [_hole_claim(grid), *_bound_claims(plane, towers, quadrants, errors)]
+    claims = [_hole_claim(grid), *_depth_claim(plane, towers, errors[TOWERS]), *_plane_claims()]
+    claims += [_sharp_claim(), *_bound_claims(plane, towers, quadrants, errors)]
     return Outcome({}, rows, claims)
 
 
@@ -162,24 +166,123 @@ def _draw(plane: Plane, surfaces: dict[str, Surface], errors: dict[str, Supremum
 
 
 def _hole_claim(grid: Grid) -> Claim:
-    """f ≡ 1: at a corner the output of isolated towers drops to 0, whatever the steepness."""
+    """f ≡ 1: at a corner all steps are ½; the four towers there have the score −w₂/2, those beside them −w₂."""
     small = Grid(grid.lo, grid.hi, (3, 3))
     corner = small.corners()[:1]
-    steep, outputs = [], []
+    threshold, ratios = [], []
     for tolerance in TOLERANCES:
         surface = isolated_towers(small, np.ones(small.cells), tolerance)
-        steep.append(surface.steepness[0])
-        outputs.append(float(surface.network.values(corner)[0]))
+        w = surface.threshold
+        threshold.append(w)
+        output = float(surface.network.values(corner)[0])
+        ratios.append(output / float(4 * expit(-w / 2) + 4 * expit(-w) + expit(-1.5 * w)))
+    ratio = np.array(ratios)
     return exact_claim(
         "isolated_towers_have_holes",
         sentence="Where four cells meet, isolated towers drop towards 0 as their steepness grows.",
-        formula="f ≡ 1: y(corner) = 4σ(−w₂/2) → 0; the largest output",
-        hypotheses=["3 × 3 cells", "w₁ = " + ", ".join(f"{w:.0f}" for w in steep)],
-        predicted=0.0,
-        measured=max(outputs),
-        tolerance=0.1,
-        rivals={"f": 1.0, "half of it": 0.5, "a quarter": 0.25},
-    )
+        formula="f ≡ 1: y(corner) = 4σ(−w₂/2) + 4σ(−w₂) + σ(−3w₂/2) → 0; the ratio farthest from 1",
+        hypotheses=[
+            "3 × 3 cells", "w₂ = " + ", ".join(f"{w:.3g}" for w in threshold),
+            f"output {4 * expit(-threshold[-1] / 2):.2g} at the steepest",
+        ],
+        predicted=1.0,
+        measured=ratio[np.abs(ratio - 1).argmax()],
+        tolerance=1e-6,
+        rivals={
+            "no hole": float(1 / (4 * expit(-threshold[0] / 2))), "half of it": 0.5, "a quarter": 0.25,
+            "4σ(−w₂)": float(expit(-threshold[0]) / expit(-threshold[0] / 2)),
+        },
+        predicted_by="scipy.special.expit",
+        measured_by=f"{PLACE}.isolated_towers",
+    )  # fmt: skip
+
+
+def _depth_claim(plane: Plane, towers: Surface, error: Supremum) -> list[Claim]:
+    """The certified error reaches what the holes take away, and exceeds it by a cell's error at most."""
+    corners, w, n = plane.grid.corners(), towers.threshold, plane.grid.cells
+    four = sum(towers.heights[i : n[0] - 1 + i, j : n[1] - 1 + j] for i in (0, 1) for j in (0, 1))
+    largest = float(np.abs(towers.heights).max())
+    values = plane.target.values(corners)
+    others = math.prod(n) * largest * float(expit(-w))  # all other towers together, at most
+    least = worst(values - expit(-w / 2) * four.ravel()) - others
+    most = worst(values) + plane.slope * plane.grid.radius
+    if not (least > 0 and math.isfinite(most)):
+        return []
+    return [
+        certified_claim(
+            "isolated_towers_lose_the_height",
+            sentence="At a corner isolated towers are off by the height of f itself, however many cells.",
+            formula="sup |y − f| over max |f(c) − σ(−w₂/2)ΣH| at the corners c: at least 1, as max |f| + Lr at most",
+            hypotheses=[f"f = {plane.target.text[:80]}, {n[0]} × {n[1]} cells", f"w₂ = {w:.3g}"],
+            predicted=(1 - 1e-9, most / least),
+            bounds=_over(error, least),
+            rivals={"half of it": 0.5},
+            predicted_by="closed form: |f(c) − σ(−w₂/2)ΣH|",
+            measured_by=f"{PLACE}.isolated_towers, {CERTIFY}",
+        )
+    ]
+
+
+def _plane_claims() -> list[Claim]:
+    """f = x₁ + x₂ is off by the cell bound L r at the outer corners of the square."""
+    target, grid, slope = make_target("x1 + x2"), Grid(cells=(6, 6)), math.sqrt(2)
+    heights = centre_heights(target, grid)
+    unit, claims = slope * grid.radius, []
+    for name, build in (("isolated_towers", isolated_towers), ("quadrant_thresholds", quadrant_thresholds)):
+        surface = build(grid, heights)
+        squares = grid.corner_squares(surface.window) if build is isolated_towers else None
+        error = certify_boxes(
+            surface.network, target, grid.lo, grid.hi, relative=0.02, max_boxes=BOXES, outside=squares
+        )
+        window = max(surface.window) if build is isolated_towers else math.hypot(*surface.window)
+        least, most = 1 - surface.leak / unit, 1 + (slope * window + surface.leak) / unit
+        claims.append(
+            certified_claim(
+                f"{name}_of_a_plane",
+                sentence="Of a plane they have the error that cells allow: half the diagonal times the slope.",
+                formula="sup |y − f| / Lr in [1 − leak, 1 + window + leak], r = ½√(h₁² + h₂²)",
+                hypotheses=[
+                    "f = x₁ + x₂, 6 × 6 cells", f"leak {surface.leak / unit:.2g}, window {slope * window / unit:.2g}",
+                    "outside the corner squares" if squares is not None else "everywhere",
+                ],
+                predicted=(least, most),
+                bounds=(error.lower / unit, error.upper / unit),
+                rivals={"2Lr": 2.0, "Lr/2": 0.5, "L min h": math.sqrt(2), "Lr/√2": math.sqrt(0.5)},
+                predicted_by="closed form: L r",
+                measured_by=f"{PLACE}.{name}, {CERTIFY}",
+            )
+        )  # fmt: skip
+    return claims
+
+
+def _sharp_claim() -> Claim:
+    """Heights of a Lipschitz function, L = 1, that is 0 at c, at which the fifth corner of the proof is reached."""
+    grid = Grid(cells=(2, 2))
+    side, r = grid.sides[0], grid.radius
+    heights = np.array([[r - side, r], [r, r]])
+    surface = quadrant_thresholds(grid, heights, 1e-12)
+    scores = np.linspace(0, 2, 401)  # w₁ (x − c) on the diagonal
+    x = grid.corners() + scores[:, None] / np.array(surface.steepness)
+    f = scores * math.hypot(*(1 / np.array(surface.steepness)))  # |f(x)| ≤ |x − c|
+    reached = float((np.abs(surface.network.values(x)) - f).max())
+    return exact_claim(
+        "quadrant_thresholds_reach_their_bound",
+        sentence="Next to a corner the error of cumulative quadrants comes as near to its bound as steepness lets it.",
+        formula="sup |y − f| / (L(r + min h + ‖δ‖) + leak) → 1: on square cells (1 + √2)Lr",
+        hypotheses=[
+            "2 × 2 cells, heights L r, L r, L r and L r − L min h, f = 0 where they meet",
+            f"w₂ = {surface.threshold:.3g}, left open: 3e^{{−w₂/8}}",
+        ],
+        predicted=1.0,
+        measured=reached / quadrant_bound(surface, 1.0),
+        tolerance=3 * math.exp(-surface.threshold / 8),
+        rivals={
+            "the cell bound Lr": r / (r + side), "3Lr": 3 * r / (r + side), "2Lr": 2 * r / (r + side),
+            "L(r + 2 min h)": (r + 2 * side) / (r + side),
+        },
+        predicted_by=f"{PLACE}.quadrant_bound",
+        measured_by=f"{PLACE}.quadrant_thresholds",
+    )  # fmt: skip
 
 
 def _bound_claims(
@@ -194,7 +297,7 @@ def _bound_claims(
     measure = grid.corner_measure(towers.window)
     mean_square = l2_bound(towers, off, float(np.abs(towers.heights).max()) + cell)
     return [
-        exact_claim(
+        certified_claim(
             "isolated_towers_off_the_corners",
             sentence="Outside small squares at the corners isolated towers are as accurate as cells allow.",
             formula="sup |y − f| / (L(r + max δ) + leak) outside squares of half-width δ",
@@ -203,10 +306,11 @@ def _bound_claims(
                 f"so an L₂ error ≤ {mean_square:.3g} on the whole",
             ],
             predicted=(None, 1.0),
-            measured=off / tower_bound(towers, slope),
-            tolerance=0.0,
+            bounds=_over(errors[OFF_CORNERS], tower_bound(towers, slope)),
+            predicted_by=f"{PLACE}.tower_bound",
+            measured_by=f"{PLACE}.isolated_towers, {CERTIFY}",
         ),
-        exact_claim(
+        certified_claim(
             "quadrant_thresholds_in_sup_norm",
             sentence="Cumulative quadrants are accurate everywhere, at the corners too.",
             formula="sup |y − f| / (L(r + min h + ‖δ‖) + leak) on the whole square",
@@ -215,7 +319,12 @@ def _bound_claims(
                 f"{everywhere / cell:.3g} times the cell bound Lr was certified",
             ],
             predicted=(None, 1.0),
-            measured=everywhere / quadrant_bound(quadrants, slope),
-            tolerance=0.0,
+            bounds=_over(errors[QUADRANTS], quadrant_bound(quadrants, slope)),
+            predicted_by=f"{PLACE}.quadrant_bound",
+            measured_by=f"{PLACE}.quadrant_thresholds, {CERTIFY}",
         ),
     ]  # fmt: skip
+
+
+def _over(error: Supremum, unit: float) -> tuple[float, float]:
+    return error.lower / unit, error.upper / unit

@@ -6,6 +6,7 @@
 import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +41,26 @@ class Fault:
     fails: Sequence[str]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def caught_by(self, lesson: str, claim: str) -> bool:
-        """Returns whether the table says that this claim of that lesson catches the fault."""
-        return lesson == self.lesson and any(fnmatch.fnmatchcase(claim, name) for name in self.fails)
 
-
-def read_faults() -> list[Fault]:
+@cache
+def read_faults() -> Sequence[Fault]:
     """Reads the table: the entries of all YAML files of this folder, in the order of their names.
 
     Raises:
         InputError: a file is no YAML.
         TypeError: an entry has too few keys, or one that `Fault` has not.
     """
-    return [
+    return tuple(
         Fault(path.stem, **entry)
         for path in sorted(FOLDER.glob("*.yaml"))
         for entry in safe_yaml.load(path.read_text("utf-8"), str(path)) or []
+    )
+
+
+def caught_by(lesson: str, claim: str) -> list[str]:
+    """Returns the words for each fault of the table that this claim of that lesson catches."""
+    return [
+        fault.words
+        for fault in read_faults()
+        if fault.lesson == lesson and any(fnmatch.fnmatchcase(claim, name) for name in fault.fails)
     ]

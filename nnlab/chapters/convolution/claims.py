@@ -1,0 +1,306 @@
+"""Claims about a trained convolutional network: its formula, and what each of its units sees."""
+
+import copy
+import math
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nnlab.models import CNN, Maxout, activation_maps, layer_table
+from nnlab.theory import Claim, exact_claim, worst
+
+Array = NDArray[np.float64]
+
+IMAGES = 20
+"""Test images that go through the formula."""
+DRAWN = 400
+"""Random images whose gradients show which pixels a unit sees: a maximum passes on one of its four."""
+ROUNDING = 1e-10
+"""Relative, of sums over a filter in float64, through every layer."""
+
+
+def cnn_claims(model: CNN, images: Tensor, scores: Tensor, *, exactness: float) -> list[Claim]:
+    """Returns the claims about a trained network.
+
+    Args:
+        model: on any device; a copy of it computes in float64 on the CPU.
+        images: (N, C₀, H, W) standardized, such as those of the test set.
+        scores: (N, outputs) of the trained network for them.
+        exactness: relative rounding of the scores.
+    """
+    exact = copy.deepcopy(model).cpu().double().eval()
+    images, scores = images[:IMAGES].cpu().double(), scores[:IMAGES].cpu().double()
+    with torch.no_grad():
+        maps = {name: m.numpy() for name, m in activation_maps(exact, images).items()}
+    return [
+        _maps_claim(exact, images.numpy(), maps),
+        _scores_claim(exact, images.numpy(), scores.numpy(), exactness),
+        _pooling_claim(exact, maps),
+        _parameters_claim(exact, tuple(images.shape[1:])),
+        _receptive_field_claim(exact),
+        _shift_claim(exact),
+    ]
+
+
+def _gap(a: Array, b: Array) -> float:
+    """The largest difference, relative to the largest value of b."""
+    return worst(a - b) / (worst(b) or 1.0)
+
+
+def _rivals(values: dict[str, float], predicted: float = 0.0) -> dict[str, float]:
+    """Those that the network tells apart from the prediction: one whose maps are all 0 tells nothing."""
+    return {name: value for name, value in values.items() if value != predicted and math.isfinite(value)}
+
+
+def _convolutions(model: CNN) -> list[nn.Conv2d]:
+    return [layer for layer in model.convolutions if isinstance(layer, nn.Conv2d)]
+
+
+# --- its formula ----------------------------------------------------------------------------------------
+
+
+def correlated(layer: nn.Conv2d, x: Array, *, turned: bool = False) -> Array:
+    """Returns the dot products of a layer's filters with all windows of x (N, C, H, W), plus the bias."""
+    filters = layer.weight.detach().numpy()
+    above, left = (int(n) for n in layer.padding)
+    around = np.pad(x, [(0, 0), (0, 0), (above, above), (left, left)])
+    windows = sliding_window_view(around, filters.shape[2:], axis=(2, 3))  # (N, C, H', W', k, k)
+    filters = filters[:, :, ::-1, ::-1] if turned else filters
+    maps: Array = np.einsum("nihwab,oiab->nohw", windows, filters, optimize=True)
+    return maps if layer.bias is None else maps + layer.bias.detach().numpy()[:, None, None]
+
+
+def pooled(x: Array, *, largest: bool) -> Array:
+    """Returns the largest values, or the means, of 2 × 2 windows of each map of x (N, C, H, W), stride 2."""
+    even = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
+    corners = np.stack([even[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)])
+    values: Array = corners.max(axis=0) if largest else corners.mean(axis=0)
+    return values
+
+
+def scores_of(model: CNN, x: Array, *, turned: bool = False, largest: bool | None = None) -> Array:
+    """Returns the scores (N, outputs) of a network for images x (N, C₀, H, W), worked out in NumPy.
+
+    Args:
+        model: in float64 on the CPU.
+        x: standardized.
+        turned: turns all filters, a mistake.
+        largest: pools by maxima or means; by default as the network does.
+    """
+    for block, convolution in enumerate(_convolutions(model)):
+        x = correlated(convolution, x, turned=turned)
+        for norm in model.norms[block : block + 1]:
+            assert isinstance(norm, nn.BatchNorm2d)
+            x = _standardized(norm, x)
+        x = model.activations[block](torch.from_numpy(x)).detach().numpy()
+        x = pooled(x, largest=_takes_maxima(model) if largest is None else largest)
+    weight, bias = model.output.weight.detach().numpy(), model.output.bias
+    scores: Array = x.reshape(len(x), -1) @ weight.T
+    return scores if bias is None else scores + bias.detach().numpy()
+
+
+def _takes_maxima(model: CNN) -> bool:
+    return isinstance(model.pools[0], nn.MaxPool2d)
+
+
+def _standardized(norm: nn.BatchNorm2d, x: Array) -> Array:
+    """γ (x − mean)/√(variance + ε) + β with the statistics of training."""
+    statistics = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    mean, variance, scale, shift = (t.detach().numpy()[:, None, None] for t in statistics if t is not None)
+    standardized: Array = scale * (x - mean) / np.sqrt(variance + norm.eps) + shift
+    return standardized
+
+
+def _maps_claim(model: CNN, images: Array, maps: dict[str, Array]) -> Claim:
+    layer = _convolutions(model)[0]
+    expected = correlated(layer, images)
+    rivals = {"filters turned": _gap(correlated(layer, images, turned=True), expected)}
+    if layer.bias is not None:
+        bias = layer.bias.detach().numpy()[:, None, None]
+        rivals["without the bias"] = _gap(expected - bias, expected)
+    return exact_claim(
+        "maps_are_dot_products_with_the_filters",
+        sentence="An activation map holds the dot products of a trained filter with all windows of the image.",
+        formula="z(x, y) = Σ Σ Σ f(c, x + i, y + j) w(c, i, j) + b, the largest relative difference",
+        hypotheses=[f"the first layer after training, {len(images)} test images, float64"],
+        predicted=0.0,
+        measured=_gap(maps["convolutions.0"], expected),
+        tolerance=ROUNDING,
+        rivals=_rivals(rivals),
+        predicted_by="nnlab.chapters.convolution.claims.correlated",
+        measured_by="nnlab.models.activation_maps",
+    )
+
+
+def _scores_claim(model: CNN, images: Array, scores: Array, exactness: float) -> Claim:
+    expected = scores_of(model, images)
+    other = "means in place of maxima" if _takes_maxima(model) else "maxima in place of means"
+    return exact_claim(
+        "scores_are_convolutions_with_activations_between",
+        sentence="The network is convolutions with activations and pooling between, then a linear layer.",
+        formula="s = W · pool φ(w₂ ∗ pool φ(w₁ ∗ x + b₁) + b₂) + b, the largest relative difference",
+        hypotheses=[f"the trained network of {len(model.convolutions)} blocks, {len(images)} test images"],
+        predicted=0.0,
+        measured=_gap(scores, expected),
+        tolerance=exactness,
+        rivals=_rivals(
+            {
+                "filters turned": _gap(scores_of(model, images, turned=True), expected),
+                other: _gap(scores_of(model, images, largest=not _takes_maxima(model)), expected),
+            }
+        ),
+        predicted_by="nnlab.chapters.convolution.claims.scores_of",
+        measured_by="nnlab.training.predict",
+    )
+
+
+def _pooling_claim(model: CNN, maps: dict[str, Array]) -> Claim:
+    before, largest = maps["activations.0"], _takes_maxima(model)
+    expected = pooled(before, largest=largest)
+    mixed = np.broadcast_to(expected.max(axis=1, keepdims=True), expected.shape)
+    kind = "largest" if largest else "mean"
+    rivals = {
+        ("means" if largest else "maxima"): _gap(pooled(before, largest=not largest), expected),
+        "windows a pixel further": _gap(pooled(np.roll(before, -1, axis=2), largest=largest), expected),
+        "the largest of all maps": _gap(mixed, expected),
+    }
+    return exact_claim(
+        "pooling_acts_on_each_map_by_itself",
+        sentence=f"Pooling keeps the {kind} of every 2 × 2 values of each map by itself, with stride 2.",
+        formula=f"p(c, x, y) = {'max' if largest else 'mean'} z(c, 2x + i, 2y + j) over i, j ∈ {{0, 1}}",
+        hypotheses=[f"the first pooling of the trained network, {len(before)} test images"],
+        predicted=0.0,
+        measured=_gap(maps["pools.0"], expected),
+        tolerance=ROUNDING,
+        rivals=_rivals(rivals),
+        predicted_by="nnlab.chapters.convolution.claims.pooled",
+        measured_by="nnlab.models.activation_maps",
+    )
+
+
+def _parameters_claim(model: CNN, shape: tuple[int, ...]) -> Claim:
+    """Counts from kernel, maps and image size alone, and holds the table of layers against it."""
+    biased = int(model.output.bias is not None)
+    maps, height, width = shape
+    count, dense, per_norm = 0, 0, 2 * int(len(model.norms) > 0)
+    for layer, activation in zip(_convolutions(model), model.activations, strict=True):
+        k, padding, outputs = layer.kernel_size[0], int(layer.padding[0]), layer.out_channels
+        count += outputs * (k * k * maps + int(layer.bias is not None) + per_norm)
+        before = maps * height * width
+        height, width = height + 2 * padding - k + 1, width + 2 * padding - k + 1
+        dense += before * outputs * height * width
+        pieces = activation.pieces if isinstance(activation, Maxout) else 1
+        maps, height, width = outputs // pieces, height // 2, width // 2
+    head = model.output.out_features * (maps * height * width + biased)
+    return exact_claim(
+        "number_of_parameters",
+        sentence="Shared weights make a layer small: k²C_in numbers a filter, however large the image is.",
+        formula="Σ (k² C_in + 1) C_out + (features + 1) · classes",
+        hypotheses=["the table of layers", f"images of {' × '.join(map(str, shape))}"],
+        predicted=float(count + head),
+        measured=float(sum(row.parameters for row in layer_table(model, shape))),
+        tolerance=0.0,
+        rivals={
+            "fully connected layers of the same sizes": float(dense + head),
+            "the filters alone": float(sum(layer.weight.numel() for layer in _convolutions(model))),
+        },
+        predicted_by="closed form: Σ (k² C_in + 1) C_out + (features + 1) · classes",
+        measured_by="nnlab.models.layer_table",
+    )
+
+
+# --- what a unit sees -----------------------------------------------------------------------------------
+
+
+def _without_head(model: CNN) -> CNN:
+    """Returns a copy that gives its last maps, stretched out, of images of any size."""
+    headless = copy.deepcopy(model)
+    headless.add_module("output", nn.Identity())
+    return headless
+
+
+def receptive_field(kernel: int, blocks: int) -> int:
+    """Returns the side of the square that a unit after some blocks sees: 1 + Σ_b 2^{b−1} ((k − 1) + 1)."""
+    return 1 + sum(2**block * kernel for block in range(blocks))
+
+
+def _kernel(model: CNN) -> int:
+    return int(_convolutions(model)[0].kernel_size[0])
+
+
+def _large(model: CNN, count: int, side: int) -> Tensor:
+    """Random images (count, C₀, side, side)."""
+    channels = _convolutions(model)[0].in_channels
+    random = torch.Generator().manual_seed(0)
+    return torch.randn(count, channels, side, side, generator=random, dtype=torch.float64)
+
+
+def _receptive_field_claim(model: CNN) -> Claim:
+    """Counts the pixels on which a unit in the middle of the last maps depends, over random images."""
+    blocks, kernel = len(model.convolutions), _kernel(model)
+    side = receptive_field(kernel, blocks)
+    headless = _without_head(model)
+    images = _large(model, DRAWN, 2 * side + 2 ** (blocks + 1)).requires_grad_()
+    maps = _last_maps(headless, images)
+    middle = maps.shape[2] // 2
+    (slopes,) = torch.autograd.grad(maps[:, :, middle, middle].square().sum(), images)
+    sees = (slopes != 0).any(dim=0).any(dim=0)
+    across = float(sees.any(dim=0).sum())
+    rivals = {
+        "without pooling": float(1 + blocks * (kernel - 1)),
+        "pooling without its own window": float(1 + sum(2**b * (kernel - 1) for b in range(blocks))),
+    }
+    return exact_claim(
+        "receptive_field",
+        sentence="A unit of the last maps sees a square of the image; kernels and poolings give its side.",
+        formula="r = 1 + Σ_b 2^{b−1} k: the rows and columns on which its gradient is not 0",
+        hypotheses=[f"{blocks} blocks, k = {kernel}, {DRAWN} random images larger than the square"],
+        predicted=float(side),
+        measured=across if across == float(sees.any(dim=1).sum()) else math.nan,
+        tolerance=0.0,
+        rivals=_rivals(rivals, side),
+        predicted_by="nnlab.chapters.convolution.claims.receptive_field",
+        measured_by="nnlab.models.CNN.forward, torch.autograd.grad",
+    )
+
+
+def _last_maps(headless: CNN, images: Tensor) -> Tensor:
+    """The last maps (N, C_B, side', side') of square images."""
+    stretched = headless(images)
+    shape = activation_maps(headless, images[:1].detach())[f"pools.{len(headless.pools) - 1}"].shape
+    maps: Tensor = stretched.reshape(len(images), *shape[1:])
+    return maps
+
+
+@torch.no_grad()
+def _shift_claim(model: CNN) -> Claim:
+    """Compares the last maps of an image and of the same image moved, away from the borders."""
+    blocks, kernel = len(model.convolutions), _kernel(model)
+    stride, side = 2**blocks, receptive_field(kernel, blocks)
+    headless = _without_head(model)
+    image = _large(model, 2, 4 * side)
+    margin = -(-side // stride) + 1
+    inner = (..., slice(margin, -margin), slice(margin, -margin))
+
+    def moved(pixels: int) -> Tensor:
+        return _last_maps(headless, image.roll((pixels, pixels), (2, 3)))[inner]
+
+    def gap(pixels: int) -> float:
+        return _gap(moved(pixels).numpy(), expected.numpy())
+
+    expected = _last_maps(headless, image).roll((1, 1), (2, 3))[inner]
+    return exact_claim(
+        "maps_move_with_the_image",
+        sentence="If the image moves by 2^B pixels, the maps after B poolings move by 1, but for the borders.",
+        formula="last maps(S^{2^B} f) = S last maps(f), the largest relative difference",
+        hypotheses=[f"the trained network, B = {blocks}, random images"],
+        predicted=0.0,
+        measured=gap(stride),
+        tolerance=ROUNDING,
+        rivals=_rivals({"the maps stay": gap(0), "moved by 1 pixel": gap(1)}),
+        predicted_by="torch.roll",
+        measured_by="nnlab.models.CNN.forward",
+    )

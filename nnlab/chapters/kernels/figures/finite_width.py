@@ -1,0 +1,78 @@
+"""Kernels of finite width: how far they lie from their limit, and how their mean is shifted."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from nnlab.plot.scales import as_numbers, log_axis, ticks_at
+from nnlab.plot.style import (
+    DOUBLE,
+    INK,
+    LINE,
+    LineLook,
+    dress,
+    legend_below,
+    line_look,
+    new_figure,
+    nothing_to_show,
+    panel_title,
+    sample,
+)
+
+PREDICTED = LineLook(INK, (0, (5, 2)), "none")
+
+
+def spread_and_shift(
+    widths: Sequence[int],
+    spreads: Mapping[str, Sequence[ArrayLike]],
+    predicted: Mapping[str, float],
+    shifts: Mapping[str, Sequence[ArrayLike]],
+) -> Figure:
+    """Draws E‖H − H∞‖²/‖H∞‖² over the width on the predicted c/m, and the shift of the mean beside its own.
+
+    Args:
+        widths: (K,) widths m.
+        spreads: Activation -> (mean, low, high) for each width.
+        predicted: Activation -> c, of the relative spread.
+        shifts: Activation -> (mean, low, high) of the shift, in units of the predicted one, for each width.
+    """
+    m = as_numbers(widths)
+    figure = new_figure(
+        "The kernel's spread and shift at width m are predicted, with no constant fitted", DOUBLE
+    )
+    left, right = figure.subplots(1, 2)
+    looks = {name: line_look(index) for index, name in enumerate(spreads)}
+    dress(left, "width m", "E‖H − H∞‖²/‖H∞‖²")
+    dress(right, "width m", "shift of the mean / H⁽¹⁾/m")
+    for axes in (left, right):
+        log_axis(axes.xaxis, m)
+        ticks_at(axes.xaxis, m)
+    levels = [as_numbers(rows) for rows in spreads.values()]
+    log_axis(left.yaxis, np.concatenate([level.ravel() for level in levels]))
+    for name, look in looks.items():
+        left.plot(m, predicted[name] / m, color=PREDICTED.color, linestyle=PREDICTED.dash, linewidth=LINE)
+        _points(left, m, spreads[name], look)
+        if name in shifts:
+            _points(right, m * (1 + 0.04 * list(looks).index(name)), shifts[name], look)
+    if shifts:
+        right.axhline(1.0, color=PREDICTED.color, linestyle=PREDICTED.dash, linewidth=LINE)
+        right.axhline(0.0, color=INK, linewidth=1.0)
+    else:
+        nothing_to_show(right, "no shift is predicted")
+    panel_title(left, "spread: c/m")
+    panel_title(right, "mean: H∞ + H⁽¹⁾/m")
+    handles = [sample(look, name) for name, look in looks.items()]
+    legend_below(figure, [*handles, sample(PREDICTED, "predicted at order 1/m")])
+    return figure
+
+
+def _points(axes: Axes, m: np.ndarray, rows: Sequence[ArrayLike], look: LineLook) -> None:
+    """Measured means with their intervals."""
+    mean, low, high = as_numbers(rows).T
+    axes.errorbar(
+        m, mean, yerr=[mean - low, high - mean], fmt=look.marker, color=look.color, markersize=8, capsize=5,
+        linewidth=LINE,
+    )  # fmt: skip
