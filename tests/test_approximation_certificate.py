@@ -24,7 +24,7 @@ from nnlab.approximation.line import LineNetwork
 from nnlab.approximation.network import ACTIVATIONS, Output, ScalarNetwork
 from nnlab.approximation.targets import NAMED, make_target
 from nnlab.errors import InputError
-from nnlab.expressions import lipschitz, parse
+from nnlab.expressions import DomainError, lipschitz, parse
 
 Array = NDArray[np.float64]
 Long = NDArray[np.longdouble]
@@ -354,7 +354,7 @@ def test_lines_account_for_the_tails_that_they_leave_out(activation: str, tails:
 def largest_error(network: ScalarNetwork, f: Function, interval: tuple[float, float]) -> float:
     """By brute force: a fine grid and both sides of every unit, then ever finer grids where it is largest."""
     (w, b), _ = network.weights()
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         s = -b / w[:, 0]
     s = s[(interval[0] < s) & (s < interval[1])]
     x = np.concatenate([np.linspace(*interval, 20_001), s, np.nextafter(s, -np.inf), np.nextafter(s, np.inf)])
@@ -666,3 +666,125 @@ print(found.complete, found.upper, found.lower, resource.getrusage(resource.RUSA
     assert complete == "True"
     assert math.pi / 1e6 * 0.99 <= float(lower) <= float(upper) <= math.pi / 1e6 * 1.01
     assert int(grown) * 1024 < 1e9
+
+
+# --- far away, tiny, and outside of the domain ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [1e6, -1e10, 1e15, -1e15])
+@pytest.mark.parametrize("construction", ["staircase", "towers", "hats"])
+def test_far_from_the_origin_bounds_are_as_close(construction: Construction, place: float) -> None:
+    """x − a over [a, a + 8]: half of a bin, up to a few floats, and nothing for hats; a constant is met."""
+    interval, sign = (place, place + 8), "-" if place > 0 else "+"
+    target = make_target(f"x {sign} {abs(place):.0f}")
+    steepness = None if construction == "hats" else math.inf
+    network = build_bins(target, 4, interval, construction=construction, steepness=steepness).network
+    found = certify(network, target, interval)
+    expected = 0.0 if construction == "hats" else 1.0
+    assert found.lower <= expected <= found.upper <= expected + 1e-12 + 8 * np.spacing(abs(place))
+    constant = make_target("1")
+    network = build_bins(constant, 4, interval, construction=construction, steepness=steepness).network
+    assert certify(network, constant, interval).upper < 1e-13
+    wide = (-abs(place), abs(place))
+    network = build_bins(constant, 4, wide, construction=construction, steepness=steepness).network
+    assert certify(network, constant, wide).upper < 1e-13
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("place", [0.3e7, -1e12])
+def test_lines_from_another_origin_bracket_the_same_network(activation: str, place: float) -> None:
+    rng = np.random.default_rng(5)
+    w = rng.choice([-1, 1], 8) * 10 ** rng.uniform(-1, 2, 8)
+    network = line_network(w, -w * (place + rng.uniform(0, 1, 8)), rng.standard_normal(8), 0.3, activation)
+    a = np.sort(place + rng.uniform(0, 1, 30))
+    b = a + np.spacing(abs(place)) * rng.integers(0, 40, 30)
+    near, far = LineNetwork(network, origin=place + 0.5), LineNetwork(network)
+    found = near.lines(a, b)
+    assert near.origin == place + 0.5
+    with mp.workdps(60):
+        for i in range(len(a)):
+            for t in (mp.mpf(0), mp.mpf("0.3"), mp.mpf(1)):
+                value = exact_value(network, mp.mpf(a[i]) * (1 - t) + mp.mpf(b[i]) * t)
+                assert mp.mpf(found.below[0][i]) * (1 - t) + mp.mpf(found.below[1][i]) * t <= value
+                assert value <= mp.mpf(found.above[0][i]) * (1 - t) + mp.mpf(found.above[1][i]) * t
+    points, there = near.lines(a, a), far.lines(a, a)
+    width = np.median(points.above[0] - points.below[0])
+    assert width < 1e-10
+    assert activation == "step" or np.median(there.above[0] - there.below[0]) > 100 * width
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("w", [1e-310, -1e-310, 5e-324, 1e-290, 0.0])
+@pytest.mark.parametrize("b", [0.0, 0.3, -2.0])
+def test_units_that_hardly_move_are_constants(activation: str, w: float, b: float) -> None:
+    """In a few boxes, without a warning of NumPy, to the last digits."""
+    network = line_network([w, 1.0], [b, -0.4], [1.0, 0.25], 0.0, activation)
+    found = certify(network, make_target("x"), relative=1e-9)
+    expected = largest_error(network, lambda x: x, (0.0, 1.0))
+    assert found.complete
+    assert found.boxes < 5_000
+    assert expected - 1e-6 <= found.lower <= found.upper <= expected + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("text", "interval"),
+    [
+        ("1/(x - 0.5)", (0.0, 1.0)), ("log(x)", (-1.0, 1.0)), ("log(x)", (0.0, 1.0)),
+        ("sqrt(x)", (-1.0, 1.0)),
+        ("tan(x)", (1.0, 2.0)), ("exp(1000*x)", (0.0, 1.0)), ("x^(1/3)", (-1.0, 1.0)), ("x^-1", (-1.0, 1.0)),
+        ("atanh(x)", (0.0, 1.0)), ("(x - 1)^x", (0.0, 1.0)), ("x^1e308", (0.0, 2.0)),
+    ],
+)  # fmt: skip
+def test_targets_are_certified_where_they_are_defined_everywhere(
+    text: str, interval: tuple[float, float]
+) -> None:
+    network = build_bins(make_target("1"), 4, interval).network
+    with pytest.raises(DomainError):
+        certify(network, make_target(text), interval)
+    plane = ScalarNetwork([([[1.0, 2.0]], [0.0]), ([[1.0]], [0.0])], "tanh")
+    with pytest.raises(DomainError):
+        certify(plane, make_target(text.replace("x", "x1").replace("ex1p", "exp"), 2), interval)
+
+
+@pytest.mark.parametrize("interval", [(-1e308, 1.7e308), (0.0, 1e308), (-math.inf, math.inf)])
+def test_intervals_that_float64_cannot_halve_are_refused(interval: tuple[float, float]) -> None:
+    with pytest.raises(InputError, match=r"is beyond ±4.5e\+307"):
+        certify(build_bins(make_target("1"), 2).network, make_target("x"), interval)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+@pytest.mark.parametrize("place", [0.0, 0.3, 1e15, -1.0])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_intervals_of_a_few_floats(activation: str, place: float, length: int) -> None:
+    x = [place]
+    for _ in range(length):
+        x.append(math.nextafter(x[-1], math.inf))
+    network = line_network([3.0, 1e9], [-3.0 * place, -1e9 * place], [1.0, 2.0], 0.5, activation)
+    found = certify(network, make_target("0.25"), (x[0], x[-1]))
+    with mp.workdps(60):
+        exact = [abs(exact_value(network, mp.mpf(p)) - mp.mpf("0.25")) for p in x]
+        assert found.lower <= max(exact) <= found.upper
+        assert found.upper <= 1.2 * max(exact) + 3 * (activation == "step")
+
+
+def test_a_jump_between_two_floats_is_met_at_the_one_where_they_differ() -> None:
+    """The network steps at the float 0.3, the target at 3/10, a little above: at 0.3 alone they differ."""
+    target = make_target("where(x < 0.3, 0, 1)")
+    found = certify(line_network([1.0], [-0.3], [1.0], 0.0, "step"), target)
+    assert (found.at, found.complete) == ((0.3,), True)
+    assert found.boxes < 100
+    assert found.lower == pytest.approx(1, abs=1e-12)
+    turned = certify(line_network([-1.0], [0.3], [-1.0], 1.0, "step"), target)  # 1 − 1_{x ≤ 0.3}: 0 at 0.3
+    assert turned.lower < 1e-12
+
+
+def test_the_range_says_what_lines_of_a_steep_power_do_not() -> None:
+    """Between −1 and the next float the power goes from −1 to −0.37."""
+    network = line_network([0.0], [0.0], [0.0], 0.0, "relu")
+    found = certify(network, make_target("x^9007199254740993"), (-1.0, -0.5))
+    assert found.lower == pytest.approx(1, rel=1e-12)
+    assert found.upper == pytest.approx(1, rel=1e-12)
+    assert found.complete
+    even = certify(network, make_target("x^9007199254740992 - 1"), (-1.0, 1.0))
+    assert even.lower == pytest.approx(1, rel=1e-12)
+    assert even.upper == pytest.approx(1, rel=1e-12)

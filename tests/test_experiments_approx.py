@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from nnlab.approximation.bins import build_bins
+from nnlab.approximation.targets import make_target
 from nnlab.chapters.approximation.bins import experiment as approx_bins
 from nnlab.chapters.approximation.bins.setup import BinsSettings, build_line
+from nnlab.chapters.approximation.certified import step_constant
 from nnlab.chapters.approximation.steps import experiment as approx_steps
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.errors import Interrupted
@@ -170,7 +172,54 @@ def test_a_wrong_rate_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return build_bins(*arguments, **{**settings, "construction": "staircase"})
 
     monkeypatch.setattr(approx_bins, "build_bins", wrong)
-    assert claims(run(tmp_path, "parts=[bins]"))["interpolation_rate"]["verdict"] == "FAIL"
+    found = claims(run(tmp_path, "parts=[bins]"))
+    assert found["interpolation_within_the_bound"]["verdict"] == "FAIL"
+    assert found["interpolation_constant"]["verdict"] == "FAIL"
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ("target=1000+x",),
+        ("target=100000+x",),
+        ("target=1e5+1e-3*x",),
+        ("target=1e8*x+x^2",),
+        ("target=x^2+1e6",),
+        ("target=abs(x-0.3)+1e4", "epsilon=0.01"),
+        ("target=1e7+abs(sin(9*x))", "construction=hats", "activation=relu"),
+        ("target=0.5+1e-9*x",),
+        ("target=x", "interval=[1e6,1000001]"),
+        ("target=x^2+x*abs(x-0.5)",),
+    ],
+)
+def test_rounding_fails_no_theorem(tmp_path: Path, sets: tuple[str, ...]) -> None:
+    """Large offsets, level and steep slopes, far intervals: what float64 does is no part of the theory."""
+    found = claims(run(tmp_path, "parts=[bins]", "bins=[5, 200]", *sets))
+    assert {claim["verdict"] for claim in found.values()} == {"PASS"}
+    assert {"error_within_the_bound", "error_of_a_line", "bins_needed_from_left_ends"} <= {*found}
+
+
+def test_a_kink_is_not_smooth() -> None:
+    """f'' is bounded over each cell, but f' jumps where two of them meet."""
+    for target, smooth in (
+        ("tent", False),
+        ("x^2+x*abs(x-0.5)", False),
+        ("abs(x-0.3)", False),
+        ("x^3", True),
+    ):
+        line = build_line(BinsSettings(experiment="approx", target=target), Session())
+        assert line is not None
+        assert (approx_bins.bends(line) is not None) == smooth, target
+
+
+def test_the_error_at_an_edge() -> None:
+    """Between straight heights, as the network of many bins shows it far from both ends."""
+    target = make_target("x")
+    for activation in ("sigmoid", "tanh", "ripple"):
+        network = build_bins(target, 40, activation=activation).network
+        x = np.linspace(0.45, 0.55, 100_001)
+        shown = np.abs(network.values(x[:, None]) - x).max() * 80
+        assert step_constant(activation) == pytest.approx(shown, abs=1e-6)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from nnlab.chapters.beyond.descent import train
 from nnlab.chapters.beyond.ensembles import claims as ensembles
@@ -69,7 +70,8 @@ def test_the_trainer_is_plain_descent() -> None:
         ((again(x) - y).square().sum() / 2).backward()
         with torch.no_grad():
             for parameter in again.parameters():
-                parameter -= 0.1 * parameter.grad
+                assert parameter.grad is not None
+                parameter.sub_(parameter.grad, alpha=0.1)
     torch.testing.assert_close(list(model.parameters()), list(again.parameters()))
 
 
@@ -162,7 +164,7 @@ def test_the_laws_are_their_formulas() -> None:
 
 def test_half_lives_of_exponentials() -> None:
     steps = np.arange(200)
-    lives = np.array([5.0, 40.0, 150.0, np.inf])
+    lives = np.array([5.0, 40.0, 1500.0, np.inf])
     shares = 0.5 ** (steps / lives[:, None])
     measured = spectral_bias.half_lives(shares)
     np.testing.assert_allclose(measured[:3], lives[:3], rtol=1e-4)
@@ -172,9 +174,8 @@ def test_half_lives_of_exponentials() -> None:
 def test_harmonics_of_a_wave() -> None:
     angles = 2 * np.pi * np.arange(12) / 12
     wave = 3 * np.cos(2 * angles + 0.4) + np.sin(4 * angles)
-    np.testing.assert_allclose(
-        spectral_bias.harmonics_of(wave, [2, 3, 4]), [1.5 * np.exp(0.4j), 0, -0.5j], atol=1e-14
-    )
+    expected = np.array([1.5 * np.exp(0.4j), 0, -0.5j])
+    assert np.abs(spectral_bias.harmonics_of(wave, [2, 3, 4]) - expected).max() < 1e-14
     shares = spectral_bias.shares_of(np.array([[2j, 1 + 1j], [1j, -1 - 1j]]))
     np.testing.assert_allclose(shares, [[1, 1], [0.5, -1]])
 
@@ -205,7 +206,7 @@ def test_harmonics_that_stay(share: float, verdict: str) -> None:
 def test_a_narrow_network_without_bias_has_no_odd_harmonics() -> None:
     """Width 16, where nothing else follows the infinitely wide kernel."""
     task = spectral_bias.Task.of(config("spectral_bias", *SMALL["spectral_bias"]), "without_bias")
-    assert np.isinf(task.half_lives[1]) and np.isfinite(task.half_lives[0])
+    assert np.isfinite(task.half_lives).tolist() == [True, False]
     shares = task.trained(config("spectral_bias", *SMALL["spectral_bias"], "width=16"), 0, Session())
     assert np.abs(shares[1] - 1).max() < 1e-9
     assert shares[0, -1] < 0.9
@@ -214,15 +215,19 @@ def test_a_narrow_network_without_bias_has_no_odd_harmonics() -> None:
 # --- figures ------------------------------------------------------------------------------------------
 
 
+def states(figure: Figure, words: str) -> bool:
+    return any(words in " ".join(text.split()) for text in texts(figure))
+
+
 def test_titles_state_the_results() -> None:
     steps = np.arange(11.0)
     figure = distance_from_start(
         steps, steps, steps, np.array([8.0, 64.0]), np.array([[1.1, 1.3], [1.02, 1.04]])
     )
-    assert "width 64 come within 3 %" in texts(figure)[-1] or any("within 3 %" in t for t in texts(figure))
+    assert states(figure, "networks of width 64 come within 3 %")
     assert_readable(figure)
     shares = 0.5 ** (np.arange(50) / np.array([5.0, 40.0, np.inf])[:, None])[None]
     panel = np.array([2, 4, 5]), np.array([5.0, 40.0, np.inf]), shares
     figure = decay_of_harmonics({"without_bias": panel}, 64)
-    assert any("k = 4 takes 8 times as long as k = 2" in t.replace("\n", " ") for t in texts(figure))
+    assert states(figure, "k = 4 takes 8 times as long as k = 2, and without bias k = 5 is never learned")
     assert_readable(figure)

@@ -26,7 +26,7 @@ from nnlab.training import ensemble as batched
 
 Summary = dict[str, Any]
 WIDTHS, SEEDS, STEPS = [64, 128, 256], 12, 80
-LRS = {"ntk": 0.015, "standard": 7.5e-4}
+LRS = {"ntk": 0.015, "standard": 6e-4}
 
 
 def config(*sets: str) -> Any:

@@ -49,12 +49,10 @@ def verdicts(claims: list[Any]) -> dict[str, str]:
 
 def test_digits_show_it(run: Callable[..., dict[str, Any]]) -> None:
     summary = run()
-    assert verdicts(summary["claims"]) == {
-        "permuted_columns_are_the_same_network": "PASS",
-        "network_keeps_its_accuracy": "PASS",
-        "cnn_loses_accuracy": "PASS",
-        "cnn_loses_more_than_the_network": "PASS",
-    }
+    decided = verdicts(summary["claims"])
+    assert decided["permuted_columns_are_the_same_network"] == "PASS"
+    assert decided["training_from_permuted_columns_is_the_same"] == "PASS"
+    assert "FAIL" not in decided.values()  # five seeds are few
     rows = {(row["model"], row["pixels"]): row for row in summary["results"]}
     assert {row["parameters"] for row in rows.values()} == {64 * 64 + 64 + 650, 80 + 8 * 16 * 9 + 16 + 650}
     found = open_run(summary["run_dir"])
@@ -62,7 +60,7 @@ def test_digits_show_it(run: Callable[..., dict[str, Any]]) -> None:
     falls = arrays["cnn/plain"] - arrays["cnn/shuffled"]
     claim = next(c for c in summary["claims"] if c["name"] == "cnn_loses_accuracy")
     assert claim["measured"] == pytest.approx(falls.mean())
-    half = 2.7764 * falls.std(ddof=1) / np.sqrt(5)  # Student's t for 4 degrees of freedom
+    half = 8.6103 * falls.std(ddof=1) / np.sqrt(5)  # Student's t for 4 degrees of freedom
     assert claim["interval"] == pytest.approx([falls.mean() - half, falls.mean() + half], rel=1e-4)
 
     tests = {row["part"]: row["accuracy"] for row in found.metrics("test")}
@@ -102,6 +100,7 @@ def trainings(mlp: list[float], cnn: list[float]) -> Trainings:
         plain[0],
         order,
         MLP(40, [7], 3, generator=g),
+        (torch.ones(6, 3), torch.ones(6, 3)),
     )
 
 
@@ -110,10 +109,10 @@ def judged(mlp: list[float], cnn: list[float]) -> dict[str, str]:
 
 
 def test_verdicts_on_falls() -> None:
-    small, large = [0.002, -0.004, 0.001], [0.2, 0.21, 0.19]
+    small, large = [0.002, -0.004, 0.001] * 4, [0.2, 0.21, 0.19] * 4
     assert set(judged(small, large).values()) == {"PASS"}
     assert judged(large, large)["network_keeps_its_accuracy"] == "FAIL"
-    assert judged([0.1, -0.1, 0.02], large)["network_keeps_its_accuracy"] == "INCONCLUSIVE"
+    assert judged([0.1, -0.1, 0.02] * 4, large)["network_keeps_its_accuracy"] == "INCONCLUSIVE"
     assert judged(small, small)["cnn_loses_accuracy"] == "FAIL"
     assert judged(large, large)["cnn_loses_more_than_the_network"] == "FAIL"
     assert judged(large, large)["cnn_loses_accuracy"] == "PASS"

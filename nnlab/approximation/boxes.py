@@ -101,11 +101,11 @@ def check_corners(lo: Array, hi: Array, what: str) -> None:
     wrong = np.argwhere(~((lo >= -MOST) & (lo < hi) & (hi <= MOST)))
     if len(wrong):
         k, i = wrong[0]
-        side = f"{what}: side {i + 1} is" if lo.shape[1] > 1 else f"{what}:"
         ends = f"({lo[k, i]:g}, {hi[k, i]:g})"
+        side = f"{what}: side {i + 1} is {ends}," if lo.shape[1] > 1 else f"{what}: {ends} is"
         if lo[k, i] < hi[k, i]:
-            raise InputError(f"{side} {ends} must be finite, and within ±{MOST:.2g}")
-        raise InputError(f"{side} {ends} is empty or reversed; the first end must be smaller")
+            raise InputError(f"{side} beyond ±{MOST:.2g}; both ends must be within")
+        raise InputError(f"{side} empty or reversed; the first end must be smaller")
 
 
 def check_target(target: Target, lo: Array, hi: Array) -> None:
@@ -253,7 +253,7 @@ def _bound_error(
     with np.errstate(invalid="ignore"):
         value = net - f
         slopes = [a - b for a, b in zip(net_slopes, f_slopes, strict=True)]
-        p, q = (_finite(np.stack([getattr(s, end) for s in slopes], axis=1)) for end in ("lo", "hi"))
+        p, q = (np.stack([getattr(s, end) for s in slopes], axis=1) for end in ("lo", "hi"))
         above, rise = _centre(lo, hi, p, q)
         below, fall = _centre(lo, hi, -q, -p)  # of −e
         top, bottom = (network.enclose(x, x, tile, False)[0] - target.enclose(x, x) for x in (above, below))
@@ -265,16 +265,15 @@ def _bound_error(
     return np.maximum(lower, 0.0), np.nan_to_num(upper * (1 + 8 * U), nan=np.inf), at
 
 
-def _finite(slopes: Array) -> Array:
-    """Unbounded slopes as huge ones: a box of any width is then worth nothing, one that is a point all."""
-    return np.nan_to_num(slopes, nan=np.nan, posinf=1e300, neginf=-1e300)
-
-
 def _centre(lo: Array, hi: Array, p: Array, q: Array) -> tuple[Array, Array]:
-    """Baumann's centres (k, d) for an upper bound with slopes in [p, q], and the rise (k,) from there."""
+    """Baumann's centres (k, d) for an upper bound with slopes in [p, q], and the rise (k,) from there.
+
+    Where a slope is unbounded a side of any width gives no bound, and one that is a point gives 0.
+    """
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         inner = lo + (hi - lo) * (q / (q - p))
         c = np.where(p >= 0, hi, np.where(q <= 0, lo, np.clip(inner, lo, hi)))
         c = np.where(np.isfinite(c), c, lo + (hi - lo) / 2)
-        rise = np.maximum(q * (hi - c), p * (lo - c)).sum(axis=1) * (1 + 16 * U) + TINY
+        sides = np.where(hi > c, q * (hi - c), 0.0), np.where(lo < c, p * (lo - c), 0.0)
+        rise = np.maximum(*sides).sum(axis=1) * (1 + 16 * U) + TINY
     return c, np.nan_to_num(rise, nan=np.inf, posinf=np.inf)

@@ -302,6 +302,8 @@ class LineNetwork:
         tails = 0.0 if self.kind in ("relu", "step") else self._weight * _tail(self.kind, self._saturated)
         sums = self._sums + self._slope_sums * x + near * (1 + largest)
         of_units = near * ((ACTIVATIONS[self.kind].lipschitz + z_error) * z_error + 2.0**-47 * (1 + largest))
+        if self.kind == "step":  # 0 or 1, or both
+            of_units = np.zeros_like(near)
         rounded = self.error + self.slope_error * x + 2 * U * self._slope_sums * x
         return np.asarray(1.01 * (rounded + tails + of_units + 2 * (count + 8) * U * sums) + LOST)
 

@@ -386,8 +386,13 @@ def ridge_sum(parts: Sequence[tuple[ArrayLike, Histogram]]) -> ScalarNetwork:
     """
     networks = [histogram.network for _, histogram in parts]
     directions = [np.asarray(a, np.float64) for a, _ in parts]
-    if len({(n.activation, n.output_activation) for n in networks}) != 1 or len({a.shape for a in directions}) != 1:
-        raise InputError("ridges: must have one activation, one output function, and directions of one length")
+    if (
+        len({(n.activation, n.output_activation) for n in networks}) != 1
+        or len({a.shape for a in directions}) != 1
+    ):
+        raise InputError(
+            "ridges: must have one activation, one output function, and directions of one length"
+        )
     (hidden, outer) = zip(*(network.weights() for network in networks), strict=True)
     weight = np.concatenate([w * a for (w, _), a in zip(hidden, directions, strict=True)])
     bias = np.concatenate([b for _, b in hidden])
@@ -396,7 +401,13 @@ def ridge_sum(parts: Sequence[tuple[ArrayLike, Histogram]]) -> ScalarNetwork:
 
 
 def barron_sum(
-    width: float, terms: int, dimension: int, generator: np.random.Generator, *, lo: ArrayLike = 0.0, hi: ArrayLike = 1.0
+    width: float,
+    terms: int,
+    dimension: int,
+    generator: np.random.Generator,
+    *,
+    lo: ArrayLike = 0.0,
+    hi: ArrayLike = 1.0,
 ) -> ScalarNetwork:
     """N hard steps drawn from Barron's representation of exp(−|x − c|²/2s²), c the centre of the box.
 
@@ -404,7 +415,7 @@ def barron_sum(
 
         f(x) = E cos(ω·u) = 1 − 2 E ∫₀^{|ω|_B} sin t · 1{ω·u > t} dt,
 
-    an average of steps. Each term draws ω, then t with the density |sin t|/V, V = ∫₀^{|ω|_B} |sin t| dt, and is
+    an average of steps. Each term draws ω, then t with the density |sin t|/V, V = ∫₀^{|ω|_B} |sin t| dt, for
     g = −2V sign(sin t) · 1{ω·u > t}. Their mean, plus 1, has the expectation f at every x, and
 
         E‖f − f_N‖² = (E‖g‖² − ‖f − 1‖²)/N ≤ (2C)²/N.

@@ -80,10 +80,10 @@ def exact_xor(activation: str, steepness: float = 20.0) -> tuple[ScalarNetwork, 
 def one_unit_xor() -> tuple[ScalarNetwork, float]:
     """One hidden unit that is not monotone and solves XOR, and its margin, 0.098.
 
-    −φ(w(x₁ − x₂) + b) + c with the ripple φ, w = 1.245 and b = 0.845: where x₁ = x₂ the score is near the place
-    of the ripple's overshoot, φ(b) = 1.113; at the two other corners it is on either side of it, at
-    φ(b + w) = 0.916 and φ(b − w) = 0.060. c is halfway between the two larger values. A monotone unit takes its
-    value at x₁ = x₂ between the two others.
+    −φ(w(x₁ − x₂) + b) + c with the ripple φ, w = 1.245 and b = 0.845: where x₁ = x₂ the ripple overshoots,
+    φ(b) = 1.113; at the two other corners it is on either side of that, at φ(b + w) = 0.916 and
+    φ(b − w) = 0.060. c is halfway between the two larger values. A monotone unit takes its value at x₁ = x₂
+    between the two others.
     """
     w, b = 1.245, 0.845
     at = ACTIVATIONS["ripple"].function(torch.tensor([b, b + w], dtype=torch.float64))

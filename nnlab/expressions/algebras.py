@@ -48,7 +48,8 @@ class Floats:
         return np.copysign(power, x) if exponent % 2 else power
 
     def real_power(self, x: Array, exponent: Fraction) -> Array:
-        return np.power(x, self.from_fraction(exponent))
+        """Returns x^p; NaN for x < 0, also where the float next to p is an integer."""
+        return np.power(np.where(np.less(x, 0), np.nan, x), self.from_fraction(exponent))
 
     def step(self, x: Array) -> Array:
         return np.heaviside(x, 0.0)

@@ -228,8 +228,8 @@ def _leaning(x: Number) -> Number:
 class OneSided(Duals):
     """The algebra of ordered dual numbers over float arrays, along one direction.
 
-    Zeros have signs: where the slope is 0 as well, that of x² is + and that of x³ that of x, by the rules of
-    IEEE 754, so that quotients and odd powers tend to the right one of ±∞.
+    Zeros have signs, that of their slope if it has one, so that quotients and odd powers tend to the right
+    one of ±∞.
     """
 
     def apply(self, name: str, *arguments: Number) -> Number:

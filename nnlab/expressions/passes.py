@@ -26,6 +26,10 @@ Mask: TypeAlias = NDArray[np.bool_] | np.bool_
 """One truth value per entry, or one for all entries."""
 
 
+NEAR = (2.0**-13, 2.0**-17)
+"""Steps at which the sign of what vanishes to second order is looked up."""
+
+
 def forward(graph: Graph, algebra: TensorAlgebra, inputs: Mapping[str, Number]) -> list[Number]:
     """Computes the value of every node, in order: the backward pass needs them all."""
     values: list[Number] = []
@@ -184,8 +188,12 @@ def departing(
         direction, None where it does not depend on what moves; see `OneSided`.
     """
     algebra, inputs = OneSided(FLOATS), _arrays(graph, at)
+    moving, values = _moving(algebra, inputs, direction), list[Number]()
     with np.errstate(all="ignore"):
-        values = forward(graph, algebra, _moving(algebra, inputs, direction))
+        near = [forward(graph, FLOATS, _moved(inputs, direction, part)) for part in NEAR]
+        for index in range(len(graph.nodes)):
+            value = applied(graph, index, algebra, moving, values)
+            values.append(_signed(value, *(of_nodes[index] for of_nodes in near)))
     # + 0 takes the sign off a zero
     return [(x.value + 0.0, x.tangents[0]) if isinstance(x, Dual) else (x, None) for x in values]
 
@@ -216,6 +224,22 @@ def _moving(
     """Returns the inputs as dual numbers."""
     moves = {name: np.asarray(move, np.float64) for name, move in direction.items()}
     return {name: Dual(algebra, array, (moves.get(name),)) for name, array in inputs.items()}
+
+
+def _moved(inputs: Mapping[str, Array], direction: Mapping[str, ArrayLike], part: float) -> dict[str, Array]:
+    """Returns a point a little along the direction, as a part of its own size where that is above 1."""
+    size = max([1.0, *(float(np.max(np.abs(array), initial=0.0)) for array in inputs.values())])
+    moves = {name: np.asarray(direction.get(name, 0.0), np.float64) for name in inputs}
+    return {name: array + part * size * moves[name] for name, array in inputs.items()}
+
+
+def _signed(x: Number, near: Number, nearer: Number) -> Number:
+    """Gives a zero with no slope the sign that it has at both of two points on the way to it."""
+    if not isinstance(x, Dual) or x.tangents[0] is None:
+        return x
+    level = np.equal(x.value, 0) & np.equal(x.tangents[0], 0) & (np.sign(near) == np.sign(nearer))
+    sign = np.where(level & np.not_equal(near, 0), near, x.value)
+    return Dual(x.algebra, np.copysign(x.value, sign) if np.any(level) else x.value, x.tangents)
 
 
 def _filled(derivative: Number | None, shape: Shape) -> Array:

@@ -39,6 +39,9 @@ def fit_limit(
     The weights suit means over m units, whose variance falls like 1/m. L is a contrast Σ cₖ · mean Q(mₖ) of K
     independent means; its t-interval has the degrees of freedom of Satterthwaite (1946) and Welch (1947).
 
+    What the next order may cost is added on both sides: the contrast of m^−(β₁ + β_last), times the size that a
+    geometric series would have there, b to the power of its place, b the largest of the fitted (|aᵢ|/L)^(1/i).
+
     Args:
         sizes: (K,) sizes m, more than there are rates.
         values: (K, S) samples, independent over seeds and sizes.
@@ -58,22 +61,28 @@ def fit_limit(
     if np.isfinite(q).all():
         weights = np.sqrt(m)
         terms = np.stack([np.ones_like(m), *(m**-rate for rate in rates)], axis=1)
-        contrast = np.linalg.pinv(terms * weights[:, None])[0] * weights
-        limit = float(contrast @ q.mean(axis=1))
-        fit = limit, NO_INTERVAL if seeds < 2 else _interval(contrast, q, limit, confidence)
+        solve = np.linalg.pinv(terms * weights[:, None]) * weights
+        limit, *corrections = solve @ q.mean(axis=1)
+        place = np.arange(1, len(rates) + 1)
+        ratio = float((np.abs(np.array(corrections) / limit) ** (1 / place)).max(initial=0.0))
+        beyond = abs(limit) * ratio ** (len(rates) + 1) * abs(solve[0] @ m ** -sum((rates[0], rates[-1])))
+        fit = float(limit), _interval(solve[0], q, float(limit), float(beyond), confidence)
     return LimitFit(fit[0], fit[1], seeds, m.tolist(), list(rates))
 
 
 def _interval(
-    contrast: np.ndarray, q: np.ndarray, limit: float, confidence: float
+    contrast: np.ndarray, q: np.ndarray, limit: float, beyond: float, confidence: float
 ) -> tuple[float | None, float | None]:
+    """The t-interval of Σₖ cₖ · mean of row k, rows (K, S) being independent samples, wider by `beyond`."""
     seeds = q.shape[1]
+    if seeds < 2:
+        return NO_INTERVAL
     parts = contrast**2 * q.var(axis=1, ddof=1) / seeds
     total = float(parts.sum())
     if total == 0:
-        return limit, limit
+        return limit - beyond, limit + beyond
     freedom = total**2 / float((parts**2).sum() / (seeds - 1))
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(total)
+    half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(total) + beyond
     return limit - half, limit + half
 
 

@@ -1,16 +1,12 @@
 """Predictions about gradient descent: step bounds, optimality, rates of convergence, mini-batch noise."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from nnlab.training.losses import Loss
-
-DRAWS_AT_ONCE = 1000  # bounds the (draws, N) arrays that a measurement holds
-
 
 # --- softmax regression -----------------------------------------------------------------------------
 
@@ -124,37 +120,3 @@ def predicted_noise(noise_of_one: float, examples: int, batch: int) -> float:
     theorem 2.2. Drawn with replacement it would be S/B.
     """
     return noise_of_one * (examples - batch) / (batch * max(1, examples - 1))
-
-
-def draw_batches(examples: int, batch: int, draws: int, generator: torch.Generator) -> Tensor:
-    """Indices (draws, batch) of subsets of 0 … N − 1 without replacement, each equally likely."""
-    keys = torch.rand(draws, examples, generator=generator)
-    return keys.argsort(1)[:, :batch] if 2 * batch > examples else keys.topk(batch, 1).indices
-
-
-def measured_noise(
-    gradients: Tensor,
-    batch: int,
-    draws: int,
-    generator: torch.Generator,
-    stop: Callable[[], bool] = lambda: False,
-) -> Tensor:
-    """‖ḡ_B − ḡ‖² of `draws` random batches without replacement: (draws,), float64.
-
-    The mean of a batch's gradients is a row of counts times the matrix of gradients; so many batches at a
-    time are one product. Less than `draws` values come back where `stop` says so.
-
-    Args:
-        gradients: (N, p), one row per example.
-    """
-    n = len(gradients)
-    centred = (gradients - gradients.mean(0)).double()
-    distances = []
-    for start in range(0, draws, DRAWS_AT_ONCE):
-        if stop():
-            break
-        picks = draw_batches(n, batch, min(DRAWS_AT_ONCE, draws - start), generator)
-        chosen = torch.zeros(len(picks), n, dtype=torch.float64).scatter_(1, picks, 1.0)
-        means = chosen.to(centred.device) @ centred / batch
-        distances.append(means.square().sum(1).cpu())
-    return torch.cat(distances) if distances else torch.zeros(0, dtype=torch.float64)

@@ -43,9 +43,11 @@ def _torch_value(node: Node, leaves: Mapping[str, Tensor], arguments: list[Tenso
         case "constant":
             return torch.tensor({"pi": torch.pi, "e": torch.e}[str(node.parameter)], dtype=torch.float64)
         case "integer_power" | "real_power":
-            power = arguments[0] ** float(node.parameter or 0)
-            is_odd = isinstance(node.parameter, int) and node.parameter % 2 == 1
-            return torch.where(arguments[0] < 0, -power.abs(), power) if is_odd else power
+            exponent = node.parameter or 0
+            if isinstance(exponent, int) and abs(exponent) > 2**53:  # where floats are even
+                power = arguments[0].abs() ** float(exponent)
+                return arguments[0].sign() * power if exponent % 2 else power
+            return arguments[0] ** float(exponent)
     return _TORCH[node.operation](*arguments)
 
 

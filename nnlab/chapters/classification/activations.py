@@ -5,20 +5,18 @@ from typing import Annotated, Any, Literal
 import torch
 
 from nnlab.chapters.classification import schema
+from nnlab.chapters.classification.activation_claims import derivative_claims, maxout_claim, quarter_claims
 from nnlab.errors import InputError
 from nnlab.lab.drawing import activation_curve
 from nnlab.lab.sections import ActivationName, CustomModel, Distinct, TrainingExperiment
 from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import build_parts, histories, train, vary
-from nnlab.models import get_activation
 from nnlab.plot.activations import activation_functions
 from nnlab.plot.curves import compare_curves
 from nnlab.record import Record
-from nnlab.theory import Claim, exact_claim
 from nnlab.training import Parts
 
 ALL: list[ActivationName] = ["sigmoid", "tanh", "relu", "leaky_relu", "maxout", "elu", "gelu"]
-SMOOTH = ("sigmoid", "tanh", "gelu")
 
 
 class Config(TrainingExperiment):
@@ -54,7 +52,7 @@ class Config(TrainingExperiment):
             curves[name] = histories(record.history(), name)["train"]
         _draw(self, record, curves)
         metrics = {f"{r['activation']}/test/accuracy": r["test_accuracy"] for r in results}
-        return Outcome(metrics, results, [_sigmoid_slope(), _derivatives()])
+        return Outcome(metrics, results, [*quarter_claims(), *derivative_claims(), maxout_claim()])
 
 
 def _gradient_norms(parts: Parts) -> tuple[float, float]:
@@ -80,37 +78,3 @@ def _draw(config: Config, record: Record, curves: dict[str, dict[str, list[float
     )
     record.figure("activations", activation_functions, z.numpy(), functions)
     record.figure("curves", compare_curves, curves, log=True, y_label="training loss")
-
-
-def _sigmoid_slope() -> Claim:
-    """Claims that σ' = σ(1 − σ) is largest at 0."""
-    z = torch.linspace(-20, 20, 400_001, dtype=torch.float64)
-    return exact_claim(
-        "sigmoid_slope_is_at_most_a_quarter",
-        sentence="A sigmoid passes on at most a quarter of the gradient that reaches it.",
-        formula="max σ'(z) = σ'(0) = 1/4",
-        hypotheses=["z on a grid over [−20, 20] that holds 0"],
-        predicted=0.25,
-        measured=float(get_activation("sigmoid").derivative(z).max()),
-        tolerance=1e-12,
-    )
-
-
-def _derivatives() -> Claim:
-    """Compares the derivative formulas with central differences, where the functions are smooth."""
-    z = torch.linspace(-6, 6, 1201, dtype=torch.float64)
-    step = 1e-5  # cube root of the rounding unit: truncation and rounding balance near 1e-10
-    worst = 0.0
-    for name in SMOOTH:
-        activation = get_activation(name)
-        difference = (activation.function(z + step) - activation.function(z - step)) / (2 * step)
-        worst = max(worst, float((difference - activation.derivative(z)).abs().max()))
-    return exact_claim(
-        "derivatives_match_differences",
-        sentence="The derivative of each smooth activation is the limit of its difference quotients.",
-        formula="(φ(z + h) − φ(z − h))/2h → φ'(z)",
-        hypotheses=[f"{', '.join(SMOOTH)}; float64, h = {step:g}"],
-        predicted=0.0,
-        measured=worst,
-        tolerance=1e-9,
-    )

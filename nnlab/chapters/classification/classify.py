@@ -1,27 +1,35 @@
 """Train a classifier: softmax regression, a multilayer perceptron, a small CNN or the user's own."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
+from scipy.special import entr, log_softmax
 
+from nnlab.chapters.classification.minimizer import Problem
 from nnlab.chapters.convolution import schema as convolution_schema
 from nnlab.chapters.convolution.claims import IMAGES, cnn_claims
 from nnlab.chapters.convolution.features import draw_features
 from nnlab.data import DataSet
 from nnlab.errors import InputError
 from nnlab.lab import drawing
-from nnlab.lab.sections import CNNModel, MLPModel, TrainingExperiment
+from nnlab.lab.sections import CNNModel, ConstantSchedule, MLPModel, TrainingExperiment
 from nnlab.lab.session import Outcome, Session
-from nnlab.lab.training_run import StepBound, build_parts, histories, step_bound, train
+from nnlab.lab.training_run import StepBound, build_parts, design_matrix, histories, step_bound, train
 from nnlab.models import CNN, layer_table
 from nnlab.record import Record
-from nnlab.theory import Claim, exact_claim
-from nnlab.training import FitResult, Parts, predict
-from nnlab.training.losses import cross_entropy_of, entropy, kl_divergence, target_distribution
+from nnlab.theory import Claim, exact_claim, worst
+from nnlab.training import FitResult, Parts, build_loss, predict
 
 UNBALANCED = 3
 """Times as many training examples in the largest class as in the smallest."""
+SMOOTHING = 0.1
+FORMULA_STEPS = 100
+"""The steps that are done once more by the formula."""
+MOST_WORK = 10**9
+"""Multiply-adds of these steps, which bounds them for large data."""
 
 
 class Config(TrainingExperiment):
@@ -58,6 +66,7 @@ class Config(TrainingExperiment):
                 "guaranteed": bound.guaranteed,
             }
             record.predict({"descent": descent})
+        formula = _formula(self, parts) if bound is not None and bound.guaranteed else None
         result = train(self, parts, record, session)
         scores = predict(parts.model, data, data.test.inputs, parts.precision)
         results = _draw(self, record, parts, result, scores)
@@ -68,11 +77,17 @@ class Config(TrainingExperiment):
         if parts.penalty is not None and parts.penalty.absolute:  # its kink at 0 can make weights exactly 0
             metrics["sparsity"] = share_of_zeros(parts.weights)
         claims = [cross_entropy_claim(scores, data.test.targets)]
+        if _has_plain_loss(self):
+            kind = torch.bfloat16 if parts.precision == "bfloat16" else scores.dtype
+            claims.append(mean_claim(result.metrics, scores, data.test.targets, torch.finfo(kind).eps))
+        if formula is not None:
+            claims.append(formula_claim(record, *formula, scores.dtype))
         rounded = parts.precision == "bfloat16"  # by more than what a small step descends
-        if isinstance(parts.model, CNN):
+        if isinstance(parts.model, CNN) and isinstance(self.model, CNNModel):
+            asked = {"pooling": self.model.pooling, "padding": self.model.padding}
             exactness = 0.1 if rounded else 1e3 * torch.finfo(scores.dtype).eps
             images = data.normalize(data.test.inputs[:IMAGES])
-            claims += cnn_claims(parts.model, images, scores, exactness=exactness)
+            claims += cnn_claims(parts.model, images, scores, **asked, exactness=exactness)
         if bound is not None and bound.guaranteed and not rounded:
             claims.append(descent_claim(record, bound, scores.dtype, parts.loss.class_weights is not None))
         return Outcome(metrics, results, claims, size)
@@ -123,18 +138,143 @@ def share_of_zeros(weights: Sequence[torch.Tensor]) -> float:
 
 
 def cross_entropy_claim(scores: torch.Tensor, labels: torch.Tensor) -> Claim:
-    """Claims H(P, Q) = H(P) + D(P‖Q) on the test set, with smoothed labels as P so that H(P) > 0."""
-    q = scores.double().softmax(1).clamp_min(torch.finfo(torch.float64).tiny)
-    p = target_distribution(labels, scores.shape[1], label_smoothing=0.1)
-    gap = (cross_entropy_of(p, q) - entropy(p) - kl_divergence(p, q)).abs().max()
+    """Claims H(P, Q) = H(P) + D(P‖Q) of the losses that training uses, with smoothed labels so that H(P) > 0.
+
+    Labels that training smooths and targets that are distributions have to agree.
+    """
+    scores, classes = scores.double().cpu(), scores.shape[1]
+    p = (1 - SMOOTHING) * np.eye(classes)[labels.numpy(force=True)] + SMOOTHING / classes
+    surprise = np.log(p) - log_softmax(scores.numpy(), axis=1)
+    entropy, divergence = (float(values.sum(1).mean()) for values in (entr(p), p * surprise))
+    labels, soft = labels.cpu(), torch.from_numpy(p)
+    losses = [
+        float(build_loss(name, label_smoothing=smoothing)(scores, targets)) - predicted
+        for name, predicted in (("cross_entropy", entropy + divergence), ("kl", divergence))
+        for targets, smoothing in ((labels, SMOOTHING), (soft, 0.0))
+    ]
+    size = entropy + divergence
     return exact_claim(
         "cross_entropy_is_entropy_plus_kl",
         sentence="Cross-entropy is the entropy of the targets plus the KL divergence to the prediction.",
-        formula="H(P, Q) = H(P) + D(P‖Q)",
-        hypotheses=["P: labels smoothed by 0.1", "Q: the model's probabilities on the test set"],
+        formula="H(P, Q) = H(P) + D(P‖Q), relative difference",
+        hypotheses=[
+            f"P: labels smoothed by {SMOOTHING:g}",
+            "Q: the model's probabilities on the test set",
+            "the losses cross_entropy and kl, of smoothed labels and of distributions",
+        ],
         predicted=0.0,
-        measured=float(gap),
-        tolerance=1e-9,
+        measured=worst(losses) / size,
+        tolerance=1e-12,
+        rivals={"without H(P)": entropy / size, "without D(P‖Q)": divergence / size},
+        predicted_by="scipy.special.entr, scipy.special.log_softmax",
+        measured_by="nnlab.training.losses.cross_entropy, nnlab.training.losses.kl_loss",
+    )
+
+
+def _has_plain_loss(config: Config) -> bool:
+    loss = config.loss
+    return loss.name == "cross_entropy" and not loss.label_smoothing and loss.class_weights is None
+
+
+def mean_claim(metrics: dict[str, float], scores: torch.Tensor, labels: torch.Tensor, eps: float) -> Claim:
+    """Claims that test loss and accuracy, as they are reported, are means over the examples.
+
+    Args:
+        metrics: as training reports them.
+        scores: (N, C) of the test set.
+        labels: (N,) its labels.
+        eps: the rounding unit of the scores.
+    """
+    s, y = scores.double().numpy(force=True), labels.numpy(force=True)
+    loss = float(-log_softmax(s, axis=1)[np.arange(len(y)), y].mean())
+    accuracy, scale = float((s.argmax(1) == y).mean()), 1 + float(np.abs(s).max())
+    rivals = {"sum for mean": (len(y) - 1) * loss / scale, "log₂ for log": (1 / np.log(2) - 1) * loss / scale}
+    return exact_claim(
+        "loss_is_the_mean_over_examples",
+        sentence="The loss of a data set is the mean of that of its examples; its accuracy is a mean, too.",
+        formula="L = (1/N) Σ −log P(Y = yᵢ|xᵢ), difference in units of 1 + max |s|",
+        hypotheses=[f"the test set, N = {len(y)}", "loss and accuracy as training reports them"],
+        predicted=0.0,
+        measured=worst((metrics["test/loss"] - loss) / scale, metrics["test/accuracy"] - accuracy),
+        tolerance=8 * eps,
+        rivals={label: value for label, value in rivals.items() if value > 0},
+        predicted_by="scipy.special.log_softmax, numpy.mean",
+        measured_by="nnlab.training.evaluation.evaluate",
+    )
+
+
+def _formula(config: Config, parts: Parts) -> tuple[np.ndarray, dict[str, float]] | None:
+    """Returns the objective over the first steps by the formula of a step in NumPy, and what mistakes give.
+
+    The numbers of the mistakes are their largest distances from the right objective, relative to it. None
+    where this training does more than the formula: other losses, a schedule.
+    """
+    data, penalty = parts.data, parts.penalty
+    work = len(data.train) * math.prod(data.input_shape) * data.outputs  # of a step
+    steps = min(FORMULA_STEPS, config.training.epochs, MOST_WORK // work) - 1
+    plain = (
+        _has_plain_loss(config)
+        and getattr(config.model, "parameterization", None) == "standard"
+        and config.optimizer.schedule == ConstantSchedule(name="constant")
+        and config.training.evaluate_every == 1
+    )
+    if not plain or steps < 0:
+        return None
+    x = design_matrix(parts).double().numpy(force=True)
+    bias = len(list(parts.model.parameters())) == 2
+    features = x[:, : x.shape[1] - bias]
+    if config.data.standardize:  # once more, by other code: it must not change a thing
+        columns = features.reshape(len(features), data.input_shape[0], -1)
+        axes = (0, 2) if len(data.input_shape) == 3 else 0
+        spread = columns.std(axes, keepdims=True)
+        columns = (columns - columns.mean(axes, keepdims=True)) / np.where(spread > 1e-6, spread, 1.0)
+        features = columns.reshape(features.shape)
+    targets = np.eye(data.outputs)[data.train.targets.numpy(force=True)]
+    quadratic, absolute = (0.0, 0.0) if penalty is None else (penalty.quadratic, penalty.absolute)
+    strength = 0.0 if penalty is None else penalty.strength
+    weights = np.concatenate(
+        [p.detach().double().reshape(len(p), -1).numpy(force=True) for p in parts.model.parameters()], 1
+    )
+    lr = config.optimizer.lr
+    right = Problem(features, targets, strength * quadratic, strength * absolute, bias)
+    objective = right.descend(weights, lr, steps)
+    others = {
+        "half the step size": right.descend(weights, lr / 2, steps),
+        "batches of half the examples": Problem(
+            features[::2], targets[::2], right.quadratic, right.absolute, bias
+        ).descend(weights, lr, steps),
+    }
+    if strength:
+        half = Problem(features, targets, right.quadratic / 2, right.absolute / 2, bias)
+        others["½λR(W) for λR(W)"] = half.descend(weights, lr, steps)
+    apart = {label: float(np.abs(other / objective - 1).max()) for label, other in others.items()}
+    return objective, {label: value for label, value in apart.items() if value > 0}
+
+
+def formula_claim(
+    record: Record, objective: np.ndarray, wrong: dict[str, float], dtype: torch.dtype
+) -> Claim:
+    """Claims that training takes the lecture's step, by the objective that it reports at every step.
+
+    Args:
+        record: holds the objective at every step.
+        objective: (T,) of the first steps, by the formula.
+        wrong: the largest relative distance that mistakes would make, by the mistake.
+        dtype: of the scores.
+    """
+    history = histories(record.history())["train"]
+    reported = np.array(history.get("objective", history["loss"]))[: len(objective)]
+    return exact_claim(
+        "steps_are_their_formula",
+        sentence="A step of training is W ← W − η∇(L(W) + λR(W)), on the mean over all examples.",
+        formula="∇L = (1/N) (P − Y)ᵀ X; the objective at every step, largest relative difference",
+        hypotheses=[f"softmax regression, full batch, the first {len(objective)} steps from the same start"],
+        predicted=0.0,
+        measured=worst(reported / objective - 1),
+        tolerance=256 * torch.finfo(dtype).eps,
+        rivals=wrong,
+        predicted_by="nnlab.chapters.classification.minimizer.Problem",
+        measured_by="nnlab.training.trainer.fit",
     )
 
 
@@ -163,4 +303,6 @@ def descent_claim(record: Record, bound: StepBound, dtype: torch.dtype, weighted
         predicted=(None, rounding),
         measured=float(rises.max()) if len(rises) else 0.0,
         tolerance=0.0,
+        predicted_by="nnlab.training.theory.softmax_step_bound",
+        measured_by="nnlab.training.trainer.fit",
     )

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Literal
 
+import numpy as np
 import torch
 
 from nnlab.chapters.classification import schema
@@ -15,10 +16,9 @@ from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import build_parts, train
 from nnlab.record import Record
 from nnlab.record.arrays import under
-from nnlab.theory import Claim, exact_claim
-from nnlab.training import Parts, predict
-from nnlab.training.evaluation import error_sums, number_metrics
-from nnlab.training.losses import squared_error
+from nnlab.theory import Claim, exact_claim, worst
+from nnlab.training import Parts, build_loss, predict
+from nnlab.training.evaluation import Metrics, error_sums, number_metrics
 
 
 class Config(TrainingExperiment):
@@ -50,7 +50,12 @@ class Config(TrainingExperiment):
         if doubt is not None:
             record.warn(doubt)
         metrics = result.metrics | {"epochs": result.epochs, "best_epoch": result.best_epoch}
-        return Outcome(metrics, claims=[_reductions_claim(outputs, data.test.targets)])
+        eps = torch.finfo(torch.bfloat16 if parts.precision == "bfloat16" else outputs.dtype).eps
+        claims = [
+            _reductions_claim(outputs, data.test.targets),
+            _errors_claim(result.metrics, outputs, data.test.targets, data.target_std, eps),
+        ]
+        return Outcome(metrics, claims=claims)
 
 
 def _draw_fit(config: Config, record: Record, parts: Parts, outputs: torch.Tensor) -> None:
@@ -94,15 +99,50 @@ def mean_is_better(parts: Parts, outputs: torch.Tensor) -> str | None:
 
 
 def _reductions_claim(outputs: torch.Tensor, targets: torch.Tensor) -> Claim:
-    """Claims that the two reductions differ by the factor N alone, and so do their step sizes."""
+    """Claims the two reductions: they differ by the factor N alone, and so do their step sizes."""
     y, ȳ = outputs.double(), targets.double()
-    ratio = float(squared_error(y, ȳ, "sum") / squared_error(y, ȳ, "mean")) / len(y)
+    half = 0.5 * float(((y - ȳ).numpy(force=True) ** 2).sum())
+    reduced = {name: float(build_loss("squared_error", reduction=name)(y, ȳ)) for name in ("sum", "mean")}
+    size = half or 1.0
     return exact_claim(
         "sum_is_n_times_mean",
         sentence="The sum of squared errors is N times their mean: it needs a step size N times smaller.",
         formula="½ Σ‖y − ȳ‖² = N · (1/2N) Σ‖y − ȳ‖²",
-        hypotheses=[f"N = {len(y)} test points"],
-        predicted=1.0,
-        measured=ratio,
+        hypotheses=[f"N = {len(y)} test points", "relative difference"],
+        predicted=0.0,
+        measured=worst(reduced["sum"] - half, len(y) * reduced["mean"] - half) / size,
         tolerance=1e-12,
+        rivals={"without the ½": 1.0},
+        predicted_by="closed form: ½ Σ‖y − ȳ‖²",
+        measured_by="nnlab.training.losses.squared_error",
+    )
+
+
+def _errors_claim(
+    metrics: Metrics, outputs: torch.Tensor, targets: torch.Tensor, std: torch.Tensor | None, eps: float
+) -> Claim:
+    """Claims the reported errors, in original units, and R²."""
+    y, ȳ = (values.double().numpy(force=True) for values in (outputs, targets))
+    scale = np.ones(y.shape[1]) if std is None else std.double().numpy(force=True)
+    squares = ((y - ȳ) ** 2).mean(0)
+    expected = {
+        "rmse": float((scale * np.sqrt(squares)).mean()),
+        "mae": float((scale * np.abs(y - ȳ).mean(0)).mean()),
+    }
+    spread = ȳ.var(0)
+    if len(ȳ) > 1 and (spread > 0).all():
+        expected["r2"] = float((1 - squares / spread).mean())
+    return exact_claim(
+        "errors_are_their_formulas",
+        sentence="The reported errors are √mean e², mean |e| and 1 − Σe²/Σ(ȳ − mean ȳ)², in original units.",
+        formula="relative difference",
+        hypotheses=[f"N = {len(ȳ)} test points, {', '.join(expected)}"],
+        predicted=0.0,
+        measured=worst(
+            [metrics[f"test/{name}"] / value - 1 for name, value in expected.items() if value] or [0.0]
+        ),
+        tolerance=64 * eps,
+        rivals={"sum for mean": max(1.0, len(y) - 1.0)},
+        predicted_by="numpy.mean, numpy.var",
+        measured_by="nnlab.training.evaluation.evaluate",
     )

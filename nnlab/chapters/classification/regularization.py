@@ -26,6 +26,7 @@ from nnlab.training.losses import build_penalty
 from nnlab.training.theory import kkt_violation
 
 PenaltyName = Literal["l2", "l1", "elastic_net"]
+LBFGS_EPOCHS = 30  # of 20 iterations each, where there is no kink
 # What is left of the distance after finitely many steps, in units of what the next step would change of the
 # optimality conditions; the first numbers are what the solver leaves.
 KKT_LEFT, WEIGHTS_LEFT, VALUE_LEFT = (1e-9, 2.0), (1e-5, 10.0), (1e-6, 1.0)
@@ -42,7 +43,7 @@ class Config(TrainingExperiment):
     strengths: Annotated[list[PositiveFloat], Distinct] = Field([0.001, 0.003, 0.01, 0.03, 0.1], min_length=1)
 
     def run(self, record: Record, session: Session) -> Outcome:
-        """Trains every combination; the kinked penalties take proximal steps."""
+        """Trains every combination: full-batch L2 by L-BFGS, the kinked penalties by proximal steps."""
         if not isinstance(self.optimizer, SGDOptimizer) or self.optimizer.momentum:
             raise InputError(
                 "experiment: regularization takes proximal steps: optimizer.name must be sgd, with momentum 0"
@@ -59,7 +60,10 @@ class Config(TrainingExperiment):
             record.save_arrays(**under(penalty, {schema.WEIGHTS: weights}))
             claims.append(_gradient_claim(penalty))
             if _has_one_minimum(self):
-                minima = [_Minimum.of(parts, self, session) for _, parts in trained]
+                minima = [
+                    _Minimum.of(parts, _varied(self, penalty, strength), session)
+                    for strength, (_, parts) in zip(self.strengths, trained, strict=True)
+                ]
                 claims += _minimum_claims(penalty, sorted(minima, key=lambda m: m.strength))
         _draw(self, record, rows)
         metrics = {
@@ -83,16 +87,23 @@ def _has_one_minimum(config: Config) -> bool:
     )
 
 
-def _one(
-    config: Config, penalty: PenaltyName, strength: float, record: Record, session: Session
-) -> tuple[PenaltyRow, Parts]:
-    """Trains with one penalty and strength; returns the row of it and what was trained."""
+def _varied(config: Config, penalty: PenaltyName, strength: float) -> Config:
+    """Returns the config with a penalty; those with a kink take proximal steps."""
     changes = {
         "loss.regularization.name": penalty,
         "loss.regularization.strength": strength,
         "loss.regularization.proximal": penalty != "l2",
     }
-    varied = vary(config, changes)
+    return vary(config, changes)
+
+
+def _one(
+    config: Config, penalty: PenaltyName, strength: float, record: Record, session: Session
+) -> tuple[PenaltyRow, Parts]:
+    """Trains with one penalty and strength; returns the row of it and what was trained."""
+    varied = _varied(config, penalty, strength)
+    if penalty == "l2" and config.data.batch_size == "full":
+        varied = vary(varied, {"optimizer": {"name": "lbfgs"}, "training.epochs": LBFGS_EPOCHS})
     parts = build_parts(varied, session)
     result = train(varied, parts, record, session, part=f"{penalty}-{strength:g}")
     weights = [w.detach() for w in parts.weights]
@@ -164,7 +175,7 @@ class _Minimum:
 
     @classmethod
     def of(cls, parts: Parts, config: Config, session: Session) -> "_Minimum":
-        """Returns that of a finished training, and takes one more step of it."""
+        """Returns that of a finished training, with one more step of the gradient descent of `config`."""
         data, penalty = parts.data, parts.penalty
         assert penalty is not None
         x = data.normalize(data.train.inputs).flatten(1).double().numpy(force=True)
@@ -174,12 +185,13 @@ class _Minimum:
             Problem(x, targets, share * penalty.quadratic, share * penalty.absolute, bias)
             for share in (penalty.strength, penalty.strength / 2)
         )
-        before = stacked(parts.model)
+        further = build_parts(config, session)
+        further.model.load_state_dict(parts.model.state_dict())
         one = replace(settings_of(config), epochs=1)
-        fit(parts, one, generator=generator(config.seed, "order"), stop=session.stop)
-        moved = (stacked(parts.model) - before).abs().max()
-        left = float(moved) / (parts.optimizer.param_groups[0]["lr"] * penalty.strength)
-        ours = _centred(problem, before.double().numpy(force=True))
+        fit(further, one, generator=generator(config.seed, "order"), stop=session.stop)
+        moved = (stacked(further.model) - stacked(parts.model)).abs().max()
+        left = float(moved) / (config.optimizer.lr * penalty.strength)
+        ours = _centred(problem, stacked(parts.model).double().numpy(force=True))
         theirs, weaker = (_centred(p, minimizer(p)) for p in (problem, halved))
         return cls(penalty.strength, problem, ours, theirs, weaker, left)
 

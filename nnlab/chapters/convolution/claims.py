@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,23 +23,29 @@ ROUNDING = 1e-10
 """Relative, of sums over a filter in float64, through every layer."""
 
 
-def cnn_claims(model: CNN, images: Tensor, scores: Tensor, *, exactness: float) -> list[Claim]:
+def cnn_claims(
+    model: CNN, images: Tensor, scores: Tensor, *, pooling: str, padding: int | None, exactness: float
+) -> list[Claim]:
     """Returns the claims about a trained network.
 
     Args:
         model: on any device; a copy of it computes in float64 on the CPU.
         images: (N, C₀, H, W) standardized, such as those of the test set.
         scores: (N, outputs) of the trained network for them.
+        pooling: `max` or `average`, as it was asked for.
+        padding: zeros around a map, as they were asked for; None for (k − 1)/2.
         exactness: relative rounding of the scores.
     """
     exact = copy.deepcopy(model).cpu().double().eval()
     images, scores = images[:IMAGES].cpu().double(), scores[:IMAGES].cpu().double()
     with torch.no_grad():
         maps = {name: m.numpy() for name, m in activation_maps(exact, images).items()}
+    zeros = (_kernel(model) - 1) // 2 if padding is None else padding
+    network = Formula(exact, zeros, largest=pooling == "max")
     return [
-        _maps_claim(exact, images.numpy(), maps),
-        _scores_claim(exact, images.numpy(), scores.numpy(), exactness),
-        _pooling_claim(exact, maps),
+        _maps_claim(network, images.numpy(), maps),
+        _scores_claim(network, images.numpy(), scores.numpy(), exactness),
+        _pooling_claim(network, images.numpy(), maps),
         _parameters_claim(exact, tuple(images.shape[1:])),
         _receptive_field_claim(exact),
         _shift_claim(exact),
@@ -46,8 +53,8 @@ def cnn_claims(model: CNN, images: Tensor, scores: Tensor, *, exactness: float) 
 
 
 def _gap(a: Array, b: Array) -> float:
-    """The largest difference, relative to the largest value of b."""
-    return worst(a - b) / (worst(b) or 1.0)
+    """The largest difference, relative to the largest value of b; 1 where even the shapes differ."""
+    return worst(a - b) / (worst(b) or 1.0) if a.shape == b.shape else 1.0
 
 
 def _rivals(values: dict[str, float], predicted: float = 0.0) -> dict[str, float]:
@@ -62,11 +69,10 @@ def _convolutions(model: CNN) -> list[nn.Conv2d]:
 # --- its formula ----------------------------------------------------------------------------------------
 
 
-def correlated(layer: nn.Conv2d, x: Array, *, turned: bool = False) -> Array:
+def correlated(layer: nn.Conv2d, x: Array, padding: int, *, turned: bool = False) -> Array:
     """Returns the dot products of a layer's filters with all windows of x (N, C, H, W), plus the bias."""
     filters = layer.weight.detach().numpy()
-    above, left = (int(n) for n in layer.padding)
-    around = np.pad(x, [(0, 0), (0, 0), (above, above), (left, left)])
+    around = np.pad(x, [(0, 0), (0, 0), (padding, padding), (padding, padding)])
     windows = sliding_window_view(around, filters.shape[2:], axis=(2, 3))  # (N, C, H', W', k, k)
     filters = filters[:, :, ::-1, ::-1] if turned else filters
     maps: Array = np.einsum("nihwab,oiab->nohw", windows, filters, optimize=True)
@@ -81,29 +87,38 @@ def pooled(x: Array, *, largest: bool) -> Array:
     return values
 
 
-def scores_of(model: CNN, x: Array, *, turned: bool = False, largest: bool | None = None) -> Array:
-    """Returns the scores (N, outputs) of a network for images x (N, C₀, H, W), worked out in NumPy.
+@dataclass(frozen=True)
+class Formula:
+    """A network worked out in NumPy from its trained weights.
 
-    Args:
+    Attributes:
         model: in float64 on the CPU.
-        x: standardized.
+        padding: zeros around a map.
+        largest: pools by maxima; else by means.
         turned: turns all filters, a mistake.
-        largest: pools by maxima or means; by default as the network does.
     """
-    for block, convolution in enumerate(_convolutions(model)):
-        x = correlated(convolution, x, turned=turned)
-        for norm in model.norms[block : block + 1]:
+
+    model: CNN
+    padding: int
+    largest: bool
+    turned: bool = False
+
+    def maps(self, block: int, x: Array) -> Array:
+        """Returns the activated maps of a block, before its pooling, of those that go into it."""
+        z = correlated(_convolutions(self.model)[block], x, self.padding, turned=self.turned)
+        for norm in self.model.norms[block : block + 1]:
             assert isinstance(norm, nn.BatchNorm2d)
-            x = _standardized(norm, x)
-        x = model.activations[block](torch.from_numpy(x)).detach().numpy()
-        x = pooled(x, largest=_takes_maxima(model) if largest is None else largest)
-    weight, bias = model.output.weight.detach().numpy(), model.output.bias
-    scores: Array = x.reshape(len(x), -1) @ weight.T
-    return scores if bias is None else scores + bias.detach().numpy()
+            z = _standardized(norm, z)
+        activated: Array = self.model.activations[block](torch.from_numpy(z)).detach().numpy()
+        return activated
 
-
-def _takes_maxima(model: CNN) -> bool:
-    return isinstance(model.pools[0], nn.MaxPool2d)
+    def scores(self, x: Array) -> Array:
+        """Returns the scores (N, outputs) of images x (N, C₀, H, W)."""
+        for block in range(len(self.model.convolutions)):
+            x = pooled(self.maps(block, x), largest=self.largest)
+        weight, bias = self.model.output.weight.detach().numpy(), self.model.output.bias
+        scores: Array = x.reshape(len(x), -1) @ weight.T + (0 if bias is None else bias.detach().numpy())
+        return scores
 
 
 def _standardized(norm: nn.BatchNorm2d, x: Array) -> Array:
@@ -114,16 +129,16 @@ def _standardized(norm: nn.BatchNorm2d, x: Array) -> Array:
     return standardized
 
 
-def _maps_claim(model: CNN, images: Array, maps: dict[str, Array]) -> Claim:
-    layer = _convolutions(model)[0]
-    expected = correlated(layer, images)
-    rivals = {"filters turned": _gap(correlated(layer, images, turned=True), expected)}
+def _maps_claim(network: Formula, images: Array, maps: dict[str, Array]) -> Claim:
+    layer = _convolutions(network.model)[0]
+    expected, turned = (correlated(layer, images, network.padding, turned=t) for t in (False, True))
+    rivals = {"filters turned": _gap(turned, expected)}
     if layer.bias is not None:
         bias = layer.bias.detach().numpy()[:, None, None]
         rivals["without the bias"] = _gap(expected - bias, expected)
     return exact_claim(
         "maps_are_dot_products_with_the_filters",
-        sentence="An activation map holds the dot products of a trained filter with all windows of the image.",
+        sentence="An activation map holds the dot products of a filter with all windows of the image.",
         formula="z(x, y) = Σ Σ Σ f(c, x + i, y + j) w(c, i, j) + b, the largest relative difference",
         hypotheses=[f"the first layer after training, {len(images)} test images, float64"],
         predicted=0.0,
@@ -135,30 +150,31 @@ def _maps_claim(model: CNN, images: Array, maps: dict[str, Array]) -> Claim:
     )
 
 
-def _scores_claim(model: CNN, images: Array, scores: Array, exactness: float) -> Claim:
-    expected = scores_of(model, images)
-    other = "means in place of maxima" if _takes_maxima(model) else "maxima in place of means"
+def _scores_claim(network: Formula, images: Array, scores: Array, exactness: float) -> Claim:
+    expected = network.scores(images)
+    other = "means in place of maxima" if network.largest else "maxima in place of means"
+    turned, pooled_otherwise = replace(network, turned=True), replace(network, largest=not network.largest)
     return exact_claim(
         "scores_are_convolutions_with_activations_between",
         sentence="The network is convolutions with activations and pooling between, then a linear layer.",
         formula="s = W · pool φ(w₂ ∗ pool φ(w₁ ∗ x + b₁) + b₂) + b, the largest relative difference",
-        hypotheses=[f"the trained network of {len(model.convolutions)} blocks, {len(images)} test images"],
+        hypotheses=[f"the trained network, {len(images)} test images"],
         predicted=0.0,
         measured=_gap(scores, expected),
         tolerance=exactness,
         rivals=_rivals(
             {
-                "filters turned": _gap(scores_of(model, images, turned=True), expected),
-                other: _gap(scores_of(model, images, largest=not _takes_maxima(model)), expected),
+                "filters turned": _gap(turned.scores(images), expected),
+                other: _gap(pooled_otherwise.scores(images), expected),
             }
         ),
-        predicted_by="nnlab.chapters.convolution.claims.scores_of",
+        predicted_by="nnlab.chapters.convolution.claims.Formula.scores",
         measured_by="nnlab.training.predict",
     )
 
 
-def _pooling_claim(model: CNN, maps: dict[str, Array]) -> Claim:
-    before, largest = maps["activations.0"], _takes_maxima(model)
+def _pooling_claim(network: Formula, images: Array, maps: dict[str, Array]) -> Claim:
+    before, largest = network.maps(0, images), network.largest
     expected = pooled(before, largest=largest)
     mixed = np.broadcast_to(expected.max(axis=1, keepdims=True), expected.shape)
     kind = "largest" if largest else "mean"
@@ -223,8 +239,9 @@ def _without_head(model: CNN) -> CNN:
 
 
 def receptive_field(kernel: int, blocks: int) -> int:
-    """Returns the side of the square that a unit after some blocks sees: 1 + Σ_b 2^{b−1} ((k − 1) + 1)."""
-    return 1 + sum(2**block * kernel for block in range(blocks))
+    """Returns the side of the square that a unit after B blocks sees: 1 + Σ_b 2^{b−1} ((k − 1) + 1)."""
+    side: int = 1 + kernel * (2**blocks - 1)
+    return side
 
 
 def _kernel(model: CNN) -> int:
@@ -294,7 +311,7 @@ def _shift_claim(model: CNN) -> Claim:
     expected = _last_maps(headless, image).roll((1, 1), (2, 3))[inner]
     return exact_claim(
         "maps_move_with_the_image",
-        sentence="If the image moves by 2^B pixels, the maps after B poolings move by 1, but for the borders.",
+        sentence="If the image moves by 2^B pixels, the maps after B poolings move by 1, inside.",
         formula="last maps(S^{2^B} f) = S last maps(f), the largest relative difference",
         hypotheses=[f"the trained network, B = {blocks}, random images"],
         predicted=0.0,

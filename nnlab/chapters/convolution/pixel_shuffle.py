@@ -18,8 +18,10 @@ from nnlab.lab.training_run import build_parts, train, vary
 from nnlab.models import MLP
 from nnlab.plot.images import as_picture
 from nnlab.record import Record
-from nnlab.theory import Claim, exact_claim, mean_interval, measured_claim
+from nnlab.theory import Claim, exact_claim, mean_interval, measured_claim, worst
+from nnlab.training import predict
 
+TWIN_EPOCHS = 2  # every step is the same as its twin's, so that few suffice
 COMPARED = 1000  # test images on which the outputs of two networks are compared
 NETWORKS = {"mlp": "fully connected", "cnn": "convolutional"}
 KINDS = ("plain", "shuffled")
@@ -68,6 +70,8 @@ class Trainings:
         pixels: (C, H, W), the first plain one, in [0, 1].
         order: place k of a shuffled image holds what was at order[k].
         network: a fully connected network that was trained on plain images.
+        twins: (N, outputs) test scores of two fully connected networks trained in float64, on plain images
+            and on shuffled ones from the same start with the columns of W₁ in the pixels' new order.
     """
 
     accuracies: dict[str, dict[str, list[float]]]
@@ -76,6 +80,7 @@ class Trainings:
     pixels: Tensor
     order: Tensor
     network: MLP
+    twins: tuple[Tensor, Tensor]
 
     def falls(self, network: str) -> list[float]:
         """Returns for each seed the accuracy that is lost by shuffling."""
@@ -135,7 +140,29 @@ def _train(config: Config, record: Record, session: Session) -> Trainings:
             pixels = data.raw(data.test.inputs[:1])[0].float().cpu() / float(data.full_scale or 1)
     assert isinstance(kept, MLP)
     assert data.pixel_order is not None
-    return Trainings(accuracies, parameters, inputs, pixels, data.pixel_order, kept)
+    twins = _train_twins(config, record, session, data.pixel_order)
+    return Trainings(accuracies, parameters, inputs, pixels, data.pixel_order, kept, twins)
+
+
+def _train_twins(config: Config, record: Record, session: Session, order: Tensor) -> tuple[Tensor, Tensor]:
+    """Trains the first fully connected network in float64 on both kinds of images, from permuted columns."""
+    epochs = min(TWIN_EPOCHS, config.training.epochs)
+    exact = vary(
+        config, {"training.precision": "float64", "training.device": "cpu", "training.epochs": epochs}
+    )
+    scores = []
+    for kind in KINDS:
+        varied = _varied(exact, "mlp", kind, 0)
+        parts = build_parts(varied, session)
+        if kind == "shuffled":
+            assert isinstance(parts.model, MLP)
+            parts.model.load_state_dict(with_permuted_columns(parts.model, order).state_dict())
+        train(varied, parts, record, session, part=f"twin-{kind}")
+        scores.append(
+            predict(parts.model, parts.data, parts.data.test.inputs[:COMPARED], parts.precision).cpu()
+        )
+    plain, shuffled = scores
+    return plain, shuffled
 
 
 # --- results and claims ----------------------------------------------------------------------------------
@@ -180,6 +207,7 @@ def _claims(config: Config, trainings: Trainings) -> list[Claim]:
     points = f"{100 * config.margin:g} points"
     return [
         permuted_columns_claim(trainings),
+        _twins_claim(trainings),
         measured_claim(
             "network_keeps_its_accuracy",
             sentence="Shuffling the pixels does not change the accuracy of a fully connected network.",
@@ -191,6 +219,8 @@ def _claims(config: Config, trainings: Trainings) -> list[Claim]:
             predicted=0.0,
             values=network,
             rivals={f"{points} lost": config.margin, f"{points} won": -config.margin},
+            predicted_by="closed form: 0, by exchangeability",
+            measured_by="nnlab.training.trainer.fit",
         ),
         measured_claim(
             "cnn_loses_accuracy",
@@ -199,6 +229,8 @@ def _claims(config: Config, trainings: Trainings) -> list[Claim]:
             hypotheses=["neighbouring pixels of the images are dependent", paired],
             predicted=(config.least_fall, None),
             values=cnn,
+            predicted_by="the setting least_fall",
+            measured_by="nnlab.training.trainer.fit",
         ),
         measured_claim(
             "cnn_loses_more_than_the_network",
@@ -207,6 +239,8 @@ def _claims(config: Config, trainings: Trainings) -> list[Claim]:
             hypotheses=["neighbouring pixels of the images are dependent", paired],
             predicted=(config.margin, None),
             values=[a - b for a, b in zip(cnn, network, strict=True)],
+            predicted_by="the setting margin",
+            measured_by="nnlab.training.trainer.fit",
         ),
     ]
 
@@ -218,7 +252,7 @@ def permuted_columns_claim(trainings: Trainings) -> Claim:
     scale = float(before.abs().max())
     after = _outputs(with_permuted_columns(network, trainings.order), shuffled)
     unmoved = _outputs(network, shuffled)
-    gap, rival = (float((other - before).abs().max()) / scale for other in (after, unmoved))
+    gap, rival = (worst((other - before).numpy()) / scale for other in (after, unmoved))
     return exact_claim(
         "permuted_columns_are_the_same_network",
         sentence="With the columns of W₁ permuted like the pixels, the network gives the same scores.",
@@ -228,6 +262,27 @@ def permuted_columns_claim(trainings: Trainings) -> Claim:
         measured=gap,
         tolerance=1e-9,  # a sum in another order: rounding only
         rivals={"columns left where they are": rival} if rival > 0 else {},
+        predicted_by="nnlab.models.MLP.forward, nnlab.data.in_order",
+        measured_by="nnlab.chapters.convolution.pixel_shuffle.with_permuted_columns",
+    )
+
+
+def _twins_claim(trainings: Trainings) -> Claim:
+    """Claims that gradient descent commutes with a permutation of the inputs: both trainings are the same."""
+    plain, shuffled = trainings.twins
+    scale = worst(plain.numpy())
+    unmoved = _outputs(trainings.network, trainings.inputs["shuffled"])[: len(plain)]
+    return exact_claim(
+        "training_from_permuted_columns_is_the_same",
+        sentence="From columns in the pixels' new order, training on shuffled images gives the same network.",
+        formula="W₁(k) P at every step k, if W₁(0) P is the start on shuffled images",
+        hypotheses=["the same examples in the same order, float64", f"scores of {len(plain):,} test images"],
+        predicted=0.0,
+        measured=worst((shuffled - plain).numpy()) / scale,
+        tolerance=1e-9,  # sums in another order, through every step of training
+        rivals={"a network that was not moved": worst((unmoved - plain).numpy()) / scale},
+        predicted_by="nnlab.chapters.convolution.pixel_shuffle.with_permuted_columns",
+        measured_by="nnlab.training.trainer.fit",
     )
 
 

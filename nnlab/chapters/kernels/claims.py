@@ -1,38 +1,47 @@
-"""The claims of the kernel experiment, and how each is judged."""
+"""The claims of the kernel experiment about single networks, and how each is judged."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from scipy.integrate import solve_ivp
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnlab.chapters.kernels.members import TINY, Comparison, Member, Study
 from nnlab.chapters.kernels.setup import KernelCNN, KernelCustom, KernelMLP, KernelModel, Task, build_network
 from nnlab.models.parameterization import DEFAULT_SIGMA_B
-from nnlab.ntk import MemoryLimitError, as_matrix, empirical_ntk, feature_map, gradient_flow, spectrum
-from nnlab.theory import Claim, exact_claim, exponent_claim, fit_exponent
+from nnlab.ntk import (
+    MemoryLimitError,
+    as_matrix,
+    empirical_ntk,
+    feature_map,
+    gradient_descent,
+    gradient_flow,
+    spectrum,
+)
+from nnlab.theory import Claim, exact_claim, worst
 
-PLENTY = 10  # units per example, from which on a network counts as wide: p ≫ n
 PARALLEL = 1e-12  # of 1 − |cos|, below which two inputs count as parallel
-FLOW_POINTS, FLOW_TOLERANCE = 200, 1e-4  # residuals that are integrated; of ‖u(0)‖
+FLOW_POINTS = 200  # residuals that are integrated
+FLOW_PRECISION, FLOW_TOLERANCE = 1e-10, 1e-8  # of the integration, and of its sum over the steps; of ‖u(0)‖
+LOOPED = 1000  # scores whose gradients are computed one by one
 REGRESSION_WORK = 10**10  # products of a linear regression on the features that is worth its claim
-PROMISED_LOSS, REACHED_LOSS = 1e-6, 1e-4  # of the loss at the start
-KINKED = ("relu", "leaky_relu", "maxout", "elu")  # the eigenvalues of smooth ones sink into rounding
+PROMISED_LOSS = 1e-6  # of the loss at the start
+ROUNDED_LOSS = 1e-20  # of the loss at the start, below which residuals are rounding
+LAST = 10  # the share of the steps, one in so many, over which the rate of the loss is taken
+RATE_TOLERANCE = 0.02  # of the rate at the end: what the second slowest mode still adds
 
 
 def claims_about(study: Study, comparisons: Sequence[Comparison]) -> list[Claim]:
-    """Every claim but those about the step sizes, the circle and the infinite ensemble."""
+    """Every claim about networks that were trained, and the rank of their kernels."""
     claims = _feature_claims(study, comparisons[0])
-    claims += _definiteness_claim(study, comparisons)
     claims += _rank_claim(study)
     claims += _linearization_claim(study, comparisons)
     if study.loss == "squared_error":
         claims += _flow_claim(study, comparisons[0].member)
-    if not isinstance(study.model, KernelCustom):  # which may be narrow however large its width is
         claims += _loss_claim(study, comparisons)
-    return claims + _exponent_claims(study, comparisons)
+    return claims
 
 
 def describe(model: KernelModel) -> str:
@@ -72,19 +81,10 @@ def _feature_claims(study: Study, first: Comparison) -> list[Claim]:
     except MemoryLimitError:
         return []
     features = features.double().cpu().flatten(0, 1)  # (nC, p)
-    kernel = as_matrix(member.kernel).double()
     hypotheses = [*_setting(study), f"m = {member.width}"]
-    claims = [
-        exact_claim(
-            "kernel_is_gram_matrix",
-            sentence="The kernel is the Gram matrix of the feature map.",
-            formula="H(x, x') = φ(x)·φ(x'), φ = ∇_w f(·, w₀); ‖φφᵀ − H‖/‖H‖",
-            hypotheses=[*hypotheses, "φ by torch.func, H layer by layer"],
-            predicted=0.0,
-            measured=float((features @ features.T - kernel).norm() / kernel.norm()),
-            tolerance=_tolerance(study, 1e-10, 1e-4),
-        )
-    ]
+    claims = []
+    if len(features) <= LOOPED and not isinstance(study.model, KernelCustom):
+        claims.append(_gram_claim(study, member, looped_gradients(network, study.task.x), hypotheses))
     affordable = features.numel() * study.steps <= REGRESSION_WORK
     if (
         study.loss == "squared_error"
@@ -96,26 +96,67 @@ def _feature_claims(study: Study, first: Comparison) -> list[Claim]:
     return claims
 
 
+def looped_gradients(network: nn.Module, x: Tensor) -> Tensor:
+    """Returns the gradient of every score in all weights, (nC, p) in float64 on the CPU, one after the other."""
+    weights = [p for p in network.parameters() if p.requires_grad]
+    rows = []
+    for score in network(x).reshape(-1):
+        gradients = torch.autograd.grad(score, weights, retain_graph=True, materialize_grads=True)
+        rows.append(torch.cat([gradient.flatten() for gradient in gradients]).double().cpu())
+    return torch.stack(rows)
+
+
+def _gram_claim(study: Study, member: Member, gradients: Tensor, hypotheses: list[str]) -> Claim:
+    gram, kernel = gradients @ gradients.T, as_matrix(member.kernel).double()
+    return exact_claim(
+        "kernel_is_gram_matrix",
+        sentence="The kernel is the Gram matrix of the feature map.",
+        formula="H(x, x') = φ(x)·φ(x'), φ = ∇_w f(·, w₀); ‖H − φφᵀ‖/‖φφᵀ‖",
+        hypotheses=[*hypotheses, "φ by backward passes, one for each score; H layer by layer"],
+        predicted=0.0,
+        measured=float((kernel - gram).norm() / gram.norm().clamp(min=TINY)),
+        tolerance=_tolerance(study, 1e-12, 1e-4),
+        rivals={"half of it": 0.5, "twice": 1.0},
+        predicted_by="torch.autograd.grad",
+        measured_by="nnlab.ntk.empirical_ntk",
+    )
+
+
 def _regression_claim(
     study: Study, member: Member, linearized: Tensor, features: Tensor, hypotheses: list[str]
 ) -> Claim:
     """The linearized network beside linear regression on φ: the same steps, in θ = w − w₀."""
-    u = start = member.u0
-    theta = torch.zeros(features.shape[1], dtype=torch.float64)
-    worst, scale = 0.0, max(float(u.norm()), TINY)
-    for measured in linearized:
-        worst = max(worst, float((measured - u).norm()) / scale)
-        theta -= member.lr / study.divisor * (features.T @ u)
-        u = start + features @ theta
+    scale = max(float(member.u0.norm()), TINY)
+
+    def apart(multiple: float) -> float:
+        """The distance from a regression with this multiple of the step size."""
+        u, theta = member.u0, torch.zeros(features.shape[1], dtype=torch.float64)
+        distances = []
+        for measured in linearized:
+            distances.append(float((measured - u).norm()) / scale)
+            theta -= multiple * member.lr / study.divisor * (features.T @ u)
+            u = member.u0 + features @ theta
+        return worst(distances)
+
+    tolerance = _tolerance(study, 1e-11, 1e-2)
     return exact_claim(
         "linearized_training_is_linear_regression",
         sentence="Training the linearized network is linear regression on φ(x) = ∇_w f(x, w₀).",
         formula="max_k ‖u_k − (u₀ + φθ_k)‖/‖u₀‖, θ_{k+1} = θ_k − ηφᵀ(u₀ + φθ_k)",
         hypotheses=[*hypotheses, f"η = {study.lr_fraction:g} η_max, {study.steps} steps", "φ by torch.func"],
         predicted=0.0,
-        measured=worst,
-        tolerance=_tolerance(study, 1e-8, 1e-2),
-    )
+        measured=apart(1.0),
+        tolerance=tolerance,
+        rivals=_far({"‖u‖² in place of ½‖u‖²": apart(2.0), "the mean over the points": apart(1 / study.task.n)},
+                    tolerance),
+        predicted_by="nnlab.ntk.feature_map",
+        measured_by="nnlab.training.descent.follow, nnlab.ntk.linearize",
+    )  # fmt: skip
+
+
+def _far(rivals: Mapping[str, float], tolerance: float) -> dict[str, float]:
+    """The rivals that differ from the prediction 0 by more than the tolerance, and are finite."""
+    return {label: value for label, value in rivals.items() if 2 * tolerance < value < math.inf}
 
 
 def parallel_pairs(model: KernelModel, task: Task) -> int:
@@ -160,33 +201,6 @@ def kernel_notes(study: Study, members: Sequence[Member]) -> list[str]:
     ]
 
 
-def _definiteness_claim(study: Study, comparisons: Sequence[Comparison]) -> list[Claim]:
-    """λmin > 0, where the theory promises it and float64 can tell."""
-    model, task = study.model, study.task
-    wide = [c.member for c in comparisons if c.member.width >= PLENTY * task.n]
-    promised = not isinstance(model, KernelCustom) and model.activation in KINKED
-    if task.x.dtype != torch.float64 or not promised:
-        return []
-    if not wide or wide[0].spectrum.lambda_min is None or parallel_pairs(model, task):
-        return []
-    ratios = [float(member.spectrum.lambda_min or 0) / member.spectrum.threshold for member in wide]
-    widths = ", ".join(str(w) for w in dict.fromkeys(member.width for member in wide))
-    return [
-        exact_claim(
-            "kernel_is_positive_definite",
-            sentence="The kernel of every wide network is positive definite: all targets can be fitted.",
-            formula="λmin(H₀) > nC·ε·λmax(H₀), ε the rounding of the numbers",
-            hypotheses=[
-                *_setting(study), f"m ≥ {PLENTY} n: widths {widths}",
-                "no two inputs are parallel as the first layer sees them",
-            ],
-            predicted=(1.0, None),
-            measured=min(ratios),
-            tolerance=0.0,
-        )
-    ]  # fmt: skip
-
-
 def _rank_claim(study: Study) -> list[Claim]:
     """Numbers on a line, no bias: f(x) = |x| f(sign x), so the kernel has one dimension for each sign."""
     model, task = study.model, study.task
@@ -196,17 +210,20 @@ def _rank_claim(study: Study) -> list[Claim]:
     if signs == 0:
         return []
     bare = model.model_copy(update={"bias": False})
-    kernel = empirical_ntk(build_network(bare, 64, task, 0), task.x)
+    network = build_network(bare, 64, task, study.seed)
+    kernel, parameters = empirical_ntk(network, task.x), sum(p.numel() for p in network.parameters())
     return [
         exact_claim(
             "without_bias_the_rank_is_two" if signs == 2 else "without_bias_the_rank_is_one",
-            sentence="Without bias, numbers on a line are all parallel, and the kernel is singular.",
+            sentence="Without bias, numbers on a line are all parallel, and the kernel is singular also for p ≫ n.",
             formula="f(x) = |x| f(sign x)  ⟹  rank H = number of signs among the inputs",
-            hypotheses=[describe(bare), "m = 64", f"n = {task.n}"],
+            hypotheses=[describe(bare), "m = 64", f"p = {parameters:,}", f"n = {task.n}"],
             predicted=float(signs),
             measured=float(spectrum(kernel).rank or 0),
             tolerance=0.0,
             rivals={"full rank": float(task.n)} if task.n > 2 else None,
+            predicted_by="closed form: the number of signs among the inputs",
+            measured_by="nnlab.ntk.empirical_ntk, nnlab.ntk.spectrum",
         )
     ]
 
@@ -218,6 +235,19 @@ def _linearization_claim(study: Study, comparisons: Sequence[Comparison]) -> lis
     """The linearization, trained in its parameters, follows the formula to rounding."""
     squared = study.loss == "squared_error"
     law = "u_k = (I − ηH₀)ᵏu₀" if squared else "f_{k+1} = f_k − ηH₀(softmax f_k − ȳ)"
+    trained = [c for c in comparisons if c.linearized is not None]
+    tolerance = _tolerance(study, 1e-10, 1e-2)
+    first = trained[0]
+    assert first.linearized is not None
+    rivals = {}
+    if squared:
+        member, n = first.member, study.task.n
+        steps = range(len(first.linearized))
+        doubled = gradient_descent(
+            member.modes, member.u0, 2 * member.lr, list(steps), reduction=study.reduction, n=n
+        )
+        flow = {"gradient flow, e^{−ηHk}u₀": member.flow(steps), "twice the step size": doubled}
+        rivals = {label: _apart(first.linearized, values) for label, values in flow.items()}
     return [
         exact_claim(
             "linearization_follows_descent",
@@ -229,8 +259,11 @@ def _linearization_claim(study: Study, comparisons: Sequence[Comparison]) -> lis
                 f"η = {study.lr_fraction:g} η_max",
             ],
             predicted=0.0,
-            measured=max(_apart(c.linearized, c.predicted) for c in comparisons if c.linearized is not None),
-            tolerance=_tolerance(study, 1e-8, 1e-2),
+            measured=worst([_apart(c.linearized, c.predicted) for c in trained if c.linearized is not None]),
+            tolerance=tolerance,
+            rivals=_far(rivals, tolerance),
+            predicted_by="nnlab.ntk.gradient_descent" if squared else "nnlab.ntk.logit_descent",
+            measured_by="nnlab.training.descent.follow, nnlab.ntk.linearize",
         )
     ]
 
@@ -258,14 +291,19 @@ def _flow_claim(study: Study, member: Member) -> list[Claim]:
         member.modes, u0, torch.from_numpy(times), reduction=study.reduction, n=study.task.n
     )
     # implicit: the largest eigenvalue is many times the smallest, and the flow goes on long after its mode
-    jacobian, start = -speed.numpy(force=True), u0.numpy(force=True)
+    jacobian, start, size = -speed.numpy(force=True), u0.numpy(force=True), float(u0.norm())
     flow = solve_ivp(lambda t, u: jacobian @ u, (0, times[-1]), start, "Radau", times, jac=jacobian,
-                     rtol=1e-9, atol=1e-12 * float(u0.norm()))  # fmt: skip
-    if not flow.success:
-        return []
-    integrated, size = vectors.T @ flow.y, float(u0.norm())
-    mean_speed = np.exp(-eigenvalues.mean() * times) * (vectors.T @ start)[:, None]
-    rival = float(np.abs(mean_speed - integrated).max()) / size
+                     rtol=FLOW_PRECISION, atol=FLOW_PRECISION * size * 1e-3)  # fmt: skip
+    integrated = vectors.T @ flow.y if flow.success else np.full((len(start), len(times)), np.nan)
+
+    def apart(rates: np.ndarray) -> float:
+        """The distance of modes that decay with these rates."""
+        return worst(np.exp(-rates[:, None] * times) * (vectors.T @ start)[:, None] - integrated) / size
+
+    rivals = {
+        "e^{−2Ht}": apart(2 * eigenvalues), "e^{−Ht/n}": apart(eigenvalues / study.task.n),
+        "all modes at the mean speed": apart(np.full_like(eigenvalues, eigenvalues.mean())),
+    }  # fmt: skip
     claim = exact_claim(
         "flow_decays_mode_by_mode",
         sentence="Under gradient flow each eigenmode of the linearized network decays independently.",
@@ -274,91 +312,52 @@ def _flow_claim(study: Study, member: Member) -> list[Claim]:
             *_setting(study), f"m = {member.width}", "u̇ = −H₀u by Radau's method, up to t = 100/λmax",
         ],
         predicted=0.0,
-        measured=float(np.abs(vectors.T @ predicted.double().numpy(force=True).T - integrated).max()) / size,
+        measured=worst(vectors.T @ predicted.double().numpy(force=True).T - integrated) / size,
         tolerance=FLOW_TOLERANCE,
-        rivals={"all modes at the mean speed": rival} if rival > FLOW_TOLERANCE else None,
+        rivals=_far(rivals, FLOW_TOLERANCE),
+        predicted_by="nnlab.ntk.gradient_flow, nnlab.ntk.decompose",
+        measured_by="scipy.integrate.solve_ivp",
     )  # fmt: skip
     return [claim]
 
 
 def _loss_claim(study: Study, comparisons: Sequence[Comparison]) -> list[Claim]:
-    """The loss of the widest networks, where the kernel says that the steps are enough for it."""
+    """The loss of the widest networks, where their kernels say that the steps are enough for it.
+
+    However far the kernel has moved, the last steps multiply the slowest mode of the kernel at the end by 1 − ηλmin.
+    """
     widest = max(c.member.width for c in comparisons)
-    wide = [c.losses for c in comparisons if c.member.width == widest]
-    promised = max(float(predicted[-1] / predicted[0]) for _, predicted in wide)
-    if study.loss != "squared_error" or widest < PLENTY * study.task.n or promised > PROMISED_LOSS:
+    wide = [c for c in comparisons if c.member.width == widest]
+    promised = worst([float(c.losses[1][-1] / c.losses[1][0]) for c in wide])
+    if not promised <= PROMISED_LOSS or study.lr_fraction >= 1:
         return []
+    ratios = np.array([_rate(c, study) for c in wide])
+    farthest = ratios[np.abs(ratios - 1).argmax()] if np.isfinite(ratios).all() else math.nan
     return [
         exact_claim(
             "training_loss_goes_to_zero",
-            sentence="Gradient descent drives the training loss of a wide network to 0.",
-            formula=f"L(w_k)/L(w₀) at the last step, where the kernel predicts {promised:.1e}",
-            hypotheses=[*_trained(study), f"m = {widest}", "λmin(H₀) > 0"],
-            predicted=(None, REACHED_LOSS),
-            measured=max(float(measured[-1] / measured[0]) for measured, _ in wide),
-            tolerance=0.0,
+            sentence="Gradient descent drives the training loss of a wide network to 0, at the rate of its kernel.",
+            formula="L(w_{k+1})/L(w_k) → (1 − ηλmin(H))², H at the end; the logarithms' ratio, farthest from 1",
+            hypotheses=[*_trained(study), f"m = {widest}", "λmin(H) > 0"],
+            predicted=1.0,
+            measured=float(farthest),
+            tolerance=RATE_TOLERANCE,
+            rivals={"it stops at a loss above 0": 0.0, "L falls like |u|": 0.5, "twice as fast": 2.0},
             seeds=len(wide),
+            predicted_by="nnlab.ntk.empirical_ntk, torch.linalg.eigvalsh",
+            measured_by="nnlab.training.descent.follow",
         )
     ]
 
 
-def _exponent_claims(study: Study, comparisons: Sequence[Comparison]) -> list[Claim]:
-    """Claims over widths; of training for step sizes at which the linearization converges."""
-    claims, model = [], study.model
-    if (distance := over_widths(comparisons, lambda c: c.member.distance_to_infinite)) is not None:
-        claims.append(
-            exponent_claim(
-                "kernel_converges_with_width",
-                sentence="The kernel at the start converges to its limit like 1/√m.",
-                formula="‖H₀ − H∞‖/‖H∞‖ ~ m^−½, an average over m independent units, to within 0.2: "
-                "behind more than one layer there is a bias of order 1/m beside it",
-                hypotheses=[*_setting(study), _widths(distance[0])],
-                fit=fit_exponent(*distance),
-                predicted=(-0.7, -0.3),
-            )
-        )
-    if not isinstance(model, KernelMLP) or model.parameterization != "ntk" or study.lr_fraction >= 1:
-        return claims
-    if (drift := over_widths(comparisons, lambda c: c.drift)) is not None:
-        claims.append(
-            exponent_claim(
-                "kernel_drift_falls_with_width",
-                sentence="Kernels of wide networks move less: the drift falls at least like 1/√m.",
-                formula="‖H(w) − H₀‖/‖H₀‖ = O(m^−½) (Lee et al. 2019, theorem 2.1)",
-                hypotheses=[*_trained(study), _widths(drift[0])],
-                fit=fit_exponent(*drift),
-                predicted=(None, -0.5),
-            )
-        )
-    if (error := over_widths(comparisons, lambda c: c.residual_error)) is not None:
-        # with kinks the bound is reached; for smooth activations it is known to be only a bound
-        kinked = model.activation in ("relu", "leaky_relu", "maxout")
-        claims.append(
-            exponent_claim(
-                "residuals_follow_the_kernel_at_the_start",
-                sentence="What H₀ predicts becomes exact as the width grows: the error falls "
-                f"{'' if kinked else 'at least '}like 1/√m.",
-                formula="sup_k ‖u_k − the prediction of H₀‖ = O(m^−½) (Lee et al. 2019, theorem 2.1)",
-                hypotheses=[*_trained(study), _widths(error[0])],
-                fit=fit_exponent(*error),
-                predicted=-0.5 if kinked else (None, -0.5),
-                rivals={"no limit": 0.0, "like 1/m": -1.0} if kinked else None,
-            )
-        )
-    return claims
-
-
-def over_widths(
-    comparisons: Sequence[Comparison], measure: Callable[[Comparison], float | None]
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Widths (K,) and values (K, S); None where there is one width alone, or a value is missing."""
-    widths = sorted({c.member.width for c in comparisons})
-    rows = [[measure(c) for c in comparisons if c.member.width == width] for width in widths]
-    usable = all(value is not None and math.isfinite(value) and value > 0 for row in rows for value in row)
-    if len(widths) < 2 or not usable:
-        return None
-    return np.array(widths), np.array(rows, dtype=np.float64)
-
-
-def _widths(widths: np.ndarray) -> str:
-    return f"widths {', '.join(str(int(width)) for width in widths)}"
+def _rate(comparison: Comparison, study: Study) -> float:
+    """Measured over predicted decrease of log L in the last steps; NaN where the network diverged."""
+    losses = study.losses(comparison.measured)
+    if comparison.kernel is None:
+        return math.nan
+    above = losses > ROUNDED_LOSS * losses[0]
+    last = len(losses) - 1 if bool(above.all()) else max(1, int(above.int().argmin()) - 1)
+    first = last - max(1, last // LAST)
+    slowest = torch.linalg.eigvalsh(as_matrix(comparison.kernel).double())[0] / study.divisor
+    predicted = 2 * torch.log1p(-comparison.member.lr * slowest)
+    return float((losses[last] / losses[first]).log() / (last - first) / predicted)

@@ -1,6 +1,7 @@
 """The figures of the kernel experiment, and the arrays behind them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -8,7 +9,6 @@ import torch
 from torch import Tensor
 
 from nnlab.chapters.kernels import schema
-from nnlab.chapters.kernels.claims import over_widths
 from nnlab.chapters.kernels.figures.functions import functions_on_line
 from nnlab.chapters.kernels.figures.kernels import feature_map as feature_map_figure
 from nnlab.chapters.kernels.figures.kernels import kernel_images, kernel_spectra
@@ -113,6 +113,18 @@ def _laws(model: KernelModel, comparisons: Sequence[Comparison], record: Record)
             record.save_arrays(**{f"widths/{name.split()[0]}": values[1]})
     if laws:
         record.figure("widths", scaling_laws, {_short(model): laws}, "relative distance")
+
+
+def over_widths(
+    comparisons: Sequence[Comparison], measure: Callable[[Comparison], float | None]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Widths (K,) and values (K, S); None where there is one width alone, or a value is missing."""
+    widths = sorted({c.member.width for c in comparisons})
+    rows = [[measure(c) for c in comparisons if c.member.width == width] for width in widths]
+    usable = all(value is not None and math.isfinite(value) and value > 0 for row in rows for value in row)
+    if len(widths) < 2 or not usable:
+        return None
+    return np.array(widths), np.array(rows, dtype=np.float64)
 
 
 def _short(model: KernelModel) -> str:

@@ -1,7 +1,7 @@
 """Step sizes around η_max = 2/λmax: where the linearized network diverges, and what the network does."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,24 +10,26 @@ import torch
 from torch import Tensor
 
 from nnlab.chapters.kernels import schema
-from nnlab.chapters.kernels.figures.training import flow_gap as flow_gap_figure
 from nnlab.chapters.kernels.figures.training import step_sizes
 from nnlab.chapters.kernels.members import TINY, Member, Study, as_function, kernel_of
-from nnlab.chapters.kernels.setup import KernelMLP
+from nnlab.chapters.kernels.setup import KernelCustom, KernelMLP
 from nnlab.lab.session import Session
-from nnlab.ntk import NonFiniteError, as_matrix, flow_gap, gradient_descent, gradient_flow, linearize
+from nnlab.ntk import NonFiniteError, as_matrix, linearize
 from nnlab.record import Record
 from nnlab.record.arrays import under
-from nnlab.theory import Claim, exact_claim, local_slope
+from nnlab.theory import Claim, exact_claim
 from nnlab.training.descent import follow
+from nnlab.training.losses import squared_error
 
-CLIMB = 1.01  # of the loss, that counts as one
-SURE_CLIMB = 2.0  # of the linearization's loss: then there are enough steps for the network to climb in
+SURE_CLIMB = 10.0  # of the leading mode over ‖u₀‖ by the linearization: from here on the network must turn
+REST = 0.1  # of its highest loss, below which a network that climbed has come down
+SMALL = {torch.float64: 1e-6, torch.float32: 1e-3}  # residual over ‖u₀‖ at which the kernel stays
+GROWTH_STEPS = 4
+GROWTH_TOLERANCE = {torch.float64: 1e-3, torch.float32: 2e-2}  # 3⁴ times SMALL, and its rounding
 MARGIN = 2.0  # times the drift of the kernel in stable training: so far must a step size be above η_max
 LOOKS = 40  # kernels that are computed along a training; of large ones a few
 LARGE = 300  # rows of a kernel
 FEW_LOOKS = 10
-GAPS = [2.0**-k for k in range(1, 8)]  # ηλ of the mode whose descent is compared with its flow
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,12 @@ class Edge:
     def factor(self, multiple: float) -> float:
         """|1 − ηλmax|: the factor by which a step multiplies the leading mode of the linearized network."""
         return abs(1 - 2 * multiple)
+
+    def climbs(self, multiple: float) -> bool:
+        """True where the steps are enough for the leading mode to grow beyond the residual at the start."""
+        leading = abs(float(self.member.u0 @ self.member.modes.vectors[:, 0]))
+        growth = self.steps * math.log(max(self.factor(multiple), TINY))
+        return leading > 0 and growth + math.log(leading / float(self.member.u0.norm())) > math.log(SURE_CLIMB)
 
     def predictions(self) -> dict[str, Any]:
         """Growth of the leading mode per step, and whether the linearized network converges."""
@@ -104,14 +112,16 @@ def run(edge: Edge, drift: float | None, record: Record, session: Session) -> li
         return []
     model, member = edge.study.model, edge.member
     is_ntk = isinstance(model, KernelMLP) and model.parameterization == "ntk"
-    claims, runs = [], []
+    claims, runs = list[Claim](), []
     with session.reporter.bar("step sizes around η_max") as advance:
         for done, multiple in enumerate(edge.multiples):
             advance(done, len(edge.multiples), f"{multiple:g} η_max")
             runs.append(_train(edge, multiple, session))
             claims.append(_linear_claim(edge, runs[-1]))
-            if is_ntk and drift is not None and multiple - 1 > MARGIN * drift:
-                claims += _network_claims(edge, runs[-1])
+            if multiple > 1 and not isinstance(model, KernelCustom) and member.u0.any():
+                claims.append(_climb_claim(edge, multiple, _growth(edge, multiple, session.stop)))
+            if is_ntk and drift is not None and 1 + MARGIN * drift < multiple < 2 and edge.climbs(multiple):
+                claims.append(_settles_claim(edge, runs[-1]))
     arrays = {
         schema.STEPS: np.arange(edge.steps + 1),
         schema.EIGENVALUES: member.modes.eigenvalues.numpy(force=True) / edge.study.divisor,
@@ -126,7 +136,7 @@ def run(edge: Edge, drift: float | None, record: Record, session: Session) -> li
     losses = {trained.multiple: trained.losses for trained in runs}
     sharpness = {trained.multiple: (trained.looks, trained.sharpness) for trained in runs}
     record.figure("step_sizes", step_sizes, arrays[schema.STEPS], losses, sharpness)
-    return claims + _flow_claims(member, record)
+    return claims
 
 
 def _train(edge: Edge, multiple: float, session: Session) -> EdgeRun:
@@ -179,7 +189,15 @@ def _linear_claim(edge: Edge, trained: EdgeRun) -> Claim:
         predicted=factor,
         measured=_factor_per_step((residuals @ edge.member.modes.vectors[:, 0]).abs(), floor),
         tolerance=1e-6 if dtype == torch.float64 else 1e-2,
-        rivals=None if factor == 1 else {"stays": 1.0},
+        rivals={
+            label: value
+            for label, value in (
+                ("it stays", 1.0), ("η_max = 1/λmax", abs(1 - multiple)), ("η_max = 4/λmax", abs(1 - 4 * multiple)),
+            )
+            if abs(value - factor) > 1e-3
+        },
+        predicted_by="closed form: |1 − 2η/η_max|; nnlab.ntk.max_step",
+        measured_by="nnlab.training.descent.follow, nnlab.ntk.linearize",
     )
 
 
@@ -193,85 +211,68 @@ def _factor_per_step(sizes: Tensor, floor: float) -> float:
     return float((sizes[last] / sizes[0]) ** (1 / last))
 
 
-def _climb(losses: np.ndarray) -> tuple[float, int]:
-    """The largest L(w_j)/L(w_k) for k < j, and j; (1, 0) where the loss only falls."""
-    ratios = losses / np.minimum.accumulate(losses).clip(min=TINY)
-    return float(ratios.max()), int(ratios.argmax())
+def _growth(edge: Edge, multiple: float, stop: Callable[[], bool]) -> float:
+    """Measures the factor by which a step multiplies a small residual along the leading mode of H₀.
 
-
-def _network_claims(edge: Edge, trained: EdgeRun) -> list[Claim]:
-    """The loss above η_max: it climbs first; if it comes down again, the kernel has become flatter.
-
-    For the ntk parameterization alone: in the standard one a narrow network leaves the steep region within a
-    step or two, before its loss could climb. Also in the ntk one the step size must be farther above η_max
-    than the kernel moves anyway, and the linearization must have had the steps to climb in.
+    The targets lie so near to the outputs at the start that the kernel stays, and differ from them by the leading
+    eigenvector alone.
     """
-    (linear, losses), multiple = trained.losses, trained.multiple
-    if _climb(linear[np.isfinite(linear)])[0] < SURE_CLIMB:
-        return []
-    known = losses[np.isfinite(losses)]
-    climb, top = _climb(known)
-    climbs = exact_claim(
-        f"network_climbs_at_{multiple:g}_eta_max",
-        sentence=f"At {multiple:g} η_max the network's loss rises above an earlier value.",
-        formula="L(w_j)/L(w_k) for k < j, the largest",
-        hypotheses=_setting(edge, multiple),
-        predicted=(CLIMB, None),
-        measured=climb,
-        tolerance=0.0,
+    member, study, task = edge.member, edge.study, edge.study.task
+    network = study.network(member.width, member.number)
+    function, start = as_function(network)
+    mode = member.modes.vectors[:, 0]
+    small = SMALL[task.x.dtype] * max(float(member.u0.norm()), TINY)
+    outputs = function(start, task.x).detach()
+    y = outputs - small * mode.view(outputs.shape).to(outputs)
+
+    def objective(scores: Tensor) -> Tensor:
+        return squared_error(scores, y, study.reduction)
+
+    trained = follow(
+        function, start, task.x, objective, lr=multiple * member.max_lr, steps=GROWTH_STEPS, stop=stop
     )
-    if len(known) < len(losses) or climb < CLIMB or known[-1] >= known[: top + 1].min():
-        return [climbs]  # it diverged, or has not climbed, or not come down yet
-    settles = exact_claim(
+    sizes = ((trained.outputs - y).double().cpu().flatten(1) @ mode).abs()
+    return float((sizes[-1] / sizes[0]) ** (1 / GROWTH_STEPS))
+
+
+def _climb_claim(edge: Edge, multiple: float, growth: float) -> Claim:
+    """The network's own steps, while its residual is small: the leading mode grows by ηλmax − 1 a step."""
+    factor = edge.factor(multiple)
+    rivals = {
+        "it stays": 1.0, "half the step size": abs(1 - multiple), "twice the step size": abs(1 - 4 * multiple),
+        "gradient flow": math.exp(-2 * multiple),
+    }  # fmt: skip
+    tolerance = GROWTH_TOLERANCE[edge.study.task.x.dtype]
+    return exact_claim(
+        f"network_climbs_at_{multiple:g}_eta_max",
+        sentence=f"At {multiple:g} η_max a small residual of the network along the leading mode grows.",
+        formula="|u·v₁| grows by the factor ηλmax − 1 a step, η_max = 2/λmax",
+        hypotheses=[
+            f"m = {edge.member.width}, network {edge.member.number}",
+            f"targets at a small distance from f₀ along v₁, {GROWTH_STEPS} steps",
+        ],
+        predicted=factor,
+        measured=growth,
+        tolerance=tolerance,
+        rivals={label: value for label, value in rivals.items() if abs(value - factor) > 10 * tolerance},
+        predicted_by="closed form: 2η/η_max − 1; nnlab.ntk.max_step",
+        measured_by="nnlab.training.descent.follow",
+    )
+
+
+def _settles_claim(edge: Edge, trained: EdgeRun) -> Claim:
+    """Where descent comes to rest, no mode of its kernel may grow: ηλmax(H) ≤ 2, wherever it began."""
+    losses, multiple = trained.losses[1], trained.multiple
+    at_rest = bool(np.isfinite(losses).all() and losses[-1] < min(losses[0], REST * losses.max()))
+    return exact_claim(
         f"network_settles_flatter_at_{multiple:g}_eta_max",
         sentence=f"At {multiple:g} η_max the network settles where its kernel is flat enough for the step.",
         formula="ηλmax(H(w_k)) ≤ 2 at the end, from ηλmax(H₀) > 2 (Lewkowycz et al. 2020)",
-        hypotheses=_setting(edge, multiple),
+        hypotheses=[*_setting(edge, multiple), f"its loss ends below its first and below {REST:g} of its highest"],
         predicted=(None, 2.0),
-        measured=float(trained.sharpness[-1]),
+        measured=float(trained.sharpness[-1]) if at_rest else math.nan,
         tolerance=0.0,
         rivals={"the kernel stays": 2 * multiple},
+        predicted_by="closed form: |1 − ηλ| ≤ 1 for every mode that is at rest",
+        measured_by="nnlab.training.descent.follow, nnlab.ntk.empirical_ntk",
     )
-    return [climbs, settles]
-
-
-def _flow_claims(member: Member, record: Record) -> list[Claim]:
-    """The leading mode alone: descent against flow over ηλ, on the linearized network."""
-    largest, u0 = float(member.modes.eigenvalues[0]), member.modes.vectors[:, 0]
-    settings: dict[str, Any] = {"reduction": member.study.reduction, "n": member.study.task.n}
-    steps = list(range(4 * round(1 / min(GAPS)) + 1))
-    measured = []
-    for x in GAPS:
-        lr = x * member.study.divisor / largest
-        descent = gradient_descent(member.modes, u0, lr, steps, **settings)
-        flow = gradient_flow(member.modes, u0, [lr * k for k in steps], **settings)
-        measured.append(float((descent - flow).norm(dim=1).max()))
-    laws = [flow_gap(x, 1.0) for x in GAPS]
-    products, gaps = np.array(GAPS), np.array(measured)
-    predicted = np.array([law.first_order for law in laws])
-    arrays = {"lr_lambda": products, "measured": gaps, "predicted": predicted}
-    record.save_arrays(**under("gap", arrays))
-    record.figure("flow_gap", flow_gap_figure, products, gaps, np.array([law.exact for law in laws]))
-    hypotheses = [f"the leading mode of H₀, m = {member.width}", f"ηλ from {min(GAPS):g} to {max(GAPS):g}"]
-    return [
-        exact_claim(
-            "descent_is_flow_to_first_order",
-            sentence="The gap between gradient descent and gradient flow shrinks in proportion to η.",
-            formula="sup_k |(1 − ηλ)ᵏ − e^{−ηλk}| ~ η",
-            hypotheses=hypotheses,
-            predicted=-1.0,
-            measured=local_slope([1 / x for x in GAPS], measured),
-            tolerance=0.05,
-            rivals={"like η²": -2.0, "like √η": -0.5},
-        ),
-        exact_claim(
-            "gap_of_descent_and_flow",
-            sentence="For small steps the gap between gradient descent and gradient flow is ηλ/(2e).",
-            formula="sup_k |(1 − ηλ)ᵏ − e^{−ηλk}| → ηλ/(2e), here in units of it",
-            hypotheses=[*hypotheses, "at the smallest step"],
-            predicted=1.0,
-            measured=measured[-1] / laws[-1].first_order,
-            tolerance=0.02,
-            rivals={"half": 0.5, "twice": 2.0},
-        ),
-    ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field, PositiveFloat
 
-from nnlab.chapters.kernels import circle, drawing, edge, infinite, schema
+from nnlab.chapters.kernels import circle, discretization, drawing, edge, infinite, schema, start
 from nnlab.chapters.kernels.claims import claims_about, kernel_notes
 from nnlab.chapters.kernels.infinite import Networks
 from nnlab.chapters.kernels.members import Comparison, Member, Study, compare, prepare
@@ -26,6 +26,9 @@ from nnlab.ntk import MemoryLimitError, ModelError
 from nnlab.record import Record
 
 AFFORDABLE = 3_000_000  # parameters of a network that is small enough to train many times
+
+
+SampledActivation = Literal["relu", "leaky_relu", "erf", "gelu", "tanh", "sigmoid", "elu"]
 
 
 class SquaredError(Section):
@@ -76,6 +79,9 @@ class Config(Experiment):
         description="predict the ensemble of infinitely wide networks too; compare finite ones with it",
     )
     ensemble: Networks = Networks()
+    sampled: Annotated[list[SampledActivation], Distinct] = Field(
+        [], description="activations whose infinitely wide kernels are held against many random networks"
+    )
     outputs: Annotated[list[Annotated[int, Field(ge=0)]], Distinct] | None = Field(
         None,
         min_length=1,
@@ -122,7 +128,8 @@ def run(config: Config, record: Record, session: Session) -> Outcome:
     record.note(notes)
     record.predict(predictions)
     comparisons = _compared(config, members, record, session)
-    claims = claims_about(study, comparisons)
+    claims = start.claims_of(study, config.sampled) + claims_about(study, comparisons)
+    claims += discretization.run(study, record, session)
     drift = next(c.drift for c in comparisons if c.member is at_the_edge.member)
     claims += edge.run(at_the_edge, drift, record, session)
     if config.data.name == "circle":

@@ -166,8 +166,9 @@ def _entropies(draw: torch.Generator) -> Claim:
 
 def _constant_feature(draw: torch.Generator) -> Claim:
     """Compares both networks for 3 classes and 4 pixels, as on the slide."""
-    network = MLP(4, [], 3, sigma_b=1.0, generator=draw).double()
+    network = MLP(4, [], 3, generator=draw).double()
     x = torch.rand(50, 4, generator=draw).double()
+    network.output.bias.data = torch.randn(3, generator=draw).double()
     W, b = (p.detach().numpy() for p in network.parameters())
     with torch.no_grad():
         scores = network(x).numpy()

@@ -79,7 +79,7 @@ class StepSizes(Section):
     """η of the protocol `constant`: one for all widths, in the units of each parameterization."""
 
     ntk: StepSize = 0.015
-    standard: StepSize = 0.00075
+    standard: StepSize = 0.0006
 
 
 class Descent(Hardware):

@@ -103,7 +103,7 @@ def of_bounds(config: BinsSettings, line: Line, fits: Sequence[Certified]) -> li
     if config.epsilon is None:
         return claims
     judged = {
-        "enough_bins": "As many bins as the lecture's formula says keep the error within ε, up to 10⁻⁹ of it.",
+        "enough_bins": "As many bins as the lecture's formula says keep the error within ε, but for 10⁻⁹.",
         "one_bin_more": "One bin more keeps the error within ε.",
     }
     for (name, sentence), fit in zip(judged.items(), fits[-2:], strict=True):
@@ -156,7 +156,8 @@ def _histogram_constant(line: Line, rates: Rates, bends: Interval) -> Claim:
         sentence="The error of a smooth function falls like 1/N, with the constant of a straight line.",
         formula="sup |y − f| · 2N/(L(b − a)) → max(κ, |f'(a)|/L, |f'(b)|/L), κ = max |2σ(z) − 1 − 2z/v|",
         hypotheses=[
-            *_setting(line), f"N = {bins:g}, v = w(b − a)/N = {STEEP:.4g}", f"|f''| ≤ M = {bends.magnitude.max():.6g}",
+            *_setting(line), f"N = {bins:g}, v = w(b − a)/N = {STEEP:.4g}",
+            f"|f''| ≤ M = {bends.magnitude.max():.6g}",
             "up to 5M(b − a)/4NL",
         ],
         predicted=predicted,
@@ -172,7 +173,7 @@ def _histogram_constant(line: Line, rates: Rates, bends: Interval) -> Claim:
 
 
 def constant_of_steps(line: Line, activation: str) -> float:
-    """The error of many bins in units of L(b − a)/2N: at an edge where |f'| = L, or at an end, which has none."""
+    """The error of many bins in units of L(b − a)/2N: at an edge where |f'| = L, or at an end."""
     ends = np.array(line.interval)[:, None]
     steep = line.target.slopes(ends, ends)[1][0].magnitude / line.slope.upper
     return max(step_constant(activation), float(steep.max()))
@@ -202,7 +203,7 @@ def _interpolation(line: Line, rates: Rates, bends: Interval) -> list[Claim]:
         certified_claim(
             "interpolation_constant",
             sentence="The error of interpolation comes as near to its bound as f'' varies within a bin.",
-            formula="sup |y − f| · 8N²/(b − a)² between the largest min |f''| over a bin and max |f''|, over M",
+            formula="sup |y − f| · 8N²/M(b − a)² between max over bins of min |f''|, over M, and 1",
             hypotheses=[*hypotheses, f"N = {bins[-1]:g}"],
             predicted=(least / most - 1e-5 - open_to, 1 + 1e-5 + open_to),
             bounds=(lower[-1] / units[-1], upper[-1] / units[-1]),
@@ -360,12 +361,15 @@ def of_steepness() -> list[Claim]:
         ),
         certified_claim(
             "bound_for_finite_steepness",
-            sentence="The bound for finite steepness exceeds the error of |x − c| by less than 4e^{−2v} of it.",
+            sentence="The bound for finite steepness exceeds the error of |x − c| by less than 4e^{−2v}.",
             formula="sup |y − f| / (L(b − a)/2N · (1 + 4/(e^v − 1))) in [1 − 4e^{−2v}, 1]",
             hypotheses=[setting, f"v = {2 * v:g}"],
             predicted=(1 - 4 * math.exp(-4 * v), 1.0),
             bounds=(ratio(2 * v)[0] / by_formula[1], ratio(2 * v)[1] / by_formula[1]),
-            rivals={"hard steps": 1 / geometric[1], "e^v for e^v − 1": geometric[1] / (1 + 4 * math.exp(-2 * v))},
+            rivals={
+                "hard steps": 1 / geometric[1],
+                "e^v for e^v − 1": geometric[1] / (1 + 4 * math.exp(-2 * v)),
+            },
             predicted_by="nnlab.approximation.bins.error_bound",
             measured_by=CERTIFY,
         ),
@@ -406,7 +410,7 @@ def of_parabola() -> Claim:
     )
 
 
-# --- towers and sigmoid outputs ---------------------------------------------------------------------------------
+# --- towers and sigmoid outputs ---------------------------------------------------------------------------
 
 
 def of_towers(line: Line, inside: Certified, at_end: float, outside: Certified) -> list[Claim]:
@@ -445,7 +449,7 @@ def of_towers(line: Line, inside: Certified, at_end: float, outside: Certified) 
             "towers_with_outer_edges_outside",
             sentence="With their outer edges outside, towers are as accurate as a staircase of steps.",
             formula="sup |towers − f| / sup |staircase − f| = 1 on the whole interval",
-            hypotheses=[*hypotheses, f"their outer edges at the ends cost {lost:.3g}, the staircase {unit:.3g}"],
+            hypotheses=[*hypotheses, f"edges at the ends would cost {lost:.3g}, a staircase {unit:.3g}"],
             predicted=1.0,
             bounds=outside.over(unit),
             room=1e-8 + 4 * _rounding(line) / unit,

@@ -89,7 +89,7 @@ def run(
     rates, m = _rates(line, session), _curvature(line)
     _draw_rates(config, line, rates, m, record)
     judged = claims.of_bounds(config, line, fits) + claims.of_lines(config, line)
-    judged += claims.of_rates(line, rates, _bends(line))
+    judged += claims.of_rates(line, rates, bends(line))
     judged += [claims.of_parabola(), *claims.of_steepness(), *_ends(line, record)]
     if line.delta is not None:
         judged += _sigmoid_output(line, line.delta, record)
@@ -339,7 +339,7 @@ def _curvature(line: Line) -> float | None:
     return m if math.isfinite(m) else None
 
 
-def _bends(line: Line) -> Interval | None:
+def bends(line: Line) -> Interval | None:
     """f'' over each of as many bins as the largest of RATES, as an interval; None where f is not so smooth.
 
     A kink shows as an f'' that has no bound, or, at a border, as an f' that is known no better than its jump.
@@ -350,11 +350,11 @@ def _bends(line: Line) -> Interval | None:
     cells = np.linspace(*line.interval, RATES[-1] * parts + 1)
     second = curvature(line.target.graph, {name: Interval(cells[:-1], cells[1:])}, name)
     lo, hi = (np.broadcast_to(end, len(cells) - 1).reshape(-1, parts) for end in (second.lo, second.hi))
-    bends = Interval(lo.min(axis=1), hi.max(axis=1))
+    second = Interval(lo.min(axis=1), hi.max(axis=1))
     slope = line.target.slopes(cells[:, None], cells[:, None])[1][0]
-    size = 1e-9 * slope.magnitude.max() + bends.magnitude.max() * (cells[1] - cells[0])
-    smooth = np.isfinite(bends.magnitude).all() and (slope.hi - slope.lo <= size).all()
-    return bends if smooth else None
+    size = 1e-9 * slope.magnitude.max() + second.magnitude.max() * (cells[1] - cells[0])
+    smooth = np.isfinite(second.magnitude).all() and (slope.hi - slope.lo <= size).all()
+    return second if smooth else None
 
 
 def _draw_rates(

@@ -125,7 +125,7 @@ def _attained_claim() -> Claim:
 
 
 def _no_line_claim() -> Claim:
-    """Lines with small weights realize 14 of the 16 gates; XOR and its opposite have a proof that none does."""
+    """Lines with small weights make 14 of the 16 gates; XOR and its opposite have a proof that none does."""
     points, proved = np.array(CORNERS), []
     for labels in product((-1.0, 1.0), repeat=4):
         separation = separate(points, labels)
@@ -190,7 +190,7 @@ def _formula_claim() -> Claim:
         measured=ratio[np.abs(ratio - 1).argmax()],
         tolerance=1e-12,
         rivals={"it fails": 0.0, "twice": 2.0, "half": 0.5},
-        predicted_by="closed form: ½[tanh(w/4) − sinh(w/2)/(cosh(w/2) + cosh w)], ½[1 − 3φ(−w/2) + φ(−3w/2)], ½",
+        predicted_by="closed form: ½[tanh(w/4) − sinh(w/2)/(cosh(w/2) + cosh w)]",
         measured_by="nnlab.approximation.xor_units.exact_xor",
     )
 
@@ -228,7 +228,7 @@ def _stationary_claim(training: XorTraining) -> Claim:
     nearest = np.abs(training.loss[:, None] - np.array(values)).min(axis=1)
     return exact_claim(
         "xor_by_training_ends_at_least_squares",
-        sentence="Two ReLUs, trained, solve XOR or give 4, 3 or 2 corners of both classes one output, their mean.",
+        sentence="Two trained ReLUs solve XOR, or give 4, 3 or 2 corners of both classes their mean.",
         formula="(1/2N)Σ(f − y)² ∈ {0, ½, ⅓, ¼} at the end; the largest distance",
         hypotheses=[
             f"{len(training.loss)} random starts, full batch, 10,000 steps of 0.1",

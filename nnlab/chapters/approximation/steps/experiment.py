@@ -144,7 +144,7 @@ def _ramp_claim() -> Claim:
     return exact_claim(
         "ramp_of_two_relus",
         sentence="The difference of two ReLUs is a ramp of width 1/w, and an exact step off it.",
-        formula="max(0, w(x − s) + ½) − max(0, w(x − s) − ½) = min(1, max(0, w(x − s) + ½)), largest difference",
+        formula="max(0, z + ½) − max(0, z − ½) = min(1, max(0, z + ½)), z = w(x − s); largest difference",
         hypotheses=[f"w = {w:g}, on [0, 1]"],
         predicted=0.0,
         measured=distance(1 / w),
@@ -177,13 +177,14 @@ def _bin(record: Record) -> Claim:
     return exact_claim(
         "height_of_a_bin",
         sentence="Two opposite steps make a bin, in its middle as high as its steepness allows.",
-        formula="y(x)/h = sinh(wS/2)/(cosh(wS/2) + cosh w(x − p)), in the middle tanh(wS/4); largest difference",
+        formula="y(x)/h = sinh(wS/2)/(cosh(wS/2) + cosh w(x − p)), y(p)/h = tanh(wS/4); largest difference",
         hypotheses=[f"S = {size:g}, w = " + ", ".join(f"{w:g}" for w in panels)],
         predicted=0.0,
         measured=worst(*off),
         tolerance=1e-12,
         rivals={
-            "height 1 in the middle": 1 - middle, "tanh(wS/2)": float(np.tanh(min(panels) * size / 2)) - middle,
+            "height 1 in the middle": 1 - middle,
+            "tanh(wS/2)": float(np.tanh(min(panels) * size / 2)) - middle,
             "tanh(wS/8)": middle - float(np.tanh(min(panels) * size / 8)),
         },
         predicted_by="closed form: sinh(wS/2)/(cosh(wS/2) + cosh w(x − p))",

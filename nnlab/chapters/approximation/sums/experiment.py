@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
@@ -22,20 +21,21 @@ from nnlab.approximation.superposition import (
     train,
 )
 from nnlab.approximation.targets import Target, make_target
+from nnlab.chapters.approximation.bins.experiment import bends
 from nnlab.chapters.approximation.bins.setup import Line, checked_target
+from nnlab.chapters.approximation.sums.claims import of_barron, of_least_squares, of_the_line, of_the_plane
 from nnlab.chapters.approximation.sums.figures import constructed_and_trained
 from nnlab.errors import Interrupted
 from nnlab.lab.sections import Distinct, Section, StepName
 from nnlab.lab.session import Advance, Outcome, Session
-from nnlab.models.activations import ACTIVATIONS, STEP_ACTIVATIONS
+from nnlab.models.activations import STEP_ACTIVATIONS
 from nnlab.plot.powerlaws import scaling_laws
 from nnlab.record import Record
 from nnlab.record.arrays import under
-from nnlab.theory import Claim, exact_claim
+from nnlab.theory import Claim
 
 WIDTH = 0.25  # s of the Gaussian whose Barron constant is known
 UNITS = 20  # of the networks side by side
-FALLING = (8, 32, 128)  # terms over which the error of sums built by formula falls
 
 
 class SumsSettings(Section):
@@ -123,13 +123,18 @@ def run(
             if task.constant is not None:
                 n = np.geomspace(terms[0], terms[-1], 30)
                 bounds[f"d = {d}"] = (n, np.array([barron_bound(task.constant, int(k)) for k in n]))
-                claims.append(_barron_claim(task, sweeps["trained"]))
+                claims += of_barron(WIDTH, d, task.constant, seed)
     barron = ("upper bound 2C/√N on the L₂ error", bounds)
     record.figure("sums", scaling_laws, panels, "error", x_label="terms N", bounds=barron)
     if line is not None:
         _compare(settings.activation, seed, line, record)
-        if line.slope.lower > 0 and math.isfinite(line.slope.upper):  # neither constant nor too steep
-            claims += [_falling_claim(line, activation) for activation in STEP_ACTIVATIONS]
+        bend = bends(line)
+        if bend is not None and line.slope.source == "certified" and 0 < line.slope.upper < math.inf:
+            m = float(bend.magnitude.max())
+            claims += [of_the_line(line, activation, m) for activation in STEP_ACTIVATIONS]
+    claims += [of_the_plane(activation) for activation in STEP_ACTIVATIONS]
+    targets = [(task.target, task.low, task.high) for task in tasks]
+    claims.append(of_least_squares(targets, settings.activation, seed))
     return Outcome(metrics, rows, claims)
 
 
@@ -166,48 +171,6 @@ def _rows(task: Task, kind: str, s: Sweep) -> list[dict[str, Any]]:
     for norm, fit in s.fits.items():
         rows[-1] |= {f"{norm}_exponent": fit.slope, f"{norm}_exponent_interval": list(fit.interval)}
     return rows
-
-
-def _barron_claim(task: Task, trained: Sweep) -> Claim:
-    """The trained sums meet the bound; it is on the best network, so it holds them from one side only."""
-    assert task.constant is not None
-    bounds = np.array([barron_bound(task.constant, terms) for terms in trained.terms])
-    return exact_claim(
-        f"barron_in_{task.target.dimension}_dimensions",
-        sentence="Trained sums of N terms meet the L₂ bound that Barron's theorem gives for the best ones.",
-        formula="L₂ error / (2C/√N) ≤ 1; the largest over N and seeds",
-        hypotheses=[
-            f"exp(−|x − c|²/2s²) on [0, 1]^{task.target.dimension}, s = {WIDTH:g}, C = {task.constant:.4g}",
-            "N = " + ", ".join(str(n) for n in trained.terms),
-        ],
-        predicted=(None, 1.0),
-        measured=float((trained.errors.l2 / bounds[:, None]).max()),
-        tolerance=1e-6,
-        seeds=trained.errors.l2.shape[1],
-    )
-
-
-def _falling_claim(line: Line, activation: str) -> Claim:
-    """The certified error of sums built by formula falls: Cybenko's units need not be monotone."""
-    certificates = [
-        certify(build_bins(line.target, n, line.interval, activation=activation).network, line.target,
-                line.interval, relative=1e-3)
-        for n in FALLING
-    ]  # fmt: skip
-    step = ACTIVATIONS[activation].step
-    shape = "monotone" if step is not None and step.logistic is not None else "not monotone"
-    return exact_claim(
-        f"sums_of_{activation}_come_nearer",
-        sentence=f"The certified error of sums of {activation} units ({shape}) falls as their number grows.",
-        formula="sup |Σ αᵢ σ(wᵢx + bᵢ) − f| with 4N terms over that with N, certified; the largest ratio",
-        hypotheses=[
-            f"f = {line.target.text} on [{line.interval[0]:g}, {line.interval[1]:g}], continuous",
-            "σ → 0 at −∞, → 1 at ∞ up to a constant", "N = " + ", ".join(str(n) for n in FALLING),
-        ],
-        predicted=(0.0, 0.5),
-        measured=max(more.upper / less.lower for less, more in pairwise(certificates)),
-        tolerance=0.0,
-    )  # fmt: skip
 
 
 def _compare(activation: str, seed: int, line: Line, record: Record) -> None:

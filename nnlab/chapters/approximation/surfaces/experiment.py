@@ -166,7 +166,7 @@ def _draw(plane: Plane, surfaces: dict[str, Surface], errors: dict[str, Supremum
 
 
 def _hole_claim(grid: Grid) -> Claim:
-    """f ≡ 1: at a corner all steps are ½; the four towers there have the score −w₂/2, those beside them −w₂."""
+    """f ≡ 1: at a corner all steps are ½; the four towers there have the score −w₂/2, others −w₂."""
     small = Grid(grid.lo, grid.hi, (3, 3))
     corner = small.corners()[:1]
     threshold, ratios = [], []
@@ -200,7 +200,8 @@ def _hole_claim(grid: Grid) -> Claim:
 def _depth_claim(plane: Plane, towers: Surface, error: Supremum) -> list[Claim]:
     """The certified error reaches what the holes take away, and exceeds it by a cell's error at most."""
     corners, w, n = plane.grid.corners(), towers.threshold, plane.grid.cells
-    four = sum(towers.heights[i : n[0] - 1 + i, j : n[1] - 1 + j] for i in (0, 1) for j in (0, 1))
+    h = towers.heights
+    four = h[1:, 1:] + h[1:, :-1] + h[:-1, 1:] + h[:-1, :-1]
     largest = float(np.abs(towers.heights).max())
     values = plane.target.values(corners)
     others = math.prod(n) * largest * float(expit(-w))  # all other towers together, at most
@@ -212,7 +213,7 @@ def _depth_claim(plane: Plane, towers: Surface, error: Supremum) -> list[Claim]:
         certified_claim(
             "isolated_towers_lose_the_height",
             sentence="At a corner isolated towers are off by the height of f itself, however many cells.",
-            formula="sup |y − f| over max |f(c) − σ(−w₂/2)ΣH| at the corners c: at least 1, as max |f| + Lr at most",
+            formula="sup |y − f| / max over corners of |f − σ(−w₂/2)ΣH| ≥ 1, sup |y − f| ≤ max |f| + Lr",
             hypotheses=[f"f = {plane.target.text[:80]}, {n[0]} × {n[1]} cells", f"w₂ = {w:.3g}"],
             predicted=(1 - 1e-9, most / least),
             bounds=_over(error, least),
@@ -239,10 +240,11 @@ def _plane_claims() -> list[Claim]:
         claims.append(
             certified_claim(
                 f"{name}_of_a_plane",
-                sentence="Of a plane they have the error that cells allow: half the diagonal times the slope.",
+                sentence="Of a plane they have the error of a cell, half the diagonal times the slope.",
                 formula="sup |y − f| / Lr in [1 − leak, 1 + window + leak], r = ½√(h₁² + h₂²)",
                 hypotheses=[
-                    "f = x₁ + x₂, 6 × 6 cells", f"leak {surface.leak / unit:.2g}, window {slope * window / unit:.2g}",
+                    "f = x₁ + x₂, 6 × 6 cells",
+                    f"leak {surface.leak / unit:.2g}, window {slope * window / unit:.2g}",
                     "outside the corner squares" if squares is not None else "everywhere",
                 ],
                 predicted=(least, most),
@@ -256,7 +258,7 @@ def _plane_claims() -> list[Claim]:
 
 
 def _sharp_claim() -> Claim:
-    """Heights of a Lipschitz function, L = 1, that is 0 at c, at which the fifth corner of the proof is reached."""
+    """Heights of a Lipschitz function that is 0 at c, near which the proof's fifth corner is reached."""
     grid = Grid(cells=(2, 2))
     side, r = grid.sides[0], grid.radius
     heights = np.array([[r - side, r], [r, r]])
@@ -267,7 +269,7 @@ def _sharp_claim() -> Claim:
     reached = float((np.abs(surface.network.values(x)) - f).max())
     return exact_claim(
         "quadrant_thresholds_reach_their_bound",
-        sentence="Next to a corner the error of cumulative quadrants comes as near to its bound as steepness lets it.",
+        sentence="Next to a corner the error of cumulative quadrants reaches its bound, as steepness grows.",
         formula="sup |y − f| / (L(r + min h + ‖δ‖) + leak) → 1: on square cells (1 + √2)Lr",
         hypotheses=[
             "2 × 2 cells, heights L r, L r, L r and L r − L min h, f = 0 where they meet",

@@ -25,7 +25,8 @@ SWEEP = np.linspace(0.1, 3.98, 195)  # of the map, for the figure
 PROBE_STEPS = 20  # of a training that tells whether the loss rises
 LONG_STEPS = 5000  # of one that tells whether it diverges
 SETTLED = 1e-6  # of the first loss, at which a training has converged
-HALVINGS = 22, 8  # of an interval of length 2 around each boundary
+RANGES = (0.5, 7.5), (1.2, 9.3)  # of ηλ₀, in which the boundaries are looked for
+HALVINGS = 24, 10  # of these ranges
 BY = {
     "predicted_by": "nnlab.chapters.beyond.catapult.two_variables.follow_map",
     "measured_by": "nnlab.training.fit, torch.autograd.grad",
@@ -61,10 +62,10 @@ class Config(Experiment):
             map_claim(self, first, products, runs, targeted),
             *(end_claim(self, first, p, r) for p, r in zip(products, runs, strict=True) if p > 2),
             rise_claim(
-                self, halved(lambda p: self.rises(first, p, session), (1.0, 3.0), HALVINGS[0]), falling
+                self, halved(lambda p: self.rises(first, p, session), RANGES[0], HALVINGS[0]), falling
             ),
             divergence_claim(
-                self, halved(lambda p: self.diverges(first, p, session), (3.0, 5.0), HALVINGS[1])
+                self, halved(lambda p: self.diverges(first, p, session), RANGES[1], HALVINGS[1])
             ),
         ]
         last = {
@@ -100,10 +101,14 @@ class Config(Experiment):
     def rises(self, first: "State", product: float, session: Session) -> bool:
         """Tells whether the loss ever rises above the first within a few steps."""
         outputs: list[float] = []
-        self._train(
-            first, product, 0.0, PROBE_STEPS, session,
-            lambda _, model: outputs.append(abs(measured(model).output)),
-        )  # fmt: skip
+
+        def observe(_: int, model: nn.Module) -> None:
+            outputs.append(abs(measured(model).output))
+
+        try:
+            self._train(first, product, 0.0, PROBE_STEPS, session, observe)
+        except Diverged:
+            return True
         return max(outputs) > outputs[0]
 
     def diverges(self, first: "State", product: float, session: Session) -> bool | None:

@@ -1,4 +1,4 @@
-"""The figure of double descent: the risk over the number of features, for Gaussian and random ReLU features."""
+"""The figure of double descent: the risk over the number of Gaussian and of random ReLU features."""
 
 import numpy as np
 from matplotlib.axes import Axes

@@ -1,13 +1,12 @@
 """The risk of minimum-norm regression on Gaussian features, exact at every number of examples and features.
 
-All p features are seen: y = xᵀβ + ε with x ~ N(0, I_p) and ε ~ N(0, σ²), n examples, and β̂ the shortest of the
-weights that fit best. The risk is that of a new x, without noise: E(xᵀβ̂ − xᵀβ)² = E‖β̂ − β‖². The matrix XᵀX, or
-XXᵀ, is Wishart, and the mean trace of its inverse is p/(n − p − 1), or n/(p − n − 1); for p > n the rows of X
-span a uniformly random subspace, which misses the part 1 − n/p of ‖β‖². Both means are infinite for p from
-n − 1 to n + 1. (Hastie, Montanari, Rosset and Tibshirani, "Surprises in high-dimensional ridgeless least squares
-interpolation", 2022, whose limit p/n → γ they have; at finite p: Breiman and Freedman, "How many variables should
-be entered in a regression equation?", 1983, and Belkin, Hsu and Xu, "Two models of double descent for weak
-features", 2020, theorem 1 with all features seen.)
+All p features are seen: y = xᵀβ + ε with x ~ N(0, I_p) and ε ~ N(0, σ²), n examples, and β̂ the shortest of
+the weights that fit best. The risk is that of a new x, without noise: E(xᵀβ̂ − xᵀβ)² = E‖β̂ − β‖². The matrix
+XᵀX, or XXᵀ, is Wishart, and the mean trace of its inverse is p/(n − p − 1), or n/(p − n − 1); for p > n the
+rows of X span a uniformly random subspace, which misses the part 1 − n/p of ‖β‖². Both means are infinite for
+p from n − 1 to n + 1. (Belkin, Hsu and Xu, "Two models of double descent for weak features", 2020; Hastie,
+Montanari, Rosset and Tibshirani, "Surprises in high-dimensional ridgeless least squares interpolation", 2022,
+for the limit of p/n.)
 """
 
 import math

@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 
 EVERY = 25  # steps between two measurements: odd, since the weights swing to and fro
 LATE = 3  # the last third of the training is late
+DIGITS = 1e-4  # of a sharpness
 SMALL = 5  # the step size over that of small steps
 SOURCE = (
     "Cohen, Kaur, Li, Kolter, Talwalkar, Gradient descent typically occurs at the edge of stability (2021)"
@@ -56,10 +57,10 @@ class Config(Experiment):
         with session.reporter.bar("training") as advance:
             for done, start in enumerate(starts):
                 advance(done, len(starts) + 1, f"η = {start:g}/λmax")
-                paths.append(self.path(start / first, self.steps, -np.inf, session))
+                paths.append(self.path(1, start / first, -np.inf, session))
             advance(len(starts), len(starts) + 1, "small steps")
             lowest = min(float(path.loss.min()) for path in paths)
-            flow = self.path(starts[0] / first / SMALL, SMALL * self.steps, lowest, session)
+            flow = self.path(SMALL, starts[0] / first, lowest, session)
         sharp = np.array([s / first * path.sharpness for s, path in zip(starts, paths, strict=True)])
         arrays = {
             schema.STEPS: EVERY * np.arange(1 + self.steps // EVERY),
@@ -83,7 +84,7 @@ class Config(Experiment):
         ]
         claims.append(flow_claim(self, starts[0], flows[0]))
         metrics = {f"late_sharpness_from_{start:g}": float(v) for start, v in zip(starts, late, strict=True)}
-        return Outcome(metrics | {"steps_of_small_steps": float(EVERY * (len(flow.loss) - 1))}, claims=claims)
+        return Outcome(metrics | {"small_steps": float(SMALL * EVERY * (len(flow.loss) - 1))}, claims=claims)
 
     def parts(self, lr: float) -> Parts:
         """Returns the network at its start, the same in every training, and what it is trained on."""
@@ -96,14 +97,15 @@ class Config(Experiment):
 
     def sharpness(self, parts: Parts) -> float:
         """Returns λmax of the Hessian at the present weights."""
-        return sharpness(parts, generator=generator(self.seed, "first direction"))
+        return sharpness(parts, generator=generator(self.seed, "first direction"), tolerance=DIGITS)
 
-    def path(self, lr: float, steps: int, lowest: float, session: Session) -> "Path":
-        """Trains until the loss is `lowest`, or for so many steps, and measures every few of them."""
+    def path(self, slower: int, start: float, lowest: float, session: Session) -> "Path":
+        """Trains with η = start/`slower`, for `slower` times as many steps or until the loss is `lowest`."""
+        lr, every = start / slower, EVERY * slower
         parts = self.parts(lr)
-        settings = Settings(epochs=EVERY, batch_size="full", evaluate_every=EVERY)
+        settings = Settings(epochs=every, batch_size="full", evaluate_every=every)
         losses, sharp = [], []
-        for _ in range(steps // EVERY):
+        for _ in range(self.steps // EVERY):
             sharp.append(self.sharpness(parts))
             result = fit(parts, settings, generator=torch.Generator(), stop=session.stop)
             losses.append(result.metrics["train/loss"])
@@ -111,8 +113,8 @@ class Config(Experiment):
                 break
         with torch.no_grad():
             model, train = self.parts(lr).model, parts.data.train
-            start = float(parts.loss(model(train.inputs), train.targets))
-        return Path(np.array([start, *losses]), np.array([*sharp, self.sharpness(parts)]))
+            first = float(parts.loss(model(train.inputs), train.targets))
+        return Path(np.array([first, *losses]), np.array([*sharp, self.sharpness(parts)]))
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ nnlab.widget("ensembles", (root, { angles, points, targets, kinds }) => {
     const grid = nnlab.spaced(low, low + 2 * half, 160);
     const curve = (m, s) => grid.map((v) => bell(v, m, Math.max(s, 1e-3)));
     const [mine, theirs] = [curve(kind.mean[i], kind.std[i]), curve(other.mean[i], other.std[i])];
-    const top = 1.1 * Math.max(...heights, ...mine);
+    const top = 1.1 * Math.max(...heights, ...mine, Math.min(2 * Math.max(...mine), Math.max(...theirs)));
     const right = nnlab.axes(spread, { x: [low, low + 2 * half], y: [0, top], xLabel: "output f", yLabel: "density", ratio: 0.75, label: `outputs at ${nnlab.number(angles[i])} degrees` });
     heights.forEach((height, bin) => nnlab.svg("rect", {
       x: right.x(low + bin * width), y: right.y(height), width: right.x(low + width) - right.x(low), height: right.y(0) - right.y(height), class: "shade",

@@ -33,11 +33,11 @@ nnlab.widget("minimal_norm", (root, { eigenvalues, start, lr, steps, linearized,
     const values = seen.flatMap((i) => [linearized[i], network[i]]).filter((v) => v > 0);
     const right = nnlab.axes(whole, { x: [1, last], y: [Math.min(...values) / 1.3, Math.max(...values, sum(least)) * 1.3], xLog: true, yLog: true, xLabel: "step k", yLabel: "‖w − w₀‖²", ratio: 0.75, label: "squared distance over the steps" });
     nnlab.across(right, { y: sum(least) });
-    nnlab.line(right.svg, nnlab.spaced(1, last, 120, true).map((step) => [right.x(step), right.y(total(step))]), { stroke: ORANGE, "stroke-width": 2.6 });
+    nnlab.line(right.svg, seen.map((i) => [right.x(steps[i]), right.y(total(steps[i]))]), { stroke: ORANGE, "stroke-width": 2.6 });
     nnlab.line(right.svg, seen.map((i) => [right.x(steps[i]), right.y(network[i])]), { stroke: "currentColor", "stroke-width": 1.6, "stroke-dasharray": "6 3" });
     seen.filter((_, j) => j % 6 === 0).forEach((i) => nnlab.dot(right.svg, right.x(steps[i]), right.y(linearized[i]), { fill: BLUE, r: 3 }));
     nnlab.dot(right.svg, right.x(k), right.y(linearized[at]), { fill: BLUE, r: 6.5 });
-    says(`Step ${nnlab.number(k)}: ‖w − w₀‖² is predicted to be ${nnlab.number(total(k))} and was measured as ${nnlab.number(linearized[at])} in the linearized network, ${nnlab.number(network[at])} in the network. The least that fits the targets is ${nnlab.number(sum(least))}; ${nnlab.number(100 * total(k) / sum(least), 3)} % of it is gone.`);
+    says(`Step ${nnlab.number(k)}: ‖w − w₀‖² is predicted to be ${nnlab.number(total(k))} and was measured as ${nnlab.number(linearized[at])} in the linearized network, ${nnlab.number(network[at])} in the network. The least that fits the targets is ${nnlab.number(sum(least))}; ${nnlab.number(100 * total(k) / sum(least), 3)} % of it is behind.`);
   }
   draw();
   return draw;

@@ -165,16 +165,20 @@ class _Study:
     def _lowest(
         self, name: Parameterization, optimizer: Optimizer, width: int, seed: int, grid: Array
     ) -> tuple[float, Array]:
-        """log₂ of the best step size of one network, within MOST_MOVES moves of the grid; the losses on it."""
-        first = None
-        for _ in range(MOST_MOVES):
+        """log₂ of the best step size of one network, and the losses on the first grid."""
+        start = self._loss(name, optimizer, width, seed, 0.0)
+        place, first = float("nan"), np.full(len(GRID), np.nan)
+        for move in range(MOST_MOVES):
             losses = np.array([self._loss(name, optimizer, width, seed, 2.0**lr) for lr in grid])
-            first = losses if first is None else first
+            first = losses if move == 0 else first
             place = lowest(grid, losses)
-            if grid[0] < place < grid[-1]:
+            if losses.min() >= start:  # all of them are too large, and the least of them means nothing
+                grid = grid - np.ptp(GRID)
+            elif grid[0] < place < grid[-1]:
                 return place, first
-            grid = place + GRID
-        return float("nan"), first if first is not None else np.full(len(GRID), np.nan)
+            else:
+                grid = place + GRID
+        return float("nan"), first
 
     def _loss(self, name: Parameterization, optimizer: Optimizer, width: int, seed: int, lr: float) -> float:
         """log of the training loss after `search_steps` full-batch steps; infinite where it diverged."""

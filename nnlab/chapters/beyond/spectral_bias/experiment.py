@@ -204,11 +204,13 @@ def shares_of(coefficients: NDArray[np.complex128]) -> Array:
 def half_lives(shares: Array) -> Array:
     """Returns the steps (…,) at which shares (…, T + 1) fall to a half, between steps on a straight line.
 
-    Not a number where they do not.
+    Where T steps are too few, as of an exponential that is at the last share then; not a number where that is
+    1 or more.
     """
-    below = shares < 0.5
+    below, last = shares < 0.5, shares.shape[-1] - 1
     after = np.where(below.any(-1), below.argmax(-1), 1)
     low, high = (np.take_along_axis(shares, at[..., None], -1)[..., 0] for at in (after, after - 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         crossing = after - 1 + (high - 0.5) / (high - low)
-    return np.where(below.any(-1), crossing, np.nan)
+        later = math.log(2) * last / -np.log(shares[..., -1])
+    return np.where(below.any(-1), crossing, np.where(shares[..., -1] < 1, later, np.nan))

@@ -112,11 +112,13 @@ def _handles(kinds: Mapping[str, tuple[FloatArray, ...]]) -> list[Line2D]:
 
 def _title(kinds: Mapping[str, tuple[FloatArray, ...]], width: int) -> str:
     k, predicted, _ = next(iter(kinds.values()))
-    never = listed([f"{value:g}" for value in k[~np.isfinite(predicted)]])
+    odd = k[~np.isfinite(predicted)]
+    never = listed([f"{value:g}" for value in odd])
     learned = np.isfinite(predicted)
     slow = float(predicted[learned].max() / predicted[learned].min())
     start = (
         f"Low harmonics are learned first: k = {k[learned][-1]:g} takes {number(slow, 2)} times as long as "
     )
     start += f"k = {k[learned][0]:g}"
-    return f"{start}, and without bias k = {never} are never learned (m = {width})" if never else start
+    verb = "are" if len(odd) > 1 else "is"
+    return f"{start}, and without bias k = {never} {verb} never learned (m = {width})" if never else start

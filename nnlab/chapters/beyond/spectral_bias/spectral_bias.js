@@ -29,7 +29,7 @@ nnlab.widget("spectral_bias", (root, { kinds }) => {
       nnlab.line(right.svg, grid.map((s) => [right.x(s), right.y(predicted(i, s))]), { stroke: ORANGE, "stroke-width": 1.4 });
       const seen = steps.map((s, j) => [s, shares[i][j]]).filter(([s]) => s > 0);
       nnlab.line(right.svg, seen.map(([s, v]) => [right.x(s), right.y(Math.max(0, v))]), { stroke: nnlab.ordered(i, harmonics.length), "stroke-width": 2.6 });
-      const [s, v] = seen[Math.floor(0.62 * seen.length)];
+      const [s, v] = seen.findLast(([a]) => a <= last ** (0.15 + (0.8 * i) / harmonics.length)) || seen[0];
       nnlab.svg("text", { x: right.x(s) + 5, y: right.y(Math.max(0, v)) - 5 }, right.svg, `k = ${k}`);
     });
     if (step > 0) nnlab.across(right, { x: step });

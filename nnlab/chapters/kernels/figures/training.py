@@ -342,32 +342,31 @@ def _step_title(runs: Mapping[float, Sequence[FloatArray]]) -> str:
 
 
 @of_lines
-def flow_gap(lr_lambda: FloatArray, measured: FloatArray, predicted: FloatArray) -> Figure:
-    """Draws the distance of gradient descent from gradient flow, for one mode, over the product ηλ.
-
-    To first order the gap sup_k |(1 − ηλ)ᵏ − e^{−ηλk}| is ηλ/(2e), since (1 − x)ᵏ ≈ e^{−kx}(1 − kx²/2) and
-    s e^{−s} is at most 1/e.
+def flow_gap(
+    products: FloatArray, to_flow: FloatArray, to_modified: FloatArray, first_order: FloatArray
+) -> Figure:
+    """Draws the distance of gradient descent from gradient flow, and from the modified flow, over ηλmax.
 
     Args:
-        lr_lambda: (K,) products ηλ, descending.
-        measured: (K,) largest distances between descent and flow over training.
-        predicted: (K,) the same from (1 − ηλ)ᵏ and e^{−ηλk}.
+        products: (K,) products ηλmax(H₀), descending.
+        to_flow: (K,) distance of the weights from those of the flow at the same time.
+        to_modified: (K,) the same from the flow of L + η/4 ‖∇L‖².
+        first_order: (K,) the predicted distance from the flow, η‖D‖.
     """
-    law = lr_lambda / (2 * np.e)
-    ratio, least = number(float(measured[-1] / law[-1])), number(float(lr_lambda[-1]))
-    title = f"Small steps follow the flow: at ηλ = {least} the gap is {ratio} times ηλ/(2e)"
+    ratio, least = number(float(to_flow[-1] / first_order[-1])), number(float(products[-1]))
+    title = f"Small steps follow the flow: at ηλmax = {least} the gap is {ratio} times its first order"
     figure = new_figure(title, WIDE)
     axes = figure.subplots()
-    dress(axes, "step size times eigenvalue, ηλ", "largest gap between descent and flow")
-    log_axis(axes.xaxis, lr_lambda)
-    log_axis(axes.yaxis, np.concatenate([measured, predicted, law]))
+    dress(axes, "step size times largest eigenvalue, ηλmax(H₀)", "distance of the weights")
+    log_axis(axes.xaxis, products)
+    log_axis(axes.yaxis, np.concatenate([to_flow, to_modified, first_order]))
     curves = (
-        (law, DESCENT, THIN, "first order, ηλ/(2e)"),
-        (predicted, LineLook(PALETTE[0], "-", "none"), LINE, "predicted, sup |(1 − ηλ)ᵏ − e^(−ηλk)|"),
-        (measured, LineLook(PALETTE[1], "none", "o"), LINE, "measured"),
+        (first_order, DESCENT, THIN, "first order, η‖D‖"),
+        (to_flow, LineLook(PALETTE[1], "none", "o"), LINE, "to the gradient flow, like η"),
+        (to_modified, LineLook(PALETTE[0], "-", "s"), LINE, "to the flow of L + η/4 ‖∇L‖², like η²"),
     )
     for values, look, width, _ in curves:
-        draw_line(axes, lr_lambda, values, look, width)
+        draw_line(axes, products, values, look, width)
     handles = [sample(look, label) for _, look, _, label in reversed(curves)]
     legend(axes, handles, "upper left", size=FONT_TICK)
     return figure

@@ -1,0 +1,134 @@
+"""Kernels at the random start: of many networks beside the infinitely wide one, and where they are singular."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nnlab.chapters.kernels.claims import describe, parallel_pairs
+from nnlab.chapters.kernels.members import Study
+from nnlab.chapters.kernels.setup import KernelMLP, Task, build_network
+from nnlab.lab.session import generator
+from nnlab.models import MLP
+from nnlab.ntk import empirical_ntk, infinite_ntk, spectrum
+from nnlab.theory import Claim, exact_claim, measured_claim
+from nnlab.theory.limits import fit_limit, limit_claim
+from nnlab.training.ensemble import Ensemble
+
+Array = NDArray[np.float64]
+
+WIDTH, NETWORKS = 1024, 256  # of one hidden layer, whose mean kernel is exact at every width
+RADII, ANGLES = (0.5, 1.0, 1.5, 1.0, 0.8), (0.0, 0.7, 1.9, 3.0, 4.4)  # five inputs in the plane
+SIGMA_B = 0.5
+FEW = 5  # points whose smallest eigenvalue is looked at: it needs about (λmax/λmin)² units
+WIDTHS, EACH = (128, 256, 512), 128
+PLENTY = 100  # λmax/λmin of the limit, up to which these widths are wide
+
+
+def inputs() -> Tensor:
+    """Five inputs in the plane of several lengths and directions, (5, 2)."""
+    radii, angles = torch.tensor(RADII), torch.tensor(ANGLES)
+    return (radii * torch.stack([angles.cos(), angles.sin()])).T.double()
+
+
+def sampled_claim(activation: str, seed: int) -> Claim:
+    """The mean of tr(H∞⁻¹ H₀)/n over networks is 1 at every width of one hidden layer: each mode counts alike."""
+    x, size = inputs(), {"parameterization": "ntk", "sigma_b": SIGMA_B}
+    networks = [
+        MLP(2, [WIDTH], 1, activation, **size, generator=generator(seed, f"sampled {activation}", k)).double()
+        for k in range(NETWORKS)
+    ]
+    covariance, limit = infinite_ntk(networks[0], x)
+    kernels = Ensemble.from_models(networks).tangent_kernel(x)
+    return measured_claim(
+        f"infinite_kernel_of_{activation}",
+        sentence=f"{activation}: the mean kernel of random networks is the kernel of infinite width.",
+        formula="E tr(H∞⁻¹ H₀)/n = 1",
+        hypotheses=[f"one hidden layer of width {WIDTH}, ntk parameterization, {activation}, σ_b = {SIGMA_B:g}",
+                    f"n = {len(x)} inputs in the plane"],
+        predicted=1.0,
+        values=_trace(limit, kernels),
+        rivals={"half": 0.5, "twice": 2.0, "the last layer alone": float(_trace(limit, covariance[None])[0])},
+        predicted_by="nnlab.ntk.infinite_ntk",
+        measured_by="nnlab.models.MLP, nnlab.training.ensemble.Ensemble.tangent_kernel",
+    )  # fmt: skip
+
+
+def _trace(limit: Tensor, kernels: Tensor) -> Array:
+    """(S,) tr(H∞⁻¹ H)/n of kernels (S, n, n)."""
+    ratios = torch.linalg.solve(limit, kernels).diagonal(dim1=1, dim2=2).mean(1)
+    return np.asarray(ratios)
+
+
+def definite_claim(study: Study) -> list[Claim]:
+    """λmin(H₀) tends to λmin(H∞) > 0, where no two points are parallel as the first layer sees them."""
+    model, task = study.model, study.task
+    if study.limit is None or not isinstance(model, KernelMLP):
+        return []
+    chosen = torch.linspace(0, task.n - 1, min(FEW, task.n)).round().long()
+    few = Task(task.x[chosen].double().cpu(), task.y[chosen].double().cpu())
+    _, limit = infinite_ntk(build_network(model, 1, few, study.seed), few.x)
+    eigenvalues = torch.linalg.eigvalsh(limit)
+    if parallel_pairs(model, few) or not eigenvalues[-1] < PLENTY * eigenvalues[0]:
+        return []
+    ratios = []
+    for width in WIDTHS:
+        networks = [build_network(model, width, few, study.seed, 10**6 + k) for k in range(EACH)]
+        kernels = Ensemble.from_models([each for each in networks if isinstance(each, MLP)])
+        ratios.append((torch.linalg.eigvalsh(kernels.tangent_kernel(few.x))[:, 0] / eigenvalues[0]).numpy())
+    return [
+        limit_claim(
+            "kernel_is_positive_definite",
+            sentence="The kernel of wide networks is positive definite: λmin(H₀) tends to λmin(H∞) > 0.",
+            formula="λmin(H₀)/λmin(H∞) → 1 as m → ∞, and λmin(H∞) > 0",
+            hypotheses=[
+                describe(model), f"n = {len(few.x)}, λmin(H∞) = {float(eigenvalues[0]):.3g}",
+                f"widths {', '.join(map(str, WIDTHS))}", "no two inputs are parallel as the first layer sees them",
+            ],
+            fit=fit_limit(WIDTHS, ratios, (1.0,)),
+            predicted=1.0,
+            rivals={"singular": 0.0, "half": 0.5, "twice": 2.0},
+            predicted_by="nnlab.ntk.infinite_ntk, torch.linalg.eigvalsh",
+            measured_by="nnlab.training.ensemble.Ensemble.tangent_kernel",
+        )
+    ]  # fmt: skip
+
+
+def repeated_claim(study: Study) -> list[Claim]:
+    """A point that stands there twice takes a dimension away: the hypothesis of the claim before is needed."""
+    model, task = study.model, study.task
+    if not isinstance(model, KernelMLP) or task.n < 2 or task.x.dtype != torch.float64:
+        return []
+    chosen = torch.linspace(0, task.n - 1, min(FEW, task.n)).round().long()
+    few = task.x[chosen]
+    if parallel_pairs(model, Task(few, task.y[chosen])):
+        return []
+    twice = torch.cat([few, few[:1]])
+    outputs = task.y.shape[1]
+    network = build_network(model, WIDTH // 2, task, study.seed)
+    found = spectrum(empirical_ntk(network, twice)).rank
+    return [
+        exact_claim(
+            "a_repeated_point_makes_it_singular",
+            sentence="A point that stands there twice makes the kernel singular, however wide the network is.",
+            formula="rank H₀ = nC − C with one of n points twice",
+            hypotheses=[describe(model), f"m = {WIDTH // 2}, n = {len(twice)}"],
+            predicted=float(len(few) * outputs),
+            measured=float("nan") if found is None else float(found),
+            tolerance=0.0,
+            rivals={"full rank": float(len(twice) * outputs)},
+            predicted_by="closed form: equal rows of H",
+            measured_by="nnlab.ntk.empirical_ntk, nnlab.ntk.spectrum",
+        )
+    ]
+
+
+def claims_of(study: Study, activations: list[str]) -> list[Claim]:
+    """Every claim about kernels at the start.
+
+    Args:
+        activations: whose infinite kernels are held against sampled networks; with none, of the study's own
+            network neither.
+    """
+    claims = [sampled_claim(activation, study.seed) for activation in activations]
+    return [*claims, *(definite_claim(study) if activations else []), *repeated_claim(study)]
