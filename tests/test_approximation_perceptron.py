@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize
+from scipy.optimize import differential_evolution, minimize
 
 from nnlab.approximation import perceptron
 from nnlab.approximation.perceptron import (
@@ -23,7 +23,15 @@ from nnlab.approximation.perceptron import (
     separate,
     tight,
 )
-from nnlab.approximation.xor_units import EXACT, POINTS, XorTraining, exact_xor, solves_xor, train_xor
+from nnlab.approximation.xor_units import (
+    EXACT,
+    POINTS,
+    XorTraining,
+    exact_xor,
+    one_unit_xor,
+    solves_xor,
+    train_xor,
+)
 from nnlab.errors import InputError
 from nnlab.models import MLP
 from nnlab.theory import proportion_interval
@@ -319,6 +327,24 @@ def test_the_margin_by_its_formula() -> None:
 def test_the_ripple_solves_it_at_every_steepness() -> None:
     for w in np.geomspace(0.01, 1000, 200):
         assert exact_xor("ripple", w)[1] > 0
+
+
+def test_one_unit_that_is_not_monotone_solves_it() -> None:
+    """With about the largest margin that any weights have, by a search over them."""
+    network, margin = one_unit_xor()
+    assert solves_xor(network)
+    with torch.no_grad():
+        worst = (network(POINTS)[:, 0].numpy() * np.array(GATES["xor"])).min()
+    assert worst == pytest.approx(margin, rel=1e-12)
+
+    def lost(weights: np.ndarray) -> float:
+        z = np.array(CORNERS) @ weights[:2] + weights[2]
+        value = 1 / (1 + np.exp(-z)) + z * np.exp(-(z**2))
+        true, false = value[1:3], value[[0, 3]]
+        return -max(true.min() - false.max(), false.min() - true.max()) / 2
+
+    best = differential_evolution(lost, [(-4, 4)] * 3, seed=0, tol=1e-8)
+    assert margin == pytest.approx(-best.fun, rel=1e-3)
 
 
 def test_a_network_that_is_linear_does_not_solve_it() -> None:

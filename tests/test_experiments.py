@@ -53,7 +53,8 @@ def test_softmax_digits(run: Callable[..., dict[str, Any]]) -> None:
     assert summary["metrics"]["test/accuracy"] > 0.9
     assert set(verdicts(summary).values()) == {"PASS"}
     assert set(verdicts(summary)) == {
-        "cross_entropy_is_entropy_plus_kl", "loss_is_the_mean_over_examples", "steps_are_their_formula", "descent",
+        "cross_entropy_is_entropy_plus_kl", "loss_is_the_mean_over_examples", "steps_are_their_formula",
+        "descent",
     }  # fmt: skip
     assert figures(summary) == {
         "classes.png", "confusion.png", "curves.png", "mistakes.png", "stack.png", "templates.png",
@@ -69,7 +70,7 @@ def test_no_guarantee_above_the_bound(run: Callable[..., dict[str, Any]]) -> Non
     """At ten times the bound the run says so beforehand, claims nothing, and the loss still falls."""
     summary = run("softmax_digits", "optimizer.lr=1.2", "training.epochs=100",
                   "loss.regularization.strength=0")  # fmt: skip
-    assert not {"descent", "steps_are_their_formula"} & set(verdicts(summary))
+    assert "descent" not in verdicts(summary)
     predictions = (Path(summary["run_dir"]) / "predictions.json").read_text()
     assert '"guaranteed": false' in predictions
     losses_ = [row["loss"] for row in open_run(summary["run_dir"]).metrics("train")]

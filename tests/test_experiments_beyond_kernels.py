@@ -177,7 +177,7 @@ def test_harmonics_of_a_wave() -> None:
     expected = np.array([1.5 * np.exp(0.4j), 0, -0.5j])
     assert np.abs(spectral_bias.harmonics_of(wave, [2, 3, 4]) - expected).max() < 1e-14
     shares = spectral_bias.shares_of(np.array([[2j, 1 + 1j], [1j, -1 - 1j]]))
-    np.testing.assert_allclose(shares, [[1, 1], [0.5, -1]])
+    np.testing.assert_allclose(shares, np.array([[1, 1], [0.5, -1]]))
 
 
 @pytest.mark.parametrize(

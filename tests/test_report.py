@@ -243,6 +243,8 @@ def test_a_lecture_is_shown_as_its_sentences_and_the_runs_inside_it(run_folder: 
     for key in re.findall(r'href="#(\w+)"', glance):
         assert f'id="{key}"' in page
     assert page.count('class="claim"') == 2
+    rests = page[page.index('<section id="evidence">') : page.index('<section id="glossary">')]
+    assert len(re.findall("<tr", rests)) == 1 + 1  # the sentence that is listed as refuted has no row of its own
     head = page[page.index("<header") : page.index("<nav")]
     assert "1 PASS" in head
     assert "1 refuted" in head

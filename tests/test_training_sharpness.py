@@ -33,7 +33,7 @@ def dense(of: Parts) -> torch.Tensor:
         return (outputs - of.data.train.targets).square().sum() / 14 + strength * penalty
 
     whole = torch.cat([p.flatten() for p in parameters.values()])
-    return torch.autograd.functional.hessian(objective, whole)  # type: ignore[no-untyped-call, no-any-return]
+    return torch.autograd.functional.hessian(objective, whole)
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def fit_limit(
     The weights suit means over m units, whose variance falls like 1/m. L is a contrast Σ cₖ · mean Q(mₖ) of K
     independent means; its t-interval has the degrees of freedom of Satterthwaite (1946) and Welch (1947).
 
-    What the next order may cost is added on both sides: the contrast of m^−(β₁ + β_last), times the size that a
-    geometric series would have there, b to the power of its place, b the largest of the fitted (|aᵢ|/L)^(1/i).
+    What the next order may cost is added on both sides: the contrast of m^−(β₁ + β_last), times the size that
+    a geometric series has there, b to the power of its place, b the largest of the fitted (|aᵢ|/L)^(1/i).
 
     Args:
         sizes: (K,) sizes m, more than there are rates.
@@ -107,6 +107,6 @@ def limit_claim(
     return interval_claim(
         name, sentence, formula, hypotheses,
         predicted=predicted, measured=fit.limit, interval=fit.interval, seeds=fit.seeds,
-        how=f"{CONFIDENCE:.1%} t-interval of the limit for m → ∞, corrections {powers}, over {fit.seeds} seeds",
+        how=f"{CONFIDENCE:.1%} t-interval of the limit, with corrections {powers}, over {fit.seeds} seeds",
         rivals=rivals, predicted_by=predicted_by, measured_by=measured_by,
     )  # fmt: skip

@@ -74,6 +74,12 @@ class Problem:
         return np.array(objective)
 
 
+def coefficients(name: str, strength: float, beta: float) -> tuple[float, float]:
+    """Returns the coefficients of ΣW² and of Σ|W| in λR(W), as the slide has them."""
+    quadratic = {"l2": strength, "elastic_net": beta * strength}.get(name, 0.0)
+    return quadratic, strength if name in ("l1", "elastic_net") else 0.0
+
+
 def minimizer(problem: Problem) -> Array:
     """Returns [W | b] at the minimum, (C, d + 1) or (C, d).
 

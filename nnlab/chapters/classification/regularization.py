@@ -12,7 +12,7 @@ from nnlab.chapters.classification import schema
 from nnlab.chapters.classification.classify import share_of_zeros
 from nnlab.chapters.classification.figures import regularization_paths
 from nnlab.chapters.classification.local_descent import stacked
-from nnlab.chapters.classification.minimizer import Problem, minimizer
+from nnlab.chapters.classification.minimizer import Problem, coefficients, minimizer
 from nnlab.chapters.classification.schema import PenaltyRow
 from nnlab.errors import InputError
 from nnlab.lab.sections import Distinct, MLPModel, SGDOptimizer, TrainingExperiment
@@ -176,24 +176,24 @@ class _Minimum:
     @classmethod
     def of(cls, parts: Parts, config: Config, session: Session) -> "_Minimum":
         """Returns that of a finished training, with one more step of the gradient descent of `config`."""
-        data, penalty = parts.data, parts.penalty
-        assert penalty is not None
+        data = parts.data
         x = data.normalize(data.train.inputs).flatten(1).double().numpy(force=True)
         targets = np.eye(data.outputs)[data.train.targets.numpy(force=True)]
         bias = len(list(parts.model.parameters())) == 2
+        own = config.loss.regularization
         problem, halved = (
-            Problem(x, targets, share * penalty.quadratic, share * penalty.absolute, bias)
-            for share in (penalty.strength, penalty.strength / 2)
+            Problem(x, targets, *coefficients(own.name, strength, own.beta), bias)
+            for strength in (own.strength, own.strength / 2)
         )
         further = build_parts(config, session)
         further.model.load_state_dict(parts.model.state_dict())
         one = replace(settings_of(config), epochs=1)
         fit(further, one, generator=generator(config.seed, "order"), stop=session.stop)
         moved = (stacked(further.model) - stacked(parts.model)).abs().max()
-        left = float(moved) / (config.optimizer.lr * penalty.strength)
+        left = float(moved) / (config.optimizer.lr * own.strength)
         ours = _centred(problem, stacked(parts.model).double().numpy(force=True))
         theirs, weaker = (_centred(p, minimizer(p)) for p in (problem, halved))
-        return cls(penalty.strength, problem, ours, theirs, weaker, left)
+        return cls(own.strength, problem, ours, theirs, weaker, left)
 
 
 def _centred(problem: Problem, weights: np.ndarray) -> np.ndarray:

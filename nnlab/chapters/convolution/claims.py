@@ -24,15 +24,14 @@ ROUNDING = 1e-10
 
 
 def cnn_claims(
-    model: CNN, images: Tensor, scores: Tensor, *, pooling: str, padding: int | None, exactness: float
+    model: CNN, images: Tensor, scores: Tensor, *, padding: int | None, exactness: float
 ) -> list[Claim]:
-    """Returns the claims about a trained network.
+    """Returns the claims about a trained network with max-pooling.
 
     Args:
         model: on any device; a copy of it computes in float64 on the CPU.
         images: (N, C₀, H, W) standardized, such as those of the test set.
         scores: (N, outputs) of the trained network for them.
-        pooling: `max` or `average`, as it was asked for.
         padding: zeros around a map, as they were asked for; None for (k − 1)/2.
         exactness: relative rounding of the scores.
     """
@@ -41,7 +40,7 @@ def cnn_claims(
     with torch.no_grad():
         maps = {name: m.numpy() for name, m in activation_maps(exact, images).items()}
     zeros = (_kernel(model) - 1) // 2 if padding is None else padding
-    network = Formula(exact, zeros, largest=pooling == "max")
+    network = Formula(exact, zeros)
     return [
         _maps_claim(network, images.numpy(), maps),
         _scores_claim(network, images.numpy(), scores.numpy(), exactness),
@@ -79,7 +78,7 @@ def correlated(layer: nn.Conv2d, x: Array, padding: int, *, turned: bool = False
     return maps if layer.bias is None else maps + layer.bias.detach().numpy()[:, None, None]
 
 
-def pooled(x: Array, *, largest: bool) -> Array:
+def pooled(x: Array, *, largest: bool = True) -> Array:
     """Returns the largest values, or the means, of 2 × 2 windows of each map of x (N, C, H, W), stride 2."""
     even = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
     corners = np.stack([even[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)])
@@ -94,13 +93,13 @@ class Formula:
     Attributes:
         model: in float64 on the CPU.
         padding: zeros around a map.
-        largest: pools by maxima; else by means.
+        largest: pools by maxima; by means is a mistake.
         turned: turns all filters, a mistake.
     """
 
     model: CNN
     padding: int
-    largest: bool
+    largest: bool = True
     turned: bool = False
 
     def maps(self, block: int, x: Array) -> Array:
@@ -152,8 +151,7 @@ def _maps_claim(network: Formula, images: Array, maps: dict[str, Array]) -> Clai
 
 def _scores_claim(network: Formula, images: Array, scores: Array, exactness: float) -> Claim:
     expected = network.scores(images)
-    other = "means in place of maxima" if network.largest else "maxima in place of means"
-    turned, pooled_otherwise = replace(network, turned=True), replace(network, largest=not network.largest)
+    turned, means = replace(network, turned=True), replace(network, largest=False)
     return exact_claim(
         "scores_are_convolutions_with_activations_between",
         sentence="The network is convolutions with activations and pooling between, then a linear layer.",
@@ -165,7 +163,7 @@ def _scores_claim(network: Formula, images: Array, scores: Array, exactness: flo
         rivals=_rivals(
             {
                 "filters turned": _gap(turned.scores(images), expected),
-                other: _gap(pooled_otherwise.scores(images), expected),
+                "means in place of maxima": _gap(means.scores(images), expected),
             }
         ),
         predicted_by="nnlab.chapters.convolution.claims.Formula.scores",
@@ -174,24 +172,24 @@ def _scores_claim(network: Formula, images: Array, scores: Array, exactness: flo
 
 
 def _pooling_claim(network: Formula, images: Array, maps: dict[str, Array]) -> Claim:
-    before, largest = network.maps(0, images), network.largest
-    expected = pooled(before, largest=largest)
-    mixed = np.broadcast_to(expected.max(axis=1, keepdims=True), expected.shape)
-    kind = "largest" if largest else "mean"
-    rivals = {
-        ("means" if largest else "maxima"): _gap(pooled(before, largest=not largest), expected),
-        "windows a pixel further": _gap(pooled(np.roll(before, -1, axis=2), largest=largest), expected),
-        "the largest of all maps": _gap(mixed, expected),
-    }
+    before = network.maps(0, images)
+    expected = pooled(before)
+    of_all_maps = np.broadcast_to(expected.max(axis=1, keepdims=True), expected.shape)
     return exact_claim(
         "pooling_acts_on_each_map_by_itself",
-        sentence=f"Pooling keeps the {kind} of every 2 × 2 values of each map by itself, with stride 2.",
-        formula=f"p(c, x, y) = {'max' if largest else 'mean'} z(c, 2x + i, 2y + j) over i, j ∈ {{0, 1}}",
+        sentence="Pooling keeps the largest of every 2 × 2 values of each map by itself, with stride 2.",
+        formula="p(c, x, y) = max z(c, 2x + i, 2y + j) over i, j ∈ {0, 1}",
         hypotheses=[f"the first pooling of the trained network, {len(before)} test images"],
         predicted=0.0,
         measured=_gap(maps["pools.0"], expected),
         tolerance=ROUNDING,
-        rivals=_rivals(rivals),
+        rivals=_rivals(
+            {
+                "means": _gap(pooled(before, largest=False), expected),
+                "windows a pixel further": _gap(pooled(np.roll(before, -1, axis=2)), expected),
+                "the largest of all maps": _gap(of_all_maps, expected),
+            }
+        ),
         predicted_by="nnlab.chapters.convolution.claims.pooled",
         measured_by="nnlab.models.activation_maps",
     )
@@ -298,8 +296,8 @@ def _shift_claim(model: CNN) -> Claim:
     blocks, kernel = len(model.convolutions), _kernel(model)
     stride, side = 2**blocks, receptive_field(kernel, blocks)
     headless = _without_head(model)
-    image = _large(model, 2, 4 * side)
     margin = -(-side // stride) + 1
+    image = _large(model, 2, stride * (2 * margin + 4))
     inner = (..., slice(margin, -margin), slice(margin, -margin))
 
     def moved(pixels: int) -> Tensor:

@@ -229,7 +229,7 @@ def _claims(config: Config, trainings: Trainings) -> list[Claim]:
             hypotheses=["neighbouring pixels of the images are dependent", paired],
             predicted=(config.least_fall, None),
             values=cnn,
-            predicted_by="the setting least_fall",
+            predicted_by="nnlab.chapters.convolution.pixel_shuffle.Config",
             measured_by="nnlab.training.trainer.fit",
         ),
         measured_claim(
@@ -239,7 +239,7 @@ def _claims(config: Config, trainings: Trainings) -> list[Claim]:
             hypotheses=["neighbouring pixels of the images are dependent", paired],
             predicted=(config.margin, None),
             values=[a - b for a, b in zip(cnn, network, strict=True)],
-            predicted_by="the setting margin",
+            predicted_by="nnlab.chapters.convolution.pixel_shuffle.Config",
             measured_by="nnlab.training.trainer.fit",
         ),
     ]

@@ -93,11 +93,12 @@ def _feature_claims(study: Study, first: Comparison) -> list[Claim]:
         and affordable
     ):
         claims.append(_regression_claim(study, member, first.linearized, features, hypotheses))
+        claims += _function_claims(study, first, features, hypotheses)
     return claims
 
 
 def looped_gradients(network: nn.Module, x: Tensor) -> Tensor:
-    """Returns the gradient of every score in all weights, (nC, p) in float64 on the CPU, one after the other."""
+    """Returns the gradient of every score in all weights, (nC, p), one after the other; float64 on CPU."""
     weights = [p for p in network.parameters() if p.requires_grad]
     rows = []
     for score in network(x).reshape(-1):
@@ -147,11 +148,68 @@ def _regression_claim(
         predicted=0.0,
         measured=apart(1.0),
         tolerance=tolerance,
-        rivals=_far({"‖u‖² in place of ½‖u‖²": apart(2.0), "the mean over the points": apart(1 / study.task.n)},
-                    tolerance),
+        rivals=_far(
+            {"‖u‖² in place of ½‖u‖²": apart(2.0), "the mean over the points": apart(1 / study.task.n)},
+            tolerance,
+        ),
         predicted_by="nnlab.ntk.feature_map",
         measured_by="nnlab.training.descent.follow, nnlab.ntk.linearize",
     )  # fmt: skip
+
+
+def _function_claims(study: Study, first: Comparison, features: Tensor, hypotheses: list[str]) -> list[Claim]:
+    """The linearized network between the points: after the steps of its training, and at its end."""
+    member, task = first.member, study.task
+    grid_start, cross, learned = member.grid_start, member.grid_kernel, first.linear_grid
+    if task.grid is None or grid_start is None or cross is None or learned is None:
+        return []
+    before, y = grid_start.double().reshape(-1), task.y.double().cpu().reshape(-1)
+
+    def after(lr: float) -> Tensor:
+        return gradient_descent(
+            member.modes, member.u0, lr, study.steps, reduction=study.reduction, n=task.n, H_xt=cross,
+            f0_x=before,
+        )  # fmt: skip
+
+    tolerance = _tolerance(study, 1e-9, 1e-2)
+    size = float((learned.double().reshape(-1) - before).norm()) or TINY
+    apart = {lr: float((learned.double().reshape(-1) - after(lr * member.lr)).norm()) / size for lr in (1, 2)}
+    claims = [
+        exact_claim(
+            "function_at_new_points_follows_the_kernel",
+            sentence="Between the points, too, the linearized network is what the kernel predicts.",
+            formula="f_x(k) = f_x(0) − H_x H⁻¹(I − (I − ηH)ᵏ)u₀; ‖measured − predicted‖/‖f_x(k) − f_x(0)‖",
+            hypotheses=[*hypotheses, f"{study.steps} steps, {len(before)} values at new points"],
+            predicted=0.0,
+            measured=apart[1],
+            tolerance=tolerance,
+            rivals=_far({"twice the step size": apart[2]}, tolerance),
+            predicted_by="nnlab.ntk.gradient_descent",
+            measured_by="nnlab.training.descent.follow, nnlab.ntk.linearize",
+        )
+    ]
+    if member.spectrum.rank == len(y) and member.regression is not None and len(features) == task.n:
+        over_grid = feature_map(
+            study.network(member.width, member.number), task.grid, memory_limit=study.memory_limit
+        ).double().cpu().flatten(0, 1)  # fmt: skip
+        theta = np.linalg.lstsq(features.numpy(), -member.u0.numpy(), rcond=None)[0]
+        fitted = before.numpy() + over_grid.numpy() @ theta
+        ends = member.regression.predictions.reshape(-1).numpy(force=True)
+        claims.append(
+            exact_claim(
+                "least_squares_is_kernel_regression",
+                sentence="Least squares of minimal norm in the features is kernel regression with H₀.",
+                formula="f_x + φ_xθ = f_x + H_xH⁻¹(ȳ − f₀), φθ = ȳ − f₀ with the smallest ‖θ‖; relative",
+                hypotheses=hypotheses,
+                predicted=0.0,
+                measured=float(np.linalg.norm(fitted - ends) / np.linalg.norm(fitted)),
+                tolerance=_tolerance(study, 1e-6, 1e-1),
+                rivals=_far({"without f₀": float(np.linalg.norm(before) / np.linalg.norm(fitted))}, 1e-6),
+                predicted_by="nnlab.ntk.kernel_regression",
+                measured_by="numpy.linalg.lstsq, nnlab.ntk.feature_map",
+            )
+        )
+    return claims
 
 
 def _far(rivals: Mapping[str, float], tolerance: float) -> dict[str, float]:
@@ -215,7 +273,7 @@ def _rank_claim(study: Study) -> list[Claim]:
     return [
         exact_claim(
             "without_bias_the_rank_is_two" if signs == 2 else "without_bias_the_rank_is_one",
-            sentence="Without bias, numbers on a line are all parallel, and the kernel is singular also for p ≫ n.",
+            sentence="Without bias, numbers on a line are parallel, and H is singular also for p ≫ n.",
             formula="f(x) = |x| f(sign x)  ⟹  rank H = number of signs among the inputs",
             hypotheses=[describe(bare), "m = 64", f"p = {parameters:,}", f"n = {task.n}"],
             predicted=float(signs),
@@ -324,7 +382,7 @@ def _flow_claim(study: Study, member: Member) -> list[Claim]:
 def _loss_claim(study: Study, comparisons: Sequence[Comparison]) -> list[Claim]:
     """The loss of the widest networks, where their kernels say that the steps are enough for it.
 
-    However far the kernel has moved, the last steps multiply the slowest mode of the kernel at the end by 1 − ηλmin.
+    However far the kernel has moved, the last steps multiply the slowest mode of the last one by 1 − ηλmin.
     """
     widest = max(c.member.width for c in comparisons)
     wide = [c for c in comparisons if c.member.width == widest]
@@ -336,8 +394,8 @@ def _loss_claim(study: Study, comparisons: Sequence[Comparison]) -> list[Claim]:
     return [
         exact_claim(
             "training_loss_goes_to_zero",
-            sentence="Gradient descent drives the training loss of a wide network to 0, at the rate of its kernel.",
-            formula="L(w_{k+1})/L(w_k) → (1 − ηλmin(H))², H at the end; the logarithms' ratio, farthest from 1",
+            sentence="Gradient descent drives the loss of a wide network to 0, at the rate of its kernel.",
+            formula="L(w_{k+1})/L(w_k) → (1 − ηλmin(H))², H at the end; ratio of the logarithms",
             hypotheses=[*_trained(study), f"m = {widest}", "λmin(H) > 0"],
             predicted=1.0,
             measured=float(farthest),

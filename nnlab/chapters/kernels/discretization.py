@@ -1,12 +1,12 @@
-"""Gradient descent of a smooth network beside gradient flow, and beside the flow that it follows more closely.
+"""Gradient descent of a smooth network beside gradient flow, and the flow that it follows more closely.
 
-Steps of size η from w₀ reach after a time t = ηk the point of the flow ẇ = −g, g = ∇L, but for η D(t) + O(η²),
+Steps of size η reach after a time t = ηk the point of the flow ẇ = −g, g = ∇L, but for η D(t) + O(η²),
 
     Ḋ = −∇²L D − ½ ∇²L g,    D(0) = 0,
 
 and that of the modified flow ẇ = −∇(L + η/4 ‖∇L‖²) = −g − (η/2) ∇²L g but for O(η²) (Barrett & Dherin 2021,
-"Implicit gradient regularization", theorem 3.1). Both flows are integrated by a method of order 8; the theorem
-needs derivatives that are smooth, which those of a ReLU network are not.
+"Implicit gradient regularization", theorem 3.1). Both flows are integrated by a method of order 8. The
+theorem needs derivatives that are smooth, which those of a ReLU network are not.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ KINKED = ("relu", "leaky_relu", "maxout", "elu")
 LARGEST, STEPS = 0.1, 16  # η in units of η_max of the kernel at the start, and as many steps of it
 HALVINGS = 3  # step sizes, each half of the one before
 PRECISION = 1e-11  # of the integration
-TOLERANCE = 0.02  # what the third order may cost behind an extrapolation from ηλ = 0.1 and 0.05: about (ηλ)²
+TOLERANCE = 0.01  # what the third order may cost behind an extrapolation from ηλ = 0.1 and 0.05: about (ηλ)²
 
 
 class Measured(NamedTuple):
@@ -100,7 +100,8 @@ def measure(study: Study, model: KernelMLP, session: Session) -> Measured | None
 
     flat = _Flat(start, lambda w: objective(function(w, x)))
     time = LARGEST * STEPS * largest
-    w_flow, drift = np.split(_integrate(flat.first_order, np.append(flat.start, 0 * flat.start), time), 2)
+    both = _integrate(flat.first_order, np.append(flat.start, 0 * flat.start), time)
+    w_flow, drift = both[: len(flat.start)], both[len(flat.start) :]
     rows = []
     for halving in range(HALVINGS):
         lr = LARGEST * largest / 2**halving
@@ -136,7 +137,7 @@ class _Flat:
         """The slopes of w in the flow, and of D."""
         w, d = torch.from_numpy(state).chunk(2)
         g = self._gradient(w)
-        return torch.cat([-g, -self._along(w, d + g / 2)]).numpy()
+        return np.asarray(torch.cat([-g, -self._along(w, d + g / 2)]))
 
     def modified(self, lr: float) -> Callable[[float, Array], Array]:
         """The slope of w in the flow of L + η/4 ‖∇L‖²."""
@@ -144,7 +145,7 @@ class _Flat:
         def slope(_: float, state: Array) -> Array:
             w = torch.from_numpy(state)
             g = self._gradient(w)
-            return (-g - lr / 2 * self._along(w, g)).numpy()
+            return np.asarray(-g - lr / 2 * self._along(w, g))
 
         return slope
 

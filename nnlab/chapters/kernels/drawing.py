@@ -215,7 +215,9 @@ def _features(study: Study, comparison: Comparison, record: Record) -> None:
         return  # the narrowest network is too wide to look at its features
     # features that are 0 everywhere, of units that no input reaches, say nothing
     alive = (over_grid.abs().amax(0) > 0).nonzero()[:, 0]
-    chosen = alive[torch.randperm(len(alive), generator=generator(study.seed, "features", member.number))[:FEATURES]]
+    chosen = alive[
+        torch.randperm(len(alive), generator=generator(study.seed, "features", member.number))[:FEATURES]
+    ]
     x, lines, gram = _array(task.grid[:, 0]), _array(over_grid[:, chosen]), _array(features @ features.T)
     record.save_arrays(**under("features", {"x": x, "lines": lines, "gram": gram}))
     record.figure("features", feature_map_figure, x, lines, gram, _array(as_matrix(member.kernel)))

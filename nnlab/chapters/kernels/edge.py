@@ -63,7 +63,9 @@ class Edge:
         """True where the steps are enough for the leading mode to grow beyond the residual at the start."""
         leading = abs(float(self.member.u0 @ self.member.modes.vectors[:, 0]))
         growth = self.steps * math.log(max(self.factor(multiple), TINY))
-        return leading > 0 and growth + math.log(leading / float(self.member.u0.norm())) > math.log(SURE_CLIMB)
+        return leading > 0 and growth + math.log(leading / float(self.member.u0.norm())) > math.log(
+            SURE_CLIMB
+        )
 
     def predictions(self) -> dict[str, Any]:
         """Growth of the leading mode per step, and whether the linearized network converges."""
@@ -192,7 +194,9 @@ def _linear_claim(edge: Edge, trained: EdgeRun) -> Claim:
         rivals={
             label: value
             for label, value in (
-                ("it stays", 1.0), ("η_max = 1/λmax", abs(1 - multiple)), ("η_max = 4/λmax", abs(1 - 4 * multiple)),
+                ("it stays", 1.0),
+                ("η_max = 1/λmax", abs(1 - multiple)),
+                ("η_max = 4/λmax", abs(1 - 4 * multiple)),
             )
             if abs(value - factor) > 1e-3
         },
@@ -214,8 +218,8 @@ def _factor_per_step(sizes: Tensor, floor: float) -> float:
 def _growth(edge: Edge, multiple: float, stop: Callable[[], bool]) -> float:
     """Measures the factor by which a step multiplies a small residual along the leading mode of H₀.
 
-    The targets lie so near to the outputs at the start that the kernel stays, and differ from them by the leading
-    eigenvector alone.
+    The targets lie so near to the outputs at the start that the kernel stays, and differ from them by the
+    leading eigenvector alone.
     """
     member, study, task = edge.member, edge.study, edge.study.task
     network = study.network(member.width, member.number)
@@ -239,8 +243,8 @@ def _climb_claim(edge: Edge, multiple: float, growth: float) -> Claim:
     """The network's own steps, while its residual is small: the leading mode grows by ηλmax − 1 a step."""
     factor = edge.factor(multiple)
     rivals = {
-        "it stays": 1.0, "half the step size": abs(1 - multiple), "twice the step size": abs(1 - 4 * multiple),
-        "gradient flow": math.exp(-2 * multiple),
+        "it stays": 1.0, "half the step size": abs(1 - multiple),
+        "twice the step size": abs(1 - 4 * multiple), "gradient flow": math.exp(-2 * multiple),
     }  # fmt: skip
     tolerance = GROWTH_TOLERANCE[edge.study.task.x.dtype]
     return exact_claim(
@@ -268,7 +272,10 @@ def _settles_claim(edge: Edge, trained: EdgeRun) -> Claim:
         f"network_settles_flatter_at_{multiple:g}_eta_max",
         sentence=f"At {multiple:g} η_max the network settles where its kernel is flat enough for the step.",
         formula="ηλmax(H(w_k)) ≤ 2 at the end, from ηλmax(H₀) > 2 (Lewkowycz et al. 2020)",
-        hypotheses=[*_setting(edge, multiple), f"its loss ends below its first and below {REST:g} of its highest"],
+        hypotheses=[
+            *_setting(edge, multiple),
+            f"its loss ends below its first and below {REST:g} of its highest",
+        ],
         predicted=(None, 2.0),
         measured=float(trained.sharpness[-1]) if at_rest else math.nan,
         tolerance=0.0,

@@ -65,7 +65,7 @@ class Study:
     seed: int = 0
 
     def network(self, width: int, number: int) -> nn.Module:
-        """Builds a network of a width at its random start, independent of all with another number or width."""
+        """Builds a network at its random start, independent of all with another number or width."""
         allow = self.allow_custom_code
         return build_network(self.model, width, self.task, self.seed, number, allow_custom_code=allow)
 

@@ -284,7 +284,8 @@ def build_network(
         )
     network = build_model(
         _of_width(model, width, allow_custom_code), input_shape=tuple(task.x.shape[1:]),
-        outputs=task.outputs, generator=generator(seed, "weights", width, number), allow_custom_code=allow_custom_code,
+        outputs=task.outputs, generator=generator(seed, "weights", width, number),
+        allow_custom_code=allow_custom_code,
     )  # fmt: skip
     return network.to(task.x.device, task.x.dtype)
 

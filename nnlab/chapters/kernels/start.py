@@ -1,4 +1,6 @@
-"""Kernels at the random start: of many networks beside the infinitely wide one, and where they are singular."""
+"""Kernels at the random start: of many networks beside the infinitely wide one, and singular ones."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -32,19 +34,21 @@ def inputs() -> Tensor:
 
 
 def sampled_claim(activation: str, seed: int) -> Claim:
-    """The mean of tr(H∞⁻¹ H₀)/n over networks is 1 at every width of one hidden layer: each mode counts alike."""
-    x, size = inputs(), {"parameterization": "ntk", "sigma_b": SIGMA_B}
-    networks = [
-        MLP(2, [WIDTH], 1, activation, **size, generator=generator(seed, f"sampled {activation}", k)).double()
-        for k in range(NETWORKS)
-    ]
+    """The mean of tr(H∞⁻¹ H₀)/n over networks is 1 at every width of one hidden layer."""
+    x, networks = inputs(), []
+    for member in range(NETWORKS):
+        random = generator(seed, f"sampled {activation}", member)
+        network = MLP(
+            2, [WIDTH], 1, activation, parameterization="ntk", sigma_b=SIGMA_B, generator=random
+        )  # fmt: skip
+        networks.append(network.double())
     covariance, limit = infinite_ntk(networks[0], x)
     kernels = Ensemble.from_models(networks).tangent_kernel(x)
     return measured_claim(
         f"infinite_kernel_of_{activation}",
         sentence=f"{activation}: the mean kernel of random networks is the kernel of infinite width.",
         formula="E tr(H∞⁻¹ H₀)/n = 1",
-        hypotheses=[f"one hidden layer of width {WIDTH}, ntk parameterization, {activation}, σ_b = {SIGMA_B:g}",
+        hypotheses=[f"one hidden layer of width {WIDTH}, ntk, {activation}, σ_b = {SIGMA_B:g}",
                     f"n = {len(x)} inputs in the plane"],
         predicted=1.0,
         values=_trace(limit, kernels),
@@ -83,7 +87,8 @@ def definite_claim(study: Study) -> list[Claim]:
             formula="λmin(H₀)/λmin(H∞) → 1 as m → ∞, and λmin(H∞) > 0",
             hypotheses=[
                 describe(model), f"n = {len(few.x)}, λmin(H∞) = {float(eigenvalues[0]):.3g}",
-                f"widths {', '.join(map(str, WIDTHS))}", "no two inputs are parallel as the first layer sees them",
+                f"widths {', '.join(map(str, WIDTHS))}",
+                "no two inputs are parallel as the first layer sees them",
             ],
             fit=fit_limit(WIDTHS, ratios, (1.0,)),
             predicted=1.0,
@@ -95,7 +100,7 @@ def definite_claim(study: Study) -> list[Claim]:
 
 
 def repeated_claim(study: Study) -> list[Claim]:
-    """A point that stands there twice takes a dimension away: the hypothesis of the claim before is needed."""
+    """A point that stands there twice takes a dimension away: the kernel needs points that differ."""
     model, task = study.model, study.task
     if not isinstance(model, KernelMLP) or task.n < 2 or task.x.dtype != torch.float64:
         return []
@@ -110,7 +115,7 @@ def repeated_claim(study: Study) -> list[Claim]:
     return [
         exact_claim(
             "a_repeated_point_makes_it_singular",
-            sentence="A point that stands there twice makes the kernel singular, however wide the network is.",
+            sentence="A point that stands there twice makes the kernel singular, at every width.",
             formula="rank H₀ = nC − C with one of n points twice",
             hypotheses=[describe(model), f"m = {WIDTH // 2}, n = {len(twice)}"],
             predicted=float(len(few) * outputs),
@@ -123,7 +128,7 @@ def repeated_claim(study: Study) -> list[Claim]:
     ]
 
 
-def claims_of(study: Study, activations: list[str]) -> list[Claim]:
+def claims_of(study: Study, activations: Sequence[str]) -> list[Claim]:
     """Every claim about kernels at the start.
 
     Args:

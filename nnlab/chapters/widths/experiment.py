@@ -36,10 +36,13 @@ QUANTITIES: dict[str, Callable[[Arrays], Array]] = {
     SECOND: lambda arrays: arrays["layer_operator_change"][:, 1],
     "kernel_drift": lambda arrays: arrays["kernel_drift"],
     "jacobian_drift": lambda arrays: arrays["jacobian_drift"],
+    "residual_error": lambda arrays: arrays["residual_error"],
 }
 """The quantities of the laws for every seed, (S,)."""
-DRIFTS = ("kernel_drift", "jacobian_drift")
-DRIFT_SEEDS = 100  # that a claim about a drift takes: nothing known before training tells which drifts are large
+DRIFTS = ("kernel_drift", "jacobian_drift", "residual_error")
+DRIFT_SEEDS = (
+    100  # that a claim about a drift takes: nothing known before training tells which drifts are large
+)
 CLIMBED = 1.001  # the highest loss over the first, from which the loss counts as having climbed
 
 
@@ -215,13 +218,13 @@ def lambda_fits(study: Study, family: Family, starts: Starts) -> list[Fit]:
 def _fitted(
     law: Law, widths: list[int], stable: list[bool], values: list[Array], predicted: Array | None
 ) -> list[Fit]:
-    rows = [
-        k for k, m in enumerate(widths) if stable[k] and m >= LEAST_WIDTH and (values[k] > 0).all()
-    ]
+    rows = [k for k, m in enumerate(widths) if stable[k] and m >= LEAST_WIDTH and (values[k] > 0).all()]
     if len(rows) < 2:
         return []
     sizes, table = [widths[k] for k in rows], np.array([values[k] for k in rows])
-    usable = predicted is not None and bool((predicted[rows] > 0).all() and np.isfinite(predicted[rows]).all())
+    usable = predicted is not None and bool(
+        (predicted[rows] > 0).all() and np.isfinite(predicted[rows]).all()
+    )
     reduced = table / predicted[rows] if usable and predicted is not None else None
     return [Fit(law, sizes, table, fit_exponent(sizes, table), reduced)]
 

@@ -16,15 +16,15 @@ from nnlab.theory.limits import LimitFit, limit_claim
 Array = NDArray[Any]
 
 NEAR_TWO = 0.25
-"""The distance from 2 that ηλmax must have to say what a run does: just above 2 the kernel flattens before the
-loss has risen above its initial value."""
+"""The distance from 2 that ηλmax must have to say what a run does: just above 2 the kernel flattens before
+the loss has risen above its initial value."""
 EDGE_TOLERANCE = {"float64": 1e-3, "float32": 2e-2}
 """Of ηλmax at the edge: residuals of 1e-6 and 1e-3 of that of training move the kernel by so little, and
 rounding them costs less."""
 KINKED = ("relu", "leaky_relu", "maxout")
 POWERS = {
-    -2.5: "m^(-5/2)", -2.0: "1/m²", -1.5: "m^(-3/2)", -1.0: "1/m", -0.5: "1/√m", -0.25: "m^(-1/4)",
-    0.0: "no dependence on m", 0.5: "√m", 1.0: "m", 1.5: "m^(3/2)",
+    -2.5: "m^(-5/2)", -2.0: "1/m²", -1.5: "m^(-3/2)", -1.0: "1/m", -0.5: "1/√m", 0.0: "no dependence on m",
+    0.5: "√m", 1.0: "m", 1.5: "m^(3/2)",
 }  # fmt: skip
 
 
@@ -62,8 +62,7 @@ class Law:
     @property
     def rivals(self) -> dict[str, float]:
         """The nearest other powers."""
-        step = 0.25 if self.low == -0.25 else 0.5
-        return {POWERS[value]: value for value in (self.low - step, self.high + step)}
+        return {POWERS[value]: value for value in (self.low - 0.5, self.high + 0.5)}
 
 
 def laws(family: Family, activation: str) -> list[Law]:
@@ -85,14 +84,15 @@ def laws(family: Family, activation: str) -> list[Law]:
     of a random m × m matrix is smaller by a factor √m: relative to W₀ the layers between move by 1/√m.
 
     The kernel of a smooth activation changes relatively by 1/m (Dyer & Gur-Ari 2020, "Asymptotics of wide
-    networks from Feynman diagrams"; Huang & Yau 2020, "Dynamics of deep neural networks and neural tangent
-    hierarchy"), its Jacobian by 1/√m (Lee et al. 2019, "Wide neural networks of any depth evolve as linear models
-    under gradient descent", lemma 1). With a kink, each of the m units has its kink within 1/√m of a point with a chance of 1/√m, so that
-    about √m of them switch there. Their derivatives, a share of 1/√m of ‖J‖², change by order 1: ‖J − J₀‖/‖J₀‖
-    falls like m^(-1/4). Since a unit's gradient jumps as it switches, those that switch on and off do not
-    cancel in H, which changes by 1/√m, and by 1/m beside it. With one hidden layer in the standard
-    parameterization the kernel is, but for 1/m of it, that of the last layer, whose inputs move by m^(-3/2)
-    each, in directions that nearly cancel: 1/m².
+    networks from Feynman diagrams"; Huang & Yau 2020, "Dynamics of deep neural networks and neural
+    tangent hierarchy"), its Jacobian by 1/√m (Lee et al. 2019, "Wide neural networks of any depth evolve
+    as linear models under gradient descent", lemma 1). With a kink, the kink of a unit lies within 1/√m
+    of a point with a chance of 1/√m, so that about √m of the m units switch there. Since a unit's
+    gradient jumps as it switches, those that switch on and off do not cancel in H, which changes by 1/√m,
+    and by 1/m beside it; the outputs are off by as much. The Jacobian changes more slowly yet, and
+    nothing is claimed of it. With one hidden layer in the standard parameterization the kernel is, but
+    for 1/m of it, that of the last layer, whose inputs move by m^(-3/2) each, in directions that nearly
+    cancel: 1/m².
     """
     ntk, deep = family.parameterization == "ntk", family.depth > 1
     whole, first = (-0.5 if ntk and not deep else -1.0), (-0.5 if ntk else -1.5)
@@ -113,10 +113,14 @@ def laws(family: Family, activation: str) -> list[Law]:
     if not ntk:  # the first layer, slow and a small part of the kernel, is off by one power alone
         found[1] = replace(found[1], rates=rates[:1])
     found.append(_drift_law(family, kinked))
-    if ntk:
-        power = -0.25 if kinked else -0.5
-        words = f"the derivatives ∇_w f tend to stay, as a power law {POWERS[power]}"
-        found.append(Law("jacobian_drift", "derivatives", "‖J − J₀‖/‖J₀‖", words, power, power, rates[:1]))
+    if ntk and not kinked:
+        words = "the change of the derivatives ∇_w f tends to a power law 1/√m"
+        found.append(Law("jacobian_drift", "derivatives", "‖J − J₀‖/‖J₀‖", words, -0.5, -0.5, (1.0,)))
+    if ntk and not (kinked and deep):
+        power = -0.5 if kinked else -1.0
+        words = f"what H₀ predicts becomes exact, with an error that tends to a power law {POWERS[power]}"
+        symbol = "sup_k ‖u_k − (I − ηH₀)ᵏu₀‖/‖u₀‖"
+        found.append(Law("residual_error", "error of the prediction", symbol, words, power, power, rates[:1]))
     return found
 
 
@@ -146,6 +150,7 @@ MEASURED_BY = {
     SECOND: "nnlab.training.ensemble.descend, nnlab.chapters.widths.study.operator_norm",
     "kernel_drift": "nnlab.training.ensemble.descend, nnlab.training.ensemble.Ensemble.tangent_kernel",
     "jacobian_drift": "nnlab.training.ensemble.descend, nnlab.training.ensemble.Ensemble.tangent_kernel",
+    "residual_error": "nnlab.training.ensemble.descend, nnlab.ntk.gradient_descent",
     "lambda_max": "nnlab.training.ensemble.Ensemble.tangent_kernel, torch.linalg.eigvalsh",
 }
 LINEAR = "nnlab.chapters.widths.linear.Linear"
@@ -168,13 +173,13 @@ def power_claim(
         fit=fit,
         predicted=law.predicted,
         rivals=law.rivals,
-        predicted_by="closed form: the powers of m in nnlab.chapters.widths.laws.laws",
+        predicted_by="nnlab.chapters.widths.laws.laws",
         measured_by=f"{MEASURED_BY[law.quantity]}, nnlab.theory.exponents.fit_exponent",
     )
 
 
 def value_claim(name: str, subject: str, law: Law, fit: LimitFit, hypotheses: Sequence[str]) -> Claim:
-    """Claims the power and the factor in front of it: the ratio to what the infinitely wide network predicts."""
+    """Claims the power and the factor before it: the ratio to what the infinitely wide network predicts."""
     return limit_claim(
         (PREFACTOR if law.quantity == WHOLE else CLAIM).format(key=name, quantity=law.quantity),
         sentence=f"{subject}: {law.words}, with the factor that the infinitely wide network predicts.",
@@ -205,14 +210,17 @@ def edge_claim(
     return exact_claim(
         f"climbs_above_2_{family.key}",
         sentence=f"{family}: a small residual along the leading mode grows exactly where ηλmax(H₀) > 2.",
-        formula="|1 − ηλmax| > 1  ⟺  η > 2/λmax; the ηλmax(H₀) at which the loss begins to rise, farthest from 2",
-        hypotheses=[*hypotheses, f"first steps, η swept over {products[0]:g} … {products[-1]:g} over λmax(H₀)"],
+        formula="|1 − ηλmax| > 1  ⟺  η > 2/λmax; the ηλmax(H₀) where it begins to grow, farthest from 2",
+        hypotheses=[
+            *hypotheses,
+            f"first steps, η swept over {products[0]:g} … {products[-1]:g} over λmax(H₀)",
+        ],
         predicted=2.0,
         measured=float(farthest),
         tolerance=tolerance,
         rivals={"1/λmax": 1.0, "1.5/λmax": 1.5, "3/λmax": 3.0, "4/λmax": 4.0},
         seeds=edges.size,
-        predicted_by="closed form: η = 2/λmax; nnlab.training.ensemble.Ensemble.tangent_kernel",
+        predicted_by="closed form: 2, in units of nnlab.training.ensemble.Ensemble.tangent_kernel",
         measured_by="nnlab.training.ensemble.descend",
     )
 

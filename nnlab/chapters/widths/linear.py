@@ -1,14 +1,15 @@
 """How far the weights of a wide network move, predicted from the tangent kernel of the infinitely wide one.
 
-Gradient descent of the linearized network moves the weights by w_k − w₀ = −J₀ᵀ c, c = H⁻¹(I − (I − ηH)ᵏ) u₀, so
-that a layer with the part H_l of the kernel H = Σ_l H_l moves by ‖Δw_l‖² = cᵀ H_l c (Lee et al. 2019, "Wide neural
-networks of any depth evolve as linear models under gradient descent", section 2.2). As the width m grows, each
-H_l of the ntk parameterization tends to a limit, which `infinite_ntk` computes exactly. The standard
-parameterization writes the same network with weights a times as large, a the multiplier of the layer, and has
-H_l/a². With the random function u₀ + ȳ at the start, which is known before training, no constant is left free.
+Gradient descent of the linearized network moves the weights by w_k − w₀ = −J₀ᵀ c, c = H⁻¹(I − (I − ηH)ᵏ)
+u₀, so that a layer with the part H_l of the kernel H = Σ_l H_l moves by ‖Δw_l‖² = cᵀ H_l c (Lee et al.
+2019, "Wide neural networks of any depth evolve as linear models under gradient descent", section 2.2). As
+the width m grows, each H_l of the ntk parameterization tends to a limit, which `infinite_ntk` computes
+exactly. The standard parameterization writes the same network with weights a times as large, a the
+multiplier of the layer, and has H_l/a². With the random function u₀ + ȳ at the start, known before
+training, no constant is left free.
 
-A matrix that is moved by ΔW = −a Σᵢ cᵢ δᵢ hᵢᵀ has ‖ΔW‖₂² = λmax(CBCA) with C = diag(c), A the Gram matrix of a·h,
-and B that of δ; a random m × m matrix with entries of variance 1/m has the norm 2 (Bai & Yin 1988).
+A matrix that is moved by ΔW = −a Σᵢ cᵢ δᵢ hᵢᵀ has ‖ΔW‖₂² = λmax(CBCA) with C = diag(c), A the Gram matrix of
+a·h, and B that of δ; a random m × m matrix with entries of variance 1/m has the norm 2 (Bai & Yin 1988).
 """
 
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Architecture:
 
     @cached_property
     def parts(self) -> list[tuple[Tensor, Tensor]]:
-        """H_l of every layer at infinite width in the ntk parameterization, (n, n): of its W, and of its b."""
+        """H_l of every layer at infinite width, ntk parameterization, (n, n): of its W, and of its b."""
         network = self.network(self.depth)
         layers: list[nn.Linear] = [*network.hidden, network.output]
         zero = torch.zeros(len(self.x), len(self.x), dtype=torch.float64)
@@ -92,7 +93,9 @@ class Linear:
     @cached_property
     def modes(self) -> tuple[Tensor, Tensor]:
         """Eigenvalues of H, ascending, and eigenvectors."""
-        return torch.linalg.eigh(sum((layer.weight + layer.bias for layer in self.layers), torch.zeros(())))
+        kernel = torch.stack([part for layer in self.layers for part in (layer.weight, layer.bias)]).sum(0)
+        eigenvalues, vectors = torch.linalg.eigh(kernel)
+        return eigenvalues, vectors
 
     @property
     def lambda_max(self) -> float:
@@ -113,7 +116,9 @@ class Linear:
         """
         eigenvalues, vectors = self.modes
         rates = eigenvalues.clamp(min=0)
-        learned = torch.where(rates > 0, (1 - (1 - lr * rates) ** steps) / rates.clamp(min=1e-300), lr * steps)
+        learned = torch.where(
+            rates > 0, (1 - (1 - lr * rates) ** steps) / rates.clamp(min=1e-300), lr * steps
+        )
         c = (u0 @ vectors * learned) @ vectors.T
         moved = [_forms(c, layer.weight) for layer in self.layers]
         biases = [_forms(c, layer.bias) for layer in self.layers]

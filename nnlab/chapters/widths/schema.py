@@ -64,6 +64,8 @@ ARRAYS: Mapping[str, str] = {
     "*/layer_operator_change": "(W, S, layers) the same in operator norm",
     "*/kernel_drift": "(W, S) relative change of the tangent kernel ‖H − H₀‖/‖H₀‖",
     "*/jacobian_drift": "(W, S) relative change of the derivatives ‖J − J₀‖/‖J₀‖ in Frobenius norm",
+    "*/residual_error": "(W, S) largest distance of the residual from what the kernel at the start predicts, "
+    "over ‖u₀‖",
     "*/linear/*": "(W, S) this relative change of the weights as the infinitely wide network predicts it",
     "edge/products": "(K,) step size times largest eigenvalue, ηλmax(H₀)",
     "edge/*": "(W, S, K) the factor by which a step multiplies a small residual along the leading mode",

@@ -1,7 +1,7 @@
 """The networks of every width: drawn, their kernels at the start, trained, and how far they moved."""
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ from nnlab.lab.sections import (
 )
 from nnlab.lab.session import Session, dtype_of, generator, select_device
 from nnlab.models import MLP
+from nnlab.ntk import gradient_descent
 from nnlab.record import Record
 from nnlab.training import Checkpoints
 from nnlab.training.descent import spaced_steps
@@ -219,13 +220,14 @@ class Study:
         model = self.config.model
         if not is_known(model.activation, family, bias=model.bias, sigma_b=model.sigma_b):
             return None
-        return Linear(self._architecture(family.depth), family, width)
+        return Linear(self._architectures[family.depth], family, width)
 
-    @cache  # noqa: B019: as long as the study
-    def _architecture(self, depth: int) -> Architecture:
-        model = self.config.model
-        x = self.x.double().cpu()
-        return Architecture(depth, model.activation, model.bias, model.sigma_w, model.sigma_b, x)
+    @cached_property
+    def _architectures(self) -> dict[int, Architecture]:
+        """By depth."""
+        model, x = self.config.model, self.x.double().cpu()
+        given = (model.activation, model.bias, model.sigma_w, model.sigma_b, x)
+        return {depth: Architecture(depth, *given) for depth in self.config.depths}
 
     def sweep(self, session: Session) -> dict[Family, Array]:
         """Returns the growth of a small residual across the edge of stability, (W, S, K) of every family."""
@@ -317,13 +319,13 @@ class Study:
         training, eigenvalues = self.config.training, start["eigenvalues"]
         end = descend(
             ensemble, self.x, self.y, lr=torch.from_numpy(lrs), steps=training.steps,
-            loss_fraction=training.loss_fraction, record=self.recorded, observe=weight_change,
+            loss_fraction=training.loss_fraction, record=self.recorded, observe=self._observe,
             stop=stop, progress=progress,
         )  # fmt: skip
         before, after = self.kernel(ensemble), self.kernel(end.ensemble)
-        across = end.ensemble.to(torch.float64).tangent_kernel(
-            self.x.double(), ensemble.to(torch.float64)
-        ).cpu()  # J J₀ᵀ, so that ‖J − J₀‖² is the trace of H − 2 J J₀ᵀ + H₀
+        across = (
+            end.ensemble.to(torch.float64).tangent_kernel(self.x.double(), ensemble.to(torch.float64)).cpu()
+        )  # J J₀ᵀ, so that ‖J − J₀‖² is the trace of H − 2 J J₀ᵀ + H₀
         moved = _trace(after - 2 * across + before).clamp(min=0)
         change, layers = end.observed["change"], end.observed["layer_change"]
         measured = {
@@ -337,9 +339,23 @@ class Study:
                 layer_norms(end.ensemble, ensemble) / torch.from_numpy(start["operator"]),
             "kernel_drift": torch.linalg.matrix_norm(after - before) / torch.linalg.matrix_norm(before),
             "jacobian_drift": (moved / _trace(before)).sqrt(),
+            "residual_error": self._residual_error(before, end.observed["residuals"], lrs),
         }  # fmt: skip
         known = {"lr": lrs, "eigenvalues": eigenvalues, "eta_lambda_max": lrs * eigenvalues[:, -1]}
         return known | {name: tensor.numpy() for name, tensor in measured.items()}
+
+    def _observe(self, now: Ensemble, start: Ensemble) -> dict[str, Tensor]:
+        return weight_change(now, start) | {"residuals": (now.outputs(self.x) - self.y)[:, :, 0]}
+
+    def _residual_error(self, kernels: Tensor, residuals: Tensor, lrs: Array) -> Tensor:
+        """(S,) sup_k ‖u_k − (I − ηH₀)ᵏu₀‖/‖u₀‖ over recorded steps; NaN where a network may stop earlier."""
+        if self.config.training.loss_fraction > 0:
+            return torch.full((len(kernels),), torch.nan, dtype=torch.float64)
+        errors = []
+        for kernel, measured, lr in zip(kernels, residuals, lrs, strict=True):
+            predicted = gradient_descent(kernel, measured[0], float(lr), self.recorded)
+            errors.append((measured - predicted).norm(dim=1).max() / measured[0].norm())
+        return torch.stack(errors)
 
     def _log(self, record: Record, part: str, arrays: Arrays) -> None:
         """Means over the seeds at every recorded step; null where a seed has diverged."""

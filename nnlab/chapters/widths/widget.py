@@ -42,7 +42,7 @@ def moves(run: Run, arrays: Arrays) -> Widget:
 
 
 def _law(run: Run, key: str) -> dict[str, Any]:
-    """The exponent that was fitted to the change at the end, and the power that it is predicted to tend to."""
+    """The exponent that was fitted to the change at the end, and the power that it is to tend to."""
     exponent = run.summary["metrics"].get(schema.METRIC.format(key=key, quantity=schema.WHOLE))
     claims = {claim.get("name"): claim.get("predicted") for claim in run.summary["claims"]}
     power = claims.get(schema.CLAIM.format(key=key, quantity=schema.WHOLE))

@@ -6,7 +6,7 @@ steepness, and σ of a nearly level line a quarter of the error before it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +96,7 @@ def of_bounds(config: BinsSettings, line: Line, fits: Sequence[Certified]) -> li
                 ],
                 predicted=(None, 1 + allowed),
                 bounds=_largest([fit.over(bound, less) for fit, bound in bounded]),
-                predicted_by="closed form: L(b − a)/2N",
+                predicted_by="nnlab.approximation.bins.error_bound",
                 measured_by=CERTIFY,
             )
         )  # fmt: skip
@@ -224,7 +224,7 @@ def of_lines(config: BinsSettings, line: Line) -> list[Claim]:
         return []
     epsilons = TIGHT if config.epsilon is None else (config.epsilon,)
     needed = {e: _bins_by_hand(slope, e, line.length) for e in epsilons}
-    claims = [_error_of_a_line(line, bins) for bins in sorted({n for n in needed.values() if n <= MANY})[-1:]]
+    claims = [_error_of_a_line(line, min(1000, max(needed.values())))]
     for epsilon in epsilons:
         claims += _bins_needed(f"bins_needed_for_{epsilon:g}", slope, epsilon, line.interval)
         claims += _bins_needed(f"bins_needed_for_{epsilon:g}_on_[-1,1]", 1.0, epsilon, (-1.0, 1.0))
@@ -269,13 +269,7 @@ def _bins_needed(
         network = build_bins(target, bins, interval, heights=heights).network
         return certify(network, target, interval, relative=1e-10).upper <= epsilon + room
 
-    most = 1
-    while not suffice(most) and most <= 8 * MOST_COUNTED:
-        most *= 2
-    least = most // 2  # does not suffice
-    while most - least > 1:
-        middle = (least + most) // 2
-        least, most = (least, middle) if suffice(middle) else (middle, most)
+    counted = _least(suffice, 8 * MOST_COUNTED)
     bins, twice, half = (bins_for(slope, e, length, heights) for e in (epsilon, epsilon / 2, 2 * epsilon))
     others = {"twice": twice, "half": half, "one more": bins + 1, "one fewer": bins - 1}
     part = "2" if heights == "midpoint" else ""
@@ -289,13 +283,27 @@ def _bins_needed(
                 "heights from " + ("midpoints" if part else "left ends"),
             ],
             predicted=bins,
-            measured=most,
+            measured=counted,
             tolerance=0.0,
             rivals={label: n for label, n in others.items() if n != bins},
             predicted_by="nnlab.approximation.bins.bins_for",
             measured_by=CERTIFY,
         )
     ]  # fmt: skip
+
+
+def _least(suffice: Callable[[int], bool], limit: int) -> float:
+    """The least N ≥ 1 that suffices, by doubling and halving; NaN where none up to the limit does."""
+    most = 1
+    while not suffice(most):
+        most *= 2
+        if most > limit:
+            return math.nan
+    least = most // 2  # does not suffice
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (least, middle) if suffice(middle) else (middle, most)
+    return most
 
 
 def _no_fewer(line: Line, fewer: Mapping[float, int]) -> Claim:

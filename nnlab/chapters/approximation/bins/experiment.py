@@ -13,6 +13,7 @@ from nnlab.approximation.line import LineNetwork
 from nnlab.approximation.network import network_bytes
 from nnlab.approximation.targets import ExpressionTarget
 from nnlab.chapters.approximation.bins import claims, figures, schema
+from nnlab.chapters.approximation.bins.certificates import of_certificates
 from nnlab.chapters.approximation.bins.claims import GAP, HATS, LEFT, MANY, MIDPOINTS, TIGHT, Certified
 from nnlab.chapters.approximation.bins.setup import BinsSettings, Line, largest
 from nnlab.errors import Interrupted
@@ -93,7 +94,7 @@ def run(
     judged += [claims.of_parabola(), *claims.of_steepness(), *_ends(line, record)]
     if line.delta is not None:
         judged += _sigmoid_output(line, line.delta, record)
-    judged.append(claims.of_level_sigmoid())
+    judged += [claims.of_level_sigmoid(), *of_certificates()]
     last = fits[-1].certificate
     metrics = {"error_upper": last.upper, "error_lower": last.lower}
     return Outcome(metrics, [_row(config, line, fit) for fit in fits], judged)

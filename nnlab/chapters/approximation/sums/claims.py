@@ -22,7 +22,7 @@ from nnlab.theory import Claim, exact_claim, measured_claim
 Array = NDArray[np.float64]
 
 FALLING = (32, 512)  # bins between which the error of sums built by formula falls
-RIDGES = (8, 64)  # bins of each of two ridges, likewise
+RIDGES = (8, 40)  # bins of each of two ridges, likewise
 DRAWS = 1000  # sums that are drawn from Barron's representation
 POINTS = 8  # log₂ of the points over which their mean square is taken
 OMEGAS = 14  # log₂ of the frequencies over which its expectation is

@@ -1,6 +1,7 @@
 """Two linear layers on one example, trained with step sizes from 0 to beyond 4/λ₀."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -27,10 +28,8 @@ LONG_STEPS = 5000  # of one that tells whether it diverges
 SETTLED = 1e-6  # of the first loss, at which a training has converged
 RANGES = (0.5, 7.5), (1.2, 9.3)  # of ηλ₀, in which the boundaries are looked for
 HALVINGS = 24, 10  # of these ranges
-BY = {
-    "predicted_by": "nnlab.chapters.beyond.catapult.two_variables.follow_map",
-    "measured_by": "nnlab.training.fit, torch.autograd.grad",
-}
+MAP = "nnlab.chapters.beyond.catapult.two_variables.follow_map"
+TRAINING = "nnlab.training.fit, torch.autograd.grad"
 
 
 class Config(Experiment):
@@ -90,12 +89,16 @@ class Config(Experiment):
         )
 
     def trained(self, first: "State", product: float, target: float, session: Session) -> "Training":
-        """Trains with η = product/λ₀; an infinite state where it diverged."""
+        """Trains with η = product/λ₀; where it diverges, the last finite state stands for those after it."""
         states: list[State] = []
-        self._train(
-            first, product, target, self.steps, session, lambda _, model: states.append(measured(model))
-        )
-        outputs, kernels = np.array(states).T
+
+        def observe(_: int, model: nn.Module) -> None:
+            states.append(measured(model))
+
+        with suppress(Diverged):
+            self._train(first, product, target, self.steps, session, observe)
+        finite = [state for state in states if np.isfinite(state).all()]
+        outputs, kernels = np.array(finite + finite[-1:] * (self.steps + 1 - len(finite))).T
         return Training(outputs, kernels)
 
     def rises(self, first: "State", product: float, session: Session) -> bool:
@@ -135,10 +138,12 @@ class Config(Experiment):
     def record(self, record: Record, first: "State", products: list[float], runs: "list[Training]") -> None:
         """Saves the curves, and draws ends and peaks beside those of the map."""
         maps = [self.map(first, product) for product in SWEEP]
+        with np.errstate(over="ignore"):  # of a training that diverged
+            losses = np.array([run.outputs for run in runs]) ** 2 / 2
         scale = np.array(products)[:, None] / first.kernel
         arrays = {
             schema.PRODUCTS: np.array(products),
-            schema.LOSS: np.array([run.outputs for run in runs]) ** 2 / 2,
+            schema.LOSS: losses,
             schema.SHARPNESS: scale * np.array([run.kernels for run in runs]),
             schema.START: np.array([*first, X, self.width]),
             "sweep": SWEEP,
@@ -222,7 +227,8 @@ def map_claim(
         measured=worst(*gaps),
         tolerance=1e-10,
         rivals={"the kernel stays": worst(*frozen)},
-        **BY,
+        predicted_by=MAP,
+        measured_by=TRAINING,
     )
 
 
@@ -238,7 +244,8 @@ def end_claim(config: Config, first: State, product: float, training: Training) 
         measured=float(product * training.kernels[-1] / first.kernel),
         tolerance=1e-8,
         rivals={"the kernel stays": product, "it stops at the edge": 2.0},
-        **BY,
+        predicted_by=MAP,
+        measured_by=TRAINING,
     )
 
 
@@ -254,7 +261,7 @@ def rise_claim(config: Config, boundary: tuple[float, float], predicted: float) 
         tolerance=1e-6,
         rivals={"1": 1.0, "3": 3.0, "4": 4.0},
         predicted_by="nnlab.chapters.beyond.catapult.two_variables.largest_falling_product",
-        measured_by=BY["measured_by"],
+        measured_by=TRAINING,
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from nnlab.chapters.beyond.descent import data_set
 from nnlab.chapters.beyond.edge_of_stability import schema
 from nnlab.chapters.beyond.edge_of_stability.figures import edge_of_stability
+from nnlab.chapters.beyond.rivals import finite
 from nnlab.errors import ExperimentError
 from nnlab.lab.sections import Count, Distinct, Experiment
 from nnlab.lab.session import Outcome, Session, generator
@@ -145,12 +146,14 @@ def edge_claim(config: Config, start: float, late: float, flow: float, other: fl
         predicted=2.0,
         measured=late,
         tolerance=0.05,
-        rivals={
-            "it stays at its start": start,
-            "small steps, at the same loss": flow,
-            "a sharpness that does not depend on η": other,
-            "4": 4.0,
-        },
+        rivals=finite(
+            {
+                "it stays at its start": start,
+                "small steps, at the same loss": flow,
+                "a sharpness that does not depend on η": other,
+                "4": 4.0,
+            }
+        ),
         predicted_by="closed form: |1 − ηλ| = 1 at λ = 2/η",
         measured_by="nnlab.training.fit, nnlab.training.sharpness.sharpness",
     )

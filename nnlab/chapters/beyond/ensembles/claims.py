@@ -1,5 +1,6 @@
 """Mean, variance and covariance of networks, each held against the closed form of infinite width."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ Ensembles = Mapping[str, tuple[Array, Forecast]]
 """By kind of training: outputs (S, g, C) of networks at the new points, and their predicted distribution."""
 
 POSTERIOR = "nnlab.ntk.regression.posterior.posterior"
+SAME = 1e-6  # of a prediction: what is nearer is the same law and no rival
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ KINDS: Mapping[str, Kind] = {
         "nnlab.ntk.infinite.kernel.infinite_ntk", "nnlab.training.ensemble.Ensemble.outputs",
     ),
     schema.TRAINED: Kind(
-        "Networks whose layers are all trained", "the NTK ensemble, which is not the NNGP posterior",
+        "Networks whose layers are all trained", "the NTK ensemble",
         "Θ_XT Θ_TT⁻¹ y", "(−A I) K (−A I)ᵀ with A = Θ_XT Θ_TT⁻¹", "all layers", schema.LAST, POSTERIOR,
         "nnlab.training.ensemble.descend",
     ),
@@ -98,6 +100,7 @@ def variance_claim(
     """Claims the variance of an ensemble; rivals are those of the others."""
     kind = KINDS[name]
     ratios = {label: other.variance / forecast.variance for label, other in others.items()}
+    apart = {label: ratio for label, ratio in ratios.items() if abs(ratio - 1) > SAME}
     return measured_claim(
         f"variance_{name}",
         sentence=f"{kind.networks} have the variance of {kind.law}.",
@@ -105,7 +108,7 @@ def variance_claim(
         hypotheses=hypotheses,
         predicted=1.0,
         values=spread_ratios(functions, forecast),
-        rivals={**ratios, "twice": 2.0, "half": 0.5, "none": 0.0},
+        rivals={**apart, "twice": 2.0, "half": 0.5, "none": 0.0},
         predicted_by=kind.predicted_by,
         measured_by=kind.measured_by,
     )
@@ -136,7 +139,8 @@ def mean_claim(
     """Claims the mean of an ensemble, along its difference from that of the other one."""
     kind = KINDS[name]
     difference = forecast.mean - other.mean
-    size = np.square(difference).sum()
+    size = float(np.square(difference).sum()) or math.nan  # equal means cannot be told apart
+    zero = float(-(other.mean * difference).sum() / size)
     return measured_claim(
         f"mean_{name}",
         sentence=f"{kind.networks} have the mean of {kind.law}.",
@@ -146,7 +150,7 @@ def mean_claim(
         values=((functions - other.mean) * difference).sum((1, 2)) / size,
         rivals={
             f"mean M of the {LAWS[kind.other]}": 0.0,
-            "mean 0": float(-(other.mean * difference).sum() / size),
+            **({"mean 0": zero} if abs(zero - 1) > SAME else {}),
             "half of the way from M": 0.5,
         },
         predicted_by=kind.predicted_by,

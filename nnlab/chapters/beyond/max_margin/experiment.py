@@ -14,6 +14,7 @@ from nnlab.chapters.beyond.descent import data_set
 from nnlab.chapters.beyond.max_margin import schema
 from nnlab.chapters.beyond.max_margin.figures import max_margin
 from nnlab.chapters.beyond.max_margin.limit import Limit, angle_from, limit_of
+from nnlab.chapters.beyond.rivals import finite
 from nnlab.data.dataset import DataSet, Split
 from nnlab.lab.sections import Experiment, StepSize
 from nnlab.lab.session import Outcome, Session, generator
@@ -30,10 +31,8 @@ DECADE = 10.0  # the last decade of steps decides about rates
 TOLERANCE = 0.005  # relative: what o(1) may be at the end, where the offset is reached like 1/t
 START = 0.1  # σ_w: a larger start is forgotten later
 SOURCE = "Soudry et al., The implicit bias of gradient descent on separable data (2018), theorems 3 and 4"
-BY = {
-    "predicted_by": "sklearn.svm.SVC, nnlab.chapters.beyond.max_margin.limit.limit_of",
-    "measured_by": "nnlab.training.fit",
-}
+LIMIT = "sklearn.svm.SVC, nnlab.chapters.beyond.max_margin.limit.limit_of"
+TRAINING = "nnlab.training.fit"
 
 
 class Config(Experiment):
@@ -132,7 +131,7 @@ def claims_of(
     back = int(np.searchsorted(steps, steps[-1] / DECADE))
     logs = float(np.log(steps[-1] / steps[back]))
     growth = (vectors[-1] - vectors[back]) / logs
-    least_squares = np.linalg.lstsq(z, np.ones(len(z)), rcond=None)[0]
+    least_squares = np.asarray(np.linalg.lstsq(z, np.ones(len(z)), rcond=None)[0], np.float64)
     angles = angle_from(limit.direction, vectors[[back, -1]])
     predicted = float(angle_from(limit.direction, limit.weights(steps[-1:]))[0])
     cotangents = 1 / np.tan(np.radians(angles))
@@ -154,12 +153,15 @@ def claims_of(
             predicted=0.0,
             measured=float(angle_from(limit.direction, growth)),
             tolerance=0.2,
-            rivals={
-                "difference of the means": float(angle_from(limit.direction, z.mean(0))),
-                "least squares": float(angle_from(limit.direction, least_squares)),
-                "the direction that they have": float(angles[1]),
-            },
-            **BY,
+            rivals=finite(
+                {
+                    "difference of the means": float(angle_from(limit.direction, z.mean(0))),
+                    "least squares": float(angle_from(limit.direction, least_squares)),
+                    "the direction that they have": float(angles[1]),
+                }
+            ),
+            predicted_by=LIMIT,
+            measured_by=TRAINING,
         ),
         exact_claim(
             "weights_grow_by_1_over_the_margin",
@@ -170,7 +172,8 @@ def claims_of(
             measured=float(np.linalg.norm(growth)) / length,
             tolerance=TOLERANCE,
             rivals={"half": 0.5, "twice": 2.0, "they stop": 0.0},
-            **BY,
+            predicted_by=LIMIT,
+            measured_by=TRAINING,
         ),
         exact_claim(
             "angle_to_the_largest_margin",
@@ -180,13 +183,16 @@ def claims_of(
             predicted=1.0,
             measured=float(angles[1]) / predicted,
             tolerance=TOLERANCE,
-            rivals={
-                "like 1/√t over the last decade": float(angles[0]) / predicted / float(np.sqrt(ratio)),
-                "like 1/t": float(angles[0] / predicted / ratio),
-                "it stays": float(angles[0]) / predicted,
-                "the step size is not doubled": _angle_of_half_step(limit, z, steps[-1]) / predicted,
-            },
-            **BY,
+            rivals=finite(
+                {
+                    "like 1/√t over the last decade": float(angles[0] / predicted / np.sqrt(ratio)),
+                    "like 1/t": float(angles[0] / predicted / ratio),
+                    "it stays": float(angles[0]) / predicted,
+                    "the step size is not doubled": _angle_of_half_step(limit, steps[-1]) / predicted,
+                }
+            ),
+            predicted_by=LIMIT,
+            measured_by=TRAINING,
         ),
         exact_claim(
             "angle_falls_like_1_over_log_t",
@@ -196,12 +202,15 @@ def claims_of(
             predicted=1.0,
             measured=float(cotangents[1] - cotangents[0]) / logs / slope,
             tolerance=2 * TOLERANCE,
-            rivals={
-                "like 1/√t": float(cotangents[0] * (np.sqrt(ratio) - 1)) / logs / slope,
-                "like 1/t": float(cotangents[0] * (ratio - 1)) / logs / slope,
-                "it stays": 0.0,
-            },
-            **BY,
+            rivals=finite(
+                {
+                    "like 1/√t": float(cotangents[0] * (np.sqrt(ratio) - 1)) / logs / slope,
+                    "like 1/t": float(cotangents[0] * (ratio - 1)) / logs / slope,
+                    "it stays": 0.0,
+                }
+            ),
+            predicted_by=LIMIT,
+            measured_by=TRAINING,
         ),
         exact_claim(
             "loss_times_steps",
@@ -212,11 +221,12 @@ def claims_of(
             measured=float(steps[-1] * loss[-1]) * 2 * config.lr / length**2,
             tolerance=TOLERANCE,
             rivals={"half": 0.5, "twice": 2.0},
-            **BY,
+            predicted_by=LIMIT,
+            measured_by=TRAINING,
         ),
     ]
 
 
-def _angle_of_half_step(limit: Limit, z: Array, step: float) -> float:
+def _angle_of_half_step(limit: Limit, step: float) -> float:
     """Returns the angle that a step size of half the size would leave: w̃ + ŵ log ½, as zᵢᵀŵ = 1."""
     return float(angle_from(limit.direction, limit.weights(np.array([step / 2]))[0]))

@@ -199,10 +199,11 @@ def way_claim(member: Member, steps: list[int], measured: Array) -> Claim:
     learned = 1 - (1 - member.lr * lam) ** np.array(k)[:, None]
     flow = gradient_flow(modes, u0, [member.lr * step for step in k]).numpy() @ modes.vectors.numpy()
     start = (modes.vectors.T @ u0).numpy()
+    right = (learned**2 * squares / lam).sum(1)
     others = {
         "gradient flow": ((start - flow) ** 2 / lam).sum(1),
         "without the square": (learned * squares / lam).sum(1),
-        "twice": 2 * predicted,
+        "twice": 2 * right,
         "in function space": (learned**2 * squares).sum(1),
         "H⁻² for H⁻¹": (learned**2 * squares / lam**2).sum(1),
     }
@@ -215,7 +216,7 @@ def way_claim(member: Member, steps: list[int], measured: Array) -> Claim:
         predicted=0.0,
         measured=worst(measured[1:] / predicted - 1),
         tolerance=1e-8,
-        rivals={name: worst(values / predicted - 1) for name, values in others.items()},
+        rivals={name: worst(values / right - 1) for name, values in others.items()},
         predicted_by=f"{PREDICTED_BY}.squared_distances",
         measured_by="nnlab.ntk.dynamics.linearize.linearize, nnlab.training.descent.follow",
     )

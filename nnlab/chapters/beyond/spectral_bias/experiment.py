@@ -15,7 +15,7 @@ so that the residual is that function at the start: then the kernel hardly moves
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -100,7 +100,16 @@ class Config(Experiment):
                  "half_life": _finite(float(mean))}
                 for k, expected, mean in zip(task.harmonics, task.half_lives, lives.mean(0), strict=True)
             ]  # fmt: skip
-        return Outcome({"harmonics": float(len(rows))}, rows, claims)
+        return Outcome(_metrics(rows), rows, claims)
+
+
+def _metrics(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Measured half-lives in units of the predicted ones."""
+    return {
+        f"{row['networks'].replace(' ', '_')}/{row['harmonic']}": row["half_life"] / row["predicted"]
+        for row in rows
+        if row["predicted"] is not None and row["half_life"] is not None
+    }
 
 
 def _finite(value: float) -> float | None:
