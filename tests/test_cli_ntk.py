@@ -111,7 +111,7 @@ REFUSED = {
     "empty widths": (["--set", "widths=[]"], "widths: [] must have at least 1 item"),
     "width twice": (["--widths", "8,4,8"], "8 twice"),
     "no seed": (["--seeds", "0"], "seeds: 0 must be greater than or equal to 1"),
-    "seed too large": (["--seed", str(2**63 - 1)], "must be less than"),
+    "seed too large": (["--seed", str(2**63)], "must be less than"),
     "no steps": (["--steps", "0"], "training.steps: 0 must be greater than or equal to 1"),
     "no points": (["--examples", "0"], "data.examples: 0 must be greater than or equal to 1"),
     "data mistyped": (["--data", "cirkle"], "--data cirkle: data.name: cirkle is unknown; did you mean circle?"),
@@ -239,7 +239,7 @@ def test_interrupted_and_resumed(runs: Path) -> None:
     found = json.loads(resumed.out)
     assert (found["run_dir"], found["status"]) == (str(folder), "finished")
     assert found["predictions_sha256"] == stopped["predictions_sha256"]
-    assert [row["seed"] for row in found["results"]] == list(range(10))
+    assert [row["network"] for row in found["results"]] == list(range(10))
     steps = len(json.loads((folder / "predictions.json").read_text())["steps"])
     after = (folder / "metrics.jsonl").read_bytes()
     assert after.startswith(before)

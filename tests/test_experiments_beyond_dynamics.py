@@ -1,5 +1,6 @@
 """Margins, catapults, the edge of stability, double descent: small runs, and claims that can fail."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,10 @@ def test_a_small_run_is_whole(name: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert all(claim["predicted_by"] and claim["measured_by"] for claim in summary["claims"])
     assert not summary.get("warnings")
     run = open_run(summary["run_dir"])
-    assert len(list(run.folder.glob("figures/*.png"))) == 1
+    content = json.loads((run.folder / "figures.json").read_text("utf-8"))
+    assert content["axes"].keys() == run.arrays().keys()
+    assert [array for array, text in content["axes"].items() if not text] == []
+    assert [path.stem for path in run.folder.glob("figures/*.png")] == [name]
     assert [widget.kind for widget in Contents(CHAPTERS).widgets_of(run)] == [name]
 
 
@@ -150,14 +154,13 @@ def test_the_map_is_descent_of_two_vectors(y: float) -> None:
     np.testing.assert_allclose(predicted[1], kernels, rtol=1e-9)
 
 
-def test_the_largest_step_that_does_not_raise_the_loss() -> None:
-    f, kernel, n, x = 1.7, 4.0, 100, 1.5
-    product = largest_falling_product(f, kernel, width=n, x=x)
+@pytest.mark.parametrize(("f", "kernel"), [(1.7, 4.0), (1e-3, 4.0), (10.0, 1.0)])
+def test_the_largest_step_that_does_not_raise_the_loss(f: float, kernel: float) -> None:
+    product = largest_falling_product(f, kernel, width=100, x=1.5)
     for factor, rises in ((1 - 1e-9, False), (1 + 1e-9, True)):
-        outputs, _ = follow_map(f, kernel, lr=factor * product / kernel, steps=1, width=n, x=x)
+        outputs, _ = follow_map(f, kernel, lr=factor * product / kernel, steps=1, width=100, x=1.5)
         assert (abs(outputs[1]) > abs(outputs[0])) == rises
-    assert largest_falling_product(0.0, kernel, width=n, x=x) == 2.0
-    assert math.isnan(largest_falling_product(10.0, 1.0, width=n, x=x))
+    assert largest_falling_product(0.0, kernel, width=100, x=1.5) == 2.0
 
 
 def test_a_boundary_is_halved_or_not_there() -> None:
@@ -278,7 +281,7 @@ def test_the_claims_about_residuals_and_weights() -> None:
 
 @pytest.mark.parametrize(
     ("top", "verdict"),
-    [(40, "PASS"), (30, "FAIL"), (20, "FAIL"), (80, "FAIL"), (53, "FAIL"), (0, "INCONCLUSIVE")],
+    [(40, "PASS"), (30, "FAIL"), (20, "FAIL"), (80, "FAIL"), (52, "FAIL"), (0, "INCONCLUSIVE")],
 )
 def test_the_claim_about_the_peak(top: int, verdict: str) -> None:
     one = config("double_descent")

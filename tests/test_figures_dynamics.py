@@ -242,19 +242,14 @@ def test_many_step_sizes_stay_readable() -> None:
 
 
 def test_the_gap_to_the_flow_lies_beside_both_laws() -> None:
-    x = np.array([1.0, 0.1, 0.01])
-    k = np.arange(2000)
-    exact = np.array([np.abs((1 - a) ** k - np.exp(-a * k)).max() for a in x])
-    figure = flow_gap(x, 1.1 * exact, exact)
+    x = np.array([0.4, 0.2, 0.1])
+    law, square = 3 * x, 2 * x**2
+    figure = flow_gap(x, 1.1 * law, square, law)
     (axes,) = figure.axes
-    for color, values in ((VERMILLION, 1.1 * exact), (BLUE, exact), (INK, x / (2 * np.e))):
+    for color, values in ((VERMILLION, 1.1 * law), (BLUE, square), (INK, law)):
         (line,) = drawn_in(axes, color)
         np.testing.assert_allclose(line, np.stack([x, values], axis=1))
-    ratio = 1.1 * exact[2] / (0.01 / (2 * np.e))
-    assert ratio == pytest.approx(1.1, rel=0.01)  # first order holds at ηλ = 0.01
-    assert title(figure) == (
-        f"Small steps follow the flow: at ηλ = 0.01 the gap is {ratio:.3g} times ηλ/(2e)"
-    )
+    assert title(figure) == "Small steps follow the flow: at ηλmax = 0.1 the gap is 1.1 times its first order"
     assert_readable(figure)
 
 

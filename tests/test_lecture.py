@@ -10,9 +10,10 @@ from typing import Any, cast
 import pytest
 
 from nnlab.chapters.experiments import EXPERIMENTS
+from nnlab.chapters.lecture import beyond
 from nnlab.chapters.lecture import experiment as lecture
 from nnlab.chapters.lecture.experiment import Config, chosen, experiment_of, unexpected
-from nnlab.chapters.lecture.plan import LESSONS, POINTS, Lesson
+from nnlab.chapters.lecture.plan import LESSONS, POINTS, Lesson, Point
 from nnlab.cli import main
 from nnlab.errors import ExperimentError, InputError, Interrupted
 from nnlab.lab.sections import Experiment
@@ -50,8 +51,11 @@ def nnlab(
 # --- the plan -------------------------------------------------------------------------------------------
 
 
+ALL_LESSONS = {**LESSONS, **beyond.LESSONS}
+
+
 @pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("lesson", LESSONS.values(), ids=LESSONS)
+@pytest.mark.parametrize("lesson", ALL_LESSONS.values(), ids=ALL_LESSONS)
 def test_every_lesson_has_a_valid_config(lesson: Lesson, full: bool) -> None:
     config = experiment_of(lesson, Config(experiment="lecture", full=full, seed=7), EXPERIMENTS)
     assert (config.name, config.seed) == (lesson.name, 7)
@@ -67,6 +71,7 @@ def test_points_stand_in_the_lectures_order_and_use_every_lesson() -> None:
 def test_chosen_points() -> None:
     assert chosen([]) == list(POINTS)
     assert [point.name for point in chosen(["bins", "entropy"])] == ["entropy", "bins"]
+    assert [point.section for point in chosen([], beyond=True)] == [f"B.{k}" for k in range(1, 9)]
     with pytest.raises(InputError, match=r"only: entropi: did you mean entropy\? Allowed: "):
         chosen(["entropi"])
 
@@ -85,7 +90,8 @@ def test_a_lecture_holds_its_lessons_and_judges_its_points(
     run = open_run(out.splitlines()[-1])
     assert (run.summary["experiment"], run.summary["seed"], run.status) == ("lecture", 3, "finished")
     rows = run.summary["results"]
-    assert [row["section"] for row in rows] == ["1.4", "3.3", "3.3", "6.4", "6.4"]
+    assert [row["section"] for row in rows][:4] == ["1.4", "3.3", "3.3", "6.4"]
+    assert {row["section"] for row in rows[3:]} == {"6.4"}
     assert {row["verdict"] for row in rows} == {"PASS"}
     assert [claim["name"] for claim in run.summary["claims"]] == [row["claim"] for row in rows]
     for row in rows:
@@ -110,6 +116,32 @@ def test_json_is_all_that_stands_on_stdout(
     code, out, _ = nnlab(capsys, monkeypatch, "lecture", "--only", "entropy", "--json", "--runs", tmp_path)
     assert code == 0
     assert json.loads(out)["results"][0]["point"] == "entropy"
+
+
+def test_what_is_beyond_the_lecture_is_run_in_its_place(
+    undrawn: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lesson, point = Lesson("slides", "slides"), Point("x", "B.3", "It is so.", "slides", ["*_neuron"])
+    monkeypatch.setattr(lecture, "LESSONS_BEYOND", {"slides": lesson})
+    monkeypatch.setattr(lecture, "POINTS_BEYOND", [point])
+    code, out, err = nnlab(capsys, monkeypatch, "lecture", "--beyond", "--runs", tmp_path)
+    assert code == 0, err
+    run = open_run(out.splitlines()[-1])
+    assert [(row["section"], row["claim"]) for row in run.summary["results"]] == [
+        ("B.3", "backpropagation_of_the_neuron")
+    ]
+    page = (run.folder / "report.html").read_text("utf-8")
+    assert "<title>Feed-forward networks: beyond the lecture, held against measurements</title>" in page
+    assert "5. Networks and kernels" not in page
+    assert "Misprint" not in page
+
+
+def test_the_list_of_points(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for flags, points in (((), POINTS), (("--beyond",), beyond.POINTS)):
+        code, out, _ = nnlab(capsys, monkeypatch, "lecture", *flags, "--list", "--json")
+        assert code == 0
+        assert [row["point"] for row in json.loads(out)["points"]] == [point.name for point in points]
+        assert json.loads(out)["points"][0].keys() == {"section", "point", "lesson", "config", "sentence"}
 
 
 def test_an_unknown_point_is_refused_before_anything_runs(
@@ -148,7 +180,8 @@ def test_a_lecture_that_was_stopped_goes_on_where_it_was(
     assert code == 0
     assert list(folder.glob("runs/slides/*")) == [first]
     assert (folder / "report.html").is_file()
-    assert [row["point"] for row in open_run(folder).summary["results"]] == ["entropy", "bin", "bin"]
+    points = [row["point"] for row in open_run(folder).summary["results"]]
+    assert list(dict.fromkeys(points)) == ["entropy", "bin"]
 
 
 def test_a_lesson_that_fails_is_named_and_the_others_run(
@@ -172,7 +205,8 @@ def test_a_lesson_that_fails_is_named_and_the_others_run(
     assert "slides: the disk is slow" in err
     (folder,) = tmp_path.glob("lecture/*")
     summary = open_run(folder).summary
-    assert (summary["status"], len(summary["results"])) == ("failed", 2)
+    assert summary["status"] == "failed"
+    assert {row["point"] for row in summary["results"]} == {"bin"}
 
 
 # --- what was said otherwise ----------------------------------------------------------------------------

@@ -20,14 +20,11 @@ NAMES = ("relu", "erf", "tanh")
 X = torch.tensor([[1.0, 0.4, -0.3], [0.9, 0.1, -0.8], [-1.2, 0.5, 0.7]], dtype=torch.float64)
 
 
-def network(
-    depth: int, width: int, activation: str, *, seed: int = 0, outputs: int = 1, **options: float
-) -> MLP:
-    generator = torch.Generator().manual_seed(seed)
-    sigma_b = options.pop("sigma_b", 0.3)
+def network(depth: int, width: int, activation: str, *, outputs: int = 1) -> MLP:
+    generator = torch.Generator().manual_seed(0)
     return MLP(
-        X.shape[1], [width] * depth, outputs, activation, parameterization="ntk", sigma_b=sigma_b,
-        generator=generator, **options,
+        X.shape[1], [width] * depth, outputs, activation, parameterization="ntk", sigma_b=0.3,
+        generator=generator,
     )  # fmt: skip
 
 
@@ -239,7 +236,7 @@ def test_what_is_not_supported_is_refused() -> None:
         ({"depth": 1, "sigma_w": 0.0}, "sigma_w"), ({"depth": 1, "sigma_b": math.nan}, "sigma_b"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=part):
-            finite_width(X, **options)  # type: ignore[arg-type]
+            finite_width(X, **options)
 
 
 def test_inputs_that_allow_no_accurate_answer_are_refused() -> None:

@@ -147,6 +147,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         lstrip_blocks=True,
         finalize=_safe,
     )
+    environment.filters["breakable"] = _breakable
     return environment.get_template("page.html").render(
         title=title,
         parts=parts,
@@ -175,6 +176,12 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
 def _safe(value: Any) -> Any:
     """Cleans text of a run folder before the page prints it; our own markup is not touched."""
     return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _breakable(name: str) -> Markup:
+    """A name of code that a line may end in, behind a dot or an underscore."""
+    text = str(escape(clean(name)))
+    return Markup(text.replace(".", ".<wbr>").replace("_", "_<wbr>"))
 
 
 def _parts(runs: Iterable[Run], contents: Contents, whole: bool) -> list[Part]:

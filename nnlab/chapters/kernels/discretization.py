@@ -123,7 +123,7 @@ class _Flat:
         self._gradient = grad(lambda w: loss(self._named(w)))
 
     def _named(self, w: Tensor) -> dict[str, Tensor]:
-        parts = w.split([shape.numel() for shape in self._shapes.values()])
+        parts = torch.split(w, [shape.numel() for shape in self._shapes.values()])
         return {
             name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
         }

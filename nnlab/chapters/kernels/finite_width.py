@@ -2,8 +2,8 @@
 
 `nnlab.ntk.finite_width` predicts E[H] = H∞ + H⁽¹⁾/m and E‖H − H∞‖² = c/m without a constant to fit. Networks
 are drawn and measured. With more than one hidden layer there are terms of order 1/m² beside: the prefactor is
-continued to infinite width from the last two widths, the shift from the first two, as it is lost in the spread
-of wider ones, and the power is fitted with local slopes that tend to it like 1/m.
+continued to infinite width from the last two widths, the shift from the first two, as it is lost in the
+spread of wider ones, and the power is fitted with local slopes that tend to it like 1/m.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, FiniteFloat, NonNegativeFloat
+from pydantic import Field, FiniteFloat, NonNegativeFloat, PositiveFloat
 
 from nnlab.chapters.kernels.figures.finite_width import spread_and_shift
-from nnlab.errors import Interrupted
+from nnlab.errors import InputError, Interrupted
 from nnlab.lab.sections import Count, Distinct, Experiment
 from nnlab.lab.session import Outcome, Session, generator
 from nnlab.models import MLP
@@ -33,7 +33,10 @@ NARROW = 8  # units of the network with one hidden layer, whose statistics are e
 BATCHES = 50  # of networks of a width: the mean of each is one sample
 PILOT = 1000  # networks that choose the direction in which the shift is looked at
 PREDICTED_BY = "nnlab.ntk.finite.kernel.finite_width"
-MEASURED_BY = "nnlab.models.mlp.MLP, nnlab.models.parameterization.draw_parameters, nnlab.training.ensemble.Ensemble.tangent_kernel"
+MEASURED_BY = (
+    "nnlab.models.mlp.MLP, nnlab.models.parameterization.draw_parameters, "
+    "nnlab.training.ensemble.Ensemble.tangent_kernel"
+)
 
 
 ARRAYS: Mapping[str, str] = {
@@ -58,18 +61,22 @@ class Config(Experiment):
     networks: int = Field(
         3000, ge=200, le=10**7, description="of the widest; a width of half as many units has twice as many"
     )
-    angles: Annotated[list[FiniteFloat], Distinct] = Field(
-        [0.0, 50.0, 110.0, 180.0],
+    angles: list[FiniteFloat] = Field(
+        [0.0, 35.0, 80.0, 130.0, 180.0],
         min_length=1,
         max_length=20,
-        description="of the inputs on the circle of radius √2, in degrees",
+        description="of the inputs in the plane, in degrees",
     )
+    lengths: list[PositiveFloat] = Field([1.0, 0.7, 0.5, 0.4, 0.8], description="of the inputs")
     sigma_b: NonNegativeFloat = 0.3
 
     def run(self, record: Record, session: Session) -> Outcome:
         """Predicts, draws the networks of every width, and judges."""
-        angles = torch.deg2rad(torch.tensor(self.angles, dtype=torch.float64))
-        x = np.sqrt(2) * torch.stack([torch.cos(angles), torch.sin(angles)], dim=1)
+        if len(self.lengths) != len(self.angles):
+            raise InputError(f"lengths: {len(self.lengths)} for {len(self.angles)} angles; give one for each")
+        lengths, angles = torch.tensor([self.lengths, self.angles], dtype=torch.float64)
+        radians = torch.deg2rad(angles)
+        x = torch.stack([lengths * torch.cos(radians), lengths * torch.sin(radians)], dim=1)
         studies = [Study(self, name, x) for name in self.activations]
         record.start()
         record.predict({study.activation: study.predictions() for study in studies})
@@ -198,8 +205,11 @@ class Study:
         return np.concatenate(parts)
 
     def _ensemble(self, depth: int, width: int, purpose: str, members: range) -> Ensemble:
-        """Networks at their random start. Those with one hidden layer are built as in training; of deeper ones
-        the layers of the first are drawn again for the others, which takes a fifth of the time."""
+        """Networks at their random start.
+
+        Those with one hidden layer are built as in training; of deeper ones the layers of the first are drawn
+        again for the others, which takes a fifth of the time.
+        """
         if depth == 1:
             return Ensemble.from_models([self._network(1, width, purpose, member) for member in members])
         first = self._network(depth, width, purpose, members[0])
@@ -235,8 +245,8 @@ class Study:
 def claims_about(study: Study, sample: Sample) -> list[Claim]:
     """The claims about one activation: how many there are depends on the config alone."""
     name, config, theory = study.activation, study.config, study.theory
-    inputs = f"{len(config.angles)} inputs on a circle, σ_b = {config.sigma_b:g}, ntk parameterization"
-    setting = [f"{name}, hidden layers: {config.depth}", inputs]
+    inputs = f"{len(config.angles)} inputs in the plane, σ_b = {config.sigma_b:g}"
+    setting = [f"{name}, hidden layers: {config.depth}, ntk parameterization", inputs]
     widths = f"widths {', '.join(map(str, study.widths))}"
     sources = "Roberts, Yaida & Hanin 2022, chapter 8; Guillen, Misof & Gerken 2025"
     c = theory.expected_squared_deviation
@@ -247,7 +257,7 @@ def claims_about(study: Study, sample: Sample) -> list[Claim]:
             f"spread_of_one_layer_{name}",
             sentence="With one hidden layer the spread of the kernel is c/m, exactly, also of few units.",
             formula="m E‖H₀ − H∞‖²/c = 1, c = Σᵢⱼ Vᵢⱼ a Gaussian integral",
-            hypotheses=[f"{name}, one hidden layer, m = {NARROW}", inputs],
+            hypotheses=[f"{name}, one hidden layer, m = {NARROW}, ntk parameterization", inputs],
             predicted=1.0,
             values=NARROW * sample.one_layer / study.one_layer.expected_squared_deviation,
             rivals=rivals,
@@ -282,7 +292,7 @@ def claims_about(study: Study, sample: Sample) -> list[Claim]:
             measured_claim(
                 f"shift_of_the_mean_{name}",
                 sentence="The mean of the kernel is not its limit: it is shifted by H⁽¹⁾/m.",
-                formula="m wᵀ(E[H₀] − H∞)/wᵀH⁽¹⁾ → 1, w a direction fixed beforehand, from the first two widths",
+                formula="m wᵀ(E[H₀] − H∞)/wᵀH⁽¹⁾ → 1, w fixed beforehand, from the first two widths",
                 hypotheses=[*setting, widths, f"{BATCHES} batches of networks of each width", sources],
                 predicted=1.0,
                 values=sample.shift_in_the_limit,

@@ -225,8 +225,9 @@ def _depth_claim(plane: Plane, towers: Surface, error: Supremum) -> list[Claim]:
 
 
 def _plane_claims() -> list[Claim]:
-    """f = x₁ + x₂ is off by the cell bound L r at the outer corners of the square."""
-    target, grid, slope = make_target("x1 + x2"), Grid(cells=(6, 6)), math.sqrt(2)
+    """f = x₁ + 3x₂ rises along the diagonals of cells: at the outer corners it is off by the bound L r."""
+    target, slope = make_target("x1 + 3*x2"), math.sqrt(10)
+    grid = Grid((0.0, -1.0), (1.0, 1.0), (6, 4))  # of sides 1/6 and 1/2
     heights = centre_heights(target, grid)
     unit, claims = slope * grid.radius, []
     for name, build in (("isolated_towers", isolated_towers), ("quadrant_thresholds", quadrant_thresholds)):
@@ -243,13 +244,13 @@ def _plane_claims() -> list[Claim]:
                 sentence="Of a plane they have the error of a cell, half the diagonal times the slope.",
                 formula="sup |y − f| / Lr in [1 − leak, 1 + window + leak], r = ½√(h₁² + h₂²)",
                 hypotheses=[
-                    "f = x₁ + x₂, 6 × 6 cells",
+                    "f = x₁ + 3x₂ on [0, 1] × [−1, 1], 6 × 4 cells",
                     f"leak {surface.leak / unit:.2g}, window {slope * window / unit:.2g}",
                     "outside the corner squares" if squares is not None else "everywhere",
                 ],
                 predicted=(least, most),
                 bounds=(error.lower / unit, error.upper / unit),
-                rivals={"2Lr": 2.0, "Lr/2": 0.5, "L min h": math.sqrt(2), "Lr/√2": math.sqrt(0.5)},
+                rivals={"2Lr": 2.0, "Lr/2": 0.5, "L max h/2": max(grid.sides) / 2 / grid.radius},
                 predicted_by="closed form: L r",
                 measured_by=f"{PLACE}.{name}, {CERTIFY}",
             )

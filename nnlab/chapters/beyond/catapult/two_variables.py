@@ -45,10 +45,10 @@ def follow_map(
 def largest_falling_product(f: float, kernel: float, *, width: int, x: float) -> float:
     """Returns the largest ηλ₀ at which the first step does not raise the loss, for the target 0.
 
-    It solves ηλ₀ − 2 = η²x²f₀²/n, and tends to 2 as the width grows. Where even the product 4 does not
-    raise it, the step has no real solution, and the result is NaN.
+    The step multiplies f by 1 − p + qp², where p = ηλ₀ and q = x²f₀²/(λ₀²n). It is −1 at the smaller root of
+    qp² − p + 2, which tends to 2 as the width grows; where that has no root, it is 1 at p = 1/q.
     """
     q = (x * f / kernel) ** 2 / width
     if q == 0:
         return 2.0
-    return (1 - math.sqrt(1 - 8 * q)) / (2 * q) if 8 * q <= 1 else math.nan
+    return 4 / (1 + math.sqrt(1 - 8 * q)) if 8 * q <= 1 else 1 / q

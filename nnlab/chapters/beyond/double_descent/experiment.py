@@ -40,7 +40,7 @@ class Config(Experiment):
     arrays = schema.ARRAYS
     examples: int = Field(40, ge=20, le=1000)
     features: Annotated[list[Count], Distinct] = Field([8, 16, 24, 30, 52, 64, 80, 160], min_length=2)
-    peak: Annotated[list[Count], Distinct] = Field([20, 30, 36, 40, 44, 53, 80], min_length=3)
+    peak: Annotated[list[Count], Distinct] = Field([20, 30, 36, 40, 44, 52, 80], min_length=3)
     draws: int = Field(60, ge=2, le=10_000)
     peak_draws: int = Field(8, ge=2, le=10_000)
     targets: Count = Field(20, description="columns of targets of each draw, with their own β and noise")
@@ -106,7 +106,7 @@ class Config(Experiment):
         for name, values in arrays.items():
             record.save_arrays(**under(name, values))
         gaussian, network = arrays[schema.GAUSSIAN], arrays[schema.RELU]
-        curve = np.arange(1, 1 + max(draws))
+        curve = np.arange(min(draws), 1 + max(draws))
         record.figure(
             "double_descent", double_descent, self.examples,
             *(gaussian[name] for name in (schema.FEATURES, schema.RISK, schema.INTERVAL)),

@@ -41,7 +41,7 @@ class Config(Experiment):
     width: Count = 50
     points: int = Field(20, ge=3, le=1000)
     degree: int = Field(4, ge=1, le=20)
-    steps: int = Field(6000, ge=30 * EVERY, le=10**7, multiple_of=EVERY)
+    steps: int = Field(6000, ge=30 * EVERY, le=10**7, description=f"rounded down to a multiple of {EVERY}")
     starts: Annotated[list[Annotated[float, Field(gt=0, lt=2)]], Distinct] = Field(
         [0.8, 1.2], min_length=2, description="step sizes η in units of 1/λmax at the start"
     )
