@@ -45,9 +45,10 @@ class Task(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Verdicts by claim, the error where the lesson broke, and the CPU seconds that it took."""
+    """Verdicts by claim, claims that do not name two codes, the error of a lesson that broke, CPU seconds."""
 
     verdicts: dict[str, str]
+    unnamed: list[str]
     error: str
     seconds: float
 
@@ -137,7 +138,7 @@ def _run(tasks: list[Task], copy: Path, jobs: int) -> Iterator[tuple[Task, Resul
                 result: Result = receiver.recv()
             except EOFError:
                 process.join()
-                result = Result({}, f"the process ended with code {process.exitcode}", 0.0)
+                result = Result({}, [], f"the process ended with code {process.exitcode}", 0.0)
             process.join()
             yield task, result
 
@@ -148,10 +149,12 @@ def _lesson(task: Task, copy: Path, sender: Connection) -> None:
     with tempfile.TemporaryDirectory(prefix="nnlab-fault-") as folder:
         try:
             where = copy if task.fault is None else _planted(task.fault, copy, Path(folder) / "copy")
-            verdicts, error = _verdicts(task, where, Path(folder) / "runs"), ""
+            claims, error = _claims(task, where, Path(folder) / "runs"), ""
         except BaseException as raised:
-            verdicts, error = {}, "".join(traceback.format_exception(raised, limit=-4))
-    sender.send(Result(verdicts, error, time.process_time()))
+            claims, error = [], "".join(traceback.format_exception(raised, limit=-4))
+    verdicts = {claim["name"]: claim["verdict"] for claim in claims}
+    unnamed = [c["name"] for c in claims if len({"", c["predicted_by"], c["measured_by"]}) < 3]
+    sender.send(Result(verdicts, unnamed, error, time.process_time()))
 
 
 def _planted(fault: dict[str, Any], copy: Path, folder: Path) -> Path:
@@ -168,8 +171,8 @@ def _planted(fault: dict[str, Any], copy: Path, folder: Path) -> Path:
     return folder
 
 
-def _verdicts(task: Task, copy: Path, runs: Path) -> dict[str, str]:
-    """Runs the lesson with the nnlab of the copy, without figures."""
+def _claims(task: Task, copy: Path, runs: Path) -> list[dict[str, Any]]:
+    """Runs the lesson with the nnlab of the copy, without figures; returns its claims."""
     sys.path.insert(0, str(copy))
     import torch
 
@@ -187,15 +190,15 @@ def _verdicts(task: Task, copy: Path, runs: Path) -> dict[str, str]:
     lesson = {**plan.LESSONS, **beyond.LESSONS}[task.lesson]
     lesson = plan.Lesson(lesson.name, lesson.config, {**lesson.settings, **task.settings})
     config = experiment_of(lesson, Config(experiment="lecture", seed=task.seed), EXPERIMENTS)
-    summary = runner.run(config, runs, Session(experiments=EXPERIMENTS))
-    return {claim["name"]: claim["verdict"] for claim in summary["claims"]}
+    claims: list[dict[str, Any]] = runner.run(config, runs, Session(experiments=EXPERIMENTS))["claims"]
+    return claims
 
 
 # --- what came out ---------------------------------------------------------------------------------------
 
 
 def _judge_as_it_is(task: Task, result: Result) -> bool:
-    """Prints how the lesson went without a fault; returns whether none of its claims fails."""
+    """Prints how the lesson went without a fault; returns whether no claim fails, and all name two codes."""
     failing = [claim for claim, verdict in result.verdicts.items() if verdict == "FAIL"]
     open_ = [claim for claim, verdict in result.verdicts.items() if verdict == "INCONCLUSIVE"]
     count = sum(verdict == "PASS" for verdict in result.verdicts.values())
@@ -203,12 +206,13 @@ def _judge_as_it_is(task: Task, result: Result) -> bool:
         f"without a fault  {task.lesson} {task.settings or ''}: {count} PASS"
         + (f"; INCONCLUSIVE: {', '.join(open_)}" if open_ else "")
         + (f"; FAIL: {', '.join(failing)}" if failing else "")
+        + (f"; without two codes: {', '.join(result.unnamed)}" if result.unnamed else "")
         + f"  ({result.seconds:.1f} s)",
         flush=True,
     )
     if result.error:
         print(result.error, flush=True)
-    return not failing and not result.error
+    return not failing and not result.unnamed and not result.error
 
 
 def _judge_planted(fault: dict[str, Any], result: Result) -> bool:

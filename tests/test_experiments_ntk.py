@@ -435,7 +435,9 @@ def test_convolutional_network(tmp_path: Path) -> None:
     config = config_of("data={name: digits, examples: 5}")
     task = build_task(config.data, config.training, Session())
     for row in done.rows:
-        network = CNN((1, 8, 8), [row["width"]], 10, "relu", generator=generator(0, "weights", row["width"], 0)).double()
+        network = CNN(
+            (1, 8, 8), [row["width"]], 10, "relu", generator=generator(0, "weights", row["width"], 0)
+        ).double()
         eigenvalues = np.linalg.eigvalsh(tangent_kernel(network, task.x))
         assert row["lambda_max"] == pytest.approx(eigenvalues[-1], rel=1e-10)
         assert row["distance_to_infinite"] is None

@@ -160,7 +160,9 @@ def test_functions_are_those_of_plain_training(tmp_path: Path) -> None:
     x, y = line_points(6)
     grid = torch.tensor(predicted["grid"], dtype=FLOAT)[:, None]
     for number, found in enumerate(functions):
-        network = MLP(1, [16], 1, parameterization="ntk", sigma_b=1.0, generator=generator(5, "weights", 16, number))
+        network = MLP(
+            1, [16], 1, parameterization="ntk", sigma_b=1.0, generator=generator(5, "weights", 16, number)
+        )
         network = network.double()
         optimizer = torch.optim.SGD(network.parameters(), lr=predicted["lr"])
         for _ in range(60):

@@ -318,6 +318,7 @@ _TABLE: Mapping[str, tuple[str, ...] | str] = {
     "a_small_loss_needs_large_weights": ELEMENTARY,
     "one_example_attains_the_least_norm": ELEMENTARY,
     "gradient_noise_batch_*": ("cochran1977",),
+    "noise_of_one_example": ("cochran1977",),
     "epoch_of_batches_of_*": ELEMENTARY,
     "batches_of_*_are_right_on_average": ("cochran1977",),
     "gradient_of_l2": ("hoerl1970",),

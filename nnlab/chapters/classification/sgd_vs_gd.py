@@ -22,6 +22,7 @@ from nnlab.training import Parts, build_penalty
 from nnlab.training.theory import example_gradients, noise_of_one, predicted_noise
 
 MAX_ENTRIES = 2**28  # of the matrices of gradients, (N, p) and (draws, p): 2 GiB each in float64
+MOST_ALONE = 5000  # examples of which training takes a step each for the noise of one
 STRENGTH = 0.01  # λ of the L2 penalty whose gradient stays whole
 EXAMPLES = "nnlab.training.theory.example_gradients"
 TRAINING = "nnlab.training.trainer.fit"
@@ -89,6 +90,12 @@ def measure_noise(
     )
     sizes = sorted({b for b in config.batch_sizes if isinstance(b, int) and b < n})
     rows, claims = [], []
+    if n <= MOST_ALONE:
+        one = watch(
+            model, data, parts.loss, None, batch=1, epochs=1,
+            generator=generator(config.seed, "noise", 1), stop=session.stop,
+        )  # fmt: skip
+        claims.append(_spread_claim(one, spread, whole))
     with session.reporter.bar("drawing mini-batches") as advance:
         for done, batch in enumerate(sizes):
             advance(done, len(sizes), f"batch size {batch}")
@@ -125,6 +132,24 @@ def noise_ratios(batches: Batches, whole: Tensor, spread: float, examples: int) 
     predicted = torch.tensor([predicted_noise(spread, examples, int(size)) for size in batches.sizes])
     distances = (batches.gradients - whole).square().sum(2).cpu()
     return (distances / predicted.double()).mean(1)
+
+
+def _spread_claim(one: Batches, spread: float, whole: Tensor) -> Claim:
+    """Claims S: an epoch of batches of one example holds all of them, so that nothing is random."""
+    n, mean_square = one.gradients.shape[1], float(whole.square().sum())
+    measured = float((one.gradients[0] - one.gradients[0].mean(0)).square().sum(1).mean())
+    return exact_claim(
+        "noise_of_one_example",
+        sentence="The gradient of one example has the variance S over the examples.",
+        formula="(1/N) Σ‖gᵢ − ḡ‖² = S, measured over predicted",
+        hypotheses=[f"N = {n}, an epoch of batches of one example, at the start"],
+        predicted=1.0,
+        measured=measured / spread,
+        tolerance=1e-10,
+        rivals={"‖gᵢ‖² for ‖gᵢ − ḡ‖²": 1 + mean_square / spread, "N − 1 for N": n / (n - 1)},
+        predicted_by=f"{EXAMPLES}, nnlab.training.theory.noise_of_one",
+        measured_by=TRAINING,
+    )
 
 
 def _noise_claim(batch: int, n: int, mean: float, interval: Any, epochs: int) -> Claim:

@@ -8,7 +8,7 @@ from nnlab.lab.session import Session
 from nnlab.ntk.spectral.harmonics import circle_eigenvalues, circle_tail
 from nnlab.record import Record
 from nnlab.record.arrays import under
-from nnlab.theory import Claim, exact_claim
+from nnlab.theory import Claim, exact_claim, worst
 
 POINTS = 4096  # k ≪ n for the frequencies that are shown
 SHOWN = 64
@@ -43,8 +43,11 @@ def run(model: KernelModel, record: Record, session: Session) -> list[Claim]:
             formula="λ_k = 0 for odd k ≥ 3; the largest of them over the smallest even one",
             hypotheses=[*hypotheses, "σ_b = 0, n even"],
             predicted=0.0,
-            measured=float(np.abs(odd).max() / even.min()),
+            measured=worst(odd / even.min()),
             tolerance=1e-9,
+            rivals={"as with bias": float(with_bias[3 : SHOWN + 1 : 2].max() / even.min())},
+            predicted_by="closed form: the ReLU is a linear function plus an even one",
+            measured_by="nnlab.ntk.spectral.harmonics.circle_eigenvalues",
         ),
         exact_claim(
             "tail_of_the_circle_with_bias",
@@ -55,5 +58,7 @@ def run(model: KernelModel, record: Record, session: Session) -> list[Claim]:
             measured=float(ratios[np.abs(ratios - 1).argmax()]),
             tolerance=0.02,
             rivals={"only even modes": 2.0, "half": 0.5},
+            predicted_by="nnlab.ntk.spectral.harmonics.circle_tail",
+            measured_by="nnlab.ntk.spectral.harmonics.circle_eigenvalues",
         ),
     ]

@@ -30,7 +30,8 @@ REGRESSION_WORK = 10**10  # products of a linear regression on the features that
 PROMISED_LOSS = 1e-6  # of the loss at the start
 ROUNDED_LOSS = 1e-20  # of the loss at the start, below which residuals are rounding
 LAST = 10  # the share of the steps, one in so many, over which the rate of the loss is taken
-RATE_TOLERANCE = 0.02  # of the rate at the end: what the second slowest mode still adds
+RATE_TOLERANCE = 1e-3  # of the rate at the end: what the second slowest mode still adds
+KINKED = ("relu", "leaky_relu", "maxout")  # in whose networks a unit's kink may come to rest at a point
 
 
 def claims_about(study: Study, comparisons: Sequence[Comparison]) -> list[Claim]:
@@ -383,11 +384,14 @@ def _loss_claim(study: Study, comparisons: Sequence[Comparison]) -> list[Claim]:
     """The loss of the widest networks, where their kernels say that the steps are enough for it.
 
     However far the kernel has moved, the last steps multiply the slowest mode of the last one by 1 − ηλmin.
+    With kinks that is no theorem: some come to rest at a point, which then sees a mean of two kernels; the
+    loss of networks of 512 ReLU units fell at 0.83 to 0.9 of that rate.
     """
     widest = max(c.member.width for c in comparisons)
     wide = [c for c in comparisons if c.member.width == widest]
     promised = worst([float(c.losses[1][-1] / c.losses[1][0]) for c in wide])
-    if not promised <= PROMISED_LOSS or study.lr_fraction >= 1:
+    kinked = not isinstance(study.model, KernelCustom) and study.model.activation in KINKED
+    if not promised <= PROMISED_LOSS or study.lr_fraction >= 1 or kinked:
         return []
     ratios = np.array([_rate(c, study) for c in wide])
     farthest = ratios[np.abs(ratios - 1).argmax()] if np.isfinite(ratios).all() else math.nan
@@ -396,7 +400,7 @@ def _loss_claim(study: Study, comparisons: Sequence[Comparison]) -> list[Claim]:
             "training_loss_goes_to_zero",
             sentence="Gradient descent drives the loss of a wide network to 0, at the rate of its kernel.",
             formula="L(w_{k+1})/L(w_k) → (1 − ηλmin(H))², H at the end; ratio of the logarithms",
-            hypotheses=[*_trained(study), f"m = {widest}", "λmin(H) > 0"],
+            hypotheses=[*_trained(study), f"m = {widest}", "λmin(H) > 0", "no kinks"],
             predicted=1.0,
             measured=float(farthest),
             tolerance=RATE_TOLERANCE,

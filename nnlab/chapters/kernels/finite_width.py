@@ -31,7 +31,7 @@ ActivationName = Literal["relu", "erf", "tanh"]
 
 NARROW = 8  # units of the network with one hidden layer, whose statistics are exact at every width
 BATCHES = 50  # of networks of a width: the mean of each is one sample
-PILOT = 1000  # networks that choose the direction in which the shift is looked at
+PILOT = 5000  # narrow networks that choose the direction in which the shift is looked at
 PREDICTED_BY = "nnlab.ntk.finite.kernel.finite_width"
 MEASURED_BY = (
     "nnlab.models.mlp.MLP, nnlab.models.parameterization.draw_parameters, "
@@ -178,14 +178,18 @@ class Study:
         return Sample(self.widths, spread, shift, np.square(alone).sum((1, 2)))
 
     def _direction(self, session: Session) -> Array:
-        """w (n, n) with wᵀH⁽¹⁾ = 1, in which the shift stands out most: ∝ C⁻¹H⁽¹⁾, C the covariance."""
-        gaps = self._gaps(self.theory, self.config.depth, self.widths[1], PILOT, "pilot", session)
+        """w (n, n) with wᵀH⁽¹⁾ = 1, in which the shift stands out most, ∝ C⁻¹E[H − H∞], C the covariance.
+
+        Both are those of pilot networks, so that no prediction chooses what it is held against.
+        """
+        gaps = self._gaps(self.theory, self.config.depth, self.widths[0], PILOT, "pilot", session)
         above = np.triu_indices(gaps.shape[1])
-        covariance = np.atleast_2d(np.cov(gaps[:, above[0], above[1]].T))
+        entries = gaps[:, above[0], above[1]]
+        covariance = np.atleast_2d(np.cov(entries.T))
+        weights = np.linalg.pinv(covariance, rcond=1e-10, hermitian=True) @ entries.mean(0)
         correction = self.theory.mean_correction.numpy(force=True)
-        entries = np.linalg.pinv(covariance, rcond=1e-10, hermitian=True) @ correction[above]
         direction = np.zeros_like(correction)
-        direction[above] = entries / (entries @ correction[above])
+        direction[above] = weights / (weights @ correction[above])
         return direction
 
     def _gaps(

@@ -20,7 +20,7 @@ from nnlab.expressions import parse
 from nnlab.expressions.passes import gradient
 from nnlab.lab.sections import Experiment
 from nnlab.lab.session import Outcome, Session, generator
-from nnlab.models import CNN, MLP, layer_table, weight_matrices
+from nnlab.models import CNN, MLP, weight_matrices
 from nnlab.models.convolution import conv_output_size, convolution_matrix, convolve
 from nnlab.record import Record
 from nnlab.theory import Claim, exact_claim, worst
@@ -397,8 +397,8 @@ def _sizes() -> Claim:
         wrong += [conv_output_size(size, kernel, padding, stride) for size in (8, 10)] != list(maps.shape[2:])
         kinds += 1
     network = CNN((3, 32, 32), [6], 10, generator=torch.Generator())
-    pooled = {row.name: row.output_shape for row in layer_table(network, (3, 32, 32))}["pools.0"]
-    wrong += pooled != (6, conv_output_size(32, 2, 0, 2), 16)
+    pooled = network.pools[0](torch.zeros(1, 6, 32, 32))
+    wrong += pooled.shape[2:] != (16, conv_output_size(32, 2, 0, 2))
     return _identity(
         "sizes_of_maps",
         "The size of a map follows from a formula; pooling over 2 × 2 windows halves 32 to 16.",
@@ -407,7 +407,7 @@ def _sizes() -> Claim:
         {"every one": float(kinds + 1)},
         "layers of torch, and a pooling of a CNN",
         predicted_by="nnlab.models.convolution.conv_output_size",
-        measured_by="torch.nn.functional.conv2d, nnlab.models.layer_table",
+        measured_by="torch.nn.functional.conv2d, nnlab.models.CNN",
     )
 
 

@@ -226,14 +226,17 @@ def edge_claim(
 
 
 def thresholds(products: Sequence[float], growth: Array) -> Array:
-    """(...,) products at which the growth (..., K) passes 1, by straight lines; NaN where it does not."""
-    x = np.asarray(products)
-    above = growth > 1
-    last = np.where(above.any(-1) & ~above[..., 0], above.argmax(-1), 1)
+    """(...,) products at which the growth (..., K) passes 1, by straight lines.
+
+    An end of the sweep where the growth is on one side of 1 all along; NaN where it is not known.
+    """
+    x, above = np.asarray(products), growth > 1
+    last = np.clip(above.argmax(-1), 1, None)
     high, low = (np.take_along_axis(growth, (last - side)[..., None], -1)[..., 0] for side in (0, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         at = x[last - 1] + (1 - low) / (high - low) * (x[last] - x[last - 1])
-    return np.where(above.any(-1) & ~above[..., 0], at, np.nan)
+    at = np.where(above.any(-1), np.where(above[..., 0], x[0], at), x[-1])
+    return np.where(np.isfinite(growth).all(-1), at, np.nan)
 
 
 def crossing_claim(

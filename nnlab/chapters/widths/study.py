@@ -49,7 +49,7 @@ Trained = dict[Setting, list[Arrays]]
 """The measured arrays of every setting, by width, ascending; seeds come first in each array."""
 
 CURVE_POINTS = 30  # recorded steps, evenly spaced on a logarithmic axis
-SWEPT = (1.25, 1.75, 2.25, 2.75, 3.25)
+SWEPT = (0.75, 1.25, 1.75, 2.25, 2.75, 3.25, 4.25)
 """Step sizes of the sweep across the edge of stability, times λmax(H₀)."""
 SWEEP_STEPS = 4
 SMALL = {torch.float64: 1e-6, torch.float32: 1e-3}

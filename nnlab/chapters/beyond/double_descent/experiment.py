@@ -192,7 +192,7 @@ def _setting(config: Config) -> list[str]:
     return [
         f"n = {config.examples}, noise σ = {config.noise:g}, ‖β‖ = {config.norm:g}; x ~ N(0, I)",
         "all features of the target are seen (well specified); risk on new examples, without noise",
-        f"weights of least norm, by descent from 0; {config.targets} targets a draw",
+        f"weights of least norm, by L-BFGS from 0; {config.targets} targets a draw",
         SOURCE,
     ]
 
