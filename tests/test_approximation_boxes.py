@@ -293,6 +293,16 @@ def test_a_list_of_boxes_is_their_union() -> None:
     assert parts.upper == pytest.approx(whole.upper, rel=2e-3)
 
 
+def test_a_jump_at_zero_counts_down_to_the_smallest_floats() -> None:
+    """sign x is 0 at 0 alone: boxes beside it become narrower than 10⁻³⁰⁰, and their slopes stay unbounded."""
+    network = ScalarNetwork([([[0.0]], [1.0]), ([[0.0]], [1.0]), ([[0.75]], [0.0])], "relu")
+    found = certify_boxes(network, make_target("sign(x)"), [0.0], [0.1], relative=1e-3)
+    assert found.lower <= 0.75 <= found.upper <= 0.76
+    deep = ScalarNetwork([([[1.0]], [0.0]), ([[1.0]], [-0.5]), ([[0.75]], [0.0])], "step")  # 1 where x ≥ 0
+    found = certify_boxes(deep, make_target("0.5"), [-0.1], [0.1], relative=1e-3)
+    assert found.lower <= 0.5 <= found.upper
+
+
 def test_what_is_outside_is_left_out() -> None:
     # the error is x₁, largest in the strip that is left out
     network = ScalarNetwork([([[0.0, 0.0]], [0.0]), ([[0.0]], [0.0])], "tanh")

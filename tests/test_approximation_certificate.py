@@ -718,12 +718,15 @@ def test_lines_from_another_origin_bracket_the_same_network(activation: str, pla
 @pytest.mark.parametrize("b", [0.0, 0.3, -2.0])
 def test_units_that_hardly_move_are_constants(activation: str, w: float, b: float) -> None:
     """In a few boxes, without a warning of NumPy, to the last digits."""
-    network = line_network([w, 1.0], [b, -0.4], [1.0, 0.25], 0.0, activation)
-    found = certify(network, make_target("x"), relative=1e-9)
-    expected = largest_error(network, lambda x: x, (0.0, 1.0))
-    assert found.complete
-    assert found.boxes < 5_000
-    assert expected - 1e-6 <= found.lower <= found.upper <= expected + 1e-6
+    for others in (0, 1):
+        network = line_network(
+            [w, 1.0][: 1 + others], [b, -0.4][: 1 + others], [1.0, 0.25][: 1 + others], 0.0, activation
+        )
+        found = certify(network, make_target("x"), relative=1e-9)
+        expected = largest_error(network, lambda x: x, (0.0, 1.0))
+        assert found.complete
+        assert found.boxes < 5_000
+        assert expected - 1e-6 <= found.lower <= found.upper <= expected + 1e-6
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ import pytest
 from nnlab.errors import InputError
 from tests.certified_cases import check, made_case
 
-CASES = 300
+CASES = 240
 
 
 @pytest.mark.slow
 def test_no_bound_and_no_evaluation_is_false() -> None:
-    """Powers of all sizes, hard steps, float32 and far intervals among them; the largest error is often met."""
+    """Powers of all sizes, hard steps, float32 and far intervals among them; upper bounds are mostly met."""
     tight, sorts, tried = 0, Counter[str](), 0
     for seed in range(CASES):
         rng = random.Random(seed)

@@ -171,6 +171,13 @@ def test_a_boundary_is_halved_or_not_there() -> None:
         assert all(map(math.isnan, catapult.halved(test, (1.0, 4.0), 10)))
 
 
+def test_the_last_finite_state_stands_for_those_after_it() -> None:
+    outputs, kernels = catapult.known(
+        np.array([1.0, 2.0, 3.0, np.inf, np.nan]), np.array([4.0, 5.0, np.inf, np.nan, np.nan])
+    )
+    assert (outputs.tolist(), kernels.tolist()) == ([1, 2, 2, 2, 2], [4, 5, 5, 5, 5])
+
+
 def test_the_claims_about_catapults_fail_for_wrong_numbers() -> None:
     one = config("catapult", "width=64", "steps=40")
     first, products = catapult.State(0.8, 4.5), [1.0, 3.0]

@@ -19,6 +19,7 @@ from nnlab.chapters.beyond.spectral_bias import experiment as spectral_bias
 from nnlab.chapters.beyond.spectral_bias.figures import decay_of_harmonics
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.chapters.pages import CHAPTERS
+from nnlab.errors import InputError
 from nnlab.lab import runner
 from nnlab.lab.config import apply_sets, check, read_source
 from nnlab.lab.session import Session
@@ -203,6 +204,17 @@ def test_harmonics_that_stay(share: float, verdict: str) -> None:
     assert harmonics.stay_claim([3], shares, []).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("points=31", "even"), ("without_bias=[6]", "apart"), ("without_bias=[3]", "ever")],
+)
+def test_what_cannot_be_measured_is_refused(setting: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        spectral_bias.Task.of(
+            config("spectral_bias", "points=12", "without_bias=[2]", setting), "without_bias"
+        )
+
+
 def test_a_narrow_network_without_bias_has_no_odd_harmonics() -> None:
     """Width 16, where nothing else follows the infinitely wide kernel."""
     task = spectral_bias.Task.of(config("spectral_bias", *SMALL["spectral_bias"]), "without_bias")
@@ -224,7 +236,7 @@ def test_titles_state_the_results() -> None:
     figure = distance_from_start(
         steps, steps, steps, np.array([8.0, 64.0]), np.array([[1.1, 1.3], [1.02, 1.04]])
     )
-    assert states(figure, "networks of width 64 come within 3 %")
+    assert states(figure, "networks of width 64 come within 3.0 %")
     assert_readable(figure)
     shares = 0.5 ** (np.arange(50) / np.array([5.0, 40.0, np.inf])[:, None])[None]
     panel = np.array([2, 4, 5]), np.array([5.0, 40.0, np.inf]), shares

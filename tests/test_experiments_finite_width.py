@@ -92,8 +92,8 @@ def test_it_measures_all_networks() -> None:
 
 def test_the_figure_is_readable() -> None:
     rows = [np.array([level, 0.9 * level, 1.1 * level]) for level in (0.5, 0.25, 0.06)]
-    for shifts in ({"relu": [np.array([1.0, 0.8, 1.2])] * 3}, {}):
-        figure = spread_and_shift([16, 32, 128], {"relu": rows}, {"relu": 8.0}, shifts)
+    for shifts in ({"relu": np.array([[1.0, 0.8, 1.2]] * 3)}, {}):
+        figure = spread_and_shift([16, 32, 128], {"relu": np.array(rows)}, {"relu": 8.0}, shifts)
         assert_finite_limits(figure)
         assert_readable(figure)
         np.testing.assert_allclose(

@@ -248,7 +248,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
 def test_a_network_that_diverged_leaves_it_open() -> None:
     config = config_of(*ON)
     band = Band(np.ones(200), np.ones(200))
-    prediction = Prediction(range(3), 8, 0.1, band, Band(np.ones(200), np.full(200, 0.5)), band)
+    prediction = Prediction(3, 8, 0.1, band, Band(np.ones(200), np.full(200, 0.5)), band)
     functions = np.ones((3, 200))
     functions[1] = np.nan
     claims = ntk_infinite.claims_of(prediction, functions, study_of(config))
@@ -299,7 +299,7 @@ def test_the_model_may_be_of_any_depth() -> None:
     """The prior of the prediction is the diagonal of the covariance in closed form."""
     config = config_of("model.depth=3", "data.examples=4")
     study = study_of(config)
-    found = ntk_infinite.prepare(study, ntk_infinite.Networks(networks=2, width=4), 0)
+    found = ntk_infinite.prepare(study, ntk_infinite.Networks(networks=2, width=4))
     assert study.task.grid is not None
     nngp, _ = infinite_ntk(study.task.grid, depth=3, sigma_b=1.0)
     np.testing.assert_allclose(found.start.std, nngp.diagonal().sqrt().numpy(), rtol=1e-10)

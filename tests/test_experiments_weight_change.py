@@ -298,7 +298,8 @@ def test_it_goes_on_where_there_is_less_to_see(
     if case == "one seed":
         assert {claim["verdict"] for claim in fitted} == {"INCONCLUSIVE"}
         assert {claim["name"].partition("_ntk")[0].partition("_standard")[0] for claim in fitted} == {
-            "lambda_max"
+            "lambda_max",
+            "first_layer",
         }
     if case == "all diverge":
         assert all(row["diverged"] == 3 for row in summary["results"] if "constant" in row["setting"])

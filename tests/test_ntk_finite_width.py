@@ -15,6 +15,7 @@ from nnlab.models import MLP, get_activation
 from nnlab.ntk import KernelError, NonFiniteError, finite_width, infinite_ntk
 from nnlab.ntk.finite.moments import EXPECTATIONS, Moments
 from nnlab.training.ensemble import Ensemble
+from tests.tensor_recursions import tanh_statistics
 
 NAMES = ("relu", "erf", "tanh")
 X = torch.tensor([[1.0, 0.4, -0.3], [0.9, 0.1, -0.8], [-1.2, 0.5, 0.7]], dtype=torch.float64)
@@ -114,6 +115,15 @@ def test_the_limit_is_that_of_infinite_width(name: str, depth: int) -> None:
     nngp, ntk = infinite_ntk(X, depth=depth, activation=name, sigma_b=0.3)
     torch.testing.assert_close(theory.infinite, ntk, rtol=1e-12, atol=0)
     torch.testing.assert_close(theory.nngp, nngp, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_the_recursions_are_those_in_full_tensors(depth: int) -> None:
+    x = torch.tensor([[0.6, 0.1], [-0.2, 0.9]], dtype=torch.float64)
+    theory = finite_width(x, depth=depth, activation="tanh", sigma_w=1.3, sigma_b=0.2)
+    tensors = tanh_statistics(x.numpy(), depth, 1.3**2, 0.2)
+    for name, expected in vars(tensors).items():
+        np.testing.assert_allclose(getattr(theory, name), expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])

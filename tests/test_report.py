@@ -18,7 +18,7 @@ from nnlab.lab.config import check, read_source
 from nnlab.lab.session import Session
 from nnlab.page import build_page
 from nnlab.page.claims import WIDTH, cards, drawings
-from nnlab.page.contents import Contents
+from nnlab.page.contents import ChapterPage, Contents
 from nnlab.page.data import POINTS, Room, metrics_of, pictures, tables
 from nnlab.page.lecture import expand
 from nnlab.page.numbers import as_text
@@ -252,6 +252,24 @@ def test_a_lecture_is_shown_as_its_sentences_and_the_runs_inside_it(run_folder: 
     assert "1 refuted" in head
     assert "FAIL" not in head
     assert [run.folder.name for run in expand(open_run(lecture))] == ["a-softmax"]
+
+
+def test_a_card_says_what_its_claim_rests_on(run_folder: Path, tmp_path: Path) -> None:
+    copy = copy_of(run_folder, tmp_path / "run")
+    claim, *others = open_run(copy).summary["claims"]
+    hostile = {"predicted_by": "<i>x.y</i>, numpy.sum", "measured_by": "nnlab.fit", "name": "descent"}
+    rule = "99.9% t-interval of the mean over 9 seeds [1, 2]: it contains 1.5."
+    change(copy, name="softmax", claims=[claim | hostile | {"rule": rule}, *others])
+    page = build_page(
+        [open_run(copy)], [*CHAPTERS, ChapterPage(faults=lambda run, name: [f"<u>{run}</u> {name}."])]
+    )
+    assert "<strong>Predicted by:</strong> &lt;i&gt;x.y&lt;/i&gt;, numpy.sum" in page
+    assert "<strong>Measured by:</strong> nnlab.fit" in page
+    assert "&lt;u&gt;softmax&lt;/u&gt; descent." in page
+    assert "<i>x" not in page
+    assert "<u>" not in page
+    assert "1 measurement is random" in page
+    assert "none of them fails in about 99.9% of all runs" in page
 
 
 def test_what_is_worked_on_the_slides_stands_in_its_sections(tmp_path: Path) -> None:

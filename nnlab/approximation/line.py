@@ -84,12 +84,13 @@ class LineNetwork:
         c, c0 = last[0][0][0], float(last[0][1][0])
         w = weight[:, 0]
         self.origin = origin if _may_be_moved(w, bias, origin) else 0.0
-        b, rest = _moved(w, bias, self.origin)
+        b = _moved(w, bias, self.origin)
+        self._moved_error = 4 * U * float(np.abs(c * b).sum()) if self.origin else 0.0
         self.kind = network.activation
         constants, slope = [np.longdouble(c0)], np.longdouble(0)
         if self.kind == "tanh":
             constants.append(-c.astype(np.longdouble).sum())
-            self.kind, c, w, b, rest = "sigmoid", 2 * c, 2 * w, 2 * b, 2 * rest
+            self.kind, c, w, b = "sigmoid", 2 * c, 2 * w, 2 * b
         elif ACTIVATIONS[self.kind].step is not None:
             low, high = ACTIVATIONS[self.kind].limits  # φ = low + (high − low) U, with U the step from 0 to 1
             assert low is not None
@@ -99,22 +100,21 @@ class LineNetwork:
         if turned.any():
             left = c[turned].astype(np.longdouble)  # what these units leave behind
             if self.kind == "relu":
-                constants.append((left * (b.astype(np.longdouble) + rest)[turned]).sum())
+                constants.append((left * b[turned]).sum())
                 slope = (left * w[turned]).sum()
             else:
                 constants.append(left.sum())
             c = np.where(turned, c if self.kind == "relu" else -c, c)
-            w, b, rest = np.abs(w), np.where(turned, -b, b), np.where(turned, -rest, rest)
+            w, b = np.abs(w), np.where(turned, -b, b)
         self._flat_error = 0.0
         if flat.any():
             constants.append(self._flat(c[flat], b[flat]))
-            c, w, b, rest = c[~flat], w[~flat], b[~flat], rest[~flat]
+            c, w, b = c[~flat], w[~flat], b[~flat]
         self.constant, self.slope = float(sum(constants)), float(slope)
         self._sigmoid_output = network.output_activation == "sigmoid"
         turned = turned[~flat] if flat.any() else turned
         order = np.lexsort((turned, w, -b / w))
         self.c, self.w, self.b = c[order], w[order], b[order]
-        self._rest = rest[order] if self.origin else None
         if self.kind == "step":
             self._turned, self._bias = turned[order], bias[~flat][order]
         self.s = np.clip(-self.b / self.w, -FARTHEST, FARTHEST)
@@ -139,10 +139,9 @@ class LineNetwork:
         Hard steps that were turned round differ from others at the step itself.
         """
         fresh = (np.diff(self.w, prepend=-1.0) != 0) | (np.diff(self.b, prepend=np.nan) != 0)
-        if self._rest is not None:
-            fresh |= np.diff(self._rest, prepend=0.0) != 0
         if self.kind == "step":
             fresh |= np.diff(self._turned, prepend=self._turned[:1]) != 0
+            fresh |= np.diff(self._bias, prepend=self._bias[:1]) != 0
         first = np.flatnonzero(fresh)
         self._merge_error = 0.0
         if len(first) == len(self.c):
@@ -150,8 +149,6 @@ class LineNetwork:
         sums = np.add.reduceat(self.c.astype(np.longdouble), first)
         self._merge_error = float(np.abs(self.c).sum() * np.finfo(np.longdouble).eps) * 4
         self.c, self.w, self.b, self.s = sums.astype(np.float64), self.w[first], self.b[first], self.s[first]
-        if self._rest is not None:
-            self._rest = self._rest[first]
         if self.kind == "step":
             self._turned, self._bias = self._turned[first], self._bias[first]
         self._merge_error += U * float(np.abs(self.c).sum())
@@ -159,15 +156,14 @@ class LineNetwork:
     def _prefixes(self) -> None:
         """Sums over the first k units of what they add where they are saturated, k = 0 … H."""
         c, bends = self.c.astype(np.longdouble), self.kind == "relu"
-        constants = c
-        if bends:
-            constants = c * (self.b if self._rest is None else self.b.astype(np.longdouble) + self._rest)
+        constants = c * self.b if bends else c
         self._steepest = float(self.w.max(initial=0.0))
         self._alike = len(self.w) > 0 and self._steepest == float(self.w.min())
         self._farthest = float(np.abs(self.b).max(initial=0.0))
         self._weight = float(np.abs(self.c).sum())
         self._prefix, self.error, self._sums = _summed(constants, self.constant)
         self.error += LOST * self._weight
+        self.error += self._moved_error if bends else 0.0
         self.error += self._flat_error + self._merge_error * (self._farthest if bends else 1.0)
         self._prefix_slope, self.slope_error, self._slope_sums = None, 0.0, 0.0
         if bends:
@@ -318,19 +314,20 @@ def _summed(terms: NDArray[np.longdouble], constant: float) -> tuple[Array, floa
 
 
 def _may_be_moved(w: Array, b: Array, origin: float) -> bool:
-    """True where w · origin + b can be computed without error but by underflow, as a sum of two floats."""
+    """True where no part of w · origin + b overflows."""
     return bool(origin) and max(abs(origin), float(np.abs(w).max()), float(np.abs(b).max())) < 2.0**400
 
 
-def _moved(w: Array, b: Array, origin: float) -> tuple[Array, Array]:
-    """w · origin + b as a float and what it lacks, to 2⁻¹⁰⁶ (Dekker 1971, "A floating-point technique")."""
+def _moved(w: Array, b: Array, origin: float) -> Array:
+    """w · origin + b, rounded once (Dekker 1971, "A floating-point technique", has the exact product)."""
     if origin == 0:
-        return b, np.zeros_like(b)
+        return b
     product = w * origin
     (w_high, w_low), (x_high, x_low) = _split(w), _split(np.array(origin))
     error = ((w_high * x_high - product) + w_high * x_low + w_low * x_high) + w_low * x_low
-    total, more = _two_sum(product, b)
-    return _two_sum(total, more + error)
+    total = product + b
+    part = total - product
+    return np.asarray(total + (((product - (total - part)) + (b - part)) + error))
 
 
 def _split(x: Array) -> tuple[Array, Array]:
@@ -338,13 +335,6 @@ def _split(x: Array) -> tuple[Array, Array]:
     scaled = x * 134217729.0  # 2²⁷ + 1
     high = scaled - (scaled - x)
     return high, x - high
-
-
-def _two_sum(x: Array, y: Array) -> tuple[Array, Array]:
-    """x + y rounded, and the error of that (Knuth)."""
-    total = x + y
-    part = total - x
-    return total, (x - (total - part)) + (y - part)
 
 
 def _after_sigmoid(z: Array, h: Array, slope: Array) -> Lines:

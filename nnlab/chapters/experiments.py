@@ -10,8 +10,8 @@ from nnlab.chapters.beyond.edge_of_stability import experiment as edge_of_stabil
 from nnlab.chapters.beyond.ensembles import experiment as ensembles
 from nnlab.chapters.beyond.max_margin import experiment as max_margin
 from nnlab.chapters.beyond.minimal_norm import experiment as minimal_norm
-from nnlab.chapters.beyond.spectral_bias import experiment as spectral_bias
 from nnlab.chapters.beyond.rich import experiment as rich
+from nnlab.chapters.beyond.spectral_bias import experiment as spectral_bias
 from nnlab.chapters.classification import activations as activations
 from nnlab.chapters.classification import classify as classify
 from nnlab.chapters.classification import convergence as convergence

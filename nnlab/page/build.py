@@ -161,7 +161,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         evidence=[(row, by_address[row.address]) for row in addressed if not row.listed and row.address],
         random=random,
         level=LEVEL,
-        none_fails=f"{CONFIDENCE**random:.0%}",
+        none_fails=f"{CONFIDENCE**random:.1%}",
         misprints=contents.misprints if whole else {},
         glossary=GLOSSARY,
         style=Markup("".join(file.read_text("utf-8") for file in STYLES)),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nnlab.chapters.kernels.members import TINY, Comparison, Member, Study
 from nnlab.chapters.kernels.setup import KernelCNN, KernelCustom, KernelMLP, KernelModel, Task, build_network
+from nnlab.models import MLP
 from nnlab.models.parameterization import DEFAULT_SIGMA_B
 from nnlab.ntk import (
     MemoryLimitError,
@@ -21,6 +22,7 @@ from nnlab.ntk import (
     spectrum,
 )
 from nnlab.theory import Claim, exact_claim, worst
+from nnlab.training.ensemble import Ensemble
 
 PARALLEL = 1e-12  # of 1 − |cos|, below which two inputs count as parallel
 FLOW_POINTS = 200  # residuals that are integrated
@@ -85,7 +87,7 @@ def _feature_claims(study: Study, first: Comparison) -> list[Claim]:
     hypotheses = [*_setting(study), f"m = {member.width}"]
     claims = []
     if len(features) <= LOOPED and not isinstance(study.model, KernelCustom):
-        claims.append(_gram_claim(study, member, looped_gradients(network, study.task.x), hypotheses))
+        claims.append(_gram_claim(study, member, network, hypotheses))
     affordable = features.numel() * study.steps <= REGRESSION_WORK
     if (
         study.loss == "squared_error"
@@ -108,19 +110,24 @@ def looped_gradients(network: nn.Module, x: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def _gram_claim(study: Study, member: Member, gradients: Tensor, hypotheses: list[str]) -> Claim:
-    gram, kernel = gradients @ gradients.T, as_matrix(member.kernel).double()
+def _gram_claim(study: Study, member: Member, network: nn.Module, hypotheses: list[str]) -> Claim:
+    """Both ways in which kernels are computed, of one network and of many, beside looped autograd."""
+    gradients = looped_gradients(network, study.task.x)
+    gram, kernels = gradients @ gradients.T, [as_matrix(member.kernel).double()]
+    if isinstance(network, MLP):
+        kernels.append(Ensemble.from_models([network]).tangent_kernel(study.task.x)[0].double().cpu())
+    size = gram.norm().clamp(min=TINY)
     return exact_claim(
         "kernel_is_gram_matrix",
         sentence="The kernel is the Gram matrix of the feature map.",
         formula="H(x, x') = φ(x)·φ(x'), φ = ∇_w f(·, w₀); ‖H − φφᵀ‖/‖φφᵀ‖",
         hypotheses=[*hypotheses, "φ by backward passes, one for each score; H layer by layer"],
         predicted=0.0,
-        measured=float((kernel - gram).norm() / gram.norm().clamp(min=TINY)),
+        measured=worst([float((kernel - gram).norm() / size) for kernel in kernels]),
         tolerance=_tolerance(study, 1e-12, 1e-4),
         rivals={"half of it": 0.5, "twice": 1.0},
         predicted_by="torch.autograd.grad",
-        measured_by="nnlab.ntk.empirical_ntk",
+        measured_by="nnlab.ntk.empirical_ntk, nnlab.training.ensemble.Ensemble.tangent_kernel",
     )
 
 

@@ -259,7 +259,7 @@ def claims_about(study: Study, sample: Sample) -> list[Claim]:
     claims = [
         measured_claim(
             f"spread_of_one_layer_{name}",
-            sentence="With one hidden layer the spread of the kernel is c/m, exactly, also of few units.",
+            sentence=f"With one hidden layer of {name} units the spread of the kernel is c/m, exactly.",
             formula="m E‖H₀ − H∞‖²/c = 1, c = Σᵢⱼ Vᵢⱼ a Gaussian integral",
             hypotheses=[f"{name}, one hidden layer, m = {NARROW}, ntk parameterization", inputs],
             predicted=1.0,
@@ -270,7 +270,7 @@ def claims_about(study: Study, sample: Sample) -> list[Claim]:
         ),
         measured_claim(
             f"spread_{name}",
-            sentence="The spread of the kernel around its limit is c/m, and c is known.",
+            sentence=f"The spread of the kernel of {name} networks around its limit is c/m, and c is known.",
             formula="m E‖H₀ − H∞‖²/c → 1, from the last two widths, whose distance from it is like 1/m",
             hypotheses=[*setting, widths, f"{BATCHES} batches of networks of each width", sources],
             predicted=1.0,
@@ -281,7 +281,7 @@ def claims_about(study: Study, sample: Sample) -> list[Claim]:
         ),
         exponent_claim(
             f"power_of_the_spread_{name}",
-            sentence="The squared distance of the kernel from its limit falls like 1/m.",
+            sentence=f"The squared distance of the {name} kernel from its limit falls like 1/m.",
             formula="E‖H₀ − H∞‖² ~ 1/m",
             hypotheses=[*setting, widths, "local slopes tend to the power like 1/m", sources],
             fit=fit_exponent(sample.widths, batches(sample.spread), rate=1.0),
@@ -295,7 +295,7 @@ def claims_about(study: Study, sample: Sample) -> list[Claim]:
         claims.append(
             measured_claim(
                 f"shift_of_the_mean_{name}",
-                sentence="The mean of the kernel is not its limit: it is shifted by H⁽¹⁾/m.",
+                sentence=f"The mean of the {name} kernel is not its limit: it is shifted by H⁽¹⁾/m.",
                 formula="m wᵀ(E[H₀] − H∞)/wᵀH⁽¹⁾ → 1, w fixed beforehand, from the first two widths",
                 hypotheses=[*setting, widths, f"{BATCHES} batches of networks of each width", sources],
                 predicted=1.0,
@@ -342,25 +342,19 @@ def arrays(study: Study, sample: Sample) -> dict[str, Array]:
 
 def drawn(
     studies: Sequence[Study], measured: Mapping[str, Sample]
-) -> tuple[list[int], dict[str, list[Array]], dict[str, float], dict[str, list[Array]]]:
+) -> tuple[list[int], dict[str, Array], dict[str, float], dict[str, Array]]:
     """The arguments of the figure: widths, spreads and their c, both relative, and shifts."""
-    spreads, predicted, shifts = {}, {}, {}
+    spreads, predicted, shifts = dict[str, Array](), dict[str, float](), dict[str, Array]()
     for study in studies:
-        sample = measured[study.activation]
+        sample, name = measured[study.activation], study.activation
         scale = float(study.theory.infinite.square().sum())
-        spreads[study.activation] = [values / scale for values in sample.spread]
-        predicted[study.activation] = study.theory.relative_squared_deviation
+        spreads[name] = _intervals([values / scale for values in sample.spread])
+        predicted[name] = study.theory.relative_squared_deviation
         if study.shifts:
-            shifts[study.activation] = list(sample.shift)
-    intervals = {name: [_interval(v) for v in values] for name, values in spreads.items()}
-    return (
-        list(studies[0].widths),
-        intervals,
-        predicted,
-        {name: [_interval(v) for v in values] for name, values in shifts.items()},
-    )
+            shifts[name] = _intervals(sample.shift)
+    return list(studies[0].widths), spreads, predicted, shifts
 
 
-def _interval(values: Array) -> Array:
-    """(mean, low, high)."""
-    return np.array(mean_interval(values, CONFIDENCE), dtype=np.float64)
+def _intervals(values: Sequence[Array]) -> Array:
+    """Mean, low and high for each width, (K, 3)."""
+    return np.array([mean_interval(one, CONFIDENCE) for one in values], dtype=np.float64)

@@ -114,6 +114,7 @@ LESSONS: Mapping[str, Lesson] = {
             {
                 "widths": [64, 128, 256, 512, 1024, 2048],
                 "depths": [1],
+                "parameterizations": ["ntk"],
                 "protocols": ["stable"],
                 "seeds": 256,
                 "training.steps": 50,
@@ -328,7 +329,7 @@ POINTS: Sequence[Point] = (
           "approx",
           ["bins_needed_*", "error_of_a_line", "error_within_the_bound", "no_histogram_with_fewer_bins",
            "histogram_constant", "interpolation_*", "certificates_*", "lipschitz_constants_*",
-           "evaluation_of_hard_steps"]),
+           "enclosures_hold_*", "evaluation_of_hard_steps"]),
     Point("two_variables", "6.6",
           "In two variables, isolated towers leave holes where cells meet; quadrant thresholds do not.",
           "approx", ["isolated_towers_*", "quadrant_thresholds_*"]),

@@ -332,7 +332,8 @@ def _row(setting: Setting, width: int, arrays: Arrays) -> dict[str, Any]:
 
     def mean(values: Array) -> float | None:
         with np.errstate(over="ignore"):  # a network on its way to infinity
-            return float(values[kept].mean()) if kept.any() else None
+            known = kept.any() and not np.isnan(values[kept]).any()
+            return float(values[kept].mean()) if known else None
 
     row: dict[str, Any] = {
         "setting": setting.key,

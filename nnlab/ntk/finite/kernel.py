@@ -165,7 +165,7 @@ def _layers_of(model: nn.Module) -> tuple[list[Layer], str]:
         raise KernelError(f"finite_width: the model is {type(model).__name__}; only an MLP is supported")
     _check_activation(model.activation)
     modules = [*model.hidden, model.output]
-    widths = {int(module.weight.shape[0]) for module in model.hidden}
+    widths = {len(rows) for module in model.hidden for rows in module.parameters() if rows.ndim == 2}
     if len(widths) != 1:
         raise KernelError(
             f"finite_width: the widths of the hidden layers are {sorted(widths)}; they must be equal"

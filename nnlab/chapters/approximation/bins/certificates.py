@@ -220,7 +220,7 @@ def _of_layers() -> Claim:
     certificates = [certify(network, target, relative=1e-5, max_boxes=MOST) for network, target, _ in cases]
     return exact_claim(
         "certificates_over_boxes",
-        sentence="So is that of two hidden layers, and of a ridge in the plane.",
+        sentence="The certified error of two hidden layers, and of a ridge in the plane, is a known one too.",
         formula="lower = upper = sup |network − f|; measured: as a part of it",
         hypotheses=["ReLU, hard steps, tanh and sigmoid; f = x, and (x₁ + x₂)/2"],
         predicted=1.0,

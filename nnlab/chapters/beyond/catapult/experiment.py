@@ -83,10 +83,9 @@ class Config(Experiment):
         return nn.Sequential(*layers).double()
 
     def map(self, first: "State", product: float, target: float = 0.0) -> tuple[Array, Array]:
-        """Returns f and λ by the map, (steps + 1,) each."""
-        return follow_map(
-            *first, lr=product / first.kernel, steps=self.steps, width=self.width, x=X, y=target
-        )
+        """Returns f and λ by the map, (steps + 1,) each; finite as those of a training are."""
+        lr = product / first.kernel
+        return known(*follow_map(*first, lr=lr, steps=self.steps, width=self.width, x=X, y=target))
 
     def trained(self, first: "State", product: float, target: float, session: Session) -> "Training":
         """Trains with η = product/λ₀; where it diverges, the last finite state stands for those after it."""
@@ -97,9 +96,8 @@ class Config(Experiment):
 
         with suppress(Diverged):
             self._train(first, product, target, self.steps, session, observe)
-        finite = [state for state in states if np.isfinite(state).all()]
-        outputs, kernels = np.array(finite + finite[-1:] * (self.steps + 1 - len(finite))).T
-        return Training(outputs, kernels)
+        states += [State(np.nan, np.nan)] * (self.steps + 1 - len(states))
+        return Training(*known(*np.array(states).T))
 
     def rises(self, first: "State", product: float, session: Session) -> bool:
         """Tells whether the loss ever rises above the first within a few steps."""
@@ -176,6 +174,13 @@ def measured(model: nn.Module) -> State:
     output: Tensor = model(torch.full((1, 1), X, dtype=torch.float64)).sum()
     gradients = torch.autograd.grad(output, list(model.parameters()))
     return State(float(output.detach()), float(torch.stack([g.square().sum() for g in gradients]).sum()))
+
+
+def known(outputs: Array, kernels: Array) -> tuple[Array, Array]:
+    """Returns f and λ, (steps + 1,) each, with the last finite ones in place of all after them."""
+    finite = np.isfinite(outputs) & np.isfinite(kernels)
+    last = np.maximum.accumulate(np.where(finite, np.arange(len(finite)), 0))
+    return outputs[last], kernels[last]
 
 
 def halved(

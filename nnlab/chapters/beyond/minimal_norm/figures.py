@@ -18,13 +18,14 @@ from nnlab.plot.style import (
     new_figure,
     panel_title,
     sample,
-    with_notes,
+    with_notes_below,
 )
 from nnlab.plot.text import number, percent
 
 PREDICTED = LineLook(INK, "-", "none")
 LINEARIZED = LineLook(PALETTE[0], "none", "o")
 NETWORKS = LineLook(PALETTE[1], "-", "s")
+ROOM = 380.0  # points, the width of a panel
 
 
 @of_lines
@@ -53,7 +54,7 @@ def distance_from_start(
     left.plot(steps[moved], predicted[moved], color=PREDICTED.color, linewidth=LINE)
     seen = np.unique(np.geomspace(1, steps[-1], 16).round()).astype(int)
     draw_line(left, steps[seen], linearized[seen], LINEARIZED)
-    dress(right, with_notes("width m", band_words([ratios.shape[1]])), "‖w − w₀‖² over u₀ᵀH₀⁻¹u₀")
+    dress(right, with_notes_below("width m", band_words([ratios.shape[1]]), ROOM), "‖w − w₀‖² over u₀ᵀH₀⁻¹u₀")
     panel_title(right, "networks: exact as the width grows")
     log_axis(right.xaxis, widths)
     ticks_at(right.xaxis, widths)

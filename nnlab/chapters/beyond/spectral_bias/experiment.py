@@ -51,7 +51,7 @@ class Config(Experiment):
     arrays = schema.ARRAYS
     networks: int = Field(24, ge=2, le=10_000, description="of each kind")
     width: Count = 4096
-    points: int = Field(32, ge=8, le=1024, multiple_of=2)
+    points: int = Field(32, ge=8, le=1024, description="an even number")
     without_bias: Annotated[list[Count], Distinct] = Field(
         [1, 2, 3, 4, 5, 6], min_length=1, description="harmonics of the target"
     )
@@ -108,7 +108,7 @@ def _metrics(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {
         f"{row['networks'].replace(' ', '_')}/{row['harmonic']}": row["half_life"] / row["predicted"]
         for row in rows
-        if row["predicted"] is not None and row["half_life"] is not None
+        if row["predicted"] and row["half_life"] is not None
     }
 
 
@@ -143,9 +143,12 @@ class Task:
         """Draws the phases of the harmonics.
 
         Raises:
-            InputError: a harmonic that the points cannot tell from others, or none that is learned.
+            InputError: an odd number of points, a harmonic that they cannot tell from others, or none that is
+                learned.
         """
         harmonics, n = sorted(getattr(config, name)), config.points
+        if n % 2:
+            raise InputError(f"points: {n} must be even: on an odd number even harmonics look like odd ones")
         if 2 * harmonics[-1] >= n:
             raise InputError(f"{name}: {n} points tell harmonics below {n // 2} apart, not {harmonics[-1]}")
         random = generator(config.seed, f"phases {name}")

@@ -27,17 +27,17 @@ PREDICTED = LineLook(INK, (0, (5, 2)), "none")
 
 def spread_and_shift(
     widths: Sequence[int],
-    spreads: Mapping[str, Sequence[ArrayLike]],
+    spreads: Mapping[str, ArrayLike],
     predicted: Mapping[str, float],
-    shifts: Mapping[str, Sequence[ArrayLike]],
+    shifts: Mapping[str, ArrayLike],
 ) -> Figure:
     """Draws E‖H − H∞‖²/‖H∞‖² over the width on the predicted c/m, and the shift of the mean beside its own.
 
     Args:
         widths: (K,) widths m.
-        spreads: Activation -> (mean, low, high) for each width.
+        spreads: Activation -> (K, 3), mean, low and high for each width.
         predicted: Activation -> c, of the relative spread.
-        shifts: Activation -> (mean, low, high) of the shift, in units of the predicted one, for each width.
+        shifts: Activation -> (K, 3), those of the shift in units of the predicted one.
     """
     m = as_numbers(widths)
     figure = new_figure(
@@ -69,7 +69,7 @@ def spread_and_shift(
     return figure
 
 
-def _points(axes: Axes, m: np.ndarray, rows: Sequence[ArrayLike], look: LineLook) -> None:
+def _points(axes: Axes, m: np.ndarray, rows: ArrayLike, look: LineLook) -> None:
     """Measured means with their intervals."""
     mean, low, high = as_numbers(rows).T
     axes.errorbar(
