@@ -294,7 +294,7 @@ def test_a_list_of_boxes_is_their_union() -> None:
 
 
 def test_a_jump_at_zero_counts_down_to_the_smallest_floats() -> None:
-    """sign x is 0 at 0 alone: boxes beside it become narrower than 10⁻³⁰⁰, and their slopes stay unbounded."""
+    """sign x is 0 at 0 alone: boxes beside it become narrower than 10⁻³⁰⁰, their slopes stay unbounded."""
     network = ScalarNetwork([([[0.0]], [1.0]), ([[0.0]], [1.0]), ([[0.75]], [0.0])], "relu")
     found = certify_boxes(network, make_target("sign(x)"), [0.0], [0.1], relative=1e-3)
     assert found.lower <= 0.75 <= found.upper <= 0.76

@@ -19,7 +19,7 @@ _BIBTEX = """
   author = {Yang, Greg and Hu, Edward J. and Babuschkin, Igor and Sidor, Szymon and Liu, Xiaodong
             and Farhi, David and Ryder, Nick and Pachocki, Jakub and Chen, Weizhu and Gao, Jianfeng},
   title = {Tensor Programs {V}: Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer},
-  note = {arXiv:2203.03466}, year = {2022},
+  howpublished = {arXiv:2203.03466}, year = {2022},
 }
 @article{cybenko1989,
   author = {Cybenko, George},

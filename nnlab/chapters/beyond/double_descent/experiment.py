@@ -26,7 +26,7 @@ from nnlab.training import Parts, Settings, build_loss, build_optimizer, fit
 Array = NDArray[np.float64]
 
 NEAR = 8  # features from n at which the variance of the risk is still small enough for a mean
-TEST = 400  # new examples, by which the risk is measured
+TEST = 600  # new examples, by which the risk is measured, in more than one block
 EPOCHS = 5  # of 20 iterations of L-BFGS, from weights 0
 NETWORK_EPOCHS = 10
 INPUTS = 20  # d, of the random ReLU features
