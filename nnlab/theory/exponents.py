@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 
 from nnlab.theory.claims import Claim, Prediction, interval_claim
-from nnlab.theory.intervals import CONFIDENCE, NO_INTERVAL, Interval
+from nnlab.theory.intervals import CONFIDENCE, NO_INTERVAL, Interval, contrast_half_width
 
 Array = NDArray[np.float64]
 
@@ -138,13 +137,10 @@ def _contrast_interval(
     seeds = log_q.shape[1]
     if seeds < 2 or not math.isfinite(slope):
         return NO_INTERVAL
-    parts = _variances(log_q, coefficients)
-    error = math.sqrt(parts.sum())
-    if error <= 1e-14 * np.abs(log_q).max():  # not more than rounding
+    half = contrast_half_width(coefficients, log_q, confidence)
+    if half <= 1e-14 * np.abs(log_q).max():  # not more than rounding
         return NO_INTERVAL
-    freedom = parts.sum() ** 2 / ((parts**2).sum() / (seeds - 1))
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * error + allowed
-    return slope - half, slope + half
+    return slope - half - allowed, slope + half + allowed
 
 
 def _variances(log_q: Array, coefficients: Array) -> Array:

@@ -47,6 +47,30 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, f
     return mean, mean - half, mean + half
 
 
+def contrast_half_width(coefficients: ArrayLike, samples: ArrayLike, confidence: float = CONFIDENCE) -> float:
+    """Half of the t-interval of Σₖ cₖ · mean of row k, whose rows are independent samples.
+
+    The standard error is the root of Σ vₖ, vₖ = cₖ² sₖ²/S with the sample variance sₖ² of row k; t has
+    (Σ vₖ)²/(Σ vₖ²/(S − 1)) degrees of freedom (Satterthwaite 1946, Welch 1947).
+
+    Args:
+        coefficients: (K,) c.
+        samples: (K, S), S ≥ 2.
+        confidence: the coverage, between 0 and 1.
+
+    Returns:
+        The half width; 0 where no row varies.
+    """
+    c, q = np.asarray(coefficients, dtype=np.float64), np.asarray(samples, dtype=np.float64)
+    seeds = q.shape[1]
+    parts = c**2 * q.var(axis=1, ddof=1) / seeds
+    total = float(parts.sum())
+    if total == 0:
+        return 0.0
+    freedom = total**2 / float((parts**2).sum() / (seeds - 1))
+    return float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(total)
+
+
 def proportion_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a probability (Wilson 1927).
 

@@ -1,15 +1,13 @@
 """Limits of quantities Q(m) → L as m → ∞ whose corrections are known powers of m, and how sure one can be."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
 from nnlab.theory.claims import Claim, interval_claim
-from nnlab.theory.intervals import CONFIDENCE, NO_INTERVAL, Interval
+from nnlab.theory.intervals import CONFIDENCE, NO_INTERVAL, Interval, contrast_half_width
 
 
 @dataclass(frozen=True)
@@ -74,15 +72,9 @@ def _interval(
     contrast: np.ndarray, q: np.ndarray, limit: float, beyond: float, confidence: float
 ) -> tuple[float | None, float | None]:
     """The t-interval of Σₖ cₖ · mean of row k, rows (K, S) being independent samples, wider by `beyond`."""
-    seeds = q.shape[1]
-    if seeds < 2:
+    if q.shape[1] < 2:
         return NO_INTERVAL
-    parts = contrast**2 * q.var(axis=1, ddof=1) / seeds
-    total = float(parts.sum())
-    if total == 0:
-        return limit - beyond, limit + beyond
-    freedom = total**2 / float((parts**2).sum() / (seeds - 1))
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(total) + beyond
+    half = contrast_half_width(contrast, q, confidence) + beyond
     return limit - half, limit + half
 
 
