@@ -1,6 +1,8 @@
 """The predictions of the chapter on classification, found another way; and measurements that failed."""
 
 import math
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -8,7 +10,10 @@ import torch
 
 from nnlab.chapters.classification.activation_claims import distance_from_squares, maxout_of_squares
 from nnlab.chapters.classification.batch_gradients import watch
+from nnlab.chapters.classification.classify import descent_claim
 from nnlab.chapters.classification.minimizer import Problem, minimizer
+from nnlab.chapters.classification.regress import _errors_claim
+from nnlab.chapters.classification.regularization import _Minimum, _minimum_claims
 from nnlab.chapters.classification.separable import _growth_claim, _loss_claim, remainder
 from nnlab.data.dataset import DataSet, RawData, Split, prepare
 from nnlab.models import MLP
@@ -88,6 +93,38 @@ def test_watched_batches_are_those_of_an_epoch() -> None:
     assert len(set(distances.argmin(1).tolist())) > 3
     sums = (batches.gradients - slope) * batches.sizes[:, None]
     torch.testing.assert_close(sums.sum(1), each.sum(0).expand(20, -1))
+
+
+def test_no_steps_do_not_descend() -> None:
+    rows = [{"split": "train", "epoch": 0, "loss": 1.0}, {"split": "train", "epoch": 1, "loss": 0.5}]
+    bound = cast(Any, SimpleNamespace(lr=0.1, bound=0.2))
+    for count, verdict in ((1, "INCONCLUSIVE"), (2, "PASS")):
+        record = cast(Any, SimpleNamespace(history=lambda count=count: rows[:count]))
+        assert descent_claim(record, bound, torch.float64).verdict == verdict
+
+
+def test_a_penalty_that_leaves_no_weights() -> None:
+    zero = problem(0.0, 50.0, False)
+    nothing = np.zeros(zero.shape)
+    claims = _minimum_claims("l1", [_Minimum(50.0, zero, nothing, nothing, nothing, 0.0)])
+    assert [claim.verdict for claim in claims] == ["PASS"] * 3
+    assert [len(claim.rivals) for claim in claims] == [2, 0, 0]
+
+
+def test_r_squared_near_0_is_compared_with_1() -> None:
+    """What float64 leaves of 1 − Σe²/Σ(ȳ − mean)² is 1e-16 of 1, however small the difference is."""
+    targets = torch.arange(10.0, dtype=torch.float64)[:, None]
+    outputs = targets.mean() + 1e-9 * (targets - targets.mean())
+    errors = (outputs - targets).numpy()
+    metrics = {
+        "test/rmse": float(np.sqrt((errors**2).mean())), "test/mae": float(np.abs(errors).mean()),
+        "test/r2": float(1 - (errors**2).mean() / targets.numpy().var()) + 2e-15,
+    }  # fmt: skip
+    claims = [
+        _errors_claim(metrics | {"test/r2": metrics["test/r2"] + wrong}, outputs, targets, None, 2.0**-52)
+        for wrong in (0.0, 1e-9)
+    ]
+    assert [claim.verdict for claim in claims] == ["PASS", "FAIL"]
 
 
 def test_what_is_left_of_the_limits() -> None:

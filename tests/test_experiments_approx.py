@@ -195,6 +195,12 @@ def test_rounding_fails_no_theorem(tmp_path: Path, sets: tuple[str, ...]) -> Non
     assert {"error_within_the_bound", "error_of_a_line", "bins_needed_from_left_ends"} <= {*found}
 
 
+def test_rounding_that_hides_an_error_decides_nothing(tmp_path: Path) -> None:
+    found = claims(run(tmp_path, "target=1e14+sin(3*x)", "parts=[bins]"))
+    for name in ("interpolation_constant", "histogram_constant", "towers_with_outer_edges_outside"):
+        assert found[name]["verdict"] == "INCONCLUSIVE"
+
+
 def test_a_kink_is_not_smooth() -> None:
     """f'' is bounded over each cell, but f' jumps where two of them meet."""
     for target, smooth in (

@@ -128,6 +128,15 @@ def test_the_claims_about_margins_pass_for_the_limit_alone() -> None:
     assert margin_claims(lambda t, w: math.nan * w)["angle_to_the_largest_margin"] == "INCONCLUSIVE"
 
 
+def test_few_steps_leave_the_limits_open() -> None:
+    z = signed()
+    limit = limit_of(z, 1.0)
+    assert max_margin.left_open(limit, z, 30_000) == max_margin.TOLERANCE
+    scores = z[:2] @ limit.weights(np.array([300.0]))[0]
+    second_order = (np.exp(-scores) * (1 + scores)).max()
+    assert max_margin.left_open(limit, z, 300) == pytest.approx(4 * second_order, rel=0.02)
+
+
 def test_angles_are_signed() -> None:
     vectors = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 0.0]])
     np.testing.assert_allclose(angle_from(np.array([2.0, 0.0]), vectors), [45, -45, 180])
@@ -215,6 +224,12 @@ def test_a_rival_at_the_edge_leaves_it_open() -> None:
     assert edge_of_stability.edge_claim(one, 0.8, 2.0, 2.04, 1.3).verdict == "INCONCLUSIVE"
 
 
+def test_networks_that_do_not_sharpen_say_nothing_about_the_edge() -> None:
+    one = config("edge_of_stability")
+    assert edge_of_stability.edge_claim(one, 0.8, 1.06, 1.07, 1.3).verdict == "INCONCLUSIVE"
+    assert edge_of_stability.edge_claim(one, 0.8, 1.06, math.nan, 1.3).verdict == "INCONCLUSIVE"
+
+
 @pytest.mark.parametrize(("flow", "verdict"), [(3.0, "PASS"), (2.05, "FAIL"), (math.nan, "INCONCLUSIVE")])
 def test_small_steps_go_beyond(flow: float, verdict: str) -> None:
     assert edge_of_stability.flow_claim(config("edge_of_stability"), 0.8, flow).verdict == verdict
@@ -294,6 +309,20 @@ def test_the_claim_about_the_peak(top: int, verdict: str) -> None:
     one = config("double_descent")
     heights = {p: draws_around(9.0 if p == top else 1.0 if top else math.nan) for p in one.peak}
     assert double_descent.peak_claim(one, "relu", heights).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("sets", "peak"),
+    [("noise=1", True), ("noise=0.01", False), ("peak=[20, 39, 40, 41, 80]", False), ("norm=0", True)],
+)
+def test_a_peak_is_claimed_where_the_noise_makes_one(sets: str, peak: bool) -> None:
+    assert config("double_descent", sets).has_peak() == peak
+
+
+def test_half_as_many_features_as_examples() -> None:
+    one = config("double_descent")
+    claim = double_descent.training_claim(one, 20, {20: draws_around(1.0, 0.5)})
+    assert (claim.verdict, "σ²p/n" in claim.rivals) == ("PASS", False)
 
 
 @pytest.mark.parametrize("sets", ["features=[8, 36]", "peak=[20, 30, 80]", "peak=[40, 60, 80]"])

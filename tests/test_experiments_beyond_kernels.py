@@ -104,6 +104,17 @@ def test_the_linearization_ends_nearest_to_its_start() -> None:
     assert minimal_norm.least_norm_claim(one, replace(trajectory, parameters=elsewhere)).verdict == "FAIL"
 
 
+def test_what_is_left_of_the_way_is_known_beforehand() -> None:
+    one = member()
+    assert one.left(0) == pytest.approx(1.0)
+    ends = [minimal_norm.follow_linear(one, steps, Session()).trajectory for steps in (5, 4000)]
+    few, all_ = (torch.cat([value.flatten() for value in end.parameters.values()]) for end in ends)
+    start = torch.cat([value.flatten() for value in one.start.values()])
+    assert one.left(5) == pytest.approx(float((all_ - few).norm() / (all_ - start).norm()), rel=1e-6)
+    crowded = minimal_norm.Member.of(config("minimal_norm", "points=8", "inputs=1"), 1, 0)
+    assert not crowded.left(10**6) < 0.1  # more points than weights: some are never fitted
+
+
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "PASS"), (0.5, "FAIL"), (2.0, "FAIL"), (1.02, "FAIL")])
 def test_the_way_of_networks(factor: float, verdict: str) -> None:
     """Ratios 1 + 3/m of networks: the part in 1/m is taken out."""
@@ -125,12 +136,18 @@ def draws(forecast: Forecast, count: int = 512) -> np.ndarray:
     return np.asarray(forecast.mean + np.einsum("gh,shc->sgc", root, normal))
 
 
-def verdicts(kind: str, functions: np.ndarray) -> dict[str, str]:
+def verdicts(kind: str, functions: np.ndarray, width: int = 10**6) -> dict[str, str]:
     task = Task.of(4, 8, 0)
     forecasts = task.predictions()
     every = {name: (functions if name == kind else draws(f), f) for name, f in forecasts.items()}
-    claims = ensembles.claims_of(task, every, (1, 1))
+    claims = ensembles.claims_of(task, every, (width, width))
     return {claim.name: claim.verdict for claim in claims if claim.name.endswith(kind)}
+
+
+def test_narrow_networks_decide_nothing_about_the_limit() -> None:
+    law = Task.of(4, 8, 0).predictions()["all_layers"]
+    assert verdicts("all_layers", 1.2 * draws(law))["variance_all_layers"] == "FAIL"
+    assert set(verdicts("all_layers", 1.2 * draws(law), width=8).values()) == {"INCONCLUSIVE"}
 
 
 def test_draws_of_each_law_pass_and_draws_of_another_fail() -> None:

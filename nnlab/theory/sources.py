@@ -316,6 +316,7 @@ _TABLE: Mapping[str, tuple[str, ...] | str] = {
     "sums_of_*_in_the_plane": ("cybenko1989", "hornik1991"),
     "barron_*": ("barron1993",),
     "output_weights_are_least_squares": ELEMENTARY,
+    "training_finds_the_term": ELEMENTARY,
     # classification and its training
     "cross_entropy_is_entropy_plus_*": ("kullback1951",),
     "loss_of_probability_*": ELEMENTARY,

@@ -314,7 +314,7 @@ def descent_claim(record: Record, bound: StepBound, dtype: torch.dtype, weighted
             f"η = {bound.lr:g} < {bound.bound:.4g}",
         ],
         predicted=(None, rounding),
-        measured=float(rises.max()) if len(rises) else 0.0,
+        measured=float(rises.max()) if len(rises) else math.nan,
         tolerance=0.0,
         predicted_by="nnlab.training.theory.softmax_step_bound",
         measured_by="nnlab.training.trainer.fit",

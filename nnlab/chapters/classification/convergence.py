@@ -34,6 +34,7 @@ OPTIMUM_EPOCHS = 60  # of 20 L-BFGS iterations each: far more than digits need
 # method solves for the gradient; each step doubles the digits.
 NEWTON_STEPS = 3
 RATE_TOLERANCE = 1e-3
+SEEN = 0.01  # of the distance, what the last third of the steps removes at least where a rate is claimed
 FLAT = 1e-10  # of the largest eigenvalue: one number added to all biases changes nothing
 
 
@@ -75,10 +76,10 @@ class Config(TrainingExperiment):
             history = histories(record.history(), label)["train"]
             distances[label] = np.array(history["distance"])
             rows.append(_row(label, lr, rates[label], history, result.metrics))
-            if rates[label] < 1:
-                claims.append(_rate_claim(label, lr, rates[label], torch.tensor(history["mode"])))
-            else:
+            if rates[label] >= 1:
                 claims.append(self._factor_claim(f"leaves_at_{label}", lr, optimum, curvature, session))
+            elif (1 - rates[label]) * self.training.epochs / 3 >= SEEN:
+                claims.append(_rate_claim(label, lr, rates[label], torch.tensor(history["mode"])))
         steps = np.arange(self.training.epochs)
         away = stacked(parts.model) - best
         model = {schema.EIGENVALUES: eigenvalues, schema.START: directions.T @ away.flatten()}

@@ -135,11 +135,16 @@ def _errors_claim(
     return exact_claim(
         "errors_are_their_formulas",
         sentence="The reported errors are √mean e², mean |e| and 1 − Σe²/Σ(ȳ − mean ȳ)², in original units.",
-        formula="relative difference",
+        formula="relative difference; of R², which may be near 0, over max(1, |R²|)",
         hypotheses=[f"N = {len(ȳ)} test points, {', '.join(expected)}"],
         predicted=0.0,
         measured=worst(
-            [metrics[f"test/{name}"] / value - 1 for name, value in expected.items() if value] or [0.0]
+            [
+                (metrics[f"test/{name}"] - value) / (max(1.0, abs(value)) if name == "r2" else value)
+                for name, value in expected.items()
+                if value
+            ]
+            or [0.0]
         ),
         tolerance=64 * eps,
         rivals={"sum for mean": max(1.0, len(y) - 1.0)},

@@ -218,6 +218,11 @@ def _tolerance(left: float, rounding_and_factor: tuple[float, float]) -> float:
     return max(rounding, factor * left) if math.isfinite(left) else 0.0
 
 
+def _half(apart: float) -> dict[str, float]:
+    """Returns what half the penalty would give; nothing where both are 0, as no weights are left."""
+    return {"half the penalty": apart} if apart else {}
+
+
 def _optimality_claim(penalty: PenaltyName, minima: list[_Minimum], left: float) -> Claim:
     formulas = {
         "l2": "∂L/∂wᵢ + 2λwᵢ = 0",
@@ -260,7 +265,7 @@ def _minimizer_claim(penalty: PenaltyName, minima: list[_Minimum], left: float) 
         predicted=0.0,
         measured=worst([apart(m.ours, m.theirs) for m in minima]),
         tolerance=_tolerance(left, WEIGHTS_LEFT),
-        rivals={"half the penalty": apart(minima[0].halved, minima[0].theirs)},
+        rivals=_half(apart(minima[0].halved, minima[0].theirs)),
         predicted_by=SOLVER,
         measured_by=TRAINING,
     )
@@ -284,7 +289,7 @@ def _value_claim(penalty: PenaltyName, minima: list[_Minimum], left: float) -> C
         predicted=0.0,
         measured=worst([excess(m, m.ours) for m in minima]),
         tolerance=_tolerance(left, VALUE_LEFT),
-        rivals={"half the penalty": excess(minima[0], minima[0].halved)},
+        rivals=_half(excess(minima[0], minima[0].halved)),
         predicted_by=SOLVER,
         measured_by=TRAINING,
     )

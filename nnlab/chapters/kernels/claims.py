@@ -19,6 +19,7 @@ from nnlab.ntk import (
     feature_map,
     gradient_descent,
     gradient_flow,
+    linearize,
     spectrum,
 )
 from nnlab.theory import Claim, exact_claim, worst
@@ -32,6 +33,8 @@ REGRESSION_WORK = 10**10  # products of a linear regression on the features that
 PROMISED_LOSS = 1e-6  # of the loss at the start
 ROUNDED_LOSS = 1e-20  # of the loss at the start, below which residuals are rounding
 LAST = 10  # the share of the steps, one in so many, over which the rate of the loss is taken
+CONDITIONED = 16  # times eps λmax/λmin: what rounding leaves of the solution of Ha = y
+LARGE = 1e15  # residuals, up to which float32 holds their squares
 RATE_TOLERANCE = 1e-3  # of the rate at the end: what the second slowest mode still adds
 KINKED = ("relu", "leaky_relu", "maxout")  # in whose networks a unit's kink may come to rest at a point
 
@@ -95,7 +98,7 @@ def _feature_claims(study: Study, first: Comparison) -> list[Claim]:
         and study.lr_fraction < 1
         and affordable
     ):
-        claims.append(_regression_claim(study, member, first.linearized, features, hypotheses))
+        claims.append(_regression_claim(study, member, network, first.linearized, features, hypotheses))
         claims += _function_claims(study, first, features, hypotheses)
     return claims
 
@@ -132,9 +135,14 @@ def _gram_claim(study: Study, member: Member, network: nn.Module, hypotheses: li
 
 
 def _regression_claim(
-    study: Study, member: Member, linearized: Tensor, features: Tensor, hypotheses: list[str]
+    study: Study,
+    member: Member,
+    network: nn.Module,
+    linearized: Tensor,
+    features: Tensor,
+    hypotheses: list[str],
 ) -> Claim:
-    """The linearized network beside linear regression on φ: the same steps, in θ = w − w₀."""
+    """The linearized network beside linear regression on φ: the same steps, in θ = w − w₀, and values."""
     scale = max(float(member.u0.norm()), TINY)
 
     def apart(multiple: float) -> float:
@@ -145,13 +153,17 @@ def _regression_claim(
             distances.append(float((measured - u).norm()) / scale)
             theta -= multiple * member.lr / study.divisor * (features.T @ u)
             u = member.u0 + features @ theta
+        if multiple == 1:
+            distances.append(
+                float((_linear_change(network, study.task.x, theta) - features @ theta).norm()) / scale
+            )
         return worst(distances)
 
     tolerance = _tolerance(study, 1e-11, 1e-2)
     return exact_claim(
         "linearized_training_is_linear_regression",
         sentence="Training the linearized network is linear regression on φ(x) = ∇_w f(x, w₀).",
-        formula="max_k ‖u_k − (u₀ + φθ_k)‖/‖u₀‖, θ_{k+1} = θ_k − ηφᵀ(u₀ + φθ_k)",
+        formula="max_k ‖u_k − (u₀ + φθ_k)‖/‖u₀‖, θ_{k+1} = θ_k − ηφᵀ(u₀ + φθ_k); f_lin(w₀ + θ) = f(w₀) + φθ",
         hypotheses=[*hypotheses, f"η = {study.lr_fraction:g} η_max, {study.steps} steps", "φ by torch.func"],
         predicted=0.0,
         measured=apart(1.0),
@@ -163,6 +175,19 @@ def _regression_claim(
         predicted_by="nnlab.ntk.feature_map",
         measured_by="nnlab.training.descent.follow, nnlab.ntk.linearize",
     )  # fmt: skip
+
+
+def _linear_change(network: nn.Module, x: Tensor, theta: Tensor) -> Tensor:
+    """Returns f_lin(w₀ + θ, x) − f_lin(w₀, x), (nC,) in float64 on the CPU, for θ (p,)."""
+    linear = linearize(network)
+    start = linear.params0
+    parts = torch.split(theta, [value.numel() for value in start.values()])
+    moved = {
+        name: value + part.view_as(value).to(value)
+        for (name, value), part in zip(start.items(), parts, strict=True)
+    }
+    with torch.no_grad():
+        return (linear(moved, x) - linear(start, x)).double().cpu().reshape(-1)
 
 
 def _function_claims(study: Study, first: Comparison, features: Tensor, hypotheses: list[str]) -> list[Claim]:
@@ -203,6 +228,9 @@ def _function_claims(study: Study, first: Comparison, features: Tensor, hypothes
         theta = np.linalg.lstsq(features.numpy(), -member.u0.numpy(), rcond=None)[0]
         fitted = before.numpy() + over_grid.numpy() @ theta
         ends = member.regression.predictions.reshape(-1).numpy(force=True)
+        condition = float(member.modes.eigenvalues[0] / member.modes.eigenvalues[-1])
+        rounding = CONDITIONED * torch.finfo(task.x.dtype).eps * condition
+        close = _tolerance(study, 1e-6, 1e-1) + rounding
         claims.append(
             exact_claim(
                 "least_squares_is_kernel_regression",
@@ -211,8 +239,8 @@ def _function_claims(study: Study, first: Comparison, features: Tensor, hypothes
                 hypotheses=hypotheses,
                 predicted=0.0,
                 measured=float(np.linalg.norm(fitted - ends) / np.linalg.norm(fitted)),
-                tolerance=_tolerance(study, 1e-6, 1e-1),
-                rivals=_far({"without f₀": float(np.linalg.norm(before) / np.linalg.norm(fitted))}, 1e-6),
+                tolerance=close,
+                rivals=_far({"without f₀": float(np.linalg.norm(before) / np.linalg.norm(fitted))}, close),
                 predicted_by="nnlab.ntk.kernel_regression",
                 measured_by="numpy.linalg.lstsq, nnlab.ntk.feature_map",
             )
@@ -273,21 +301,22 @@ def _rank_claim(study: Study) -> list[Claim]:
     if not isinstance(model, KernelMLP) or model.activation != "relu" or task.x[0].numel() != 1:
         return []
     signs = len({float(s) for s in task.x.sign().flatten() if s != 0})
-    if signs == 0:
+    if not 0 < signs < task.n:
         return []
     bare = model.model_copy(update={"bias": False})
     network = build_network(bare, 64, task, study.seed)
-    kernel, parameters = empirical_ntk(network, task.x), sum(p.numel() for p in network.parameters())
+    rank, outputs = spectrum(empirical_ntk(network, task.x)).rank, task.y.shape[1]
+    parameters = sum(p.numel() for p in network.parameters())
     return [
         exact_claim(
             "without_bias_the_rank_is_two" if signs == 2 else "without_bias_the_rank_is_one",
             sentence="Without bias, numbers on a line are parallel, and H is singular also for p ≫ n.",
             formula="f(x) = |x| f(sign x)  ⟹  rank H = number of signs among the inputs",
             hypotheses=[describe(bare), "m = 64", f"p = {parameters:,}", f"n = {task.n}"],
-            predicted=float(signs),
-            measured=float(spectrum(kernel).rank or 0),
+            predicted=float(signs * outputs),
+            measured=math.nan if rank is None else float(rank),
             tolerance=0.0,
-            rivals={"full rank": float(task.n)} if task.n > 2 else None,
+            rivals={"full rank": float(task.n * outputs)},
             predicted_by="closed form: the number of signs among the inputs",
             measured_by="nnlab.ntk.empirical_ntk, nnlab.ntk.spectrum",
         )
@@ -335,14 +364,14 @@ def _linearization_claim(study: Study, comparisons: Sequence[Comparison]) -> lis
 
 
 def _apart(measured: Tensor, predicted: Tensor) -> float:
-    """The largest distance over the largest residual so far, as long as none is infinite.
+    """The largest distance over the largest residual so far, as long as the predicted one is below LARGE.
 
-    Above η_max rounding grows with the residuals.
+    Above η_max rounding grows with the residuals. NaN where a measured one of these steps is not finite.
     """
-    finite = (torch.isfinite(measured) & torch.isfinite(predicted)).all(1)
-    steps = len(finite) if bool(finite.all()) else int(finite.int().argmin())
+    within = predicted.norm(dim=1) < LARGE
+    steps = len(within) if bool(within.all()) else int(within.int().argmin())
     so_far = predicted[:steps].norm(dim=1).cummax(0).values
-    return float(((measured - predicted)[:steps].norm(dim=1) / so_far.clamp(min=TINY)).max())
+    return worst(((measured - predicted)[:steps].norm(dim=1) / so_far.clamp(min=TINY)).numpy(force=True))
 
 
 def _flow_claim(study: Study, member: Member) -> list[Claim]:

@@ -1,10 +1,11 @@
 """Kernels at the random start: of many networks beside the infinitely wide one, and singular ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import erf, expit, ndtr
 from torch import Tensor
 
 from nnlab.chapters.kernels.claims import describe, parallel_pairs
@@ -13,7 +14,7 @@ from nnlab.chapters.kernels.setup import KernelMLP, Task, build_network
 from nnlab.lab.session import generator
 from nnlab.models import MLP
 from nnlab.ntk import empirical_ntk, infinite_ntk, spectrum
-from nnlab.theory import Claim, exact_claim, measured_claim
+from nnlab.theory import Claim, exact_claim, measured_claim, worst
 from nnlab.theory.limits import fit_limit, limit_claim
 from nnlab.training.ensemble import Ensemble
 
@@ -24,6 +25,8 @@ RADII, ANGLES = (0.5, 1.0, 1.5, 1.0, 0.8), (0.0, 0.7, 1.9, 3.0, 4.4)  # five inp
 SIGMA_B = 0.5
 FEW = 5  # points whose smallest eigenvalue is looked at: it needs about (λmax/λmin)² units
 WIDTHS, EACH = (128, 256, 512), 128
+HIDDEN = 2  # layers of the networks whose limit is integrated
+NODES = np.arange(-90, 91) / 10  # of the trapezoidal rule, in standard deviations
 PLENTY = 100  # λmax/λmin of the limit, up to which these widths are wide
 
 
@@ -62,6 +65,97 @@ def _trace(limit: Tensor, kernels: Tensor) -> Array:
     """(S,) tr(H∞⁻¹ H)/n of kernels (S, n, n)."""
     ratios = torch.linalg.solve(limit, kernels).diagonal(dim1=1, dim2=2).mean(1)
     return np.asarray(ratios)
+
+
+Function = Callable[[Array], Array]
+
+
+def _density(z: Array) -> Array:
+    return np.asarray(np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
+
+
+SMOOTH: Mapping[str, tuple[Function, Function]] = {
+    "erf": (erf, lambda z: 2 * np.sqrt(2) * _density(np.sqrt(2) * z)),
+    "gelu": (lambda z: z * ndtr(z), lambda z: ndtr(z) + z * _density(z)),
+    "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "sigmoid": (expit, lambda z: expit(z) * expit(-z)),
+}
+"""φ and φ'."""
+BENT: Mapping[str, float] = {"relu": 0.0, "leaky_relu": 0.01}
+"""The slope of φ below 0."""
+
+
+def _expectations(activation: str, a: float, b: float, c: float) -> tuple[float, float]:
+    """E[φ(u)φ(v)] and E[φ'(u)φ'(v)] for variances a and b and the covariance c.
+
+    Smooth ones by the trapezoidal rule; kinked ones as s c + (1 − s)² κ₁ and s + (1 − s)² κ₀, with the
+    arc-cosine kernels κ of Cho & Saul 2009.
+    """
+    if activation in BENT:
+        s, angle = BENT[activation], np.arccos(np.clip(c / np.sqrt(a * b), -1, 1))
+        slopes = (np.pi - angle) / (2 * np.pi)
+        values = np.sqrt(a * b) * np.sin(angle) / (2 * np.pi) + c * slopes
+        return float(s * c + (1 - s) ** 2 * values), float(s + (1 - s) ** 2 * slopes)
+    weights = np.exp(-(NODES**2) / 2)
+    weights /= weights.sum()
+    u = np.sqrt(a) * NODES[:, None]
+    v = c / np.sqrt(a) * NODES[:, None] + np.sqrt(max(b - c**2 / a, 0.0)) * NODES
+    means = (weights @ (f(u) * f(v)) @ weights for f in SMOOTH[activation])
+    value, slope = map(float, means)
+    return value, slope
+
+
+def recursion(activation: str, x: Array, hidden: int) -> tuple[Array, Array]:
+    """Returns K and Θ (n, n) of a network with so many hidden layers, layer by layer, for inputs x (n, d)."""
+    gain = 1 / _expectations(activation, 1.0, 1.0, 1.0)[0]
+    covariance = gain * x @ x.T / x.shape[1] + SIGMA_B**2
+    kernel = covariance
+    for _ in range(hidden):
+        size = covariance.diagonal()
+        pairs = np.array([
+            [_expectations(activation, size[i], size[j], covariance[i, j]) for j in range(len(x))]
+            for i in range(len(x))
+        ])  # fmt: skip
+        covariance = gain * pairs[..., 0] + SIGMA_B**2
+        kernel = covariance + gain * pairs[..., 1] * kernel
+    return covariance, kernel
+
+
+def recursion_claim(activations: Sequence[str]) -> list[Claim]:
+    """The kernels of infinite width of deeper networks, against integrals layer by layer."""
+    known, x, apart, rivals = [n for n in activations if n in {*SMOOTH, *BENT}], inputs(), [], []
+    for name in known:
+        network = MLP(
+            2, [1] * HIDDEN, 1, name, parameterization="ntk", sigma_b=SIGMA_B,
+            generator=torch.Generator(),
+        ).double()  # fmt: skip
+        exact, fewer = (recursion(name, x.numpy(), hidden) for hidden in (HIDDEN, HIDDEN - 1))
+        whole = infinite_ntk(network, x)
+        network.output.bias.requires_grad_(False)  # sums over some of the parameters go another way
+        covariance, part = infinite_ntk(network, x)
+        apart += [(covariance - whole[0]).numpy(), (part + SIGMA_B**2 - whole[1]).numpy()]
+        for ours, theirs, before in zip(whole, exact, fewer, strict=True):
+            apart.append((ours.numpy() - theirs) / np.linalg.norm(theirs))
+            rivals.append(worst((before - theirs) / np.linalg.norm(theirs)))
+    if not known:
+        return []
+    return [
+        exact_claim(
+            "infinite_kernel_of_deeper_networks",
+            sentence="The infinitely wide kernel of a deeper network is that of the layer before, passed on.",
+            formula="K⁺ = σ_w² E[φφ] + σ_b², Θ⁺ = K⁺ + σ_w² E[φ'φ'] Θ; largest difference, over the norm",
+            hypotheses=[
+                f"{HIDDEN} hidden layers, {', '.join(known)}, σ_w² = 1/E[φ(z)²], σ_b = {SIGMA_B:g}",
+                f"n = {len(x)} inputs in the plane; with the last bias held fixed, too: σ_b² off Θ",
+            ],
+            predicted=0.0,
+            measured=worst(*apart),
+            tolerance=1e-10,
+            rivals={"one layer fewer": min(rivals)},
+            predicted_by="nnlab.chapters.kernels.start.recursion",
+            measured_by="nnlab.ntk.infinite_ntk",
+        )
+    ]
 
 
 def definite_claim(study: Study) -> list[Claim]:
@@ -136,4 +230,5 @@ def claims_of(study: Study, activations: Sequence[str]) -> list[Claim]:
             network neither.
     """
     claims = [sampled_claim(activation, study.seed) for activation in activations]
+    claims += recursion_claim(activations)
     return [*claims, *(definite_claim(study) if activations else []), *repeated_claim(study)]

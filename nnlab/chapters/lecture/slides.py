@@ -35,6 +35,8 @@ PROBABILITY = 0.13
 ROUNDING = 1e-12
 CELLS = 1024
 """The number of cells of [0, 1] for the continuous convolution."""
+SIGMA_W, SIGMA_B = 1.2, 0.3
+"""Of the start of networks with a bias."""
 PAIRS = 200
 """The number of pairs of distributions drawn for the identity of cross-entropy."""
 
@@ -165,21 +167,25 @@ def _entropies(draw: torch.Generator) -> Claim:
 
 
 def _constant_feature(draw: torch.Generator) -> Claim:
-    """Compares both networks for 3 classes and 4 pixels, as on the slide."""
-    network = MLP(4, [], 3, generator=draw).double()
-    x = torch.rand(50, 4, generator=draw).double()
-    network.output.bias.data = torch.randn(3, generator=draw).double()
-    W, b = (p.detach().numpy() for p in network.parameters())
-    with torch.no_grad():
-        scores = network(x).numpy()
-    absorbed = np.column_stack([x, np.ones(len(x))]) @ np.column_stack([W, b]).T
+    """Compares both networks for 3 classes and 4 pixels, as on the slide, in both parameterizations."""
+    x, apart, size = torch.rand(50, 4, generator=draw).double(), [], 0.0
+    ones = np.column_stack([x, np.ones(len(x))])
+    for name, a, c in (("standard", 1.0, 1.0), ("ntk", SIGMA_W / 4**0.5, SIGMA_B)):
+        network = MLP(
+            4, [], 3, parameterization=name, sigma_w=SIGMA_W, sigma_b=SIGMA_B, generator=draw
+        ).double()
+        W, b = (p.detach().numpy() for p in network.parameters())
+        with torch.no_grad():
+            apart.append(_largest(network(x).numpy() - ones @ np.column_stack([a * W, c * b]).T))
+        size = max(size, _largest(c * b))
     return _identity(
         "a_constant_feature_absorbs_the_bias",
         "A feature that is always 1 absorbs the bias into the weights.",
         "Wx + b = (W b)(x, 1), the largest difference",
-        _largest(scores - absorbed),
-        {"without the bias": _largest(b), "the bias subtracted": 2 * _largest(b)},
-        "3 classes, 4 pixels, 50 random images",
+        worst(*apart),
+        {"without the bias": size, "the bias subtracted": 2 * size},
+        f"3 classes, 4 pixels, 50 random images; also with σ_w W/√4 and σ_b b for W and b, σ_w = {SIGMA_W}, "
+        f"σ_b = {SIGMA_B}",
         predicted_by="numpy.column_stack",
         measured_by="nnlab.models.MLP.forward",
     )
@@ -269,6 +275,16 @@ COMPOSED: dict[str, Callable[[Any, Any, Any], Any]] = {
     "sin(x*y)*sin(x*y) + cos(x*y/z)": lambda x, y, z: np.sin(x * y) ** 2 + np.cos(x * y / z),
     "tanh(x*tanh(y*tanh(z)))": lambda x, y, z: np.tanh(x * np.tanh(y * np.tanh(z))),
 }
+OF_VECTORS: dict[str, Callable[[Any, Any], Any]] = {
+    "logsumexp(W @ u)": lambda W, u: np.log(np.exp(W @ u).sum()),
+    "sum(softmax(W @ u)*(W @ u))": lambda W, u: np.exp(W @ u) @ (W @ u) / np.exp(W @ u).sum(),
+    "mean(tanh(W @ u)) + sum(W)": lambda W, u: np.tanh(W @ u).mean() + W.sum(),
+    "u @ (transpose(W) @ (W @ u))": lambda W, u: (W @ u) @ (W @ u),
+    "sum(transpose(W)/(1 + W @ transpose(W) @ (W @ u) @ (W @ u)))": lambda W, u: (
+        W.sum() / (1 + (W @ W.T @ (W @ u)) @ (W @ u))
+    ),
+}
+"""Expressions of a matrix W (3, 2) and a vector u (2,)."""
 STEP = 1e-20
 """The imaginary step: f(x + ih) = f(x) + ih f'(x) up to h², so that no digits cancel."""
 
@@ -285,13 +301,24 @@ def _chain_rule(draw: torch.Generator) -> Claim:
             expected = stepped.imag / STEP
             gaps.append((float(slopes[name]) - expected) / (1 + abs(expected)))
             sizes.append(expected / (1 + abs(expected)))
+    tensors = {"W": torch.rand(3, 2, generator=draw).double(), "u": torch.rand(2, generator=draw).double()}
+    arrays = {name: value.numpy() for name, value in tensors.items()}
+    for text, of_vectors in OF_VECTORS.items():
+        slopes = gradient(parse(text, tuple(arrays), tensors=True), arrays)[1]
+        for name, value in arrays.items():
+            for place in np.ndindex(value.shape):
+                moved = {key: array.astype(complex) for key, array in arrays.items()}
+                moved[name][place] += 1j * STEP
+                expected = of_vectors(moved["W"], moved["u"]).imag / STEP
+                gaps.append((float(slopes[name][place]) - expected) / (1 + abs(expected)))
     return _identity(
         "backpropagation_is_the_chain_rule",
         "The gradient that a node passes on is its local derivative times the gradient that arrives.",
         "∂f/∂x = Im f(x + ih)/h for h → 0; the largest difference, relative to 1 + |∂f/∂x|",
         worst(*gaps),
         {"a gradient of 0": worst(*sizes), "the opposite sign": 2 * worst(*sizes)},
-        f"{len(cases)} expressions of three variables at a random point, float64",
+        f"{len(cases)} expressions of three variables and {len(OF_VECTORS)} of a matrix and a vector, at a "
+        "random point, float64",
         predicted_by="numpy.imag",
         measured_by="nnlab.expressions.passes.gradient",
     )

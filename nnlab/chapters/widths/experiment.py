@@ -43,6 +43,7 @@ DRIFTS = ("kernel_drift", "jacobian_drift", "residual_error")
 DRIFT_SEEDS = (
     100  # that a claim about a drift takes: nothing known before training tells which drifts are large
 )
+CLIMBING_STEPS = 20  # in which a mode of ηλ = 2 + NEAR_TWO grows by 1.25²⁰ = 87, from a small share too
 CLIMBED = 1.001  # the highest loss over the first, from which the loss counts as having climbed
 
 
@@ -248,7 +249,8 @@ def claims_of(study: Study, trained: Trained, fits: Fits, swept: dict[Family, Ar
         claims.append(edge_claim(family, SWEPT, growth, [*_networks(study, family), over], tolerance))
     for setting, by_width in trained.items():
         limits = limits_of(study, setting.family)
-        if setting.protocol == "constant" and None not in limits:
+        enough = study.config.training.steps >= CLIMBING_STEPS
+        if setting.protocol == "constant" and None not in limits and enough:
             predicted = np.array(limits, dtype=float) * [arrays["lr"][0] for arrays in by_width]
             climbed = np.array([climbs(arrays) for arrays in by_width])
             hypotheses = [*_hypotheses(study, setting), f"widths {_listed(study.widths)}"]

@@ -55,6 +55,11 @@ STEEPEST = (
     ("max(x, 3*x - 1)", (0.0, 1.0), 3.0),
 )
 """f, an interval, and sup |f'| there."""
+STEEPEST_OF_PLANE = (
+    ("exp(-x1^2 - 2*x2^2)", ((-0.3, 1.0), (-0.2, 1.0)), 2 / math.sqrt(math.e)),
+    ("x1^2*x2 + x2", ((0.0, 1.0), (0.0, 1.0)), math.sqrt(8)),
+)
+"""f, a rectangle, and sup ‖∇f‖ there: inside, at (0, 1/2), and in a corner."""
 CURVES: Mapping[str, tuple[Curve, Curve]] = {
     "sin(3*x)": (lambda x: np.sin(3 * x), lambda x: 3 * np.cos(3 * x)),
     "cos(3*x)": (lambda x: np.cos(3 * x), lambda x: -3 * np.sin(3 * x)),
@@ -91,7 +96,8 @@ CERTIFY = "nnlab.approximation.certificate.certify"
 def of_certificates() -> list[Claim]:
     """The claims, which hold whatever the config asks for."""
     return [
-        _of_suprema(), _of_slopes(), *_of_enclosures(), _of_units(), _of_layers(), _of_evaluation()
+        _of_suprema(), _of_slopes(), _of_sides(), *_of_enclosures(), _of_units(), _of_layers(),
+        _of_evaluation(),
     ]  # fmt: skip
 
 
@@ -135,6 +141,40 @@ def _of_slopes() -> Claim:
         rivals={"half": 0.5, "twice": 2.0},
         predicted_by="closed form: sup |f'|",
         measured_by="nnlab.expressions.lipschitz",
+    )
+
+
+def _of_sides() -> Claim:
+    """How far a lower bound lies above, or an upper bound below, what is known: no tolerance but rounding."""
+    zero = ScalarNetwork([([[0.0]], [0.0]), ([[0.0]], [0.0])], "relu")
+    bounds, known = list[tuple[float, float]](), list[float]()
+    for text, interval, exact in LARGEST:
+        certificate = certify(zero, make_target(text), interval, max_boxes=MOST)
+        bounds.append((certificate.lower, certificate.upper))
+        known.append(exact)
+    for text, interval, exact in STEEPEST:
+        bounds.append(lipschitz(parse(text, ("x",)), {"x": interval}, max_boxes=MOST))
+        known.append(exact)
+    for text, sides, exact in STEEPEST_OF_PLANE:
+        names = ("x1", "x2")
+        box = dict(zip(names, sides, strict=True))
+        bounds.append(lipschitz(parse(text, names), box, tolerance=1e-5, max_boxes=MOST))
+        known.append(exact)
+    (lower, upper), exact_values = np.array(bounds).T, np.array(known)
+    return exact_claim(
+        "certificates_err_on_the_safe_side",
+        sentence="No lower bound lies above what it bounds, and no upper bound below it, in any digit.",
+        formula="max of (lower − sup)/sup and (sup − upper)/sup; 0 where a bound is attained",
+        hypotheses=[
+            "sup |f|, f = " + ", ".join(text for text, *_ in LARGEST),
+            "sup ‖∇f‖, f = " + ", ".join(text for text, *_ in (*STEEPEST, *STEEPEST_OF_PLANE)),
+        ],
+        predicted=0.0,
+        measured=float((np.maximum(lower - exact_values, exact_values - upper) / exact_values).max()),
+        tolerance=2.0**-50,  # the closed forms are rounded, too
+        rivals={"the gap that is asked for": 1e-9, "the guard of the logarithm": 2.0**-49},
+        predicted_by="closed form: sup |f| and sup ‖∇f‖",
+        measured_by=f"{CERTIFY}, nnlab.expressions.lipschitz",
     )
 
 

@@ -170,6 +170,7 @@ def _bin(record: Record) -> Claim:
         network = ScalarNetwork(bin_.layers(), "sigmoid")
         shape = np.sinh(w * size / 2) / (np.cosh(w * size / 2) + np.cosh(w * (x - BIN["position"])))
         off += [network.values(x[:, None]) / height - shape, (up + down) / height - shape]
+        off.append(bin_.values(x) / height - shape)
         record.save_arrays(**{f"bin/{w:g}/up": up, f"bin/{w:g}/down": down, "bin/x": x})
     edges = (BIN["position"] - size / 2, BIN["position"] + size / 2)
     record.figure("single_bin", single_bin, x, panels, edges, height)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +11,20 @@ from scipy.stats import norm, qmc
 from nnlab.approximation.bins import build_bins
 from nnlab.approximation.boxes import certify_boxes
 from nnlab.approximation.certificate import certify
-from nnlab.approximation.quadrature import quadrature
-from nnlab.approximation.superposition import barron_sum, gaussian_constant, random_features, ridge_sum
+from nnlab.approximation.quadrature import measure, quadrature
+from nnlab.approximation.superposition import (
+    barron_sum,
+    gaussian_constant,
+    random_features,
+    ridge_sum,
+    train,
+)
 from nnlab.approximation.targets import Target, make_target
 from nnlab.chapters.approximation.bins.claims import CERTIFY, constant_of_steps
 from nnlab.chapters.approximation.bins.setup import Line
 from nnlab.chapters.approximation.certified import certified_claim, rounding, step_constant
 from nnlab.models.activations import ACTIVATIONS
-from nnlab.theory import Claim, exact_claim, measured_claim
+from nnlab.theory import Claim, exact_claim, measured_claim, worst
 
 Array = NDArray[np.float64]
 
@@ -26,6 +33,8 @@ RIDGES = (8, 40)  # bins of each of two ridges, likewise
 DRAWS = 1000  # sums that are drawn from Barron's representation
 POINTS = 8  # log₂ of the points over which their mean square is taken
 OMEGAS = 14  # log₂ of the frequencies over which its expectation is
+ONE_TERM = ("2*sigmoid(8*x - 3) - 1", "3*sigmoid(6*x1 - 4*x2 - 1)")
+STARTS = 3  # of the training towards each of them
 FEW = 8  # random features whose output weights are found twice
 
 
@@ -196,10 +205,11 @@ def of_least_squares(targets: Sequence[tuple[Target, float, float]], activation:
         )
         rule = quadrature(np.full(d, low), np.full(d, high), coarse=True)
         root, y = np.sqrt(rule.weights), target.values(rule.points)
+        share = np.sqrt(rule.weights / rule.weights.sum())  # of a mean, whatever the weights add up to
         hidden = network.weights()[0]
         columns = [_unit(hidden, i, activation, rule.points) for i in range(FEW)]
-        design = root[:, None] * np.column_stack([*columns, np.ones(len(y))])
-        best = np.linalg.norm(design @ np.linalg.lstsq(design, root * y, rcond=1e-12)[0] - root * y)
+        design = share[:, None] * np.column_stack([*columns, np.ones(len(y))])
+        best = np.linalg.norm(design @ np.linalg.lstsq(design, share * y, rcond=1e-12)[0] - share * y)
         ratios.append(np.linalg.norm(root * (network.values(rule.points) - y)) / best)
         before.append(np.linalg.norm(root * (y - rule.mean(y))) / best)
     ratio = np.array(ratios)
@@ -214,6 +224,32 @@ def of_least_squares(targets: Sequence[tuple[Target, float, float]], activation:
         rivals={"the best constant": float(min(before))},
         predicted_by="numpy.linalg.lstsq",
         measured_by="nnlab.approximation.superposition.random_features",
+    )
+
+
+def of_training(seed: int) -> Claim:
+    """One unit is trained towards functions that are one unit, from random weights: the error goes to 0."""
+    after, before = [], []
+    for number, (text, activation, _) in enumerate(product(ONE_TERM, ("sigmoid", "tanh"), range(STARTS))):
+        target = make_target(text)
+        draw = np.random.default_rng([seed, 11, number])
+        network = random_features(target, 1, draw, activation=activation)
+        (trained,) = train([network], target)
+        errors = (float(measure(each, target, certify=False).l2) for each in (network, trained))
+        before.append(next(errors))
+        after.append(next(errors))
+    return exact_claim(
+        "training_finds_the_term",
+        sentence="Training finds the weights of a single unit, w and b as well as α.",
+        formula="L₂ error of α₀ + α σ(wᵀx + b) after training towards one such function",
+        hypotheses=["f = " + ", ".join(ONE_TERM), f"{STARTS} random starts each of a sigmoid and a tanh"],
+        predicted=0.0,
+        measured=worst(after),
+        tolerance=1e-8,
+        rivals={"w and b as they were drawn, the best α": min(before)},
+        seeds=STARTS,
+        predicted_by="closed form: 0, as f is such a sum",
+        measured_by="nnlab.approximation.superposition.train, nnlab.approximation.quadrature.measure",
     )
 
 

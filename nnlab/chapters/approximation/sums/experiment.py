@@ -23,7 +23,13 @@ from nnlab.approximation.superposition import (
 from nnlab.approximation.targets import Target, make_target
 from nnlab.chapters.approximation.bins.experiment import bends
 from nnlab.chapters.approximation.bins.setup import Line, checked_target
-from nnlab.chapters.approximation.sums.claims import of_barron, of_least_squares, of_the_line, of_the_plane
+from nnlab.chapters.approximation.sums.claims import (
+    of_barron,
+    of_least_squares,
+    of_the_line,
+    of_the_plane,
+    of_training,
+)
 from nnlab.chapters.approximation.sums.figures import constructed_and_trained
 from nnlab.errors import Interrupted
 from nnlab.lab.sections import Distinct, Section, StepName
@@ -134,7 +140,7 @@ def run(
             claims += [of_the_line(line, activation, m) for activation in STEP_ACTIVATIONS]
     claims += [of_the_plane(activation) for activation in STEP_ACTIVATIONS]
     targets = [(task.target, task.low, task.high) for task in tasks]
-    claims.append(of_least_squares(targets, settings.activation, seed))
+    claims += [of_least_squares(targets, settings.activation, seed), of_training(seed)]
     return Outcome(metrics, rows, claims)
 
 

@@ -26,6 +26,7 @@ from nnlab.training import Parts, Settings, build_loss, build_optimizer, fit
 Array = NDArray[np.float64]
 
 NEAR = 8  # features from n at which the variance of the risk is still small enough for a mean
+PEAK = 2.0  # times the risk at other numbers of features, what σ²n must be for a peak at n
 TEST = 600  # new examples, by which the risk is measured, in more than one block
 EPOCHS = 5  # of 20 iterations of L-BFGS, from weights 0
 NETWORK_EPOCHS = 10
@@ -71,11 +72,24 @@ class Config(Experiment):
         claims = [risk_claim(self, p, draws[p]) for p in features]
         claims += [
             least_norm_claim(self, [draws[p] for p in features]),
-            training_claim(self, max(p for p in features if p < n), draws),
-            peak_claim(self, "gaussian", {p: draws[p] for p in peak}),
-            peak_claim(self, "relu", {p: relu[p] for p in peak}),
+            *(training_claim(self, p, draws) for p in [p for p in features if p < n][-1:]),
         ]
+        if self.has_peak():
+            claims += [
+                peak_claim(self, "gaussian", {p: draws[p] for p in peak}),
+                peak_claim(self, "relu", {p: relu[p] for p in peak}),
+            ]
         return Outcome({f"risk_at_{p}": float(draws[p].risk.mean()) for p in features}, claims=claims)
+
+    def has_peak(self) -> bool:
+        """Tells whether the noise alone makes the risk at p = n larger than at the other numbers of features.
+
+        There the smallest eigenvalue of XᵀX is about 1/n, so that the risk is typically about σ²n. Without
+        noise nothing rises at n, and next to n nothing can be told apart.
+        """
+        n = self.examples
+        others = [risk(n, p, sigma=self.noise, norm=self.norm) for p in self.peak if p != n]
+        return self.noise**2 * n >= PEAK * max(others)
 
     def gaussian(self, p: int, count: int, session: Session) -> "Draws":
         """Fits a linear model to `count` draws of p Gaussian features."""
@@ -234,7 +248,12 @@ def training_claim(config: Config, p: int, draws: dict[int, Draws]) -> Claim:
         hypotheses=_setting(config),
         predicted=training_error(n, p, sigma),
         values=draws[p].error,
-        rivals={"σ²": sigma**2, "σ²(1 − p/n)²": (sigma * share) ** 2, "σ²p/n": sigma**2 * p / n},
+        rivals={
+            "σ²": sigma**2,
+            "σ²(1 − p/n)²": (sigma * share) ** 2,
+            "that of new examples": variance(n, p, sigma),
+        }
+        | ({"σ²p/n": sigma**2 * p / n} if 2 * p != n else {}),
         predicted_by="nnlab.chapters.beyond.double_descent.risk.training_error",
         measured_by="nnlab.training.fit",
     )

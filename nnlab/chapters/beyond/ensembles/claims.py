@@ -8,12 +8,14 @@ import numpy as np
 
 from nnlab.chapters.beyond.ensembles import schema
 from nnlab.chapters.beyond.ensembles.setup import ANGLES, CONVERGED, SIGMA_B, Array, Forecast, Task
-from nnlab.theory import Claim, measured_claim
+from nnlab.theory import CONFIDENCE, Claim, interval_claim, mean_interval
+from nnlab.theory.intervals import NO_INTERVAL
 
 Ensembles = Mapping[str, tuple[Array, Forecast]]
 """By kind of training: outputs (S, g, C) of networks at the new points, and their predicted distribution."""
 
 POSTERIOR = "nnlab.ntk.regression.posterior.posterior"
+OPEN = 16.0  # over m: what the order 1/m may add to a ratio; at m = 8 the largest differed by 20/m
 SAME = 1e-6  # of a prediction: what is nearer is the same law and no rival
 
 
@@ -77,11 +79,12 @@ def claims_of(task: Task, measured: Ensembles, widths: tuple[int, int]) -> list[
         hypotheses = _hypotheses(task, kind, width)
         others = {LAWS[other]: measured[other][1] for other in KINDS if other != name}
         claims += [
-            variance_claim(name, functions, forecast, others, hypotheses),
-            covariance_claim(name, functions, forecast, hypotheses),
+            variance_claim(name, functions, forecast, others, hypotheses, OPEN / width),
+            covariance_claim(name, functions, forecast, hypotheses, OPEN / width),
         ]
         if kind.trained:
-            claims.append(mean_claim(name, functions, forecast, measured[kind.other][1], hypotheses))
+            other = measured[kind.other][1]
+            claims.append(mean_claim(name, functions, forecast, other, hypotheses, OPEN / width))
     return claims
 
 
@@ -95,18 +98,23 @@ def spread_ratios(functions: Array, forecast: Forecast) -> Array:
 
 
 def variance_claim(
-    name: str, functions: Array, forecast: Forecast, others: Mapping[str, Forecast], hypotheses: list[str]
+    name: str,
+    functions: Array,
+    forecast: Forecast,
+    others: Mapping[str, Forecast],
+    hypotheses: list[str],
+    room: float = 0.0,
 ) -> Claim:
-    """Claims the variance of an ensemble; rivals are those of the others."""
+    """Claims the variance of an ensemble; rivals are those of the others; `room` is left open."""
     kind = KINDS[name]
     ratios = {label: other.variance / forecast.variance for label, other in others.items()}
     apart = {label: ratio for label, ratio in ratios.items() if abs(ratio - 1) > SAME}
-    return measured_claim(
+    return _near(
         f"variance_{name}",
         sentence=f"{kind.networks} have the variance of {kind.law}.",
         formula=f"Cov f = {kind.covariance}; the mean of (f − E f)² over its predicted value",
         hypotheses=hypotheses,
-        predicted=1.0,
+        room=room,
         values=spread_ratios(functions, forecast),
         rivals={**apart, "twice": 2.0, "half": 0.5, "none": 0.0},
         predicted_by=kind.predicted_by,
@@ -114,18 +122,20 @@ def variance_claim(
     )
 
 
-def covariance_claim(name: str, functions: Array, forecast: Forecast, hypotheses: list[str]) -> Claim:
-    """Claims the covariance between different points, along the predicted one."""
+def covariance_claim(
+    name: str, functions: Array, forecast: Forecast, hypotheses: list[str], room: float = 0.0
+) -> Claim:
+    """Claims the covariance between different points, along the predicted one; `room` is left open."""
     kind = KINDS[name]
     between = forecast.covariance - np.diag(forecast.covariance.diagonal())
     off = functions - forecast.mean
     values = np.einsum("sgc,gh,shc->s", off, between, off) / off.shape[2] / np.square(between).sum()
-    return measured_claim(
+    return _near(
         f"covariance_{name}",
         sentence=f"{kind.networks} have the covariance of {kind.law} between different points.",
         formula=f"Cov f = {kind.covariance} = C; ⟨(f − E f)(f − E f)ᵀ, C⟩/⟨C, C⟩ off the diagonal",
         hypotheses=hypotheses,
-        predicted=1.0,
+        room=room,
         values=values,
         rivals={"independent points": 0.0, "twice": 2.0, "half": 0.5},
         predicted_by=kind.predicted_by,
@@ -134,19 +144,24 @@ def covariance_claim(name: str, functions: Array, forecast: Forecast, hypotheses
 
 
 def mean_claim(
-    name: str, functions: Array, forecast: Forecast, other: Forecast, hypotheses: list[str]
+    name: str,
+    functions: Array,
+    forecast: Forecast,
+    other: Forecast,
+    hypotheses: list[str],
+    room: float = 0.0,
 ) -> Claim:
-    """Claims the mean of an ensemble, along its difference from that of the other one."""
+    """Claims the mean of an ensemble, along its difference from that of the other one; `room` is open."""
     kind = KINDS[name]
     difference = forecast.mean - other.mean
     size = float(np.square(difference).sum()) or math.nan  # equal means cannot be told apart
     zero = float(-(other.mean * difference).sum() / size)
-    return measured_claim(
+    return _near(
         f"mean_{name}",
         sentence=f"{kind.networks} have the mean of {kind.law}.",
         formula=f"E f = {kind.mean}; with its difference D from the rival M, ⟨f − M, D⟩/⟨D, D⟩",
         hypotheses=hypotheses,
-        predicted=1.0,
+        room=room,
         values=((functions - other.mean) * difference).sum((1, 2)) / size,
         rivals={
             f"mean M of the {LAWS[kind.other]}": 0.0,
@@ -158,12 +173,35 @@ def mean_claim(
     )
 
 
+def _near(
+    name: str,
+    *,
+    sentence: str,
+    formula: str,
+    hypotheses: list[str],
+    room: float,
+    values: Array,
+    rivals: Mapping[str, float],
+    predicted_by: str,
+    measured_by: str,
+) -> Claim:
+    """Claims that the mean of values (S,) is 1 as m → ∞: its interval is wider by `room` on both sides."""
+    mean, low, high = mean_interval(values, CONFIDENCE)
+    wide = NO_INTERVAL if low is None or high is None else (low - room, high + room)
+    return interval_claim(
+        name, sentence, formula, hypotheses,
+        predicted=1.0, measured=mean, interval=wide,
+        seeds=len(values), rivals=rivals, predicted_by=predicted_by, measured_by=measured_by,
+        how=f"{CONFIDENCE:.1%} t-interval of the mean over {len(values)} networks ± {room:.2g}",
+    )  # fmt: skip
+
+
 def _hypotheses(task: Task, kind: Kind, width: int) -> list[str]:
     n, outputs = task.y.shape
     descent = f"gradient descent of {kind.trained} on ½Σ(f − y)², η = 1/λmax, {CONVERGED:g} λmax/λmin steps"
     return [
         f"erf, one hidden layer, ntk parameterization, σ_b = {SIGMA_B:g}, {outputs} outputs",
-        f"m → ∞; here m = {width}",
+        f"m → ∞; here m = {width}, and {OPEN:g}/m = {OPEN / width:.2g} is left open on both sides",
         *([descent] if kind.trained else []),
         f"n = {n} points on the circle, averages over {ANGLES} new points and all outputs",
     ]

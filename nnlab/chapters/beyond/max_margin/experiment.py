@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 LOOKS = 40  # measurements, evenly spaced in the logarithm of the step
 DECADE = 10.0  # the last decade of steps decides about rates
 TOLERANCE = 0.005  # relative: what o(1) may be at the end, where the offset is reached like 1/t
+ANGLE = 40.0  # degrees: the tolerance of an angle over the relative one
 START = 0.1  # σ_w: a larger start is forgotten later
 SOURCE = "Soudry et al., The implicit bias of gradient descent on separable data (2018), theorems 3 and 4"
 LIMIT = "sklearn.svm.SVC, nnlab.chapters.beyond.max_margin.limit.limit_of"
@@ -138,6 +139,7 @@ def claims_of(
     unit = limit.direction / length
     across = float(unit[0] * limit.offset[1] - unit[1] * limit.offset[0])
     slope, ratio = length / across, steps[-1] / steps[back]
+    tolerance = left_open(limit, z, steps[-1])
     hypotheses = [
         f"{config.examples} points of the plane, separable by a line through the origin; no bias",
         f"softmax regression, full-batch gradient descent, η = {config.lr:g}, {config.steps} steps, float64",
@@ -152,7 +154,7 @@ def claims_of(
             hypotheses=[*hypotheses, late],
             predicted=0.0,
             measured=float(angle_from(limit.direction, growth)),
-            tolerance=0.2,
+            tolerance=ANGLE * tolerance,
             rivals=finite(
                 {
                     "difference of the means": float(angle_from(limit.direction, z.mean(0))),
@@ -170,7 +172,7 @@ def claims_of(
             hypotheses=[*hypotheses, late],
             predicted=1.0,
             measured=float(np.linalg.norm(growth)) / length,
-            tolerance=TOLERANCE,
+            tolerance=tolerance,
             rivals={"half": 0.5, "twice": 2.0, "they stop": 0.0},
             predicted_by=LIMIT,
             measured_by=TRAINING,
@@ -182,7 +184,7 @@ def claims_of(
             hypotheses=[*hypotheses, "in units of the prediction, at the end"],
             predicted=1.0,
             measured=float(angles[1]) / predicted,
-            tolerance=TOLERANCE,
+            tolerance=tolerance,
             rivals=finite(
                 {
                     "like 1/√t over the last decade": float(angles[0] / predicted / np.sqrt(ratio)),
@@ -201,7 +203,7 @@ def claims_of(
             hypotheses=[*hypotheses, late],
             predicted=1.0,
             measured=float(cotangents[1] - cotangents[0]) / logs / slope,
-            tolerance=2 * TOLERANCE,
+            tolerance=2 * tolerance,
             rivals=finite(
                 {
                     "like 1/√t": float(cotangents[0] * (np.sqrt(ratio) - 1)) / logs / slope,
@@ -219,12 +221,30 @@ def claims_of(
             hypotheses=hypotheses,
             predicted=1.0,
             measured=float(steps[-1] * loss[-1]) * 2 * config.lr / length**2,
-            tolerance=TOLERANCE,
+            tolerance=tolerance,
             rivals={"half": 0.5, "twice": 2.0},
             predicted_by=LIMIT,
             measured_by=TRAINING,
         ),
     ]
+
+
+def left_open(limit: Limit, z: Array, step: float) -> float:
+    """Returns the relative tolerance of the limits after a number of steps.
+
+    A support vector that costs e^−m = c leaves c (1 + m) of the limits open, by the second order of its loss
+    and by the start; the other examples as much as they cost beside the support vectors. Where that is more
+    than TOLERANCE, four times as much is the tolerance, as these are orders and no bounds.
+
+    Args:
+        limit: of the descent.
+        z: (N, d) examples times their class.
+        step: t.
+    """
+    scores = z @ limit.weights(np.array([step]))[0]
+    costs, support = np.exp(-scores), z @ limit.direction < 1 + 1e-5
+    left = float((costs * (1 + scores))[support].max() + costs[~support].sum() / costs[support].sum())
+    return TOLERANCE if left <= TOLERANCE else 4 * left
 
 
 def _angle_of_half_step(limit: Limit, step: float) -> float:
