@@ -206,11 +206,13 @@ def test_half_lives_of_another_power_fail(power: float, verdict: str) -> None:
     noise = 1 + 0.02 * np.random.default_rng(0).standard_normal((24, 3))
     measured = predicted * (k / 2) ** power * noise
     shares = np.ones((24, 3, 5))
-    claims = {c.name: c for c in harmonics.claims_of("x", k.tolist(), predicted, measured, shares, 32, [])}
+    claims = {
+        c.name: c for c in harmonics.claims_of("x", k.tolist(), predicted, measured, shares, 32, [], 10**6)
+    }
     assert claims["half_life_of_harmonic_2_x"].verdict == "PASS"
     assert claims["half_life_of_harmonic_4_x"].verdict == verdict
     measured[3, 2] = np.nan
-    (*_, late, _) = harmonics.claims_of("x", k.tolist(), predicted, measured, shares, 32, [])
+    (*_, late, _) = harmonics.claims_of("x", k.tolist(), predicted, measured, shares, 32, [], 10**6)
     assert late.verdict == "INCONCLUSIVE"
 
 

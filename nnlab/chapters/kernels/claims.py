@@ -31,6 +31,7 @@ FLOW_PRECISION, FLOW_TOLERANCE = 1e-10, 1e-8  # of the integration, and of its s
 LOOPED = 1000  # scores whose gradients are computed one by one
 REGRESSION_WORK = 10**10  # products of a linear regression on the features that is worth its claim
 PROMISED_LOSS = 1e-6  # of the loss at the start
+SLOWEST_SEEN = 5.0  # −log of what is left of the slowest mode at the end: before, others are the loss
 ROUNDED_LOSS = 1e-20  # of the loss at the start, below which residuals are rounding
 LAST = 10  # the share of the steps, one in so many, over which the rate of the loss is taken
 CONDITIONED = 16  # times eps λmax/λmin: what rounding leaves of the solution of Ha = y
@@ -427,7 +428,9 @@ def _loss_claim(study: Study, comparisons: Sequence[Comparison]) -> list[Claim]:
     wide = [c for c in comparisons if c.member.width == widest]
     promised = worst([float(c.losses[1][-1] / c.losses[1][0]) for c in wide])
     kinked = not isinstance(study.model, KernelCustom) and study.model.activation in KINKED
-    if not promised <= PROMISED_LOSS or study.lr_fraction >= 1 or kinked:
+    slowest = min(study.steps * c.member.lr * float(c.member.modes.eigenvalues[-1]) for c in wide)
+    seen = slowest / study.divisor >= SLOWEST_SEEN
+    if not promised <= PROMISED_LOSS or not seen or study.lr_fraction >= 1 or kinked:
         return []
     ratios = np.array([_rate(c, study) for c in wide])
     farthest = ratios[np.abs(ratios - 1).argmax()] if np.isfinite(ratios).all() else math.nan

@@ -13,7 +13,7 @@ from nnlab.chapters.kernels.members import Study
 from nnlab.chapters.kernels.setup import KernelMLP, Task, build_network
 from nnlab.lab.session import generator
 from nnlab.models import MLP
-from nnlab.ntk import empirical_ntk, infinite_ntk, spectrum
+from nnlab.ntk import as_matrix, empirical_ntk, infinite_ntk, spectrum
 from nnlab.theory import Claim, exact_claim, measured_claim, worst
 from nnlab.theory.limits import fit_limit, limit_claim
 from nnlab.training.ensemble import Ensemble
@@ -27,6 +27,7 @@ FEW = 5  # points whose smallest eigenvalue is looked at: it needs about (λmax/
 WIDTHS, EACH = (128, 256, 512), 128
 HIDDEN = 2  # layers of the networks whose limit is integrated
 NODES = np.arange(-90, 91) / 10  # of the trapezoidal rule, in standard deviations
+CLEAR = 1e-10  # λmin/λmax, from which an eigenvalue is not taken for 0
 PLENTY = 100  # λmax/λmin of the limit, up to which these widths are wide
 
 
@@ -205,6 +206,9 @@ def repeated_claim(study: Study) -> list[Claim]:
     twice = torch.cat([few, few[:1]])
     outputs = task.y.shape[1]
     network = build_network(model, WIDTH // 2, task, study.seed)
+    eigenvalues = torch.linalg.eigvalsh(as_matrix(empirical_ntk(network, few)))
+    if not eigenvalues[0] > CLEAR * eigenvalues[-1]:  # too near to each other for their rank to be known
+        return []
     found = spectrum(empirical_ntk(network, twice)).rank
     return [
         exact_claim(

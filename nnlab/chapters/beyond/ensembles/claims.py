@@ -8,8 +8,8 @@ import numpy as np
 
 from nnlab.chapters.beyond.ensembles import schema
 from nnlab.chapters.beyond.ensembles.setup import ANGLES, CONVERGED, SIGMA_B, Array, Forecast, Task
-from nnlab.theory import CONFIDENCE, Claim, interval_claim, mean_interval
-from nnlab.theory.intervals import NO_INTERVAL
+from nnlab.chapters.beyond.wide import near_claim
+from nnlab.theory import Claim
 
 Ensembles = Mapping[str, tuple[Array, Forecast]]
 """By kind of training: outputs (S, g, C) of networks at the new points, and their predicted distribution."""
@@ -109,7 +109,7 @@ def variance_claim(
     kind = KINDS[name]
     ratios = {label: other.variance / forecast.variance for label, other in others.items()}
     apart = {label: ratio for label, ratio in ratios.items() if abs(ratio - 1) > SAME}
-    return _near(
+    return near_claim(
         f"variance_{name}",
         sentence=f"{kind.networks} have the variance of {kind.law}.",
         formula=f"Cov f = {kind.covariance}; the mean of (f − E f)² over its predicted value",
@@ -130,7 +130,7 @@ def covariance_claim(
     between = forecast.covariance - np.diag(forecast.covariance.diagonal())
     off = functions - forecast.mean
     values = np.einsum("sgc,gh,shc->s", off, between, off) / off.shape[2] / np.square(between).sum()
-    return _near(
+    return near_claim(
         f"covariance_{name}",
         sentence=f"{kind.networks} have the covariance of {kind.law} between different points.",
         formula=f"Cov f = {kind.covariance} = C; ⟨(f − E f)(f − E f)ᵀ, C⟩/⟨C, C⟩ off the diagonal",
@@ -156,7 +156,7 @@ def mean_claim(
     difference = forecast.mean - other.mean
     size = float(np.square(difference).sum()) or math.nan  # equal means cannot be told apart
     zero = float(-(other.mean * difference).sum() / size)
-    return _near(
+    return near_claim(
         f"mean_{name}",
         sentence=f"{kind.networks} have the mean of {kind.law}.",
         formula=f"E f = {kind.mean}; with its difference D from the rival M, ⟨f − M, D⟩/⟨D, D⟩",
@@ -171,29 +171,6 @@ def mean_claim(
         predicted_by=kind.predicted_by,
         measured_by=kind.measured_by,
     )
-
-
-def _near(
-    name: str,
-    *,
-    sentence: str,
-    formula: str,
-    hypotheses: list[str],
-    room: float,
-    values: Array,
-    rivals: Mapping[str, float],
-    predicted_by: str,
-    measured_by: str,
-) -> Claim:
-    """Claims that the mean of values (S,) is 1 as m → ∞: its interval is wider by `room` on both sides."""
-    mean, low, high = mean_interval(values, CONFIDENCE)
-    wide = NO_INTERVAL if low is None or high is None else (low - room, high + room)
-    return interval_claim(
-        name, sentence, formula, hypotheses,
-        predicted=1.0, measured=mean, interval=wide,
-        seeds=len(values), rivals=rivals, predicted_by=predicted_by, measured_by=measured_by,
-        how=f"{CONFIDENCE:.1%} t-interval of the mean over {len(values)} networks ± {room:.2g}",
-    )  # fmt: skip
 
 
 def _hypotheses(task: Task, kind: Kind, width: int) -> list[str]:

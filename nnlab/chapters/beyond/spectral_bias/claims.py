@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.theory import Claim, exact_claim, measured_claim
+from nnlab.chapters.beyond.wide import near_claim
+from nnlab.theory import Claim, exact_claim
 
 Array = NDArray[np.float64]
 
 CURVED = 8.0  # steps of a half-life, below which a straight line between two steps is not precise
+OPEN = 32.0  # over m: what the order 1/m may add to a ratio; at m = 16 and 64 it was 5/m to 50/m
 POWERS = {"1/k": 1.0, "1/k⁴": 4.0}  # rival laws of λ_k, which agree at the first harmonic that is claimed
 
 
@@ -21,6 +23,7 @@ def claims_of(
     shares: Array,
     points: int,
     facts: list[str],
+    width: int,
 ) -> list[Claim]:
     """Returns a claim about each harmonic that is learned in more than a few steps, and one about the others.
 
@@ -32,10 +35,12 @@ def claims_of(
         shares: (S, K, T + 1) that are left.
         points: n.
         facts: the hypotheses.
+        width: m.
     """
     learned = [i for i, life in enumerate(predicted) if CURVED <= life < np.inf]
     claims = [
-        half_life_claim(name, harmonics, predicted, measured, i, learned[0], points, facts) for i in learned
+        half_life_claim(name, harmonics, predicted, measured, i, learned[0], points, facts, OPEN / width)
+        for i in learned
     ]
     stay = ~np.isfinite(predicted)
     if stay.any():
@@ -54,21 +59,25 @@ def half_life_claim(
     first: int,
     points: int,
     facts: list[str],
+    room: float,
 ) -> Claim:
-    """Claims one half-life, in units of the predicted one; rivals scale that of harmonic number `first`."""
+    """Claims one half-life, in units of the predicted one; rivals scale that of harmonic number `first`.
+
+    The interval of the mean is wider by `room` on both sides, for the order 1/m.
+    """
     k, life = harmonics[index], float(predicted[index])
     rivals = {"twice": 2.0, "half": 0.5, "n times, for the mean of the squares": float(points)}
     if index != first:
         rivals["as the first one"] = float(predicted[first]) / life
         for law, power in POWERS.items():
             rivals[f"λ_k like {law}"] = float(predicted[first]) / life * (k / harmonics[first]) ** power
-    return measured_claim(
+    return near_claim(
         f"half_life_of_harmonic_{k}_{name}",
         sentence=f"Harmonic {k} of the residual halves in the time that the infinitely wide kernel gives it, "
         f"{name.replace('_', ' ')}.",
         formula="t_k = ln 2/(nλ_k), in steps of size η: ln 2/−ln(1 − ηnλ_k); the measured over it",
-        hypotheses=[*facts, f"predicted: {life:.4g} steps"],
-        predicted=1.0,
+        hypotheses=[*facts, f"predicted: {life:.4g} steps", f"up to {room:.2g} for the width, {OPEN:g}/m"],
+        room=room,
         values=measured[:, index] / life,
         rivals=rivals,
         predicted_by="nnlab.ntk.spectral.harmonics.circle_eigenvalues",

@@ -93,7 +93,7 @@ class Config(Experiment):
             lives = half_lives(measured[task.name])
             claims += claims_of(
                 task.name, task.harmonics, task.half_lives, lives, measured[task.name], self.points,
-                task.facts(self),
+                task.facts(self), self.width,
             )  # fmt: skip
             rows += [
                 {"networks": task.name.replace("_", " "), "harmonic": k, "predicted": _finite(expected),
