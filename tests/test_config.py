@@ -62,7 +62,7 @@ TRAINING = {
 }  # fmt: skip
 MLP = {
     "name": "mlp", "hidden": [], "activation": "relu", "pieces": 2, "bias": True,
-    "parameterization": "standard", "sigma_w": None, "sigma_b": None, "start": None,
+    "parameterization": "standard", "base_width": 64, "sigma_w": None, "sigma_b": None, "start": None,
 }  # fmt: skip
 
 

