@@ -4,6 +4,10 @@ import os
 import subprocess
 from pathlib import Path
 
+# As many processes test as there are cores: threads of their own would only wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from filelock import FileLock
 

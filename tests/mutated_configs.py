@@ -90,7 +90,8 @@ def _as_text(holder: Value, key: Value, rng: random.Random) -> None:
 def _grow(holder: Value, key: Value, rng: random.Random) -> None:
     value = holder[key]
     if isinstance(value, int | float) and not isinstance(value, bool):
-        holder[key] = value * rng.choice((-1, 0, 1e9, 1e-9, 10**25))
+        factor = rng.choice((-1, 0, 1e9, 1e-9, 10**25))
+        holder[key] = value * (factor if abs(value) < 1e300 else -1)
     elif isinstance(value, list):
         holder[key] = value * 50
     else:

@@ -9,6 +9,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 
 from nnlab.chapters.experiments import EXPERIMENTS
@@ -201,7 +202,9 @@ def test_the_spread_is_the_predicted_one(ensemble: Done) -> None:
     # jackknife: another way to the error of a ratio of variances; it differs by O(1/S)
     without = [np.delete(functions, k, 0).var(axis=0, ddof=1).mean() for k in range(len(functions))]
     error = math.sqrt(255 / 256 * np.square(np.array(without) - np.mean(without)).sum())
-    assert (high - low) / 2 == pytest.approx(1.97 * error / np.square(found["std"]).mean(), rel=0.02)
+    assert (high - low) / 2 == pytest.approx(
+        stdtrit(255, 0.9995) * error / np.square(found["std"]).mean(), rel=0.02
+    )
     assert ensemble.verdicts["ensemble_mean_is_predicted"] == "PASS"
     assert "infinite" in ensemble.drawn
 

@@ -496,10 +496,8 @@ def scaled(model: nn.Sequential, sigma_w: tuple[float, ...], sigma_b: tuple[floa
             layers.append(layer)
             continue
         w, b = next(sigmas)
-        multipliers = {"weight_multiplier": w / math.sqrt(layer.in_features), "bias_multiplier": b}
-        layers.append(
-            ScaledLinear(layer.in_features, layer.out_features, layer.bias is not None, **multipliers)
-        )
+        n, m, bias = layer.in_features, layer.out_features, layer.bias is not None
+        layers.append(ScaledLinear(n, m, bias, weight_multiplier=w / math.sqrt(n), bias_multiplier=b))
     return nn.Sequential(*layers)
 
 

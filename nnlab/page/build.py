@@ -19,12 +19,10 @@ from nnlab.page.lecture import Glance, expand, glances, is_beyond, is_lecture, l
 from nnlab.page.numbers import as_text, clean
 from nnlab.page.widget import Widget
 from nnlab.record import Run, replace_file, schema
-from nnlab.theory import CONFIDENCE
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = [TEMPLATES / name for name in ("page.css", "widgets.css")]
 SCRIPTS = [TEMPLATES / name for name in ("page.js", "parts.js", "curves.js", "descent.js")]
-LEVEL = f"{CONFIDENCE:.1%}"
 ROWS, COLUMNS = 200, 40  # of a table; the others stay in the run folder
 
 
@@ -126,6 +124,9 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
     Raises:
         RunFolderError: a summary is a link that leads out of its run folder.
     """
+    from nnlab.theory import CONFIDENCE  # imports SciPy, for which the glossary need not wait
+
+    level = f"{CONFIDENCE:.1%}"
     for run in runs:
         if run.file(schema.SUMMARY, data.FILE_BYTES) is None:
             raise RunFolderError(
@@ -139,7 +140,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
     rows = addressed or list(_claims(parts))
     groups = [group for part in parts for group in part.chapters]
     by_address = {f"#{card.key}": card for group in groups for card in group.cards}
-    random = sum(line.confidence == LEVEL for card in by_address.values() for line in card.lines)
+    random = sum(line.confidence == level for card in by_address.values() for line in card.lines)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -160,7 +161,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         refuted=sum(g.refuted for g in rows),
         evidence=[(row, by_address[row.address]) for row in addressed if not row.listed and row.address],
         random=random,
-        level=LEVEL,
+        level=level,
         none_fails=f"{CONFIDENCE**random:.1%}",
         misprints=contents.misprints if whole else {},
         glossary=GLOSSARY,
