@@ -203,7 +203,7 @@ def test_the_spread_is_the_predicted_one(ensemble: Done) -> None:
     without = [np.delete(functions, k, 0).var(axis=0, ddof=1).mean() for k in range(len(functions))]
     error = math.sqrt(255 / 256 * np.square(np.array(without) - np.mean(without)).sum())
     assert (high - low) / 2 == pytest.approx(
-        stdtrit(255, 0.9995) * error / np.square(found["std"]).mean(), rel=0.02
+        stdtrit(255, 0.99995) * error / np.square(found["std"]).mean(), rel=0.02
     )
     assert ensemble.verdicts["ensemble_mean_is_predicted"] == "PASS"
     assert "infinite" in ensemble.drawn

@@ -258,7 +258,7 @@ def test_a_card_says_what_its_claim_rests_on(run_folder: Path, tmp_path: Path) -
     copy = copy_of(run_folder, tmp_path / "run")
     claim, *others = open_run(copy).summary["claims"]
     hostile = {"predicted_by": "<i>x.y</i>, numpy.sum", "measured_by": "nnlab.fit", "name": "descent"}
-    rule = "99.9% t-interval of the mean over 9 seeds [1, 2]: it contains 1.5."
+    rule = "99.99% t-interval of the mean over 9 seeds [1, 2]: it contains 1.5."
     change(copy, name="softmax", claims=[claim | hostile | {"rule": rule}, *others])
     page = build_page(
         [open_run(copy)], [*CHAPTERS, ChapterPage(faults=lambda run, name: [f"<u>{run}</u> {name}."])]
@@ -269,7 +269,7 @@ def test_a_card_says_what_its_claim_rests_on(run_folder: Path, tmp_path: Path) -
     assert "<i>x" not in page
     assert "<u>" not in page
     assert "1 measurement is random" in page
-    assert "none of them fails in about 99.9% of all runs" in page
+    assert "none of them fails in about 99.99% of all runs" in page
 
 
 def test_what_is_worked_on_the_slides_stands_in_its_sections(tmp_path: Path) -> None:

@@ -96,11 +96,11 @@ def claim(predicted: Prediction, values: ArrayLike, rivals: dict[str, float] | N
 def test_measured_claim_uses_the_t_interval() -> None:
     values = [0.99, 1.02, 1.005, 0.995]
     found = claim(1.0, values, {"no effect": 0.0})
-    expected = stats.ttest_1samp(values, 0).confidence_interval(0.999)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.9999)
     assert found.interval == pytest.approx((expected.low, expected.high), rel=1e-12)
     assert found.measured == pytest.approx(np.mean(values))
     assert (found.verdict, found.seeds) == ("PASS", 4)
-    assert found.rule.startswith("99.9% t-interval of the mean over 4 seeds [")
+    assert found.rule.startswith("99.99% t-interval of the mean over 4 seeds [")
     assert found.rule.endswith("it contains the predicted 1 and excludes 0 (no effect).")
 
 

@@ -124,9 +124,9 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
     Raises:
         RunFolderError: a summary is a link that leads out of its run folder.
     """
-    from nnlab.theory import CONFIDENCE  # imports SciPy, for which the glossary need not wait
+    from nnlab.theory import CONFIDENCE, LEVEL  # imports SciPy, for which the glossary need not wait
 
-    level = f"{CONFIDENCE:.1%}"
+    level = LEVEL
     for run in runs:
         if run.file(schema.SUMMARY, data.FILE_BYTES) is None:
             raise RunFolderError(
@@ -162,7 +162,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         evidence=[(row, by_address[row.address]) for row in addressed if not row.listed and row.address],
         random=random,
         level=level,
-        none_fails=f"{CONFIDENCE**random:.1%}",
+        none_fails=f"{CONFIDENCE**random:.2%}",
         misprints=contents.misprints if whole else {},
         glossary=GLOSSARY,
         style=Markup("".join(file.read_text("utf-8") for file in STYLES)),

@@ -72,7 +72,7 @@ class Line:
 
     @property
     def confidence(self) -> str:
-        """The level of the interval that decided it, "99.9%"; empty for a quantity without randomness."""
+        """The level of the interval that decided it, "99.99%"; empty for a quantity without randomness."""
         level = re.search(r"\d+(\.\d+)?%", str(self.claim.get("rule") or "").partition("[")[0])
         return level.group() if level else ""
 

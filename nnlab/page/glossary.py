@@ -17,7 +17,7 @@ prediction of a random quantity needs at least one.
 
 hypothesis: An assumption under which a claim is a theorem, or under which its quantity was measured.
 
-interval: The values that a measurement leaves possible. Of a random quantity it is a 99.9%
+interval: The values that a measurement leaves possible. Of a random quantity it is a 99.99%
 confidence interval (Student's t for a mean, Wilson's for a proportion, Welch's t for an exponent); of a
 quantity without randomness it is the measured value ± a tolerance.
 

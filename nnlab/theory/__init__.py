@@ -11,10 +11,11 @@ from nnlab.theory.claims import (
     worst,
 )
 from nnlab.theory.exponents import ExponentFit, exponent_claim, fit_exponent, local_slope
-from nnlab.theory.intervals import CONFIDENCE, Interval, mean_interval, over_seeds, proportion_interval
+from nnlab.theory.intervals import CONFIDENCE, LEVEL, Interval, mean_interval, over_seeds, proportion_interval
 
 __all__ = [
     "CONFIDENCE",
+    "LEVEL",
     "Claim",
     "ExponentFit",
     "Interval",

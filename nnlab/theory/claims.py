@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnlab import display
-from nnlab.theory.intervals import CONFIDENCE, NO_INTERVAL, Interval, mean_interval
+from nnlab.theory.intervals import CONFIDENCE, LEVEL, NO_INTERVAL, Interval, mean_interval
 
 Prediction: TypeAlias = float | tuple[float | None, float | None]
 """A number, or a closed range (low, high) with None for an end that is open: an inequality."""
@@ -180,7 +180,7 @@ def interval_claim(
         measured: the point estimate.
         interval: (low, high), or (None, None) where there is none.
         seeds: number of independent samples.
-        how: the kind of interval, as the beginning of a sentence: "99.9% Wilson interval over 500 trials".
+        how: the kind of interval, as the beginning of a sentence: "99.99% Wilson interval over 500 trials".
         rivals: required for a point prediction of a random quantity.
         random: False for a quantity without randomness, see `exact_claim`.
         predicted_by, measured_by: see Claim.
@@ -234,7 +234,7 @@ def measured_claim(
     predicted_by: str = "",
     measured_by: str = "",
 ) -> Claim:
-    """A claim about the mean of a random quantity, from one sample per seed, by its 99.9% t-interval.
+    """A claim about the mean of a random quantity, from one sample per seed, by its 99.99% t-interval.
 
     A single sample has no interval: INCONCLUSIVE. A quantity that does not vary over seeds belongs into
     `exact_claim`, whose tolerance forgives rounding.
@@ -251,7 +251,7 @@ def measured_claim(
     """
     mean, low, high = mean_interval(values, CONFIDENCE)
     seeds, lost = np.size(values), int(np.sum(~np.isfinite(np.asarray(values, dtype=np.float64))))
-    how = f"{CONFIDENCE:.1%} t-interval of the mean over {seeds} seeds"
+    how = f"{LEVEL} t-interval of the mean over {seeds} seeds"
     return interval_claim(
         name,
         sentence,

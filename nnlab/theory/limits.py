@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnlab.theory.claims import Claim, interval_claim
-from nnlab.theory.intervals import CONFIDENCE, NO_INTERVAL, Interval, contrast_half_width
+from nnlab.theory.intervals import CONFIDENCE, LEVEL, NO_INTERVAL, Interval, contrast_half_width
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,6 @@ def limit_claim(
     return interval_claim(
         name, sentence, formula, hypotheses,
         predicted=predicted, measured=fit.limit, interval=fit.interval, seeds=fit.seeds,
-        how=f"{CONFIDENCE:.1%} t-interval of the limit, with corrections {powers}, over {fit.seeds} seeds",
+        how=f"{LEVEL} t-interval of the limit, with corrections {powers}, over {fit.seeds} seeds",
         rivals=rivals, predicted_by=predicted_by, measured_by=measured_by,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.theory import CONFIDENCE, Claim, interval_claim, mean_interval
+from nnlab.theory import CONFIDENCE, LEVEL, Claim, interval_claim, mean_interval
 from nnlab.theory.intervals import NO_INTERVAL
 
 
@@ -31,5 +31,5 @@ def near_claim(
         name, sentence, formula, hypotheses,
         predicted=1.0, measured=mean, interval=wide,
         seeds=len(values), rivals=rivals, predicted_by=predicted_by, measured_by=measured_by,
-        how=f"{CONFIDENCE:.1%} t-interval of the mean over {len(values)} networks ± {room:.2g}",
+        how=f"{LEVEL} t-interval of the mean over {len(values)} networks ± {room:.2g}",
     )  # fmt: skip

@@ -123,7 +123,7 @@ def gradient_noise(
         batch_sizes: (K,) batch sizes B, ascending.
         measured: (K,) mean squared distance of the mini-batch gradient from the full one.
         predicted: (K,) S(N−B)/(B(N−1)): drawing without replacement.
-        interval: (K, 2) 99.9% intervals of the measured values.
+        interval: (K, 2) 99.99% intervals of the measured values.
         rival: (K,) S/B: drawing with replacement, drawn dashed.
     """
     sizes, values, theory, bounds, other = map(
@@ -143,7 +143,7 @@ def gradient_noise(
     ticks_at(bottom.xaxis, positive(sizes))
     bottom.set_xlabel(with_notes("batch size B (examples)", notes))
     handles = [
-        sample(_POINTS, "measured (99.9% interval)", line=False),
+        sample(_POINTS, "measured (99.99% interval)", line=False),
         sample(_PREDICTED, "predicted S(N−B)/(B(N−1))"),
         sample(_RIVAL, "rival S/B"),
     ]

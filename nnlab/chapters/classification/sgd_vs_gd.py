@@ -17,7 +17,7 @@ from nnlab.lab.training_run import build_parts, histories, train, vary
 from nnlab.plot.curves import compare_curves
 from nnlab.record import Record
 from nnlab.record.arrays import under
-from nnlab.theory import CONFIDENCE, Claim, exact_claim, interval_claim, mean_interval, worst
+from nnlab.theory import CONFIDENCE, LEVEL, Claim, exact_claim, interval_claim, mean_interval, worst
 from nnlab.training import Parts, build_penalty
 from nnlab.training.theory import example_gradients, noise_of_one, predicted_noise
 
@@ -170,7 +170,7 @@ def _noise_claim(batch: int, n: int, mean: float, interval: Any, epochs: int) ->
         measured=mean,
         interval=interval,
         seeds=epochs,
-        how=f"{CONFIDENCE:.1%} t-interval of measured over predicted variance, {epochs} epochs",
+        how=f"{LEVEL} t-interval of measured over predicted variance, {epochs} epochs",
         predicted_by=f"{EXAMPLES}, nnlab.training.theory.predicted_noise",
         measured_by=TRAINING,
     )
@@ -213,7 +213,7 @@ def _mean_claim(batch: int, batches: Batches, whole: Tensor, slope: Tensor) -> C
         measured=mean,
         interval=(low, high),
         seeds=len(first),
-        how=f"{CONFIDENCE:.1%} t-interval over {len(first)} epochs",
+        how=f"{LEVEL} t-interval over {len(first)} epochs",
         predicted_by=EXAMPLES,
         measured_by=TRAINING,
     )

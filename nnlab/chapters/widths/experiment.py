@@ -17,6 +17,7 @@ from nnlab.chapters.widths.laws import (
     lambda_law,
     laws,
     power_claim,
+    switching_claim,
     value_claim,
 )
 from nnlab.chapters.widths.linear import FIRST, SECOND
@@ -43,6 +44,7 @@ DRIFTS = ("kernel_drift", "jacobian_drift", "residual_error")
 DRIFT_SEEDS = (
     100  # that a claim about a drift takes: nothing known before training tells which drifts are large
 )
+SWITCHING = (0.5,)  # the power of 1/m by which the change of H by switching units is off
 CLIMBING_STEPS = 20  # in which a mode of ηλ = 2 + NEAR_TWO grows by 1.25²⁰ = 87, from a small share too
 CLIMBED = 1.001  # the highest loss over the first, from which the loss counts as having climbed
 
@@ -198,7 +200,7 @@ def fits_of(study: Study, setting: Setting, by_width: list[Arrays], linear: Chan
     stable = [
         bool((arrays["eta_lambda_max"] < 2).all() and not arrays["diverged"].any()) for arrays in by_width
     ]
-    return [
+    fits = [
         fit
         for law in laws_of(study, setting)
         for fit in _fitted(
@@ -206,6 +208,15 @@ def fits_of(study: Study, setting: Setting, by_width: list[Arrays], linear: Chan
             linear.get(law.quantity),
         )
     ]  # fmt: skip
+    return [_along_prediction(fit, study.widths, by_width) for fit in fits]
+
+
+def _along_prediction(fit: Fit, widths: list[int], by_width: list[Arrays]) -> Fit:
+    """The fit of a kernel's change, with its part along the predicted one where one is predicted."""
+    if fit.law.quantity != "kernel_drift":
+        return fit
+    rows = [arrays["kernel_change"] for m, arrays in zip(widths, by_width, strict=True) if m in fit.widths]
+    return fit._replace(reduced=np.array(rows)) if np.isfinite(rows).all() else fit
 
 
 def lambda_fits(study: Study, family: Family, starts: Starts) -> list[Fit]:
@@ -262,6 +273,10 @@ def claims_of(study: Study, trained: Trained, fits: Fits, swept: dict[Family, Ar
 def _law_claims(group: Setting | Family, fit: Fit, hypotheses: list[str]) -> list[Claim]:
     """The value of a law where the infinitely wide network has it, or its power; of the whole vector both."""
     law, claims = fit.law, []
+    if law.quantity == "kernel_drift" and fit.reduced is not None:
+        enough = fit.exponent.seeds >= DRIFT_SEEDS and len(fit.widths) > len(SWITCHING)
+        limit = fit_limit(fit.widths, fit.reduced, SWITCHING)
+        return [switching_claim(group.key, str(group), limit, hypotheses)] if enough else []
     of_value = law.quantity in (schema.WHOLE, FIRST, "lambda_max") and fit.reduced is not None
     if of_value and fit.reduced is not None and len(fit.widths) > len(law.rates):
         limit = fit_limit(fit.widths, fit.reduced, law.rates)

@@ -88,8 +88,9 @@ def laws(family: Family, activation: str) -> list[Law]:
     tangent hierarchy"), its Jacobian by 1/√m (Lee et al. 2019, "Wide neural networks of any depth evolve
     as linear models under gradient descent", lemma 1). With a kink, the kink of a unit lies within 1/√m
     of a point with a chance of 1/√m, so that about √m of the m units switch there. Since a unit's
-    gradient jumps as it switches, those that switch on and off do not cancel in H, which changes by 1/√m,
-    and by 1/m beside it; the outputs are off by as much. The Jacobian changes more slowly yet, and
+    gradient jumps as it switches, those that switch on and off do not cancel in H, which changes by 1/√m
+    (`kinks` has the factor), at random by m^(-3/4) and by 1/m beside it, so that its norm falls like a power
+    between; the outputs are off by 1/√m. The Jacobian changes more slowly yet, and
     nothing is claimed of it. With one hidden layer in the standard parameterization the kernel is, but
     for 1/m of it, that of the last layer, whose inputs move by m^(-3/2) each, in directions that nearly
     cancel: 1/m².
@@ -128,11 +129,10 @@ def _drift_law(family: Family, kinked: bool) -> Law:
     name, words = ("kernel_drift", "tangent kernel", "‖H − H₀‖/‖H₀‖"), "the change of the tangent kernel"
     if family == Family(1, "standard"):
         return Law(*name, f"{words} tends to a power law 1/m²", -2.0, -2.0, (0.5,) if kinked else (1.0,))
-    if kinked and family.depth > 1:
+    if kinked:
         both = f"{words} falls like 1/√m and 1/m together: over some widths, like a power between"
         return Law(*name, both, -1.0, -0.5, ())
-    power = -0.5 if kinked else -1.0
-    return Law(*name, f"{words} tends to a power law {POWERS[power]}", power, power, (-power,))
+    return Law(*name, f"{words} tends to a power law 1/m", -1.0, -1.0, (1.0,))
 
 
 def lambda_law(family: Family) -> Law:
@@ -193,6 +193,24 @@ def value_claim(name: str, subject: str, law: Law, fit: LimitFit, hypotheses: Se
         },
         predicted_by=f"{LINEAR}.{'lambda_max' if law.quantity == 'lambda_max' else 'changes'}",
         measured_by=MEASURED_BY[law.quantity],
+    )  # fmt: skip
+
+
+def switching_claim(name: str, subject: str, fit: LimitFit, hypotheses: Sequence[str]) -> Claim:
+    """Claims power and factor of the change of a kernel by units that switch."""
+    return limit_claim(
+        CLAIM.format(key=name, quantity="kernel_drift"),
+        sentence=f"{subject}: the tangent kernel changes like 1/√m, by the units that switch at a point.",
+        formula="⟨H − H₀, P/√m⟩/‖P/√m‖² → 1 as m → ∞, P from the paths of units whose kink is near a point",
+        hypotheses=hypotheses,
+        fit=fit,
+        predicted=1.0,
+        rivals={
+            "units that switch on and off cancel": 0.0, "half": 0.5, "twice": 2.0,
+            "a larger power of m": max(fit.sizes) ** 0.25,
+        },
+        predicted_by="nnlab.chapters.widths.kinks.kernel_change",
+        measured_by=MEASURED_BY["kernel_drift"],
     )  # fmt: skip
 
 

@@ -63,6 +63,8 @@ ARRAYS: Mapping[str, str] = {
     "*/layer_change": "(W, S, layers) relative change of each layer in Frobenius norm, at the end",
     "*/layer_operator_change": "(W, S, layers) the same in operator norm",
     "*/kernel_drift": "(W, S) relative change of the tangent kernel ‖H − H₀‖/‖H₀‖",
+    "*/kernel_change": "(W, S) H − H₀ along the change that units which switch predict, over that; NaN where "
+    "none is predicted",
     "*/jacobian_drift": "(W, S) relative change of the derivatives ‖J − J₀‖/‖J₀‖ in Frobenius norm",
     "*/residual_error": "(W, S) largest distance of the residual from what the kernel at the start predicts, "
     "over ‖u₀‖",

@@ -1,5 +1,6 @@
 """The networks of every width: drawn, their kernels at the start, trained, and how far they moved."""
 
+import math
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -11,6 +12,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from scipy.sparse.linalg import svds
 from torch import Tensor
 
+from nnlab.chapters.widths.kinks import kernel_change, switches
 from nnlab.chapters.widths.linear import Architecture, Linear, is_known
 from nnlab.chapters.widths.schema import CHANGE_CURVE, LOSS, Family, Setting
 from nnlab.data import target_function
@@ -98,7 +100,7 @@ class Settings(Experiment):
     """The keys of the experiment."""
 
     widths: Annotated[list[Count], Distinct] = Field([64, 128, 256, 512, 1024], min_length=1)
-    seeds: int = Field(16, ge=1, le=10_000)
+    seeds: int = Field(32, ge=1, le=10_000)
     depths: Annotated[list[Annotated[int, Field(ge=1, le=20)]], Distinct] = Field([1, 2], min_length=1)
     parameterizations: Annotated[list[Literal["ntk", "standard"]], Distinct] = Field(
         ["ntk", "standard"], min_length=1
@@ -187,23 +189,48 @@ class Study:
                 advance(done, len(places), f"{family}, m = {width}")
                 if session.stop():
                     raise Interrupted("stopped before the training began")
-                parts = [self._start(ensemble, width) for _, ensemble in self.ensembles(family, width)]
+                parts = [
+                    self._start(ensemble, family, width) for _, ensemble in self.ensembles(family, width)
+                ]
                 starts[family, width] = _joined(parts)
                 self._check_kernel(family, width, starts[family, width]["eigenvalues"])
         return starts
 
-    def _start(self, ensemble: Ensemble, width: int) -> Arrays:
+    def _start(self, ensemble: Ensemble, family: Family, width: int) -> Arrays:
         kernel = self.kernel(ensemble)
         if not kernel.isfinite().all():
             raise InputError(
                 f"widths: {width}: the numbers of the tangent kernel are too large for float64; choose a "
                 "smaller model.sigma_w or model.sigma_b"
             )
-        return {
+        residual = (ensemble.outputs(self.x) - self.y)[:, :, 0].double().cpu()
+        start = {
             "eigenvalues": torch.linalg.eigvalsh(kernel).numpy(),
             "operator": layer_norms(ensemble, None).numpy(),
-            "residual": (ensemble.outputs(self.x) - self.y)[:, :, 0].double().cpu().numpy(),
+            "residual": residual.numpy(),
         }
+        if self.switches(family):
+            start["kernel_change"] = self._kernel_change(residual, family, width).numpy()
+        return start
+
+    def switches(self, family: Family) -> bool:
+        """Whether the change of the kernel is predicted, for the protocol `stable`."""
+        model, training = self.config.model, self.config.training
+        known = switches(model.activation, family, bias=model.bias, sigma_b=model.sigma_b, points=len(self.x))
+        return known and "stable" in self.config.protocols and training.loss_fraction == 0
+
+    def _kernel_change(self, residual: Tensor, family: Family, width: int) -> Tensor:
+        """The change of H by units that switch, to leading order in 1/m, (S, n, n)."""
+        linear = self.linear(family, width)
+        assert linear is not None
+        values, vectors = linear.modes
+        model, training = self.config.model, self.config.training
+        change = kernel_change(
+            residual, vectors * values @ vectors.T, self.x[:, 0].double().cpu(), activation=model.activation,
+            sigma_w=model.sigma_w, sigma_b=model.sigma_b,
+            lr=training.fraction / linear.lambda_max, steps=training.steps,
+        )  # fmt: skip
+        return change / math.sqrt(width)
 
     def _check_kernel(self, family: Family, width: int, eigenvalues: Array) -> None:
         """Refuses the kernel 0, of a network of which every unit is off at every point."""
@@ -279,7 +306,10 @@ class Study:
                     checkpoints.accept(loaded[0]["log_offset"])
                     arrays = {name: tensor.numpy() for name, tensor in loaded[0]["measured"].items()}
                 else:
-                    arrays = self._train(setting, width, starts[setting.family, width], session, tell)
+                    start = starts[setting.family, width]
+                    if setting.protocol != "stable":
+                        start = {name: array for name, array in start.items() if name != "kernel_change"}
+                    arrays = self._train(setting, width, start, session, tell)
                     self._log(record, part, arrays)
                     # Weights are not kept: 16 seeds of every width would fill a disk.
                     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -338,6 +368,7 @@ class Study:
             "layer_operator_change":
                 layer_norms(end.ensemble, ensemble) / torch.from_numpy(start["operator"]),
             "kernel_drift": torch.linalg.matrix_norm(after - before) / torch.linalg.matrix_norm(before),
+            "kernel_change": _along(after - before, start.get("kernel_change")),
             "jacobian_drift": (moved / _trace(before)).sqrt(),
             "residual_error": self._residual_error(before, end.observed["residuals"], lrs),
         }  # fmt: skip
@@ -363,6 +394,14 @@ class Study:
             means = [arrays[name].mean(0).tolist() for name in (LOSS, CHANGE_CURVE)]
         for step, loss, change in zip(self.recorded, *means, strict=True):
             record.log({"part": part, "split": "train", "step": step, "loss": loss, "change": change})
+
+
+def _along(change: Tensor, predicted: Array | None) -> Tensor:
+    """(S,) least-squares factors of the predicted matrices in the measured ones, (S, n, n) both."""
+    if predicted is None:
+        return change.new_full((len(change),), torch.nan)
+    expected = torch.from_numpy(predicted)
+    return (change * expected).sum((1, 2)) / expected.square().sum((1, 2))
 
 
 def _trace(matrices: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ def double_descent(
     draw_line(left, p / examples, values, _MEASURED)
     draw_line(right, r / examples, relu, _RELU)
     entries = [
-        sample(_MEASURED, "measured, 99.9% interval", line=False),
+        sample(_MEASURED, "measured, 99.99% interval", line=False),
         sample(_THEORY, "predicted, exact"),
         sample(_THRESHOLD, "p = n"),
     ]
