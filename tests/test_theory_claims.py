@@ -17,6 +17,7 @@ from nnlab.theory import (
     Claim,
     Interval,
     Prediction,
+    claims,
     exact_claim,
     interval_claim,
     judge,
@@ -111,8 +112,9 @@ def test_measured_claim_can_fail_and_can_stay_open() -> None:
     assert "but also 0 (no effect)" in wide.rule
 
 
-def test_verdicts_have_the_stated_error_rate() -> None:
-    """Of normal samples whose mean is as predicted, 0.1% FAIL: a sign that the interval is not too wide."""
+def test_verdicts_have_the_stated_error_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of normal samples whose mean is as predicted, 0.1% FAIL at 99.9%: the interval is not too wide."""
+    monkeypatch.setattr(claims, "CONFIDENCE", 0.999)
     rng = np.random.default_rng(0)
     verdicts = [claim(1.0, rng.normal(1.0, 0.1, 5), {"far": 100.0}).verdict for _ in range(16_000)]
     assert verdicts.count("FAIL") + verdicts.count("PASS") == 16_000

@@ -44,7 +44,7 @@ class ExponentFit:
         if self.problem:
             return self.problem
         tends = "" if self.rate is None else f" that the local slopes tend to like {_power(self.rate)},"
-        return f"{self.confidence:.1%} t-interval of the exponent{tends} over {self.seeds} seeds"
+        return f"{100 * self.confidence:.4g}% t-interval of the exponent{tends} over {self.seeds} seeds"
 
 
 def _power(rate: float) -> str:

@@ -380,7 +380,7 @@ _TABLE: Mapping[str, tuple[str, ...] | str] = {
     "prefactor_*": ("jacot2018", "lee2019"),
     "residual_error_*": ("lee2019",),
     "jacobian_drift_*": ("lee2019",),
-    "kernel_drift_*": ("dyer2020", "huang2020", "lee2019"),
+    "kernel_drift_*": ("dyer2020", "du2019", "huang2020", "lee2019"),
     "lambda_max_*": ("jacot2018",),
     "climbs_above_2_*": ("polyak1987",),
     "crossing_*": ("polyak1987",),

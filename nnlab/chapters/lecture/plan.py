@@ -105,7 +105,7 @@ LESSONS: Mapping[str, Lesson] = {
         Lesson(
             "weight_change",
             "weight_change",
-            {"widths": [64, 128, 256, 512, 1024]},
+            {"widths": [64, 128, 256, 512, 1024], "seeds": 24},
             {"widths": [64, 128, 256, 512, 1024, 2048], "seeds": 32},
         ),
         Lesson(
