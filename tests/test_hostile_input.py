@@ -183,5 +183,5 @@ def test_spoiled_run_folders(tmp_path: Path) -> None:
 @quiet
 @pytest.mark.slow
 def test_hundreds_of_spoiled_run_folders(tmp_path: Path) -> None:
-    """200 of them: list, show, compare, cite, features and plot on all, a long command on 50 each."""
-    read_spoiled(KINDS, range(1_000, 1_200), tmp_path)
+    """100 of them: list, show, compare, cite, features and plot on all, a long command on 25 each."""
+    read_spoiled(KINDS, range(1_000, 1_100), tmp_path)
