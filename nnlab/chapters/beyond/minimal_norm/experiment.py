@@ -284,10 +284,10 @@ def network_claim(members: list[list[Member]], widths: list[int], ratios: Array)
 
 def _others(members: list[Member]) -> dict[str, float]:
     """Other distances in units of u₀ᵀH₀⁻¹u₀, means over the networks."""
-    ratios: dict[str, list[float]] = {"‖u₀‖²/λmax": [], "‖u₀‖²/λmin": [], "u₀ᵀH⁻²u₀": []}
+    ratios: dict[str, list[float]] = {"‖u₀‖²/λmax": [], "‖u₀‖²/λmin": []}
     for member in members:
         squares, lam = (member.modes.vectors.T @ member.u0).numpy() ** 2, member.modes.eigenvalues.numpy()
-        values = squares.sum() / lam[0], squares.sum() / lam[-1], (squares / lam**2).sum()
+        values = squares.sum() / lam[0], squares.sum() / lam[-1]
         for name, value in zip(ratios, values, strict=True):
             ratios[name].append(float(value / (squares / lam).sum()))
     means: dict[str, Any] = {name: float(np.mean(each)) for name, each in ratios.items()}
