@@ -187,3 +187,13 @@ def test_unknown_name_suggests_the_nearest() -> None:
 def test_maxout_needs_a_piece() -> None:
     with pytest.raises(InputError, match=r"model\.pieces: 0"):
         get_activation("maxout", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "smooth", "kink"),
+    [("tanh", True, False), ("ripple", True, False), ("elu", False, False), ("relu", False, True),
+     ("leaky_relu", False, True), ("maxout", False, True)],
+)  # fmt: skip
+def test_what_is_smooth_and_what_has_a_kink(name: str, smooth: bool, kink: bool) -> None:
+    found = get_activation(name)
+    assert (found.smooth, found.has_kink) == (smooth, kink)

@@ -25,7 +25,7 @@ def lecture(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the whole lecture offline: about four minutes on two cores, and a verdict on every sentence.
+    """Run the whole lecture offline: about five minutes on two cores, and a verdict on every sentence.
 
     It leaves a page, report.html in the run's folder, which is the last line printed. Exit code 1 where a
     claim fails that is not listed as refuted.

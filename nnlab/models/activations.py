@@ -78,6 +78,19 @@ class Activation:
         return low is not None and math.isfinite(low) and math.isfinite(high)
 
     @property
+    def smooth(self) -> bool:
+        """Whether φ and its first two derivatives are continuous, as theorems on smooth networks ask for."""
+        return self.pieces == 1 and not self.kinks
+
+    @property
+    def has_kink(self) -> bool:
+        """Whether φ' jumps somewhere."""
+        if self.pieces > 1:
+            return True
+        beside = torch.tensor([[kink - 1e-9, kink + 1e-9] for kink in self.kinks], dtype=torch.float64)
+        return bool((self.derivative(beside).diff(dim=-1).abs() > 1e-3).any())
+
+    @property
     def why(self) -> str:
         """The reason why it is sigmoidal or not, as a clause."""
         if self.is_sigmoidal:

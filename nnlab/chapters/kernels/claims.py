@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nnlab.chapters.kernels.members import TINY, Comparison, Member, Study
 from nnlab.chapters.kernels.setup import KernelCNN, KernelCustom, KernelMLP, KernelModel, Task, build_network
-from nnlab.models import MLP
+from nnlab.models import MLP, get_activation
 from nnlab.models.parameterization import DEFAULT_SIGMA_B
 from nnlab.ntk import (
     MemoryLimitError,
@@ -37,7 +37,6 @@ LAST = 10  # the share of the steps, one in so many, over which the rate of the 
 CONDITIONED = 16  # times eps λmax/λmin: what rounding leaves of the solution of Ha = y
 LARGE = 1e15  # residuals, up to which float32 holds their squares
 RATE_TOLERANCE = 1e-3  # of the rate at the end: what the second slowest mode still adds
-KINKED = ("relu", "leaky_relu", "maxout")  # in whose networks a unit's kink may come to rest at a point
 
 
 def claims_about(study: Study, comparisons: Sequence[Comparison]) -> list[Claim]:
@@ -427,7 +426,8 @@ def _loss_claim(study: Study, comparisons: Sequence[Comparison]) -> list[Claim]:
     widest = max(c.member.width for c in comparisons)
     wide = [c for c in comparisons if c.member.width == widest]
     promised = worst([float(c.losses[1][-1] / c.losses[1][0]) for c in wide])
-    kinked = not isinstance(study.model, KernelCustom) and study.model.activation in KINKED
+    # The kink of a unit may come to rest at a point.
+    kinked = not isinstance(study.model, KernelCustom) and get_activation(study.model.activation).has_kink
     slowest = min(study.steps * c.member.lr * float(c.member.modes.eigenvalues[-1]) for c in wide)
     seen = slowest / study.divisor >= SLOWEST_SEEN
     if not promised <= PROMISED_LOSS or not seen or study.lr_fraction >= 1 or kinked:

@@ -23,6 +23,7 @@ from nnlab.chapters.kernels.figures.training import flow_gap
 from nnlab.chapters.kernels.members import Study
 from nnlab.chapters.kernels.setup import KernelMLP, build_network
 from nnlab.lab.session import Session
+from nnlab.models import get_activation
 from nnlab.ntk import as_matrix, empirical_ntk, max_step
 from nnlab.record import Record
 from nnlab.record.arrays import under
@@ -33,7 +34,6 @@ from nnlab.training.losses import squared_error
 Array = NDArray[np.float64]
 
 WIDTH, EXAMPLES = 16, 8  # of the network that is integrated
-KINKED = ("relu", "leaky_relu", "maxout", "elu")
 LARGEST, STEPS = 0.1, 16  # η in units of η_max of the kernel at the start, and as many steps of it
 HALVINGS = 3  # step sizes, each half of the one before
 PRECISION = 1e-11  # of the integration
@@ -59,10 +59,10 @@ class Measured(NamedTuple):
 
 
 def run(study: Study, record: Record, session: Session) -> list[Claim]:
-    """Trains one small network of the study's architecture, with tanh for a kink; for an mlp on numbers."""
+    """Trains one small network of the study's architecture, with tanh for what is not smooth; for an mlp."""
     if not isinstance(study.model, KernelMLP) or study.loss != "squared_error":
         return []
-    activation = "tanh" if study.model.activation in KINKED else study.model.activation
+    activation = study.model.activation if get_activation(study.model.activation).smooth else "tanh"
     measured = measure(study, study.model.model_copy(update={"activation": activation}), session)
     if measured is None:
         return []

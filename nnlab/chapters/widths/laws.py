@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nnlab.chapters.widths.linear import FIRST, SECOND
 from nnlab.chapters.widths.schema import CLAIM, PREFACTOR, WHOLE, Family, Setting
+from nnlab.models import get_activation
 from nnlab.theory import Claim, exact_claim, exponent_claim
 from nnlab.theory.exponents import ExponentFit
 from nnlab.theory.limits import LimitFit, limit_claim
@@ -21,7 +22,6 @@ the loss has risen above its initial value."""
 EDGE_TOLERANCE = {"float64": 1e-3, "float32": 2e-2}
 """Of ηλmax at the edge: residuals of 1e-6 and 1e-3 of that of training move the kernel by so little, and
 rounding them costs less."""
-KINKED = ("relu", "leaky_relu", "maxout")
 POWERS = {
     -2.5: "m^(-5/2)", -2.0: "1/m²", -1.5: "m^(-3/2)", -1.0: "1/m", -0.5: "1/√m", 0.0: "no dependence on m",
     0.5: "√m", 1.0: "m", 1.5: "m^(3/2)",
@@ -98,7 +98,7 @@ def laws(family: Family, activation: str) -> list[Law]:
     ntk, deep = family.parameterization == "ntk", family.depth > 1
     whole, first = (-0.5 if ntk and not deep else -1.0), (-0.5 if ntk else -1.5)
     aside = "" if whole == -0.5 else ", not like 1/√m"
-    kinked = activation in KINKED
+    kinked = get_activation(activation).has_kink
     rates = (0.5, 1.0) if kinked else (1.0,)
     table = [
         (WHOLE, "whole vector", "‖w − w₀‖/‖w₀‖",
