@@ -221,7 +221,7 @@ def test_killed_now_and_then(name: str, kills: int, torn: int, bench: Bench) -> 
 @pytest.mark.parametrize(
     ("name", "kills", "torn"),
     [
-        ("classify", 14, 4), ("regress", 8, 3), ("two trainings", 8, 3), ("seeds", 18, 4), ("ntk", 8, 2),
+        ("classify", 18, 4), ("regress", 8, 3), ("two trainings", 8, 3), ("seeds", 18, 4), ("ntk", 4, 2),
         ("approx", 6, 2), (LONGER, 8, 2), ("lecture", 14, 3),
     ],
 )  # fmt: skip
