@@ -126,7 +126,6 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
     """
     from nnlab.theory import CONFIDENCE, LEVEL  # imports SciPy, for which the glossary need not wait
 
-    level = LEVEL
     for run in runs:
         if run.file(schema.SUMMARY, data.FILE_BYTES) is None:
             raise RunFolderError(
@@ -140,7 +139,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
     rows = addressed or list(_claims(parts))
     groups = [group for part in parts for group in part.chapters]
     by_address = {f"#{card.key}": card for group in groups for card in group.cards}
-    random = sum(line.confidence == level for card in by_address.values() for line in card.lines)
+    random = sum(line.confidence == LEVEL for card in by_address.values() for line in card.lines)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -161,7 +160,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         refuted=sum(g.refuted for g in rows),
         evidence=[(row, by_address[row.address]) for row in addressed if not row.listed and row.address],
         random=random,
-        level=level,
+        level=LEVEL,
         none_fails=f"{CONFIDENCE**random:.2%}",
         misprints=contents.misprints if whole else {},
         glossary=GLOSSARY,

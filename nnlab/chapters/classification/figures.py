@@ -115,7 +115,12 @@ def regression_fit(
 
 @of_lines
 def gradient_noise(
-    batch_sizes: ArrayLike, measured: ArrayLike, predicted: ArrayLike, interval: ArrayLike, rival: ArrayLike
+    batch_sizes: ArrayLike,
+    measured: ArrayLike,
+    predicted: ArrayLike,
+    interval: ArrayLike,
+    rival: ArrayLike,
+    level: str = "",
 ) -> Figure:
     """Draws the variance of the mini-batch gradient over the batch size, and its ratio to the prediction.
 
@@ -123,8 +128,9 @@ def gradient_noise(
         batch_sizes: (K,) batch sizes B, ascending.
         measured: (K,) mean squared distance of the mini-batch gradient from the full one.
         predicted: (K,) S(N−B)/(B(N−1)): drawing without replacement.
-        interval: (K, 2) 99.99% intervals of the measured values.
+        interval: (K, 2) intervals of the measured values.
         rival: (K,) S/B: drawing with replacement, drawn dashed.
+        level: of the intervals, such as "99.99%"; empty where it is not known.
     """
     sizes, values, theory, bounds, other = map(
         as_numbers, (batch_sizes, measured, predicted, interval, rival)
@@ -143,7 +149,7 @@ def gradient_noise(
     ticks_at(bottom.xaxis, positive(sizes))
     bottom.set_xlabel(with_notes("batch size B (examples)", notes))
     handles = [
-        sample(_POINTS, "measured (99.99% interval)", line=False),
+        sample(_POINTS, f"measured ({level} interval)" if level else "measured (interval)", line=False),
         sample(_PREDICTED, "predicted S(N−B)/(B(N−1))"),
         sample(_RIVAL, "rival S/B"),
     ]

@@ -59,7 +59,7 @@ SGD_ARRAYS: Mapping[str, str] = {
     "noise/batch": "(K,) batch sizes B",
     "noise/measured": "(K,) mean squared distance of the mini-batch gradient from the full one",
     "noise/predicted": "(K,) S(N − B)/(B(N − 1))",
-    "noise/interval": "(K, 2) 99.99% interval of the measured values: low, high",
+    "noise/interval": "(K, 2) the interval of the measured values that decides: low, high",
     "noise/rival": "(K,) S/B, drawing with replacement",
     "*/train_loss": "(T,) training loss with this batch size, one value an evaluation",
 }

@@ -52,7 +52,7 @@ class Config(TrainingExperiment):
         noise, claims = measure_noise(self, parts, session)
         if noise:
             record.save_arrays(**under("noise", noise))
-            record.figure("gradient_noise", gradient_noise, *noise.values())
+            record.figure("gradient_noise", gradient_noise, *noise.values(), LEVEL)
         results: list[dict[str, Any]] = []
         curves: dict[str, dict[str, list[float]]] = {}
         metrics: dict[str, float] = {}

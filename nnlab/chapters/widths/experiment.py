@@ -44,7 +44,6 @@ DRIFTS = ("kernel_drift", "jacobian_drift", "residual_error")
 DRIFT_SEEDS = (
     100  # that a claim about a drift takes: nothing known before training tells which drifts are large
 )
-SWITCHING = (0.5,)  # the power of 1/m by which the change of H by switching units is off
 CLIMBING_STEPS = 20  # in which a mode of ηλ = 2 + NEAR_TWO grows by 1.25²⁰ = 87, from a small share too
 CLIMBED = 1.001  # the highest loss over the first, from which the loss counts as having climbed
 
@@ -274,8 +273,8 @@ def _law_claims(group: Setting | Family, fit: Fit, hypotheses: list[str]) -> lis
     """The value of a law where the infinitely wide network has it, or its power; of the whole vector both."""
     law, claims = fit.law, []
     if law.quantity == "kernel_drift" and fit.reduced is not None:
-        enough = fit.exponent.seeds >= DRIFT_SEEDS and len(fit.widths) > len(SWITCHING)
-        limit = fit_limit(fit.widths, fit.reduced, SWITCHING)
+        enough = fit.exponent.seeds >= DRIFT_SEEDS and len(fit.widths) > len(law.rates)
+        limit = fit_limit(fit.widths, fit.reduced, law.rates)
         return [switching_claim(group.key, str(group), limit, hypotheses)] if enough else []
     of_value = law.quantity in (schema.WHOLE, FIRST, "lambda_max") and fit.reduced is not None
     if of_value and fit.reduced is not None and len(fit.widths) > len(law.rates):

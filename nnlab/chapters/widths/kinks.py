@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 
 from nnlab.chapters.widths.schema import Family
+from nnlab.errors import Interrupted
 from nnlab.models import get_activation
 
-SLOPES = {"relu": (0.0, 1.0), "leaky_relu": (0.01, 1.0)}
-"""φ' below and above the kink at 0."""
+TWO_PIECES = ("relu", "leaky_relu")  # activations that are linear on both sides of one kink, at 0
 MOST_POINTS = 100  # the prediction holds n² numbers for every network
 STARTS = 400  # starts z on each path, evenly spaced over where the kink can be reached
 BLOCK = 2**22  # starts at a time, over networks, points and paths
@@ -35,13 +35,13 @@ THIRD_MOMENT = 2 * math.sqrt(2 / math.pi)  # E|v|³, v ~ N(0, 1)
 
 def switches(activation: str, family: Family, *, bias: bool, sigma_b: float, points: int) -> bool:
     """Whether the change is known: one hidden layer in the ntk parameterization whose kinks lie anywhere."""
-    kinks_spread = activation in SLOPES and bias and sigma_b > 0
+    kinks_spread = activation in TWO_PIECES and bias and sigma_b > 0
     return kinks_spread and family == Family(1, "ntk") and points <= MOST_POINTS
 
 
 def kernel_change(
     u0: Tensor, kernel: Tensor, x: Tensor, *, activation: str, sigma_w: float | None, sigma_b: float,
-    lr: float, steps: int,
+    lr: float, steps: int, stop: Callable[[], bool] | None = None,
 ) -> Tensor:  # fmt: skip
     """Computes √m E[H − H₀] to leading order, (S, n, n), after steps of descent on ½Σ(y − ȳ)².
 
@@ -49,21 +49,26 @@ def kernel_change(
         u0: (S, n) residuals at the start.
         kernel: (n, n) H of infinite width.
         x: (n,) points on the line, ascending.
-        activation: one of SLOPES.
+        activation: one of TWO_PIECES.
         sigma_w: of both layers; None for the activation's gain.
         sigma_b: of the biases.
         lr: η.
         steps: their number.
+        stop: asked at every step whether to stop.
+
+    Raises:
+        Interrupted: it was stopped.
     """
-    scale = get_activation(activation).gain if sigma_w is None else sigma_w
-    low, high = SLOPES[activation]
+    row = get_activation(activation)
+    scale = row.gain if sigma_w is None else sigma_w
+    low, high = map(float, row.derivative(torch.tensor([-1.0, 1.0], dtype=torch.float64)))
     kappa = scale**2 * torch.outer(x, x) + sigma_b**2
     right = torch.ones_like(kappa).triu(1)  # (j, k): whether x_k > x_j
     # Of a unit with its kink at x_j, φ' at the other points: the high slope on its right, or on its left.
     slopes = torch.stack([high * right + low * right.T, high * right.T + low * right])
     others, own = kappa * slopes, kappa.diagonal()
     blocks = torch.split(u0, max(1, BLOCK // (4 * STARTS * len(x))))
-    paths = (partial(_descent, block, kernel, lr, steps) for block in blocks)
+    paths = (partial(_descent, block, kernel, lr, steps, stop) for block in blocks)
     surplus = torch.cat(
         [_surplus(path, lr * scale * others, lr * scale * own, (low, high)) for path in paths]
     )
@@ -74,9 +79,13 @@ def kernel_change(
     return scale**2 * kappa * (beside + beside.transpose(1, 2) + torch.diag_embed(itself))
 
 
-def _descent(u: Tensor, kernel: Tensor, lr: float, steps: int) -> Iterator[Tensor]:
+def _descent(
+    u: Tensor, kernel: Tensor, lr: float, steps: int, stop: Callable[[], bool] | None
+) -> Iterator[Tensor]:
     """The residuals (S, n) before each step."""
     for _ in range(steps):
+        if stop is not None and stop():
+            raise Interrupted("stopped while the change of the kernel was predicted")
         yield u
         u = u - lr * u @ kernel
 

@@ -189,48 +189,23 @@ class Study:
                 advance(done, len(places), f"{family}, m = {width}")
                 if session.stop():
                     raise Interrupted("stopped before the training began")
-                parts = [
-                    self._start(ensemble, family, width) for _, ensemble in self.ensembles(family, width)
-                ]
+                parts = [self._start(ensemble, width) for _, ensemble in self.ensembles(family, width)]
                 starts[family, width] = _joined(parts)
                 self._check_kernel(family, width, starts[family, width]["eigenvalues"])
         return starts
 
-    def _start(self, ensemble: Ensemble, family: Family, width: int) -> Arrays:
+    def _start(self, ensemble: Ensemble, width: int) -> Arrays:
         kernel = self.kernel(ensemble)
         if not kernel.isfinite().all():
             raise InputError(
                 f"widths: {width}: the numbers of the tangent kernel are too large for float64; choose a "
                 "smaller model.sigma_w or model.sigma_b"
             )
-        residual = (ensemble.outputs(self.x) - self.y)[:, :, 0].double().cpu()
-        start = {
+        return {
             "eigenvalues": torch.linalg.eigvalsh(kernel).numpy(),
             "operator": layer_norms(ensemble, None).numpy(),
-            "residual": residual.numpy(),
+            "residual": (ensemble.outputs(self.x) - self.y)[:, :, 0].double().cpu().numpy(),
         }
-        if self.switches(family):
-            start["kernel_change"] = self._kernel_change(residual, family, width).numpy()
-        return start
-
-    def switches(self, family: Family) -> bool:
-        """Whether the change of the kernel is predicted, for the protocol `stable`."""
-        model, training = self.config.model, self.config.training
-        known = switches(model.activation, family, bias=model.bias, sigma_b=model.sigma_b, points=len(self.x))
-        return known and "stable" in self.config.protocols and training.loss_fraction == 0
-
-    def _kernel_change(self, residual: Tensor, family: Family, width: int) -> Tensor:
-        """The change of H by units that switch, to leading order in 1/m, (S, n, n)."""
-        linear = self.linear(family, width)
-        assert linear is not None
-        values, vectors = linear.modes
-        model, training = self.config.model, self.config.training
-        change = kernel_change(
-            residual, vectors * values @ vectors.T, self.x[:, 0].double().cpu(), activation=model.activation,
-            sigma_w=model.sigma_w, sigma_b=model.sigma_b,
-            lr=training.fraction / linear.lambda_max, steps=training.steps,
-        )  # fmt: skip
-        return change / math.sqrt(width)
 
     def _check_kernel(self, family: Family, width: int, eigenvalues: Array) -> None:
         """Refuses the kernel 0, of a network of which every unit is off at every point."""
@@ -306,10 +281,7 @@ class Study:
                     checkpoints.accept(loaded[0]["log_offset"])
                     arrays = {name: tensor.numpy() for name, tensor in loaded[0]["measured"].items()}
                 else:
-                    start = starts[setting.family, width]
-                    if setting.protocol != "stable":
-                        start = {name: array for name, array in start.items() if name != "kernel_change"}
-                    arrays = self._train(setting, width, start, session, tell)
+                    arrays = self._train(setting, width, starts[setting.family, width], session, tell)
                     self._log(record, part, arrays)
                     # Weights are not kept: 16 seeds of every width would fill a disk.
                     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -328,8 +300,30 @@ class Study:
 
             chosen = slice(members.start, members.stop)
             mine = {name: array[chosen] for name, array in start.items()}
-            parts.append(self._descend(ensemble, mine, lrs[chosen], session.stop, progress))
+            measured = self._descend(ensemble, mine, lrs[chosen], session.stop, progress)
+            expected = self._kernel_change(setting, width, mine["residual"], session.stop)
+            measured["kernel_change"] = _along(measured.pop("kernel_difference"), expected)
+            parts.append(measured)
         return _joined(parts)
+
+    def _kernel_change(
+        self, setting: Setting, width: int, residual: Array, stop: Callable[[], bool]
+    ) -> Array | None:
+        """H − H₀ by units that switch, to leading order in 1/m, (S, n, n); None where it is not known."""
+        model, training = self.config.model, self.config.training
+        linear = self.linear(setting.family, width)
+        known = switches(
+            model.activation, setting.family, bias=model.bias, sigma_b=model.sigma_b, points=len(self.x)
+        )
+        if not known or linear is None or setting.protocol != "stable" or training.loss_fraction > 0:
+            return None
+        values, vectors = linear.modes
+        change = kernel_change(
+            torch.from_numpy(residual), vectors * values @ vectors.T, self.x[:, 0].double().cpu(),
+            activation=model.activation, sigma_w=model.sigma_w, sigma_b=model.sigma_b,
+            lr=training.fraction / linear.lambda_max, steps=training.steps, stop=stop,
+        )  # fmt: skip
+        return change.numpy() / math.sqrt(width)
 
     def step_sizes(self, setting: Setting, start: Arrays) -> Array:
         """η of every seed, (S,)."""
@@ -368,7 +362,7 @@ class Study:
             "layer_operator_change":
                 layer_norms(end.ensemble, ensemble) / torch.from_numpy(start["operator"]),
             "kernel_drift": torch.linalg.matrix_norm(after - before) / torch.linalg.matrix_norm(before),
-            "kernel_change": _along(after - before, start.get("kernel_change")),
+            "kernel_difference": after - before,
             "jacobian_drift": (moved / _trace(before)).sqrt(),
             "residual_error": self._residual_error(before, end.observed["residuals"], lrs),
         }  # fmt: skip
@@ -396,12 +390,12 @@ class Study:
             record.log({"part": part, "split": "train", "step": step, "loss": loss, "change": change})
 
 
-def _along(change: Tensor, predicted: Array | None) -> Tensor:
+def _along(change: Array, predicted: Array | None) -> Array:
     """(S,) least-squares factors of the predicted matrices in the measured ones, (S, n, n) both."""
     if predicted is None:
-        return change.new_full((len(change),), torch.nan)
-    expected = torch.from_numpy(predicted)
-    return (change * expected).sum((1, 2)) / expected.square().sum((1, 2))
+        return np.full(len(change), np.nan)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # networks on their way to infinity
+        return np.asarray((change * predicted).sum((1, 2)) / np.square(predicted).sum((1, 2)))
 
 
 def _trace(matrices: Tensor) -> Tensor:

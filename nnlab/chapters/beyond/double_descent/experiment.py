@@ -20,7 +20,7 @@ from nnlab.lab.session import Outcome, Session, generator
 from nnlab.models import MLP
 from nnlab.record import Record
 from nnlab.record.arrays import under
-from nnlab.theory import CONFIDENCE, Claim, exact_claim, mean_interval, measured_claim, worst
+from nnlab.theory import CONFIDENCE, LEVEL, Claim, exact_claim, mean_interval, measured_claim, worst
 from nnlab.training import Parts, Settings, build_loss, build_optimizer, fit
 
 Array = NDArray[np.float64]
@@ -125,7 +125,7 @@ class Config(Experiment):
             "double_descent", double_descent, self.examples,
             *(gaussian[name] for name in (schema.FEATURES, schema.RISK, schema.INTERVAL)),
             curve, np.array([risk(self.examples, int(p), sigma=self.noise, norm=self.norm) for p in curve]),
-            network[schema.FEATURES], network[schema.RISK],
+            network[schema.FEATURES], network[schema.RISK], LEVEL,
         )  # fmt: skip
 
 

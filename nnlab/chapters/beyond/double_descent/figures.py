@@ -39,6 +39,7 @@ def double_descent(
     curve: ArrayLike,
     relu_features: ArrayLike,
     relu_risk: ArrayLike,
+    level: str = "",
 ) -> Figure:
     """Draws the risk over p/n, measured and predicted on Gaussian features, measured on random ReLU features.
 
@@ -51,6 +52,7 @@ def double_descent(
         curve: (Q,) the formula; infinite near p = n.
         relu_features: (R,) numbers of ReLU features.
         relu_risk: (R,) mean risk there.
+        level: of the interval, such as "99.99%"; empty where it is not known.
     """
     figure = new_figure(
         "Test error peaks where features and examples are equally many, then falls again", DOUBLE
@@ -72,7 +74,7 @@ def double_descent(
     draw_line(left, p / examples, values, _MEASURED)
     draw_line(right, r / examples, relu, _RELU)
     entries = [
-        sample(_MEASURED, "measured, 99.99% interval", line=False),
+        sample(_MEASURED, f"measured, {level} interval" if level else "measured, interval", line=False),
         sample(_THEORY, "predicted, exact"),
         sample(_THRESHOLD, "p = n"),
     ]

@@ -11,7 +11,7 @@ ARRAYS: Mapping[str, str] = {
     SETTING: "(3,) examples n, noise σ and norm ‖β‖",
     f"*/{FEATURES}": "(P,) numbers of features p, ascending",
     f"*/{RISK}": "(P,) mean of the risk over the draws",
-    f"*/{INTERVAL}": "(P, 2) 99.99% interval of this mean: low, high",
+    f"*/{INTERVAL}": "(P, 2) the interval of this mean that decides: low, high",
     f"*/{LOG_RISK}": "(P,) mean of the logarithm of the risk over the draws",
 }
 """Describes the arrays of `double_descent`: pattern of names -> axes and units."""
