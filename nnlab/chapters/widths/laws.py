@@ -131,7 +131,7 @@ def _drift_law(family: Family, kinked: bool) -> Law:
         return Law(*name, f"{words} tends to a power law 1/m²", -2.0, -2.0, (0.5,) if kinked else (1.0,))
     if kinked:
         both = f"{words} falls like 1/√m and 1/m together: over some widths, like a power between"
-        return Law(*name, both, -1.0, -0.5, (0.5,))
+        return Law(*name, both, -1.0, -0.5, (0.5, 1.0))
     return Law(*name, f"{words} tends to a power law 1/m", -1.0, -1.0, (1.0,))
 
 
