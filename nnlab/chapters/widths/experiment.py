@@ -274,8 +274,10 @@ def _law_claims(group: Setting | Family, fit: Fit, hypotheses: list[str]) -> lis
     law, claims = fit.law, []
     if law.quantity == "kernel_drift" and fit.reduced is not None:
         enough = fit.exponent.seeds >= DRIFT_SEEDS and len(fit.widths) > len(law.rates)
+        if not enough:
+            return []
         limit = fit_limit(fit.widths, fit.reduced, law.rates)
-        return [switching_claim(group.key, str(group), limit, hypotheses)] if enough else []
+        return [switching_claim(group.key, str(group), limit, hypotheses)]
     of_value = law.quantity in (schema.WHOLE, FIRST, "lambda_max") and fit.reduced is not None
     if of_value and fit.reduced is not None and len(fit.widths) > len(law.rates):
         limit = fit_limit(fit.widths, fit.reduced, law.rates)
