@@ -1,8 +1,11 @@
 """Fixtures that several test files share."""
 
 import os
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # As many processes test as there are cores: threads of their own would only wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -42,3 +45,16 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draws no figure at the end of a run: they take most of the time of a short one."""
     monkeypatch.setattr(Record, "draw", lambda record, *stop: None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A chromium; tests that need one are skipped where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    with sync_api.sync_playwright() as play:
+        started = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()

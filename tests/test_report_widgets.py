@@ -6,13 +6,11 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from jinja2 import Environment
 from numpy.typing import NDArray
 
 from nnlab.approximation.bins import bins_for
@@ -20,11 +18,11 @@ from nnlab.approximation.targets import NAMED
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.chapters.pages import CHAPTERS
 from nnlab.expressions import evaluate, gradient, parse
-from nnlab.page.build import SCRIPTS, STYLES
 from nnlab.page.contents import Contents
 from nnlab.page.widget import MOST, Widget, numbers, packed, thinned
 from nnlab.record import Run, open_run
 from tests.command_line import nnlab
+from tests.widget_page import opened
 
 SETTINGS = {
     "approx": ("parts=[bins]", "bins=[4,12]"),
@@ -279,12 +277,6 @@ def test_a_torn_or_strange_run_has_no_figure_and_no_error(runs: Runs, tmp_path: 
 
 # --- in the browser ------------------------------------------------------------------------------------
 
-PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>figures</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>{{ style | safe }}</style></head>
-<body><nav></nav><main>{% for w in widgets %}<figure class="widget" data-kind="{{ w.kind }}">
-<figcaption>{{ w.title }} {{ w.text }}</figcaption><div class="stage"></div>
-<script type="application/json">{{ w.data | tojson }}</script></figure>{% endfor %}</main>
-{% for script in scripts %}<script>{{ script | safe }}</script>{% endfor %}</body></html>"""
 NUMBER = r"−?\d+(?:\.\d+)?(?: × 10[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+|e−?\d+)?|−?10[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+"
 RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--")
 
@@ -313,41 +305,6 @@ def said(figure: Any, before: str) -> float:
 def widgets(runs: Runs) -> list[Widget]:
     standing = [widget for section in CONTENTS.sections for widget in section.widgets]
     return standing + [widget for run in runs.values() for widget in CONTENTS.widgets_of(run)]
-
-
-def document(widgets: list[Widget]) -> str:
-    """The figures alone, with the scripts and styles of the page."""
-    style = "".join(file.read_text("utf-8") for file in STYLES)
-    scripts = [script.read_text("utf-8") for script in (*SCRIPTS, *CONTENTS.scripts)]
-    template = Environment(autoescape=True).from_string(PAGE)
-    return template.render(widgets=widgets, style=style, scripts=scripts)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("chromium is not installed")
-    with sync_api.sync_playwright() as play:
-        started = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@contextmanager
-def opened(browser: Any, file: Path, widgets: list[Widget]) -> Iterator[Any]:
-    """The figures in a browser without network; fails at the end where it reported an error."""
-    file.write_text(document(widgets), "utf-8")
-    errors: list[str] = []
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
-    page = context.new_page()
-    page.on("console", lambda message: errors.append(message.text))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(file.as_uri())
-    yield page
-    context.close()
-    assert errors == []
 
 
 @pytest.fixture(scope="module")
@@ -389,7 +346,7 @@ def test_every_slider_moves_its_figure_by_keyboard_and_pointer(page: Any, widget
         figure.scroll_into_view_if_needed()
         figure.locator(".says").wait_for()
         sliders = figure.locator("input[type=range]")
-        assert sliders.count() >= 1, widget.kind
+        assert sliders.count() + figure.locator("[role=slider]").count() >= 1, widget.kind
         for k in range(sliders.count()):
             slider = sliders.nth(k)
             seen = set()

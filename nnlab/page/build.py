@@ -22,7 +22,9 @@ from nnlab.record import Run, replace_file, schema
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = [TEMPLATES / name for name in ("page.css", "widgets.css")]
-SCRIPTS = [TEMPLATES / name for name in ("page.js", "parts.js", "diagram.js", "curves.js", "descent.js")]
+SCRIPTS = [
+    TEMPLATES / name for name in ("page.js", "parts.js", "diagram.js", "guess.js", "curves.js", "descent.js")
+]
 ROWS, COLUMNS = 200, 40  # of a table; the others stay in the run folder
 
 
