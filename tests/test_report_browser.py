@@ -170,7 +170,7 @@ def test_the_page_is_as_wide_as_its_window(file: Path, open_page: Open, width: i
     )
     assert min(sizes) >= 12
     scales = page.evaluate(
-        "[...document.querySelectorAll('.stage > .panel > svg')]"
+        "[...document.querySelectorAll('.stage .panel > svg')]"
         ".map((s) => s.clientWidth / s.viewBox.baseVal.width)"
     )
     assert min(scales) > 0.85  # letters in drawings are as large as they say

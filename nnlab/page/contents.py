@@ -30,6 +30,49 @@ class Section:
     widgets: tuple[Widget, ...] = field(default=(), compare=False)
 
 
+@dataclass(frozen=True)
+class Idea:
+    """One idea of the lecture: a screen of the slides, a paragraph of the notes.
+
+    Attributes:
+        name: its address on the page, "weights-barely-move"; unique among all chapters.
+        place: where the lecture has it, "5.3".
+        sentence: what is found, as the title; at most `LONGEST_TITLE` characters.
+        figure: an interactive figure that needs no run; or "RUN:NAME", a run of the lecture with the kind of
+            one of its interactive figures, or else the name of one of its pictures; empty for none.
+        formula: in symbols, one line as on the board, which `nnlab.page.formula` typesets.
+        claims: "RUN:PATTERN", the claims that decide it, with * for any letters.
+        text: one or two sentences more, for the notes and for the speaker.
+    """
+
+    name: str
+    place: str
+    sentence: str
+    figure: Widget | str = ""
+    formula: str = ""
+    claims: tuple[str, ...] = ()
+    text: str = ""
+
+
+LONGEST_TITLE = 90
+"""Characters of an idea's sentence that stand on a slide in two lines."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A question at the end of a section, with its solution.
+
+    Attributes:
+        place: where the lecture has its subject, "5.3".
+        question: to the students.
+        solution: in words; each "{RUN:CLAIM}" in it is replaced by the value that the run measured.
+    """
+
+    place: str
+    question: str
+    solution: str
+
+
 OTHERS = Section(7, "Further experiments", "")
 BEYOND = Section(8, "Beyond the lecture", "Statements of research, decided like those of the lecture.")
 """The section of places "B.1" to "B.8"."""
@@ -60,6 +103,8 @@ class ChapterPage:
         sections: of the lecture.
         experiments: in the lecture's order, by their name in a summary.
         scripts: the JavaScript files that draw its widgets.
+        ideas: of its sections, in the lecture's order.
+        exercises: of its sections.
         misprints: section of the slides -> what is misprinted there.
         faults: (name of a run, name of a claim) -> the planted faults that the claim catches, in words.
     """
@@ -67,6 +112,8 @@ class ChapterPage:
     sections: tuple[Section, ...] = ()
     experiments: Mapping[str, ExperimentPage] = field(default_factory=dict)
     scripts: tuple[Path, ...] = ()
+    ideas: tuple[Idea, ...] = ()
+    exercises: tuple[Exercise, ...] = ()
     misprints: Mapping[str, str] = field(default_factory=dict)
     faults: Callable[[str, str], Sequence[str]] | None = None
 

@@ -2,7 +2,7 @@
 // A computational graph: values forward (above the wires), gradients back (below them), node by node.
 // data: {graphs: [{name, nodes: [{op, at: [column, row], of: arguments, name, value}]}]}
 nnlab.widget("graph", (root, { graphs }) => {
-  const [RED, GREEN] = ["#a33f00", "#00684d"]; // dark enough for text
+  const [RED, GREEN] = ["var(--red)", "var(--green)"]; // dark enough for text
   // op -> its value, and for each argument the local derivative and how it reads.
   const OPS = {
     "+": { f: (a, b) => a + b, d: () => [1, 1], words: ["1", "1"] },
@@ -13,10 +13,10 @@ nnlab.widget("graph", (root, { graphs }) => {
     "1/x": { f: (a) => 1 / a, d: (v) => [-v * v], words: ["−1/a²"] },
   };
   const which = nnlab.choice(root, { label: "example", options: graphs.map((g, i) => [i, g.name]) }, choose);
-  const inputs = nnlab.html("div", { class: "controls" }, root);
-  const chart = nnlab.html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "computational graph" }, root);
+  const inputs = nnlab.html("div", { class: "controls" }, nnlab.controls(root));
+  const chart = nnlab.html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "computational graph" }, nnlab.area(root, "drawings"));
   nnlab.legend(root, [{ name: "value, forward", fill: GREEN }, { name: "gradient of f, backward", fill: RED }]);
-  const place = nnlab.html("div", {}, root);
+  const place = nnlab.html("div", {}, nnlab.area(root, "words"));
   const says = nnlab.says(root);
   let graph, given, slider;
 

@@ -5,7 +5,7 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
   const [channels, rows, columns] = [image.length, image[0].length, image[0][0].length];
   const side = filters[0].weights[0].length;
   const [high, wide] = [rows, columns].map((size) => Math.floor((size + 2 * padding - side) / stride) + 1);
-  const BOX = "#D55E00";
+  const BOX = nnlab.colours[1];
   const choice = filters.length > 1
     ? nnlab.choice(root, { label: "filter", options: filters.map((f, i) => [i, f.name]) }, draw) : { value: 0 };
   const [seen, product, map] = nnlab.panels(root, 3, 8.5);

@@ -43,7 +43,7 @@ nnlab.widget("maps", (root, { looks, filters, classes }) => {
     const [least, most] = [Math.min(0, ...values), Math.max(0, ...values)];
     const { svg, x, y, box, unit } = nnlab.axes(maps, { x: [-0.5, values.length - 0.5], y: [least, most], xTicks: [], ratio: 0.6, xLabel: names ? "class" : "unit", label: `${values.length} numbers of ${of}` });
     values.forEach((v, k) => {
-      nnlab.svg("rect", { x: x(k - 0.4), width: x(k + 0.4) - x(k - 0.4), y: Math.min(y(0), y(v)), height: Math.abs(y(v) - y(0)), fill: v < 0 ? "#D55E00" : "#0072B2" }, svg);
+      nnlab.svg("rect", { x: x(k - 0.4), width: x(k + 0.4) - x(k - 0.4), y: Math.min(y(0), y(v)), height: Math.abs(y(v) - y(0)), fill: v < 0 ? nnlab.paint.negative : nnlab.paint.positive }, svg);
       if (names && values.length <= 12) nnlab.svg("text", { x: x(k), y: box.bottom + 1.2 * unit, "text-anchor": "middle" }, svg, names[k].slice(0, 5));
     });
   }

@@ -34,7 +34,7 @@ nnlab.widget("curves", (root, data) => {
     for (const { name, points, ...style } of drawn) nnlab.line(svg, points.map(([a, b]) => [x(a), y(b)]), style);
     const at = nnlab.scale([0, 1000], xs, false)(slider.value);
     const step = logX.checked ? x.inverse(box.left + (slider.value / 1000) * (box.right - box.left)) : at;
-    nnlab.line(svg, [[x(step), box.top], [x(step), box.bottom]], { class: "cursor", stroke: "#222", "stroke-width": 1, "stroke-dasharray": "3 3" });
+    nnlab.line(svg, [[x(step), box.top], [x(step), box.bottom]], { class: "cursor", stroke: nnlab.paint.ink, "stroke-width": 1, "stroke-dasharray": "3 3" });
     says(drawn.map(({ name, points, stroke }) => {
       const [a, b] = points.findLast(([a]) => a <= step * (1 + 1e-9)) || points[0];
       nnlab.svg("circle", { cx: x(a), cy: y(b), r: 4.5, fill: stroke }, svg);

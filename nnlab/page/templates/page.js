@@ -15,9 +15,14 @@
 //   });
 //
 // It is started when its figure comes near the viewport (the first one at once), and before the page is printed.
+// Drawings, controls and words each go to an area of their own, which the notes show one below the other and
+// the slides side by side. The state of every control is a part of the page's address.
 const nnlab = (() => {
   const SVG = "http://www.w3.org/2000/svg";
-  const colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#5E3C99", "#4D4D4D", "#8C510A", "#E69F00"];
+  // The values of the variables stand in page.css, once for light paper and once for dark.
+  const colours = Array.from({ length: 8 }, (_, i) => `var(--c${i})`);
+  const paint = Object.fromEntries(["ink", "muted", "line", "paper", "positive", "negative", "good", "bad", "band"]
+    .map((name) => [name, `var(--${name})`]));
   const kinds = new Map();
   const RAISED = Object.fromEntries([..."0123456789-"].map((c, i) => [c, [..."⁰¹²³⁴⁵⁶⁷⁸⁹⁻"][i]]));
 
@@ -46,14 +51,25 @@ const nnlab = (() => {
     return element;
   };
 
-  /** A place to draw in, of its own width. */
-  const panel = (root, name = "panel") => html("div", { class: name }, root);
+  const AREAS = ["controls", "drawings", "words"];
 
-  /** Where controls stand side by side; made once. */
-  const controls = (root) => root.querySelector(":scope > .controls") || html("div", { class: "controls" }, root);
+  /** The area of a figure for drawings, controls or words; an element inside of one as it is. */
+  const area = (root, name) => root.querySelector(`:scope > .${name}`) ?? root;
+
+  /** A place to draw in, of its own width. */
+  const panel = (root, name = "panel") => html("div", { class: name }, area(root, "drawings"));
+
+  /** Where controls stand side by side. */
+  const controls = (root) => area(root, "controls");
 
   /** Pixels of one em, by which drawings grow with the text. */
   const em = (root) => parseFloat(getComputedStyle(root).fontSize);
+
+  /** The pixels that a drawing may take: its height is that of the screen on a slide, and without bound elsewhere. */
+  const room = (panel) => ({
+    width: panel.clientWidth || 720,
+    height: getComputedStyle(panel).getPropertyValue("--fits") ? Math.max(40, panel.clientHeight) : Infinity,
+  });
 
   // --- numbers --------------------------------------------------------------------------------------
 
@@ -101,8 +117,9 @@ const nnlab = (() => {
    */
   const axes = (root, { x: xs, y: ys, xLog = false, yLog = false, xLabel = "", yLabel = "", label = "", ratio = 0.45, xTicks, yTicks }) => {
     const unit = 0.85 * em(root);
-    const width = Math.max(280, Math.min(root.clientWidth || 720, 72 * unit));
-    const height = Math.max(15 * unit, Math.min(ratio * width, 30 * unit));
+    const most = room(root);
+    const width = Math.max(280, Math.min(most.width, 72 * unit));
+    const height = most.height < Infinity ? Math.min(most.height, Math.max(ratio, 0.62) * width) : Math.max(15 * unit, Math.min(ratio * width, 30 * unit));
     const box = { left: 4.6 * unit, right: width - 2 * unit, top: (yLabel ? 2 : 0.8) * unit, bottom: height - (xLabel ? 3.2 : 1.8) * unit };
     const figure = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
     const [x, y] = [scale(xs, [box.left, box.right], xLog), scale(ys, [box.bottom, box.top], yLog)];
@@ -137,10 +154,50 @@ const nnlab = (() => {
 
   let count = 0;
 
+  const states = new WeakMap();
+
+  /**
+   * Makes a part of the figure's state a part of the page's address: `get()` is its text, empty at the start,
+   * and `set(text)` takes it back. The controls of the frame do so by themselves.
+   */
+  const keep = (root, label, { get, set }) => {
+    const figure = root.closest("figure");
+    if (!figure) return;
+    if (!states.has(figure)) states.set(figure, new Map());
+    const kept = states.get(figure);
+    const name = label.normalize("NFKD").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "") || "value";
+    let key = name;
+    for (let i = 2; kept.has(key); i++) key = `${name}-${i}`;
+    kept.set(key, { get, set });
+  };
+
+  /** The state of a figure, key -> text, without what is as at the start. */
+  const stateOf = (figure) => Object.fromEntries([...states.get(figure) ?? []]
+    .map(([key, { get }]) => [key, get()]).filter(([, text]) => text !== ""));
+
+  /** Sets what an address says of a figure; what it does not name, and what cannot be, stays. */
+  const setState = (figure, values) => {
+    for (const [key, { set }] of states.get(figure) ?? []) {
+      if (key in values) set(values[key]);
+    }
+  };
+
+  /** Keeps the value of an input; `event` is the one by which it tells of a change. */
+  const keepInput = (root, label, input, event) => {
+    const start = input.value;
+    keep(root, label, {
+      get: () => (input.value === start ? "" : input.value),
+      set: (text) => {
+        input.value = text;
+        input.dispatchEvent(new Event(event, { bubbles: true }));
+      },
+    });
+  };
+
   /** A labelled slider. `text(value)` says its value in words; the result's `.value` is a number and can be set. */
   const slider = (root, { label, min, max, step = 1, value = min, text = number }, onInput) => {
     const id = `slider${count++}`;
-    const row = html("div", { class: "slider" }, root);
+    const row = html("div", { class: "slider" }, area(root, "words"));
     html("label", { for: id }, row, label);
     const input = html("input", { type: "range", id, min, max, step, value }, row);
     const shown = html("output", { for: id }, row);
@@ -149,6 +206,7 @@ const nnlab = (() => {
       input.setAttribute("aria-valuetext", shown.textContent);
     };
     input.addEventListener("input", () => { tell(); onInput(input.valueAsNumber); });
+    keepInput(root, label, input, "input");
     tell();
     return {
       input,
@@ -167,6 +225,7 @@ const nnlab = (() => {
     }
     if (value !== undefined) select.value = value;
     select.addEventListener("change", () => onChange(select.value));
+    keepInput(root, label, select, "change");
     return select;
   };
 
@@ -177,7 +236,69 @@ const nnlab = (() => {
     row.append(label);
     box.checked = checked;
     box.addEventListener("change", () => onChange(box.checked));
+    keep(root, label, {
+      get: () => (box.checked === checked ? "" : String(box.checked)),
+      set: (text) => {
+        box.checked = text === "true";
+        box.dispatchEvent(new Event("change", { bubbles: true }));
+      },
+    });
     return box;
+  };
+
+  /** A labelled text field. `onInput(text)` returns what is wrong with the text, which is said below, or nothing. */
+  const field = (root, { label, value = "", width = 16 }, onInput) => {
+    const row = html("div", { class: "field" }, area(root, "controls"));
+    const id = `field${count++}`;
+    html("label", { for: id }, row, label);
+    const input = html("input", { type: "text", id, value, size: width, spellcheck: "false", autocomplete: "off", "aria-describedby": `${id}wrong` }, row);
+    const wrong = html("p", { class: "wrong", id: `${id}wrong`, role: "alert" }, row);
+    input.addEventListener("input", () => {
+      const message = onInput(input.value) ?? "";
+      wrong.textContent = message;
+      input.setAttribute("aria-invalid", String(message !== ""));
+    });
+    keepInput(root, label, input, "input");
+    return input;
+  };
+
+  /**
+   * A mark that is dragged, or moved by the arrow keys. All in the coordinates of the drawing, which may be
+   * drawn anew by each move: `onMove(x, y)` by the pointer, `keys(dx, dy)` with −1, 0 or 1 (ten with shift)
+   * to the right and upwards. `value` is the number that it stands for, `text` says it in words.
+   */
+  const handle = (svgRoot, { x, y, label, value = 0, text = number(value), onMove, keys, fill = colours[1], r = 0.36 * em(svgRoot.parentElement) }) => {
+    const panel = svgRoot.parentElement;
+    const again = () => panel.querySelector(`[data-handle="${CSS.escape(label)}"]`)?.focus({ preventScroll: true });
+    const mark = svg("g", {
+      class: "handle", tabindex: 0, role: "slider", "aria-label": label, "aria-valuenow": value, "aria-valuetext": text, "data-handle": label,
+    }, svgRoot);
+    svg("circle", { cx: x, cy: y, r: Math.max(2 * r, 22), fill: "transparent" }, mark);
+    svg("circle", { cx: x, cy: y, r, fill, class: "knob" }, mark);
+    const moved = (event) => {
+      const drawing = panel.querySelector("svg");
+      const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawing.getScreenCTM().inverse());
+      onMove(at.x, at.y);
+      panel.dispatchEvent(new Event("input", { bubbles: true }));
+    };
+    mark.addEventListener("pointerdown", (event) => {
+      event.preventDefault();
+      const end = new AbortController();
+      addEventListener("pointermove", moved, { signal: end.signal });
+      for (const last of ["pointerup", "pointercancel"]) addEventListener(last, () => { end.abort(); again(); }, { signal: end.signal });
+      again();
+    });
+    mark.addEventListener("keydown", (event) => {
+      const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] ?? [0, 0];
+      if (dx === 0 && dy === 0) return;
+      event.preventDefault();
+      event.stopPropagation();
+      const factor = event.shiftKey ? 10 : 1;
+      keys(factor * dx, factor * dy);
+      panel.dispatchEvent(new Event("input", { bubbles: true }));
+      again();
+    });
+    return mark;
   };
 
   /** A button. */
@@ -189,7 +310,7 @@ const nnlab = (() => {
 
   /** What is to be seen, read out when it changes: a sentence, or [colour, words] for each line of a drawing. */
   const says = (root) => {
-    const output = html("output", { class: "says", "aria-live": "polite" }, root);
+    const output = html("output", { class: "says", "aria-live": "polite" }, area(root, "words"));
     return (text) => {
       if (typeof text === "string") { output.textContent = text; return; }
       output.replaceChildren(...text.map(([colour, words]) => {
@@ -223,6 +344,7 @@ const nnlab = (() => {
     if (figure.dataset.started) return;
     figure.dataset.started = "yes";
     const root = figure.querySelector(".stage");
+    for (const name of AREAS) html("div", { class: name }, root);
     const draw = kinds.get(figure.dataset.kind);
     const data = figure.querySelector("script[type='application/json']");
     try {
@@ -276,6 +398,7 @@ const nnlab = (() => {
 
   return {
     widget: (kind, draw) => { kinds.set(kind, draw); },
-    colours, svg, html, panel, controls, em, number, scale, ticks, axes, line, slider, choice, check, button, says,
+    colours, paint, svg, html, area, panel, controls, em, room, number, scale, ticks, axes, line, slider, choice, check, button, field,
+    handle, keep, says, start, startAll, stateOf, setState, told,
   };
 })();

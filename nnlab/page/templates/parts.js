@@ -3,14 +3,14 @@
 Object.assign(nnlab, {
   /** So many places to draw in, side by side where each gets its least width, in rem. */
   panels: (root, count, least = 42 / count) => {
-    const row = nnlab.html("div", { class: "panels" }, root);
+    const row = nnlab.html("div", { class: "panels" }, nnlab.area(root, "drawings"));
     row.style.setProperty("--least", `${least}rem`);
     return Array.from({ length: count }, () => nnlab.panel(row));
   },
 
   /** Which line is which: [{name, stroke, dash, mark}]; a mark is drawn as a dot. The result replaces the entries. */
   legend: (root, entries = []) => {
-    const list = nnlab.html("ul", { class: "legend" }, root);
+    const list = nnlab.html("ul", { class: "legend" }, nnlab.area(root, "words"));
     const show = (all) => {
       list.replaceChildren();
       for (const { name, stroke, dash, mark, fill } of all) {
@@ -52,7 +52,7 @@ Object.assign(nnlab, {
     return `rgb(${stops[k].map((c, j) => Math.round(c + (at - k) * (stops[k + 1][j] - c))).join(",")})`;
   },
 
-  /** Red, green, blue of a share from −1 (vermillion) over 0 (white) to 1 (blue). */
+  /** Red, green, blue of a share from −1 (vermillion, negative) over 0 (white) to 1 (blue, positive). */
   signed: (share) => {
     const end = share < 0 ? [213, 94, 0] : [0, 114, 178];
     const part = Math.min(1, Math.abs(share));
@@ -79,9 +79,10 @@ Object.assign(nnlab, {
   /** A drawing without axes of columns × rows squares under a title; its text grows with the page's. */
   sheet: (panel, { title = "", label = title, columns, rows, most = Infinity }) => {
     const unit = 0.85 * nnlab.em(panel);
-    const width = Math.max(120, Math.min(panel.clientWidth || 720, most));
-    const cell = (width - 4) / columns;
+    const room = nnlab.room(panel);
     const top = title ? 1.6 * unit : 2;
+    const width = Math.max(120, Math.min(room.width, room.height < Infinity ? 4 + ((room.height - top - 2) / rows) * columns : most));
+    const cell = (width - 4) / columns;
     const height = top + rows * cell + 2;
     const svg = nnlab.svg("svg", { viewBox: `-2 0 ${width} ${height}`, role: "img", "aria-label": label });
     svg.style.maxWidth = `${width}px`;

@@ -26,7 +26,7 @@ nnlab.widget("bins", (root, { low, high, f, lipschitz, epsilon, sharpness, certi
   nnlab.legend(root, [
     { name: "f", stroke: BLUE },
     { name: "histogram y", stroke: ORANGE },
-    ...(lipschitz ? [{ name: "f ± L(b − a)/2N", fill: "#bfe3d6" }] : []),
+    ...(lipschitz ? [{ name: "f ± L(b − a)/2N", fill: nnlab.paint.band }] : []),
     { name: "ε", stroke: "currentColor", dash: "4 3" },
   ]);
   const bins = nnlab.slider(root, { label: "bins N", min: 1, max: MOST, value: 5 }, draw);

@@ -27,7 +27,7 @@
   nnlab.widget("step", (root) => {
     const kind = nnlab.choice(root, OPTIONS, draw);
     const chart = nnlab.panel(root);
-    nnlab.legend(root, [{ name: "φ(w(x − s))", stroke: BLUE }, { name: "hard step", stroke: ORANGE, dash: "6 4" }, { name: `within δ = ${DELTA} of s`, fill: "#eee" }]);
+    nnlab.legend(root, [{ name: "φ(w(x − s))", stroke: BLUE }, { name: "hard step", stroke: ORANGE, dash: "6 4" }, { name: `within δ = ${DELTA} of s`, fill: nnlab.paint.line }]);
     const steep = nnlab.slider(root, { ...STEEP, value: 26 }, draw);
     const position = nnlab.slider(root, { label: "position s", min: 0, max: 1, step: 0.01, value: 0.4 }, draw);
     const says = nnlab.says(root);
