@@ -98,7 +98,7 @@ def test_every_shipped_run_has_its_figures(runs: Runs) -> None:
         "convergence": ["descent"],
         "ntk": ["modes", "descent"],
         "regularization": ["weights"],
-        "separable": ["growth"],
+        "separable": ["growth", "guess-loss"],
         "weight_change": ["widths"],
     }
     for run in runs.values():

@@ -15,6 +15,9 @@ DISTANCE = "distance"  # group: (T,) to the optimum for each step size, "0.5 × 
 HESSIAN = "hessian"  # group: the quadratic model at the optimum
 EIGENVALUES, START = "eigenvalues", "start"  # (p,) of it, and the distance at step 0 along its eigenvectors
 
+NOISE = "noise"  # group: the variance of the gradients of mini-batches
+BATCH, MEASURED, PREDICTED, INTERVAL = "batch", "measured", "predicted", "interval"
+
 
 class PenaltyRow(TypedDict):
     """A row of the results of `regularization`: one penalty with one strength."""
@@ -56,10 +59,10 @@ SEPARABLE_ARRAYS: Mapping[str, str] = {
     "least_norm": "(T,) the least norm that the loss allows",
 }
 SGD_ARRAYS: Mapping[str, str] = {
-    "noise/batch": "(K,) batch sizes B",
-    "noise/measured": "(K,) mean squared distance of the mini-batch gradient from the full one",
-    "noise/predicted": "(K,) S(N − B)/(B(N − 1))",
-    "noise/interval": "(K, 2) the interval of the measured values that decides: low, high",
+    f"{NOISE}/{BATCH}": "(K,) batch sizes B",
+    f"{NOISE}/{MEASURED}": "(K,) mean squared distance of the mini-batch gradient from the full one",
+    f"{NOISE}/{PREDICTED}": "(K,) S(N − B)/(B(N − 1))",
+    f"{NOISE}/{INTERVAL}": "(K, 2) the interval of the measured values that decides: low, high",
     "noise/rival": "(K,) S/B, drawing with replacement",
     "*/train_loss": "(T,) training loss with this batch size, one value an evaluation",
 }

@@ -10,6 +10,7 @@ from nnlab.chapters.classification import schema
 from nnlab.chapters.convolution.widget import learned_filter, maps
 from nnlab.page.contents import ChapterPage, ExperimentPage, Section
 from nnlab.page.data import config_of
+from nnlab.page.guess import guess, power
 from nnlab.page.widget import CURVE, Arrays, Widget, numbers, packed, rising, shaped, thinned
 from nnlab.record import Run
 from nnlab.record.arrays import group, groups
@@ -108,6 +109,66 @@ def growth(run: Run, arrays: Arrays) -> Widget:
     )
 
 
+FEW = 40
+"""The number of points of a curve that is guessed."""
+FIRST = 200
+"""The last step of the loss that is shown before a guess."""
+
+
+def guessed_loss(run: Run, arrays: Arrays) -> Widget:
+    """The reader's guess of how the loss of separable data falls."""
+    steps = rising(arrays[schema.STEPS], 0)
+    chosen = thinned(len(steps), FEW)
+    t, loss = steps[chosen].astype(float), shaped(arrays[schema.LOSS], len(steps))[chosen]
+    given = int(np.searchsorted(t, FIRST, "right"))
+    at = given - 1
+    constant = 1 / (
+        2 * float(config_of(run)["optimizer"]["lr"]) * float(run.summary["metrics"]["margin"]) ** 2
+    )
+    return guess(
+        "loss",
+        "What becomes of the loss?",
+        "A line separates the data, and gradient descent goes on and on: how does the loss fall?",
+        t,
+        loss,
+        predicted=constant / t,
+        x_label="step t",
+        y_label="loss",
+        given=given,
+        options={
+            "it stops falling": power(t, loss[at], 0.0, at),
+            "four times the steps, half the loss": power(t, loss[at], -0.5, at),
+            "twice the steps, half the loss": power(t, loss[at], -1.0, at),
+            "twice the steps, a quarter of the loss": power(t, loss[at], -2.0, at),
+        },
+    )
+
+
+def guessed_noise(run: Run, arrays: Arrays) -> Widget:
+    """The reader's guess of how the variance of a mini-batch's gradient falls with its size."""
+    noise = group(arrays, schema.NOISE)
+    size = rising(noise[schema.BATCH].astype(float), 0)
+    measured = shaped(noise[schema.MEASURED], len(size))
+    start = float(measured[0])
+    return guess(
+        "noise",
+        "How noisy is the gradient of a mini-batch?",
+        "A mini-batch's gradient is random. With eight times as many examples in it, what is its variance?",
+        size,
+        measured,
+        predicted=noise[schema.PREDICTED],
+        interval=noise[schema.INTERVAL],
+        x_label="batch size n",
+        y_label="variance of the gradient",
+        options={
+            "the same": power(size, start, 0.0),
+            "divided by √8": power(size, start, -0.5),
+            "divided by 8": power(size, start, -1.0),
+            "divided by 64": power(size, start, -2.0),
+        },
+    )
+
+
 SOFTMAX = Widget(
     "softmax",
     "Scores, probabilities, loss",
@@ -140,9 +201,9 @@ PAGE = ChapterPage(
         ),
     ),
     experiments={
-        "separable": ExperimentPage("Separable data: the loss has no minimum", 1, (growth,)),
+        "separable": ExperimentPage("Separable data: the loss has no minimum", 1, (growth, guessed_loss)),
         "convergence": ExperimentPage("Gradient descent and its step size", 1, (convergence,)),
-        "sgd_vs_gd": ExperimentPage("Mini-batches", 1),
+        "sgd_vs_gd": ExperimentPage("Mini-batches", 1, (guessed_noise,)),
         "regularization": ExperimentPage("Regularization", 1, (regularization,)),
         "activations": ExperimentPage("Activation functions", 2),
         "regress": ExperimentPage("Regression", 2),

@@ -345,7 +345,8 @@ const nnlab = (() => {
     figure.dataset.started = "yes";
     const root = figure.querySelector(".stage");
     for (const name of AREAS) html("div", { class: name }, root);
-    const draw = kinds.get(figure.dataset.kind);
+    const { kind } = figure.dataset;
+    const draw = kinds.get(kind) ?? kinds.get(kind.split("-")[0]); // "guess-loss" is one of the kind "guess"
     const data = figure.querySelector("script[type='application/json']");
     try {
       const redraw = draw(root, JSON.parse(data.textContent));
