@@ -59,7 +59,8 @@ nnlab.widget("guess", (root, { question, x, measured, predicted, interval, xLabe
       });
     });
     legend([
-      { name: "my guess", stroke: ORANGE, dash: "3 4" }, { name: shown.checked ? "measured" : "measured, the beginning", stroke: BLUE },
+      { name: option.value === OWN ? "my guess" : `my guess: ${options[option.value][0]}`, stroke: ORANGE, dash: "3 4" },
+      { name: shown.checked ? "measured" : "measured, the beginning", stroke: BLUE },
       ...(shown.checked && predicted ? [{ name: "theory", stroke: GREEN, dash: "9 5" }] : []),
     ]);
     says(shown.checked ? verdict(guess) : `${question} Drag the points, then show the measurement.`);
