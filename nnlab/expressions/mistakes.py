@@ -75,10 +75,10 @@ def _instead(sign: str, before: str, after: str, source: str, position: int) -> 
         return f"write {''.join(part.group() for part in thousands if part)} if it is one number"
     if sign == "'" or sign in "′″’`":
         return "derivatives are computed, and not typed; write the function itself"
-    return _SIGNS.get(sign, "a name has letters a to z, digits and _" if sign.isalpha() else "")
+    return SIGNS.get(sign, "a name has letters a to z, digits and _" if sign.isalpha() else "")
 
 
-_SIGNS = {
+SIGNS = {
     ";": "write , between arguments", "!": "there is no factorial; write its value, such as 120 for 5!",
     "∞": "it is no number; take a large one", "τ": "write 2*pi", "°": "write *pi/180 for degrees",
     "º": "write *pi/180 for degrees", "$": "leave it out", '"': "leave the quotes out",

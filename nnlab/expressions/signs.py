@@ -7,7 +7,7 @@ reads the rest: powers such as ², fractions such as ½, the roots √ and ∛, 
 from collections.abc import Mapping
 
 MINUS, TIMES, OVER, SPACE = "−–‐‑‒﹣－", "×·⋅∗∙•⁎⨯\u2062", "÷∕⁄", "\u200b\u200c\u200d\u2060\u2061\ufeff\u00ad"
-_ONE_FOR_ONE = {
+ONE_FOR_ONE = {
     **dict.fromkeys(MINUS, "-"),
     **dict.fromkeys(TIMES, "*"),
     **dict.fromkeys(OVER, "/"),
@@ -41,8 +41,8 @@ def plain(text: str) -> str:
 def _plain(sign: str) -> str:
     if sign.isascii() or sign in POWERS or sign in FRACTIONS:
         return sign
-    if sign in _ONE_FOR_ONE:
-        return _ONE_FOR_ONE[sign]
+    if sign in ONE_FOR_ONE:
+        return ONE_FOR_ONE[sign]
     import unicodedata  # only where a text needs it
 
     if unicodedata.decomposition(sign).startswith("<super>"):
