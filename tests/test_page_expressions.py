@@ -26,6 +26,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 VARIABLES = ("x", "y", "z", "w0")
 AT = {"x": 0.7, "y": -1.3, "z": 2.0, "w0": 0.25}
 
+POWERS = ["^2", "**3", "²", "^-1", "⁻²", "^(1/2)", "^(2/3)", "^0.5", "^y", "^(x*2)"]
+
 READ = """([texts, variables, at]) => texts.map((text) => {
   const word = (p) => (p === null ? null : p.n === undefined ? String(p) : `${p.n}/${p.d}`);
   const number = (v) => (v === null ? null : typeof v === "boolean" ? Number(v) : String(v));
@@ -101,7 +103,7 @@ def term(chance: random.Random, depth: int) -> str:
     if kind == 6:
         return f"{chance.choice(['-', '+', '−'])}{inner()}"
     if kind == 7:
-        return f"({inner()}){chance.choice('^2 **3 ² ^-1 ⁻² ^(1/2) ^(2/3) ^0.5 ^y ^(x*2)'.split())}"
+        return f"({inner()}){chance.choice(POWERS)}"
     if kind == 8:
         name = chance.choice([name for name, (least, _) in FUNCTIONS.items() if least == 1])
         return f"{name}({inner()})"
