@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment
 
 from nnlab.chapters.pages import CHAPTERS
-from nnlab.page.build import SCRIPTS, STYLES
+from nnlab.page.build import STYLES, scripts
 from nnlab.page.widget import Widget
 
 PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>figures</title>
@@ -22,10 +22,9 @@ PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>figu
 def document(widgets: Sequence[Widget]) -> str:
     """The figures alone, with the scripts and styles of the page."""
     style = "".join(file.read_text("utf-8") for file in STYLES)
-    files = [*SCRIPTS, *(file for chapter in CHAPTERS for file in chapter.scripts)]
-    scripts = [file.read_text("utf-8") for file in files]
+    files = [file for chapter in CHAPTERS for file in chapter.scripts]
     template = Environment(autoescape=True).from_string(PAGE)
-    return template.render(widgets=widgets, style=style, scripts=scripts)
+    return template.render(widgets=widgets, style=style, scripts=scripts(files))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from nnlab.errors import ExperimentError, InputError, RunFolderError
 from nnlab.files import DISK_FULL
-from nnlab.page import data
+from nnlab.page import data, expressions
 from nnlab.page.claims import VERDICTS, WIDTH, Card, cards
 from nnlab.page.contents import ChapterPage, Contents, Section
 from nnlab.page.glossary import GLOSSARY
@@ -23,7 +23,8 @@ from nnlab.record import Run, replace_file, schema
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = [TEMPLATES / name for name in ("page.css", "widgets.css")]
 SCRIPTS = [
-    TEMPLATES / name for name in ("page.js", "parts.js", "diagram.js", "guess.js", "curves.js", "descent.js")
+    TEMPLATES / f"{name}.js"
+    for name in ("page", "parts", "diagram", "guess", "mistakes", "expressions", "curves", "descent")
 ]
 ROWS, COLUMNS = 200, 40  # of a table; the others stay in the run folder
 
@@ -167,12 +168,18 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         misprints=contents.misprints if whole else {},
         glossary=GLOSSARY,
         style=Markup("".join(file.read_text("utf-8") for file in STYLES)),
-        scripts=[Markup(file.read_text("utf-8")) for file in (*SCRIPTS, *contents.scripts)],
+        scripts=[Markup(text) for text in scripts(contents.scripts)],
         as_text=as_text,
         width=WIDTH,
         rows=ROWS,
         signs=VERDICTS,
     )
+
+
+def scripts(chapters: Iterable[Path]) -> list[str]:
+    """Returns the page's scripts and those of chapters; the tables of expressions follow the frame."""
+    frame, *others = (file.read_text("utf-8") for file in (*SCRIPTS, *chapters))
+    return [frame, expressions.script(), *others]
 
 
 def _safe(value: Any) -> Any:
