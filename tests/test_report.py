@@ -188,7 +188,7 @@ def test_measurements_of_one_claim_share_an_axis() -> None:
 )
 def test_a_claim_without_numbers_has_no_drawing(claim: dict[str, object]) -> None:
     assert drawings([claim]) == [None]
-    assert len(cards([("", claim)], "x")) == 1
+    assert len(cards("run", [("", claim)], "x")) == 1
 
 
 def test_an_open_range_reaches_the_edge() -> None:

@@ -17,15 +17,27 @@ from nnlab.page.contents import ChapterPage, Contents, Section
 from nnlab.page.glossary import GLOSSARY
 from nnlab.page.lecture import Glance, expand, glances, is_beyond, is_lecture, left_out
 from nnlab.page.numbers import as_text, clean
+from nnlab.page.screens import Figure, Names, Screen, Solved, glossed, screens, solved
 from nnlab.page.widget import Widget
 from nnlab.record import Run, replace_file, schema
 
 TEMPLATES = Path(__file__).parent / "templates"
-STYLES = [TEMPLATES / name for name in ("page.css", "widgets.css")]
+STYLES = [TEMPLATES / name for name in ("page.css", "widgets.css", "slides.css")]
 SCRIPTS = [
     TEMPLATES / f"{name}.js"
-    for name in ("page", "parts", "diagram", "guess", "mistakes", "expressions", "curves", "descent")
+    for name in (
+        "page",
+        "parts",
+        "diagram",
+        "guess",
+        "mistakes",
+        "expressions",
+        "curves",
+        "descent",
+        "reading",
+    )
 ]
+SPEAKER = 8  # claims in the speaker's notes of a slide
 ROWS, COLUMNS = 200, 40  # of a table; the others stay in the run folder
 
 
@@ -73,45 +85,47 @@ class Entry:
 
 @dataclass(frozen=True)
 class RunGroup:
-    """All runs of one experiment, side by side."""
+    """All runs of one experiment, side by side.
+
+    Attributes:
+        key: its id on the page.
+        title: above it.
+        experiment: of its runs.
+        entries: its runs.
+        cards: their claims.
+        figures: theirs, the interactive ones first.
+    """
 
     key: str
     title: str
     experiment: str
     entries: list[Entry]
     cards: list[Card]
+    figures: list[Figure]
 
     @property
     def metric_names(self) -> list[str]:
+        """The metrics of all runs."""
         return list(dict.fromkeys(name for entry in self.entries for name in entry.metrics))[:ROWS]
 
-    @property
-    def widgets(self) -> list[Widget]:
-        """The interactive figures: those of each run, then the curves of all runs on one axis."""
-        several = len(self.entries) > 1
-        widgets = [
-            replace(widget, title=f"{widget.title} ({entry.label})") if several else widget
-            for entry in self.entries
-            for widget in entry.widgets
-        ]
-        lines: dict[str, list[dict[str, Any]]] = {}
-        for entry in self.entries:
-            prefix = f"{entry.label}: " if several else ""
-            for metric, splits in entry.curves.items():
-                for split, flat in splits.items():
-                    lines.setdefault(metric, []).append({"name": prefix + split, "points": flat})
-        if lines:
-            text = "Drag the step to read every line there."
-            widgets.append(Widget("curves", "Over the steps of training", text, lines))
-        return widgets
+    def without(self, cards: set[str], figures: set[str]) -> "RunGroup":
+        """The group without the cards and figures that stand elsewhere."""
+        return replace(
+            self,
+            cards=[card for card in self.cards if card.key not in cards],
+            figures=[figure for figure in self.figures if figure.name not in figures],
+        )
 
 
 @dataclass(frozen=True)
 class Part:
-    """A section of the lecture with the runs that belong to it."""
+    """A section of the lecture: its ideas and exercises, its own figures, and the runs that belong to it."""
 
     section: Section
     chapters: list[RunGroup]
+    figures: list[Figure]
+    screens: list[Screen]
+    exercises: list[Solved]
 
 
 def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: str = "nnlab") -> str:
@@ -136,12 +150,12 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
             )
     contents = Contents(chapters)
     whole = any(is_lecture(run) and not is_beyond(run) for run in runs)
-    parts = _parts([inner for run in runs for inner in expand(run)], contents, whole)
+    names = Names()
+    parts = _parts([inner for run in runs for inner in expand(run)], contents, whole, names)
     sentences = [sentence for run in runs for sentence in glances(run)]
     addressed = _addressed(sentences, parts)
     rows = addressed or list(_claims(parts))
-    groups = [group for part in parts for group in part.chapters]
-    by_address = {f"#{card.key}": card for group in groups for card in group.cards}
+    by_address = {f"#{card.key}": card for group in _groups(parts) for card in group.cards}
     random = sum(line.confidence == LEVEL for card in by_address.values() for line in card.lines)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -151,9 +165,12 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         finalize=_safe,
     )
     environment.filters["breakable"] = _breakable
+    environment.filters["glossed"] = glossed(list(GLOSSARY))
     return environment.get_template("page.html").render(
         title=title,
-        parts=parts,
+        whole=whole,
+        source=contents.source if any(is_lecture(run) for run in runs) else "",
+        parts=_with_ideas(parts, contents, addressed, names, whole),
         glances=rows,
         notes=[
             *(_state(run) for run in runs if is_lecture(run) and run.status != "finished"),
@@ -171,6 +188,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         scripts=[Markup(text) for text in scripts(contents.scripts)],
         as_text=as_text,
         width=WIDTH,
+        speaker=SPEAKER,
         rows=ROWS,
         signs=VERDICTS,
     )
@@ -193,7 +211,11 @@ def _breakable(name: str) -> Markup:
     return Markup(text.replace(".", ".<wbr>").replace("_", "_<wbr>"))
 
 
-def _parts(runs: Iterable[Run], contents: Contents, whole: bool) -> list[Part]:
+def _groups(parts: Iterable[Part]) -> Iterable[RunGroup]:
+    return (group for part in parts for group in part.chapters)
+
+
+def _parts(runs: Iterable[Run], contents: Contents, whole: bool, names: Names) -> list[Part]:
     """The sections that have runs, or all of them where the `whole` lecture is shown."""
     figures, tables = data.Room(data.FIGURE_BYTES), data.Room(data.TABLE_BYTES)
     entries: dict[Section, dict[str, list[Entry]]] = {section: {} for section in contents.sections if whole}
@@ -203,14 +225,40 @@ def _parts(runs: Iterable[Run], contents: Contents, whole: bool) -> list[Part]:
             entries.setdefault(section, {}).setdefault(experiment, []).append(entry)
     parts = []
     for section in sorted(entries, key=lambda s: s.number):
-        names = sorted(entries[section], key=contents.place)
+        experiments = sorted(entries[section], key=contents.place)
         chapters = [
-            _chapter(f"s{section.number}x{i}", contents, name, entries[section][name])
-            for i, name in enumerate(names)
+            _chapter(f"s{section.number}x{i}", contents, experiment, entries[section][experiment], names)
+            for i, experiment in enumerate(experiments)
         ]
-        if chapters or section.widgets:
-            parts.append(Part(section, chapters))
+        own = [names.figure("", widget) for widget in section.widgets]
+        if chapters or own:
+            parts.append(Part(section, chapters, own, [], []))
     return parts
+
+
+def _with_ideas(
+    parts: list[Part], contents: Contents, sentences: list[Glance], names: Names, whole: bool
+) -> list[Part]:
+    """The sections with their ideas, whose figures and claims no longer stand with the runs."""
+    figures = [figure for group in _groups(parts) for figure in group.figures]
+    cards = [card for group in _groups(parts) for card in group.cards]
+    refuted = [sentence for sentence in sentences if sentence.holds]
+    found = screens(contents.ideas, figures, cards, refuted, names, whole)
+    used = {screen.figure.name for screen in found if screen.figure}
+    told = {card.key for screen in found for card in screen.cards}
+    return [
+        replace(
+            part,
+            chapters=[group.without(told, used) for group in part.chapters],
+            screens=[screen for screen in found if contents.numbered(screen.place) == part.section],
+            exercises=[
+                solved(exercise, cards)
+                for exercise in contents.exercises
+                if whole and contents.numbered(exercise.place) == part.section
+            ],
+        )
+        for part in parts
+    ]
 
 
 def _over_sections(run: Run, contents: Contents, entry: Entry) -> Iterable[tuple[Section, Entry]]:
@@ -228,19 +276,45 @@ def _over_sections(run: Run, contents: Contents, entry: Entry) -> Iterable[tuple
     return parts
 
 
-def _chapter(key: str, contents: Contents, experiment: str, entries: list[Entry]) -> RunGroup:
+def _chapter(key: str, contents: Contents, experiment: str, entries: list[Entry], names: Names) -> RunGroup:
+    found, figures = [], []
+    for i, name in enumerate(dict.fromkeys(entry.name for entry in entries)):
+        alike = [entry for entry in entries if entry.name == name]
+        several = len(alike) > 1
+        measured = [
+            (", ".join(filter(None, (entry.label if several else "", seed))), claim)
+            for entry in alike
+            for seed, claim in entry.claims
+        ]
+        found += [
+            replace(card, faults=contents.faults(name, card.name))
+            for card in cards(name, measured, f"{key}n{i}")
+        ]
+        shown: list[Widget | data.Picture] = _interactive(alike)
+        shown += [picture for entry in alike for picture in entry.pictures]
+        figures += [names.figure(name, figure) for figure in shown]
+    figures.sort(key=lambda figure: figure.widget is None)
+    return RunGroup(key, contents.page(experiment).title, experiment, entries, found, figures)
+
+
+def _interactive(entries: list[Entry]) -> list[Widget | data.Picture]:
+    """The interactive figures of runs of one name: those of each, then the curves of all on one axis."""
     several = len(entries) > 1
-    measured = [
-        (", ".join(filter(None, (entry.label if several else "", seed))), claim)
+    widgets: list[Widget | data.Picture] = [
+        replace(widget, title=f"{widget.title} ({entry.label})") if several else widget
         for entry in entries
-        for seed, claim in entry.claims
+        for widget in entry.widgets
     ]
-    names = dict.fromkeys(entry.name for entry in entries)
-    with_faults = [
-        replace(card, faults=[words for name in names for words in contents.faults(name, card.name)])
-        for card in cards(measured, key)
-    ]
-    return RunGroup(key, contents.page(experiment).title, experiment, entries, with_faults)
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        prefix = f"{entry.label}: " if several else ""
+        for metric, splits in entry.curves.items():
+            for split, flat in splits.items():
+                lines.setdefault(metric, []).append({"name": prefix + split, "points": flat})
+    if lines:
+        text = "Drag the step to read every line there."
+        widgets.append(Widget("curves", "Over the steps of training", text, lines))
+    return widgets
 
 
 def _claims(parts: list[Part]) -> Iterable[Glance]:
@@ -262,7 +336,8 @@ def _addressed(sentences: list[Glance], parts: list[Part]) -> list[Glance]:
     for chapter in (chapter for part in parts for chapter in part.chapters):
         for card in chapter.cards:
             for line in card.lines:
-                labels = [entry.label for entry in chapter.entries if line.label in ("", entry.label)]
+                entries = [entry for entry in chapter.entries if entry.name == card.run]
+                labels = [entry.label for entry in entries if line.label in ("", entry.label)]
                 keys.update({(label, card.name): f"#{card.key}" for label in labels})
     return [replace(sentence, address=keys.get((sentence.run, sentence.claim), "")) for sentence in sentences]
 

@@ -94,6 +94,7 @@ class Card:
 
     Attributes:
         key: the card's id on the page.
+        run: the name of the run that measured it.
         name: the claim's.
         sentence: in words.
         formula: in symbols, typeset.
@@ -102,6 +103,7 @@ class Card:
     """
 
     key: str
+    run: str
     name: str
     sentence: str
     formula: Markup
@@ -143,21 +145,22 @@ def _by_text(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [("" if len(texts) == 1 else ", ".join(labels), text) for text, labels in texts.items()]
 
 
-def cards(measured: Iterable[tuple[str, dict[str, Any]]], prefix: str) -> list[Card]:
-    """Cards of (label, claim) pairs, in the order in which the claims come; ids begin with `prefix`."""
+def cards(run: str, measured: Iterable[tuple[str, dict[str, Any]]], prefix: str) -> list[Card]:
+    """Cards of (label, claim) pairs of a run, in the order in which the claims come; ids begin so."""
     statements: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
     for label, claim in measured:
         key = (str(claim.get("name")), str(claim.get("sentence")))
         lines = statements.setdefault(key, []) if key in statements or len(statements) < CARDS else []
         if len(lines) < LINES:
             lines.append((label, claim))
-    return [_card(f"{prefix}c{i}", lines) for i, lines in enumerate(statements.values())]
+    return [_card(f"{prefix}c{i}", run, lines) for i, lines in enumerate(statements.values())]
 
 
-def _card(key: str, measured: Sequence[tuple[str, dict[str, Any]]]) -> Card:
+def _card(key: str, run: str, measured: Sequence[tuple[str, dict[str, Any]]]) -> Card:
     claim, drawn = measured[0][1], drawings([claim for _, claim in measured])
     return Card(
         key,
+        run,
         str(claim.get("name")),
         str(claim.get("sentence") or claim.get("name")),
         typeset(clean(str(claim.get("formula") or ""))),

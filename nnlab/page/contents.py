@@ -106,6 +106,7 @@ class ChapterPage:
         ideas: of its sections, in the lecture's order.
         exercises: of its sections.
         misprints: section of the slides -> what is misprinted there.
+        source: the lecture's title, author and place.
         faults: (name of a run, name of a claim) -> the planted faults that the claim catches, in words.
     """
 
@@ -115,6 +116,7 @@ class ChapterPage:
     ideas: tuple[Idea, ...] = ()
     exercises: tuple[Exercise, ...] = ()
     misprints: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
     faults: Callable[[str, str], Sequence[str]] | None = None
 
 
@@ -124,12 +126,18 @@ class Contents:
     Attributes:
         sections: the lecture's, in its order.
         scripts: of all widgets.
+        ideas: in the lecture's order.
+        exercises: in the lecture's order.
         misprints: of the slides, by section.
+        source: the lecture's title, author and place; empty where no chapter says it.
     """
 
     def __init__(self, chapters: Sequence[ChapterPage]) -> None:
         sections = [section for chapter in chapters for section in chapter.sections]
         self.sections = sorted(sections, key=lambda section: section.number)
+        self.ideas = sorted((idea for chapter in chapters for idea in chapter.ideas), key=self._order)
+        self.exercises = [exercise for chapter in chapters for exercise in chapter.exercises]
+        self.source = next((chapter.source for chapter in chapters if chapter.source), "")
         self.scripts = [script for chapter in chapters for script in chapter.scripts]
         self.misprints = {where: text for chapter in chapters for where, text in chapter.misprints.items()}
         self._faults = [chapter.faults for chapter in chapters if chapter.faults is not None]
@@ -138,6 +146,10 @@ class Contents:
     def faults(self, run: str, claim: str) -> list[str]:
         """Returns the planted faults that a claim of a run of this name catches, in words."""
         return [words for faults in self._faults for words in faults(run, claim)]
+
+    def _order(self, idea: Idea) -> tuple[int, int]:
+        """The place of an idea: 5.10 after 5.9; those of one place stay in the order of their chapter."""
+        return self.numbered(idea.place).number, int(idea.place.partition(".")[2] or 0)
 
     def page(self, experiment: object) -> ExperimentPage:
         """The place of an experiment's runs; one that no chapter knows comes after the lecture."""

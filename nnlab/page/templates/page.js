@@ -119,7 +119,7 @@ const nnlab = (() => {
     const unit = 0.85 * em(root);
     const most = room(root);
     const width = Math.max(280, Math.min(most.width, 72 * unit));
-    const height = most.height < Infinity ? Math.min(most.height, Math.max(ratio, 0.62) * width) : Math.max(15 * unit, Math.min(ratio * width, 30 * unit));
+    const height = most.height < Infinity ? Math.min(most.height, width) : Math.max(15 * unit, Math.min(ratio * width, 30 * unit));
     const box = { left: 4.6 * unit, right: width - 2 * unit, top: (yLabel ? 2 : 0.8) * unit, bottom: height - (xLabel ? 3.2 : 1.8) * unit };
     const figure = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
     const [x, y] = [scale(xs, [box.left, box.right], xLog), scale(ys, [box.bottom, box.top], yLog)];
@@ -147,7 +147,7 @@ const nnlab = (() => {
         pen = "L";
       } else pen = "M";
     }
-    return svg("path", { d: path, fill: "none", stroke: colours[0], "stroke-width": 2.2, "stroke-linejoin": "round", ...values }, parent);
+    return svg("path", { d: path, fill: "none", stroke: colours[0], "stroke-width": "0.13em", "stroke-linejoin": "round", ...values }, parent);
   };
 
   // --- controls -------------------------------------------------------------------------------------
@@ -340,6 +340,8 @@ const nnlab = (() => {
 
   // --- start ----------------------------------------------------------------------------------------
 
+  const redraws = new WeakMap();
+
   const start = (figure) => {
     if (figure.dataset.started) return;
     figure.dataset.started = "yes";
@@ -353,10 +355,12 @@ const nnlab = (() => {
       root.dataset.drawn = "yes";
       performance.mark("first figure");
       if (typeof redraw !== "function") return;
-      let width = root.clientWidth;
+      redraws.set(figure, redraw);
+      const size = () => `${root.clientWidth} ${getComputedStyle(root).display === "grid" ? root.clientHeight : ""}`;
+      let before = size();
       new ResizeObserver(() => {
-        if (root.clientWidth === width || root.clientWidth === 0) return;
-        width = root.clientWidth;
+        if (root.clientWidth === 0 || size() === before) return;
+        before = size();
         redraw();
       }).observe(root);
     } catch (error) {
@@ -369,6 +373,9 @@ const nnlab = (() => {
     document.querySelectorAll("details").forEach((part) => { part.open = true; });
     document.querySelectorAll("figure.widget").forEach(start);
   };
+
+  /** Draws every figure anew, for a size that has changed just now. */
+  const redrawAll = () => document.querySelectorAll("figure.widget").forEach((figure) => redraws.get(figure)?.());
 
   document.addEventListener("DOMContentLoaded", () => {
     const near = new IntersectionObserver((seen) => {
@@ -387,8 +394,8 @@ const nnlab = (() => {
     const here = new IntersectionObserver((seen) => {
       for (const { isIntersecting, target } of seen) {
         const link = document.querySelector(`nav a[href="#${target.id}"]`);
-        if (isIntersecting) link.setAttribute("aria-current", "true");
-        else link.removeAttribute("aria-current");
+        if (isIntersecting) link?.setAttribute("aria-current", "true");
+        else link?.removeAttribute("aria-current");
       }
     }, { rootMargin: "-15% 0px -80% 0px" });
     document.querySelectorAll("main > section, main article").forEach((part) => here.observe(part));
@@ -400,6 +407,6 @@ const nnlab = (() => {
   return {
     widget: (kind, draw) => { kinds.set(kind, draw); },
     colours, paint, svg, html, area, panel, controls, em, room, number, scale, ticks, axes, line, slider, choice, check, button, field,
-    handle, keep, says, start, startAll, stateOf, setState, told,
+    handle, keep, says, start, startAll, redrawAll, stateOf, setState, told,
   };
 })();

@@ -17,7 +17,7 @@ Object.assign(nnlab, {
         const item = nnlab.html("li", {}, list);
         const sample = nnlab.svg("svg", { viewBox: "0 0 28 12", width: 28, height: 12, "aria-hidden": "true" }, item);
         if (fill) nnlab.svg("rect", { width: 28, height: 12, fill, class: "sample" }, sample);
-        else if (mark) nnlab.dot(sample, 14, 6, { fill: stroke, hollow: mark === "hollow" });
+        else if (mark) nnlab.dot(sample, 14, 6, { r: 4.5, fill: stroke, hollow: mark === "hollow" });
         else nnlab.svg("line", { x1: 0, x2: 28, y1: 6, y2: 6, stroke, "stroke-width": 2.6, "stroke-dasharray": dash }, sample);
         item.append(name);
       }
@@ -27,7 +27,7 @@ Object.assign(nnlab, {
   },
 
   /** A dot, filled or hollow. */
-  dot: (parent, x, y, { fill = nnlab.colours[0], r = 4.5, hollow = false, ...more } = {}) => nnlab.svg("circle", {
+  dot: (parent, x, y, { fill = nnlab.colours[0], r = "0.28em", hollow = false, ...more } = {}) => nnlab.svg("circle", {
     cx: x, cy: y, r, fill: hollow ? "none" : fill, stroke: fill, "stroke-width": 1.6, ...more,
   }, parent),
 
