@@ -1,127 +1,214 @@
 "use strict";
-// A computational graph: values forward (above the wires), gradients back (below them), node by node.
-// data: {graphs: [{name, nodes: [{op, at: [column, row], of: arguments, name, value}]}]}
-nnlab.widget("graph", (root, { graphs }) => {
-  const [RED, GREEN] = ["var(--red)", "var(--green)"]; // dark enough for text
-  // op -> its value, and for each argument the local derivative and how it reads.
-  const OPS = {
-    "+": { f: (a, b) => a + b, d: () => [1, 1], words: ["1", "1"] },
-    "×": { f: (a, b) => a * b, d: (v, a, b) => [b, a], words: ["the other factor", "the other factor"] },
-    "×(−1)": { f: (a) => -a, d: () => [-1], words: ["−1"] },
-    exp: { f: Math.exp, d: (v) => [v], words: ["eᵃ"] },
-    "+1": { f: (a) => a + 1, d: () => [1], words: ["1"] },
-    "1/x": { f: (a) => 1 / a, d: (v) => [-v * v], words: ["−1/a²"] },
-  };
-  const which = nnlab.choice(root, { label: "example", options: graphs.map((g, i) => [i, g.name]) }, choose);
-  const inputs = nnlab.html("div", { class: "controls" }, nnlab.controls(root));
-  const chart = nnlab.html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "computational graph" }, nnlab.area(root, "drawings"));
-  nnlab.legend(root, [{ name: "value, forward", fill: GREEN }, { name: "gradient of f, backward", fill: RED }]);
-  const place = nnlab.html("div", {}, nnlab.area(root, "words"));
-  const says = nnlab.says(root);
-  let graph, given, slider;
+// An expression as a computational graph: values forward, gradients back, node by node.
+// data: {presets: [{name, expression, values: variable -> number}]}
+nnlab.widget("graph", (root, { presets }) => {
+  const [OWN, MOST] = ["own", 60]; // so many nodes can be drawn
+  const { fault, steps, term, subscripted, face, derivative } = nnlab.passes;
+  const at = { ...presets[0].values };
+  let graph, drawn, places, walk; // walk: the steps of both passes
+  take(nnlab.parse(presets[0].expression));
 
-  function choose() {
-    graph = graphs[which.value];
-    given = graph.nodes.map((node) => node.value);
+  const which = nnlab.choice(root, { label: "example", options: [...presets.map((p, i) => [i, p.name]), [OWN, "your own"]] }, (key) => {
+    if (key === OWN) { typed.focus(); return; }
+    Object.assign(at, presets[key].values);
+    typed.value = presets[key].expression;
+    typed.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  const typed = nnlab.field(root, { label: "f =", value: presets[0].expression, width: 30 }, read);
+  const inputs = nnlab.html("div", { class: "controls" }, nnlab.controls(root));
+  const chart = nnlab.panel(root);
+  const slider = nnlab.slider(root, { label: "step", min: 0, max: walk.length, value: walk.length, text: (k) => `${k} of ${walk.length}` }, draw);
+  nnlab.button(root, "◀ a step back", () => { slider.value -= 1; draw(); });
+  nnlab.button(root, "a step on ▶", () => { slider.value += 1; draw(); });
+  nnlab.legend(root, [{ name: "value, forward", fill: "var(--green)" }, { name: "gradient of f, backward", fill: "var(--red)" }]);
+  const says = nnlab.says(root);
+
+  const preset = () => presets.findIndex((one) => one.expression === typed.value);
+  const start = (name) => presets[preset()]?.values[name] ?? 1; // the value of a variable that nobody changed
+  nnlab.keep(root, "at", {
+    get: () => graph.variables.filter((name) => at[name] !== start(name)).map((name) => `${name}~${at[name]}`).join("_"),
+    set: (text) => {
+      for (const pair of text.split("_")) {
+        const [name, value] = pair.split("~");
+        if (graph.variables.includes(name) && value && Number.isFinite(Number(value))) at[name] = Number(value);
+      }
+      show();
+    },
+  });
+
+  /** Reads what is typed; returns what is wrong with it. */
+  function read(text) {
+    let found;
+    try {
+      found = nnlab.parse(text);
+    } catch (error) {
+      if (!(error instanceof nnlab.ExpressionError)) throw error;
+      const reason = error.reason.replace(/ ?Allowed: .*$/s, "").replace(/[:.]$/, "");
+      return `${reason} (letter ${error.position + 1})`;
+    }
+    const size = nnlab.varying(found).filter(Boolean).length;
+    if (size === 0) return "there is no variable in it, and so no gradient";
+    if (size > MOST) return `a graph of ${size} nodes: at most ${MOST} are drawn`;
+    take(found);
+    which.value = preset() < 0 ? OWN : String(preset());
+    show();
+    return "";
+  }
+
+  /** Takes a graph: the nodes that depend on a variable are drawn, the others stand on the face of those. */
+  function take(found) {
+    graph = found;
+    const varies = nnlab.varying(graph);
+    drawn = [...graph.nodes.keys()].filter((i) => varies[i]);
+    places = nnlab.layers.ranked(drawn.map((i) => graph.nodes[i].arguments.filter((j) => varies[j]).map((j) => drawn.indexOf(j))));
+    for (const name of graph.variables) at[name] ??= 1;
+    walk = steps(graph, nnlab.forward(graph, at));
+  }
+
+  /** Makes the fields for the variables, and goes to the last step. */
+  function show() {
     inputs.replaceChildren();
-    graph.nodes.forEach((node, i) => {
-      if (node.op !== "input") return;
-      const label = nnlab.html("label", {}, inputs, `${node.name} = `);
-      const field = nnlab.html("input", { type: "number", step: "any", value: node.value, class: "number" }, label);
-      field.addEventListener("input", () => {
-        if (!Number.isFinite(field.valueAsNumber)) return;
-        given[i] = field.valueAsNumber;
+    for (const name of graph.variables) {
+      const label = nnlab.html("label", {}, inputs, `${subscripted(name)} =`);
+      const input = nnlab.html("input", { type: "number", step: "any", value: at[name], class: "number" }, label);
+      input.addEventListener("input", () => {
+        if (!Number.isFinite(input.valueAsNumber)) return;
+        at[name] = input.valueAsNumber;
         draw();
       });
-    });
-    place.replaceChildren();
-    const last = 2 * operations().length + 1;
-    slider = nnlab.slider(place, { label: "step", min: 0, max: last, value: last, text: (k) => `${k} of ${last}` }, draw);
-    nnlab.button(place, "◀ a step back", () => { slider.value -= 1; draw(); });
-    nnlab.button(place, "a step on ▶", () => { slider.value += 1; draw(); });
+    }
+    slider.input.max = Number.MAX_SAFE_INTEGER;
+    slider.value = Number.MAX_SAFE_INTEGER;
     draw();
   }
 
-  const operations = () => graph.nodes.map((_, i) => i).filter((i) => graph.nodes[i].op !== "input");
+  const short = (i) => {
+    const words = term(graph, i);
+    return subscripted(words.length > 24 ? `${words.slice(0, 23)}…` : words);
+  };
 
-  /** Values of the first `forward` operations, gradients after `back` nodes have passed theirs on. */
-  function evaluate(forward, back) {
-    const [values, gradients, order] = [[...given], graph.nodes.map(() => null), operations()];
-    for (const i of order.slice(0, forward)) values[i] = OPS[graph.nodes[i].op].f(...graph.nodes[i].of.map((j) => values[j]));
-    if (back >= 0) gradients[order[order.length - 1]] = 1;
-    for (const i of [...order].reverse().slice(0, Math.max(0, back))) {
-      shares(i, values, gradients[i]).forEach(({ to, share }) => { gradients[to] = (gradients[to] ?? 0) + share; });
-    }
-    return { values, gradients };
-  }
-
-  /** What node i passes on to each of its arguments: local derivative × the gradient that arrives. */
-  function shares(i, values, arrived) {
-    const { op, of } = graph.nodes[i];
-    return OPS[op].d(values[i], ...of.map((j) => values[j])).map((local, k) => ({ to: of[k], local, words: OPS[op].words[k], share: local * arrived }));
-  }
-
-  const title = (i) => graph.nodes[i].name ?? `“${graph.nodes[i].op}”`;
-
-  function sentence(k, order, { values, gradients }) {
-    const n = order.length;
+  function sentence(k, values, { arrived, passed }) {
+    const { number } = nnlab;
     if (k === 0) return "The inputs are given. Each step computes one node.";
-    if (k <= n) return `Forward: the node ${title(order[k - 1])} is ${nnlab.number(values[order[k - 1]])}.`;
-    if (k === n + 1) return `f = ${nnlab.number(values[order[n - 1]])}. Backward: the gradient of f in itself is 1.`;
-    const i = order[2 * n + 1 - k];
-    const found = shares(i, values, gradients[i]).map(({ to, local, words, share }) => {
-      const product = `${nnlab.number(local)} × ${nnlab.number(gradients[i])} = ${nnlab.number(share)}`;
-      return `to ${title(to)} it passes on ${product} (local derivative: ${words})`;
+    const [[direction, i], result, broken] = [walk[k - 1], `f = ${number(values.at(-1))}`, fault(graph, values)];
+    if (direction === "forward") {
+      if (broken !== undefined && k === walk.length) return `${short(broken)} has no finite value here, so f has no gradient: change the inputs.`;
+      return `Forward: ${short(i)} ${typeof values[i] === "boolean" ? (values[i] ? "holds" : "does not hold") : `= ${number(values[i])}`}.`;
+    }
+    if (direction === "start") return `${result}. Backward: the gradient of f in itself is ∂f/∂f = 1.`;
+    if (k === walk.length) {
+      const found = graph.variables.map((name) => {
+        const j = graph.nodes.findIndex((node) => node.operation === "variable" && node.parameter === name);
+        return `∂f/∂${subscripted(name)} = ${number(arrived[j] ?? 0)}`;
+      });
+      return `${result}; ${found.join(", ")}.`;
+    }
+    const local = nnlab.localDerivatives(graph.nodes[i], values, values[i]);
+    const found = graph.nodes[i].arguments.flatMap((j, m) => {
+      if ((passed[i][m] ?? null) === null) return [];
+      const words = derivative(graph, i, m);
+      return [`to ${short(j)} ${number(local[m])} × ${number(arrived[i])} = ${number(passed[i][m])}${words ? ` (${words})` : ""}`];
     });
-    return `The gradient ${nnlab.number(gradients[i])} arrives at ${title(i)}; ${found.join(", ")}.`
-      + (k === 2 * n + 1 ? ` All gradients: ${graph.nodes.map((node, j) => (node.op === "input" ? `∂f/∂${node.name} = ${nnlab.number(gradients[j])}` : "")).filter(Boolean).join(", ")}.` : "");
+    return `${number(arrived[i])} arrives at ${short(i)}. Passed on, local derivative × what arrives: ${found.join(", ")}.`;
+  }
+
+  // --- the drawing ----------------------------------------------------------------------------------
+
+  const text = (value) => (value === null || value === undefined ? "" : typeof value === "boolean" ? (value ? "true" : "false") : nnlab.number(value, 3));
+
+  /**
+   * Where each place lies, in units of text, with the ranks from left to right (sideways) or from top to bottom. `lines` are the
+   * widest ones of each node: its face, its value and its gradient stand inside it, so that no wire runs through a number.
+   */
+  function arranged(lines, sideways, room, em) {
+    const size = (place) => (places.of[place] === null ? [0.6, 0.6] : [Math.max(2.6, 0.8 + 0.58 * Math.max(...lines[place].map((line) => line.length))), 3.9]);
+    const [thick, wide] = sideways ? [0, 1] : [1, 0]; // of a size: along the ranks, and across
+    const need = (place) => size(place)[wide] + (places.of[place] === null ? 0 : 0.7);
+    const across = nnlab.layers.across(places, need);
+    const [along, half, channel] = [[], [], 1.5];
+    let length = 0;
+    for (const row of places.ranks) {
+      const width = Math.max(...row.map((place) => size(place)[thick]));
+      row.forEach((place) => { [along[place], half[place]] = [length + width / 2, width / 2]; });
+      length += width + channel;
+    }
+    const breadth = Math.max(...across.map((value, place) => value + need(place) / 2));
+    const [width, height] = sideways ? [length - channel + 2.2, breadth + 0.4] : [breadth + 0.4, length - channel + 0.4];
+    return {
+      width, height, sideways, size, thick, half, scale: Math.min(room.height < Infinity ? 1.4 : 1, room.width / (width * em), room.height / (height * em)),
+      at: (place) => (sideways ? [along[place] + 0.2, across[place] + 0.2] : [across[place] + 0.2, along[place] + 0.2]),
+    };
   }
 
   function draw() {
-    const [k, order] = [slider.value, operations()];
-    const n = order.length;
-    const state = evaluate(Math.min(k, n), k - n - 1);
-    const active = k === 0 ? -1 : k <= n ? order[k - 1] : k === n + 1 ? order[n - 1] : order[2 * n + 1 - k];
-    const unit = 0.85 * nnlab.em(chart);
-    const columns = Math.max(...graph.nodes.map((node) => node.at[0])) + 1;
-    const rows = Math.max(...graph.nodes.map((node) => node.at[1]));
-    const least = columns * 6.2 * unit;
-    const width = Math.max(least, Math.min(chart.clientWidth || 720, columns * 13 * unit));
-    const [across, down, radius] = [(width - 4 * unit) / columns, 5 * unit, 1.8 * unit];
-    const height = rows * down + 4.5 * unit;
-    const svg = nnlab.svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `graph of ${graph.name}` });
-    svg.style.width = `${width}px`;
-    svg.style.margin = "0 auto";
-    const x = (node) => 3 * unit + node.at[0] * across;
-    const y = (node) => 2.2 * unit + node.at[1] * down;
+    const { nodes } = graph;
+    const values = nnlab.forward(graph, at);
+    const wasLast = slider.value >= walk.length;
+    walk = steps(graph, values); // fewer where a value is not finite
+    slider.input.max = walk.length;
+    slider.value = wasLast ? walk.length : Math.min(slider.value, walk.length);
+    const done = walk.slice(0, slider.value);
+    const [direction, active] = done.at(-1) ?? [];
+    const computed = new Set(done.map(([, i]) => i));
+    const begun = done.some(([way]) => way === "start");
+    const back = begun ? nnlab.backpropagate(graph, values, done.filter(([way]) => way === "back").length) : { arrived: [], passed: [] };
+    const whole = nnlab.backpropagate(graph, values).arrived; // the numbers of all steps have room, so that nothing moves
+    const place = best(drawn.map((i) => [face(graph, i), text(values[i]), text(whole[i])]));
 
-    const wire = (i, x2, y2) => {
-      const node = graph.nodes[i];
-      const x1 = x(node) + (node.op === "input" ? 1.1 * unit : radius);
-      const on = active === i ? "wire active" : "wire";
-      nnlab.svg("line", { x1, y1: y(node), x2, y2, class: on }, svg);
-      const share = node.op === "input" ? 0.3 : 0.45; // near its source, where wires are still apart
-      const [mx, my] = [x1 + share * (x2 - x1), y(node) + share * (y2 - y(node))];
-      const steep = 0.3 * Math.abs(y2 - y(node)) * Math.min(1, (2 * unit) / (x2 - x1)); // labels of a slanted wire stand off it
-      if (state.values[i] !== undefined) nnlab.svg("text", { x: mx, y: my - 0.45 * unit - steep, class: "value", "text-anchor": "middle" }, svg, nnlab.number(state.values[i], 3));
-      if (state.gradients[i] !== null) nnlab.svg("text", { x: mx, y: my + 1.25 * unit + steep, class: "gradient", "text-anchor": "middle" }, svg, nnlab.number(state.gradients[i], 3));
-    };
-    graph.nodes.forEach((node) => node.of.forEach((j) => {
-      const from = graph.nodes[j];
-      const [dx, dy] = [x(node) - x(from), y(node) - y(from)];
-      const shorter = 1 - radius / Math.hypot(dx, dy);
-      wire(j, x(from) + dx * shorter, y(from) + dy * shorter);
-    }));
-    const end = graph.nodes[order[n - 1]];
-    wire(order[n - 1], x(end) + across, y(end));
-    graph.nodes.forEach((node, i) => {
-      if (node.op !== "input") nnlab.svg("circle", { cx: x(node), cy: y(node), r: radius, class: i === active ? "node active" : "node" }, svg);
-      nnlab.svg("text", { x: x(node), y: y(node) + 0.35 * unit, "text-anchor": "middle", class: "name" }, svg, node.op === "input" ? node.name : node.op);
+    const unit = 0.85 * nnlab.em(chart) * place.scale;
+    const [width, height] = [place.width * unit, place.height * unit];
+    const svg = nnlab.svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `graph of ${graph.text} with ${drawn.length} nodes` });
+    Object.assign(svg.style, { width: `${width}px`, fontSize: `${unit / 0.85}px`, margin: "0 auto" });
+    const px = (v) => (v * unit).toFixed(1);
+    for (const path of places.paths) {
+      const isActive = active !== undefined && (direction === "start" ? false : drawn[path.to] === active);
+      nnlab.svg("path", { d: wire(place, path, px), fill: "none", class: isActive ? "wire active" : "wire" }, svg);
+    }
+    drawn.forEach((i, p) => {
+      const [[x, y], [wide, high], given] = [place.at(p), place.size(p), nodes[i].operation === "variable"];
+      nnlab.svg("rect", {
+        x: px(x - wide / 2), y: px(y - high / 2), width: px(wide), height: px(high), rx: px(given ? 0.25 : 1.2), class: i === active ? "node active" : "node",
+      }, svg);
+      const lines = [["name", face(graph, i)], ["value", given || computed.has(i) ? text(values[i]) : ""], ["gradient", text(back.arrived[i])]];
+      lines.forEach(([kind, line], row) => {
+        nnlab.svg("text", { x: px(x), y: px(y - 0.8 + 1.2 * row), "text-anchor": "middle", class: kind }, svg, line);
+      });
     });
+    if (place.sideways) {
+      const [x, y] = place.at(drawn.length - 1);
+      nnlab.svg("text", { x: px(x + place.size(drawn.length - 1)[0] / 2 + 0.3), y: px(y + 0.4), class: "name" }, svg, "= f");
+    }
     chart.replaceChildren(svg);
-    if (active >= 0) chart.scrollLeft = x(graph.nodes[active]) - chart.clientWidth / 2; // in view where the page is narrow
-    says(sentence(k, order, state));
+    says(sentence(slider.value, values, back));
   }
-  choose();
+
+  /** The arrangement in which text is largest. */
+  function best(lines) {
+    const [room, em] = [nnlab.room(chart), 0.85 * nnlab.em(chart)];
+    const [beside, below] = [true, false].map((sideways) => arranged(lines, sideways, room, em));
+    return below.scale > 1.15 * beside.scale ? below : beside;
+  }
+
+  /** The path of a wire: curved between two ranks, straight through them. */
+  function wire({ sideways, at: where, size, thick, half }, { from, to, argument, through }, px) {
+    const into = places.paths.filter((path) => path.to === to);
+    const [along, across] = [thick, 1 - thick].map((axis) => (p) => where(p)[axis]);
+    const isOrdered = !["add", "multiply", "maximum", "minimum"].includes(graph.nodes[drawn[to]].operation);
+    const last = (path) => path.through.at(-1) ?? path.from;
+    const ports = [...into].sort((a, b) => (isOrdered ? a.argument - b.argument : across(last(a)) - across(last(b))));
+    const port = across(to) + 0.9 * (ports.findIndex((path) => path.argument === argument) - (ports.length - 1) / 2);
+    const point = (u, v) => (sideways ? `${px(u)} ${px(v)}` : `${px(v)} ${px(u)}`);
+    let [u, v] = [along(from) + half[from], across(from)];
+    let path = `M${point(along(from) + size(from)[thick] / 2, v)}L${point(u, v)}`;
+    for (const [p, end] of [...through.map((p) => [p, across(p)]), [to, port]]) {
+      const next = along(p) - half[p];
+      path += `C${point((u + next) / 2, v)} ${point((u + next) / 2, end)} ${point(next, end)}`;
+      [u, v] = [p === to ? along(p) - size(p)[thick] / 2 : along(p) + half[p], end];
+      path += `L${point(u, v)}`;
+    }
+    return path;
+  }
+
+  show();
   return draw;
 });

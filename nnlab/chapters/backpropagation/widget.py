@@ -1,60 +1,56 @@
 """Section 3 on the page: the lecture's two graphs, with values to change."""
 
 from pathlib import Path
-from typing import Any
 
 from nnlab.page.contents import ChapterPage, Section
 from nnlab.page.widget import Widget
 
 
-def _node(op: str, column: float, row: float, *arguments: int, **more: Any) -> dict[str, Any]:
-    return {"op": op, "at": [column, row], "of": list(arguments), **more}
-
-
-def _input(name: str, row: float, value: float, column: float = 0) -> dict[str, Any]:
-    return _node("input", column, row, name=name, value=value)
-
-
-GRAPHS = [
+PRESETS = [
+    {"name": "f = (x + y) z", "expression": "(x + y)*z", "values": {"x": -2, "y": 5, "z": -4}},
     {
-        "name": "f = (x + y) z",
-        "expression": "(x + y)*z",
-        "nodes": [
-            _input("x", 0, -2),
-            _input("y", 1.4, 5),
-            _input("z", 2.4, -4),
-            _node("+", 1, 0.7, 0, 1, name="q"),
-            _node("×", 2, 1.4, 3, 2, name="f"),
-        ],
+        "name": "a neuron, taken apart",
+        "expression": "1/(1 + exp(-(w0*x0 + w1*x1 + w2)))",
+        "values": {"w0": 2, "x0": -1, "w1": -3, "x1": -2, "w2": -3},
     },
     {
-        "name": "f = 1/(1 + exp(−(w₀x₀ + w₁x₁ + w₂)))",
-        "expression": "1/(1 + exp(-(w0*x0 + w1*x1 + w2)))",
-        "nodes": [
-            _input("w₀", 0, 2),
-            _input("x₀", 1, -1),
-            _input("w₁", 2, -3),
-            _input("x₁", 3, -2),
-            _input("w₂", 4, -3),
-            _node("×", 1, 0.5, 0, 1),
-            _node("×", 1, 2.5, 2, 3),
-            _node("+", 2, 1.5, 5, 6),
-            _node("+", 3, 2.2, 7, 4),
-            _node("×(−1)", 4, 2.2, 8),
-            _node("exp", 5, 2.2, 9),
-            _node("+1", 6, 2.2, 10),
-            _node("1/x", 7, 2.2, 11),
-        ],
+        "name": "a neuron, σ as one node",
+        "expression": "sigmoid(w0*x0 + w1*x1 + w2)",
+        "values": {"w0": 2, "x0": -1, "w1": -3, "x1": -2, "w2": -3},
+    },
+    {
+        "name": "the loss of a network with two hidden units",
+        "expression": "(v1*relu(w1*x + b1) + v2*relu(w2*x + b2) - y)^2/2",
+        "values": {"v1": 2, "w1": 1, "x": 1.5, "b1": -0.5, "v2": -1, "w2": -2, "b2": 4, "y": 3},
     },
 ]
-"""The lecture's two examples as it draws them: nodes after their arguments, at columns and rows."""
+"""The lecture's two examples, the second also with its sigmoid as one node, and the loss of a network."""
 
 GRAPH = Widget(
     "graph",
     "Backpropagation, node by node",
-    "Forward, every node computes its value (above its wire). Then the gradient of the result walks back "
-    "(below the wire): what a node passes on is its local derivative times the gradient that arrives.",
-    {"graphs": GRAPHS},
+    "Forward, every node computes its value (green). Then the gradient of the result walks back (red): what "
+    "a node passes on is its local derivative times the gradient that arrives. Type an expression of your own.",
+    {"presets": PRESETS},
+)
+
+OPERATIONS = [
+    {"name": "product ab", "expression": "a*b", "local": ["b", "a"]},
+    {"name": "sum a + b", "expression": "a + b", "local": ["1", "1"]},
+    {"name": "maximum of a and b", "expression": "max(a, b)", "local": ["1 if a > b", "1 if b > a"]},
+    {"name": "quotient a/b", "expression": "a/b", "local": ["1/b", "−a/b²"]},
+    {"name": "1/a", "expression": "1/a", "local": ["−1/a²"]},
+    {"name": "exponential eᵃ", "expression": "exp(a)", "local": ["eᵃ"]},
+    {"name": "square a²", "expression": "a^2", "local": ["2a"]},
+    {"name": "sigmoid σ(a)", "expression": "sigmoid(a)", "local": ["σ(1 − σ)"]},
+    {"name": "ReLU max(0, a)", "expression": "relu(a)", "local": ["1 if a > 0"]},
+]
+CHAIN = Widget(
+    "chain",
+    "The chain rule at one node",
+    "A node knows its inputs and its own derivative. The gradient of the loss L in its value q arrives from the "
+    "right; what it passes on to an input is its local derivative times that gradient.",
+    {"operations": OPERATIONS},
 )
 
 PAGE = ChapterPage(
@@ -64,8 +60,8 @@ PAGE = ChapterPage(
             "Backpropagation",
             "The chain rule at each node: the gradient passed on is the local derivative times the gradient "
             "that arrives.",
-            (GRAPH,),
+            (GRAPH, CHAIN),
         ),
     ),
-    scripts=(Path(__file__).parent / "graph.js",),
+    scripts=tuple(Path(__file__).parent / f"{name}.js" for name in ("layout", "passes", "graph", "chain")),
 )
