@@ -17,7 +17,7 @@ from nnlab.approximation.bins import bins_for
 from nnlab.approximation.targets import NAMED
 from nnlab.chapters.experiments import EXPERIMENTS
 from nnlab.chapters.pages import CHAPTERS
-from nnlab.expressions import evaluate, gradient, parse
+from nnlab.expressions import evaluate, parse
 from nnlab.page.contents import Contents
 from nnlab.page.widget import MOST, Widget, numbers, packed, thinned
 from nnlab.record import Run, open_run
@@ -393,37 +393,6 @@ def test_softmax_gives_the_probabilities_and_the_loss_of_the_lecture(figure: Any
     assert said(found, "so the loss is −log 0.13 =") == pytest.approx(-math.log(p[0]), rel=0.005) == 2.04
     found.locator("select").select_option("2")
     assert said(found, "so the loss is −log 9.68 × 10⁻⁴ =") == pytest.approx(-math.log(p[2]), rel=0.005)
-
-
-def test_the_graph_steps_back_to_the_gradients(figure: Any) -> None:
-    found, data = figure("graph")
-    for number, graph in enumerate(data["graphs"]):
-        found.locator("select").select_option(str(number))
-        given = {n["name"]: n["value"] for n in graph["nodes"] if n["op"] == "input"}
-        plain = str.maketrans("₀₁₂", "012")
-        inputs = {name.translate(plain): float(number) for name, number in given.items()}
-        expression = parse(graph["expression"], tuple(inputs))
-        expected, gradients = gradient(expression, inputs)
-        operations = sum(node["op"] != "input" for node in graph["nodes"])
-        slide(found, "step", operations + 1)
-        assert said(found, "f =") == pytest.approx(float(expected), rel=1e-3)
-        assert f"value>{operations}" not in found.inner_html()
-        assert found.locator("text.gradient").count() == 1
-        for _ in range(operations):
-            found.get_by_role("button", name="a step on ▶").click()
-        for name in given:
-            exact = float(gradients[name.translate(plain)])
-            assert said(found, f"∂f/∂{name} =") == pytest.approx(exact, rel=1e-3)
-        assert found.locator("text.gradient").count() == len(graph["nodes"])
-
-
-def test_the_graph_computes_what_is_typed(figure: Any) -> None:
-    found, _ = figure("graph")
-    found.locator("select").select_option("0")
-    found.get_by_label("x =").fill("1.5")
-    found.get_by_label("z =").fill("2")
-    slide(found, "step", 5)
-    assert [said(found, f"∂f/∂{name} =") for name in "xyz"] == [2.0, 2.0, 6.5]
 
 
 def test_a_filter_takes_dot_products(figure: Any) -> None:

@@ -9,7 +9,7 @@ nnlab.widget("graph", (root, { presets }) => {
   take(nnlab.parse(presets[0].expression));
 
   const which = nnlab.choice(root, { label: "example", options: [...presets.map((p, i) => [i, p.name]), [OWN, "your own"]] }, (key) => {
-    if (key === OWN) { typed.focus(); return; }
+    if (key === OWN) { says("Type an expression behind f =, such as sin(x*y) + log(1 + x^2)."); return; }
     Object.assign(at, presets[key].values);
     typed.value = presets[key].expression;
     typed.dispatchEvent(new Event("input", { bubbles: true }));

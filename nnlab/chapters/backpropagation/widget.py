@@ -1,12 +1,12 @@
 """Section 3 on the page: the lecture's two graphs, with values to change."""
 
 from pathlib import Path
+from typing import Any
 
 from nnlab.page.contents import ChapterPage, Section
 from nnlab.page.widget import Widget
 
-
-PRESETS = [
+PRESETS: list[dict[str, Any]] = [
     {"name": "f = (x + y) z", "expression": "(x + y)*z", "values": {"x": -2, "y": 5, "z": -4}},
     {
         "name": "a neuron, taken apart",
@@ -30,7 +30,7 @@ GRAPH = Widget(
     "graph",
     "Backpropagation, node by node",
     "Forward, every node computes its value (green). Then the gradient of the result walks back (red): what "
-    "a node passes on is its local derivative times the gradient that arrives. Type an expression of your own.",
+    "a node passes on is its local derivative times the gradient that arrives. Type your own expression.",
     {"presets": PRESETS},
 )
 
@@ -48,8 +48,8 @@ OPERATIONS = [
 CHAIN = Widget(
     "chain",
     "The chain rule at one node",
-    "A node knows its inputs and its own derivative. The gradient of the loss L in its value q arrives from the "
-    "right; what it passes on to an input is its local derivative times that gradient.",
+    "A node knows its inputs and its own derivative. The gradient of the loss L in its value q arrives from "
+    "behind; what it passes on to an input is its local derivative times that gradient.",
     {"operations": OPERATIONS},
 )
 
