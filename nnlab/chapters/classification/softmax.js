@@ -27,9 +27,9 @@ nnlab.widget("softmax", (root, { scores, names, right }) => {
     const plot = nnlab.axes(curve, { x: [0, 1], y: [0, high], xLabel: `P(${names[y]})`, yLabel: "loss −log P", ratio: 0.7, label: `loss ${nnlab.number(loss)}` });
     nnlab.line(plot.svg, nnlab.spaced(Math.exp(-high), 1, 300, true).map((q) => [plot.x(q), plot.y(-Math.log(q))]), { stroke: BLUE });
     nnlab.dot(plot.svg, plot.x(p), plot.y(loss), { fill: GREEN, r: 7 });
-    const sum = values.map((s) => `e^${nnlab.number(s)}`).join(" + ");
-    says(`P(${names[y]}) = e^${nnlab.number(values[y])} / (${sum}) = ${nnlab.number(p, 3)}, so the loss is −log ${nnlab.number(p, 3)} = ${nnlab.number(loss, 3)}.`
-      + ` It tends to 0 only as the right score exceeds the others without bound.`);
+    const sum = values.map((s) => `exp(${nnlab.number(s)})`).join(" + ");
+    says(`P(${names[y]}) = exp(${nnlab.number(values[y])})/(${sum}) = ${nnlab.number(p, 3)}, so the loss is −log ${nnlab.number(p, 3)} = ${nnlab.number(loss, 3)}.`
+      + " It is never 0, only nearly so, far above the others.");
   }
   draw();
   return draw;

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnlab.chapters.classification import schema
+from nnlab.chapters.classification.ideas import EXERCISES, IDEAS
 from nnlab.chapters.convolution.widget import learned_filter, maps
 from nnlab.page.contents import ChapterPage, ExperimentPage, Section
 from nnlab.page.data import config_of
@@ -169,12 +170,18 @@ def guessed_noise(run: Run, arrays: Arrays) -> Widget:
     )
 
 
-SOFTMAX = Widget(
+SCRIPTS = (
+    "maths",
+    "scores",
     "softmax",
-    "Scores, probabilities, loss",
-    "The softmax turns scores into probabilities; the loss of an example is −log of the probability of its "
-    "class. In the lecture's example the right class has probability 0.13, so the loss is 2.04.",
-    {"scores": [3.2, 5.1, -1.7], "names": ["cat", "car", "frog"], "right": 0},
+    "divergence",
+    "penalty",
+    "surface",
+    "growth",
+    "weights",
+    "layers",
+    "activations",
+    "maxout",
 )
 
 
@@ -192,7 +199,6 @@ PAGE = ChapterPage(
             "Multi-class logistic regression",
             "The softmax turns linear scores into probabilities; the loss of an example is −log of the "
             "probability of its class.",
-            (SOFTMAX,),
         ),
         Section(
             2,
@@ -209,5 +215,7 @@ PAGE = ChapterPage(
         "regress": ExperimentPage("Regression", 2),
         "classify": ExperimentPage("Classifiers", _section_of_classifier, (maps, learned_filter)),
     },
-    scripts=tuple(Path(__file__).parent / f"{name}.js" for name in ("growth", "softmax", "weights")),
+    ideas=IDEAS,
+    exercises=EXERCISES,
+    scripts=tuple(Path(__file__).parent / f"{name}.js" for name in SCRIPTS),
 )

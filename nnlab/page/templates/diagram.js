@@ -42,7 +42,8 @@ Object.assign(nnlab, {
     const counted = shown.some((units) => units.includes(null)) ? 1.5 * unit : 0;
     const tallest = Math.max(...shown.map((units) => units.length));
     const [left, right] = [0, last].map((l) => 2 + Math.max(r + beside(l) + (beside(l) && 0.5 * unit), 0.5 * wide(titles[l]), 0.5 * wide(count(l))));
-    const width = Math.min(room.width, left + right + last * Math.max(14 * unit, 2 * r + 8 * unit));
+    const apart = Math.max((room.height < Infinity ? 19 : 14) * unit, 2 * r + 8 * unit);
+    const width = Math.min(room.width, left + right + last * apart);
     const row = Math.max(least, Math.min((Math.min(room.height, 34 * unit) - head - foot - counted) / tallest, 5.5 * unit + 2 * r));
     const height = head + tallest * row + counted + foot;
     const place = (l, i) => [left + (l * (width - left - right)) / Math.max(1, last), head + ((tallest - shown[l].length) / 2 + i + 0.5) * row + (above - below) / 2];
