@@ -39,4 +39,4 @@ def opened(browser: Any, file: Path, widgets: Sequence[Widget]) -> Iterator[Any]
     page.goto(file.as_uri())
     yield page
     context.close()
-    assert errors == []
+    assert not errors, errors

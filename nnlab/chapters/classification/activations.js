@@ -42,7 +42,7 @@ nnlab.widget("activations", (root, { functions }) => {
   return draw;
 });
 // What is left of a gradient after layers in a row. data: {functions: [{key, name}], deepest}
-nnlab.widget("chain", (root, { functions, deepest }) => {
+nnlab.widget("slopes", (root, { functions, deepest }) => {
   const { activations } = nnlab.classification;
   const DASHES = [null, "9 5", "3 4"];
   const chart = nnlab.panel(root);

@@ -2,10 +2,10 @@
 
 from nnlab.chapters.classification.worked import (
     ACTIVATIONS,
-    CHAIN,
     DIVERGENCE,
     MAXOUT,
     PENALTY,
+    SLOPES,
     SOFTMAX,
     layers,
     scores,
@@ -183,7 +183,7 @@ IDEAS = (
         "sigmoids-in-a-row",
         "2.2",
         "A sigmoid passes on at most a quarter of the gradient; n in a row at most 4⁻ⁿ.",
-        CHAIN,
+        SLOPES,
         "σ' = σ(1 − σ) ≤ 1/4",
         ("activations:sigmoid*",),
         "The slope is largest at z = 0. That is why deep networks of sigmoids learn slowly at first.",

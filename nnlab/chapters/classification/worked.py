@@ -105,8 +105,8 @@ ACTIVATIONS = Widget(
     {"functions": FUNCTIONS},
 )
 
-CHAIN = Widget(
-    "chain",
+SLOPES = Widget(
+    "slopes",
     "What is left of a gradient",
     "Each layer multiplies the gradient that passes it by the slope of its activation. Here all weights are "
     "1 and all layers have the same z.",
