@@ -22,6 +22,7 @@ approximation
 lab
 chapters
 bench
+live
 cli
 __main__
 """

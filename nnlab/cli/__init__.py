@@ -20,7 +20,7 @@ LONGEST, LONGEST_WORD = 4_000, 400
 UsageError = typer.BadParameter.__bases__[0]  # typer does not export it by name
 
 COMMANDS = (
-    "train", "ntk", "approx", "backprop", "lecture", "predict", "features", "report", "plot", "cite",
+    "train", "ntk", "approx", "backprop", "lecture", "view", "predict", "features", "report", "plot", "cite",
     "glossary", "runs", "configs", "notebooks", "bench",
 )  # fmt: skip
 """The commands in the order of the help; each is a module of this package."""

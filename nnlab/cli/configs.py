@@ -14,15 +14,9 @@ app = typer.Typer(help="List, show, copy and check configs; print their JSON sch
 @app.command("list")
 def list_() -> None:
     """The shipped configs, and what each of them shows."""
-    from nnlab.lab.config import shipped_configs
+    from nnlab.lab.config import about, shipped_configs
 
-    list_shipped("nnlab train --config", {name: _about(path) for name, path in shipped_configs().items()})
-
-
-def _about(path: Path) -> str:
-    """The comment on the second line; the first one holds the command."""
-    lines = path.read_text("utf-8").splitlines()
-    return lines[1].removeprefix("#").strip() if len(lines) > 1 and lines[1].startswith("#") else ""
+    list_shipped("nnlab train --config", {name: about(path) for name, path in shipped_configs().items()})
 
 
 @app.command()

@@ -95,16 +95,13 @@ def _seeds(run: "Run") -> str:
 def _headline(run: "Run") -> str:
     """The one number that a list has room for."""
     from nnlab.cli import terminal
+    from nnlab.lab.comparing import claims_that_pass, headline
 
-    metrics = run.summary["metrics"]
-    for name in ("test/accuracy", "test/loss", "train/loss"):
-        if name in metrics:
-            return f"{name} {terminal.metric(name, metrics[name])}"
-    counts = run.summary.get("verdicts") or {
-        c["name"]: {c["verdict"]: 1} for c in run.summary.get("claims", [])
-    }
-    passed = sum(set(verdicts) == {"PASS"} for verdicts in counts.values())
-    return f"{passed} of {len(counts)} claims pass" if counts else ""
+    metric = headline(run.summary)
+    if metric is not None:
+        return f"{metric[0]} {terminal.metric(*metric)}"
+    passed, count = claims_that_pass(run.summary)
+    return f"{passed} of {count} claims pass" if count else ""
 
 
 @app.command()
@@ -215,20 +212,14 @@ def _flat(runs: "list[Run]") -> list[dict[str, str]]:
 
     Where they have different keys, one may be of an earlier version: then defaults are filled in.
     """
-    import json
-
+    from nnlab.lab import comparing
     from nnlab.lab.config import source_of_run
     from nnlab.record import schema
 
-    def walk(prefix: str, value: Any) -> dict[str, str]:
-        if isinstance(value, dict) and value:
-            return {k: v for key, item in value.items() for k, v in walk(f"{prefix}.{key}", item).items()}
-        return {prefix.removeprefix("."): json.dumps(value)}
-
     sources = [source_of_run(run.folder / schema.CONFIG) for run in runs]
-    flat = [walk("", source.values) for source in sources]
+    flat = [comparing.flat(source.values) for source in sources]
     if len({frozenset(config) for config in flat}) > 1:
-        flat = [walk("", _filled(source)) for source in sources]
+        flat = [comparing.flat(_filled(source)) for source in sources]
     return [{key: text for key, text in config.items() if key not in ("seed", "name")} for config in flat]
 
 
@@ -246,8 +237,9 @@ def _filled(source: "Source") -> dict[str, Any]:
 
 def _labels(configs: list[dict[str, str]]) -> list[str]:
     """A label for each config: the keys in which it differs from the others, with its values."""
-    keys = list(dict.fromkeys(key for config in configs for key in config))
-    different = [key for key in keys if len({config.get(key) for config in configs}) > 1]
+    from nnlab.lab.comparing import differing
+
+    different = differing(configs)
     return [
         ", ".join(f"{key}={config[key].strip(chr(34))}" for key in different if key in config)
         or "the same config"

@@ -32,6 +32,12 @@ def shipped_configs() -> dict[str, Path]:
     return {path.stem: path for path in sorted((folder / "configs").glob("*.yaml"))}
 
 
+def about(config: Path) -> str:
+    """What a shipped config shows: the comment on its second line; the first one holds the command."""
+    lines = config.read_text("utf-8").splitlines()
+    return lines[1].removeprefix("#").strip() if len(lines) > 1 and lines[1].startswith("#") else ""
+
+
 def read_source(config: str) -> Source:
     """Reads a config by its file's path or by the name of a shipped one."""
     path, shipped = Path(config), shipped_configs()

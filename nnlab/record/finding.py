@@ -17,15 +17,18 @@ LISTED = 10
 """Candidates that a message lists."""
 
 
-def run_folders(runs: Path) -> list[Path]:
+def run_folders(runs: Path, *, links: bool = True) -> list[Path]:
     """Returns the folders under `runs` that hold a summary, by their names, which begin with the time.
 
     Those are the folders of runs and of groups of runs, in the folder of their experiment or moved to `runs`
     itself; members of groups are not among them.
+
+    Args:
+        links: whether a link to a folder counts as one.
     """
     folders: list[tuple[str, str]] = []
-    for entry in _folders(os.fspath(runs)):
-        inside = [entry] if _is_run(entry) else filter(_is_run, _folders(entry[1]))
+    for entry in _folders(os.fspath(runs), links):
+        inside = [entry] if _is_run(entry) else filter(_is_run, _folders(entry[1], links))
         folders += inside
     return [Path(folder) for _, folder in sorted(folders)]
 
@@ -35,11 +38,11 @@ def _is_run(entry: tuple[str, str]) -> bool:
     return os.path.isfile(f"{entry[1]}/{schema.SUMMARY}")
 
 
-def _folders(parent: str) -> list[tuple[str, str]]:
-    """Name and path of the folders in a folder, links to folders too; none where it cannot be read."""
+def _folders(parent: str, links: bool) -> list[tuple[str, str]]:
+    """Name and path of the folders in a folder; none where it cannot be read."""
     try:
         with os.scandir(parent) as entries:
-            folders = [(entry.name, entry.path) for entry in entries if entry.is_dir()]
+            folders = [(e.name, e.path) for e in entries if e.is_dir(follow_symlinks=links)]
         return [(name, path) for name, path in folders if not is_temporary(name)]
     except OSError:
         return []

@@ -217,7 +217,7 @@ class Rows:
         try:
             with open(self._path, "rb") as file:
                 for line in _lines(file, self._end):
-                    row = _row(line)
+                    row = row_of(line)
                     if row is not None:
                         yield row
                     elif not line.isspace():
@@ -237,7 +237,7 @@ def _lines(file: Any, end: int | None) -> Iterator[bytes]:
             left -= len(line)
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
+def row_of(line: bytes) -> dict[str, Any] | None:
     """The row of a line; None where it is none: names and numbers or texts, not nested."""
     try:
         row = json.loads(line)

@@ -1,0 +1,205 @@
+"""The server's application: its addresses, and what stands behind them."""
+
+import contextlib
+import json
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from hashlib import sha256
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from nnlab.errors import ConfigError, ExperimentError, NnlabError
+from nnlab.lab.config import FILE_BYTES, about, shipped_configs
+from nnlab.live.jobs import Jobs
+from nnlab.live.pages import Pages
+from nnlab.live.runs import COMPARED, Runs
+from nnlab.page.build import TEMPLATES
+
+STATIC = Path(__file__).parent / "static"
+KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+READERS = 4
+"""Threads that read run folders at the same time."""
+
+PAGE_POLICY = (
+    "sandbox allow-scripts allow-downloads allow-modals allow-popups; default-src 'none'; img-src data:; "
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+)
+"""Of the page of a run: it has scripts of its own, and is kept apart from this server, as if from another."""
+
+Answer = Callable[[Request], Any]
+
+
+class Live:
+    """What the addresses of runs answer.
+
+    Args:
+        runs: the folder of runs.
+        say: tells the person at the terminal something.
+    """
+
+    def __init__(self, runs: Path, say: Callable[[str], None] = lambda text: None) -> None:
+        self.runs = Runs(runs)
+        self._say = say
+        self._files = _static_files()
+        self._readers: CapacityLimiter
+
+    def application(self) -> Starlette:
+        """The application. `Guard` must stand before it."""
+        routes: list[BaseRoute] = [
+            Route("/", lambda request: RedirectResponse("/runs", 303)),
+            Route("/static/{name}", self._static),
+            Route("/runs", partial(self._file, "runs.html")),
+            Route("/runs/{key:path}/report", self._page),
+            Route("/api/runs", self._list),
+            Route("/api/curves", self._curves),
+            Route("/api/differences", self._differences),
+            Route("/api/configs", self._configs),
+            Route("/api/configs/{name}", self._config),
+            Route("/api/start", self._start, methods=["POST"]),
+            Route("/api/stop", self._stop, methods=["POST"]),
+            Route("/api/resume", self._resume, methods=["POST"]),
+        ]
+        self._playground = None
+        if find_spec("nnlab.live.playground") is not None:
+            module = import_module("nnlab.live.playground")
+            self._playground = module.Playground(self.runs.root)
+            routes += module.routes(self._playground)
+        return Starlette(routes=routes, lifespan=self._lifespan, exception_handlers=_HANDLERS)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        self._readers = CapacityLimiter(READERS)
+        with tempfile.TemporaryDirectory(prefix="nnlab-view-") as folder:
+            places = [Path(folder, name) for name in ("pages", "configs")]
+            for place in places:
+                place.mkdir()
+            self._pages, self._jobs = Pages(places[0]), Jobs(self.runs, places[1])
+            if self._playground is not None:
+                await self._playground.start()
+            try:
+                yield
+            finally:
+                if self._playground is not None:
+                    await self._playground.close()
+                await self._pages.close()
+                for stopped in await self._jobs.close():
+                    self._say(f"stopped: {stopped}; go on with it by nnlab train --resume")
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    async def _read(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Reads run folders in a thread: not more at a time than there are readers."""
+        return await to_thread.run_sync(function, *arguments, limiter=self._readers)
+
+    async def _static(self, request: Request) -> Response:
+        return await self._file(request.path_params["name"], request)
+
+    async def _file(self, name: str, request: Request) -> Response:
+        """A file of the package: one that was there when the server started, by its name alone."""
+        if name not in self._files:
+            raise HTTPException(404, "There is no such page.")
+        return _answer(request, self._files[name], KINDS[Path(name).suffix])
+
+    async def _page(self, request: Request) -> Response:
+        try:
+            folder = await self._read(self.runs.folder, request.path_params["key"])
+        except KeyError:
+            raise HTTPException(404, "There is no such run.") from None
+        page = await self._pages.page(folder)
+        return FileResponse(page, media_type="text/html", headers={"content-security-policy": PAGE_POLICY})
+
+    async def _list(self, request: Request) -> Response:
+        rows = await self._read(self.runs.rows)
+        return _json(request, {"root": str(self.runs.root), "runs": rows, "jobs": self._jobs.states()})
+
+    async def _curves(self, request: Request) -> Response:
+        keys, metric = _keys(request), request.query_params.get("metric")
+        return _json(request, await self._read(self.runs.curves, keys, metric))
+
+    async def _differences(self, request: Request) -> Response:
+        return _json(request, await self._read(self.runs.differences, _keys(request)))
+
+    async def _configs(self, request: Request) -> Response:
+        return _json(request, {name: about(path) for name, path in shipped_configs().items()})
+
+    async def _config(self, request: Request) -> Response:
+        path = shipped_configs().get(request.path_params["name"])
+        if path is None:
+            raise HTTPException(404, "No config of that name is shipped.")
+        return _answer(request, path.read_bytes(), "text/plain")
+
+    # --- running --------------------------------------------------------------------------------------
+
+    async def _start(self, request: Request) -> Response:
+        wanted = await _wanted(request, {"config": str, "name": str, "seeds": int})
+        if len(wanted["config"]) > FILE_BYTES:
+            raise ConfigError("config: is too large")
+        return JSONResponse((await self._jobs.start(**wanted)).state(), 201)
+
+    async def _stop(self, request: Request) -> Response:
+        wanted = await _wanted(request, {"job": int})
+        return JSONResponse(self._jobs.stop(wanted["job"]).state())
+
+    async def _resume(self, request: Request) -> Response:
+        wanted = await _wanted(request, {"key": str})
+        try:
+            return JSONResponse((await self._jobs.resume(wanted["key"])).state(), 201)
+        except KeyError:
+            raise HTTPException(404, "There is no such run.") from None
+
+
+def _static_files() -> dict[str, bytes]:
+    """The files of the package that a browser may have: those of the live lab, and the frame of the page."""
+    frame = [path for path in TEMPLATES.iterdir() if path.suffix in (".js", ".css")]
+    return {path.name: path.read_bytes() for path in [*frame, *STATIC.iterdir()] if path.suffix in KINDS}
+
+
+def _keys(request: Request) -> list[str]:
+    return request.query_params.getlist("run")[:COMPARED]
+
+
+async def _wanted(request: Request, fields: Mapping[str, type]) -> dict[str, Any]:
+    """The fields of a request's JSON. Raises HTTPException where they are others, or of other types."""
+    try:
+        content = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "The request holds no JSON.") from None
+    if not isinstance(content, dict) or {k: type(v) for k, v in content.items()} != dict(fields):
+        raise HTTPException(400, f"The request needs {', '.join(fields)}.")
+    return content
+
+
+def _json(request: Request, content: Any) -> Response:
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _answer(request, text.encode("utf-8", "replace"), "application/json")
+
+
+def _answer(request: Request, content: bytes, kind: str) -> Response:
+    """The content, or the word that it is what the browser has."""
+    tag = f'"{sha256(content).hexdigest()[:32]}"'
+    headers = {"etag": tag, "cache-control": "no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=kind, headers=headers)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return JSONResponse({"message": str(error)}, 409 if isinstance(error, ExperimentError) else 422)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"message": error.detail}, error.status_code, error.headers)
+
+
+_HANDLERS: Any = {NnlabError: _refused, HTTPException: _http}
