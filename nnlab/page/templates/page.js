@@ -269,6 +269,7 @@ const nnlab = (() => {
    */
   const handle = (svgRoot, { x, y, label, value = 0, text = number(value), onMove, keys, fill = colours[1], r = 0.36 * em(svgRoot.parentElement) }) => {
     const panel = svgRoot.parentElement;
+    svgRoot.setAttribute("role", "group"); // an image holds nothing that can be focused
     const again = () => panel.querySelector(`[data-handle="${CSS.escape(label)}"]`)?.focus({ preventScroll: true });
     const mark = svg("g", {
       class: "handle", tabindex: 0, role: "slider", "aria-label": label, "aria-valuenow": value, "aria-valuetext": text, "data-handle": label,

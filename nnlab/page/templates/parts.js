@@ -46,7 +46,7 @@ Object.assign(nnlab, {
 
   /** A colour for the i-th of n things that have an order: violet, blue, green, orange. */
   ordered: (i, n) => {
-    const stops = [[94, 60, 153], [0, 114, 178], [0, 158, 115], [230, 159, 0]];
+    const stops = [[128, 92, 190], [0, 114, 178], [0, 158, 115], [230, 159, 0]];
     const at = n > 1 ? (i / (n - 1)) * (stops.length - 1) : 0;
     const k = Math.min(Math.floor(at), stops.length - 2);
     return `rgb(${stops[k].map((c, j) => Math.round(c + (at - k) * (stops[k + 1][j] - c))).join(",")})`;
