@@ -400,6 +400,7 @@ const nnlab = (() => {
       }
     }, { rootMargin: "-15% 0px -80% 0px" });
     document.querySelectorAll("main > section, main article").forEach((part) => here.observe(part));
+    document.querySelector("nav").dataset.follows = "";
   };
 
   window.addEventListener("beforeprint", startAll);
