@@ -74,7 +74,15 @@ def firefox(profile: Path) -> Iterator[Firefox]:
     from websockets.sync.client import connect
 
     profile.mkdir(parents=True, exist_ok=True)
-    command = [str(FIREFOX), "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port", "0"]
+    command = [
+        str(FIREFOX),
+        "--headless",
+        "--no-remote",
+        "--profile",
+        str(profile),
+        "--remote-debugging-port",
+        "0",
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     try:
         assert process.stderr is not None
