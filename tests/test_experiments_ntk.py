@@ -662,3 +662,30 @@ def test_factor_per_step() -> None:
     assert _factor_per_step(growing, 1e-10) == pytest.approx(1.1, rel=1e-12)
     assert _factor_per_step(torch.tensor([1.0, 1e-17, 3e-17]), 1e-8) < 1e-16
     assert math.isnan(_factor_per_step(torch.zeros(3), 1e-8))
+
+
+def test_moments_of_the_training_begin_and_end_as_it_does(line: Done) -> None:
+    arrays = open_run(line.folder).arrays()
+    steps = arrays["moments/steps"]
+    assert (steps[0], steps[-1]) == (0, 12)
+    for width in (8, 32):
+        kernels = arrays[f"moments/{width}/kernel"]
+        assert kernels.shape == (len(steps), 6, 6)
+        np.testing.assert_allclose(kernels, kernels.transpose(0, 2, 1), atol=1e-12)
+        for kind, name in (("network", "network"), ("linearized", "linearization")):
+            ended = arrays[f"moments/{width}/{kind}"][-1]
+            np.testing.assert_allclose(ended, arrays[f"functions/{width}/{name}"][0], rtol=1e-12)
+        assert arrays[f"moments/{width}/weights/1"].shape == (len(steps), 6, 6)
+    np.testing.assert_allclose(
+        arrays["moments/32/kernel"][[0, -1]], np.stack([arrays["kernel/start"], arrays["kernel/end"]])
+    )
+
+
+def test_the_kernel_on_the_line_and_its_modes_are_those_of_the_regression(line: Done) -> None:
+    """f₀(x) − K(x, X)H⁻¹u₀ is where the linearized network ends."""
+    arrays = open_run(line.folder).arrays()
+    vectors, eigenvalues = arrays["modes/vectors"], arrays["modes/eigenvalues"]
+    np.testing.assert_allclose(vectors * eigenvalues @ vectors.T, arrays["kernel/start"], atol=1e-12)
+    inverse = vectors / eigenvalues @ arrays["modes/network"][:, 0]
+    ended = arrays["moments/32/network"][0] - arrays["kernel/grid"] @ inverse
+    np.testing.assert_allclose(ended, arrays["functions/32/kernel regression"][0], atol=1e-8)

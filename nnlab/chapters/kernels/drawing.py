@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnlab.chapters.kernels import schema
+from nnlab.chapters.kernels import moments, schema
 from nnlab.chapters.kernels.figures.functions import functions_on_line
 from nnlab.chapters.kernels.figures.kernels import feature_map as feature_map_figure
 from nnlab.chapters.kernels.figures.kernels import kernel_images, kernel_spectra
@@ -47,6 +47,7 @@ def draw(study: Study, comparisons: Sequence[Comparison], record: Record) -> Non
     else:
         record.later("probabilities", partial(_probabilities, study, first_done, record))
     if study.task.grid is not None:
+        record.later("moments", partial(_moments, study, comparisons, record))
         record.later("functions", partial(_functions, study, done, record))
         record.later("features", partial(_features, study, comparisons[0], record))
 
@@ -160,8 +161,16 @@ def _trajectories(study: Study, first: Comparison, record: Record) -> None:
     modes = {name: (u @ member.modes.vectors).numpy(force=True).T for name, u in curves.items()}  # (nC, K)
     losses = {name: study.losses(u).numpy(force=True) for name, u in curves.items()}
     eigenvalues = member.modes.eigenvalues.numpy(force=True) / study.divisor
-    arrays = {**modes, schema.EIGENVALUES: eigenvalues, schema.LR: np.array(member.lr)}
+    vectors = member.modes.vectors.numpy(force=True)
+    arrays = {
+        **modes,
+        schema.EIGENVALUES: eigenvalues,
+        schema.VECTORS: vectors,
+        schema.LR: np.array(member.lr),
+    }
     record.save_arrays(**under(schema.MODES, arrays), **under("loss", losses))
+    if member.grid_kernel is not None and study.task.outputs == 1:
+        record.save_arrays(**{schema.ON_GRID: _array(member.grid_kernel[:, :, 0, 0])})
     at = np.array(steps)
     record.figure("modes", mode_trajectories, at, eigenvalues, modes, lr=member.lr)
     record.figure("loss", loss_prediction, at, losses)
@@ -181,6 +190,12 @@ def _probabilities(study: Study, comparison: Comparison, record: Record) -> None
     t = member.lr * np.array(study.recorded)
     record.save_arrays(**under("logits", {"t": t, "predicted": predicted, "measured": measured}))
     record.figure("probabilities", class_probabilities, t, predicted, measured)
+
+
+def _moments(study: Study, comparisons: Sequence[Comparison], record: Record) -> None:
+    """One network of each width, at some steps of its training."""
+    kept = {c.member.width: c.moments for c in comparisons if c.moments is not None}
+    record.save_arrays(**moments.saved(moments.moments_of(study.steps), kept))
 
 
 def _functions(study: Study, done: Sequence[Comparison], record: Record) -> None:

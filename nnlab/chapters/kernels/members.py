@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nnlab.chapters.kernels.moments import Moments, are_kept, moments_of
 from nnlab.chapters.kernels.setup import KernelMLP, KernelModel, Task, build_network
 from nnlab.ntk import (
     KernelRegression,
@@ -274,6 +275,7 @@ class Comparison:
         kernel: H at the end, or None where training diverged, or came so far that H overflows.
         grid: (g, C) the function it learned, on the grid.
         linear_grid: the same of the linearization.
+        moments: of the training, where the linearization was trained too and they are kept.
     """
 
     member: Member
@@ -282,6 +284,7 @@ class Comparison:
     kernel: Tensor | None
     grid: Tensor | None
     linear_grid: Tensor | None
+    moments: Moments | None = None
 
     @cached_property
     def predicted(self) -> Tensor:
@@ -348,9 +351,13 @@ def compare(member: Member, *, linear: bool, stop: Callable[[], bool]) -> Compar
     network = study.network(member.width, member.number)
     function, start = as_function(network)
     settings: dict[str, Any] = {"lr": member.lr, "steps": study.steps, "stop": stop}
-    trajectory = follow(function, start, task.x, study.objective, **settings)
     tangent = linearize(network) if linear else None
-    linearized = None if tangent is None else follow(tangent, start, task.x, study.objective, **settings)
+    moments = None if tangent is None else _moments(study, network, function, tangent)
+    watch = (None, None) if moments is None else (moments.watch, moments.watch_linearization)
+    trajectory = follow(function, start, task.x, study.objective, observe=watch[0], **settings)
+    linearized = None
+    if tangent is not None:
+        linearized = follow(tangent, start, task.x, study.objective, observe=watch[1], **settings)
     return Comparison(
         member=member,
         measured=study.residuals(trajectory),
@@ -358,7 +365,17 @@ def compare(member: Member, *, linear: bool, stop: Callable[[], bool]) -> Compar
         kernel=_kernel_at_the_end(network, study, trajectory),
         grid=_on_grid(function, trajectory, task),
         linear_grid=_on_grid(tangent, linearized, task),
+        moments=moments,
     )
+
+
+def _moments(study: Study, network: nn.Module, function: Function, tangent: Function) -> Moments | None:
+    """Where its moments are to be kept; None for a training whose moments are not."""
+    task = study.task
+    if task.grid is None or not are_kept(study.model, task.n, task.outputs):
+        return None
+    steps = moments_of(study.steps)
+    return Moments(network, function, tangent, task.x, task.grid, steps, study.memory_limit)
 
 
 def _kernel_at_the_end(network: nn.Module, study: Study, trajectory: Trajectory) -> Tensor | None:

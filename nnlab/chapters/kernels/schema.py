@@ -8,6 +8,7 @@ EIGENVALUES = "eigenvalues"  # (nC,) of the dynamics u̇ = −Hu, in the groups 
 MODES = "modes"  # group: the residual of one network along the eigenvectors of its kernel H₀
 FLOW, NETWORK = "flow", "network"  # (nC, K) predicted by gradient flow, and measured
 LR = "lr"  # () the step size η
+VECTORS = "vectors"  # (nC, nC) the eigenvectors of H₀, one in each column
 
 EDGE = "edge"  # group: step sizes around η_max, each with a group of its own, "1.5 η_max"
 UNIT = "η_max"
@@ -16,6 +17,11 @@ START = "start"  # (nC,) the residual along the eigenvectors
 LINEARIZED = "linearized"  # (T + 1,) losses, as also those of NETWORK
 SHARPNESS = "sharpness"  # ηλmax of the moving kernel, where it was computed
 
+MOMENTS = "moments"  # group: one network of each width, "moments/64", at the steps STEPS, (M,)
+KERNEL = "kernel"  # (M, n, n), beside NETWORK and LINEARIZED, (M, g) over the inputs "functions/x"
+WEIGHTS = "weights"  # (M, …) of the first units of layer 0, 1, …
+ON_GRID = "kernel/grid"  # (g, n) of the network of MODES, between the inputs "functions/x" and the examples
+
 ARRAYS: Mapping[str, str] = {
     STEPS: "(K,) recorded steps",
     "spectrum/limit": "(n,) eigenvalues of the infinitely wide kernel, descending",
@@ -23,10 +29,17 @@ ARRAYS: Mapping[str, str] = {
     "kernel/start": "(n, n) the widest network's kernel at the start, mean over outputs",
     "kernel/end": "(n, n) the same after training",
     "kernel/limit": "(n, n) the infinitely wide kernel",
+    ON_GRID: "(g, n) the widest network's kernel at the start, between inputs on the line and the examples",
+    f"{MOMENTS}/{STEPS}": "(M,) steps at which one network of each width was looked at",
+    f"{MOMENTS}/*/{KERNEL}": "(M, n, n) its kernel",
+    f"{MOMENTS}/*/{NETWORK}": "(M, g) its outputs over the inputs on the line",
+    f"{MOMENTS}/*/{LINEARIZED}": "(M, g) those of its linearization",
+    f"{MOMENTS}/*/{WEIGHTS}/*": "(M, …) weights of this layer, of its first units",
     "widths/*": "(W, S) this measure for each width and seed, relative",
     "error/*": "(S, K) relative distance of the residual from its prediction, for each network of this width",
     f"{MODES}/{EIGENVALUES}": "(nC,) eigenvalues of the dynamics, descending",
     f"{MODES}/{LR}": "() step size η",
+    f"{MODES}/{VECTORS}": "(nC, nC) eigenvectors of the kernel at the start, one in each column",
     f"{MODES}/*": "(nC, K) residual along the eigenvectors: flow, descent (predictions), network, linearized",
     "loss/*": "(K,) loss: flow, descent (predictions), network, linearized",
     "logits/t": "(K,) time, step size times step",
