@@ -19,6 +19,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 from torch.func import functional_call, grad, jvp
 
+from nnlab.chapters.kernels import schema
 from nnlab.chapters.kernels.figures.training import flow_gap
 from nnlab.chapters.kernels.members import Study
 from nnlab.chapters.kernels.setup import KernelMLP, build_network
@@ -34,7 +35,7 @@ from nnlab.training.losses import squared_error
 Array = NDArray[np.float64]
 
 WIDTH, EXAMPLES = 16, 8  # of the network that is integrated
-LARGEST, STEPS = 0.1, 16  # η in units of η_max of the kernel at the start, and as many steps of it
+LARGEST, STEPS = schema.GAP_STEP, schema.GAP_STEPS
 HALVINGS = 3  # step sizes, each half of the one before
 PRECISION = 1e-11  # of the integration
 TOLERANCE = 0.01  # what the third order may cost behind an extrapolation from ηλ = 0.1 and 0.05: about (ηλ)²
@@ -66,7 +67,7 @@ def run(study: Study, record: Record, session: Session) -> list[Claim]:
     measured = measure(study, study.model.model_copy(update={"activation": activation}), session)
     if measured is None:
         return []
-    record.save_arrays(**under("gap", measured._asdict()))
+    record.save_arrays(**under(schema.GAP, measured._asdict()))
     record.figure("flow_gap", flow_gap, *measured[:4])
     return claims_of(measured, _hypotheses(study, activation))
 

@@ -214,7 +214,7 @@ def _functions(study: Study, done: Sequence[Comparison], record: Record) -> None
             if any(f is not None for f in functions)
         }
         record.save_arrays(**under(f"functions/{width}", learned[width]))
-    record.save_arrays(**under("functions", {"x": x, "target": target}))
+    record.save_arrays(**under("functions", {"x": x, "target": target, "points": np.column_stack(points)}))
     record.figure("functions", functions_on_line, x, target, points, learned)
 
 

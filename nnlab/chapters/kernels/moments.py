@@ -15,7 +15,7 @@ from nnlab.training.descent import Function, spaced_steps
 
 MOMENTS = 12
 MOST_EXAMPLES = 64  # whose kernels are small enough to be kept at every moment
-UNITS = 6  # of each layer, whose weights are kept: as many as a drawing has room for
+UNITS = 6  # of each layer, whose weights are kept, the last one among them: as many as a drawing has room for
 
 
 def moments_of(steps: int) -> list[int]:
@@ -38,7 +38,7 @@ class Moments:
         kernels: (n, n) H of every moment.
         functions: (g,) the network's outputs over the grid.
         linearizations: (g,) those of its linearization.
-        weights: of every moment, layer by layer, the first units of each: (≤ UNITS, ≤ UNITS).
+        weights: of every moment, layer by layer, those of the first units and the last: (≤ UNITS, ≤ UNITS).
     """
 
     network: torch.nn.Module
@@ -66,7 +66,7 @@ class Moments:
         with torch.no_grad():
             self.functions.append(self.function(now, self.grid)[:, 0].double().cpu())
         matrices = [value for value in now.values() if value.ndim == 2]
-        self.weights.append([value[:UNITS, :UNITS].double().cpu().clone() for value in matrices])
+        self.weights.append([_of_some_units(value).double().cpu() for value in matrices])
 
     def watch_linearization(self, step: int, w: Mapping[str, Tensor]) -> None:
         """Keeps a moment of the linearized network's training."""
@@ -89,6 +89,12 @@ class Moments:
             schema.LINEARIZED: torch.stack(self.linearizations).numpy(),
             **layers,
         }
+
+
+def _of_some_units(weight: Tensor) -> Tensor:
+    """The entries between the first units, and the last one, of two layers."""
+    rows, columns = ([*range(min(n, UNITS) - 1), n - 1] for n in weight.shape)
+    return weight[rows][:, columns]
 
 
 def are_kept(model: object, examples: int, outputs: int) -> bool:

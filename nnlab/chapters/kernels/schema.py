@@ -17,9 +17,13 @@ START = "start"  # (nC,) the residual along the eigenvectors
 LINEARIZED = "linearized"  # (T + 1,) losses, as also those of NETWORK
 SHARPNESS = "sharpness"  # ηλmax of the moving kernel, where it was computed
 
+GAP = "gap"  # group: distances between descent and flow
+GAP_STEP, GAP_STEPS = 0.1, 16  # the largest step size there, in η_max, and how many of them the time is long
+GAP_TIME = GAP_STEP * GAP_STEPS  # in η_max
+
 MOMENTS = "moments"  # group: one network of each width, "moments/64", at the steps STEPS, (M,)
 KERNEL = "kernel"  # (M, n, n), beside NETWORK and LINEARIZED, (M, g) over the inputs "functions/x"
-WEIGHTS = "weights"  # (M, …) of the first units of layer 0, 1, …
+WEIGHTS = "weights"  # (M, …) of the first units and the last of layer 0, 1, …
 ON_GRID = "kernel/grid"  # (g, n) of the network of MODES, between the inputs "functions/x" and the examples
 
 ARRAYS: Mapping[str, str] = {
@@ -34,7 +38,7 @@ ARRAYS: Mapping[str, str] = {
     f"{MOMENTS}/*/{KERNEL}": "(M, n, n) its kernel",
     f"{MOMENTS}/*/{NETWORK}": "(M, g) its outputs over the inputs on the line",
     f"{MOMENTS}/*/{LINEARIZED}": "(M, g) those of its linearization",
-    f"{MOMENTS}/*/{WEIGHTS}/*": "(M, …) weights of this layer, of its first units",
+    f"{MOMENTS}/*/{WEIGHTS}/*": "(M, …) weights of this layer, of its first units and the last",
     "widths/*": "(W, S) this measure for each width and seed, relative",
     "error/*": "(S, K) relative distance of the residual from its prediction, for each network of this width",
     f"{MODES}/{EIGENVALUES}": "(nC,) eigenvalues of the dynamics, descending",
@@ -46,6 +50,7 @@ ARRAYS: Mapping[str, str] = {
     "logits/*": "(examples, C, K) class probabilities of a few training examples",
     "functions/x": "(T,) inputs on the line",
     "functions/target": "(T,) the function that is learned",
+    "functions/points": "(n, 2) the examples, input and target",
     "functions/*": "(S, T) trained networks of this width, their linearizations, or kernel regression",
     "features/x": "(T,) inputs on the line",
     "features/lines": "(T, F) some coordinates of the feature map φ(x)",
@@ -58,11 +63,11 @@ ARRAYS: Mapping[str, str] = {
     f"{EDGE}/*/{NETWORK}": "(T + 1,) loss of the network",
     f"{EDGE}/*/look": "steps at which the network's kernel was computed",
     f"{EDGE}/*/{SHARPNESS}": "ηλmax of the kernel at these steps",
-    "gap/products": "(K,) step size times largest eigenvalue, ηλmax",
-    "gap/to_flow": "(K,) distance between the weights of descent and of gradient flow after the same time",
-    "gap/to_modified": "(K,) the same to the flow of L + η/4 ‖∇L‖²",
-    "gap/first_order": "(K,) the predicted distance to the flow, η‖D‖",
-    "gap/along": "(K,) the part of the gap along D, over η‖D‖",
+    f"{GAP}/products": "(K,) step size times largest eigenvalue, ηλmax",
+    f"{GAP}/to_flow": "(K,) distance between the weights of descent and of gradient flow after the same time",
+    f"{GAP}/to_modified": "(K,) the same to the flow of L + η/4 ‖∇L‖²",
+    f"{GAP}/first_order": "(K,) the predicted distance to the flow, η‖D‖",
+    f"{GAP}/along": "(K,) the part of the gap along D, over η‖D‖",
     "circle/k": "(K,) frequencies",
     "circle/without_bias": "(K,) eigenvalues of the infinitely wide kernel on the circle, without bias",
     "circle/with_bias": "(K,) the same with bias",

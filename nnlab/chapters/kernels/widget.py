@@ -1,12 +1,14 @@
-"""Section 5 on the page: eigenmodes over time, and step sizes around η_max."""
+"""Section 5 on the page: the example in training, its kernel, its eigenmodes, and step sizes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnlab.chapters.kernels import schema
 from nnlab.page.contents import ChapterPage, ExperimentPage, Section
-from nnlab.page.widget import LARGEST, Arrays, Widget, numbers, rising, shaped
+from nnlab.page.widget import LARGEST, Arrays, Widget, numbers, packed, rising, shaped
 from nnlab.record import Run
 from nnlab.record.arrays import group, groups
 
@@ -73,6 +75,133 @@ def edge(run: Run, arrays: Arrays) -> Widget:
     )
 
 
+CHOSEN = 8
+"""The leading modes of which the reader makes a residual."""
+FUNCTION = 100
+"""Places at which a function is drawn."""
+
+
+def _networks(arrays: Arrays) -> tuple[NDArray[Any], dict[int, Arrays]]:
+    """The steps of the moments, and the arrays of each width, the narrowest first."""
+    saved = group(arrays, schema.MOMENTS)
+    steps = rising(saved[schema.STEPS], -1)
+    return steps, dict(sorted((int(width), mine) for width, mine in groups(saved).items()))
+
+
+def example(run: Run, arrays: Arrays) -> Widget:
+    """Weights of the lecture's example beside the function that it learns, and its linearization."""
+    steps, networks = _networks(arrays)
+    x, target, points = (arrays[f"functions/{name}"] for name in ("x", "target", "points"))
+    some = np.linspace(0, len(x) - 1, min(len(x), FUNCTION)).round().astype(int)
+    shape = len(steps), len(x)
+    drawn = []
+    for width, mine in networks.items():
+        layers = group(mine, schema.WEIGHTS)
+        drawn.append(
+            {
+                "width": width,
+                "functions": numbers(shaped(mine[schema.NETWORK], *shape)[:, some], 4),
+                "linearizations": numbers(shaped(mine[schema.LINEARIZED], *shape)[:, some], 4),
+                "weights": [numbers(layers[key], 4) for key in sorted(layers, key=int)],
+            }
+        )
+    return Widget(
+        "example",
+        "A network learns a function on the line",
+        "One input, one output, hidden ReLU layers of width m, full-batch gradient descent on ½‖y(w) − ȳ‖². "
+        "The lines are the weights of some of its units, as they were at that step.",
+        {
+            "steps": numbers(steps, 9),
+            "x": numbers(rising(x)[some]),
+            "target": numbers(shaped(target, len(x))[some], 4),
+            "points": numbers(shaped(points, len(points), 2), 4),
+            "networks": drawn,
+        },
+    )
+
+
+def drift(run: Run, arrays: Arrays) -> Widget:
+    """H(t) as an image, and how far it is from H(0), for one network of each width."""
+    steps, networks = _networks(arrays)
+    drawn = []
+    for width, mine in networks.items():
+        kernels = mine[schema.KERNEL]
+        n = kernels.shape[-1]
+        change = shaped(kernels, len(steps), n, n) - kernels[0]
+        relative = np.linalg.norm(change, axis=(1, 2)) / np.linalg.norm(kernels[0])
+        drawn.append(
+            {
+                "width": width,
+                "start": packed(kernels[0]),
+                "change": packed(change),
+                "relative": numbers(relative, 4),
+            }
+        )
+    return Widget(
+        "drift",
+        "The kernel hardly changes in training",
+        "H(w(t)) holds the inner products of the network's derivatives at two examples. In the kernel regime "
+        "it stays near H(w₀), the nearer the wider the network.",
+        {"steps": numbers(steps, 9), "networks": drawn},
+    )
+
+
+def choose(run: Run, arrays: Arrays) -> Widget:
+    """The leading modes as functions on the line: K(x, X)vᵢ/λᵢ, which is vᵢ at the examples."""
+    modes, x, points = group(arrays, schema.MODES), arrays["functions/x"], arrays["functions/points"]
+    eigenvalues = modes[schema.EIGENVALUES][:CHOSEN]
+    if not eigenvalues[-1] > 1e-9 * eigenvalues[0]:
+        raise ValueError("a kernel with few modes")
+    n = len(points)
+    vectors = shaped(modes[schema.VECTORS], n, n)[:, : len(eigenvalues)]
+    inside = (x >= points[:, 0].min()) & (x <= points[:, 0].max())
+    functions = shaped(arrays[schema.ON_GRID], len(x), n)[inside] @ vectors / eigenvalues
+    return Widget(
+        "choose",
+        "Choose the modes that the residual starts with",
+        "u(t) = exp(−Ht)u(0): along every eigenvector vᵢ of H the residual decays by itself, like e^{−λᵢt}. "
+        "Between the examples a mode is the function K(x, X)vᵢ/λᵢ. Smooth modes are fast, wiggly ones slow.",
+        {
+            "eigenvalues": numbers(eigenvalues),
+            "start": numbers(modes[schema.NETWORK][: len(eigenvalues), 0]),
+            "x": numbers(x[inside]),
+            "functions": numbers(functions.T, 4),
+            "points": numbers(points[:, 0]),
+            "vectors": numbers(vectors.T),
+        },
+    )
+
+
+def flow(run: Run, arrays: Arrays) -> Widget:
+    """Gradient flow beside gradient descent, of which the page computes every step size."""
+    modes, gap = group(arrays, schema.MODES), group(arrays, schema.GAP)
+    eigenvalues, products = modes[schema.EIGENVALUES], gap["products"]
+    if not eigenvalues[0] > 0:
+        raise ValueError("a kernel that is 0 has no modes")
+    return Widget(
+        "flow",
+        "Smaller steps approach gradient flow",
+        "As η → 0, gradient descent becomes ẇ = −∇L. On the left the loss of the linearized network; on the "
+        "right how far apart the weights are after the same time, there and measured on a small network.",
+        {
+            "eigenvalues": numbers(eigenvalues, 8),
+            "start": numbers(shaped(modes[schema.NETWORK][:, 0], len(eigenvalues))),
+            "products": {
+                "values": numbers(products),
+                "time": schema.GAP_TIME * 2 / float(eigenvalues[0]),
+            },
+            "gaps": numbers(shaped(gap["to_flow"], len(products))),
+        },
+    )
+
+
+RANK = Widget(
+    "rank",
+    "Without biases the kernel on the line has rank 2",
+    "The tangent kernel of a random network with two hidden ReLU layers, computed here. With biases and no "
+    "input given twice it is positive definite as soon as the network is wide enough.",
+    {},
+)
 PAGE = ChapterPage(
     sections=(
         Section(
@@ -80,11 +209,15 @@ PAGE = ChapterPage(
             "Networks and kernels",
             "Wide networks hardly move: they train like linear models, whose residual follows the neural "
             "tangent kernel H, u(t) = exp(−Ht) u(0).",
+            (RANK,),
         ),
     ),
     experiments={
-        "ntk": ExperimentPage("The tangent kernel", 5, (modes, edge)),
+        "ntk": ExperimentPage("The tangent kernel", 5, (example, drift, choose, modes, edge, flow)),
         "finite_width": ExperimentPage("Kernels of finite width", 5),
     },
-    scripts=(Path(__file__).parent / "modes.js",),
+    scripts=tuple(
+        Path(__file__).parent / f"{name}.js"
+        for name in ("example", "drift", "choose", "modes", "flow", "rank")
+    ),
 )

@@ -7,6 +7,8 @@ from typing import Any, Literal
 WIDTHS = "widths"  # array (W,)
 CURVE_STEPS = "curve_steps"  # array (T,)
 LOSS = "loss"  # array (W, S, T) in the group of a setting
+EIGENVALUES = "eigenvalues"  # array (W, S, n) in the group of a setting, ascending
+LR = "lr"  # array (W, S) likewise
 EDGE = "edge"  # group: step sizes across the edge of stability
 CHANGE_CURVE = "change_curve"  # array (W, S, T) of ‖w(t) − w₀‖/‖w₀‖ in the group of a setting
 

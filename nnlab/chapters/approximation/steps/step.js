@@ -1,5 +1,5 @@
 "use strict";
-// One hidden unit φ(w(x − s)) beside a hard step, and two opposite ones as a bin. Everything is computed here.
+// One hidden unit φ(w(x − s)) beside a hard step, and two opposite ones as a bin, each with its network.
 (() => {
   const sigmoid = (z) => 1 / (1 + Math.exp(-z));
   const UNITS = {
@@ -26,7 +26,7 @@
 
   nnlab.widget("step", (root) => {
     const kind = nnlab.choice(root, OPTIONS, draw);
-    const chart = nnlab.panel(root);
+    const [chart, net] = nnlab.panels(root, 2, 14);
     nnlab.legend(root, [{ name: "φ(w(x − s))", stroke: BLUE }, { name: "hard step", stroke: ORANGE, dash: "6 4" }, { name: `within δ = ${DELTA} of s`, fill: nnlab.paint.line }]);
     const steep = nnlab.slider(root, { ...STEEP, value: 26 }, draw);
     const position = nnlab.slider(root, { label: "position s", min: 0, max: 1, step: 0.01, value: 0.4 }, draw);
@@ -40,6 +40,7 @@
       svg.prepend(nnlab.svg("rect", { x: x(from), width: x(to) - x(from), y: box.top, height: box.bottom - box.top, class: "shade" }));
       nnlab.line(svg, [[0, unit.low], [s, unit.low], [s, unit.high], [1, unit.high]].map(([a, b]) => [x(a), y(b)]), { stroke: ORANGE, "stroke-dasharray": "6 4" });
       curve(chartOf, unit.range, places(w, s), (at) => unit.phi(w * (at - s)), { stroke: BLUE, "stroke-width": 3 });
+      nnlab.network(net, { layers: [1, 1], weights: [[[w]]], biases: [[-w * s]], labels: [["x"], ["φ"]], between: ["w"], label: `a unit with weight ${w} and bias ${nnlab.number(-w * s)}` });
       const where = `w = ${nnlab.number(w)} and b = −ws = ${nnlab.number(-w * s)} put the unit at s = −b/w = ${nnlab.number(s)}.`;
       says(unit.tail
         ? `${where} Where |x − s| ≥ δ = ${DELTA} it differs from the step by at most ${unit.words} = ${nnlab.number(unit.tail(w * DELTA))}.`
@@ -52,7 +53,7 @@
   nnlab.widget("bin", (root) => {
     const RANGE = [-1.3, 1.3];
     const kind = nnlab.choice(root, OPTIONS, draw);
-    const chart = nnlab.panel(root);
+    const [chart, net] = nnlab.panels(root, 2, 14);
     nnlab.legend(root, [
       { name: "the bin: their sum", stroke: ORANGE }, { name: "unit at s₁, output weight h", stroke: BLUE, dash: "6 4" },
       { name: "unit at s₂, output weight −h", stroke: GREEN, dash: "2 3" },
@@ -73,6 +74,10 @@
       curve(chartOf, RANGE, xs, up, { stroke: BLUE, "stroke-dasharray": "6 4" });
       curve(chartOf, RANGE, xs, down, { stroke: GREEN, "stroke-dasharray": "2 3" });
       curve(chartOf, RANGE, xs, sum, { stroke: ORANGE, "stroke-width": 3 });
+      nnlab.network(net, {
+        layers: [1, 2, 1], weights: [[[w], [w]], [[scaled, -scaled]]], biases: [[-w * a, -w * b]], labels: [["x"], ["φ", "φ"], ["y"]],
+        between: ["w", kind.value === "tanh" ? "±h/2" : "±h"], label: `two hidden units with biases −ws₁ = ${nnlab.number(-w * a)} and −ws₂ = ${nnlab.number(-w * b)}, and output weights ${nnlab.number(scaled)} and ${nnlab.number(-scaled)}`,
+      });
       const middle = (a + b) / 2;
       const start = `w = ${nnlab.number(w)}: in the middle, at x = ${nnlab.number(middle)}, the sum is ${nnlab.number(sum(middle))}, with h = ${nnlab.number(h)}`;
       if (!unit.tail) says(`${start}; to the right of s₂ it stays at hw(s₂ − s₁) = ${nnlab.number(scaled * w * (b - a))} and never comes back: two ReLUs make a ramp, not a bin.`);
