@@ -96,10 +96,10 @@ def test_every_shipped_run_has_its_figures(runs: Runs) -> None:
         "approx": ["bins"],
         "cnn_digits": ["maps", "filter"],
         "convergence": ["descent"],
-        "ntk": ["modes", "descent"],
+        "ntk": ["example", "drift", "choose", "modes", "descent", "flow"],
         "regularization": ["weights"],
         "separable": ["growth", "guess-loss"],
-        "weight_change": ["widths"],
+        "weight_change": ["guess-width", "widths", "largest_step"],
     }
     for run in runs.values():
         for widget in CONTENTS.widgets_of(run):

@@ -1,19 +1,10 @@
 "use strict";
 // The kernel of a random network of two hidden ReLU layers at points of the line, with and without biases. Computed here.
 (() => {
-  /** Random numbers in (0, 1), always the same for a seed (mulberry32). */
-  const uniform = (seed) => () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-  const normal = (random) => () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-
   /** Weights N(0, 1) of x → m → m → 1 in ntk parameterization; biases N(0, 1) too, or none. */
   const drawn = (m, biases, seed) => {
-    const z = normal(uniform(seed));
-    const many = (n) => Float64Array.from({ length: n }, z);
+    const { normal } = nnlab.random(seed);
+    const many = (n) => Float64Array.from({ length: n }, normal);
     const [first, second, last] = [many(m), many(m * m), many(m)];
     const b = biases ? [many(m), many(m)] : [new Float64Array(m), new Float64Array(m)];
     return { m, biases, first, second, last, b };
@@ -107,5 +98,5 @@
     return draw;
   });
 
-  nnlab.rank = { drawn, kernel, eigenvalues, uniform, normal };
+  nnlab.rank = { drawn, kernel, eigenvalues };
 })();

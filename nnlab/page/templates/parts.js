@@ -44,6 +44,17 @@ Object.assign(nnlab, {
     return log ? low * (high / low) ** share : low + (high - low) * share;
   }),
 
+  /** Random numbers that are always the same for a seed (mulberry32): uniform on (0, 1), and standard normal. */
+  random: (seed) => {
+    const uniform = () => {
+      seed = (seed + 0x6d2b79f5) | 0;
+      let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+      t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+      return (((t ^ (t >>> 14)) >>> 0) + 0.5) / 4294967296;
+    };
+    return { uniform, normal: () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()) };
+  },
+
   /** A colour for the i-th of n things that have an order: violet, blue, green, orange. */
   ordered: (i, n) => {
     const stops = [[128, 92, 190], [0, 114, 178], [0, 158, 115], [230, 159, 0]];
