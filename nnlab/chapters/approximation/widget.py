@@ -23,8 +23,8 @@ BIN = Widget(
 PERCEPTRON = Widget(
     "perceptron",
     "No line separates XOR",
-    "A perceptron says 1 where w·x + b > 0: on one side of a line. Drag the line, or turn it by its arrow. AND "
-    "and OR have a line; XOR has none.",
+    "A perceptron says 1 where w·x + b > 0: on one side of a line. Drag the line, or turn it by its arrow. "
+    "AND and OR have a line; XOR has none.",
     {},
 )
 XOR_UNITS = Widget(
@@ -37,8 +37,8 @@ XOR_UNITS = Widget(
 FIVE_BINS = Widget(
     "five_bins",
     "Five bins are ten hidden units",
-    "Each bin takes two units, one up at its left edge and one down at its right edge, with the output weights "
-    "h and −h. The outer edges lie outside of the interval.",
+    "Each bin takes two units, one up at its left edge and one down at its right edge, with the output "
+    "weights h and −h. The outer edges lie outside of the interval.",
     {},
 )
 HAND_BINS = Widget(
@@ -75,8 +75,8 @@ SUMS = Widget(
 SURFACE = Widget(
     "surface",
     "In two variables isolated towers leave holes",
-    "A second hidden layer says where two bins meet. Towers that stand alone all vanish where four cells meet, "
-    "however steep; thresholds of quadrants that add up do not.",
+    "A second hidden layer says where two bins meet. Towers that stand alone all vanish where four cells "
+    "meet, however steep; thresholds of quadrants that add up do not.",
     {},
 )
 SCRIPTS = (
