@@ -1,6 +1,8 @@
 """Figures of sections 1 and 2 that need no run: their mathematics against NumPy, SciPy, closed forms."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,13 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from nnlab.chapters.classification.ideas import IDEAS
+from nnlab.chapters.classification.ideas import EXERCISES, IDEAS
+from nnlab.chapters.classification.widget import batches, learning
 from nnlab.chapters.classification.worked import NAMES, SCORED, surface
+from nnlab.chapters.lecture.plan import POINTS
+from nnlab.page.contents import LONGEST_TITLE
 from nnlab.page.widget import Widget
+from nnlab.record import Run
 from tests.activation_formulas import FORMULAS
 from tests.widget_page import opened
 
@@ -106,6 +112,55 @@ def test_a_number_of_the_picture_is_changed_by_click_and_slider(figure: Callable
     assert kept["numbers"].endswith("_3")
     found.get_by_label("bias as a fifth weight").check()
     assert "+ 3·1 = 1.5" in said(found)
+
+
+# --- ideas ----------------------------------------------------------------------------------------------
+
+
+def test_every_claim_of_sections_1_and_2_belongs_to_an_idea() -> None:
+    covered = {claims for idea in IDEAS for claims in idea.claims}
+    for point in POINTS:
+        if point.section < "3":
+            names = {f"{point.lesson}:{name.replace('*', 'x')}" for name in point.claims}
+            assert all(any(fnmatchcase(name, pattern) for pattern in covered) for name in names), point.name
+
+
+def test_every_sentence_has_an_idea_and_an_exercise() -> None:
+    places = {"1.1", "1.2", "1.3", "1.4", "1.5", "2.1", "2.2"}
+    assert {idea.place for idea in IDEAS} == places
+    count = Counter(exercise.place for exercise in EXERCISES)
+    assert set(count) == places
+    assert min(count.values()) >= 3
+    assert max(len(idea.sentence) for idea in IDEAS) <= LONGEST_TITLE
+
+
+def test_the_numbers_of_the_exercises() -> None:
+    smoothed = np.array([0.9] + [0.1 / 9] * 9)
+    assert stats.entropy(smoothed) == pytest.approx(0.545, abs=5e-4)
+    factor = 1 - 0.1 * 2 / (10 + 0.1)
+    assert -np.log(10) / np.log(factor) == pytest.approx(115, abs=0.5)
+    assert np.ceil(np.sqrt(1 / (8 * 0.001))) == 12
+    assert 100 * (3072 + 1) + 10 * (100 + 1) == 308_310
+    x = np.linspace(-2, 2, 9)
+    np.testing.assert_allclose(np.ones(2) @ np.maximum(0, np.outer([1, -1], x)), np.abs(x))
+
+
+def test_training_losses_are_those_of_the_run(tmp_path: Path) -> None:
+    run, loss = Run(tmp_path, {}), np.array([2.0, 1.0, 0.5])
+    arrays = {"batch size full/train_loss": loss, "batch size 8/train_loss": loss / 2, "noise/batch": loss}
+    assert batches(run, arrays).data == {
+        "epochs": [1, 2, 3],
+        "lines": [
+            {"name": "all examples", "loss": [2, 1, 0.5]},
+            {"name": "8 examples", "loss": [1, 0.5, 0.25]},
+        ],
+        "of": "batch size",
+    }
+    arrays = {"leaky_relu/train_loss": loss, "tanh/train_loss": loss, "z": loss}
+    assert [line["name"] for line in learning(run, arrays).data["lines"]] == ["leaky ReLU", "tanh"]
+    for wrong in ({"tanh/train_loss": loss}, {"relu/train_loss": loss, "tanh/train_loss": loss[1:]}):
+        with pytest.raises(ValueError, match=r"comparison|expected"):
+            learning(run, wrong)
 
 
 # --- 1. penalties, descent ------------------------------------------------------------------------------

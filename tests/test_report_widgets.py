@@ -529,7 +529,7 @@ def test_weights_say_their_penalty_and_zeros(figure: Any) -> None:
     found, data = figure("weights")
     ends = {"l2": "Σw² =", "l1": "Σ|w| ="}
     for number, penalty in enumerate(data["penalties"]):
-        found.locator("select").select_option(str(number))
+        found.locator("select").first.select_option(str(number))
         for at in range(len(data["strengths"])):
             assert value(slide(found, "strength λ", at)) == pytest.approx(data["strengths"][at])
             assert said(found, "|w|) =" if penalty["name"] == "elastic_net" else ends[penalty["name"]]) == (

@@ -113,9 +113,9 @@ IDEAS = (
     Idea(
         "rate-of-descent",
         "1.5",
-        "Near its optimum, descent comes closer by the factor max |1 − ηλᵢ| a step.",
+        "Near the optimum a step shrinks the distance by a fixed factor.",
         "convergence:descent",
-        "w(k+1) − w* ≈ (I − ηH)(w(k) − w*)",
+        "‖w(k+1) − w*‖ ≈ ρ ‖w(k) − w*‖,  ρ = max |1 − ηλᵢ|",
         ("convergence:*",),
         "The λᵢ are the eigenvalues of the Hessian at the optimum. The bound that holds everywhere is "
         "sufficient, but not necessary: at twice the bound descent still converges here.",
@@ -147,7 +147,7 @@ IDEAS = (
         "small-batches-go-further",
         "1.5",
         "After as many epochs, small batches have taken more steps and got further.",
-        "sgd_vs_gd:loss_by_epoch",
+        "sgd_vs_gd:progress",
         text="An epoch costs the same for all of them: every example once. With 8 examples a step it has "
         "many more steps than with all of them.",
     ),
@@ -192,7 +192,7 @@ IDEAS = (
         "training-with-activations",
         "2.2",
         "The same network learns slowest with sigmoids.",
-        "activations:curves",
+        "activations:progress",
         text="Handwritten digits, the same network, step size and number of epochs; only the activation "
         "differs.",
     ),
@@ -201,7 +201,7 @@ IDEAS = (
         "2.2",
         "A maxout unit of k lines comes within 1/(8k²) of x², and none comes nearer.",
         MAXOUT,
-        "h(x) = max_j (w_j x + b_j),  sup |x² − h(x)| = 1/(8k²)",
+        "h(x) = max(w₁x + b₁, …, w_kx + b_k),  sup |x² − h(x)| = 1/(8k²)",
         ("activations:maxout_*",),
         "The largest of k lines is convex, so that with enough lines it is as near to a convex function as "
         "one likes. ReLU and leaky ReLU are maxout units of two lines.",

@@ -26,7 +26,8 @@ nnlab.widget("layers", (root, { most, linear: without }) => {
     const sub = "₁₂₃";
     const formula = weights.reduce((inner, _, l) => (l === 0 ? `W₁x` : `W${sub[l]} ${linear.checked ? (l === 1 ? inner : `(${inner})`) : `max(0, ${inner})`}`), "");
     nnlab.network(diagram, {
-      layers, weights, values, rows: 8,
+      layers, weights, rows: 8,
+      values: values.map((layer) => layer.map((v) => Math.round(10 * v) / 10)), // one decimal: small circles
       titles: ["x", ...layers.slice(1, -1).map((_, l) => (linear.checked ? `h${sub[l]}` : `h${sub[l]} ≥ 0`)), "scores"],
       label: `a network of ${weights.length} layers: ${layers.join(", ")} units`,
     });
@@ -73,7 +74,7 @@ nnlab.widget("layers", (root, { most, linear: without }) => {
     const off = hidden.filter((v) => v === 0).length;
     const count = weights.map((W) => W.length * W[0].length);
     says(`f(x) = ${formula} has ${count.join(" + ")} = ${count.reduce((a, c) => a + c)} weights. `
-      + (linear.checked ? `Without the maximum it is a single matrix, ${layers[layers.length - 1]} × ${layers[0]}: the layers add nothing.`
+      + (linear.checked ? `It is a single matrix, ${layers[layers.length - 1]} × ${layers[0]}: layers add nothing.`
         : `For this x, ${off} of ${hidden.length} hidden units ${off === 1 ? "is" : "are"} 0.`));
   }
   draw();

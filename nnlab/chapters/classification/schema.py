@@ -18,6 +18,11 @@ EIGENVALUES, START = "eigenvalues", "start"  # (p,) of it, and the distance at s
 NOISE = "noise"  # group: the variance of the gradients of mini-batches
 BATCH, MEASURED, PREDICTED, INTERVAL = "batch", "measured", "predicted", "interval"
 
+TRAIN_LOSS = "train_loss"  # (T,) in the group of a batch size or an activation
+OF_BATCH = "batch size "
+ACTIVATIONS = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "gelu": "GELU"}
+"""The names of activations in words, where they differ from those of configs."""
+
 
 class PenaltyRow(TypedDict):
     """A row of the results of `regularization`: one penalty with one strength."""
@@ -35,7 +40,7 @@ ACTIVATIONS_ARRAYS: Mapping[str, str] = {
     "z": "(401,) pre-activations",
     "*/value": "(401,) this activation function at z",
     "*/derivative": "(401,) its derivative at z",
-    "*/train_loss": "(T,) training loss of the network with this activation, one value an evaluation",
+    f"*/{TRAIN_LOSS}": "(T,) training loss of the network with this activation, one value an evaluation",
 }
 CONVERGENCE_ARRAYS: Mapping[str, str] = {
     STEPS: "(T,) steps",
@@ -64,7 +69,7 @@ SGD_ARRAYS: Mapping[str, str] = {
     f"{NOISE}/{PREDICTED}": "(K,) S(N − B)/(B(N − 1))",
     f"{NOISE}/{INTERVAL}": "(K, 2) the interval of the measured values that decides: low, high",
     "noise/rival": "(K,) S/B, drawing with replacement",
-    "*/train_loss": "(T,) training loss with this batch size, one value an evaluation",
+    f"*/{TRAIN_LOSS}": "(T,) training loss with this batch size, one value an evaluation",
 }
 REGRESSION_ARRAYS: Mapping[str, str] = {
     "fit/x": "(N,) test inputs, ascending, raw units",

@@ -180,9 +180,48 @@ SCRIPTS = (
     "growth",
     "weights",
     "layers",
+    "progress",
     "activations",
     "maxout",
 )
+
+
+def _progress(title: str, text: str, of: str, lines: Mapping[str, Any]) -> Widget:
+    """Training losses over the epochs, all as long as the first one."""
+    if len(lines) < 2:
+        raise ValueError("one line needs no comparison")
+    count = len(next(iter(lines.values())))
+    if not all((shaped(loss, count) > 0).all() for loss in lines.values()):
+        raise ValueError("a logarithmic axis cannot show a loss of 0")
+    rows = [{"name": name, "loss": numbers(loss, 4)} for name, loss in lines.items()]
+    epochs = rising(np.arange(1, count + 1))
+    return Widget("progress", title, text, {"epochs": epochs.tolist(), "lines": rows, "of": of})
+
+
+def batches(run: Run, arrays: Arrays) -> Widget:
+    """The training loss of every batch size over the epochs."""
+    lines = {
+        label.removeprefix(schema.OF_BATCH): group(arrays, label)[schema.TRAIN_LOSS]
+        for label in groups(arrays)
+        if label.startswith(schema.OF_BATCH)
+    }
+    return _progress(
+        "Batch sizes over the epochs",
+        "Each epoch sees every example once, whatever the batch size; small batches take more steps in it.",
+        "batch size",
+        {"all examples" if name == "full" else f"{name} examples": loss for name, loss in lines.items()},
+    )
+
+
+def learning(run: Run, arrays: Arrays) -> Widget:
+    """The training loss of the same network with every activation over the epochs."""
+    lines = {name: group(arrays, name)[schema.TRAIN_LOSS] for name in groups(arrays)}
+    return _progress(
+        "The same network with other activations",
+        "Data, start and step size are the same; only the activation differs.",
+        "activation",
+        {schema.ACTIVATIONS.get(name, name): loss for name, loss in lines.items()},
+    )
 
 
 def _section_of_classifier(model: Mapping[str, Any]) -> int:
@@ -209,9 +248,9 @@ PAGE = ChapterPage(
     experiments={
         "separable": ExperimentPage("Separable data: the loss has no minimum", 1, (growth, guessed_loss)),
         "convergence": ExperimentPage("Gradient descent and its step size", 1, (convergence,)),
-        "sgd_vs_gd": ExperimentPage("Mini-batches", 1, (guessed_noise,)),
+        "sgd_vs_gd": ExperimentPage("Mini-batches", 1, (guessed_noise, batches)),
         "regularization": ExperimentPage("Regularization", 1, (regularization,)),
-        "activations": ExperimentPage("Activation functions", 2),
+        "activations": ExperimentPage("Activation functions", 2, (learning,)),
         "regress": ExperimentPage("Regression", 2),
         "classify": ExperimentPage("Classifiers", _section_of_classifier, (maps, learned_filter)),
     },

@@ -54,12 +54,12 @@ nnlab.widget("descent", (root, { unit, lr, quantity, power, factor, eigenvalues,
     nnlab.line(right.svg, real.map(([k, v]) => [right.x(k), right.y(v)]), { stroke: ORANGE, "stroke-width": 2.6, "stroke-dasharray": "6 3" });
 
     const growing = drawn.filter((l) => size(l) > 1 + 1e-12).length;
-    const words = [`η = ${nnlab.number(multiple)} × ${unit} = ${nnlab.number(eta)}: a step changes the leading mode by the factor |1 − ηλmax| = ${nnlab.number(size(top))}, `
-      + (growing ? `and ${growing} of ${drawn.length} modes ${growing === 1 ? "grows" : "grow"}.` : `and every mode shrinks, the slowest by ${nnlab.number(worst)}.`)];
-    words.push(`The ${quantity} of the ${model}: ${nnlab.number(begin)} at the start, ${nnlab.number(after(steps, eta))} after ${steps} steps.`);
+    const words = [`η = ${nnlab.number(multiple)} × ${unit}: |1 − ηλmax| = ${nnlab.number(size(top))}, `
+      + (growing ? `and ${growing} of ${drawn.length} modes ${growing === 1 ? "grows" : "grow"}.` : "and every mode shrinks.")];
+    words.push(`The ${quantity}: ${nnlab.number(begin)} at the start, ${nnlab.number(after(steps, eta))} after ${steps} steps.`);
     if (found) {
       const values = found.points.map((point) => point[1]);
-      words.push(`Measured: the largest is ${nnlab.number(Math.max(...values))}, the last ${nnlab.number(values[values.length - 1])} (step ${found.points[values.length - 1][0]}).${found.end ? ` ${found.end}.` : ""}`);
+      words.push(`Measured: the largest is ${nnlab.number(Math.max(...values))}, the last ${nnlab.number(values[values.length - 1])}.${found.end ? ` ${found.end}.` : ""}`);
     }
     says(words.join(" "));
   }

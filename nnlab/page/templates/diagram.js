@@ -34,7 +34,7 @@ Object.assign(nnlab, {
     const beside = (l) => Math.max(0, ...(values && labels?.[l] ? labels[l].map(wide) : []));
     const above = values && labels?.slice(1, -1).some((names) => names?.length) ? 1.2 * unit : 0;
     const below = biases ? 1.3 * unit : 0;
-    const least = 2 * r + above + below + 0.5 * unit; // of a row
+    const least = 2 * r + above + below + 0.3 * unit; // of a row
     const [head, foot] = [titles.length ? 2 * unit : 0.3 * unit, (between.length ? 1.6 : 0.3) * unit];
     const most = Math.max(3, Math.min(rows, Math.floor((room.height - head - foot) / least)));
     const shown = layers.map((n, l) => nnlab.network.shown(n, most, path[l]));
