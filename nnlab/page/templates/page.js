@@ -371,7 +371,8 @@ const nnlab = (() => {
   };
 
   const startAll = () => {
-    document.querySelectorAll("details").forEach((part) => { part.open = true; });
+    const folded = document.documentElement.dataset.reading === "slides" ? [] : document.querySelectorAll("details");
+    folded.forEach((part) => { part.open = true; });
     document.querySelectorAll("figure.widget").forEach(start);
   };
 

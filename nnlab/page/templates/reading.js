@@ -250,7 +250,10 @@
   addEventListener("beforeprint", () => {
     if (page.dataset.reading !== "slides") return;
     page.dataset.print = "";
-    slides().forEach((part) => mark(part, true));
+    slides().forEach((part, i, all) => {
+      mark(part, true);
+      part.classList.toggle("last", i === all.length - 1);
+    });
     nnlab.redrawAll();
   });
   addEventListener("afterprint", () => {
