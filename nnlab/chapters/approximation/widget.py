@@ -73,7 +73,7 @@ SUMS = Widget(
     {},
 )
 SURFACE = Widget(
-    "surface",
+    "two-variables",
     "In two variables isolated towers leave holes",
     "A second hidden layer says where two bins meet. Towers that stand alone all vanish where four cells "
     "meet, however steep; thresholds of quadrants that add up do not.",

@@ -408,7 +408,10 @@ const nnlab = (() => {
   matchMedia("print").addEventListener("change", ({ matches }) => { if (matches) startAll(); });
 
   return {
-    widget: (kind, draw) => { kinds.set(kind, draw); },
+    widget: (kind, draw) => {
+      if (kinds.has(kind)) console.error(`two figures are called ${kind}`);
+      kinds.set(kind, draw);
+    },
     colours, paint, svg, html, area, panel, controls, em, room, number, scale, ticks, axes, line, slider, choice, check, button, field,
     handle, keep, says, start, startAll, redrawAll, stateOf, setState, told,
   };

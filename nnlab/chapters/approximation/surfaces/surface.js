@@ -50,7 +50,7 @@
     return { value, first, second };
   };
 
-  nnlab.widget("surface", (root) => {
+  nnlab.widget("two-variables", (root) => {
     const SIDE = 72;
     const TOLERANCES = [0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02];
     const kind = nnlab.choice(root, { label: "network", options: [TOWERS, QUADRANTS] }, draw);
