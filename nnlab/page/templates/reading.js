@@ -158,7 +158,8 @@
     const put = (name, text) => { speaker.document.getElementById(name).textContent = text; };
     put("title", words(all[at]));
     put("next", all[at + 1] ? `Next: ${words(all[at + 1])}` : "The last slide.");
-    speaker.document.getElementById("notes").innerHTML = notesOf(all[at])?.innerHTML ?? "";
+    const notes = notesOf(all[at])?.childNodes ?? [];
+    speaker.document.getElementById("notes").replaceChildren(...[...notes].map((node) => speaker.document.importNode(node, true)));
   };
 
   // --- one figure, large ----------------------------------------------------------------------------
