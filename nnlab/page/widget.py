@@ -77,6 +77,20 @@ def packed(array: ArrayLike) -> dict[str, Any]:
     return {"shape": list(values.shape), "scale": scale, "bytes": base64.b64encode(content).decode()}
 
 
+def floats(array: ArrayLike) -> dict[str, Any]:
+    """Keeps an array as it is in float32, four bytes a number.
+
+    Raises:
+        ValueError: a number cannot be drawn, or there are too many.
+
+    >>> floats([1.0, -0.5])
+    {'shape': [2], 'floats': 'AACAPwAAAL8='}
+    """
+    values = _drawable(array, MOST_BYTES // 4)
+    content = values.astype("<f4").tobytes()
+    return {"shape": list(values.shape), "floats": base64.b64encode(content).decode()}
+
+
 def shaped(array: NDArray[Any], *shape: int) -> NDArray[Any]:
     """Returns the array. Raises ValueError if it has another shape, or is empty."""
     if array.shape != shape or array.size == 0:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnlab.chapters.classification import schema
 from nnlab.chapters.classification.ideas import EXERCISES, IDEAS
-from nnlab.chapters.convolution.widget import learned_filter, maps
+from nnlab.chapters.convolution.widget import digit, learned_filter, maps
 from nnlab.page.contents import ChapterPage, ExperimentPage, Section
 from nnlab.page.data import config_of
 from nnlab.page.guess import guess, power
@@ -252,7 +252,7 @@ PAGE = ChapterPage(
         "regularization": ExperimentPage("Regularization", 1, (regularization,)),
         "activations": ExperimentPage("Activation functions", 2, (learning,)),
         "regress": ExperimentPage("Regression", 2),
-        "classify": ExperimentPage("Classifiers", _section_of_classifier, (maps, learned_filter)),
+        "classify": ExperimentPage("Classifiers", _section_of_classifier, (maps, learned_filter, digit)),
     },
     ideas=IDEAS,
     exercises=EXERCISES,

@@ -32,6 +32,7 @@ EXAMPLES = 4  # test images, each of another class, whose activation maps are dr
 POINTS = 2_000  # test images on the figure of the last hidden layer
 MAPS = 8  # of each layer
 BLOCK = 500  # images that go through the network at a time
+PARAMETERS = 20_000  # of a network that is saved whole, for the page
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,15 @@ def draw_features(
     if len(data.input_shape) == 3:
         images = ImageFormat.of(data)
         record.save_arrays(**images.arrays())
+        _save_network(record, model)
         record.later("stack", lambda: draw_network(record, model, test_examples(data, images, scores)))
+
+
+def _save_network(record: Record, model: nn.Module) -> None:
+    """Saves all parameters of a small network, with which the page computes its answer to a drawn image."""
+    parameters = dict(model.named_parameters())
+    if sum(p.numel() for p in parameters.values()) <= PARAMETERS:
+        _save(record, schema.NETWORK, **{name: p.float().numpy(force=True) for name, p in parameters.items()})
 
 
 # --- the data set --------------------------------------------------------------------------------------

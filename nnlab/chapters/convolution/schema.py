@@ -11,6 +11,8 @@ SLIDING = "sliding"  # group: one of these filters on an image, (C, H, W)
 INPUTS, WEIGHTS, BIAS, FILTER = "inputs", "weights", "bias", "filter"  # FILTER is its number in the layer
 STRIDE, PADDING = "stride", "padding"
 
+NETWORK = "network"  # group: the parameters of a small network by their names in it
+
 MAPS = "maps"  # group: for every image a group, with PICTURE and under the layers' names (n, H, W) or (n,)
 PICTURE = "picture"  # (H, W) or (H, W, 3)
 
@@ -43,6 +45,7 @@ ARRAYS: Mapping[str, str] = {
     "sliding/places": "(p, 2) rows and columns of the map whose windows are drawn",
     "sliding/stride": "() pixels from one window to the next",
     "sliding/padding": "() pixels of zeros around the image",
+    "network/*": "the parameters of a small network, float32, by their names in it",
     "pooling/before": "(H, W) an activation map",
     "pooling/after": "(H', W') the same after pooling",
     "pooling/corner": "(2,) row and column, in the pooled map, of the part that is written out",

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from nnlab.chapters.convolution import schema
 from nnlab.page.contents import ChapterPage, ExperimentPage, Section
-from nnlab.page.widget import Arrays, Widget, numbers, packed, shaped
+from nnlab.page.data import config_of
+from nnlab.page.widget import Arrays, Widget, floats, numbers, packed, shaped
 from nnlab.record import Run
 from nnlab.record.arrays import group, groups
 
@@ -91,6 +92,80 @@ def _maps(layer: str, values: NDArray[Any], chosen: NDArray[Any]) -> dict[str, A
     }
 
 
+def digit(run: Run, arrays: Arrays) -> Widget:
+    """A sheet to draw a digit on, and the parameters of the network that answers."""
+    images = group(arrays, schema.DATA)
+    if images["shape"].tolist() != [1, 8, 8] or images["full_scale"] != 16:
+        raise ValueError("the images are not the digits")
+    saved, model = group(arrays, schema.NETWORK), config_of(run)["model"]
+    is_linear = model["name"] == "mlp" and not model["hidden"]
+    layers = [] if is_linear else _convolutions(saved, model)
+    return Widget(
+        "digit",
+        "Draw a digit",
+        "The drawing is scaled as in the data set, and the inked cells of each block of 4 × 4 are counted. "
+        "Softmax regression compares it with one template a class; the convolutional network slides its "
+        "filters over it.",
+        {
+            "network": {
+                "name": "softmax regression" if is_linear else "convolutional network",
+                "mean": float(images["mean"].item()),
+                "std": float(images["std"].item()),
+                "classes": [str(name) for name in images[schema.CLASS_NAMES]],
+                "layers": [*layers, {"kind": "linear", "name": "scores", **_parameters(saved, "output")}],
+            },
+            "examples": _examples(arrays, images["full_scale"]),
+        },
+    )
+
+
+def _parameters(saved: Arrays, layer: str) -> dict[str, Any]:
+    weights = saved[f"{layer}.weight"]
+    return {"weights": floats(weights), "bias": floats(shaped(saved[f"{layer}.bias"], len(weights)))}
+
+
+def _convolutions(saved: Arrays, model: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the blocks of a network of `nnlab.models.CNN`, layer by layer."""
+    if (
+        model["name"] != "cnn"
+        or model["batch_norm"]
+        or model["activation"] not in ("relu", "tanh", "sigmoid")
+    ):
+        raise ValueError("a network of another kind")
+    padding = (model["kernel"] - 1) // 2 if model["padding"] is None else model["padding"]
+    layers = list[dict[str, Any]]()
+    for block in range(len(model["channels"])):
+        place = ("first", "second", "third", "fourth")[block]
+        layers += [
+            {
+                "kind": "convolution",
+                "name": f"{place} convolution",
+                "padding": padding,
+                **_parameters(saved, f"convolutions.{block}"),
+            },
+            {"kind": "activation", "name": f"{place} activation", "function": model["activation"]},
+            {"kind": "pool", "name": f"{place} pooling"},
+        ]
+    return layers
+
+
+def _examples(arrays: Arrays, full_scale: Any) -> list[dict[str, Any]]:
+    """Returns test images: some of those whose maps are drawn, and some that the network gets wrong."""
+    pictures = [saved[schema.PICTURE] for saved in groups(group(arrays, schema.MAPS)).values()][:IMAGES]
+    wrong = group(arrays, "mistakes")
+    named = [(f"test image {i + 1}", picture * float(full_scale)) for i, picture in enumerate(pictures)]
+    named += [
+        (f"a {true} that it takes for a {predicted}", image[0])
+        for image, true, predicted in list(
+            zip(wrong["images"], wrong["true"], wrong["predicted"], strict=True)
+        )[:IMAGES]
+    ]
+    return [
+        {"name": name, "pixels": [round(v) for v in shaped(image, 8, 8).reshape(-1).tolist()]}
+        for name, image in named
+    ]
+
+
 CROSS = [[0, 0, 0, 1, 0, 0, 0]] * 3 + [[1] * 7] + [[0, 0, 0, 1, 0, 0, 0]] * 3
 FILTER = Widget(
     "filter",
@@ -123,5 +198,5 @@ PAGE = ChapterPage(
         "pixel_shuffle": ExperimentPage("Shuffled pixels", 4),
         "features": ExperimentPage("Filters and activation maps", 4, (maps, learned_filter)),
     },
-    scripts=tuple(Path(__file__).parent / f"{name}.js" for name in ("filter", "maps")),
+    scripts=tuple(Path(__file__).parent / f"{name}.js" for name in ("filter", "maps", "answer", "digit")),
 )

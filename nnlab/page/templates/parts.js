@@ -73,6 +73,12 @@ Object.assign(nnlab, {
   /** The numbers of a packed array, one after the other: 128 is exactly 0, 1 and 255 are −scale and scale. */
   unpacked: ({ scale, bytes }) => Float64Array.from(atob(bytes), (c) => (scale * (c.charCodeAt(0) - 128)) / 127),
 
+  /** The numbers of an array of floats, one after the other. */
+  floats: ({ floats }) => {
+    const bytes = new DataView(Uint8Array.from(atob(floats), (c) => c.charCodeAt(0)).buffer);
+    return Float32Array.from({ length: bytes.byteLength / 4 }, (_, i) => bytes.getFloat32(4 * i, true));
+  },
+
   /** An image with sharp pixels in a drawing: `colour(row, column)` gives red, green and blue. */
   pixels: (parent, rows, columns, colour, { x, y, width, height = (width * rows) / columns, ...more }) => {
     const canvas = nnlab.html("canvas", { width: columns, height: rows });
