@@ -1,6 +1,5 @@
 """Folders of runs without a training: a summary, a config and rows, as a run has them."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -33,6 +32,8 @@ def row(step: int, loss: float | None = None, split: str = "train") -> str:
 @contextmanager
 def growing(folders: list[Path]) -> Iterator[list[Any]]:
     """The metrics files of runs, open and locked as by processes that write them."""
+    import fcntl  # not on Windows
+
     with ExitStack() as files:
         opened = [files.enter_context(open(folder / "metrics.jsonl", "a")) for folder in folders]
         for file in opened:

@@ -16,11 +16,10 @@ from nnlab.live import tail as tailing
 from nnlab.live.runs import Runs
 from nnlab.live.tail import POINTS, Tail
 from tests.hostile_runs import TEXTS, hostile_run
+from tests.many_runs import growing, row, run_folder, tree
 
 if sys.platform == "win32":
     pytest.skip("run folders have no locks on Windows", allow_module_level=True)
-
-from tests.many_runs import growing, row, run_folder, tree
 
 SECRET = "the-secret-of-another-folder"
 

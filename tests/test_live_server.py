@@ -7,12 +7,9 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,92 +19,18 @@ import uvicorn
 from nnlab.errors import InputError
 from nnlab.live import serve
 from tests.command_line import nnlab
+from tests.many_runs import run_folder, tree
+from tests.served import Served, serving
 
 if sys.platform == "win32":
     pytest.skip("signals and locks of run folders are those of POSIX", allow_module_level=True)
 
-from tests.many_runs import run_folder, tree
-
-SHORT = "experiment: classify\ndata: {name: blobs, examples: 60}\nmodel: {name: mlp, hidden: [4]}\n"
-LONG = SHORT + "training: {epochs: 1000000}\n"
-
-
-@dataclass
-class Served:
-    """A server that runs, and what is sent to it."""
-
-    process: "subprocess.Popen[str]"
-    runs: Path
-    port: int
-    cookie: str
-
-    @property
-    def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
-        """Status and body of an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        with contextlib.closing(connection):
-            content = json.dumps(body) if isinstance(body, dict) else body
-            given = {"cookie": self.cookie, "origin": self.origin} | headers
-            connection.request(method, path, content, given)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-
-    def json(self, method: str, path: str, body: Any = None) -> Any:
-        return json.loads(self.ask(method, path, body)[1])
-
-    def wait(self, what: str, ready: Any) -> Any:
-        """Waits until `ready` of the list of runs is something."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            found = ready(self.json("GET", "/api/runs"))
-            if found:
-                return found
-            time.sleep(0.1)
-        raise AssertionError(f"{what}: {self.json('GET', '/api/runs')}")
-
-    def raw(self, content: bytes, *, ends: bool = True) -> bytes:
-        """What comes back for these bytes, if nothing else `ends` the connection."""
-        with socket.create_connection(("127.0.0.1", self.port), 20) as connection:
-            connection.sendall(content)
-            if ends:
-                connection.shutdown(socket.SHUT_WR)
-            answer = b""
-            with contextlib.suppress(OSError):
-                while block := connection.recv(2**16):
-                    answer += block
-            return answer
-
-    @property
-    def alive(self) -> bool:
-        return self.ask("GET", "/api/runs")[0] == 200 and self.process.poll() is None
-
-
-@contextlib.contextmanager
-def serving(runs: Path, *options: str) -> Iterator[Served]:
-    command = [sys.executable, "-m", "nnlab", "view", str(runs), "--no-browser", *options]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    try:
-        assert process.stdout is not None
-        place, _, token = process.stdout.readline().strip().partition("/?token=")
-        port = int(place.rpartition(":")[2])
-        served = Served(process, runs, port, f"nnlab-{port}={token}")
-        served.wait("no answer", lambda answer: answer)
-        yield served
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.communicate(timeout=30)
-        finally:
-            process.kill()
+LONG = """\
+experiment: classify
+data: {name: blobs, examples: 60}
+model: {name: mlp, hidden: [4]}
+training: {epochs: 1000000}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +88,8 @@ def test_an_answer_that_the_browser_has_is_not_sent_again(served: Served) -> Non
     answer.read()
     tag = answer.headers["etag"] or ""
     connection.close()
-    assert served.ask("GET", "/static/runs.js", if_none_match=tag)[0] == 200  # `_` is no `-`
-    assert served.ask("GET", "/static/runs.js", **{"if-none-match": tag}) == (304, b"")
+    assert served.ask("GET", "/static/runs.js", if_none_match=tag) == (304, b"")
+    assert served.ask("GET", "/static/page.js", if_none_match=tag)[0] == 200
 
 
 PATHS = [
@@ -366,27 +289,6 @@ def test_a_run_is_started_stopped_and_resumed_and_no_other(tmp_path: Path) -> No
     assert again["job"] == started["job"] + 1
     assert json.loads((runs / key / "summary.json").read_text())["status"] == "interrupted"
     assert tree(runs / "classify" / "other") == before
-
-
-def test_configs_that_are_none_and_too_many_runs_are_told(tmp_path: Path) -> None:
-    with serving(tmp_path / "runs") as served:
-        status, said = served.ask("POST", "/api/start", {"config": "a: b: c", "name": "x", "seeds": 1})
-        assert (status, b"config, line 1" in said) == (422, True)
-        assert served.ask("POST", "/api/start", {"config": SHORT, "name": "x", "seeds": 0})[0] == 422
-        wrong = served.json(
-            "POST", "/api/start", {"config": SHORT.replace("blobs", "blops"), "name": "../x", "seeds": 1}
-        )
-        orders = [("POST", "/api/start", {"config": LONG, "name": "x", "seeds": 1}) for _ in range(6)]
-        with ThreadPoolExecutor(6) as pool:
-            statuses = sorted(status for status, _ in pool.map(lambda order: served.ask(*order), orders))
-        assert statuses == [201, 201, 201, 422, 422, 422]
-        job = served.wait("it goes on", ended(wrong["job"]))
-        assert (job["state"], job["key"]) == ("failed", None)
-        assert "did you mean blobs?" in "\n".join(job["said"])
-        keys = served.wait(
-            "no folders", lambda a: [j["key"] for j in a["jobs"] if j["key"]][2:] and a["jobs"]
-        )
-        assert len({job["key"] for job in keys}) == 4  # three, and none of the one that failed
 
 
 # --- the command ----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from nnlab.lab.source import parse_yaml
 from nnlab.live.runs import NAME, Runs
 from nnlab.record import slug
 
+COMMAND = (sys.executable, "-m", "nnlab", "train")
 AT_ONCE = 4
 """Runs that train at the same time."""
 KEPT = 50
@@ -149,9 +150,7 @@ class Jobs:
             if not job.ended.is_set():
                 with contextlib.suppress(ProcessLookupError):
                     job.process.kill()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # they end with their processes
         return [str(self._runs.root / job.key) for job in going if job.key is not None]
 
     def _check_room(self) -> None:
@@ -167,7 +166,7 @@ class Jobs:
     async def _spawn(self, name: str, key: str | None, *arguments: str) -> Job:
         known = {row["key"] for row in await asyncio.to_thread(self._runs.rows)}
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "nnlab", "train", *arguments,
+            *COMMAND, *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -192,7 +191,7 @@ class Jobs:
         rest = b""
         while block := await job.process.stdout.read(2**16):
             *lines, rest = (rest + block).split(b"\n")
-            rest = rest[-LINE:]
+            rest = rest[:LINE]
             job.said.extend(_shown(line) for line in lines if line.strip())
         if rest.strip():
             job.said.append(_shown(rest))
