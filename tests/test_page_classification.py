@@ -12,7 +12,7 @@ from scipy import optimize, stats
 
 from nnlab.chapters.classification.ideas import EXERCISES, IDEAS
 from nnlab.chapters.classification.widget import batches, learning
-from nnlab.chapters.classification.worked import NAMES, SCORED, surface
+from nnlab.chapters.classification.worked import NAMES, SCORED, downhill
 from nnlab.chapters.lecture.plan import POINTS
 from nnlab.page.contents import LONGEST_TITLE
 from nnlab.page.widget import Widget
@@ -21,7 +21,7 @@ from tests.activation_formulas import FORMULAS
 from tests.widget_page import opened
 
 WIDGETS: list[Widget] = [idea.figure for idea in IDEAS if isinstance(idea.figure, Widget)]
-SURFACE = surface()
+SURFACE = downhill()
 A, CENTRE = np.array([[1.0, 0.5], [0.5, 1.2]]), np.array([1.9, 0.7])
 
 
@@ -231,16 +231,8 @@ def test_an_epoch_of_mini_batches_averages_to_the_whole_gradient(size: int, page
     np.testing.assert_allclose(np.mean(found["gradients"], 0), whole, atol=1e-12)
 
 
-def test_random_numbers_are_spread_evenly(page: Any) -> None:
-    drawn = page.evaluate(
-        "() => { const next = nnlab.classification.random(5); return Array.from({ length: 4000 }, next); }"
-    )
-    assert stats.kstest(drawn, "uniform").pvalue > 1e-3
-    assert abs(np.corrcoef(drawn[:-1], drawn[1:])[0, 1]) < 0.06
-
-
 def test_the_start_is_dragged_on_the_surface(figure: Callable[[str], Any]) -> None:
-    found = figure("surface")
+    found = figure("downhill")
     before = said(found)
     handle = found.locator('[data-handle="start"]')
     box = handle.bounding_box()
@@ -250,7 +242,7 @@ def test_the_start_is_dragged_on_the_surface(figure: Callable[[str], Any]) -> No
     found.page.mouse.move(x + 30, y + 20, steps=3)
     found.page.mouse.up()
     assert said(found) != before
-    assert found.page.evaluate("nnlab.stateOf(document.querySelector('[data-kind=surface]')).start")
+    assert found.page.evaluate("nnlab.stateOf(document.querySelector('[data-kind=downhill]')).start")
     found.get_by_label("step size η", exact=True).press("End")
     assert "It leaves the minimum." in said(found)
 

@@ -79,9 +79,9 @@ def test_the_exponent_is_that_of_least_squares(page: Any) -> None:
 def test_the_measurement_is_hidden_until_it_is_asked_for(page: Any) -> None:
     figure = page.locator("figure.widget").first
     assert said(figure).startswith("How does it fall?")
-    marks = figure.locator("svg[role=img] > circle").count()
+    marks = figure.locator(".drawings svg > circle").count()
     figure.get_by_label("show the measurement").check()
-    assert figure.locator("svg[role=img] > circle").count() == marks + len(X)
+    assert figure.locator(".drawings svg > circle").count() == marks + len(X)
     exponent = float(re.findall(r"measured (-[\d.]+)", said(figure))[0])
     at = [0, *LOG.data["handles"]]
     assert exponent == pytest.approx(np.polyfit(np.log(X[at]), np.log(MEASURED[at]), 1)[0], abs=0.051)

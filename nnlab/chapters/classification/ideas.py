@@ -7,9 +7,9 @@ from nnlab.chapters.classification.worked import (
     PENALTY,
     SLOPES,
     SOFTMAX,
+    downhill,
     layers,
     scores,
-    surface,
 )
 from nnlab.page.contents import Exercise, Idea
 
@@ -103,7 +103,7 @@ IDEAS = (
         "descent-on-a-surface",
         "1.5",
         "Each step of gradient descent goes downhill, unless the step is too large.",
-        surface(),
+        downhill(),
         "W ← W − η∇L(W)",
         ("softmax:descent", "softmax:steps_are_their_formula"),
         "On a quadratic loss the bound is 2/λmax, the tick on the slider. Below it every step lowers the "

@@ -1,7 +1,7 @@
 "use strict";
 // Networks of two and three layers: the diagram, the matrices of the formula, the values. data: {most: {inputs, hidden, outputs}, linear}
 nnlab.widget("layers", (root, { most, linear: without }) => {
-  const { forward, random } = nnlab.classification;
+  const { forward } = nnlab.classification;
   let seed = 1;
   const depth = nnlab.choice(root, { label: "layers", options: [[2, "two"], [3, "three"]], value: 2 }, draw);
   const linear = nnlab.check(root, { label: "without max(0, ·)", checked: without }, draw);
@@ -17,10 +17,10 @@ nnlab.widget("layers", (root, { most, linear: without }) => {
     const deep = depth.value === "3";
     sizes[2].input.parentElement.style.display = deep ? "" : "none";
     const layers = [sizes[0], sizes[1], ...(deep ? [sizes[2]] : []), sizes[3]].map((slider) => slider.value);
-    const next = random(seed);
-    const draw1 = () => Math.round(20 * (next() + next() + next() - 1.5)) / 10; // one decimal, near 0 more often
-    const weights = layers.slice(1).map((rows, l) => Array.from({ length: rows }, () => Array.from({ length: layers[l] }, draw1)));
-    const x = Array.from({ length: layers[0] }, (_, i) => (i === 0 ? first.value : draw1()));
+    const { normal } = nnlab.random(seed);
+    const number = () => Math.round(10 * normal()) / 10;
+    const weights = layers.slice(1).map((rows, l) => Array.from({ length: rows }, () => Array.from({ length: layers[l] }, number)));
+    const x = Array.from({ length: layers[0] }, (_, i) => (i === 0 ? first.value : number()));
     const values = forward(weights, x, linear.checked ? (z) => z : undefined);
 
     const sub = "₁₂₃";

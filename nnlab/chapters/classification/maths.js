@@ -93,14 +93,6 @@ nnlab.classification = (() => {
 
   // --- gradient descent on the squares of N examples with two features: (1/2N) Σ (wᵀxᵢ − yᵢ)² ------------
 
-  /** Random numbers of [0, 1) that follow from a seed: xₖ₊₁ = 48271·xₖ mod 2³¹ − 1. */
-  const random = (seed) => {
-    let state = (seed * 7919 + 1) % 2147483647;
-    const next = () => (state = (state * 48271) % 2147483647) / 2147483647;
-    for (let i = 0; i < 5; i++) next(); // neighbouring seeds begin alike
-    return next;
-  };
-
   /** The matrix XᵀX/N of examples. */
   const hessian = (xs) => [0, 1].map((i) => [0, 1].map((j) => sum(xs.map((x) => x[i] * x[j])) / xs.length));
 
@@ -112,7 +104,7 @@ nnlab.classification = (() => {
 
   /** Mini-batches of one epoch after the other, drawn without replacement: an endless row of index lists. */
   function* batches(count, size, seed) {
-    const next = random(seed);
+    const next = nnlab.random(seed).uniform;
     for (;;) {
       const order = Array.from({ length: count }, (_, i) => i);
       if (size < count) {
@@ -193,6 +185,6 @@ nnlab.classification = (() => {
 
   return {
     scores, softmax, crossEntropy, entropy, divergence, withProbability, eigen, quadratic, contour, penalty, ball, minimizer,
-    random, hessian, gradient, batches, descend, forward, activations, largest, bestLines, error, plane, inside, LINES,
+    hessian, gradient, batches, descend, forward, activations, largest, bestLines, error, plane, inside, LINES,
   };
 })();

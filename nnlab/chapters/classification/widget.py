@@ -176,7 +176,7 @@ SCRIPTS = (
     "softmax",
     "divergence",
     "penalty",
-    "surface",
+    "downhill",
     "growth",
     "weights",
     "layers",

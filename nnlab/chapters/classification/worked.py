@@ -52,13 +52,13 @@ PENALTY = Widget(
 )
 
 
-def surface() -> Widget:
+def downhill() -> Widget:
     """Gradient descent on the mean squared error of a linear model with two weights."""
     random = np.random.default_rng(0)
     features = random.normal(size=(32, 2)) @ np.array([[1.0, 0.25], [0.0, 0.4]])
     targets = features @ [0.5, -0.5] + 0.5 * random.normal(size=32)
     return Widget(
-        "surface",
+        "downhill",
         "Gradient descent on a surface",
         "The loss is the mean squared error of 32 examples over two weights. Drag the start; choose the step "
         "size, and how many examples each step takes its gradient from.",

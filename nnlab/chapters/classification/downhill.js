@@ -1,6 +1,6 @@
 "use strict";
 // Gradient descent on a surface over two weights, with all examples or mini-batches. data: {x: N × 2, y, start}
-nnlab.widget("surface", (root, { x: xs, y: ys, start: start0 }) => {
+nnlab.widget("downhill", (root, { x: xs, y: ys, start: start0 }) => {
   const { hessian, eigen, gradient, quadratic, contour, descend, plane, inside } = nnlab.classification;
   const [BLUE, ORANGE] = nnlab.colours;
   const A = hessian(xs);
