@@ -125,6 +125,20 @@ SECTIONS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
         {**COMMON_DATA, "function": "sine", "examples": 40, "noise": 0.1, "standardize_target": False},
     ),
     (
+        c.Data,
+        {"name": "points", "points": [[0.5, -1, 0], [1, 1, 1]]},
+        {
+            **COMMON_DATA,
+            "task": "classification",
+            "points": [[0.5, -1.0, 0.0], [1.0, 1.0, 1.0]],
+            "classes": None,
+            "validation": 0.0,
+            "test": 0.0,
+            "standardize": False,
+            "standardize_target": False,
+        },
+    ),
+    (
         c.Model,
         {"name": "cnn"},
         {
@@ -448,6 +462,15 @@ def test_a_mistake_is_explained(lines: str, said: list[str]) -> None:
         ("experiment: classify\ndata: {name: digits}\nmodel: {name: custom, factory: a.b}\n", "model.factory: a.b must be written as package.module:function"),
         ("experiment: classify\ndata: {name: digits}\nmodel: {name: custom, factory: 'a:b', arguments: {d: 2020-01-01}}\n", "model.arguments.d: 2020-01-01 must be text, a number"),
         ("experiment: classify\ndata: {name: regression_1d}\nmodel: {name: mlp}\n", "data.name: regression_1d needs loss.name: squared_error"),
+        ("experiment: regress\ndata:\n  name: regression_1d\n  function: sin(\nmodel: {name: mlp}\n", "line 4: data.function: sin( is no function of x: the expression ends where"),
+        ("experiment: regress\ndata: {name: regression_1d, function: 1/x}\nmodel: {name: mlp}\n", "data.function: 1/x has no value, or a huge one, at x = 0"),
+        ("experiment: regress\ndata: {name: regression_1d, function: [[1, 0], [0, 1]]}\nmodel: {name: mlp}\n", "has x = 0 behind x = 1: its points must have rising x"),
+        ("experiment: regress\ndata: {name: regression_1d, function: [[1, 0]]}\nmodel: {name: mlp}\n", "or at least two points [x, y]"),
+        ("experiment: classify\ndata: {name: points, points: [[0, 1], [0, 1, 1]]}\nmodel: {name: mlp}\n", "data.points.1: [0.0, 1.0, 1.0] has 3 numbers, the first one 2"),
+        ("experiment: classify\ndata: {name: points, points: [[0, 1, 0.5]]}\nmodel: {name: mlp}\n", "data.points.0: [0.0, 1.0, 0.5] ends with 0.5, and a class is 0, 1, 2, …"),
+        ("experiment: classify\ndata: {name: points, points: [[0, 1, 0]], task: regression}\nmodel: {name: mlp}\n", "data.name: points needs loss.name: squared_error"),
+        ("experiment: classify\ndata: {name: digits}\nmodel: {name: mlp, hidden: [4, 4], activation: [relu, reluu]}\n", "model.activation.1: reluu is not allowed; did you mean relu?"),
+        ("experiment: classify\ndata: {name: digits}\nmodel: {name: mlp, hidden: [4, 4], activation: [relu]}\n", "model.activation: has 1 names, but hidden: 2 layers"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_first_keys(text: str, said: str) -> None:

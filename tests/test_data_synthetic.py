@@ -154,3 +154,37 @@ def test_raw_gives_the_inputs_of_regression_back() -> None:
 def test_one_point_is_too_few_for_two_classes() -> None:
     with pytest.raises(DataError, match="xor has no training example of class 1"):
         build(SECTIONS["xor"], examples=1, validation=0)
+
+
+@pytest.mark.parametrize(
+    ("function", "values"),
+    [
+        ("2*x^2 - abs(x)", lambda x: 2 * x**2 - abs(x)),
+        ("1.5", lambda x: 1.5 + 0 * x),
+        ([[-1, 0], [0, 2], [0.5, 0]], lambda x: np.interp(x, [-1, 0, 0.5], [0, 2, 0])),
+    ],
+    ids=str,
+)
+def test_a_function_is_an_expression_or_drawn_through_points(function: object, values: object) -> None:
+    section = config.Regression1dData(name="regression_1d", function=function, noise=0.0)  # type: ignore[arg-type]
+    test = build(section, torch.float64, standardize=False).test
+    x = test.inputs[:, 0].numpy()
+    np.testing.assert_allclose(test.targets[:, 0].numpy(), values(x), atol=1e-12)  # type: ignore[operator]
+
+
+def test_points_of_a_config_are_its_examples() -> None:
+    given = [[0.25, -1.0, 2], [1.0, 0.5, 0], [0.0, 0.0, 1]]
+    data = build(config.PointsData(name="points", points=given))
+    assert data.train.inputs.tolist() == [point[:2] for point in given]
+    assert data.train.targets.tolist() == [2, 0, 1]
+    assert torch.equal(data.test.inputs, data.train.inputs)
+    assert "the test is on the training points" in data.notes[0]
+    held = build(config.PointsData(name="points", points=given * 4, test=0.25))
+    assert (len(held.train), len(held.test)) == (9, 3)
+    numbers = build(config.PointsData(name="points", task="regression", points=[[0.5, 1.5], [1, -2]]))
+    assert (numbers.outputs, numbers.train.targets.tolist()) == (1, [[1.5], [-2.0]])
+
+
+def test_points_of_every_class() -> None:
+    with pytest.raises(DataError, match=r"data\.points: class 1 has no point"):
+        build(config.PointsData(name="points", points=[[0.0, 0], [1.0, 2]]))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nnlab.errors import InputError
-from nnlab.models import ACTIVATION_NAMES, MLP, weight_matrices
+from nnlab.models import ACTIVATION_NAMES, MLP, get_activation, weight_matrices
 from tests.activation_formulas import FORMULAS
 
 PHI = {**FORMULAS, "maxout": lambda z: np.maximum(z[:, 0::2], z[:, 1::2])}
@@ -155,3 +155,16 @@ def test_state_dict_names_are_stable() -> None:
 def test_widths_below_one(widths: tuple[int, list[int], int]) -> None:
     with pytest.raises(InputError, match="every width must be at least 1"):
         MLP(*widths, generator=seeded())
+
+
+def test_each_layer_has_its_activation_and_the_gain_of_the_one_before() -> None:
+    """W₃ tanh(W₂ max(0, W₁x)), whose weights have the gains of ReLU, ReLU and tanh."""
+    names = ["relu", "tanh"]
+    model = MLP(400, [400, 400], 400, names, bias=False, generator=seeded()).double()
+    w1, w2, w3 = model.parameters()
+    inputs = torch.randn(5, 400, dtype=torch.float64, generator=seeded())
+    torch.testing.assert_close(model(inputs), torch.tanh((inputs @ w1.T).clamp(min=0) @ w2.T) @ w3.T)
+    gains = [get_activation(name).gain for name in ("relu", *names)]
+    assert [float(w.detach().std() * 20) for w in (w1, w2, w3)] == pytest.approx(gains, rel=0.02)
+    with pytest.raises(InputError, match="2 names for 3 hidden layers"):
+        MLP(2, [3, 3, 3], 1, names, generator=seeded())

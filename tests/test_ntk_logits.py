@@ -81,8 +81,8 @@ def test_a_kernel_of_one_output_stands_for_every_class(reduction: Reduction) -> 
     assert torch.equal(found.train[0], f0)
     assert logit_flow(one, f0, LABELS, 0.4).train.shape == (N, C)
     steps = [0, 3, 50]
-    rows = logit_descent(one, f0, LABELS, 0.2, steps, reduction=reduction)
-    expected = logit_descent(kron, F0, LABELS, 0.2, steps, reduction=reduction)
+    rows = logit_descent(one, f0, LABELS, 0.2, steps, reduction=reduction).train
+    expected = logit_descent(kron, F0, LABELS, 0.2, steps, reduction=reduction).train
     torch.testing.assert_close(rows, expected.view(3, N, C), rtol=0, atol=1e-12)
     assert (rows[-1] - rows[0]).norm() > 0.1
 
@@ -95,8 +95,28 @@ def test_a_full_kernel_takes_rows_as_it_takes_them_flat() -> None:
     assert flat.new is not None
     assert torch.equal(rows.train, flat.train.view(N, C))
     assert torch.equal(rows.new, flat.new.view(NEW, C))
-    descent = logit_descent(full, F0.view(N, C), LABELS, 0.1, [4])
-    assert torch.equal(descent, logit_descent(full, F0, LABELS, 0.1, [4]).view(1, N, C))
+    descent = logit_descent(full, F0.view(N, C), LABELS, 0.1, [4]).train
+    assert torch.equal(descent, logit_descent(full, F0, LABELS, 0.1, [4]).train.view(1, N, C))
+
+
+def test_descent_at_new_points_is_descent_in_the_weights() -> None:
+    """With features φ and H = φφᵀ, against steps of the weights themselves."""
+    g = torch.Generator().manual_seed(3)
+    phi, phi_x = (torch.randn(rows, 7, dtype=FLOAT, generator=g) for rows in (N * C, NEW * C))
+    w, lr, steps, seen = torch.zeros(7, dtype=FLOAT), 0.05, [0, 1, 20], []
+    target = torch.nn.functional.one_hot(LABELS, C).to(FLOAT)
+    for step in range(max(steps) + 1):
+        if step in steps:
+            seen.append((F0 + phi @ w, F0_X + phi_x @ w))
+        p = (F0 + phi @ w).view(N, C).softmax(1)
+        w = w - lr / N * phi.T @ (p - target).reshape(-1)
+    found = logit_descent(
+        phi @ phi.T, F0, LABELS, lr, steps, reduction="mean", H_xt=phi_x @ phi.T, f0_x=F0_X
+    )
+    assert found.new is not None
+    for rows, expected in zip(found, zip(*seen, strict=True), strict=True):
+        assert rows is not None
+        torch.testing.assert_close(rows, torch.stack(expected), rtol=0, atol=1e-12)
 
 
 def test_two_classes_and_one_example_by_hand() -> None:

@@ -39,6 +39,7 @@ BUILDERS: list[tuple[type[sections.Section], Callable[..., Any]]] = [
     (sections.SpiralsData, SETS["spirals"]),
     (sections.BlobsData, SETS["blobs"]),
     (sections.Regression1dData, SETS["regression_1d"]),
+    (sections.PointsData, SETS["points"]),
 ]
 
 

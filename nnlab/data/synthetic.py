@@ -5,16 +5,16 @@ and test points come from different ones. Inputs are (N, 2), or (N, 1) for regre
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nnlab.data.dataset import RawData, Split
-from nnlab.data.splits import generator
-from nnlab.errors import InputError, suggest
+from nnlab.data.dataset import RawData, Split, Task
+from nnlab.data.splits import generator, hold_out
+from nnlab.errors import DataError, InputError, suggest
 
 TEST_POINTS = 200
 """Test points of regression_1d."""
@@ -110,14 +110,17 @@ def target_function(name: str) -> Callable[[Tensor], Tensor]:
     return _FUNCTIONS[name]
 
 
-def regression_1d(*, function: str, examples: int, noise: float, split_seed: int) -> RawData:
+def regression_1d(
+    *, function: str | Callable[[Tensor], Tensor], examples: int, noise: float, split_seed: int
+) -> RawData:
     """A function on [−1, 1] seen through Gaussian noise.
 
     Training inputs are equally spaced, ends included: no two of them come close, which would make a
     kernel matrix nearly singular. Of the draw only the noise is left. The test is the function itself,
-    without noise, at 200 equally spaced points.
+    without noise, at 200 equally spaced points. The function is elementwise, or a name that
+    `target_function` knows.
     """
-    f = target_function(function)
+    f = target_function(function) if isinstance(function, str) else function
     x, test_x = (torch.linspace(-1, 1, count).unsqueeze(1) for count in (examples, TEST_POINTS))
     errors = noise * torch.randn(examples, 1, generator=generator(split_seed, "training points"))
     return RawData(
@@ -129,7 +132,44 @@ def regression_1d(*, function: str, examples: int, noise: float, split_seed: int
     )
 
 
+def points(
+    *,
+    points: Sequence[Sequence[float]],
+    task: Task,
+    test: float,
+    split_seed: int,
+    classes: Sequence[str] | None = None,
+) -> RawData:
+    """Points that a user placed: of each the inputs, then a class or a number.
+
+    Args:
+        test: the part to hold out for the test; with 0 nothing is, and the test is on the training points.
+        classes: their names; by default their numbers.
+
+    Raises:
+        DataError: a class between 0 and the largest one has no point, or none is left to train on.
+    """
+    table = torch.tensor(points, dtype=torch.float64)
+    inputs, targets, names = table[:, :-1].float(), table[:, -1:], list[str]()
+    if task == "classification":
+        targets = targets[:, 0].long()
+        sizes = torch.bincount(targets, minlength=2)
+        if not bool(sizes.all()):
+            empty = int(sizes.argmin())
+            raise DataError(
+                f"data.points: class {empty} has no point; the classes are 0, 1, …, {len(sizes) - 1}"
+            )
+        names = [str(k) for k in range(len(sizes))] if classes is None else list(classes)
+    everything, note = Split(inputs, targets), "data.test: 0: the test is on the training points themselves"
+    outputs = len(names) or 1
+    if test == 0:
+        return RawData(task, everything, everything, outputs, names, notes=(note,))
+    strata = targets if names else torch.zeros(len(targets), dtype=torch.int64)
+    kept, held = hold_out(strata, test, split_seed=split_seed, purpose="test", names=names)
+    return RawData(task, everything.take(kept), everything.take(held), outputs, names)
+
+
 SETS: dict[str, Callable[..., RawData]] = {
-    load.__name__: load for load in (xor, two_moons, spirals, blobs, regression_1d)
+    load.__name__: load for load in (xor, two_moons, spirals, blobs, regression_1d, points)
 }
 """The sets by their names in a config."""

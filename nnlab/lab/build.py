@@ -1,10 +1,12 @@
 """Data sets and models from the sections of a config. Below this file nothing sees a config object."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ from nnlab.data.fingerprint import Fingerprint, fingerprint
 from nnlab.data.locations import data_root
 from nnlab.errors import InputError
 from nnlab.lab import sections
+from nnlab.lab.functions import of_expression, of_points
 from nnlab.lab.sections import CNNModel, CustomModel, MLPModel, SpeedCNNModel
 from nnlab.models import CNN, MLP, SpeedCNN, build_custom
 
@@ -92,8 +95,19 @@ def _load(section: sections.Data, progress: Progress | None) -> RawData:
             return folder.load_image_folder(root, **own, split_seed=seed, progress=progress)
         case sections.CsvData():
             return table.load_csv(Path(own.pop("path")).expanduser(), **own, split_seed=seed)
+        case sections.Regression1dData():
+            own["function"] = build_function(section.function)
+            return synthetic.regression_1d(**own, split_seed=seed)
         case _:
             return synthetic.SETS[section.name](**own, split_seed=seed)
+
+
+def build_function(function: str | list[list[float]]) -> Callable[[Tensor], Tensor]:
+    """The function of a config, elementwise on tensors."""
+    if isinstance(function, str) and function in sections.FUNCTION_NAMES:
+        return synthetic.target_function(function)
+    f = of_expression(function) if isinstance(function, str) else of_points(function)
+    return lambda x: torch.from_numpy(np.array(f(x.double().numpy(force=True)))).to(x)
 
 
 def build_model(

@@ -1,6 +1,6 @@
 """Figures of a trained model: from tensors to arrays, into the record, and drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,8 +31,8 @@ ARRAYS: Mapping[str, str] = {
     "curve/*/lr": "(T,) step size",
     "curve/*": "(T,) this measure of the split, over the steps in curve/SPLIT/step",
     "activation/z": "(401,) pre-activations",
-    "activation/value": "(401,) the activation function at z",
-    "activation/derivative": "(401,) its derivative at z",
+    "activation/*value": "(401,) the activation function at z",
+    "activation/*derivative": "(401,) its derivative at z",
     "confusion": "(C, C) counts of test examples: true class, predicted class",
     "mistakes/images": "(K, channels, height, width) test images in raw units, the surest mistake first",
     "mistakes/true": "(K,) numbers of their classes",
@@ -67,12 +67,15 @@ def draw_curves(record: Record, result: FitResult, loss_label: str) -> None:
     )
 
 
-def draw_activation(record: Record, name: str, pieces: int) -> None:
-    """Draws the activation function of the hidden layers, with its derivative."""
+def draw_activations(record: Record, names: Sequence[str], pieces: int) -> None:
+    """Draws the activation functions of the hidden layers, with their derivatives."""
     z = torch.linspace(-4, 4, 401, dtype=torch.float64)
-    curves = {name: activation_curve(name, z, pieces)}
-    value, derivative = curves[name]
-    record.save_arrays(**{"activation/z": z, "activation/value": value, "activation/derivative": derivative})
+    curves = {name: activation_curve(name, z, pieces) for name in names}
+    arrays: dict[str, np.ndarray] = {"activation/z": z.numpy()}
+    for name, (value, derivative) in curves.items():
+        own = f"activation/{name}" if len(curves) > 1 else "activation"
+        arrays |= {f"{own}/value": value, f"{own}/derivative": derivative}
+    record.save_arrays(**arrays)
     record.figure("activation", activation_functions, z.numpy(), curves)
 
 
@@ -159,8 +162,8 @@ class Plane:
     """A grid around the training points of a data set of two features, in float64.
 
     Attributes:
-        x1, x2: (GRID,) raw coordinates, strictly ascending.
-        inputs: (GRID², 2), the grid as the model gets it, first feature first.
+        x1, x2: (G,) raw coordinates, strictly ascending.
+        inputs: (G², 2), the grid as the model gets it, first feature first.
         points: (N, 2) the training points in raw coordinates.
     """
 
@@ -170,8 +173,8 @@ class Plane:
     points: np.ndarray
 
 
-def plane(data: DataSet) -> Plane:
-    """Returns the grid, made in standardized coordinates.
+def plane(data: DataSet, lines: int = GRID) -> Plane:
+    """Returns the grid of so many lines a side, made in standardized coordinates.
 
     There all features are of one size, whereas raw ones may be large against their range (years, Unix time):
     in float32 a raw grid around them would have equal lines. Where float64 cannot tell the raw lines apart
@@ -185,9 +188,9 @@ def plane(data: DataSet) -> Plane:
         largest = max(abs(float(offset + end * scale)) for end in (low, high))
         margin = max(0.15 * (high - low) or 1.0, LEAST_MARGIN * largest / (float(scale) or 1.0))
         ends.append((low - margin, high + margin))
-    lines = [torch.linspace(*end, GRID, dtype=torch.float64) for end in ends]
-    x1, x2 = ((line * scale + offset).numpy() for line, scale, offset in zip(lines, std, mean, strict=True))
-    return Plane(x1, x2, torch.cartesian_prod(*lines), raw_numbers(data, data.train.inputs).numpy())
+    sides = [torch.linspace(*end, lines, dtype=torch.float64) for end in ends]
+    x1, x2 = ((side * scale + offset).numpy() for side, scale, offset in zip(sides, std, mean, strict=True))
+    return Plane(x1, x2, torch.cartesian_prod(*sides), raw_numbers(data, data.train.inputs).numpy())
 
 
 def plane_probabilities(model: nn.Module, data: DataSet, inputs: Tensor) -> np.ndarray:

@@ -4,22 +4,29 @@ Nothing here imports torch, and nothing below the builders (`nnlab.lab.build`) s
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    FiniteFloat,
     JsonValue,
     NonNegativeFloat,
     PlainValidator,
     PositiveFloat,
+    Tag,
     WithJsonSchema,
     model_validator,
 )
+
+from nnlab.lab.functions import of_expression
+from nnlab.lab.source import as_yaml
 
 if TYPE_CHECKING:
     from nnlab.lab.session import Outcome, Session
@@ -57,9 +64,50 @@ def _distinct(values: list[Any]) -> list[Any]:
 Distinct = AfterValidator(_distinct)  # for lists whose values each become a training of their own
 
 FunctionName = Literal["sine", "step", "abs", "cubic"]
+FUNCTION_NAMES: tuple[str, ...] = get_args(FunctionName)
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 StepSize = Annotated[float, Field(gt=0, le=1e30)]  # float32 ends at 3.4e38, and a step may multiply it
+
+
+def _function(value: object) -> object:
+    if isinstance(value, str):
+        if value not in FUNCTION_NAMES:
+            of_expression(value)
+        return value
+    pairs: list[Any] = value if isinstance(value, list) and len(value) > 1 else [0]
+    if not all(isinstance(p, list) and len(p) == 2 and all(map(_is_number, p)) for p in pairs):
+        raise ValueError(
+            f"must be {', '.join(FUNCTION_NAMES)}, an expression in x, or at least two points [x, y]"
+        )
+    places = [float(x) for x, _ in pairs]
+    for before, after in pairwise(places):
+        if after <= before:
+            raise ValueError(f"has x = {after:g} behind x = {before:g}: its points must have rising x")
+    return [[float(x), float(y)] for x, y in pairs]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30
+
+
+Function = Annotated[
+    str | list[list[float]],
+    PlainValidator(_function),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {
+                    "type": "array",
+                    "minItems": 2,
+                    "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+                },
+            ]
+        }
+    ),
+]
+"""A function on [−1, 1]: a name, an expression in x, or points with straight lines between them."""
 
 
 def _path(value: str) -> str:
@@ -335,12 +383,60 @@ class Regression1dData(SyntheticData):
     """A function on [−1, 1] plus Gaussian noise; the test targets are free of noise."""
 
     name: Literal["regression_1d"]
-    function: FunctionName = "sine"
+    function: Function = Field(
+        "sine",
+        description=f"{', '.join(FUNCTION_NAMES)}, an expression in x, or points [x, y] joined by lines",
+    )
     examples: Count = 40
     noise: NonNegativeFloat = 0.1
     standardize_target: bool = Field(
         False, description="targets to mean 0 and variance 1; metrics stay in original units"
     )
+
+
+MOST_POINTS = 10_000  # of a config
+Point = Annotated[list[FiniteFloat], Field(min_length=2, max_length=101)]
+
+
+class PointsData(DataSection):
+    """Points that stand in the config itself: the inputs of each, then its target."""
+
+    name: Literal["points"]
+    task: Literal["classification", "regression"] = "classification"
+    points: list[Point] = Field(
+        min_length=1,
+        max_length=MOST_POINTS,
+        description="[x, target], [x1, x2, target] and so on; the target is a class 0, 1, 2, … or a number",
+    )
+    classes: list[str] | None = Field(
+        None, min_length=2, description="names of the classes 0, 1, 2, …; left out, their numbers"
+    )
+    validation: float = Field(0.0, ge=0, lt=1, description="fraction of the training examples held out")
+    test: float = Field(
+        0.0, ge=0, lt=1, description="fraction of the points held out for the test; 0: the test is on all"
+    )
+    standardize: bool = Field(False, description="inputs to mean 0 and variance 1 over the training examples")
+    standardize_target: bool = Field(
+        False, description="number targets to mean 0 and variance 1; metrics stay in original units"
+    )
+
+    @model_validator(mode="after")
+    def _points_are_alike(self) -> "PointsData":
+        length = len(self.points[0])
+        for place, point in enumerate(self.points):
+            if len(point) != length:
+                raise ValueError(
+                    f"points.{place}: {as_yaml(point)} has {len(point)} numbers, the first one {length}"
+                )
+            if self.task == "classification" and not (point[-1].is_integer() and 0 <= point[-1] < 1000):
+                raise ValueError(
+                    f"points.{place}: {as_yaml(point)} ends with {point[-1]:g}, and a class is 0, 1, 2, …; "
+                    "for targets that are numbers, set data.task: regression"
+                )
+        largest = max(int(point[-1]) for point in self.points) + 1
+        if self.task == "classification" and self.classes is not None and len(self.classes) != largest:
+            raise ValueError(f"classes: has {len(self.classes)} names, and the points {largest} classes")
+        return self
 
 
 Data = Annotated[
@@ -352,11 +448,17 @@ Data = Annotated[
     | TwoMoonsData
     | SpiralsData
     | BlobsData
-    | Regression1dData,
+    | Regression1dData
+    | PointsData,
     Field(discriminator="name"),
 ]
 
 ActivationName = Literal["sigmoid", "tanh", "relu", "leaky_relu", "maxout", "elu", "gelu", "erf", "ripple"]
+Activations = Annotated[
+    Annotated[ActivationName, Tag("one")] | Annotated[list[ActivationName], Tag("each")],
+    Discriminator(lambda value: "each" if isinstance(value, list) else "one"),
+]
+"""One activation for all hidden layers, or a list of one for each."""
 StepName = Literal["sigmoid", "tanh", "ripple"]
 """The rows of `nnlab.models.activations`, and those of them with a step; a test compares them."""
 
@@ -374,7 +476,7 @@ class MLPModel(ModelSection):
 
     name: Literal["mlp"]
     hidden: list[Count] = []
-    activation: ActivationName = "relu"
+    activation: Activations = Field("relu", description="of all hidden layers, or a list of one for each")
     pieces: int = Field(2, ge=2, le=1000, description="linear pieces of a maxout unit")
     bias: bool = True
     parameterization: Literal["standard", "ntk", "mup"] = Field(
@@ -389,6 +491,22 @@ class MLPModel(ModelSection):
     sigma_b: NonNegativeFloat | None = Field(
         None, description="standard deviation of a bias; left out, 0, or 0.1 in the ntk parameterization"
     )
+
+    @model_validator(mode="after")
+    def _each_layer_has_an_activation(self) -> "MLPModel":
+        names, layers = self.activation, len(self.hidden)
+        if isinstance(names, list) and len(names) != layers:
+            raise ValueError(
+                f"activation: has {len(names)} names, but hidden: {layers} layers; give one for each, or one "
+                "name for all"
+            )
+        return self
+
+    @property
+    def activations(self) -> list[str]:
+        """The activation of each hidden layer."""
+        names = self.activation
+        return list(names) if isinstance(names, list) else [names] * len(self.hidden)
 
 
 class CNNModel(ModelSection):
@@ -724,6 +842,7 @@ class TrainingExperiment(Experiment):
                 f"loss.class_weights: experiment: {self.experiment} is about the loss without them; allowed "
                 f"for: {', '.join(WITH_CLASS_WEIGHTS)}"
             )
-        if isinstance(data, Regression1dData) and self.loss.name != "squared_error":
-            return f"data.name: regression_1d needs loss.name: squared_error, not {self.loss.name}"
+        numbers = isinstance(data, Regression1dData) or getattr(data, "task", "") == "regression"
+        if numbers and self.loss.name != "squared_error":
+            return f"data.name: {data.name} needs loss.name: squared_error, not {self.loss.name}"
         return None

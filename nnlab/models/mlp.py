@@ -27,7 +27,8 @@ class MLP(nn.Module):
     Attributes:
         hidden: the hidden linear layers, from the input on.
         output: the last linear layer.
-        phi: the activation function, (N, k·H) to (N, H).
+        phis: the activation function of each hidden layer, (N, k·H) to (N, H).
+        activations: their names.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class MLP(nn.Module):
         inputs: int,
         hidden: Sequence[int],
         outputs: int,
-        activation: str = "relu",
+        activation: str | Sequence[str] = "relu",
         *,
         bias: bool = True,
         pieces: int = 2,
@@ -51,17 +52,19 @@ class MLP(nn.Module):
             inputs: d, the number of features of an example.
             hidden: the widths H₁, H₂, … of the hidden layers.
             outputs: C.
-            activation: a name of `nnlab.models.activations`.
+            activation: a name of `nnlab.models.activations`, or one for each hidden layer.
             bias: whether the layers have biases.
             pieces: k, linear pieces of a maxout unit.
             parameterization: `standard`, `ntk` or `mup`, see `nnlab.models.parameterization`.
-            sigma_w: standard deviation of √fan_in · weight; by default the activation's gain.
+            sigma_w: standard deviation of √fan_in · weight; by default the gain of the activation before
+                the layer, of the first layer that of the one behind it.
             sigma_b: standard deviation of a bias; by default 0.1 for `ntk`, else 0.
             base_width: the width at which `mup` is `standard`.
             generator: where the random numbers come from, on the CPU.
 
         Raises:
-            InputError: a width below 1, an unknown activation or parameterization.
+            InputError: a width below 1, an unknown activation or parameterization, or not one activation for
+                each hidden layer.
         """
         super().__init__()
         if min(inputs, outputs, base_width, *hidden) < 1:
@@ -69,32 +72,39 @@ class MLP(nn.Module):
                 f"MLP: inputs {inputs}, hidden {list(hidden)}, outputs {outputs}, base_width {base_width}: "
                 "every width must be at least 1"
             )
-        phi = get_activation(activation, pieces)
-        if sigma_w is None:
-            sigma_w = phi.gain if hidden else 1.0
+        if isinstance(activation, str):
+            phis = [get_activation(activation, pieces)] * len(hidden)
+        else:
+            phis = [get_activation(name, pieces) for name in activation]
+        if len(phis) != len(hidden):
+            raise InputError(
+                f"model.activation: {len(phis)} names for {len(hidden)} hidden layers; give one for all, or "
+                "one for each"
+            )
+        gains = [phi.gain for phi in phis[:1] + phis] or [1.0]
         if sigma_b is None:
             sigma_b = DEFAULT_SIGMA_B.get(parameterization, 0.0)
 
         layer = partial(
-            linear_layer, bias=bias, sigma_w=sigma_w, sigma_b=sigma_b, parameterization=parameterization,
-            generator=generator,
+            linear_layer, bias=bias, sigma_b=sigma_b, parameterization=parameterization, generator=generator,
         )  # fmt: skip
         widths, growth = [inputs, *hidden], [None, *(m / base_width for m in hidden), None]
-        *inner, last = pairwise(growth)
-        self.hidden = nn.ModuleList(
-            layer(n, phi.pieces * m, growth=r) for (n, m), r in zip(pairwise(widths), inner, strict=True)
+        sizes = [phi.pieces * m for phi, m in zip(phis, hidden, strict=True)] + [outputs]
+        *inner, last = (
+            layer(n, m, growth=r, sigma_w=gain if sigma_w is None else sigma_w)
+            for n, m, r, gain in zip(widths, sizes, pairwise(growth), gains, strict=True)
         )
-        self.output = layer(widths[-1], outputs, growth=last)
-        self.phi = phi.function
-        self.activation = phi.name
+        self.hidden, self.output = nn.ModuleList(inner), last
+        self.phis = tuple(phi.function for phi in phis)
+        self.activations = tuple(phi.name for phi in phis)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, ...) examples of d numbers each to (N, C) scores."""
         h = x.flatten(1)  # (N, d)
-        for layer in self.hidden:
-            h = self.phi(layer(h))  # (N, H)
+        for layer, phi in zip(self.hidden, self.phis, strict=True):
+            h = phi(layer(h))  # (N, H)
         scores: Tensor = self.output(h)  # (N, C)
         return scores
 
     def extra_repr(self) -> str:
-        return f"activation={self.activation}"
+        return f"activation={', '.join(dict.fromkeys(self.activations))}"

@@ -83,8 +83,10 @@ class Ensemble:
     def from_models(cls, models: Sequence[MLP]) -> "Ensemble":
         """Copies the parameters of S models that differ in their random numbers only."""
         columns = zip(*([*model.hidden, model.output] for model in models), strict=True)
-        activation = get_activation(models[0].activation, getattr(models[0].phi, "pieces", 1))
-        return cls(tuple(map(_stack, columns)), activation)
+        if len(set(models[0].activations)) > 1:
+            raise InputError("an ensemble has one activation for all of its hidden layers")
+        name, phi = next(zip(models[0].activations, models[0].phis, strict=True), ("relu", None))
+        return cls(tuple(map(_stack, columns)), get_activation(name, getattr(phi, "pieces", 1)))
 
     def __len__(self) -> int:
         return len(self.layers[0].parameters)

@@ -129,11 +129,10 @@ def layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     stack: list[tuple[str, nn.Module]]
     if isinstance(model, MLP):
         stack = [("input", nn.Flatten())]
-        phi = (
-            model.phi if isinstance(model.phi, Maxout) else ActivationLayer(get_activation(model.activation))
-        )
-        for number, layer in enumerate(model.hidden):
-            stack += [(f"hidden.{number}", layer), (model.activation, phi)]
+        activations = zip(model.activations, model.phis, strict=True)
+        for number, (layer, (name, phi)) in enumerate(zip(model.hidden, activations, strict=True)):
+            phi = phi if isinstance(phi, Maxout) else ActivationLayer(get_activation(name))
+            stack += [(f"hidden.{number}", layer), (name, phi)]
         return [*stack, ("output", model.output)]
     if isinstance(model, CNN):
         parts = ("convolutions", "norms", "activations", "pools")

@@ -101,9 +101,10 @@ def _draw(
     data = parts.data
     drawing.draw_curves(record, result, loss_label=config.loss.name.replace("_", " "))
     section = config.model
-    hidden = section.hidden if isinstance(section, MLPModel) else isinstance(section, CNNModel)
-    if isinstance(section, MLPModel | CNNModel) and hidden:
-        drawing.draw_activation(record, section.activation, section.pieces)
+    if isinstance(section, CNNModel):
+        drawing.draw_activations(record, [section.activation], section.pieces)
+    elif isinstance(section, MLPModel) and section.hidden:
+        drawing.draw_activations(record, section.activations, section.pieces)
     elif isinstance(section, MLPModel) and len(data.input_shape) == 3:
         drawing.draw_templates(record, data, next(parts.model.parameters()))
     if data.input_shape == (2,):

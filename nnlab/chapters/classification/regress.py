@@ -8,9 +8,9 @@ import torch
 
 from nnlab.chapters.classification import schema
 from nnlab.chapters.classification.figures import regression_fit
-from nnlab.data import target_function
 from nnlab.errors import InputError
 from nnlab.lab import drawing
+from nnlab.lab.build import build_function
 from nnlab.lab.sections import Regression1dData, SquaredErrorLoss, TrainingExperiment
 from nnlab.lab.session import Outcome, Session
 from nnlab.lab.training_run import build_parts, train
@@ -64,7 +64,7 @@ def _draw_fit(config: Config, record: Record, parts: Parts, outputs: torch.Tenso
     inputs = drawing.raw_numbers(data, data.test.inputs)[:, 0]
     order = inputs.argsort()
     if isinstance(config.data, Regression1dData):
-        target = target_function(config.data.function)(inputs)
+        target = build_function(config.data.function)(inputs)
     else:
         target = data.original(data.test.targets)[:, 0].cpu()
     outputs = data.original(outputs)[:, 0].cpu()

@@ -173,7 +173,7 @@ class Member:
         scores = logit_descent(
             self.kernel, _flat(self.start), labels, self.lr, steps, reduction=study.reduction
         )
-        return scores - _flat(task.y)
+        return scores.train - _flat(task.y)
 
     def flow(self, steps: Sequence[int]) -> Tensor:
         """u(ηk) = e^{−H₀ηk} u₀ (K, nC); with cross-entropy f − ȳ along the integrated flow."""

@@ -28,10 +28,10 @@ from nnlab.ntk.spectral.tiles import Kernel
 
 
 class LogitFlow(NamedTuple):
-    """Scores along the gradient flow of a cross-entropy.
+    """Scores along gradient flow or gradient descent on a cross-entropy.
 
     Attributes:
-        train: (nC,) or (n, C) as the scores at the start; (K, …) for K times.
+        train: (nC,) or (n, C) as the scores at the start; (K, …) for K times or numbers of steps.
         new: likewise (n_xC,) or (n_x, C), or (K, …), at the new points; None without any.
     """
 
@@ -93,17 +93,25 @@ def logit_flow(
 
 
 def logit_descent(
-    H: Kernel, f0: Tensor, y: Tensor, lr: float, steps: Sequence[int], *, reduction: Reduction = "sum"
-) -> Tensor:
+    H: Kernel,
+    f0: Tensor,
+    y: Tensor,
+    lr: float,
+    steps: Sequence[int],
+    *,
+    reduction: Reduction = "sum",
+    H_xt: Kernel | None = None,
+    f0_x: Tensor | None = None,
+) -> LogitFlow:
     """Computes scores of f ← f − ηH (softmax f − y), gradient descent on Σ cross-entropies, step by step.
 
     Args:
-        H, f0, y, reduction: as for `logit_flow`.
+        H, f0, y, reduction, H_xt, f0_x: as for `logit_flow`.
         lr: η.
         steps: K numbers of steps from 0 on, in any order.
 
     Returns:
-        (K, nC) or (K, n, C) scores, as f₀ is.
+        (K, nC) or (K, n, C) scores, as f₀ is; and at new points, as f0_x is.
 
     Raises:
         KernelError: shapes that do not fit, or labels out of range.
@@ -112,14 +120,21 @@ def logit_descent(
     matrix = square_matrix(H)
     form, scores, labels = _begin(H, matrix, f0, y)
     target = torch.from_numpy(labels).to(matrix.device)
+    cross = new_points(H_xt, f0_x, matrix)
     rate = lr / divisor(reduction, len(target))
+    moved = torch.zeros_like(scores)  # Σ (softmax f − y) over the steps
     kept, wanted = {}, set(steps)
     for step in range(max(wanted) + 1):
         if step in wanted:
-            kept[step] = scores
-        probabilities = scores.view_as(target).softmax(1)
-        scores = scores - rate * (matrix @ (probabilities - target).reshape(scores.shape))
-    return form.restore(torch.stack([kept[step] for step in steps]))
+            kept[step] = scores, moved
+        wrong = (scores.view_as(target).softmax(1) - target).reshape(scores.shape)
+        scores, moved = scores - rate * (matrix @ wrong), moved + wrong
+    train = form.restore(torch.stack([kept[step][0] for step in steps]))
+    if cross is None or f0_x is None:
+        return LogitFlow(train, None)
+    start = form.take("f0_x", f0_x, len(cross), cross.device)
+    new = form.restore(torch.stack([start - rate * (cross @ kept[step][1]) for step in steps]))
+    return LogitFlow(train, new.reshape(len(steps), *f0_x.shape))
 
 
 def _begin(H: Kernel, matrix: Tensor, f0: Tensor, y: Tensor) -> tuple[Form, Tensor, NDArray[np.float64]]:

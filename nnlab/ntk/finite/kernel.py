@@ -163,7 +163,13 @@ def _layers_of(model: nn.Module) -> tuple[list[Layer], str]:
     """The linear layers and the activation of a model; KernelError where it is of another kind."""
     if not isinstance(model, MLP):
         raise KernelError(f"finite_width: the model is {type(model).__name__}; only an MLP is supported")
-    _check_activation(model.activation)
+    names = set(model.activations)
+    if len(names) > 1:
+        raise KernelError(
+            f"finite_width: the activations are {', '.join(sorted(names))}; they must be one in all layers"
+        )
+    activation = names.pop() if names else "relu"
+    _check_activation(activation)
     modules = [*model.hidden, model.output]
     widths = {len(rows) for module in model.hidden for rows in module.parameters() if rows.ndim == 2}
     if len(widths) != 1:
@@ -184,7 +190,7 @@ def _layers_of(model: nn.Module) -> tuple[list[Layer], str]:
                 (module.weight.requires_grad, bias is not None and bias.requires_grad),
             )
         )
-    return layers, model.activation
+    return layers, activation
 
 
 def _statistics(x: Tensor, layers: list[Layer], activation: str) -> FiniteWidth:

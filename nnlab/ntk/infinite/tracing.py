@@ -178,12 +178,12 @@ class _Reader:
     def _mlp(self, prefix: str, model: MLP, x: Value) -> Value:
         """The result of an MLP, which calls its activation as a function that torch.fx would look into."""
         value = operations.flatten(Operation(self.network, "flatten"), x, 1)
-        for k, layer in enumerate(model.hidden):
+        for k, (layer, phi) in enumerate(zip(model.hidden, model.activations, strict=True)):
             value = self._module(f"{prefix}hidden.{k}", layer, (value,), {})
-            operation = Operation(self.network, f"{prefix}phi ({model.activation})")
-            if model.activation == "maxout":
+            operation = Operation(self.network, f"{prefix}phi ({phi})")
+            if phi == "maxout":
                 raise operation.refusal("Maxout")
-            value = operations.apply(operation, by_name(model.activation), value)
+            value = operations.apply(operation, by_name(phi), value)
         result: Value = self._module(f"{prefix}output", model.output, (value,), {})
         return result
 
