@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from nnlab.errors import ConfigError, suggest
 from nnlab.files import read_whole
-from nnlab.lab.messages import explain
+from nnlab.lab.messages import Mistake, explain
 from nnlab.lab.sections import Experiment
 from nnlab.lab.source import Source, as_yaml, dumped, parse_yaml, short
 from nnlab.safe_yaml import MAX_DEPTH
@@ -23,6 +23,14 @@ SHOWN, LONGEST = 10, 900
 """The most mistakes of a config that a message names, and the most characters of each."""
 FILE_BYTES = 4 * 2**20
 """The largest config that is read."""
+
+
+class Misfit(ConfigError):
+    """A config that does not fit its sections."""
+
+    def __init__(self, message: str, mistakes: list[Mistake]) -> None:
+        super().__init__(message)
+        self.mistakes = mistakes
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -117,13 +125,13 @@ def check(source: Source, experiments: Mapping[str, type[Experiment]]) -> Experi
         return cls.model_validate(copy.deepcopy(source.values))
     except ValidationError as error:
         problems = error.errors(include_url=False)
-        sentences = dict.fromkeys(explain(dict(problem), source, cls) for problem in problems[:SHOWN])
-        lines = [line if len(line) <= LONGEST else f"{line[:LONGEST]}…" for line in sentences]
+        mistakes = dict.fromkeys(explain(dict(problem), source, cls) for problem in problems[:SHOWN])
+        lines = [line if len(line) <= LONGEST else f"{line[:LONGEST]}…" for line in map(str, mistakes)]
         while sum(map(len, lines)) > 2 * LONGEST:
             lines.pop()
-        hidden = len(problems) - len(lines) - (min(len(problems), SHOWN) - len(sentences))
+        hidden = len(problems) - len(lines) - (min(len(problems), SHOWN) - len(mistakes))
         more = [f"{source.where}: and {hidden:,} mistakes more"] if hidden else []
-        raise ConfigError("\n".join([*lines, *more])) from None
+        raise Misfit("\n".join([*lines, *more]), list(mistakes)) from None
 
 
 def to_yaml(config: Experiment) -> str:

@@ -187,17 +187,21 @@ def train(
     *,
     part: str | None = None,
     observe: Callable[[nn.Module], dict[str, float]] | None = None,
+    log: Callable[[dict[str, Any]], None] | None = None,
 ) -> FitResult:
     """fit() with the config's settings; its rows go to the record, its progress to the screen.
 
     Args:
         record: None in a process that only helps the first one.
         part: names one of several trainings of a run: in its rows, and as its folder of checkpoints.
+        log: takes the rows where there is no record.
 
     Raises:
         ExperimentError: memory ran out; the message says how large a batch has enough of it.
     """
     hooks: dict[str, Any] = {"observe": observe, "stop": session.stop, "world": session.world}
+    if log is not None:
+        hooks["log"] = log
     if record is not None:
         label = {} if part is None else {"part": part}
         hooks["log"] = lambda row: record.log(label | row)
