@@ -243,7 +243,7 @@ def test_the_start_is_dragged_on_the_surface(figure: Callable[[str], Any]) -> No
     found.page.mouse.up()
     assert said(found) != before
     assert found.page.evaluate("nnlab.stateOf(document.querySelector('[data-kind=downhill]')).start")
-    found.get_by_label("step size η", exact=True).press("End")
+    found.get_by_label("step size η, bar at 2/λmax", exact=True).press("End")
     assert "It leaves the minimum." in said(found)
 
 
@@ -290,9 +290,9 @@ def test_the_best_lines_are_within_1_over_8k2(k: int, compute: Callable[..., Any
 def test_without_the_maximum_the_layers_are_one_matrix(figure: Callable[[str], Any]) -> None:
     found = figure("layers")
     assert "f(x) = W₂ max(0, W₁x) has 12 + 8 = 20 weights." in said(found)
-    found.locator("select").select_option(label="three")
+    found.locator("select").first.select_option(label="three")
     assert "f(x) = W₃ max(0, W₂ max(0, W₁x)) has 12 + 12 + 6 = 30 weights." in said(found)
-    found.get_by_label("without max(0, ·)").check()
+    found.locator("select").first.select_option(label="three, without max")
     assert "f(x) = W₃ (W₂ W₁x)" in said(found)
     assert "a single matrix, 2 × 3" in said(found)
 

@@ -40,7 +40,8 @@ nnlab.widget("divergence", (root, { names, p: p0, q: q0, label }) => {
         const value = state[key][i];
         nnlab.svg("rect", { x: x(at - 0.17), width: x(at + 0.17) - x(at - 0.17), y: y(value), height: box.bottom - y(value), fill }, svg);
         const top = y(value) - 1.1 * unit < box.top;
-        nnlab.svg("text", { x: x(at), y: top ? y(value) + 1.6 * unit : y(value) - 0.7 * unit, "text-anchor": "middle", class: "halo" }, svg, `${key.toUpperCase()} ${nnlab.number(value, 2)}`);
+        const words = top ? { y: y(value) + 1.8 * unit, style: `fill: ${nnlab.paint.paper}` } : { y: y(value) - 0.7 * unit, class: "halo" };
+        nnlab.svg("text", { x: x(at), "text-anchor": "middle", ...words }, svg, `${key.toUpperCase()} ${nnlab.number(value, 2)}`);
         const low = key === "q" ? LEAST : 0;
         const move = (next) => {
           state[key] = withProbability(state[key], i, Math.min(1 - low * (names.length - 1), Math.max(low, next)));

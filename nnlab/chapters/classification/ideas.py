@@ -113,7 +113,7 @@ IDEAS = (
     Idea(
         "rate-of-descent",
         "1.5",
-        "Near the optimum a step shrinks the distance by a fixed factor.",
+        "Near the optimum a step shrinks the distance by a factor.",
         "convergence:descent",
         "‖w(k+1) − w*‖ ≈ ρ ‖w(k) − w*‖,  ρ = max |1 − ηλᵢ|",
         ("convergence:*",),

@@ -10,7 +10,7 @@ nnlab.widget("descent", (root, { unit, lr, quantity, power, factor, eigenvalues,
   const most = 1.07 * Math.max(1.5, ...measured.map((m) => m.multiple));
   const multiples = [...new Set([...nnlab.spaced(0.05, most, 140, true).map((m) => Number(m.toPrecision(2))), 1, ...measured.map((m) => m.multiple)])].sort((a, b) => a - b);
   const [factors, curve] = nnlab.panels(root, 2);
-  nnlab.legend(root, [{ name: model, stroke: BLUE }, { name: `${who}, measured`, stroke: ORANGE, dash: "6 3" }, { name: "|1 − ηλ| = 1", stroke: "currentColor", dash: "4 3" }]);
+  nnlab.legend(root, [{ name: model, stroke: BLUE }, { name: `${who}, measured`, stroke: ORANGE, dash: "6 3" }]);
   const slider = nnlab.slider(root, {
     label: `step size η / ${unit}`, min: 0, max: multiples.length - 1, value: multiples.indexOf(measured[0]?.multiple ?? 1), text: (i) => nnlab.number(multiples[i]),
   }, draw);
@@ -38,6 +38,7 @@ nnlab.widget("descent", (root, { unit, lr, quantity, power, factor, eigenvalues,
     const { box } = left;
     nnlab.svg("rect", { x: box.left, y: box.top, width: box.right - box.left, height: left.y(1) - box.top, class: "shade" }, left.svg);
     nnlab.across(left, { y: 1 });
+    nnlab.svg("text", { x: box.left + 0.4 * left.unit, y: box.top + 1.2 * left.unit }, left.svg, "grows");
     nnlab.line(left.svg, nnlab.spaced(xs[0], top, 200, true).map((l) => [left.x(l), left.y(size(l))]), { stroke: BLUE, "stroke-width": 1.4 });
     for (const l of drawn) nnlab.dot(left.svg, left.x(l), left.y(size(l)), { fill: size(l) > 1 ? ORANGE : BLUE, r: drawn.length > 60 ? 2.5 : 4.5 });
 
@@ -56,7 +57,7 @@ nnlab.widget("descent", (root, { unit, lr, quantity, power, factor, eigenvalues,
     const growing = drawn.filter((l) => size(l) > 1 + 1e-12).length;
     const words = [`η = ${nnlab.number(multiple)} × ${unit}: |1 − ηλmax| = ${nnlab.number(size(top))}, `
       + (growing ? `and ${growing} of ${drawn.length} modes ${growing === 1 ? "grows" : "grow"}.` : "and every mode shrinks.")];
-    words.push(`The ${quantity}: ${nnlab.number(begin)} at the start, ${nnlab.number(after(steps, eta))} after ${steps} steps.`);
+    words.push(`The ${quantity} is ${nnlab.number(begin)} at the start, ${nnlab.number(after(steps, eta))} after ${steps} steps.`);
     if (found) {
       const values = found.points.map((point) => point[1]);
       words.push(`Measured: the largest is ${nnlab.number(Math.max(...values))}, the last ${nnlab.number(values[values.length - 1])}.${found.end ? ` ${found.end}.` : ""}`);

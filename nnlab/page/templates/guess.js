@@ -34,7 +34,7 @@ nnlab.widget("guess", (root, { question, x, measured, predicted, interval, xLabe
   function draw() {
     const guess = guessed();
     const axes = nnlab.axes(chart, {
-      x: log ? [x[0] / 1.15, x[x.length - 1] * 1.15] : [x[0], x[x.length - 1]], y: limits, xLog: log, yLog: log, xLabel, yLabel, ratio: 0.55,
+      x: log ? [x[0] / 1.15, x[x.length - 1] * 1.15] : [x[0], x[x.length - 1]], y: limits, xLog: log, yLog: log, xLabel, yLabel, ratio: 0.65,
       label: shown.checked ? `${yLabel}: the guess, the measurement${predicted ? " and the theory" : ""}` : `${yLabel}: the guess`,
     });
     const place = (i, y) => [axes.x(x[i]), axes.y(y)];
