@@ -97,4 +97,4 @@ def firefox(profile: Path) -> Iterator[Firefox]:
             yield Firefox(socket)
     finally:
         process.terminate()
-        process.wait(20)
+        process.communicate(timeout=20)  # closes the pipe, too

@@ -21,11 +21,13 @@ class Served:
 
     Attributes:
         address: with the token, as it was printed.
+        said: on standard error, when it has ended.
     """
 
     process: "subprocess.Popen[str]"
     runs: Path
     address: str
+    said: str = ""
 
     @property
     def origin(self) -> str:
@@ -90,10 +92,11 @@ def serving(runs: Path, *options: str) -> Iterator[Served]:
     ) as process:
         try:
             assert process.stdout is not None
-            yield Served(process, runs, process.stdout.readline().strip())
+            served = Served(process, runs, process.stdout.readline().strip())
+            yield served
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                process.communicate(timeout=60)
+                served.said = process.communicate(timeout=60)[1]
             finally:
                 process.kill()

@@ -5,17 +5,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.firefox import FIREFOX, Firefox, firefox
 from tests.hostile_runs import TEXTS, hostile_run
 from tests.many_runs import growing, row, run_folder, tree
 from tests.served import Served, serving
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 if sys.platform == "win32":
     pytest.skip("run folders have no locks on Windows", allow_module_level=True)
 
@@ -42,6 +43,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium")
     with playwright.sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield chromium
@@ -233,3 +236,23 @@ def test_a_page_of_another_port_gets_nothing_though_the_browser_has_the_cookie(
     assert report.pop("order") in ("opaque", "refused")  # a browser tells neither; the server has refused it
     assert set(report.values()) == {"refused"}, report
     assert served.json("GET", "/api/runs")["jobs"] == []
+
+
+@pytest.mark.skipif(FIREFOX is None, reason="there is no firefox")
+def test_firefox_shows_the_same(served: Served, tmp_path: Path) -> None:
+    def seen(page: Firefox, expression: str) -> None:
+        page.evaluate(
+            "new Promise((yes, no) => { const look = setInterval(() => "
+            f"{{ if ({expression}) {{ clearInterval(look); yes(1); }} }}, 50); setTimeout(no, 30000); }})"
+        )
+
+    with firefox(tmp_path / "profile") as page:
+        page.open(served.address)
+        seen(page, f"location.href === '{served.origin}/runs' && document.querySelector('#list tbody tr')")
+        page.open(f"{served.origin}/runs?run=classify%2Fgroup")
+        seen(
+            page, "document.querySelector('#compared svg path') && document.querySelector('#differences td')"
+        )
+        page.open(f"{served.origin}/runs/classify/group/report")
+        assert page.evaluate("[document.title, self.origin]") == ["nnlab: group", "null"]
+        assert page.told == []

@@ -39,6 +39,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     run_folder(runs / "classify" / "one", rows=30)
     with serving(runs) as server:
         yield server
+    assert server.said == ""  # whatever came, nothing went wrong inside
 
 
 @pytest.fixture
@@ -284,7 +285,7 @@ def test_a_run_is_started_stopped_and_resumed_and_no_other(tmp_path: Path) -> No
         served.process.send_signal(signal.SIGINT)  # ends the run as well
         _, said = served.process.communicate(timeout=60)
         assert served.process.returncode == 0
-        assert f"stopped: {runs / key}" in said
+        assert f"go on with: nnlab train --resume {runs / key}" in said
         assert "Traceback" not in said
     assert again["job"] == started["job"] + 1
     assert json.loads((runs / key / "summary.json").read_text())["status"] == "interrupted"

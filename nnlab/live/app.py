@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
@@ -15,7 +16,13 @@ from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import BaseRoute, Route
 
 from nnlab.errors import ConfigError, ExperimentError, NnlabError
@@ -92,14 +99,21 @@ class Live:
                 if self._playground is not None:
                     await self._playground.close()
                 await self._pages.close()
+                if self._jobs.going:
+                    self._say("stopping the runs that were started here, each after its step")
                 for stopped in await self._jobs.close():
-                    self._say(f"stopped: {stopped}; go on with it by nnlab train --resume")
+                    self._say(f"stopped; go on with: nnlab train --resume {shlex.quote(stopped)}")
 
     # --- reading --------------------------------------------------------------------------------------
 
     async def _read(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Reads run folders in a thread: not more at a time than there are readers."""
         return await to_thread.run_sync(function, *arguments, limiter=self._readers)
+
+    async def _json(self, request: Request, look: Callable[[], Any]) -> Response:
+        """What `look` finds, as JSON; both in a thread."""
+        content = await self._read(lambda: _as_json(look()))
+        return _answer(request, content, "application/json")
 
     async def _static(self, request: Request) -> Response:
         return await self._file(request.path_params["name"], request)
@@ -119,18 +133,23 @@ class Live:
         return FileResponse(page, media_type="text/html", headers={"content-security-policy": PAGE_POLICY})
 
     async def _list(self, request: Request) -> Response:
-        rows = await self._read(self.runs.rows)
-        return _json(request, {"root": str(self.runs.root), "runs": rows, "jobs": self._jobs.states()})
+        jobs = self._jobs.states()
+        return await self._json(
+            request, lambda: {"root": str(self.runs.root), "runs": self.runs.rows(), "jobs": jobs}
+        )
 
     async def _curves(self, request: Request) -> Response:
         keys, metric = _keys(request), request.query_params.get("metric")
-        return _json(request, await self._read(self.runs.curves, keys, metric))
+        return await self._json(request, lambda: self.runs.curves(keys, metric))
 
     async def _differences(self, request: Request) -> Response:
-        return _json(request, await self._read(self.runs.differences, _keys(request)))
+        keys = _keys(request)
+        return await self._json(request, lambda: self.runs.differences(keys))
 
     async def _configs(self, request: Request) -> Response:
-        return _json(request, {name: about(path) for name, path in shipped_configs().items()})
+        return await self._json(
+            request, lambda: {name: about(path) for name, path in shipped_configs().items()}
+        )
 
     async def _config(self, request: Request) -> Response:
         path = shipped_configs().get(request.path_params["name"])
@@ -179,9 +198,9 @@ async def _wanted(request: Request, fields: Mapping[str, type]) -> dict[str, Any
     return content
 
 
-def _json(request: Request, content: Any) -> Response:
+def _as_json(content: Any) -> bytes:
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return _answer(request, text.encode("utf-8", "replace"), "application/json")
+    return text.encode("utf-8", "replace")
 
 
 def _answer(request: Request, content: bytes, kind: str) -> Response:
@@ -194,12 +213,19 @@ def _answer(request: Request, content: bytes, kind: str) -> Response:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return JSONResponse({"message": str(error)}, 409 if isinstance(error, ExperimentError) else 422)
+    return _message(request, str(error), 409 if isinstance(error, ExperimentError) else 422)
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"message": error.detail}, error.status_code, error.headers)
+    return _message(request, error.detail, error.status_code, error.headers)
+
+
+def _message(request: Request, text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """What went wrong, as text for a person and as JSON for a script."""
+    if request.headers.get("sec-fetch-mode") == "navigate":
+        return PlainTextResponse(f"{text}\n", status, headers)
+    return JSONResponse({"message": text}, status, headers)
 
 
 _HANDLERS: Any = {NnlabError: _refused, HTTPException: _http}

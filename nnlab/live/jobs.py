@@ -17,6 +17,8 @@ from nnlab.lab.source import parse_yaml
 from nnlab.live.runs import NAME, Runs
 from nnlab.record import slug
 
+STOP = signal.SIGTERM if sys.platform == "win32" else signal.SIGINT
+"""What Ctrl-C sends; Windows has only an end at once."""
 COMMAND = (sys.executable, "-m", "nnlab", "train")
 AT_ONCE = 4
 """Runs that train at the same time."""
@@ -134,8 +136,13 @@ class Jobs:
         if not job.ended.is_set():
             job.stops += 1
             with contextlib.suppress(ProcessLookupError):
-                job.process.send_signal(signal.SIGINT)
+                job.process.send_signal(STOP)
         return job
+
+    @property
+    def going(self) -> int:
+        """How many run."""
+        return sum(not job.ended.is_set() for job in self._jobs.values())
 
     async def close(self) -> list[str]:
         """Asks all runs to stop, and waits for them. Returns the folders of those that can go on."""
@@ -154,7 +161,7 @@ class Jobs:
         return [str(self._runs.root / job.key) for job in going if job.key is not None]
 
     def _check_room(self) -> None:
-        if sum(not job.ended.is_set() for job in self._jobs.values()) >= AT_ONCE:
+        if self.going >= AT_ONCE:
             raise InputError(f"{AT_ONCE} runs are going; wait for one of them, or stop one")
 
     def _job_of(self, key: str) -> Job:

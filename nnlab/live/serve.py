@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -83,6 +84,9 @@ def serve(runs: Path, host: str, port: int | None, *, browser: bool, say: Callab
             _open(address + guard.token_for_once())
 
     server = Server(config, begun)
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        # The terminal was closed: the runs that were started here are stopped in good order, too.
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes it on when all is closed
         server.run(sockets=[listener])
 
@@ -117,6 +121,16 @@ class Patient(H11Protocol):
             self._calm()
         elif self._impatience is None:
             self._wait()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuses what is no request; where it is the body of one, whose answer no longer has a place."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._calm()
