@@ -29,7 +29,7 @@ if "--resume" in given:
 else:
     config = Path(given["--config"]).read_text()
     if "wrong" in config:
-        sys.exit("nnlab: this is \\x1b[31mwrong\\x1b[0m" + "x" * 5000)
+        sys.exit("nnlab: " + given["--config"] + ", line 1: this is \\x1b[31mwrong\\x1b[0m" + "x" * 5000)
     name = given["--set"].removeprefix('name="').removesuffix('"')
     folder = Path(given["--runs"], "classify", f"2026-{name}")
     run_folder(folder, name=name, status="running", seed=int(given.get("--seeds", 0)))
@@ -86,7 +86,8 @@ def test_a_run_goes_is_stopped_and_goes_on(lab: Jobs, tmp_path: Path) -> None:
         job = await lab.start("a: 1", "xor", 3)
         await begun(job)
         assert job.state() == {
-            "job": 1, "name": "xor", "key": "classify/2026-xor", "state": "running", "said": ["goes 3"],
+            "job": 1, "name": "xor", "key": "classify/2026-xor", "state": "running", "going": True,
+            "said": ["goes 3"],
         }  # fmt: skip
         with pytest.raises(InputError, match="xor is running"):
             await lab.resume("classify/2026-xor")
@@ -168,7 +169,7 @@ def test_what_fails_says_why_as_text(lab: Jobs) -> None:
         job = await lab.start("wrong: 1", "x")
         await job.ended.wait()
         assert (job.state()["state"], job.key) == ("failed", None)
-        assert job.said[0].startswith(r"nnlab: this is \x1b[31mwrong")
+        assert job.said[0].startswith(r"nnlab: config, line 1: this is \x1b[31mwrong")
         assert len(job.said[0]) < running.LINE + 100
 
     within(lab, test)

@@ -253,11 +253,7 @@ def job_of(number: int) -> Any:
 
 def ended(number: int) -> Any:
     return lambda answer: next(
-        (
-            job
-            for job in answer["jobs"]
-            if job["job"] == number and job["state"] not in ("running", "stopping")
-        ),
+        (job for job in answer["jobs"] if job["job"] == number and not job["going"]),
         None,
     )
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import re
 import signal
 import sys
 from collections import deque
@@ -55,12 +56,13 @@ class Job:
 
     def state(self) -> dict[str, Any]:
         """The job as the browser gets it."""
-        word = "stopping" if self.stops else "running"
+        word = "stopping" if self.stops else "running" if self.key is not None else "starting"
         if self.ended.is_set():
             word = "ended" if self.process.returncode == 0 else "failed"
             word = "stopped" if self.stops and word == "failed" else word
         return {
-            "job": self.number, "name": self.name, "key": self.key, "state": word, "said": list(self.said),
+            "job": self.number, "name": self.name, "key": self.key, "state": word,
+            "going": not self.ended.is_set(), "said": list(self.said),
         }  # fmt: skip
 
 
@@ -199,9 +201,9 @@ class Jobs:
         while block := await job.process.stdout.read(2**16):
             *lines, rest = (rest + block).split(b"\n")
             rest = rest[:LINE]
-            job.said.extend(_shown(line) for line in lines if line.strip())
+            job.said.extend(self._shown(line) for line in lines if line.strip())
         if rest.strip():
-            job.said.append(_shown(rest))
+            job.said.append(self._shown(rest))
         await job.process.wait()
         job.ended.set()
 
@@ -216,6 +218,7 @@ class Jobs:
                 return
             await asyncio.sleep(LOOKING)
 
-
-def _shown(line: bytes) -> str:
-    return visible(line[:LINE].decode("utf-8", "replace").rstrip())
+    def _shown(self, line: bytes) -> str:
+        """A line as text; a config is named as what it is here, and not by its temporary file."""
+        text = visible(line[:LINE].decode("utf-8", "replace").rstrip())
+        return re.sub(re.escape(f"{self._folder}{os.sep}") + r"\d+\.yaml", "config", text)

@@ -37,6 +37,16 @@
     return answer;
   };
 
+  /** The same; what the server refuses is told below the start. */
+  const tried = async (path, content) => {
+    refused("");
+    try { await order(path, content); } catch (error) {
+      refused(error.message);
+      $("refused").scrollIntoView({ block: "nearest" });
+    }
+  };
+  const refused = (text) => { $("refused").textContent = text; };
+
   const trouble = (text) => { if ($("trouble").textContent !== text) $("trouble").textContent = text; };
 
   /** Calls an asynchronous function for ever, with a pause between; not while nobody looks at the page. */
@@ -165,24 +175,23 @@
     const word = job ? `${job.job} ${job.state} ${row.status}` : "";
     if (line.job === word) return;
     line.job = word;
+    const focused = line.actions.contains(document.activeElement);
     line.actions.replaceChildren();
     if (!job) return;
-    const going = job.state === "running" || job.state === "stopping";
-    if (going) actButton(line.actions, job.state === "running" ? "Stop" : "Stop at once", row.name, "/api/stop", { job: job.job });
+    if (job.going) actButton(line.actions, job.state === "stopping" ? "Stop at once" : "Stop", row.name, "/api/stop", { job: job.job });
     else if (row.status !== "finished" && row.status !== "diverged") actButton(line.actions, "Resume", row.name, "/api/resume", { key: row.key });
+    if (focused) (line.actions.firstChild ?? line.link).focus();
   };
 
   const actButton = (parent, label, name, path, content) => {
     const button = html("button", { type: "button", "aria-label": `${label}: ${name}` }, parent, label);
     button.addEventListener("click", async () => {
       button.disabled = true;
-      try { await order(path, content); } catch (error) { alertOf(error); }
+      await tried(path, content);
       button.disabled = false;
       askList();
     });
   };
-
-  const alertOf = (error) => { $("jobs").prepend(html("li", { class: "bad" }, null, error.message)); $("starting").open = true; };
 
   const matches = (row) => {
     if (state.status && row.status !== state.status) return false;
@@ -237,6 +246,7 @@
     if (answer === null) return;
     ({ runs: rows, jobs } = answer);
     set($("root"), `Runs of ${answer.root}. Looking at them changes nothing in them.`);
+    $("list").classList.toggle("watched", jobs.length === 0);
     showList();
     showJobs();
     $("compared").hidden = state.chosen.length === 0;
@@ -326,7 +336,7 @@
         return;
       }
       const ends = (k) => all.reduce(([a, b], { points }) => points.reduce(([c, d], p) => [Math.min(c, p[k]), Math.max(d, p[k])], [a, b]), [Infinity, -Infinity]);
-      const [xs, ys] = [ends(0), ends(1)];
+      const [xs, ys] = [0, 1].map(ends).map(([low, high]) => (low < high ? [low, high] : [low - Math.abs(low) / 2 || -1, high + Math.abs(high) / 2 || 1]));
       const name = words(answer.metric);
       const { svg, x, y, box } = nnlab.axes(chart, {
         x: xs, y: ys, xLog: logX.checked, yLog: logY.checked, xLabel: "step", yLabel: name, label: `${name} over the steps of training`,
@@ -386,7 +396,9 @@
     body.append(...part(keys, "config"), ...part(metrics, "metrics"));
     const top = html("thead");
     top.append(titles);
-    table.replaceChildren(html("caption", {}, null, "Where the configs differ, and the results"), top, body);
+    const caption = [keys.length ? "where the configs differ" : "", metrics.length ? "the results" : ""].filter(Boolean).join(", and ");
+    table.replaceChildren(html("caption", {}, null, caption.replace(/^./, (c) => c.toUpperCase())), top, body);
+    table.hidden = caption === "";
     $("compared-title").textContent = columns.length > 1 ? `Curves of ${columns.length} runs` : "Curves";
   };
 
@@ -400,7 +412,7 @@
       const item = html("li", { class: job.state === "failed" ? "bad" : "" });
       html("strong", {}, item, job.name);
       item.append(` ${job.state} `);
-      if (!job.key && (job.state === "running" || job.state === "stopping")) actButton(item, "Stop", job.name, "/api/stop", { job: job.job });
+      if (!job.key && job.going) actButton(item, "Stop", job.name, "/api/stop", { job: job.job });
       const said = job.state === "failed" ? job.said.slice(-8) : job.said.slice(-1);
       if (said.length) html("pre", {}, item, said.join("\n"));
       return item;
@@ -426,9 +438,7 @@
     event.preventDefault();
     const button = $("start").querySelector("button");
     button.disabled = true;
-    try {
-      await order("/api/start", { config: $("config").value, name: $("shipped").value, seeds: $("seeds").valueAsNumber || 1 });
-    } catch (error) { alertOf(error); }
+    await tried("/api/start", { config: $("config").value, name: $("shipped").value, seeds: $("seeds").valueAsNumber || 1 });
     button.disabled = false;
     askList();
   });
