@@ -243,7 +243,7 @@ def test_the_start_is_dragged_on_the_surface(figure: Callable[[str], Any]) -> No
     found.page.mouse.up()
     assert said(found) != before
     assert found.page.evaluate("nnlab.stateOf(document.querySelector('[data-kind=downhill]')).start")
-    found.get_by_label("step size η, bar at 2/λmax", exact=True).press("End")
+    found.get_by_label("step size η", exact=True).press("End")
     assert "It leaves the minimum." in said(found)
 
 

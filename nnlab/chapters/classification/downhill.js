@@ -13,11 +13,9 @@ nnlab.widget("downhill", (root, { x: xs, y: ys, start: start0 }) => {
   const batch = nnlab.choice(root, { label: "gradient of", options: [[xs.length, `all ${xs.length} examples`], ...[8, 2, 1].map((n) => [n, n > 1 ? `mini-batches of ${n}` : "one example"])], value: xs.length }, draw);
   nnlab.button(root, "other mini-batches", () => { seed += 1; draw(); });
   const [map, curve] = nnlab.panels(root, 2);
-  const rate = nnlab.slider(root, { label: "step size η, bar at 2/λmax", min: 0.05, max: 1.15, step: 0.05, value: 0.6, text: (v) => (v === 1 ? "2/λmax" : `${nnlab.number(v, 2)} · 2/λmax`) }, draw);
-  const share = (1 - 0.05) / (1.15 - 0.05); // of the slider, at whose ends the thumb needs half of its width
-  rate.input.style.background = `linear-gradient(${nnlab.paint.negative}, ${nnlab.paint.negative}) calc(${100 * share}% + ${8 - 16 * share}px) 50% / 4px 100% no-repeat`;
+  const rate = nnlab.slider(root, { label: "step size η", min: 0.05, max: 1.15, step: 0.05, value: 0.6, mark: 1, text: (v) => (v === 1 ? "2/λmax" : `${nnlab.number(v, 2)} · 2/λmax`) }, draw);
   const steps = nnlab.slider(root, { label: "steps", min: 1, max: 80, value: 25 }, draw);
-  nnlab.legend(root, [{ name: "equal loss", stroke: BLUE }, { name: "path of the weights", stroke: ORANGE }]);
+  nnlab.legend(root, [{ name: "equal loss", stroke: BLUE }, { name: "path of the weights", stroke: ORANGE }, { name: "2/λmax on the slider", fill: nnlab.paint.negative }]);
   const says = nnlab.says(root);
   nnlab.keep(root, "start", {
     get: () => (start.join() === start0.join() ? "" : start.map((v) => v.toFixed(2)).join("_")),

@@ -194,13 +194,20 @@ const nnlab = (() => {
     });
   };
 
-  /** A labelled slider. `text(value)` says its value in words; the result's `.value` is a number and can be set. */
-  const slider = (root, { label, min, max, step = 1, value = min, text = number }, onInput) => {
+  /**
+   * A labelled slider. `text(value)` says its value in words, a bar stands at the value `mark`; the result's
+   * `.value` is a number and can be set.
+   */
+  const slider = (root, { label, min, max, step = 1, value = min, text = number, mark }, onInput) => {
     const id = `slider${count++}`;
     const row = html("div", { class: "slider" }, area(root, "words"));
     html("label", { for: id }, row, label);
     const input = html("input", { type: "range", id, min, max, step, value }, row);
     const shown = html("output", { for: id }, row);
+    if (mark !== undefined) { // the thumb, 16px wide, is inside of the track at both ends
+      const share = (mark - min) / (max - min);
+      html("i", { class: "mark", style: `margin-left: calc(${100 * share}% + ${8 - 16 * share}px - 0.125rem)` }, row);
+    }
     const tell = () => {
       shown.textContent = text(input.valueAsNumber);
       input.setAttribute("aria-valuetext", shown.textContent);
