@@ -14,7 +14,9 @@ from nnlab.approximation import ScalarNetwork, build_bins, certify, make_target
 from nnlab.approximation.perceptron import CORNERS, GATES, separate
 from nnlab.approximation.surfaces import Grid, centre_heights, isolated_towers, quadrant_thresholds
 from nnlab.approximation.xor_units import exact_xor
-from nnlab.chapters.approximation.widget import HAND_BINS, PAGE
+from nnlab.chapters.approximation.widget import PAGE
+from nnlab.chapters.approximation.worked import HAND_BINS
+from nnlab.page.widget import Widget
 from tests.widget_page import opened
 
 EXPRESSIONS = {  # and the largest |f'| on [0, 1] where it is known
@@ -36,7 +38,7 @@ EXPRESSIONS = {  # and the largest |f'| on [0, 1] where it is known
 @pytest.fixture(scope="module")
 def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A page with every figure of the section that needs no run."""
-    widgets = [widget for section in PAGE.sections for widget in section.widgets]
+    widgets = [idea.figure for idea in PAGE.ideas if isinstance(idea.figure, Widget)]
     with opened(browser, tmp_path_factory.mktemp("page") / "page.html", widgets) as found:
         yield found
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy.linalg import expm
 
-from nnlab.chapters.kernels.widget import RANK, choose, drift, example, flow
+from nnlab.chapters.kernels.widget import choose, drift, example, flow, linearization
+from nnlab.chapters.kernels.worked import RANK
 from nnlab.ntk import empirical_ntk
 from nnlab.page.data import arrays_of
 from nnlab.record import Run, open_run
@@ -35,7 +36,7 @@ def arrays(run: Run) -> Any:
 
 @pytest.fixture(scope="module")
 def page(browser: Any, run: Run, arrays: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    widgets = [RANK, *(build(run, arrays) for build in (example, drift, choose, flow))]
+    widgets = [RANK, *(build(run, arrays) for build in (example, linearization, drift, choose, flow))]
     with opened(browser, tmp_path_factory.mktemp("page") / "page.html", widgets) as found:
         yield found
 

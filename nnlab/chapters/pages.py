@@ -15,8 +15,8 @@ CHAPTERS: tuple[ChapterPage, ...] = (
     CLASSIFICATION,
     BACKPROPAGATION,
     CONVOLUTION,
-    WIDTHS,
     KERNELS,
+    WIDTHS,
     APPROXIMATION,
     BEYOND,
 )

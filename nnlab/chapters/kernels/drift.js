@@ -5,7 +5,9 @@ nnlab.widget("drift", (root, { steps, networks }) => {
   const DASHES = [null, "9 4", "3 4", "9 4 3 4"];
   const colour = (i) => nnlab.ordered(i, networks.length);
   const chosen = nnlab.choice(root, { label: "width m", options: networks.map(({ width }, i) => [i, String(width)]), value: 0 }, draw);
-  const [now, change, over] = nnlab.panels(root, 3);
+  const CHANGE = "H(t) − H(0)";
+  const shown = nnlab.choice(root, { label: "image", options: ["H(t)", CHANGE] }, draw);
+  const [picture, over] = nnlab.panels(root, 2);
   nnlab.legend(root, networks.map(({ width }, i) => ({ name: `m = ${width}`, stroke: colour(i), dash: DASHES[i % 4] })));
   const time = nnlab.slider(root, { label: "step", min: 0, max: steps.length - 1, value: steps.length - 1, text: (i) => nnlab.number(steps[i]) }, draw);
   const says = nnlab.says(root);
@@ -14,7 +16,7 @@ nnlab.widget("drift", (root, { steps, networks }) => {
   const most = Math.max(...unpacked.flatMap(({ moved }) => [...moved].map(Math.abs)));
 
   function image(panel, title, n, value, scale) {
-    const { svg, cell, top } = nnlab.sheet(panel, { title, columns: n, rows: n, most: 340 });
+    const { svg, cell, top } = nnlab.sheet(panel, { title, columns: n, rows: n, most: 420 });
     nnlab.pixels(svg, n, n, (r, c) => nnlab.signed(value(r * n + c) / scale), { x: 0, y: top, width: n * cell });
   }
 
@@ -22,8 +24,8 @@ nnlab.widget("drift", (root, { steps, networks }) => {
     const [i, k] = [Number(chosen.value), time.value];
     const { n, start, moved } = unpacked[i];
     const diff = (at) => moved[k * n * n + at];
-    image(now, "H(t)", n, (at) => start[at] + diff(at), largest);
-    image(change, `H(t) − H(0), ×${nnlab.number(largest / most, 2)}`, n, diff, most);
+    if (shown.value === CHANGE) image(picture, `H(t) − H(0), colours × ${nnlab.number(largest / most, 2)}`, n, diff, most);
+    else image(picture, "H(t)", n, (at) => start[at] + diff(at), largest);
     const later = steps.map((_, j) => j).filter((j) => steps[j] > 0);
     const top = 1.15 * Math.max(...networks.flatMap(({ relative }) => relative));
     const axes = nnlab.axes(over, { x: [1, steps[steps.length - 1]], y: [0, top], xLog: true, xLabel: "step", yLabel: "‖H(t) − H(0)‖/‖H(0)‖", ratio: 1.3, label: "relative change of the kernel over the steps" });

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.chapters.kernels import schema
+from nnlab.chapters.kernels.ideas import EXERCISES, IDEAS
 from nnlab.page.contents import ChapterPage, ExperimentPage, Section
 from nnlab.page.widget import LARGEST, Arrays, Widget, numbers, packed, rising, shaped
 from nnlab.record import Run
@@ -120,6 +121,18 @@ def example(run: Run, arrays: Arrays) -> Widget:
     )
 
 
+def linearization(run: Run, arrays: Arrays) -> Widget:
+    """The network beside its linearization over the steps, and how far apart they are at each width."""
+    shown = example(run, arrays)
+    return Widget(
+        "linearization",
+        "The linearized network learns nearly the same function",
+        "f(x, w) ≈ f(x, w₀) + ∇f(x, w₀)ᵀ(w − w₀): linear in w, and still not linear in x. Trained by the "
+        "same descent, it stays beside the network, the nearer the wider.",
+        {**shown.data, "networks": [{**one, "weights": []} for one in shown.data["networks"]]},
+    )
+
+
 def drift(run: Run, arrays: Arrays) -> Widget:
     """H(t) as an image, and how far it is from H(0), for one network of each width."""
     steps, networks = _networks(arrays)
@@ -195,13 +208,7 @@ def flow(run: Run, arrays: Arrays) -> Widget:
     )
 
 
-RANK = Widget(
-    "rank",
-    "Without biases the kernel on the line has rank 2",
-    "The tangent kernel of a random network with two hidden ReLU layers, computed here. With biases and no "
-    "input given twice it is positive definite as soon as the network is wide enough.",
-    {},
-)
+WIDGETS = (example, linearization, flow, drift, choose, modes, edge)
 PAGE = ChapterPage(
     sections=(
         Section(
@@ -209,13 +216,16 @@ PAGE = ChapterPage(
             "Networks and kernels",
             "Wide networks hardly move: they train like linear models, whose residual follows the neural "
             "tangent kernel H, u(t) = exp(−Ht) u(0).",
-            (RANK,),
         ),
     ),
     experiments={
-        "ntk": ExperimentPage("The tangent kernel", 5, (example, drift, choose, modes, edge, flow)),
+        "ntk": ExperimentPage(
+            "The tangent kernel", 5, (example, linearization, flow, drift, choose, modes, edge)
+        ),
         "finite_width": ExperimentPage("Kernels of finite width", 5),
     },
+    ideas=IDEAS,
+    exercises=EXERCISES,
     scripts=tuple(
         Path(__file__).parent / f"{name}.js"
         for name in ("example", "drift", "choose", "modes", "flow", "rank")

@@ -11,7 +11,7 @@ nnlab.widget("largest_step", (root, { widths, families, lr }) => {
   const first = SIZES.reduce((best, eta, i) => (Math.abs(Math.log(eta / lr)) < Math.abs(Math.log(SIZES[best] / lr)) ? i : best), 0);
   const size = nnlab.slider(root, { label: "step size η", min: 0, max: SIZES.length - 1, value: first, text: (i) => nnlab.number(SIZES[i]) }, draw);
   const says = nnlab.says(root);
-  legend([...families.map(({ name }, i) => ({ name, stroke: nnlab.colours[i], dash: DASHES[i % 4] })), { name: "2/η: above it η is too large", fill: nnlab.paint.line }]);
+  legend([...families.map(({ name }, i) => ({ name, stroke: nnlab.colours[i], dash: DASHES[i % 4] })), { name: "η is too large", fill: nnlab.paint.line }]);
 
   function draw() {
     const eta = SIZES[size.value];
@@ -28,8 +28,8 @@ nnlab.widget("largest_step", (root, { widths, families, lr }) => {
       lambda.forEach((v, j) => nnlab.dot(svg, x(widths[j]), y(v), { fill: stroke, hollow: v > limit, r: 0.28 * unit }));
     });
     const tooLarge = families.map(({ name, lambda }) => [name, widths.filter((_, j) => lambda[j] > limit)]).filter(([, found]) => found.length);
-    says(`η = ${nnlab.number(eta)} converges where λmax < 2/η = ${nnlab.number(limit, 3)}. `
-      + (tooLarge.length === 0 ? "It works at every width shown." : `Too large for ${tooLarge.map(([name, found]) => `${name} ${found.length === widths.length ? "at every width" : `from m = ${found[0]}`}`).join("; ")}.`));
+    says(`η = ${nnlab.number(eta)} works below λmax = 2/η = ${nnlab.number(limit, 3)}. `
+      + (tooLarge.length === 0 ? "That is every width shown." : `Too large for ${tooLarge.map(([name, found]) => `${name} ${found.length === widths.length ? "at all m" : `from m = ${found[0]}`}`).join("; ")}.`));
   }
   draw();
   return draw;

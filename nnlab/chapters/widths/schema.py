@@ -10,6 +10,10 @@ LOSS = "loss"  # array (W, S, T) in the group of a setting
 EIGENVALUES = "eigenvalues"  # array (W, S, n) in the group of a setting, ascending
 LR = "lr"  # array (W, S) likewise
 EDGE = "edge"  # group: step sizes across the edge of stability
+CHANGE = "change"  # array (W, S) of ‖w − w₀‖/‖w₀‖ at the end, likewise
+KERNEL_DRIFT, JACOBIAN_DRIFT = "kernel_drift", "jacobian_drift"  # arrays (W, S), likewise
+RESIDUAL_ERROR = "residual_error"  # array (W, S), likewise
+LINEAR = "linear"  # group in a setting: what the linearized network of infinite width predicts, (W, S)
 CHANGE_CURVE = "change_curve"  # array (W, S, T) of ‖w(t) − w₀‖/‖w₀‖ in the group of a setting
 
 WHOLE = "whole"  # the quantity ‖w − w₀‖/‖w₀‖ at the end of training

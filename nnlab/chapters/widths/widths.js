@@ -1,6 +1,6 @@
 "use strict";
 // Relative change of the weights and loss over the steps, one line a width, and the change over the width.
-// data: {widths, steps, settings: [{name, change: width by step, loss, exponent, predicted}]}
+// data: {widths, steps, settings: [{name, change: width by step, loss, predicted: exponent}]}
 nnlab.widget("widths", (root, { widths, steps, settings }) => {
   const DASHES = [null, "9 4", "3 4", "9 4 3 4"];
   const colour = (i) => nnlab.ordered(i, widths.length);
@@ -48,14 +48,14 @@ nnlab.widget("widths", (root, { widths, steps, settings }) => {
   }
 
   function draw() {
-    const { change, loss, exponent, predicted } = settings[setting.value];
+    const { change, loss, predicted } = settings[setting.value];
     const [i, at] = [width.value, time.value];
     overSteps(moved, change, "‖w − w₀‖/‖w₀‖", i, at);
     if (second.value === LOSS) overSteps(other, loss, "loss", i, at);
     else overWidths(change, at, i);
     const [slope] = fit(change.map((row) => row[at]));
     const words = [`m = ${nnlab.number(widths[i])}, step ${nnlab.number(steps[at])}: the weights have moved by ${nnlab.number(100 * change[i][at], 2)}%, the loss fell from ${nnlab.number(loss[i][0], 2)} to ${nnlab.number(loss[i][at], 2)}.`];
-    if (Number.isFinite(slope)) words.push(`Over the widths the change has the exponent ${nnlab.number(slope, 2)} here${exponent === null ? "" : `, ${nnlab.number(exponent, 2)} at the end`}${predicted === null ? "" : `; predicted ${nnlab.number(predicted)}`}.`);
+    if (Number.isFinite(slope)) words.push(`Exponent over the widths: ${nnlab.number(slope, 2)}${predicted === null ? "" : `; predicted ${nnlab.number(predicted)}`}.`);
     says(words.join(" "));
   }
   draw();

@@ -89,16 +89,13 @@ nnlab.widget("bins", (root, { low, high, f, lipschitz, epsilon, sharpness, certi
     if (lipschitz && bound(n) <= top) nnlab.across(right, { y: bound(n) }, { class: "", stroke: GREEN, "stroke-dasharray": null, "stroke-width": 2.2 });
 
     const proved = kind.value === SIGMOIDS && certified.find(([m]) => m === n);
-    const built = kind.value === HARD ? "" : ` built from sigmoids with w = ${nnlab.number((sharpness * n) / length, 3)}`;
-    const words = [`${n} ${n === 1 ? "bin" : "bins"} of width ${nnlab.number(length / n)}${built}: the largest error is ${nnlab.number(worst)}`
-      + (proved ? ` (the run has certified at most ${nnlab.number(proved[1])}).` : ".")];
+    const words = [`${n} ${n === 1 ? "bin" : "bins"}: largest error ${nnlab.number(worst)}${proved ? ` (certified: at most ${nnlab.number(proved[1])})` : ""}`
+      + (lipschitz ? `, never above L(b − a)/2N = ${nnlab.number(bound(n))}.` : ".")];
     if (lipschitz) {
       const enough = needed(e);
-      words.push(`With L = ${nnlab.number(lipschitz)} it can never be more than L(b − a)/2N = ${nnlab.number(bound(n))} (green).`);
-      words.push(`For ε = ${nnlab.number(e)} it takes N = ⌈L(b − a)/2ε⌉ = ${enough} bins: `
-        + (n >= enough ? "these are enough." : worst <= e ? "fewer suffice for this f, but not for every f with this L." : "these are not enough."));
+      words.push(`ε = ${nnlab.number(e)} takes ⌈L(b − a)/2ε⌉ = ${enough}: ${n >= enough ? "these are enough." : worst <= e ? "fewer do for this f, not for every f with this L." : "these are not enough."}`);
     } else {
-      words.push(`f has no bounded slope here, so no number of bins follows from ε = ${nnlab.number(e)}; these bins ${worst <= e ? "reach" : "do not reach"} it.`);
+      words.push(`f has no bounded slope, so no number of bins follows from ε; these ${worst <= e ? "reach" : "do not reach"} it.`);
     }
     says(words.join(" "));
   }

@@ -255,7 +255,7 @@
       return ys[i] + (at - i) * (ys[i + 1] - ys[i]);
     };
     return {
-      value, how: "f is straight between its points",
+      value, how: "its straight pieces",
       range: (a, b) => {
         const all = ys.filter((_, i) => i / pieces >= a && i / pieces <= b).concat(value(a), value(b));
         const slack = 16 * STEP * Math.max(...ys.map(Math.abs)); // of value(): four roundings of numbers of this size

@@ -32,13 +32,13 @@ nnlab.widget("hand_bins", (root, { functions, epsilon }) => {
     if (needed <= MOST_BINS) { count.value = needed; set(nnlab.bins.equal(f, needed), false); }
     else says(`No: f is too steep for ε = ${nnlab.number(tolerance())}, it takes ${Number.isFinite(needed) ? `${nnlab.number(needed)} equal bins` : "more bins than any number"}. Take a larger ε.`);
   });
-  nnlab.button(root, "fewest bins for ε", () => {
+  nnlab.button(root, "fewest for ε", () => {
     const made = nnlab.bins.fewest(f, tolerance(), MOST_BINS);
     if (made) set(made); else says(`More than ${MOST_BINS} bins are needed for ε = ${nnlab.number(tolerance())}.`);
   });
   const [fit, error] = nnlab.panels(root, 2);
   nnlab.legend(root, [
-    { name: "f", stroke: BLUE }, { name: "bins", stroke: ORANGE }, { name: "certified error of a bin", stroke: GREEN, dash: "9 4" }, { name: "ε", stroke: "currentColor", dash: "4 3" },
+    { name: "f", stroke: BLUE }, { name: "bins", stroke: ORANGE }, { name: "certified", stroke: GREEN, dash: "9 4" }, { name: "ε", stroke: "currentColor", dash: "4 3" },
   ]);
   const count = nnlab.slider(root, { label: "equal bins N", min: 1, max: MOST_BINS, value: 5 }, (n) => set(nnlab.bins.equal(f, n), false));
   const size = nnlab.slider(root, { label: "error ε", min: 0, max: TOLERANCES.length - 1, value: Math.max(0, TOLERANCES.indexOf(epsilon)), text: (i) => nnlab.number(TOLERANCES[i]) }, draw);
@@ -131,8 +131,8 @@ nnlab.widget("hand_bins", (root, { functions, epsilon }) => {
 
     const rounded = nnlab.bins.roundedUp(bound);
     const constant = f.lipschitz();
-    const needs = Number.isFinite(constant) ? `With L = ${nnlab.number(constant)}, ${nnlab.number(nnlab.bins.needed(f, e))} equal bins are enough for ε = ${nnlab.number(e)}.` : "No L: no number of equal bins follows from ε.";
-    says(`${n} ${n === 1 ? "bin" : "bins"}: error at most ${rounded}, certified (${f.how}); the largest found is ${nnlab.number(sampled.error)}. ${bound <= e ? "Within ε." : `More than ε in ${certified.filter((d) => d > e).length} of them.`} ${needs}`);
+    const needs = Number.isFinite(constant) ? `⌈L/2ε⌉ = ${nnlab.number(nnlab.bins.needed(f, e))} equal ones are enough (L = ${nnlab.number(constant, 3)}).` : "f has no L.";
+    says(`${n} ${n === 1 ? "bin" : "bins"}: error ≤ ${rounded}, certified by ${f.how}; largest found ${nnlab.number(sampled.error)}. ${bound <= e ? "Within ε." : `Above ε in ${certified.filter((d) => d > e).length}.`} ${needs}`);
   }
 
   /** Marks at the places where f is drawn, and the whole drawing as a surface that the pointer draws on. */

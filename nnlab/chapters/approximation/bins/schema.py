@@ -4,6 +4,7 @@ from typing import TypedDict
 
 BINS = "bins"  # group: for every number of bins a group
 X, TARGET = "x", "target"  # (K,) in the group of a number of bins: inputs, ascending, and the function there
+RATES = "rates/staircase, midpoints"  # group: certified errors "upper" (K,) over numbers of bins "bins" (K,)
 
 
 class BinsRow(TypedDict):

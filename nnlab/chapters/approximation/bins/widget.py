@@ -4,6 +4,7 @@ import numpy as np
 
 from nnlab.chapters.approximation.bins import schema
 from nnlab.page.data import config_of
+from nnlab.page.guess import guess, power
 from nnlab.page.numbers import is_number
 from nnlab.page.widget import Arrays, Widget, numbers, rising
 from nnlab.record import Run
@@ -44,5 +45,27 @@ def bins(run: Run, arrays: Arrays) -> Widget:
             "epsilon": epsilon if is_number(epsilon) else None,
             "sharpness": steepness * (high - low) / rows[0]["bins"] if steepness and is_usual else None,
             "certified": [[row["bins"], float(row["error_upper"])] for row in rows if is_usual],
+        },
+    )
+
+
+def foretell(run: Run, arrays: Arrays) -> Widget:
+    """The certified error over the number of bins, to be guessed first."""
+    rates = group(arrays, schema.RATES)
+    counts = rising(rates["bins"], 0)
+    error = rates["upper"]
+    return guess(
+        "bins",
+        "How many bins for a tenth of the error?",
+        "The error of a histogram of N bins is known for the first N. How does it go on?",
+        counts,
+        error,
+        x_label="bins N",
+        y_label="largest error",
+        options={
+            "it stays": power(counts, error[0], 0.0),
+            "it falls like 1/√N": power(counts, error[0], -0.5),
+            "it falls like 1/N": power(counts, error[0], -1.0),
+            "it falls like 1/N²": power(counts, error[0], -2.0),
         },
     )

@@ -69,6 +69,18 @@
     const word = { right: "✓", wrong: "✗", onLine: "on the line" }[verdict];
     nnlab.svg("text", { x: cx, y: cy - r - 0.35 * unit, "text-anchor": "middle", "font-weight": 700 }, svg, word);
   };
+  /** The sign and size of an output over the square as pale colours on the paper. */
+  const shades = (root, { svg, box }, output) => {
+    const CELLS = 60;
+    const paper = getComputedStyle(root).getPropertyValue("--paper").trim();
+    const base = /^#(..)(..)(..)$/.exec(paper)?.slice(1).map((c) => parseInt(c, 16)) ?? [255, 255, 255];
+    const place = (k) => RANGE[0] + ((k + 0.5) / CELLS) * (RANGE[1] - RANGE[0]);
+    nnlab.pixels(svg, CELLS, CELLS, (r, c) => {
+      const value = output([place(c), place(CELLS - 1 - r)]);
+      const share = Math.min(1, 2 * Math.abs(value)) * 0.4;
+      return nnlab.signed(Math.sign(value)).map((v, k) => Math.round(base[k] + share * (v - base[k])));
+    }, { x: box.left, y: box.top, width: box.right - box.left });
+  };
   const verdictOf = (z, one) => (Math.abs(z) < ON_LINE ? "onLine" : (z > 0) === one ? "right" : "wrong");
 
   nnlab.widget("perceptron", (root) => {
@@ -137,30 +149,22 @@
     const STEEP = [2, 4, 6, 8, 10, 15, 20, 30, 50, Infinity];
     const [square, net] = nnlab.panels(root, 2);
     nnlab.legend(root, [
-      { name: "output > 0: says 1", fill: BLUE }, { name: "output < 0: says 0", fill: ORANGE },
-      { name: "first unit at ½", stroke: "currentColor" }, { name: "second unit at ½", stroke: "currentColor", dash: "7 4" },
+      { name: "says 1", fill: BLUE }, { name: "says 0", fill: ORANGE },
+      { name: "unit 1 at ½", stroke: "currentColor" }, { name: "unit 2", stroke: "currentColor", dash: "7 4" },
     ]);
     const first = nnlab.slider(root, { label: "position s₁", min: -0.4, max: 2.4, step: 0.05, value: 0.5 }, draw);
     const second = nnlab.slider(root, { label: "position s₂", min: -0.4, max: 2.4, step: 0.05, value: 1.5 }, draw);
     const steep = nnlab.slider(root, { label: "steepness w", min: 0, max: STEEP.length - 1, value: STEEP.length - 1, text: (i) => (STEEP[i] === Infinity ? "∞ (hard steps)" : nnlab.number(STEEP[i])) }, draw);
     const shown = nnlab.choice(root, { label: "network at", options: CORNERS.map(([a, b], i) => [i, `x = (${a}, ${b})`]), value: 1 }, draw);
     const says = nnlab.says(root);
-    const CELLS = 60;
 
     function draw() {
       const [positions, w] = [[first.value, second.value], STEEP[steep.value]];
       const at = CORNERS.map((corner) => twoUnits(corner, positions, w));
       const found = counts(at.map((one) => one.output), GATES.XOR);
       const drawing = plane(square, `XOR by two hidden units: ${found.right} of 4 corners right`);
-      const { svg, x, y, box } = drawing;
-      const paper = getComputedStyle(root).getPropertyValue("--paper").trim();
-      const base = /^#(..)(..)(..)$/.exec(paper)?.slice(1).map((c) => parseInt(c, 16)) ?? [255, 255, 255];
-      nnlab.pixels(svg, CELLS, CELLS, (r, c) => {
-        const place = (k) => RANGE[0] + ((k + 0.5) / CELLS) * (RANGE[1] - RANGE[0]);
-        const { output } = twoUnits([place(c), place(CELLS - 1 - r)], positions, w);
-        const share = Math.min(1, 2 * Math.abs(output)) * 0.4;
-        return nnlab.signed(Math.sign(output)).map((v, k) => Math.round(base[k] + share * (v - base[k])));
-      }, { x: box.left, y: box.top, width: box.right - box.left });
+      const { svg, x, y } = drawing;
+      shades(root, drawing, (place) => twoUnits(place, positions, w).output);
       positions.forEach((s, i) => zero(drawing, { w: [1, 1], b: -s }, { "stroke-dasharray": i ? "7 4" : null }));
       CORNERS.forEach((place, i) => corner(drawing, place, GATES.XOR[i] === 1, verdictOf(at[i].output, GATES.XOR[i] === 1)));
       [first, second].forEach((slider, i) => nnlab.handle(svg, {
@@ -175,12 +179,51 @@
         values: [CORNERS[shown.value], hidden, [output]], labels: [["x₁", "x₂"], ["", ""], ["y"]], label: "the network with its weights and values",
       });
       const margin = Math.min(...at.map((one, i) => one.output * (GATES.XOR[i] ? 1 : -1)));
-      says(found.right === 4 ? `All four corners are right: where the first unit is on and the second is off. The output is at least ${nnlab.number(margin, 3)} on the right side of 0.`
-        : `${found.right} of 4 corners right, ${found.wrong} wrong${found.onLine ? `, ${found.onLine} at output 0` : ""}. Put (0, 1) and (1, 0), where x₁ + x₂ = 1, between the lines, and the other two outside.`);
+      says(found.right === 4 ? `All four corners are right, with an output of at least ${nnlab.number(margin, 3)} on the right side of 0.`
+        : `${found.right} of 4 corners right, ${found.wrong} wrong${found.onLine ? `, ${found.onLine} at output 0` : ""}. Put (0, 1) and (1, 0) between the lines, and the other two outside.`);
     }
     draw();
     return draw;
   });
 
-  nnlab.perceptron = { weightsOf, counts, twoUnits, CORNERS, GATES };
+  /** Scores of c − φ(w(x₁ − x₂) + b) at the corners, c midway between the two classes where it separates them. */
+  const oneUnit = (phi, w, b) => {
+    const values = CORNERS.map(([p, q]) => phi(w * (p - q) + b));
+    const [ones, zeros] = [1, 0].map((one) => values.filter((_, i) => GATES.XOR[i] === one));
+    const c = (Math.max(...ones) + Math.min(...zeros)) / 2;
+    return { c, margin: (Math.min(...zeros) - Math.max(...ones)) / 2, output: ([p, q]) => c - phi(w * (p - q) + b) };
+  };
+  const ONE = { "ripple σ(z) + z exp(−z²)": (z) => sigmoid(z) + z * Math.exp(-z * z), sigmoid };
+
+  nnlab.widget("one_unit", (root) => {
+    const kind = nnlab.choice(root, { label: "φ", options: Object.keys(ONE) }, draw);
+    const [square, chart] = nnlab.panels(root, 2);
+    nnlab.legend(root, [{ name: "output > 0: says 1", fill: BLUE }, { name: "output < 0: says 0", fill: ORANGE }, { name: "φ(z)", stroke: "currentColor" }]);
+    const weight = nnlab.slider(root, { label: "weight w", min: 0, max: 4, step: 0.005, value: 1.245 }, draw);
+    const bias = nnlab.slider(root, { label: "bias b", min: -3, max: 3, step: 0.005, value: 0.845 }, draw);
+    const says = nnlab.says(root);
+
+    function draw() {
+      const [phi, w, b] = [ONE[kind.value], weight.value, bias.value];
+      const { c, margin, output } = oneUnit(phi, w, b);
+      const drawing = plane(square, `one hidden unit on XOR; margin ${nnlab.number(margin, 2)}`);
+      shades(root, drawing, output);
+      CORNERS.forEach((place, i) => corner(drawing, place, GATES.XOR[i] === 1, verdictOf(output(place), GATES.XOR[i] === 1)));
+      const { svg, x, y, box, unit } = nnlab.axes(chart, { x: [-5, 5], y: [-0.2, 1.3], xLabel: "z = w(x₁ − x₂) + b", ratio: 1.2, label: "the activation, and where the corners are on it" });
+      nnlab.line(svg, nnlab.spaced(-5, 5, 201).map((z) => [x(z), y(phi(z))]), { stroke: "currentColor", "stroke-width": 2.6 });
+      nnlab.line(svg, [[box.left, y(c)], [box.right, y(c)]], { stroke: "currentColor", "stroke-dasharray": "4 3", "stroke-width": 1.6 });
+      CORNERS.forEach(([p, q], i) => {
+        const z = w * (p - q) + b;
+        if (i === 3 || z < -5 || z > 5) return; // (1, 1) is where (0, 0) is
+        nnlab.dot(svg, x(z), y(phi(z)), { fill: GATES.XOR[i] ? BLUE : ORANGE, r: 0.34 * unit });
+        nnlab.svg("text", { x: x(z) + 0.5 * unit, y: y(phi(z)) + 1.3 * unit, class: "halo" }, svg, i === 0 ? "x₁ = x₂" : `(${p}, ${q})`);
+      });
+      says(margin > 1e-9 ? `All four corners are right, with a margin of ${nnlab.number(margin, 3)}: φ is larger where x₁ = x₂ than at both other corners.`
+        : `Not all corners are right. ${kind.value === "sigmoid" ? "A monotone φ has its value at x₁ = x₂ between the two others." : "Put x₁ = x₂ on the crest, and the two others below the dashed line."}`);
+    }
+    draw();
+    return draw;
+  });
+
+  nnlab.perceptron = { weightsOf, counts, twoUnits, oneUnit, ONE, CORNERS, GATES };
 })();

@@ -55,8 +55,7 @@
     const kind = nnlab.choice(root, OPTIONS, draw);
     const [chart, net] = nnlab.panels(root, 2, 14);
     nnlab.legend(root, [
-      { name: "the bin: their sum", stroke: ORANGE }, { name: "unit at s₁, output weight h", stroke: BLUE, dash: "6 4" },
-      { name: "unit at s₂, output weight −h", stroke: GREEN, dash: "2 3" },
+      { name: "the bin", stroke: ORANGE }, { name: "h φ at s₁", stroke: BLUE, dash: "6 4" }, { name: "−h φ at s₂", stroke: GREEN, dash: "2 3" },
     ]);
     const steep = nnlab.slider(root, { ...STEEP, value: 36 }, draw);
     const first = nnlab.slider(root, { label: "left edge s₁", min: 0, max: 1, step: 0.01, value: 0.4 }, draw);
@@ -79,11 +78,11 @@
         between: ["w", kind.value === "tanh" ? "±h/2" : "±h"], label: `two hidden units with biases −ws₁ = ${nnlab.number(-w * a)} and −ws₂ = ${nnlab.number(-w * b)}, and output weights ${nnlab.number(scaled)} and ${nnlab.number(-scaled)}`,
       });
       const middle = (a + b) / 2;
-      const start = `w = ${nnlab.number(w)}: in the middle, at x = ${nnlab.number(middle)}, the sum is ${nnlab.number(sum(middle))}, with h = ${nnlab.number(h)}`;
-      if (!unit.tail) says(`${start}; to the right of s₂ it stays at hw(s₂ − s₁) = ${nnlab.number(scaled * w * (b - a))} and never comes back: two ReLUs make a ramp, not a bin.`);
+      const start = `In the middle the sum is ${nnlab.number(sum(middle), 3)}, with h = ${nnlab.number(h)}`;
+      if (!unit.tail) says(`${start}; right of s₂ it stays at hw(s₂ − s₁) = ${nnlab.number(scaled * w * (b - a), 3)}: two ReLUs make a ramp, no bin.`);
       else if (a === b) says(`${start}. The edges coincide, and nothing is left.`);
       else if (b < a) says(`${start}. The edges are swapped: the bin is upside down.`);
-      else says(`${start}; ${DELTA} left of s₁ it is ${nnlab.number(sum(a - DELTA))}. Two hidden units make one bin, 2N of them N bins.`);
+      else says(`${start}; ${DELTA} left of s₁ it is ${nnlab.number(sum(a - DELTA), 2)}. Two units are a bin.`);
     }
     draw();
     return draw;

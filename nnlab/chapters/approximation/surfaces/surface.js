@@ -56,7 +56,7 @@
     const kind = nnlab.choice(root, { label: "network", options: [TOWERS, QUADRANTS] }, draw);
     const name = nnlab.choice(root, { label: "f", options: Object.keys(FUNCTIONS) }, draw);
     const [image, cut] = nnlab.panels(root, 2);
-    nnlab.legend(root, [{ name: "f along the dashed line", stroke: BLUE }, { name: "network", stroke: ORANGE, dash: "9 4" }]);
+    nnlab.legend(root, [{ name: "f on the dashed line", stroke: BLUE }, { name: "network", stroke: ORANGE, dash: "9 4" }]);
     const cells = nnlab.slider(root, { label: "cells a side n", min: 2, max: 10, value: 5 }, draw);
     const steep = nnlab.slider(root, { label: "steepness w₁", min: 0, max: TOLERANCES.length - 1, value: 4, text: (i) => nnlab.number(built(TOLERANCES[i]).first, 2) }, draw);
     const across = nnlab.slider(root, { label: "x₂ of the cut", min: 0, max: 1, step: 0.01, value: 0.4 }, draw);
@@ -65,7 +65,7 @@
 
     function draw() {
       const [n, f] = [cells.value, FUNCTIONS[name.value]];
-      const { value, first, second } = built(TOLERANCES[steep.value]);
+      const { value } = built(TOLERANCES[steep.value]);
       steep.value = steep.value; // its words follow from the other controls, too
       const { svg, cell, top } = nnlab.sheet(image, { title: "the network over (x₁, x₂)", columns: SIDE, rows: SIDE, most: 420 });
       const at = (k) => (k + 0.5) / SIDE;
@@ -85,8 +85,8 @@
 
       let hole = 0;
       for (let i = 1; i < n; i++) for (let j = 1; j < n; j++) hole = Math.max(hole, Math.abs(value(i / n, j / n) - f(i / n, j / n)));
-      says(`${n} × ${n} cells, w₁ = ${nnlab.number(first, 2)}, w₂ = ${nnlab.number(second, 2)}. Where four cells meet the network is off by up to ${nnlab.number(hole, 3)}: `
-        + (kind.value === TOWERS ? "there every tower is at ½ + ½ < 3/2, and all vanish. A larger steepness makes the holes narrower, not shallower." : "no more than elsewhere. More cells make it smaller."));
+      says(`Where four cells meet the network is off by up to ${nnlab.number(hole, 3)}: `
+        + (kind.value === TOWERS ? "every tower is at ½ + ½ < 3/2 there. Steeper ones have narrower holes, not shallower ones." : "no more than elsewhere, and less with more cells."));
     }
     draw();
     return draw;
