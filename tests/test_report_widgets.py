@@ -93,13 +93,21 @@ def test_thinning_keeps_both_ends() -> None:
 def test_every_shipped_run_has_its_figures(runs: Runs) -> None:
     kinds = {name: [widget.kind for widget in CONTENTS.widgets_of(run)] for name, run in runs.items()}
     assert kinds == {
-        "approx": ["bins"],
+        "approx": ["bins", "guess-bins"],
         "cnn_digits": ["maps", "filter"],
         "convergence": ["descent"],
-        "ntk": ["example", "drift", "choose", "modes", "descent", "flow"],
+        "ntk": ["example", "linearization", "flow", "drift", "choose", "modes", "descent"],
         "regularization": ["weights"],
         "separable": ["growth", "guess-loss"],
-        "weight_change": ["guess-width", "widths", "largest_step"],
+        "weight_change": [
+            "guess-width",
+            "widths",
+            "largest_step",
+            "guess-gap",
+            "law-gap",
+            "guess-drift",
+            "law-drift",
+        ],
     }
     for run in runs.values():
         for widget in CONTENTS.widgets_of(run):

@@ -76,7 +76,7 @@ IDEAS = (
     Idea(
         "two-steps-are-a-bin",
         "6.4",
-        "Two opposite steps are a bin, of the height of its output weights.",
+        "Two opposite steps make a bin of height h.",
         BIN,
         "h φ(w(x − s₁)) − h φ(w(x − s₂))",
         (
@@ -125,7 +125,7 @@ IDEAS = (
     Idea(
         "bins-by-hand",
         "6.6",
-        "Unequal bins need fewer: drag them, and the error is proved for every x.",
+        "Drag the bins: their error is proved for every x.",
         HAND_BINS,
         "sup |y − f| ≤ max over bins of max(sup f − h, h − inf f)",
         (
@@ -134,8 +134,9 @@ IDEAS = (
             "approx:enclosures_hold_*",
             "approx:evaluation_of_hard_steps",
         ),
-        "Sampling finds no more than the errors it happens to look at; interval arithmetic bounds them all. "
-        "The best height of a bin is the middle between the smallest and the largest value of f in it.",
+        "Unequal bins need fewer. Sampling finds no more than the errors it happens to look at; interval "
+        "arithmetic bounds them all. The best height of a bin is the middle between the smallest and the "
+        "largest value of f in it.",
     ),
     Idea(
         "straight-pieces",
@@ -150,12 +151,12 @@ IDEAS = (
     Idea(
         "two-variables",
         "6.6",
-        "In two variables isolated towers leave holes; quadrants that add up leave none.",
+        "In two variables isolated towers leave holes.",
         SURFACE,
         "Σ H_ij σ(w₂(uᵢ + vⱼ − 3/2))  or  Σ D_ij σ(w₂(aᵢ + bⱼ − 3/2))",
         ("approx:isolated_towers_*", "approx:quadrant_thresholds_*"),
         "A tower stands where a bin in x₁ and a bin in x₂ are both on. Where four cells meet each is at ½, "
-        "and ½ + ½ is below the threshold of all four.",
+        "and ½ + ½ is below the threshold of all four. Quadrants that add up leave no holes.",
     ),
     Idea(
         "sigmoid-output",

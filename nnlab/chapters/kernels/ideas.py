@@ -127,7 +127,7 @@ IDEAS = (
     Idea(
         "largest-step",
         "5.7",
-        "Linearized, a network converges for η < 2/λmax only; the network moves to a flatter place.",
+        "The linearized network converges for η < 2/λmax only.",
         "ntk:descent",
         "uᵢ ← (1 − ηλᵢ) uᵢ,  |1 − ηλᵢ| < 1 for η < 2/λmax",
         ("ntk:linearization_at_*", "ntk:network_*"),

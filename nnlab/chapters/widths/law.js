@@ -5,7 +5,7 @@ nnlab.widget("law", (root, { widths, yLabel, series }) => {
   const DASHES = [null, "9 4", "3 4"];
   const chart = nnlab.panel(root);
   nnlab.legend(root, series.flatMap(({ name, power }, i) => [
-    { name: `${name}, measured`, stroke: nnlab.colours[i], mark: true }, ...(power === null ? [] : [{ name: `exponent ${nnlab.number(power)}, predicted`, stroke: nnlab.colours[i], dash: DASHES[i + 1] }]),
+    { name: `${name}, measured`, stroke: nnlab.colours[i], mark: true }, ...(power === null ? [] : [{ name: `exponent ${nnlab.number(power)}, the limit`, stroke: nnlab.colours[i], dash: DASHES[i + 1] }]),
   ]));
   const width = nnlab.slider(root, { label: "from width m", min: 0, max: widths.length - 2, value: 0, text: (i) => nnlab.number(widths[i]) }, draw);
   const says = nnlab.says(root);
@@ -23,7 +23,7 @@ nnlab.widget("law", (root, { widths, yLabel, series }) => {
       const last = mean.at(-1);
       if (power !== null) nnlab.line(svg, [widths[0], widths.at(-1)].map((m) => [x(m), y(last * (m / widths.at(-1)) ** power)]), { stroke, "stroke-width": 2.4, "stroke-dasharray": DASHES[i + 1] });
       const found = nnlab.guess.exponent(widths.slice(from), mean.slice(from));
-      return `${name} falls like m to the power ${nnlab.number(found, 2)}${power === null ? "" : ` (predicted ${nnlab.number(power)})`}`;
+      return `${name} falls like m to the power ${nnlab.number(found, 2)}${power === null ? "" : ` (${nnlab.number(power)} in the limit)`}`;
     });
     says(`From m = ${nnlab.number(widths[from])} on: ${words.join("; ")}. Means over the seeds; the bars hold eight of ten networks.`);
   }
