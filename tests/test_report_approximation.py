@@ -281,7 +281,7 @@ def test_a_typed_function_is_certified_or_refused(page: Any) -> None:
     assert field.get_attribute("aria-invalid") == "false"
     figure.get_by_role("button", name="as many as ε needs").click()
     said = figure.locator(".says").inner_text()
-    assert "3 bins: error at most 0.08334," in said  # ½ · ½ · ⅓ = 0.08333, rounded up
+    assert "3 bins: error ≤ 0.08334," in said  # ½ · ½ · ⅓ = 0.08333, rounded up
     assert "Within ε." in said
 
 

@@ -228,7 +228,7 @@ def largest_step(run: Run, arrays: Arrays) -> Widget:
             continue
         setting, eigenvalues = schema.Setting.of(key), measured[schema.EIGENVALUES]
         top = shaped(eigenvalues, len(widths), *eigenvalues.shape[1:])[:, :, -1]
-        rates.append(measured[schema.LR])
+        rates.append((setting.family.parameterization, setting.protocol, np.median(measured[schema.LR])))
         families[_family(setting.family)] = {
             "lambda": numbers(top.mean(1)),
             "low": numbers(np.quantile(top, 0.1, axis=1)),
@@ -243,7 +243,9 @@ def largest_step(run: Run, arrays: Arrays) -> Widget:
         {
             "widths": numbers(widths, 9),
             "families": [{"name": name, **values} for name, values in sorted(families.items())],
-            "lr": float(np.median(np.concatenate([lr.ravel() for lr in rates]))),
+            "lr": next(
+                (float(lr) for *kind, lr in rates if kind == ["standard", "constant"]), float(rates[0][2])
+            ),
         },
     )
 
