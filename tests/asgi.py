@@ -42,8 +42,9 @@ class Browser:
         return self.ask("GET", path, headers=headers)
 
     def post(self, path: str, body: Any = b"", **headers: str) -> Answer:
-        blocks = [body] if isinstance(body, bytes) else [json.dumps(body).encode()]
-        return self.ask("POST", path, blocks, {"origin": OWN, **headers})
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        length = {"content_length": str(len(content))} if content else {}
+        return self.ask("POST", path, [content] if content else [], {"origin": OWN, **length, **headers})
 
     def ask(
         self, method: str, path: str, blocks: Iterable[bytes] = (), headers: dict[str, str] | None = None
@@ -53,11 +54,13 @@ class Browser:
     async def asked(
         self, method: str, path: str, blocks: Iterable[bytes] = (), headers: dict[str, str] | None = None
     ) -> Answer:
-        """A request; headers with a `_` in the place of each `-`."""
+        """A request; headers with a `_` in the place of each `-`. A block that is empty does not come."""
         left, sent = iter(blocks), list[dict[str, Any]]()
 
         async def receive() -> dict[str, Any]:
             block = next(left, None)
+            if block == b"":
+                await asyncio.sleep(60)
             return {"type": "http.request", "body": block or b"", "more_body": block is not None}
 
         async def send(message: dict[str, Any]) -> None:

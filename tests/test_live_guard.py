@@ -79,6 +79,11 @@ def test_another_cookie_does_not_open(guard: Guard, stranger: Browser, cookie: s
     assert stranger.get("/", cookie=cookie.format(token=guard.token)).status == 403
 
 
+def test_cookies_of_other_servers_do_not_shut_anyone_out(guard: Guard, stranger: Browser) -> None:
+    cookie = f'a="b;c"; {{"x": [1]}}; é=\x01; nnlab-8765={guard.token}; @=,'
+    assert stranger.get("/", cookie=cookie).status == 200
+
+
 def test_a_token_for_once_opens_once(guard: Guard) -> None:
     token = guard.token_for_once()
     assert [Browser(guard).get(f"/?token={token}").status for _ in range(2)] == [200, 403]
@@ -172,6 +177,22 @@ def test_a_body_that_is_larger_than_announced_is_cut_off(
     assert known.ask("POST", "/", blocks(), {"origin": OWN, "content-length": "5"}).status == 413
     assert len(read) == 11
     assert known.post("/", b"x" * 1000).text == "1000 bytes"
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(known: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarding, "BODY_SECONDS", 0.05)
+    headers = {"origin": OWN, "content-length": "5"}
+    answer = known.ask("POST", "/", [b"a", b""], headers)
+    assert (answer.status, answer.headers["connection"]) == (408, "close")
+
+
+def test_only_an_answer_before_the_end_of_a_body_ends_the_connection(
+    known: Browser, stranger: Browser
+) -> None:
+    assert "connection" not in known.post("/", b"whole").headers
+    assert "connection" not in stranger.get("/").headers
+    assert stranger.post("/", b"unread").headers["connection"] == "close"
+    assert known.post("/nowhere", b"unread").headers["connection"] == "close"
 
 
 def test_every_answer_says_what_a_browser_may_do_with_it(stranger: Browser, known: Browser) -> None:

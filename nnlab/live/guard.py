@@ -17,11 +17,11 @@ import ipaddress
 import secrets
 from base64 import b64encode
 from hashlib import sha256
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -98,7 +98,9 @@ class Guard:
             await self._request(scope, receive, send)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers, send = Headers(scope=scope), _with_headers(send)
+        headers = Headers(scope=scope)
+        body = _Body(headers, receive)
+        send = _with_headers(send, body)
         problem = self._stranger(headers, changes=scope["method"] not in ("GET", "HEAD"))
         if problem is not None:
             await PlainTextResponse(problem, 403)(scope, receive, send)
@@ -106,17 +108,16 @@ class Guard:
             response = HTMLResponse(_ENTER, headers={"content-security-policy": _ENTER_POLICY})
             response.set_cookie(self._cookie, self.token, httponly=True, samesite="strict")
             await response(scope, receive, send)
-        elif not self._is_known(headers):
+        elif not self._is_known(scope):
             await PlainTextResponse(UNKNOWN, 403)(scope, receive, send)
-        elif _length(headers) > BODY_BYTES:
-            refused = PlainTextResponse(_TOO_LARGE, 413, {"connection": "close"})
-            await refused(scope, receive, send)
+        elif body.announced > BODY_BYTES:
+            await PlainTextResponse(_TOO_LARGE, 413)(scope, receive, send)
         else:
-            await self._app(scope, _limited(receive), send)
+            await self._app(scope, body.receive, send)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        known = self._stranger(headers, changes=True) is None and self._is_known(headers)
+        known = self._stranger(headers, changes=True) is None and self._is_known(scope)
         if not known or self._sockets >= SOCKETS:
             await receive()
             await send({"type": "websocket.close", "code": 1008})  # before it is accepted: 403
@@ -158,12 +159,9 @@ class Guard:
             return True
         return _same(given, self.token)
 
-    def _is_known(self, headers: Headers) -> bool:
-        try:
-            cookies = SimpleCookie(headers.get("cookie", ""))
-        except CookieError:
-            return False
-        return self._cookie in cookies and _same(cookies[self._cookie].value, self.token)
+    def _is_known(self, scope: Scope) -> bool:
+        """Tells whether the cookie is there; those of other servers of this machine may be of any form."""
+        return _same(HTTPConnection(scope).cookies.get(self._cookie, ""), self.token)
 
 
 _TOO_LARGE = f"That is more than {BODY_BYTES / 2**20:.0f} MB.\n"
@@ -181,40 +179,45 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _length(headers: Headers) -> int:
-    length = headers.get("content-length", "0")
-    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else BODY_BYTES + 1
+class _Body:
+    """The body of a request, of which neither the size nor the time has to be what its header says.
 
+    Attributes:
+        announced: bytes, as the header has it.
+        unread: whether something of it may still come.
+    """
 
-def _limited(receive: Receive) -> Receive:
-    """The body of a request, of which neither the size nor the time has to be what its header says."""
-    size, ended = 0, False
-    deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+    def __init__(self, headers: Headers, receive: Receive) -> None:
+        length = headers.get("content-length", "0")
+        known = length.isascii() and length.isdigit() and len(length) < 20
+        self.announced = int(length) if known else BODY_BYTES + 1
+        self.unread = self.announced > 0 or "transfer-encoding" in headers
+        self._receive, self._size = receive, 0
+        self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
 
-    async def limited() -> Message:
-        nonlocal size, ended
-        if ended:  # what comes is the end of the connection, which may take its time
-            return await receive()
+    async def receive(self) -> Message:
+        if not self.unread:  # what comes is the end of the connection, which may take its time
+            return await self._receive()
         try:
-            async with asyncio.timeout_at(deadline):
-                message = await receive()
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
         except TimeoutError:
-            raise HTTPException(408, "The request took too long.", {"connection": "close"}) from None
-        size += len(message.get("body", b""))
-        ended = not message.get("more_body", False)
-        if size > BODY_BYTES:
-            raise HTTPException(413, _TOO_LARGE, {"connection": "close"})
+            raise HTTPException(408, "The request took too long.") from None
+        self._size += len(message.get("body", b""))
+        if self._size > BODY_BYTES:
+            raise HTTPException(413, _TOO_LARGE)
+        self.unread = message.get("more_body", False)
         return message
 
-    return limited
 
-
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, body: _Body) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
+            if body.unread:  # else the server would read all that is still to come
+                headers["connection"] = "close"
         await send(message)
 
     return sending

@@ -5,21 +5,24 @@ time, with a few who wait.
 """
 
 import asyncio
+import contextlib
+import itertools
 import os
 import sys
 from collections import OrderedDict
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
 from nnlab.errors import ExperimentError
-from nnlab.record import schema
 
+COMMAND = (sys.executable, "-m", "nnlab", "report")
 KEPT, WAITING = 16, 8
 """Pages that are kept, and pages that may wait to be built."""
 SECONDS = 180.0
 """The time in which a page must be built."""
-PARTS = (schema.SUMMARY, schema.CONFIG, schema.METRICS, schema.ARRAYS, schema.DATA, schema.FIGURES, "runs")
-"""What changes in a run folder when its page would."""
+FILES = 20_000
+"""Files and folders of a run that are looked at to see whether it has changed."""
 
 
 class Pages:
@@ -40,7 +43,7 @@ class Pages:
         Raises:
             ExperimentError: it cannot be built, or too many others are waited for.
         """
-        name = _name(run)
+        name = await asyncio.to_thread(_name, run)
         task = self._pages.get(name)
         if task is None:
             if sum(not other.done() for other in self._pages.values()) > WAITING:
@@ -49,7 +52,7 @@ class Pages:
         self._pages.move_to_end(name)
         try:
             return await asyncio.shield(task)
-        except ExperimentError:
+        except Exception:
             self._pages.pop(name, None)
             raise
         finally:
@@ -65,7 +68,7 @@ class Pages:
     async def _built(self, run: Path, page: Path) -> Path:
         async with self._turn:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "nnlab", "report", str(run), "--out", str(page),
+                *COMMAND, str(run), "--out", str(page),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
@@ -93,12 +96,18 @@ class Pages:
 
 
 def _name(run: Path) -> str:
-    """The name of the file of a page: another one when the run has changed."""
-    stamps = []
-    for part in PARTS:
-        try:
-            about = os.lstat(run / part)
-            stamps.append((part, about.st_ino, about.st_size, about.st_mtime_ns))
-        except OSError:
-            stamps.append((part, 0, 0, 0))
-    return sha256(repr((os.fsencode(run), stamps)).encode()).hexdigest()[:32] + ".html"
+    """The name of the file of a page: another one when a file of the run has changed."""
+    digest = sha256(os.fsencode(run))
+    for path in itertools.islice(_inside(run), FILES):
+        with contextlib.suppress(OSError):  # it is gone
+            about = os.lstat(path)
+            digest.update(repr((path, about.st_ino, about.st_size, about.st_mtime_ns)).encode())
+    return f"{digest.hexdigest()[:32]}.html"
+
+
+def _inside(run: Path) -> Iterator[str]:
+    """The folder itself and what is in it, in a fixed order; links are not followed."""
+    yield str(run)
+    for place, folders, files in os.walk(run):
+        folders.sort()
+        yield from (os.path.join(place, name) for name in (*folders, *sorted(files)))

@@ -116,7 +116,7 @@
     ["status", "status", (row) => row.status],
     ["started", "started", (row) => Date.parse(row.started) || 0],
     ["seconds", "took", (row) => row.seconds ?? -1],
-    ["result", "result", (row) => row.value ?? -Infinity],
+    ["result", "result", (row) => [row.metric || "", row.value ?? -Infinity]],
     ["claims", "claims", (row) => (row.claims ? row.passed / row.claims : -1)],
   ];
   const head = $("list").querySelector("thead tr");
@@ -203,7 +203,8 @@
     const down = state.sort.startsWith("-");
     const by = (COLUMNS.find(([key]) => key === state.sort.replace("-", "")) || COLUMNS[3])[2];
     const keyed = found.map((row, i) => [by(row), i, row]);
-    keyed.sort(([a, i], [b, j]) => (a < b ? -1 : a > b ? 1 : i - j));
+    const order = (a, b) => (Array.isArray(a) ? order(a[0], b[0]) || order(a[1], b[1]) : a < b ? -1 : Number(a > b));
+    keyed.sort(([a, i], [b, j]) => order(a, b) || i - j);
     if (down) keyed.reverse();
     return keyed.map(([, , row]) => row);
   };
