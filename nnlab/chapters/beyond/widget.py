@@ -6,6 +6,7 @@ from nnlab.chapters.beyond.catapult.widget import catapult
 from nnlab.chapters.beyond.double_descent.widget import double_descent
 from nnlab.chapters.beyond.edge_of_stability.widget import edge_of_stability
 from nnlab.chapters.beyond.ensembles.widget import ensembles
+from nnlab.chapters.beyond.ideas import EXERCISES, IDEAS
 from nnlab.chapters.beyond.max_margin.widget import max_margin
 from nnlab.chapters.beyond.minimal_norm.widget import minimal_norm
 from nnlab.chapters.beyond.rich.widget import rich
@@ -26,6 +27,8 @@ PAGE = ChapterPage(
         "double_descent": ExperimentPage("Double descent", NUMBER, (double_descent,)),
         "rich": ExperimentPage("Features that move, and features that do not", NUMBER, (rich,)),
     },
+    ideas=IDEAS,
+    exercises=EXERCISES,
     scripts=(
         FOLDER / "minimal_norm" / "minimal_norm.js",
         FOLDER / "max_margin" / "max_margin.js",

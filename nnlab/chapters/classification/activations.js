@@ -44,11 +44,10 @@ nnlab.widget("activations", (root, { functions }) => {
 // What is left of a gradient after layers in a row. data: {functions: [{key, name}], deepest}
 nnlab.widget("slopes", (root, { functions, deepest }) => {
   const { activations } = nnlab.classification;
-  const DASHES = [null, "9 5", "3 4"];
   const chart = nnlab.panel(root);
   const z = nnlab.slider(root, { label: "pre-activation z of every layer", min: -3, max: 3, step: 0.1, value: 0.5, text: (v) => nnlab.number(v, 2) }, draw);
   const depth = nnlab.slider(root, { label: "layers", min: 1, max: deepest, value: 3 }, draw);
-  nnlab.legend(root, functions.map(({ name }, i) => ({ name, stroke: nnlab.colours[i], dash: DASHES[i] })));
+  nnlab.legend(root, functions.map(({ name }, i) => ({ name, stroke: nnlab.colours[i], dash: nnlab.dash(i) })));
   const says = nnlab.says(root);
 
   function draw() {
@@ -57,7 +56,7 @@ nnlab.widget("slopes", (root, { functions, deepest }) => {
     const left = functions.map(({ key, name }, i) => {
       const slope = activations[key](z.value)[1];
       const at = (n) => slope ** n;
-      nnlab.line(axes.svg, nnlab.spaced(0, deepest, deepest + 1).map((n) => [axes.x(n), at(n) >= 1e-12 ? axes.y(at(n)) : NaN]), { stroke: nnlab.colours[i], "stroke-dasharray": DASHES[i], "stroke-width": 3 });
+      nnlab.line(axes.svg, nnlab.spaced(0, deepest, deepest + 1).map((n) => [axes.x(n), at(n) >= 1e-12 ? axes.y(at(n)) : NaN]), { stroke: nnlab.colours[i], "stroke-dasharray": nnlab.dash(i), "stroke-width": 3 });
       if (at(depth.value) >= 1e-12) nnlab.dot(axes.svg, axes.x(depth.value), axes.y(at(depth.value)), { fill: nnlab.colours[i], r: 0.3 * axes.unit });
       return `${name} ${nnlab.number(at(depth.value), 2)}`;
     });

@@ -1,8 +1,7 @@
 "use strict";
 // Training losses of several settings over the epochs, one of them in front. data: {epochs, lines: [{name, loss}], of}
 nnlab.widget("progress", (root, { epochs, lines, of }) => {
-  const DASHES = [null, "9 5", "3 4", "9 4 2 4"];
-  const style = (i) => ({ stroke: nnlab.colours[i % nnlab.colours.length], "stroke-dasharray": DASHES[i % DASHES.length] });
+  const style = (i) => ({ stroke: nnlab.colours[i % nnlab.colours.length], "stroke-dasharray": nnlab.dash(i) });
   const front = nnlab.choice(root, { label: of, options: lines.map(({ name }, i) => [i, name]), value: 0 }, draw);
   const chart = nnlab.panel(root);
   const time = nnlab.slider(root, { label: "epoch", min: 0, max: epochs.length - 1, value: epochs.length - 1, text: (i) => nnlab.number(epochs[i]) }, draw);

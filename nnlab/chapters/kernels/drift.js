@@ -2,13 +2,12 @@
 // The kernel H(t) in training as an image, its change H(t) − H(0), and the size of that over time.
 // data: {steps, networks: [{width, start: packed (n, n), change: packed (M, n, n), relative: [‖H(t) − H(0)‖/‖H(0)‖]}]}
 nnlab.widget("drift", (root, { steps, networks }) => {
-  const DASHES = [null, "9 4", "3 4", "9 4 3 4"];
   const colour = (i) => nnlab.ordered(i, networks.length);
   const chosen = nnlab.choice(root, { label: "width m", options: networks.map(({ width }, i) => [i, String(width)]), value: 0 }, draw);
   const CHANGE = "H(t) − H(0)";
   const shown = nnlab.choice(root, { label: "image", options: ["H(t)", CHANGE] }, draw);
   const [picture, over] = nnlab.panels(root, 2);
-  nnlab.legend(root, networks.map(({ width }, i) => ({ name: `m = ${width}`, stroke: colour(i), dash: DASHES[i % 4] })));
+  nnlab.legend(root, networks.map(({ width }, i) => ({ name: `m = ${width}`, stroke: colour(i), dash: nnlab.dash(i) })));
   const time = nnlab.slider(root, { label: "step", min: 0, max: steps.length - 1, value: steps.length - 1, text: (i) => nnlab.number(steps[i]) }, draw);
   const says = nnlab.says(root);
   const unpacked = networks.map(({ start, change: moved }) => ({ n: start.shape[0], start: nnlab.unpacked(start), moved: nnlab.unpacked(moved) }));
@@ -30,7 +29,7 @@ nnlab.widget("drift", (root, { steps, networks }) => {
     const top = 1.15 * Math.max(...networks.flatMap(({ relative }) => relative));
     const axes = nnlab.axes(over, { x: [1, steps[steps.length - 1]], y: [0, top], xLog: true, xLabel: "step", yLabel: "‖H(t) − H(0)‖/‖H(0)‖", ratio: 1.3, label: "relative change of the kernel over the steps" });
     networks.forEach(({ relative }, j) => {
-      nnlab.line(axes.svg, later.map((at) => [axes.x(steps[at]), axes.y(relative[at])]), { stroke: colour(j), "stroke-width": j === i ? 4.5 : 2.4, "stroke-dasharray": DASHES[j % 4] });
+      nnlab.line(axes.svg, later.map((at) => [axes.x(steps[at]), axes.y(relative[at])]), { stroke: colour(j), "stroke-width": j === i ? 4.5 : 2.4, "stroke-dasharray": nnlab.dash(j) });
     });
     if (steps[k] > 0) {
       nnlab.across(axes, { x: steps[k] });

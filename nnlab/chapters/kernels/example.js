@@ -51,14 +51,13 @@ nnlab.widget("example", (root, { steps, x: places, target, points, networks }) =
 
 // The same networks, each beside its linearization, and how far apart they are over the steps. data: that of "example"
 nnlab.widget("linearization", (root, { steps, x: places, target, points, networks }) => {
-  const DASHES = [null, "9 4", "3 4", "9 4 3 4"];
   const [BLUE, ORANGE, GREEN] = nnlab.colours;
   const colour = (i) => nnlab.ordered(i, networks.length);
   const chosen = nnlab.choice(root, { label: "width m", options: networks.map(({ width }, i) => [i, String(width)]), value: 0 }, draw);
   const [chart, apart] = nnlab.panels(root, 2);
   nnlab.legend(root, [
     { name: "target", stroke: "currentColor", dash: "4 4" }, { name: "network", stroke: ORANGE }, { name: "linearized", stroke: BLUE, dash: "9 5" }, { name: "examples", stroke: GREEN, mark: true },
-    ...networks.map(({ width }, i) => ({ name: `apart, m = ${width}`, stroke: colour(i), dash: DASHES[i % 4] })),
+    ...networks.map(({ width }, i) => ({ name: `apart, m = ${width}`, stroke: colour(i), dash: nnlab.dash(i) })),
   ]);
   const time = nnlab.slider(root, { label: "step of descent", min: 0, max: steps.length - 1, value: steps.length - 1, text: (i) => nnlab.number(steps[i]) }, draw);
   const says = nnlab.says(root);
@@ -79,7 +78,7 @@ nnlab.widget("linearization", (root, { steps, x: places, target, points, network
     const later = steps.map((_, j) => j).filter((j) => steps[j] > 0);
     const sizes = gaps.flatMap((row) => later.map((j) => row[j])).filter((v) => v > 0);
     const right = nnlab.axes(apart, { x: [1, steps[steps.length - 1]], y: [Math.min(...sizes) / 1.5, Math.max(...sizes) * 1.5], xLog: true, yLog: true, xLabel: "step", yLabel: "largest |f − linearized|", ratio: 1.2, label: "how far network and linearization are apart over the steps" });
-    gaps.forEach((row, j) => nnlab.line(right.svg, later.map((at) => [right.x(steps[at]), row[at] > 0 ? right.y(row[at]) : NaN]), { stroke: colour(j), "stroke-dasharray": DASHES[j % 4], "stroke-width": j === i ? 4.5 : 2.4 }));
+    gaps.forEach((row, j) => nnlab.line(right.svg, later.map((at) => [right.x(steps[at]), row[at] > 0 ? right.y(row[at]) : NaN]), { stroke: colour(j), "stroke-dasharray": nnlab.dash(j), "stroke-width": j === i ? 4.5 : 2.4 }));
     if (steps[k] > 0) nnlab.across(right, { x: steps[k] });
     const words = networks.map(({ width }, j) => `${nnlab.number(gaps[j][k], 2)} at m = ${width}`);
     says(`Step ${nnlab.number(steps[k])}: network and linearization are apart by at most ${words.join(", ")}. The linearization is a regression that is linear in w, not in x.`);

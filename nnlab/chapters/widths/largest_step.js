@@ -2,7 +2,6 @@
 // The largest eigenvalue of the kernel over the width, and for which widths a step size η is too large.
 // data: {widths, families: [{name, lambda: mean over the seeds, low, high}], lr}
 nnlab.widget("largest_step", (root, { widths, families, lr }) => {
-  const DASHES = [null, "9 4", "3 4", "9 4 3 4"];
   const chart = nnlab.panel(root);
   const legend = nnlab.legend(root);
   const all = families.flatMap(({ low, high }) => [...low, ...high]);
@@ -11,7 +10,7 @@ nnlab.widget("largest_step", (root, { widths, families, lr }) => {
   const first = SIZES.reduce((best, eta, i) => (Math.abs(Math.log(eta / lr)) < Math.abs(Math.log(SIZES[best] / lr)) ? i : best), 0);
   const size = nnlab.slider(root, { label: "step size η", min: 0, max: SIZES.length - 1, value: first, text: (i) => nnlab.number(SIZES[i]) }, draw);
   const says = nnlab.says(root);
-  legend([...families.map(({ name }, i) => ({ name, stroke: nnlab.colours[i], dash: DASHES[i % 4] })), { name: "η is too large", fill: nnlab.paint.line }]);
+  legend([...families.map(({ name }, i) => ({ name, stroke: nnlab.colours[i], dash: nnlab.dash(i) })), { name: "η is too large", fill: nnlab.paint.line }]);
 
   function draw() {
     const eta = SIZES[size.value];
@@ -24,7 +23,7 @@ nnlab.widget("largest_step", (root, { widths, families, lr }) => {
     families.forEach(({ lambda, low, high }, i) => {
       const stroke = nnlab.colours[i];
       lambda.forEach((_, j) => nnlab.line(svg, [[x(widths[j]), y(low[j])], [x(widths[j]), y(high[j])]], { stroke, "stroke-width": 6, opacity: 0.35 }));
-      nnlab.line(svg, lambda.map((v, j) => [x(widths[j]), y(v)]), { stroke, "stroke-width": 3, "stroke-dasharray": DASHES[i % 4] });
+      nnlab.line(svg, lambda.map((v, j) => [x(widths[j]), y(v)]), { stroke, "stroke-width": 3, "stroke-dasharray": nnlab.dash(i) });
       lambda.forEach((v, j) => nnlab.dot(svg, x(widths[j]), y(v), { fill: stroke, hollow: v > limit, r: 0.28 * unit }));
     });
     const tooLarge = families.map(({ name, lambda }) => [name, widths.filter((_, j) => lambda[j] > limit)]).filter(([, found]) => found.length);

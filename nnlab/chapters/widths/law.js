@@ -2,10 +2,9 @@
 // A measured quantity over the width beside the power of the width that is predicted.
 // data: {widths, yLabel, series: [{name, mean, low, high, power: predicted exponent or null}]}
 nnlab.widget("law", (root, { widths, yLabel, series }) => {
-  const DASHES = [null, "9 4", "3 4"];
   const chart = nnlab.panel(root);
   nnlab.legend(root, series.flatMap(({ name, power }, i) => [
-    { name: `${name}, measured`, stroke: nnlab.colours[i], mark: true }, ...(power === null ? [] : [{ name: `exponent ${nnlab.number(power)}, the limit`, stroke: nnlab.colours[i], dash: DASHES[i + 1] }]),
+    { name: `${name}, measured`, stroke: nnlab.colours[i], mark: true }, ...(power === null ? [] : [{ name: `exponent ${nnlab.number(power)}, the limit`, stroke: nnlab.colours[i], dash: nnlab.dash(i + 1) }]),
   ]));
   const width = nnlab.slider(root, { label: "from width m", min: 0, max: widths.length - 2, value: 0, text: (i) => nnlab.number(widths[i]) }, draw);
   const says = nnlab.says(root);
@@ -21,7 +20,7 @@ nnlab.widget("law", (root, { widths, yLabel, series }) => {
         nnlab.dot(svg, x(widths[j]), y(v), { fill: stroke, hollow: j < from, r: 0.3 * unit });
       });
       const last = mean.at(-1);
-      if (power !== null) nnlab.line(svg, [widths[0], widths.at(-1)].map((m) => [x(m), y(last * (m / widths.at(-1)) ** power)]), { stroke, "stroke-width": 2.4, "stroke-dasharray": DASHES[i + 1] });
+      if (power !== null) nnlab.line(svg, [widths[0], widths.at(-1)].map((m) => [x(m), y(last * (m / widths.at(-1)) ** power)]), { stroke, "stroke-width": 2.4, "stroke-dasharray": nnlab.dash(i + 1) });
       const found = nnlab.guess.exponent(widths.slice(from), mean.slice(from));
       return `${name} falls like m to the power ${nnlab.number(found, 2)}${power === null ? "" : ` (${nnlab.number(power)} in the limit)`}`;
     });

@@ -2,14 +2,12 @@
 // Relative change of the weights and loss over the steps, one line a width, and the change over the width.
 // data: {widths, steps, settings: [{name, change: width by step, loss, predicted: exponent}]}
 nnlab.widget("widths", (root, { widths, steps, settings }) => {
-  const DASHES = [null, "9 4", "3 4", "9 4 3 4"];
   const colour = (i) => nnlab.ordered(i, widths.length);
-  const dash = (i) => DASHES[i % DASHES.length];
   const [LOSS, LAW] = ["the loss", "the change over the width"];
   const setting = nnlab.choice(root, { label: "networks", options: settings.map((s, i) => [i, s.name]), value: 0 }, draw);
   const second = nnlab.choice(root, { label: "beside it", options: [LOSS, LAW] }, draw);
   const [moved, other] = nnlab.panels(root, 2);
-  nnlab.legend(root, widths.map((m, i) => ({ name: `m = ${m}`, stroke: colour(i), dash: dash(i) })));
+  nnlab.legend(root, widths.map((m, i) => ({ name: `m = ${m}`, stroke: colour(i), dash: nnlab.dash(i) })));
   const width = nnlab.slider(root, { label: "width m", min: 0, max: widths.length - 1, value: 0, text: (i) => nnlab.number(widths[i]) }, draw);
   const time = nnlab.slider(root, { label: "step", min: 0, max: steps.length - 1, value: steps.length - 1, text: (i) => nnlab.number(steps[i]) }, draw);
   const says = nnlab.says(root);
@@ -32,7 +30,7 @@ nnlab.widget("widths", (root, { widths, steps, settings }) => {
       x: [steps[shown[0]], steps[steps.length - 1]], y: [Math.min(...values) / 1.2, Math.max(...values) * 1.2], xLog: true, yLog: true, xLabel: "step", yLabel, ratio: 1.2, label: `${yLabel} over the steps for each width`,
     });
     if (steps[at] > 0) nnlab.across(axes, { x: steps[at] });
-    rows.forEach((row, i) => nnlab.line(axes.svg, shown.map((k) => [axes.x(steps[k]), row[k] > 0 ? axes.y(row[k]) : NaN]), { stroke: colour(i), "stroke-dasharray": dash(i), "stroke-width": i === chosen ? 4.5 : 2 }));
+    rows.forEach((row, i) => nnlab.line(axes.svg, shown.map((k) => [axes.x(steps[k]), row[k] > 0 ? axes.y(row[k]) : NaN]), { stroke: colour(i), "stroke-dasharray": nnlab.dash(i), "stroke-width": i === chosen ? 4.5 : 2 }));
     if (steps[at] > 0 && rows[chosen][at] > 0) nnlab.dot(axes.svg, axes.x(steps[at]), axes.y(rows[chosen][at]), { fill: colour(chosen), r: 0.3 * axes.unit });
   }
 

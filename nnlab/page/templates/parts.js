@@ -55,6 +55,9 @@ Object.assign(nnlab, {
     return { uniform, normal: () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()) };
   },
 
+  /** The dashes of the i-th of several lines, beside its colour. */
+  dash: (i) => [null, "9 4", "3 4", "9 4 3 4"][i % 4],
+
   /** A colour for the i-th of n things that have an order: violet, blue, green, orange. */
   ordered: (i, n) => {
     const stops = [[128, 92, 190], [0, 114, 178], [0, 158, 115], [230, 159, 0]];

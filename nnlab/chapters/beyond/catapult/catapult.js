@@ -31,10 +31,10 @@ nnlab.widget("catapult", (root, { start, steps, products, loss, sharpness }) => 
     const path = follow(product);
     const trained = products.indexOf(product);
     const clipped = (v) => Math.max(v, floor);
-    const left = nnlab.axes(falls, { x: [0, steps], y: [floor, LARGEST * before], yLog: true, xLabel: "step", yLabel: "loss", ratio: 0.75, label: "loss over the steps" });
+    const left = nnlab.axes(falls, { x: [0, steps], y: [floor, LARGEST * before], yLog: true, xLabel: "step", yLabel: "loss", ratio: 1.2, label: "loss over the steps" });
     nnlab.across(left, { y: before });
     nnlab.line(left.svg, path.map(([v], k) => [left.x(k), left.y(clipped(v))]), { stroke: ORANGE });
-    const right = nnlab.axes(flat, { x: [0, steps], y: [0, 4.6], xLabel: "step", yLabel: "ηλ", ratio: 0.75, label: "ηλ over the steps" });
+    const right = nnlab.axes(flat, { x: [0, steps], y: [0, 4.6], xLabel: "step", yLabel: "ηλ", ratio: 1.2, label: "ηλ over the steps" });
     nnlab.across(right, { y: 2 });
     nnlab.line(right.svg, path.map(([, v], k) => [right.x(k), right.y(Math.min(v, 4.6))]), { stroke: ORANGE });
     if (trained >= 0) {

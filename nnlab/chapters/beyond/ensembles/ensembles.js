@@ -20,7 +20,7 @@ nnlab.widget("ensembles", (root, { angles, points, targets, kinds }) => {
     const [k, i] = [Number(chosen.value), angle.value];
     const kind = kinds[k];
     const other = kinds[k === 2 ? 1 : 2];
-    const left = nnlab.axes(circle, { x: [0, angles[angles.length - 1]], y: [-reach, reach], xLabel: "angle in degrees", yLabel: "output f", ratio: 0.75, label: `networks on the circle ${kind.name}` });
+    const left = nnlab.axes(circle, { x: [0, angles[angles.length - 1]], y: [-reach, reach], xLabel: "angle in degrees", yLabel: "output f", ratio: 1.2, label: `networks on the circle ${kind.name}` });
     for (let network = 0; network < Math.min(30, count); network++) {
       nnlab.line(left.svg, angles.map((a, j) => [left.x(a), left.y(Math.max(-reach, Math.min(reach, at(k, network, j))))]), { stroke: "currentColor", "stroke-width": 0.6, opacity: 0.45 });
     }
@@ -45,7 +45,7 @@ nnlab.widget("ensembles", (root, { angles, points, targets, kinds }) => {
     const curve = (m, s) => grid.map((v) => bell(v, m, Math.max(s, 1e-3)));
     const [mine, theirs] = [curve(kind.mean[i], kind.std[i]), curve(other.mean[i], other.std[i])];
     const top = 1.1 * Math.max(...heights, ...mine, Math.min(2 * Math.max(...mine), Math.max(...theirs)));
-    const right = nnlab.axes(spread, { x: [low, low + 2 * half], y: [0, top], xLabel: "output f", yLabel: "density", ratio: 0.75, label: `outputs at ${nnlab.number(angles[i])} degrees` });
+    const right = nnlab.axes(spread, { x: [low, low + 2 * half], y: [0, top], xLabel: "output f", yLabel: "density", ratio: 1.2, label: `outputs at ${nnlab.number(angles[i])} degrees` });
     heights.forEach((height, bin) => nnlab.svg("rect", {
       x: right.x(low + bin * width), y: right.y(height), width: right.x(low + width) - right.x(low), height: right.y(0) - right.y(height), class: "shade",
     }, right.svg));

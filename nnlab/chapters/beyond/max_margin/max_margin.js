@@ -23,7 +23,7 @@ nnlab.widget("max_margin", (root, { steps, angle, predicted, vectors, points, ma
     ray(w, { stroke: BLUE });
     points.forEach(([a, b]) => nnlab.dot(left.svg, left.x(a), left.y(b), { fill: "currentColor", hollow: true, r: 4 }));
 
-    const right = nnlab.axes(turning, { x: [steps[0], steps[steps.length - 1]], y: [0, top], xLog: true, xLabel: "step t", yLabel: "angle from the largest margin, in degrees", ratio: 0.75, label: "angle over the steps" });
+    const right = nnlab.axes(turning, { x: [steps[0], steps[steps.length - 1]], y: [0, top], xLog: true, xLabel: "step t", yLabel: "angle from the largest margin, in degrees", ratio: 1.2, label: "angle over the steps" });
     nnlab.across(right, { x: steps[at] });
     nnlab.line(right.svg, steps.map((t, i) => [right.x(t), right.y(Math.abs(angle[i]))]), { stroke: BLUE });
     nnlab.line(right.svg, steps.map((t, i) => [right.x(t), right.y(inside(Math.abs(predicted[i])))]), { stroke: ORANGE, "stroke-dasharray": "6 3" });

@@ -20,7 +20,7 @@ nnlab.widget("minimal_norm", (root, { eigenvalues, start, lr, steps, linearized,
   function draw() {
     const at = time.value;
     const k = steps[at];
-    const left = nnlab.axes(parts, { x: ends, y: [floor, top * 2], xLog: true, yLog: true, xLabel: "eigenvalue λᵢ", yLabel: "part of ‖w − w₀‖²", ratio: 0.75, label: `part of every mode at step ${k}` });
+    const left = nnlab.axes(parts, { x: ends, y: [floor, top * 2], xLog: true, yLog: true, xLabel: "eigenvalue λᵢ", yLabel: "part of ‖w − w₀‖²", ratio: 1.2, label: `part of every mode at step ${k}` });
     const height = (v) => left.y(Math.max(floor, v));
     eigenvalues.forEach((l, i) => {
       const x = left.x(l);
@@ -31,7 +31,7 @@ nnlab.widget("minimal_norm", (root, { eigenvalues, start, lr, steps, linearized,
     const total = (step) => sum(eigenvalues.map((_, i) => part(i, step)));
     const seen = steps.map((_, i) => i).filter((i) => steps[i] > 0);
     const values = seen.flatMap((i) => [linearized[i], network[i]]).filter((v) => v > 0);
-    const right = nnlab.axes(whole, { x: [1, last], y: [Math.min(...values) / 1.3, Math.max(...values, sum(least)) * 1.3], xLog: true, yLog: true, xLabel: "step k", yLabel: "‖w − w₀‖²", ratio: 0.75, label: "squared distance over the steps" });
+    const right = nnlab.axes(whole, { x: [1, last], y: [Math.min(...values) / 1.3, Math.max(...values, sum(least)) * 1.3], xLog: true, yLog: true, xLabel: "step k", yLabel: "‖w − w₀‖²", ratio: 1.2, label: "squared distance over the steps" });
     nnlab.across(right, { y: sum(least) });
     nnlab.line(right.svg, seen.map((i) => [right.x(steps[i]), right.y(total(steps[i]))]), { stroke: ORANGE, "stroke-width": 2.6 });
     nnlab.line(right.svg, seen.map((i) => [right.x(steps[i]), right.y(network[i])]), { stroke: "currentColor", "stroke-width": 1.6, "stroke-dasharray": "6 3" });

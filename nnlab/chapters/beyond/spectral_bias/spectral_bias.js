@@ -16,14 +16,14 @@ nnlab.widget("spectral_bias", (root, { kinds }) => {
     const last = steps[steps.length - 1];
     const most = harmonics[harmonics.length - 1];
     const predicted = (i, s) => (1 - lr * eigenvalues[i]) ** s;
-    const left = nnlab.axes(bars, { x: [0.3, most + 0.7], y: [0, 1.05], xLabel: "harmonic k", yLabel: "share left in the residual", ratio: 0.75, xTicks: harmonics, label: `shares at step ${step}` });
+    const left = nnlab.axes(bars, { x: [0.3, most + 0.7], y: [0, 1.05], xLabel: "harmonic k", yLabel: "share left in the residual", ratio: 1.2, xTicks: harmonics, label: `shares at step ${step}` });
     harmonics.forEach((k, i) => {
       const height = left.y(Math.max(0, predicted(i, step)));
       nnlab.svg("line", { x1: left.x(k), x2: left.x(k), y1: left.y(0), y2: height, stroke: ORANGE, "stroke-width": 14 }, left.svg);
       nnlab.dot(left.svg, left.x(k), left.y(Math.max(0, shares[i][at])), { fill: BLUE, r: 6 });
     });
 
-    const right = nnlab.axes(curves, { x: [1, last], y: [0, 1.05], xLog: true, xLabel: "step", yLabel: "share left in the residual", ratio: 0.75, label: "shares over the steps" });
+    const right = nnlab.axes(curves, { x: [1, last], y: [0, 1.05], xLog: true, xLabel: "step", yLabel: "share left in the residual", ratio: 1.2, label: "shares over the steps" });
     const grid = nnlab.spaced(1, last, 140, true);
     harmonics.forEach((k, i) => {
       nnlab.line(right.svg, grid.map((s) => [right.x(s), right.y(predicted(i, s))]), { stroke: ORANGE, "stroke-width": 1.4 });
