@@ -9,7 +9,7 @@ import pytest
 from nnlab import cli
 from tests.command_line import nnlab
 
-HEAVY = ("torch", "scipy", "matplotlib", "sklearn", "torchvision", "tensorboard")
+HEAVY = ("torch", "scipy", "matplotlib", "sklearn", "torchvision", "tensorboard", "starlette", "uvicorn")
 
 PROGRAM = """
 import sys
@@ -36,6 +36,12 @@ def loaded(folder: Path, *arguments: str) -> set[str]:
 )
 def test_commands_that_train_nothing_load_no_torch(arguments: str, tmp_path: Path) -> None:
     assert not loaded(tmp_path, *arguments.split()) & {*HEAVY}
+
+
+def test_the_server_of_the_live_lab_leaves_torch_to_other_processes() -> None:
+    program = "import nnlab.live.serve, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert not {*done.stdout.split()} & {"torch", "scipy", "sklearn", "torchvision", "tensorboard"}
 
 
 @pytest.mark.parametrize("arguments", ["--help", "--version"])

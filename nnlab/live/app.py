@@ -7,8 +7,6 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from hashlib import sha256
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from starlette.routing import BaseRoute, Route
 
 from nnlab.errors import ConfigError, ExperimentError, NnlabError
 from nnlab.lab.config import FILE_BYTES, about, shipped_configs
+from nnlab.live import playground
 from nnlab.live.jobs import Jobs
 from nnlab.live.pages import Pages
 from nnlab.live.runs import COMPARED, Runs
@@ -57,6 +56,7 @@ class Live:
     def __init__(self, runs: Path, say: Callable[[str], None] = lambda text: None) -> None:
         self.runs = Runs(runs)
         self._say = say
+        self._playground = playground.Playground(self.runs.root)
         self._files = _static_files()
         self._readers: CapacityLimiter
 
@@ -76,11 +76,7 @@ class Live:
             Route("/api/stop", self._stop, methods=["POST"]),
             Route("/api/resume", self._resume, methods=["POST"]),
         ]
-        self._playground = None
-        if find_spec("nnlab.live.playground") is not None:
-            module = import_module("nnlab.live.playground")
-            self._playground = module.Playground(self.runs.root)
-            routes += module.routes(self._playground)
+        routes += playground.routes(self._playground)
         return Starlette(routes=routes, lifespan=self._lifespan, exception_handlers=_HANDLERS)
 
     @contextlib.asynccontextmanager
@@ -91,13 +87,11 @@ class Live:
             for place in places:
                 place.mkdir()
             self._pages, self._jobs = Pages(places[0]), Jobs(self.runs, places[1])
-            if self._playground is not None:
-                await self._playground.start()
+            await self._playground.start()
             try:
                 yield
             finally:
-                if self._playground is not None:
-                    await self._playground.close()
+                await self._playground.close()
                 await self._pages.close()
                 if self._jobs.going:
                     self._say("stopping the runs that were started here, each after its step")
