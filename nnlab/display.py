@@ -31,6 +31,59 @@ def _written_out(code: int) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
+_SPOKEN = {
+    "relu": "ReLU",
+    "leaky_relu": "leaky ReLU",
+    "elu": "ELU",
+    "gelu": "GELU",
+    "ntk": "NTK",
+    "mup": "µP",
+    "l1": "L₁",
+    "l2": "L₂",
+    "elastic_net": "elastic net",
+    "cross_entropy": "cross entropy",
+    "batch size full": "full batch",
+    "train": "training",
+    "val": "validation",
+}
+_NAMES = re.compile(rf"(?<![\w.])({'|'.join(sorted(_SPOKEN, key=len, reverse=True))})(?![\w.])")
+_EXTREMES = re.compile("([λη])_?(max|min)(?![a-z])")
+_POWER = re.compile(r"(?<=\w)\^([-−]?\d+(?:\.\d+)?)")
+_RAISED = str.maketrans("-−0123456789.", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹·")
+_INDEXED = re.compile(r"(?<![^\W\d])([^\W\d_])(\d+)(?!\w)")
+_INDEX = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_LOWERED = {"max": "ₘₐₓ", "min": "ₘᵢₙ"}
+
+
+def raised(power: str) -> str:
+    """Returns a number as an exponent.
+
+    >>> raised("-0.52")
+    '⁻⁰·⁵²'
+    """
+    return power.translate(_RAISED)
+
+
+def lowered(name: str) -> str:
+    """Returns a name that ends in a number with it as an index, as on the board.
+
+    >>> lowered("w0"), lowered("x"), lowered("w0*x0 + w12")
+    ('w₀', 'x', 'w₀*x₀ + w₁₂')
+    """
+    return _INDEXED.sub(lambda match: match[1] + match[2].translate(_INDEX), name)
+
+
+def spoken(text: str) -> str:
+    """Returns a text with names of configs, and formulas as a keyboard has them, as people write them.
+
+    >>> spoken("leaky_relu, 2 hidden layers"), spoken("l2"), spoken("1.5 η_max"), spoken("m^-0.52")
+    ('leaky ReLU, 2 hidden layers', 'L₂', '1.5 ηₘₐₓ', 'm⁻⁰·⁵²')
+    """
+    text = _NAMES.sub(lambda match: _SPOKEN[match[0]], text)
+    text = _EXTREMES.sub(lambda match: match[1] + _LOWERED[match[2]], text)
+    return _POWER.sub(lambda match: raised(match[1]), text)
+
+
 def duration(seconds: float) -> str:
     """Returns a duration with as many digits as an estimate has.
 

@@ -11,12 +11,19 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from nnlab.plot.fitting import fit_labels
+
 HOSTILE = ("$x$", "<script>alert(1)</script>", "a\nb", r"\$ \frac{", "$", "tab\tnul\x00", "\ud800", "名前")
 
 
 def texts(figure: Figure) -> list[str]:
     """All words of a figure as they are shown: without the backslash that disarms a dollar sign."""
     return [text.get_text().replace(r"\$", "$") for text in figure.findobj(Text) if text.get_text()]
+
+
+def title(figure: Figure) -> str:
+    """The title on one line, as it is shown."""
+    return " ".join(figure.get_suptitle().replace(r"\$", "$").split())
 
 
 def lines(axes: Axes) -> list[Line2D]:
@@ -72,6 +79,7 @@ def visible_texts(figure: Figure) -> list[Text]:
 
 def assert_readable(figure: Figure) -> None:
     """Draws the figure: no text is mathematics, none leaves the canvas, and none lies over another."""
+    fit_labels(figure)
     figure.canvas.draw()
     for text in figure.findobj(Text):
         assert not is_math_text(text.get_text()), text.get_text()

@@ -157,9 +157,10 @@ def test_the_title_is_a_caption_in_a_paper_and_a_title_on_a_slide(folder: Path) 
         assert new_figure("Some title").get_suptitle() == "Some title"
 
 
-def test_a_run_folder_is_drawn_as_ever_outside_of_a_form() -> None:
-    assert tuple(new_figure("A title").get_size_inches()) == (10.0, 5.6)
-    assert forms.form() is None
+def test_a_run_folder_is_drawn_for_its_page() -> None:
+    assert forms.form() is forms.PAGE
+    for size in ((10.0, 5.6), (12.5, 5.4)):
+        assert tuple(new_figure("A title", size).get_size_inches()) == pytest.approx((1150 / 150, 700 / 150))
 
 
 def test_labels_that_are_longer_than_their_axes_are_wrapped() -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nnlab.chapters.kernels.figures.functions import functions_on_line
@@ -17,7 +16,16 @@ from nnlab.chapters.kernels.figures.training import (
     step_sizes,
 )
 from nnlab.plot.style import INK, MUTED, PALETTE
-from tests.figure_checks import assert_finite_limits, assert_readable, data, drawn_in, lines, marks, texts
+from tests.figure_checks import (
+    assert_finite_limits,
+    assert_readable,
+    data,
+    drawn_in,
+    lines,
+    marks,
+    texts,
+    title,
+)
 
 Array = NDArray[np.float64]
 BLUE, VERMILLION = PALETTE[:2]
@@ -26,10 +34,6 @@ STEPS = np.array([0.0, 1, 2, 4, 8, 16, 32])
 
 def curves(flow: Array, descent: Array, network: Array, linearized: Array) -> dict[str, Array]:
     return {"flow": flow, "descent": descent, "network": network, "linearized": linearized}
-
-
-def title(figure: Figure) -> str:
-    return figure.get_suptitle().replace("\n", " ")
 
 
 def modes(eigenvalues: Array, lr: float, start: Array) -> tuple[Array, Array]:
@@ -57,11 +61,9 @@ def test_modes_show_both_predictions_and_both_measurements() -> None:
             np.testing.assert_allclose(shown, np.stack([STEPS, values[row] / start[row]], axis=1)[1:])
         half = np.log(2) / (0.1 * eigenvalues[row])
         assert half == pytest.approx(min(verticals(axes), key=lambda x: abs(x - half)))
-        assert axes.get_title(loc="left") == (
-            f"mode {row + 1}, λ = {eigenvalues[row]:g}\nhalf-life {half:.3g} steps"
-        )
+        assert axes.get_title(loc="left") == (f"λ{'₁₂'[row]} = {eigenvalues[row]:g}, {half:.3g} steps")
     assert title(figure) == (  # 0.5 of ‖u₀‖ = 5
-        "In every mode the network's residual stays within 10.0 % of ‖u₀‖ of the predicted one"
+        "In every mode the residual stays within 10.0 % of ‖u₀‖ of the predicted one"
     )
 
 
@@ -69,9 +71,10 @@ def test_of_many_modes_the_strongest_are_shown_in_their_order() -> None:
     eigenvalues, start = np.exp2(-np.arange(9.0)), np.array([1, 9, 2, 8, 0.0, 7, 3, 6, -5.0])
     flow, descent = modes(eigenvalues, 0.5, start)
     figure = mode_trajectories(STEPS, eigenvalues, curves(flow, descent, descent, descent), lr=0.5)
-    headings = [axes.get_title(loc="left").split(",")[0] for axes in figure.axes]
-    assert headings == [f"mode {index}" for index in (2, 4, 6, 7, 8, 9)]
-    assert figure.axes[0].get_title(loc="left").endswith(f"half-life {np.log(2) / 0.25:.3g} steps")
+    headings = [axes.get_title(loc="left").split(" ")[0] for axes in figure.axes]
+    assert headings == ["λ₂", "λ₄", "λ₆", "λ₇", "λ₈", "λ₉"]
+    assert figure.axes[0].get_title(loc="left").endswith(f"{np.log(2) / 0.25:.3g} steps")
+    assert title(figure).endswith("(6 of 9 modes are drawn)")
     assert_readable(figure)
 
 
@@ -174,9 +177,7 @@ def test_functions_are_means_with_bands_under_the_points() -> None:
     np.testing.assert_allclose(target, np.stack([x, x**2], axis=1))
     np.testing.assert_array_equal(dots, [[-0.5, 0.25], [0.5, 0.3]])
     assert first.get_ylim() == second.get_ylim()
-    assert title(figure) == (
-        "Network and kernel regression differ by up to 0.1 at m = 64, and by up to 0 at m = 256"
-    )
+    assert title(figure) == ("Network and kernel regression differ by up to 0.1 at m = 64, 0 at m = 256")
     assert_readable(figure)
 
 
@@ -209,7 +210,7 @@ def test_step_sizes_show_losses_and_sharpness_around_the_edge() -> None:
     figure = step_sizes(STEPS, losses, sharpness)
     panels = dict(zip(losses, zip(figure.axes[:2], figure.axes[2:], strict=True), strict=True))
     for multiple, (upper, lower) in panels.items():
-        assert upper.get_title(loc="left") == f"{multiple:g} η_max"
+        assert upper.get_title(loc="left") == f"{multiple:g} ηₘₐₓ"
         for color, values in zip((BLUE, VERMILLION), losses[multiple], strict=True):
             (line,) = drawn_in(upper, color)
             np.testing.assert_allclose(line, np.stack([STEPS, values], axis=1)[1:])
@@ -219,8 +220,7 @@ def test_step_sizes_show_losses_and_sharpness_around_the_edge() -> None:
         assert lower.get_xlabel() == "step k"
     assert figure.axes[0].get_ylim()[1] < 1e6  # e³² leaves the panel
     assert title(figure) == (
-        "The loss ends below its initial value: for the linearization at 0.9 η_max, "
-        "for the network at 0.9 and 1.1 η_max"
+        "Training lowers the loss of the linearization at 0.9 ηₘₐₓ, that of the network at 0.9 and 1.1 ηₘₐₓ"
     )
     assert_readable(figure)
 
@@ -230,8 +230,8 @@ def test_a_step_size_without_sharpness_leaves_the_others_theirs() -> None:
     figure = step_sizes(STEPS, losses, {1.0: (STEPS, STEPS), 2.0: (np.zeros(0), np.zeros(0))})
     assert "not measured" in texts(figure)
     assert len(figure.axes[2].get_yticks()) > 1
-    assert "× no longer finite" in figure.axes[3].get_xlabel()
-    assert title(figure).endswith("for the linearization at no step size, for the network at no step size")
+    assert "× no longer finite" in figure.axes[2].get_xlabel()
+    assert title(figure).endswith("of the linearization at no step size, that of the network at no step size")
 
 
 def test_many_step_sizes_stay_readable() -> None:
@@ -249,7 +249,9 @@ def test_the_gap_to_the_flow_lies_beside_both_laws() -> None:
     for color, values in ((VERMILLION, 1.1 * law), (BLUE, square), (INK, law)):
         (line,) = drawn_in(axes, color)
         np.testing.assert_allclose(line, np.stack([x, values], axis=1))
-    assert title(figure) == "Small steps follow the flow: at ηλmax = 0.1 the gap is 1.1 times its first order"
+    assert title(figure) == (
+        "Small steps follow the flow: at ηλₘₐₓ = 0.1 the gap is its first order to within 10 %"
+    )
     assert_readable(figure)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from nnlab.chapters.kernels.figures.functions import infinite_ensemble
 from nnlab.plot.style import INK, MUTED, PALETTE
-from tests.figure_checks import assert_finite_limits, assert_readable, drawn_in, texts
+from tests.figure_checks import assert_finite_limits, assert_readable, drawn_in, texts, title
 
 Array = NDArray[np.float64]
 X = np.linspace(-1.25, 1.25, 11)
@@ -40,9 +40,8 @@ def test_band_functions_and_rival_are_those_given() -> None:
         target, points = drawn_in(axes, INK)
         np.testing.assert_allclose(target[:, 1], np.sin(X) - taken)
         np.testing.assert_allclose(points, [[-1.0, 0.2 - taken[1]], [0.5, 0.4 - taken[7]]])
-    assert figure.get_suptitle().replace("\n", " ") == (  # of deviations −1, 0 and 1
-        "The infinite ensemble was predicted before 3 networks of width 512 trained: their variance is 1 "
-        "times the predicted one"
+    assert title(figure) == (  # of deviations −1, 0 and 1
+        "3 networks of width 512 have 1 times the variance that the infinite ensemble predicts"
     )
     assert_readable(figure)
 
@@ -51,9 +50,9 @@ def test_of_many_networks_some_are_drawn_and_all_are_counted() -> None:
     functions = MEAN + np.random.default_rng(0).standard_normal((100, 11)) * STD
     figure = draw(functions)
     assert len(drawn_in(figure.axes[0], MUTED)) == 40
-    assert "40 of 100 trained networks" in texts(figure)
+    assert "40 of 100 networks" in texts(figure)
     ratio = functions.var(axis=0, ddof=1).mean() / np.square(STD).mean()
-    assert f"{ratio:.2g} times" in figure.get_suptitle()
+    assert f"{ratio:.3g} times" in figure.get_suptitle()
     assert_readable(figure)
 
 

@@ -13,7 +13,7 @@ from nnlab.chapters.kernels.figures.kernels import (
     kernel_spectra,
 )
 from nnlab.plot.style import INK, PALETTE
-from tests.figure_checks import assert_finite_limits, assert_readable, data, lines, marks, texts
+from tests.figure_checks import assert_finite_limits, assert_readable, data, lines, marks, texts, title
 
 Array = NDArray[np.float64]
 
@@ -33,10 +33,6 @@ def gram(size: int, features: int, seed: int) -> Array:
     """(size, size), positive definite where there are at least as many features."""
     phi = np.random.default_rng(seed).normal(size=(size, features)) / np.sqrt(features)
     return phi @ phi.T
-
-
-def title(figure: Figure) -> str:
-    return figure.get_suptitle().replace("\n", " ")
 
 
 # --- spectra --------------------------------------------------------------------------------------------
@@ -73,8 +69,8 @@ def test_spectra_measure_the_distance_to_the_limit() -> None:
     reach = [data(line) for line in lines(right)[1::2]]
     np.testing.assert_allclose(reach, [[[16, 0.1], [16, 0.2]], [[64, 0.01], [64, 0.05]]])
     assert title(figure) == (
-        "Every kernel is positive definite, λmin ≥ 0.9; "
-        "the distance to the limit falls from 10.0 % at m = 16 to 1.0 % at m = 64"
+        "Every kernel is positive definite, λₘᵢₙ ≥ 0.9; "
+        "its distance from the limit falls from 10.0 % (m = 16) to 1.0 % (m = 64)"
     )
 
 
@@ -102,13 +98,12 @@ def test_eigenvalues_that_are_not_positive_are_marked_and_counted() -> None:
 
 def test_definiteness_is_judged_per_width_against_the_threshold() -> None:
     spectra = {m: np.array([[2.0, low]]) for m, low in ((16, 1e-8), (64, 0.3), (256, 0.4))}
-    assert (
-        title(kernel_spectra(spectra, threshold=1e-15)) == "Every kernel is positive definite, λmin ≥ 1·10⁻⁸"
-    )
+    every = title(kernel_spectra(spectra, threshold=1e-15))
+    assert every == "Every kernel is positive definite, λₘᵢₙ ≥ 1·10⁻⁸"
     judged = kernel_spectra(spectra, threshold=1e-6)
-    assert title(judged) == "The kernel is positive definite from m = 64 on, λmin ≥ 0.3"
+    assert title(judged) == "The kernel is positive definite from m = 64 on, λₘᵢₙ ≥ 0.3"
     strict = kernel_spectra(spectra, threshold=0.35)
-    assert title(strict) == "The kernel is positive definite from m = 256 on, λmin ≥ 0.4"
+    assert title(strict) == "The kernel is positive definite from m = 256 on, λₘᵢₙ ≥ 0.4"
     odd = kernel_spectra({16: spectra[64], 64: spectra[16]}, threshold=1e-6)
     assert "at some widths only" in title(odd)
 
@@ -182,10 +177,10 @@ def test_the_feature_map_shows_features_and_both_matrices() -> None:
         np.testing.assert_array_equal(line, np.stack([x, feature], axis=1))
     for shown_image, expected in zip(images(figure), (inner, direct), strict=True):
         np.testing.assert_array_equal(shown_image, expected)
-    assert f"differ by at most 0.25, with entries up to {np.abs(direct).max():.3g}" in title(figure)
-    assert left.get_title(loc="left") == "3 of the features"
+    assert title(figure).endswith(f"are H to within 0.25 of {np.abs(direct).max():.3g}")
+    assert left.get_title(loc="left").startswith("3 of the features\n")
     assert_readable(figure)
-    assert title(feature_map(x, features, inner, inner)).endswith("φφᵀ and H are equal")
+    assert title(feature_map(x, features, inner, inner)).endswith("are exactly H")
 
 
 # --- the circle -----------------------------------------------------------------------------------------
@@ -220,7 +215,7 @@ def test_odd_modes_without_bias_lie_on_the_edge() -> None:
     scaled = np.concatenate([data(line) for line in lines(right) if line.get_color() == PALETTE[1]])
     np.testing.assert_allclose(scaled[np.argsort(scaled[:, 0]), 1], k**2 * with_bias)
     assert [0.2, 0.2] in [list(data(line)[:, 1]) for line in right.lines]
-    assert "predicted limit 0.2" in right.get_xlabel()
+    assert "predicted limit 0.2" in texts(figure)
     assert title(figure) == (
         f"Without bias the odd modes k ≥ 3 vanish; with bias k²λₖ is {225 * with_bias[14]:.3g} at k = 15"
     )

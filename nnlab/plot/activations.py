@@ -7,24 +7,24 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from nnlab.display import spoken
 from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import FloatArray, as_numbers, finite
 from nnlab.plot.style import (
-    FONT_LABEL,
+    FONT_TICK,
     LINE,
     MUTED,
     PALETTE,
     WIDE,
     LineLook,
     dress,
-    label_columns,
     legend,
     new_figure,
+    only_below,
     panel_title,
     sample,
-    shared_labels,
 )
-from nnlab.plot.text import plain
+from nnlab.plot.text import literal, number, plain
 
 _LOOKS = (LineLook(PALETTE[0], "-", "none"), LineLook(PALETTE[1], (0, (4, 1.5)), "none"))
 _WINDOW = (-1.6, 2.6)  # common to all panels, so that slopes and saturation levels can be compared by eye
@@ -42,15 +42,14 @@ def activation_functions(z: ArrayLike, functions: Mapping[str, tuple[ArrayLike, 
     count = len(functions)
     columns = count if count <= 4 else min(4, math.ceil(count / 2))
     rows = math.ceil(count / columns)
-    title = "Activation functions and their derivatives: where the derivative is 0, no gradient passes"
-    figure = new_figure(title, (WIDE[0] + 1.2, max(WIDE[1], 1.4 + 2.6 * rows)))
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    letters = int(72 * (figure.get_figwidth() - 1.2) / columns / (0.66 * FONT_LABEL))
     curves = {name: [as_numbers(values) for values in pair] for name, pair in functions.items()}
+    figure = new_figure(_title(curves), (WIDE[0] + 1.2, max(WIDE[1], 1.4 + 2.6 * rows)))
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    letters = int(72 * (figure.get_figwidth() - 0.8) / columns / (0.66 * FONT_TICK))
     window = _window([values for pair in curves.values() for values in pair])
     for axes, (name, pair) in zip(panels.flat, curves.items(), strict=False):
         dress(axes)
-        panel_title(axes, plain(name, limit=letters))
+        panel_title(axes, plain(spoken(name), limit=letters))
         axes.axhline(0, color=MUTED, linewidth=0.8)
         axes.axvline(0, color=MUTED, linewidth=0.8)
         for values, look in zip(pair, _LOOKS, strict=True):
@@ -58,12 +57,24 @@ def activation_functions(z: ArrayLike, functions: Mapping[str, tuple[ArrayLike, 
         axes.set_ylim(*window)
     for axes in panels.flat[count:]:
         axes.set_axis_off()
-    shared_labels(figure, "", "σ(z), σ′(z)")
-    label_columns(panels, count, "pre-activation z")
+    only_below(panels, count, "z")
     names = ("value σ(z)", "derivative σ′(z)")
     handles = [sample(look, name) for look, name in zip(_LOOKS, names, strict=True)]
-    legend(figure, handles, "outside lower center", columns=2, size=FONT_LABEL)
+    legend(figure, handles, "outside lower center", columns=2, size=FONT_TICK)
     return figure
+
+
+def _title(curves: Mapping[str, list[FloatArray]]) -> str:
+    """The functions that pass the least and the most of a gradient, as far as they are drawn."""
+    steepest = {
+        spoken(literal(name, 30)): float(np.abs(slope[np.isfinite(slope)]).max(initial=0.0))
+        for name, (_, slope) in curves.items()
+    }
+    least, most = (pick(steepest, key=lambda name: steepest[name]) for pick in (min, max))
+    words = f"by at most {number(steepest[least])} in {least}"
+    if steepest[most] > steepest[least]:
+        words += f", {number(steepest[most])} in {most}"
+    return f"On its way back a gradient is multiplied by σ′(z): {words}"
 
 
 def _window(values: list[FloatArray]) -> tuple[float, float]:

@@ -156,6 +156,6 @@ def steps_axis(axes: Axes, steps: Sequence[FloatArray], ticks: int = 7, *, whole
 
 
 def _spread_out(steps: FloatArray) -> bool:
-    """Tells whether the gaps between recorded steps grow at least tenfold from the first to the last."""
+    """Tells whether the gaps between recorded steps grow at least fourfold from the first to the last."""
     gaps = np.diff(np.unique(positive(steps)))
-    return len(gaps) >= 4 and bool(gaps[-1] >= 10 * gaps[0])
+    return len(gaps) >= 4 and bool(gaps[-1] >= 4 * gaps[0])

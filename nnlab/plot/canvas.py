@@ -10,6 +10,7 @@ from matplotlib.text import Text
 from matplotlib.typing import ColorType
 from numpy.typing import NDArray
 
+from nnlab.plot.forms import PAGE
 from nnlab.plot.scales import FloatArray
 from nnlab.plot.style import (
     FONT_LABEL,
@@ -22,7 +23,9 @@ from nnlab.plot.style import (
     font,
     luminance,
 )
-from nnlab.plot.text import number
+from nnlab.plot.text import number, width_in_points
+
+ACROSS, DOWN = PAGE.widths[0], PAGE.height  # inches of a figure of a page
 
 
 class Canvas:
@@ -33,19 +36,21 @@ class Canvas:
     Attributes:
         figure: the figure, as tall as title and drawing together.
         axes: the axes that hold everything.
+        height: of the drawing below the title, in inches.
     """
 
-    def __init__(self, title: str, width: float, height: float) -> None:
-        """Builds the figure.
+    def __init__(self, title: str, width: float = ACROSS, least: float = 0.0) -> None:
+        """Builds the figure; with its title it has the proportions of a page's figures.
 
         Args:
             title: A sentence, wrapped to the width.
-            width: Of the figure, in inches.
-            height: Of the drawing below the title, in inches.
+            width: Of the figure, in inches. What is wider than `ACROSS` is scaled down as a whole.
+            least: Inches below the title that the drawing needs.
         """
-        self.figure: Figure = fixed_figure(title, (width, height))
+        self.figure: Figure = fixed_figure(title, (width, 1.0))
         words = self.figure.get_suptitle()
         above = 0.28 + (words.count("\n") + 1) * 1.25 * FONT_TITLE / 72 if words else 0.1
+        self.height = height = max(least, DOWN * width / ACROSS - above)
         self.figure.set_layout_engine("none")
         self.figure.set_size_inches(width, above + height)
         for heading in self.figure.texts:
@@ -102,7 +107,7 @@ class Canvas:
 
     def heading(self, x: float, text: str) -> None:
         """Writes the heading of one part of the slide, right below the title."""
-        self.note(x, 0.32, text, FONT_LABEL, va="baseline")
+        self.note(x, 0.24, text, FONT_LABEL, va="baseline")
 
     def letter(self, x: float, y: float, text: str, colour: str, ha: str = "left") -> None:
         """Writes a letter that names a place, on its colour; (x, y) is its lower corner at `ha`."""
@@ -146,12 +151,12 @@ class Canvas:
         """Draws a colour scale with its two ends, and zero where it is the middle; the label stands above."""
         strip = np.linspace(float(norm.vmin or 0.0), float(norm.vmax or 0.0), 128)[None]
         self.note(left, top, label, FONT_NOTE)
-        self.picture((left, top + 0.16, width, 0.16), strip, colours, norm)
+        self.picture((left, top + 0.17, width, 0.16), strip, colours, norm)
         ends = [(0.0, strip[0, 0], "left"), (1.0, strip[0, -1], "right")]
         if strip[0, 0] == -strip[0, -1]:
             ends.insert(1, (0.5, 0.0, "center"))
         for place, value, ha in ends:
-            self.note(left + place * width, top + 0.46, number(float(value), 2), FONT_NOTE, INK, ha)
+            self.note(left + place * width, top + 0.48, number(float(value), 2), FONT_NOTE, INK, ha)
 
 
 def ink_on(ground: ColorType) -> str:
@@ -175,9 +180,9 @@ def short(value: float) -> str:
 
 
 def cell_font(side: float, values: FloatArray) -> float:
-    """Returns the font size in points at which the longest number fits into a cell of `side` inches."""
-    longest = max((len(short(float(value))) for value in values.flat), default=1)
-    return float(min(13.0, 0.9 * 72 * side / (0.64 * longest), 0.5 * 72 * side))
+    """Returns the font size in points at which the widest number fits into a cell of `side` inches."""
+    widest = max((width_in_points(short(float(value)), FONT_NOTE) for value in values.flat), default=1.0)
+    return float(min(FONT_NOTE, 0.97 * 72 * side / widest * FONT_NOTE, 0.5 * 72 * side))
 
 
 def box_of(shape: tuple[int, ...], most: tuple[float, float]) -> tuple[float, float]:

@@ -15,10 +15,10 @@ from nnlab.plot.style import FONT_TICK, GRID, INK, MUTED, PAPER, colour_bar, dre
 from nnlab.plot.text import literal, number, percent, plain
 
 _SIZE = (9.4, 8.0)
-_SIDE = 6.0  # inches: about what the matrix itself gets of the figure
-_SMALLEST = 6.5  # points: smaller counts cannot be read and are left out
+_SIDE, _SHORTER = 3.2, 0.7  # inches that the matrix gets of the figure, and its share above slanted names
+_SMALLEST = 9.0  # points: smaller counts cannot be read and are left out
 _LETTERS = 24  # of a class name; where there are many classes three quarters of it
-_TICKS = 40  # class names along one side; beyond that every second, fifth, tenth… is named
+_TICKS = 16  # class names along one side; beyond that every second, fifth, tenth… is named
 _EVERY = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10**9)
 
 
@@ -38,8 +38,8 @@ def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str]) -> Figure:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
     image = _colour(axes, shares)
-    _name_classes(axes, class_names)
-    _print_counts(axes, counts, shares)
+    side = _SIDE * (_SHORTER if _name_classes(axes, class_names) else 1.0)
+    _print_counts(axes, counts, shares, side)
     colour_bar(figure, image, [axes], "share of the true class (%)")
     return figure
 
@@ -63,8 +63,8 @@ def _colour(axes: Axes, shares: FloatArray) -> AxesImage:
     return image
 
 
-def _name_classes(axes: Axes, class_names: Sequence[str]) -> None:
-    """Writes names along both sides, slanted below where they are long, thinned out where they are many."""
+def _name_classes(axes: Axes, class_names: Sequence[str]) -> bool:
+    """Writes names along both sides, thinned out where they are many; tells whether some are slanted."""
     every = next(n for n in _EVERY if len(class_names) <= n * _TICKS)
     places = list(range(0, len(class_names), every))
     most = _LETTERS if len(class_names) <= 12 else 3 * _LETTERS // 4
@@ -78,11 +78,12 @@ def _name_classes(axes: Axes, class_names: Sequence[str]) -> None:
     if rotation == 45:
         for label in axes.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
+    return rotation > 0
 
 
-def _print_counts(axes: Axes, counts: FloatArray, shares: FloatArray) -> None:
+def _print_counts(axes: Axes, counts: FloatArray, shares: FloatArray, side: float) -> None:
     """Writes the count into every cell, as large as its cell allows; none where it could not be read."""
-    cell = _SIDE * 72 / len(counts)  # points
+    cell = side * 72 / len(counts)  # points
     texts = [[number(float(count), digits=6) for count in row] for row in counts]
     longest = max(len(text) for row in texts for text in row)
     size = min(15.0, 0.62 * cell, 0.9 * cell / (0.64 * longest))

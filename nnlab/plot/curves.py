@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from nnlab.display import spoken
 from nnlab.plot.lines import LineEnd, draw_line, label_ends, line_end
 from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import FloatArray, as_numbers, log_axis, percent_limits, wants_log, whole_numbers
@@ -95,15 +96,15 @@ def compare_curves(
 
     Args:
         histories: Label -> arrays (T,) under "epoch" and "loss". Order is kept.
-        title: A sentence; by default one that names the lowest end.
+        title: A sentence; by default one that names the lowest and the highest end.
         log: Logarithmic y; by default where the values span more than a decade.
         y_label: Label of the y axis.
     """
     curves = [
-        _Curve(label, line_look(index), as_numbers(arrays["epoch"]), as_numbers(arrays["loss"]))
+        _Curve(spoken(label), line_look(index), as_numbers(arrays["epoch"]), as_numbers(arrays["loss"]))
         for index, (label, arrays) in enumerate(histories.items())
     ]
-    figure = new_figure(title or _compare_title(curves), WIDE)
+    figure = new_figure(title or _compare_title(curves, y_label), WIDE)
     axes = figure.subplots()
     label_ends(figure, axes, _panel(axes, curves, "epoch", y_label, log=log))
     return figure
@@ -166,10 +167,11 @@ def _learning_title(history: History) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def _compare_title(curves: Sequence[_Curve]) -> str:
+def _compare_title(curves: Sequence[_Curve], y_label: str) -> str:
     known = [(c.y[np.isfinite(c.y)], c.name) for c in curves]
     ends = [(float(values[-1]), name) for values, name in known if len(values)]
+    subject = y_label[:1].upper() + y_label[1:]
     if len(ends) < 2:
-        return "Loss over training"
-    value, name = min(ends)
-    return f"{literal(name, 40)} ends with the lowest loss, {number(value)}"
+        return f"{subject} over training"
+    low, high = (f"with {literal(name, 40)} ({number(value)})" for value, name in (min(ends), max(ends)))
+    return f"{subject} ends lowest {low}, highest {high}"

@@ -11,25 +11,23 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from nnlab.plot.canvas import Canvas
-from nnlab.plot.forms import on_a_slide, room_for
+from nnlab.plot.canvas import ACROSS, Canvas
 from nnlab.plot.scales import FloatArray, as_numbers
-from nnlab.plot.style import FONT_LABEL, FONT_TICK, GRID, INK, MUTED
-from nnlab.plot.text import chance, plain
+from nnlab.plot.style import FONT_LABEL, FONT_TICK, GRID, INK, MUTED, SIGNED
+from nnlab.plot.text import chance, literal, number, plain
 
-DIVERGING = "RdBu_r"  # red and blue, distinct under every common colour-vision deficiency; white is zero
-_WIDTH = 11.2  # inches
-_ON_A_SLIDE = 12  # mistakes; more would be too small for the back row
+_MOST = 12  # mistakes; more would be too small for the back row
 _GAP = 0.2  # inches between pictures
-_BESIDE = 2.2  # inches for a colour scale
+_SCALE = 0.75  # inches for a colour scale
+_LEAST = 0.7  # inches of a picture
 
 
 def weight_templates(weights: ArrayLike, class_names: Sequence[str]) -> Figure:
     """Draws the weights of softmax regression as one image per class.
 
-    Grey images: red weights speak for the class where the pixel is bright, blue ones against it, on one scale
-    with symmetric limits for all classes. Colour images: each channel's weight from −limit (dark) through 0
-    (grey) to limit (bright).
+    Grey images: blue weights speak for the class where the pixel is bright, vermillion ones against it, on
+    one scale with symmetric limits for all classes. Colour images: each channel's weight from −limit (dark)
+    through 0 (grey) to limit (bright).
 
     Args:
         weights: (C, 1, H, W) or (C, 3, H, W): the rows of W in image form, without the bias.
@@ -37,16 +35,21 @@ def weight_templates(weights: ArrayLike, class_names: Sequence[str]) -> Figure:
     """
     pixels = as_numbers(weights)
     limit = symmetric_limit(pixels)
+    sizes = np.abs(np.where(np.isfinite(pixels), pixels, 0.0)).reshape(len(pixels), -1).max(axis=1)
+    strongest = literal(class_names[int(sizes.argmax())], 24)
     if pixels.shape[1] == 3:
-        colours, label = colormaps["gray"], "weight of a channel"
+        colours: Colormap = colormaps["gray"]
+        label, bright = "weight of a channel", "bright colours speak for a class, dark ones against it"
         pictures = [weights_as_colours(template, limit) for template in pixels]
     else:
-        colours, label = colormaps[DIVERGING].with_extremes(bad=GRID), "weight"
+        colours = SIGNED.with_extremes(bad=GRID)
+        label, bright = "weight", "blue pixels speak for a class, vermillion ones against it"
         pictures = [np.ma.masked_invalid(template[0]) for template in pixels]
-    norm, title = Normalize(-limit, limit), "What each class looks for: its weights as an image"
+    norm = Normalize(-limit, limit)
+    title = f"Each class's weights as an image: {bright}, by up to {number(limit, 2)} (class {strongest})"
     names = [partial(plain, name) for name in class_names]
-    canvas = _mosaic(title, pictures, names, 1, colours, norm, beside=_BESIDE)
-    canvas.scale(_width() - _BESIDE + 0.1, 0.2, _BESIDE - 0.4, colours, norm, label)
+    canvas = _mosaic(title, pictures, names, 1, colours, norm, below=_SCALE)
+    canvas.scale(0.3, canvas.height - _SCALE + 0.12, 2.2, colours, norm, label)
     return canvas.figure
 
 
@@ -84,23 +87,19 @@ def worst_mistakes(
         probability: K probabilities that the model gave to the class it predicted.
         class_names: A name per class.
     """
-    count = len(images) if not on_a_slide() else min(_ON_A_SLIDE, len(images))
+    count = min(_MOST, len(images))
     if count == 0:
-        canvas = Canvas("No mistakes: every example is classified right", _width(), 2.0)
-        canvas.note(_width() / 2, 1.0, "no mistakes", FONT_LABEL, MUTED, "center")
+        canvas = Canvas("No mistakes: every example is classified right")
+        canvas.note(ACROSS / 2, canvas.height / 2, "no mistakes", FONT_LABEL, MUTED, "center")
         return canvas.figure
-    which = "The worst mistake" if count == 1 else f"The {count} worst mistakes"
+    which = "The mistake" if count == 1 else f"Of the {count} surest mistakes the first"
     captions = [
         partial(_mistake, class_names[t], class_names[p], share)
         for t, p, share in zip(true, predicted, probability, strict=True)
     ][:count]
-    title = f"{which}: true → predicted class, with the model's probability for it"
+    names = [literal(class_names[of[0]], 24) for of in (true, predicted)]
+    title = f"{which} takes {names[0]} for {names[1]} with {chance(probability[0])} (true → predicted)"
     return _mosaic(title, images[:count], captions, 3, colormaps["gray"], Normalize(0, 1)).figure
-
-
-def _width() -> float:
-    """Returns the width of a picture in inches; on a slide the one that leaves its text large."""
-    return room_for((_WIDTH, 1.0))[0] if on_a_slide() else _WIDTH
 
 
 def _mistake(true: str, predicted: str, probability: float, letters: int) -> str:
@@ -116,31 +115,31 @@ def _mosaic(
     caption_lines: int,
     colours: Colormap,
     norm: Normalize,
-    beside: float = 0.0,
+    below: float = 0.0,
 ) -> Canvas:
-    """Draws pictures of one size in rows, each with its caption, beside some inches that stay empty.
+    """Draws pictures of one size in rows, each with its caption, above some inches that stay empty.
 
     A caption is a function of the number of letters that its lines have room for, at 0.62 em for each.
     """
-    columns, rows = _grid(len(pictures))
-    aspect = pictures[0].shape[0] / pictures[0].shape[1]
-    side = min((_width() - 0.6 - beside) / columns - _GAP, 3.6, 4.5 / aspect)
-    pitch = side * aspect + caption_lines * FONT_TICK * 1.25 / 72 + _GAP
+    canvas = Canvas(title)
+    aspect, words = pictures[0].shape[0] / pictures[0].shape[1], caption_lines * FONT_TICK * 1.25 / 72 + _GAP
+
+    def side_of(columns: int) -> float:
+        high = (canvas.height - below - 0.05) / math.ceil(len(pictures) / columns) - words
+        return float(min((ACROSS - 0.6 + _GAP) / columns - _GAP, high / aspect))
+
+    columns = max(range(1, len(pictures) + 1), key=side_of)
+    side = max(side_of(columns), _LEAST)
+    pitch = side * aspect + words
+    rows = math.ceil(len(pictures) / columns)
+    if side == _LEAST:  # what is more than fits makes the figure larger
+        columns = int((ACROSS - 0.6 + _GAP) / (side + _GAP))
+        rows = math.ceil(len(pictures) / columns)
+        canvas = Canvas(title, least=rows * pitch + below + 0.1)
     letters = max(6, int(72 * (side + 0.6 * _GAP) / (0.62 * FONT_TICK)))
-    canvas = Canvas(title, _width(), max(1.3, rows * pitch + 0.1))
     for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         left, top = 0.3 + (index % columns) * (side + _GAP), 0.05 + (index // columns) * pitch
         canvas.picture((left, top, side, side * aspect), picture, colours, norm)
         below = top + side * aspect + 0.06
         canvas.note(left + side / 2, below, caption(letters), FONT_TICK, INK, "center", "top")
     return canvas
-
-
-def _grid(count: int) -> tuple[int, int]:
-    """Returns columns and rows for `count` square pictures on a wide slide, with few empty places."""
-    if count <= 4:
-        return max(count, 1), 1
-    wanted = math.sqrt(1.9 * count)
-    choices = range(math.ceil(math.sqrt(1.5 * count)), math.ceil(math.sqrt(3 * count)) + 1)
-    columns = min(choices, key=lambda c: -count % c + abs(c - wanted))
-    return columns, math.ceil(count / columns)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from nnlab.plot.forms import limits_of
 from nnlab.plot.scales import BoolArray, FloatArray
@@ -22,7 +23,8 @@ INFINITE_NOTE = "× no longer finite"
 
 _MOST_LABELS = 12  # at line ends; more than that read better in a legend
 _LETTERS = 26
-_ROWS = 24  # of a legend
+_LINE = 1.5  # of a legend, in units of its font
+_END = "line end"
 
 
 def draw_line(axes: Axes, x: FloatArray, y: FloatArray, look: LineLook, width: float = LINE) -> list[str]:
@@ -251,6 +253,18 @@ def _height(axes: Axes, end: LineEnd) -> float:
     return float(np.clip(axes.transLimits.transform(scaled)[1], 0, 1))
 
 
+def spread_labels(axes: Axes) -> None:
+    """Moves the names at the line ends apart, as far as the axes are high once everything has its place."""
+    names = [text for text in axes.texts if text.get_gid() == _END]
+    if not names:
+        return
+    height = float(axes.get_window_extent().height)
+    gap = max(1.1 * float(Text.get_window_extent(name).height) for name in names) / height
+    wanted = np.array([float(name.xy[1]) for name in names])  # type: ignore[attr-defined]
+    for name, place in zip(names, spread_apart(wanted, gap), strict=True):
+        name.set_position((1.03, float(place)))
+
+
 def _label(axes: Axes, end: LineEnd, height: float, true_height: float) -> None:
     """Writes the name beside the axes, with a thin line to the end that it names."""
     axes.annotate(
@@ -261,6 +275,7 @@ def _label(axes: Axes, end: LineEnd, height: float, true_height: float) -> None:
         textcoords="axes fraction",
         va="center_baseline",
         annotation_clip=False,
+        gid=_END,
         **font(FONT_TICK, darker(end.look.color)),
         arrowprops={
             "arrowstyle": "-",
@@ -275,11 +290,9 @@ def _label(axes: Axes, end: LineEnd, height: float, true_height: float) -> None:
 
 
 def _name_beside(figure: Figure, axes: Axes, ends: list[LineEnd]) -> None:
-    """Names the lines in a legend, and widens the figure for it."""
-    columns = math.ceil(len(ends) / _ROWS)
-    rows = math.ceil(len(ends) / columns)
-    width, height = figure.get_size_inches()
-    lengthened = 1.2 + rows * 1.55 * FONT_NOTE / 72
-    figure.set_size_inches(width + 2.5 * columns, max(height, lengthened))
+    """Names the lines in a legend, and enlarges the figure where one column does not hold it."""
+    size = figure.get_size_inches()
+    columns = math.ceil(len(ends) * _LINE * FONT_NOTE / 72 / (0.8 * float(size[1])))
+    figure.set_size_inches(*size * (0.6 + 0.4 * columns))
     handles = [sample(end.look, plain(end.name, limit=_LETTERS)) for end in ends]
     legend_beside(axes, handles, columns)

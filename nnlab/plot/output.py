@@ -42,8 +42,7 @@ def pictures(figure: Figure, form: Form, suffix: str, name: str) -> dict[str, by
     scale = scale_of(figure, form)
     if form.height:
         _pad(figure, form)
-    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
-        fit_labels(figure)
+    fit_labels(figure)
     title = caption(figure)
     with drawing_alone(name, {"pdf.fonttype": 42, "pgf.rcfonts": False}):
         if suffix == "pdf":

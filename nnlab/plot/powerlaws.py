@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
+from nnlab.display import raised, spoken
 from nnlab.plot.bands import draw_spread, over_seeds, solid
 from nnlab.plot.lines import LineEnd, draw_curve, label_ends
 from nnlab.plot.scales import FloatArray, as_numbers, log_axis, ticks_at
@@ -16,7 +18,6 @@ from nnlab.plot.style import (
     INK,
     LINE,
     THIN,
-    Dash,
     LineLook,
     dress,
     legend_below,
@@ -26,16 +27,15 @@ from nnlab.plot.style import (
     panel_title,
     sample,
     shared_labels,
-    with_notes,
     with_notes_below,
     write,
 )
 from nnlab.plot.text import literal, plain
 
-PREDICTED: Dash = (0, (4, 3))
+PREDICTED = LineLook(INK, (0, (4, 3)), "none")
 BOUND = LineLook(INK, (0, (9, 2)), "none")
 _ACROSS = {1: 10.0, 2: 14.0, 3: 17.0}  # inches, by the number of panels side by side
-_TICK_GAPS = {1: 0.06, 2: 0.1, 3: 0.2}  # what a width with four digits needs of the x axis
+_TICK_GAPS = {1: 0.1, 2: 0.2, 3: 0.3}  # what a width with four digits needs of the x axis
 
 Law = tuple[ArrayLike, ArrayLike, float, tuple[float | None, float | None]]
 
@@ -68,8 +68,12 @@ def _power_law(name: str, look: LineLook, law: Law) -> PowerLaw:
     return PowerLaw(name, look, sizes, means, band.low, band.high, float(law[2]), law[3], omitted, seeds)
 
 
-def _draw_power_law(axes: Axes, law: PowerLaw, symbol: str, predicted: float | None) -> LineEnd | None:
+def _draw_power_law(
+    axes: Axes, law: PowerLaw, symbol: str, predicted: float | None, *, alone: bool
+) -> LineEnd | None:
     """Draws points, spread, the fitted and, dashed, the predicted line; returns the end with the exponent.
+
+    Panels that stand `alone` have room for the interval of the exponent, too.
 
     The lines pass through the mean of the logarithms, where least squares puts them.
     """
@@ -86,12 +90,13 @@ def _draw_power_law(axes: Axes, law: PowerLaw, symbol: str, predicted: float | N
     reach = np.array([m.min(), m.max()])
     if predicted is not None and np.isfinite(predicted):
         expected = _through_mean(m, q, predicted, reach)
-        axes.plot(reach, expected, color=INK, linestyle=PREDICTED, linewidth=THIN)
+        axes.plot(reach, expected, color=INK, linestyle=PREDICTED.dash, linewidth=THIN)
     if not np.isfinite(law.slope):
         return LineEnd("no exponent fitted", law.look, float(m.max()), float(q[m.argmax()]))
     fitted = _through_mean(m, q, law.slope, reach)
     axes.plot(reach, fitted, color=color, linestyle="-", linewidth=LINE)
-    return LineEnd(_exponent_words(law, symbol), law.look, float(reach[1]), float(fitted[1]))
+    words = _exponent_words(law, symbol) if alone else power_words(law.slope, symbol)
+    return LineEnd(words, law.look, float(reach[1]), float(fitted[1]))
 
 
 def _through_mean(sizes: FloatArray, means: FloatArray, slope: float, at: FloatArray) -> FloatArray:
@@ -105,10 +110,11 @@ def _through_mean(sizes: FloatArray, means: FloatArray, slope: float, at: FloatA
 def power_words(slope: float, symbol: str = "m", digits: int = 2) -> str:
     """Returns an exponent with the digits after the point that a verdict rests on.
 
-    >>> power_words(-0.516), power_words(-0.9985, "N", 3)
-    ('m^−0.52', 'N^−0.999')
+    >>> power_words(-0.516), power_words(-0.9985, "N", 3), power_words(-0.001)
+    ('m⁻⁰·⁵²', 'N⁻⁰·⁹⁹⁹', 'm⁰·⁰⁰')
     """
-    return f"{symbol}^{slope:.{digits}f}".replace("-", "−")
+    digit = f"{slope:.{digits}f}"
+    return symbol + raised(digit.removeprefix("-") if float(digit) == 0 else digit)
 
 
 def _exponent_words(law: PowerLaw, symbol: str) -> str:
@@ -116,7 +122,8 @@ def _exponent_words(law: PowerLaw, symbol: str) -> str:
     low, high = law.interval
     if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
         return power_words(law.slope, symbol)
-    return f"{power_words(law.slope, symbol)} ({low:.2f}, {high:.2f})".replace("-", "−")
+    ends = f"({low:.2f}, {high:.2f})".replace("-", "−").replace("−0.00", "0.00")
+    return f"{power_words(law.slope, symbol)} {ends}"
 
 
 def scaling_laws(
@@ -154,28 +161,51 @@ def scaling_laws(
     count = max(1, len(settings))
     columns = 2 if count == 4 else min(3, count)
     rows = math.ceil(count / columns)
-    title = title or _scaling_title(settings, y_label, x_label)
+    title = spoken(title) if title else _scaling_title(settings, y_label, x_label)
     figure = new_figure(title, (_ACROSS[columns], 1.7 + 3.9 * rows))
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=rows > 1, sharey=True)
     everything = [part for laws in settings.values() for s in laws for part in (s.means, s.low, s.high)]
     everything += [values for _, values in limits.values()]
     log_axis(grid[0, 0].yaxis, np.concatenate([np.zeros(0), *everything]))
     for axes, (setting, laws) in zip(grid.flat, settings.items(), strict=False):
         slopes = [expected.get(s.name, expected.get(setting)) for s in laws]
-        _law_panel(figure, axes, x_label, laws, slopes, columns)
-        panel_title(axes, plain(setting, limit=34))
+        beside = [law for own in settings.values() for law in own] if rows > 1 else laws
+        _law_panel(figure, axes, x_label, laws, slopes, columns, [law.sizes for law in beside])
+        panel_title(axes, plain(spoken(setting), limit=34))
         if setting in limits:
             n, values = limits[setting]
             draw_curve(axes, n, values, BOUND, THIN)
     for axes in grid.flat[len(settings) :]:
         nothing_to_show(axes, "nothing was measured") if not settings else axes.set_axis_off()
-    shared_labels(figure, "", plain(y_label))
-    handles = [sample(look, plain(name, limit=34)) for name, look in looks.items()]
+    if rows > 1:
+        for axes in grid[:-1].flat:
+            axes.set_xlabel("")
+    shared_labels(figure, "", plain(spoken(y_label)))
+    handles = [sample(look, plain(spoken(name), limit=34)) for name, look in looks.items()]
+    handles += _dashed(settings, expected, x_label.split()[-1])
     if bounds is not None and limits:
         handles.append(sample(BOUND, bounds[0]))
+        handles[-1].set_linewidth(THIN)
     if handles:
-        legend_below(figure, handles, inches=3.2)
+        legend_below(figure, handles, inches=2.3)
     return figure
+
+
+def _dashed(
+    settings: Mapping[str, Sequence[PowerLaw]], expected: Mapping[str, float], symbol: str
+) -> list[Line2D]:
+    """The legend entry of the predicted lines, with their exponents; none where nothing is predicted."""
+    slopes = [
+        expected.get(law.name, expected.get(setting, math.nan))
+        for setting, laws in settings.items()
+        for law in laws
+    ]
+    powers = ", ".join(dict.fromkeys(power_words(slope, symbol) for slope in slopes if math.isfinite(slope)))
+    if not powers:
+        return []
+    entry = sample(PREDICTED, f"predicted: {powers}")
+    entry.set_linewidth(THIN)
+    return [entry]
 
 
 def _law_panel(
@@ -185,27 +215,29 @@ def _law_panel(
     laws: Sequence[PowerLaw],
     slopes: Sequence[float | None],
     columns: int,
+    sizes: Sequence[FloatArray],
 ) -> None:
+    """Draws the laws of one setting over an axis for the sizes of all panels that share it."""
     dress(axes)
-    widths = np.concatenate([np.zeros(0), *(s.sizes for s in laws)])
+    widths = np.concatenate([np.zeros(0), *sizes])
     log_axis(axes.xaxis, widths)
     ticks_at(axes.xaxis, widths, gap=_TICK_GAPS[columns])
     symbol = x_label.split()[-1]
-    ends = [_draw_power_law(axes, s, symbol, slope) for s, slope in zip(laws, slopes, strict=True)]
+    ends = [
+        _draw_power_law(axes, s, symbol, slope, alone=columns == 1)
+        for s, slope in zip(laws, slopes, strict=True)
+    ]
     if not any(ends):
         write(axes, 0.5, 0.5, "nothing was measured")
-    drawn = [slope for slope in slopes if slope is not None and np.isfinite(slope)]
-    powers = ", ".join(dict.fromkeys(power_words(slope, symbol) for slope in drawn))
-    label = with_notes(x_label, [f"- - -  predicted {powers}"] if powers else [])
     omitted = sum(s.omitted for s in laws)
     notes = [f"left out: {omitted} values ≤ 0 or not finite"] if omitted else []
-    axes.set_xlabel(with_notes_below(label, notes, 72 * figure.get_figwidth() / columns))
+    axes.set_xlabel(with_notes_below(x_label, notes, 72 * figure.get_figwidth() / columns))
     label_ends(figure, axes, ends)
 
 
 def _scaling_title(settings: Mapping[str, Sequence[PowerLaw]], y_label: str, x_label: str) -> str:
     fits = [(s, setting) for setting, laws in settings.items() for s in laws if np.isfinite(s.slope)]
-    subject = literal(y_label, 60)
+    subject = spoken(literal(y_label, 60))
     subject, symbol = subject[:1].upper() + subject[1:], x_label.split()[-1]
     if not fits:
         return f"{subject} over {x_label}"
@@ -213,8 +245,8 @@ def _scaling_title(settings: Mapping[str, Sequence[PowerLaw]], y_label: str, x_l
         return f"{subject} scales like {_exponent_words(fits[0][0], symbol)}"
     most, least = (pick(fits, key=lambda fit: fit[0].slope) for pick in (max, min))
     words = [
-        f"{power_words(law.slope, symbol)} ({literal(law.name, 30)}"
-        + (f", {literal(setting, 40)})" if len(settings) > 1 else ")")
+        f"{power_words(law.slope, symbol)} ({spoken(literal(law.name, 30))}"
+        + (f", {spoken(literal(setting, 40))})" if len(settings) > 1 else ")")
         for law, setting in (most, least)
     ]
     return f"{subject}: from {words[0]} to {words[1]}"

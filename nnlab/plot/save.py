@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from nnlab.errors import ExperimentError, InputError, RunFolderError
 from nnlab.files import DISK_FULL, replace_file
+from nnlab.plot.fitting import fit_labels
 from nnlab.plot.style import DPI, PAPER
 
 # Drawing needs one setting (the salt of SVG identifiers) that matplotlib keeps for the whole process.
@@ -36,6 +37,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """
     if name in ("", ".", "..") or Path(name).name != name or "\\" in name:
         raise InputError(f"figure name {name!r}: must be a bare file name without folders, such as 'loss'")
+    fit_labels(figure)
     contents = {suffix: render(figure, suffix, name) for suffix in ("png", "svg")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # matplotlib 3.10 warns of shared logarithmic axes

@@ -171,7 +171,9 @@ def ticks_at(axis: Axis, values: FloatArray, gap: float = 0.055) -> None:
 
 
 def percent_limits(axes: Axes) -> None:
-    """Keeps an axis in percent from ticks beyond 0 and 100, without clipping a line at either."""
+    """Ends an axis in percent at 0 and 100, without clipping a line at either."""
     low, high = axes.get_ylim()
-    margin = 0.02 * (high - low)
-    axes.set_ylim(max(low, -margin), min(high, 100 + margin))
+    axes.set_ylim(max(low, 0.0), min(high, 100.0))
+    for line in axes.lines:
+        if len(line.get_xdata()):  # type: ignore[arg-type]
+            line.set_clip_on(False)

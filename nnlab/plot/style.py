@@ -9,18 +9,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
 
 from nnlab.plot.forms import form, room_for
-from nnlab.plot.text import families, paragraph, width_in_points, wrap
+from nnlab.plot.text import APART, families, paragraph, width_in_points, wrap
 
 # Colours that stay apart under the common colour-vision deficiencies (the first six after Okabe and Ito,
 # "Color Universal Design", 2008); their yellow is left out because text and thin lines in it are unreadable.
@@ -47,19 +49,22 @@ DASHES: tuple[Dash, ...] = (
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
+POSITIVE, NEGATIVE = PALETTE[0], PALETTE[1]  # of numbers with a sign, in pictures and widgets
+SIGNED = LinearSegmentedColormap.from_list("signed", [NEGATIVE, "#FFFFFF", POSITIVE])
+
 INK = "#222222"
 MUTED = "#6B6B6B"
 GRID = "#D9D9D9"
 PAPER = "#FFFFFF"
 
 DPI = 150
-WIDE = (10.0, 5.6)  # inches; 16:9, one slide
+WIDE = (10.0, 5.6)  # inches; one panel
 DOUBLE = (12.5, 5.4)  # inches; two panels beside each other
 
-FONT_TITLE = 17.0  # points, at a width of 10 to 12.5 inches
+FONT_TITLE = 16.0  # points, of a figure 7.7 inches wide
 FONT_LABEL = 14.5
-FONT_TICK = 13.0
-FONT_NOTE = 12.0
+FONT_TICK = 13.5
+FONT_NOTE = 13.5  # nothing is smaller: 28 pixels where 7.7 inches are 1,150
 LINE = 2.2
 THIN = 1.4
 
@@ -105,10 +110,11 @@ def font(size: float, color: ColorType = INK) -> dict[str, Any]:
 
 
 def new_figure(title: str, size: tuple[float, float] = WIDE) -> Figure:
-    """Returns an empty figure with its title at the top left, wrapped to its width; size in inches.
+    """Returns an empty figure with its title at the top left, wrapped to its width.
 
-    Where the form is another than that of run folders, it has another size, and the title may be its label
-    alone.
+    Args:
+        title: A sentence; in a form without titles it is the figure's label alone.
+        size: What the figure would like, in inches: the form has the last word.
     """
     return fixed_figure(title, room_for(size))
 
@@ -125,8 +131,7 @@ def fixed_figure(title: str, size: tuple[float, float]) -> Figure:
 def entitle(figure: Figure, title: str) -> None:
     """Gives a figure its title, wrapped to its width; in a form without titles it is the label alone."""
     figure.set_label(" ".join(title.split()))
-    chosen = form()
-    if chosen is None or chosen.titled:
+    if form().titled:
         wrapped = paragraph(title, 0.97 * 72 * figure.get_figwidth(), FONT_TITLE)
         figure.suptitle(wrapped, x=0.012, ha="left", linespacing=1.25, **font(FONT_TITLE))
 
@@ -165,7 +170,7 @@ def bare(axes: Axes) -> None:
 
 def panel_title(axes: Axes, text: str) -> None:
     """Writes the heading of one panel among several; `text` already plain."""
-    axes.set_title(text, loc="left", pad=9, **font(FONT_LABEL))
+    axes.set_title(text, loc="left", pad=7, linespacing=1.1, **font(FONT_TICK))
 
 
 def write(
@@ -202,16 +207,20 @@ def shared_labels(figure: Figure, x_label: str, y_label: str) -> None:
     figure.supylabel(y_label, **font(FONT_LABEL))
 
 
-def colour_bar(figure: Figure, scale: ScalarMappable, panels: list[Axes], label: str) -> None:
-    """Draws the colour scale that the panels share at their right; `label` already plain.
+def colour_bar(
+    figure: Figure, scale: ScalarMappable, panels: list[Axes], label: str, *, below: bool = False
+) -> None:
+    """Draws the colour scale that the panels share at their right, or below them; `label` already plain.
 
-    Panels that keep their proportions leave room in another form than that of run folders: it goes to the
-    sides.
+    Panels that keep their proportions leave room: it goes to the sides.
     """
-    if form() is not None and all(panel.get_aspect() != "auto" for panel in panels):
+    if all(panel.get_aspect() != "auto" for panel in panels):
         figure.set_layout_engine("compressed", w_pad=0.1, h_pad=0.08)
-    bar = figure.colorbar(scale, ax=panels, shrink=0.88, pad=0.02, aspect=18)
-    bar.set_label(label, **font(FONT_LABEL))
+    place: dict[str, Any] = {"location": "bottom", "shrink": 0.7} if below else {"shrink": 0.88}
+    bar = figure.colorbar(scale, ax=panels, pad=0.02, aspect=18, **place)
+    bar.locator = MaxNLocator(2 if below and len(panels) == 1 else 4)
+    bar.update_ticks()
+    bar.set_label(label, **font(FONT_TICK))
     bar.ax.tick_params(**_ticks())
     bar.ax.spines["outline"].set(edgecolor=MUTED, linewidth=0.8)
 
@@ -221,21 +230,20 @@ def legend(
 ) -> Legend:
     """Draws a legend without a frame around it; `loc` is a location in matplotlib's terms.
 
-    A legend of the figure has as many of the columns as fit; one of axes may, in another form than that of
-    run folders, stand where it hides least.
+    A legend of the figure has as many of the columns as fit; one of axes stands where it hides least.
     """
     if isinstance(owner, Figure):
         return _legend(owner, handles, loc, _fitting_columns(owner, handles, columns, size), size)
-    return _legend(owner, handles, loc if form() is None else "best", columns, size)
+    return _legend(owner, handles, "best", columns, size)
 
 
 def _fitting_columns(figure: Figure, handles: Sequence[Line2D], columns: int, size: float) -> int:
     """Returns the number of columns, at most `columns`, that the figure is wide enough for."""
     room = 72 * figure.get_figwidth() - 2 * size
-    widths = [width_in_points(str(handle.get_label()), size) + 5.4 * size for handle in handles]
+    widths = [width_in_points(str(handle.get_label()), size) + 4.5 * size for handle in handles]
     for count in range(min(columns, len(widths)), 1, -1):
-        rows = math.ceil(len(widths) / count)
-        if sum(max(widths[start : start + rows]) for start in range(0, len(widths), rows)) <= room:
+        filled = np.array_split(widths, count)  # as matplotlib does: the first columns are the longer ones
+        if sum(float(max(column)) for column in filled) <= room:
             return count
     return 1
 
@@ -250,7 +258,8 @@ def _legend(owner: Axes | Figure, handles: Sequence[Line2D], loc: Any, columns: 
         edgecolor="none",
         facecolor=PAPER,
         framealpha=0.85,
-        handlelength=2.6,
+        handlelength=2.2,
+        columnspacing=1.4,
     )
     for text in box.get_texts():
         text.set(family=list(families()), color=INK)
@@ -294,25 +303,24 @@ def panel_grid(title: str, count: int, *, sharex: bool = True, sharey: bool = Tr
     return figure, panels
 
 
-def label_columns(panels: Any, count: int, label: str) -> None:
-    """Names the x axis under the lowest of the first `count` panels of each column; `label` already plain."""
+def only_below(panels: Any, count: int, label: str) -> None:
+    """Keeps numbers and the name of a shared x axis under the lowest of the first `count` panels alone."""
     columns = panels.shape[1]
-    for column in range(columns):
-        lowest = max(0, (count - 1 - column) // columns)
-        panels[lowest, column].set_xlabel(label)
-        panels[lowest, column].tick_params(axis="x", labelbottom=True)
+    for index, axes in enumerate(panels.flat[:count]):
+        lowest = index + columns >= count
+        axes.tick_params(axis="x", labelbottom=lowest)
+        axes.set_xlabel(label if lowest else "")
 
 
 def footnote(figure: Figure, notes: Sequence[str]) -> None:
     """Writes notes, already plain, below everything else in muted ink."""
     if notes:
-        figure.supxlabel("      ".join(notes), **font(FONT_NOTE, MUTED))
+        figure.supxlabel(APART.join(notes), **font(FONT_NOTE, MUTED))
 
 
 def with_notes(label: str, notes: list[str]) -> str:
     """Returns the label of an x axis, followed by the meanings of the marks at the edges."""
-    unique = list(dict.fromkeys(notes))
-    return f"{label}      {',   '.join(unique)}" if unique else label
+    return APART.join([label, *dict.fromkeys(notes)])
 
 
 def with_notes_below(label: str, notes: Iterable[str], room: float) -> str:

@@ -13,6 +13,7 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 from matplotlib.textpath import TextToPath
 
+from nnlab.display import raised
 from nnlab.plot.forms import form
 
 _FALLBACK_FAMILIES = (  # where installed: scripts that DejaVu Sans, which comes with matplotlib, lacks
@@ -32,14 +33,14 @@ _FALLBACK_FAMILIES = (  # where installed: scripts that DejaVu Sans, which comes
     "Noto Sans",
     "Arial Unicode MS",
 )
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+APART = " " * 6
+"""Between the parts of a label: where it has to be broken, it is broken here first."""
 
 
 def families() -> tuple[str, ...]:
     """Returns the font families of every text: that of the form, then those that cover what it lacks."""
-    chosen = form()
-    own = (chosen.family,) if chosen is not None and chosen.family else ()
-    return (*own, *_covering())
+    own = form().family
+    return (*([own] if own else []), *_covering())
 
 
 @lru_cache(maxsize=1)
@@ -130,7 +131,7 @@ def power_of_ten(exponent: int) -> str:
     """
     if -2 <= exponent <= 3:
         return f"{10.0**exponent:g}"
-    return "10" + str(exponent).translate(_SUPERSCRIPTS)
+    return f"10{raised(str(exponent))}"
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -146,7 +147,7 @@ def number(value: float, digits: int = 3) -> str:
     mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
     if not exponent:
         return mantissa.replace("-", "−")
-    return f"{mantissa.replace('-', '−')}·10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return f"{mantissa.replace('-', '−')}·10{raised(str(int(exponent)))}"
 
 
 def percent(fraction: float, digits: int = 1) -> str:

@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from nnlab.plot.lines import draw_curve
 from nnlab.plot.scales import FloatArray, as_numbers
-from nnlab.plot.style import FONT_TICK, INK, PALETTE, PAPER, Dash, LineLook, font, panel_grid, sample
+from nnlab.plot.style import FONT_TICK, INK, PALETTE, PAPER, THIN, Dash, LineLook, font, sample
 
 TARGET = LineLook(INK, (0, (1.2, 1.4)), "none")
 OUTPUT = LineLook(PALETTE[0], "-", "none")
@@ -32,12 +31,21 @@ def draw_pair(axes: Axes, x: FloatArray, target: FloatArray, output: FloatArray)
     return lost
 
 
-def new_grid(
-    title: str, count: int, *, sharex: bool = False, sharey: bool = False
-) -> tuple[Figure, list[Axes], float]:
-    """The figure of `panel_grid`, its panels, and the width of a column in points."""
-    figure, grid = panel_grid(title, count, sharex=sharex, sharey=sharey)
-    return figure, list(grid.flat[:count]), 72 * figure.get_figwidth() / grid.shape[1]
+def room_for_notes(axes: Axes) -> None:
+    """Raises the upper end of a y axis, for one line of words below it."""
+    low, high = axes.get_ylim()
+    pixels = 0.7 * float(axes.get_window_extent().height)  # labels will take the rest
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    line = 1.6 * FONT_TICK * float(figure.dpi) / 72
+    axes.set_ylim(low, high + (high - low) * line / pixels)
+
+
+def level_entry(label: str, color: str, dash: Dash) -> Line2D:
+    """The legend entry of a level, as thin as it is drawn; `label` already plain."""
+    entry = sample(LineLook(color, dash, "none"), label, marker=False)
+    entry.set_linewidth(THIN)
+    return entry
 
 
 def note(

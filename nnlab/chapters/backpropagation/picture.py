@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from nnlab.chapters.backpropagation.notation import format_array, format_truth, symbol
 from nnlab.chapters.backpropagation.worksheet import Worksheet
+from nnlab.display import lowered
 from nnlab.errors import InputError
 from nnlab.plot.style import FONT_LABEL, INK, MUTED, PALETTE, PAPER, darker, fixed_figure, legend
 from nnlab.plot.text import families, literal, plain, width_in_points
@@ -36,7 +37,9 @@ SHORT = 3
 """Entries of a vector that are written out; a longer one is described by its shape."""
 UP = 0.72
 """Inches of a row."""
-GAP = 0.35
+CLEAR = 0.08
+"""Inches on each side of a label, in which wires stay level."""
+GAP = 0.25
 """Inches between a circle and a label beside it, in which wires change their row."""
 LEAST_WIDTH = 6.5
 """Inches."""
@@ -48,7 +51,7 @@ NAME_WIDTH = 1.2
 """Inches, of an input's name: a longer one is set smaller."""
 CHORD = 1.7
 """Radii of a circle that are free for its label."""
-FONT, SMALL = 13.0, 10.0
+FONT, SMALL = 13.5, 10.0
 """Points, of the labels on wires, and of the longest in circles and before wires."""
 BOLD = 1.2
 """Largest ratio of the widths of bold and normal letters."""
@@ -100,7 +103,7 @@ def computational_graph(sheet: Worksheet, title: str, digits: int = DIGITS) -> F
         InputError: the graph has more than MAX_NODES nodes.
     """
     circles, wires = layout(sheet, digits)
-    label = max(_width(text, FONT) for wire in wires for text in (wire.value, wire.gradient)) / 2
+    label = max(_width(text, FONT) for wire in wires for text in (wire.value, wire.gradient)) / 2 + CLEAR
     circle = max(_size(place)[0] for place in circles)
     across = circle + GAP + label  # inches of a column
     columns = [x for wire in wires for x, _ in wire.points]
@@ -126,7 +129,7 @@ def computational_graph(sheet: Worksheet, title: str, digits: int = DIGITS) -> F
     handles = [
         Line2D([], [], linestyle="none", marker="s", color=color, label=name) for name, color in names.items()
     ]
-    legend(figure, handles, "outside lower left", columns=2)
+    legend(figure, handles, "outside lower left", columns=2, size=FONT)
     return figure
 
 
@@ -158,7 +161,7 @@ def _draw_circle(axes: Axes, x: float, y: float, place: Place) -> None:
 
 
 def _label(place: Place) -> str:
-    return literal(place.label, NAME if place.is_input else SIGN)
+    return lowered(literal(place.label, NAME)) if place.is_input else literal(place.label, SIGN)
 
 
 def _size(place: Place) -> tuple[float, float]:

@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from nnlab.display import spoken
 from nnlab.plot.lines import difference, draw_line, label_ends, line_end
 from nnlab.plot.overlay import of_lines
+from nnlab.plot.powerlaws import power_words
 from nnlab.plot.scales import (
     FloatArray,
     Units,
@@ -36,13 +38,15 @@ from nnlab.plot.style import (
     LineLook,
     dress,
     legend,
+    legend_below,
     line_look,
     new_figure,
     nothing_to_show,
+    panel_title,
     sample,
     with_notes,
 )
-from nnlab.plot.text import number, plain
+from nnlab.plot.text import literal, number, percent, plain
 
 _TARGET = LineLook(INK, "-", "none")
 _PREDICTION = LineLook(PALETTE[1], (0, (4, 1.5)), "none")
@@ -51,10 +55,11 @@ _PREDICTED = LineLook(PALETTE[1], "-", "none")
 _RIVAL = LineLook(MUTED, (0, (5, 3)), "none")
 _MEASURED = line_look(0)
 _THEORY = LineLook(PALETTE[1], (0, (4, 2)), "none")
+_RATE = LineLook(INK, (0, (4, 3)), "none")
 _PATH_PANELS = (
     ("accuracy", "test accuracy (%)", 100.0),
-    ("sparsity", "weights that are exactly 0 (%)", 100.0),
-    ("norm", "norm of the weights ‖W‖", 1.0),
+    ("sparsity", "weights at 0 (%)", 100.0),
+    ("norm", "norm ‖W‖", 1.0),
 )
 _TOLERANCE = 0.02  # half width of the band around a ratio of 1
 
@@ -135,10 +140,11 @@ def gradient_noise(
     sizes, values, theory, bounds, other = map(
         as_numbers, (batch_sizes, measured, predicted, interval, rival)
     )
-    figure = new_figure("The noise of the mini-batch gradient vanishes at the full batch", (WIDE[0], 6.6))
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
-    dress(top, "", "variance of the gradient")
-    dress(bottom, "", "measured /\npredicted")
+    figure = new_figure(_noise_title(sizes, values, theory), (WIDE[0], 6.6))
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2.0, 1))
+    for axes, heading in ((top, "variance of the gradient"), (bottom, "measured / predicted")):
+        dress(axes)
+        panel_title(axes, heading)
     log_axis(top.xaxis, sizes)
     log_axis(top.yaxis, np.concatenate([values, theory, other]))
     top.plot(sizes, other, color=_RIVAL.color, linestyle=_RIVAL.dash, linewidth=THIN)
@@ -153,8 +159,18 @@ def gradient_noise(
         sample(_PREDICTED, "predicted S(N−B)/(B(N−1))"),
         sample(_RIVAL, "rival S/B"),
     ]
-    legend(top, handles, "lower left", size=FONT_TICK)
+    handles[-1].set_linewidth(THIN)
+    legend_below(figure, handles, inches=1.5)
     return figure
+
+
+def _noise_title(sizes: FloatArray, values: FloatArray, theory: FloatArray) -> str:
+    """The largest relative distance of what was measured from what was predicted."""
+    known = np.isfinite(values) & np.isfinite(theory) & (theory > 0)
+    if not known.any():
+        return "The noise of the mini-batch gradient over the batch size"
+    off = percent(float(np.abs(values[known] / theory[known] - 1).max()))
+    return f"The noise of a mini-batch gradient is as predicted, to {off}: it vanishes at the full batch"
 
 
 def _draw_ratio(
@@ -197,24 +213,43 @@ def regularization_paths(strengths: ArrayLike, paths: Mapping[str, Mapping[str, 
         paths: Penalty -> arrays (K,) under "accuracy" and "sparsity" (fractions of 1) and "norm".
     """
     lambdas = as_numbers(strengths)
-    title = "What a stronger penalty does to the accuracy, to exact zeros and to the norm of the weights"
-    figure = new_figure(title, (14.0, 5.2))
+    figure = new_figure(_paths_title(lambdas, paths), (14.0, 5.2))
     for axes, (key, label, scale) in zip(figure.subplots(1, 3), _PATH_PANELS, strict=True):
-        dress(axes, "", label)
+        dress(axes)
+        panel_title(axes, label)
         log_axis(axes.xaxis, lambdas)
         curves = [scale * as_numbers(path[key]) for path in paths.values()]
         everything = np.concatenate(curves)
         if key == "norm" and wants_log(everything):
             log_axis(axes.yaxis, everything)
+        elif key == "norm":
+            axes.set_ylim(0, 1.08 * float(everything[np.isfinite(everything)].max(initial=0.0)) or 1.0)
         notes = [
             note for i, curve in enumerate(curves) for note in draw_line(axes, lambdas, curve, line_look(i))
         ]
         axes.set_xlabel(with_notes("strength λ", notes))
         if scale == 100.0:
             percent_limits(axes)
-    handles = [sample(line_look(index), plain(name, limit=30)) for index, name in enumerate(paths)]
+    handles = [sample(line_look(index), plain(spoken(name), limit=30)) for index, name in enumerate(paths)]
     legend(figure, handles, "outside lower center", columns=min(len(handles), 5), size=FONT_TICK)
     return figure
+
+
+def _paths_title(lambdas: FloatArray, paths: Mapping[str, Mapping[str, ArrayLike]]) -> str:
+    """The penalties that make the most and the fewest weights 0 at the largest strength."""
+    if not lambdas.size:
+        return "Penalties of the weights, and what they do"
+    zeros, right = (
+        {name: float(as_numbers(path[kind])[-1]) for name, path in paths.items()}
+        for kind in ("sparsity", "accuracy")
+    )
+    most, fewest = (pick(zeros, key=lambda name: zeros[name]) for pick in (max, min))
+    words = [
+        f"with {spoken(literal(name, 20))} {percent(zeros[name], 0)} of the weights are 0, "
+        f"{percent(right[name], 0)} of the answers right"
+        for name in dict.fromkeys((most, fewest))
+    ]
+    return f"At λ = {number(float(lambdas[-1]))} {'; '.join(words)}"
 
 
 # --- rates in time --------------------------------------------------------------------------------------
@@ -231,24 +266,38 @@ def separable_growth(steps: ArrayLike, loss: ArrayLike, norm: ArrayLike, least_n
         least_norm: (T,) the least norm that the loss allows.
     """
     t, losses, norms, least = map(as_numbers, (steps, loss, norm, least_norm))
-    title = "Separable data have no minimizer: the loss keeps falling and the weights keep growing"
-    figure = new_figure(title, DOUBLE)
+    figure = new_figure(_growth_title(t, losses, norms), DOUBLE)
     left, right = figure.subplots(1, 2)
     for axes, label in ((left, "training loss"), (right, "norm of the weights ‖W‖")):
-        dress(axes, "", label)
+        dress(axes)
+        panel_title(axes, label)
         log_axis(axes.xaxis, t)
     log_axis(left.yaxis, losses)
     _finish(left, "step t", draw_line(left, t, losses, _MEASURED), losses)
     _draw_inverse(left, t, losses)
-    known = np.isfinite(least) & (t > 0)
+    known = np.isfinite(least) & (least > 0) & (t > 0)  # a bound below 0 says nothing of a norm
     right.plot(t[known], least[known], color=_THEORY.color, linestyle=_THEORY.dash, linewidth=LINE, zorder=3)
     _finish(right, "step t", draw_line(right, t, norms, _MEASURED), norms)
-    for axes, theory, corner in (
-        (left, "predicted slope −1", "lower left"),
-        (right, "least norm that this loss needs", "upper left"),
-    ):
-        legend(axes, [sample(_MEASURED, "measured"), sample(_THEORY, theory)], corner, size=FONT_TICK)
+    right.set_ylim(0, None)
+    entries = [
+        sample(_MEASURED, "measured"),
+        sample(_THEORY, "predicted: slope −1, and the least norm for the loss"),
+    ]
+    legend_below(figure, entries, inches=1.5)
     return figure
+
+
+def _growth_title(t: FloatArray, losses: FloatArray, norms: FloatArray) -> str:
+    """The power of t by which the loss falls at the end, over its last decade, and how far the norm grew."""
+    known = np.isfinite(losses) & (losses > 0) & (t > 0) & np.isfinite(norms)
+    late = known & (t >= float(t[known].max(initial=0.0)) / 10)
+    if late.sum() < 2:
+        return "Separable data have no minimizer: the loss keeps falling and the weights keep growing"
+    slope = float(np.polyfit(np.log(t[late]), np.log(losses[late]), 1)[0])
+    return (
+        f"Separable data have no minimizer: the loss falls like {power_words(slope, 't')}, "
+        f"and ‖W‖ has grown to {number(float(norms[known][-1]))}"
+    )
 
 
 def _draw_inverse(axes: Axes, t: FloatArray, values: FloatArray) -> None:
@@ -273,9 +322,9 @@ def convergence(steps: ArrayLike, distances: Mapping[str, ArrayLike], rates: Map
     """
     t = as_numbers(steps)
     curves = {label: as_numbers(values) for label, values in distances.items()}
-    figure = new_figure("Distance to the optimum, beside the linear rate that theory predicts", WIDE)
+    figure = new_figure(_convergence_title(t, curves), WIDE)
     axes = figure.subplots()
-    dress(axes, "", "distance to the optimum ‖W − W*‖")
+    dress(axes, "", "distance ‖W − W*‖")
     axes.margins(x=0.02)
     everything = np.concatenate(list(curves.values()))
     log_axis(axes.yaxis, everything)
@@ -287,12 +336,26 @@ def convergence(steps: ArrayLike, distances: Mapping[str, ArrayLike], rates: Map
         ends.append(line_end(label, look, t, values))
         if label in rates:
             _draw_rate(axes, t, values, rates[label])
-    if rates:
-        notes.append("- - -  predicted rate")
     _finish(axes, "step", notes, everything)
     whole_numbers(axes.xaxis)
     label_ends(figure, axes, ends)
+    if rates:
+        entry = sample(_RATE, "predicted rate")
+        entry.set_linewidth(THIN)
+        legend(figure, [entry], "outside lower center", size=FONT_TICK)
     return figure
+
+
+def _convergence_title(t: FloatArray, curves: Mapping[str, FloatArray]) -> str:
+    """Where the distances that end smallest and largest end."""
+    ends = {literal(label, 30): float(values[-1]) for label, values in curves.items() if len(values)}
+    if not ends or not np.isfinite(list(ends.values())).all():
+        return "Distance to the optimum, beside the linear rate that theory predicts"
+    nearest, furthest = (pick(ends, key=lambda label: ends[label]) for pick in (min, max))
+    words = [
+        f"{number(ends[label], 2)} with steps of {label}" for label in dict.fromkeys((nearest, furthest))
+    ]
+    return f"After {t[-1]:,.0f} steps the distance to the optimum is {', '.join(words)}"
 
 
 def _draw_rate(axes: Axes, t: FloatArray, values: FloatArray, rate: float) -> None:
@@ -305,7 +368,7 @@ def _draw_rate(axes: Axes, t: FloatArray, values: FloatArray, rate: float) -> No
     exponents = np.log(values[end]) + (t - t[end]) * np.log(rate)
     inside = (exponents > np.log(low) - 1) & (exponents < np.log(high) + 1)
     decay = np.exp(exponents[inside])
-    axes.plot(t[inside], decay, color=INK, linestyle=(0, (4, 3)), linewidth=THIN, zorder=3)
+    axes.plot(t[inside], decay, color=_RATE.color, linestyle=_RATE.dash, linewidth=THIN, zorder=3)
 
 
 def _finish(axes: Axes, x_label: str, notes: Sequence[str], values: FloatArray) -> None:

@@ -69,8 +69,7 @@ class Config(TrainingExperiment):
             metrics |= {f"batch-{batch_size}/{name}": value for name, value in measured.items()}
             curves[f"batch size {batch_size}"] = histories(record.history(), f"batch-{batch_size}")["train"]
         record.save_arrays(**{f"{label}/train_loss": curve["loss"] for label, curve in curves.items()})
-        title = "After as many epochs, smaller batches have taken more steps and got further"
-        record.figure("loss_by_epoch", compare_curves, curves, title, log=True, y_label="training loss")
+        record.figure("loss_by_epoch", compare_curves, curves, log=True, y_label="training loss")
         return Outcome(metrics, results, claims)
 
 

@@ -7,12 +7,13 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from nnlab.chapters.backpropagation.picture import computational_graph
-from nnlab.chapters.backpropagation.worksheet import build
+from nnlab.chapters.backpropagation.worksheet import Worksheet, build
+from nnlab.display import lowered
 from nnlab.expressions import parse
 from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import as_numbers
 from nnlab.plot.style import FONT_NOTE, INK, LINE, PALETTE, dress, new_figure
-from nnlab.plot.text import families
+from nnlab.plot.text import families, number
 
 
 @of_lines
@@ -44,7 +45,19 @@ def graph_of(expression: str, at: Mapping[str, ArrayLike], title: str) -> Figure
     Args:
         expression: As the lecture writes it.
         at: The value of each variable.
-        title: A sentence.
+        title: "f = " and the expression; what it is and where it is steepest is added.
     """
     values = {name: np.asarray(value, np.float64) for name, value in at.items()}
-    return computational_graph(build(parse(expression, tuple(values), tensors=True), values), title)
+    sheet = build(parse(expression, tuple(values), tensors=True), values)
+    written = lowered(title).replace(" * ", " · ").replace("*", "·").replace("-", "−")
+    return computational_graph(sheet, written + _steepest(sheet))
+
+
+def _steepest(sheet: Worksheet) -> str:
+    """The value of an expression of numbers, and the variable that changes it most."""
+    value = sheet.lines[-1].value
+    slopes = {line.name: line.gradient for line in sheet.lines if line.is_given and line.gradient is not None}
+    if value.size > 1 or not slopes or any(slope.size > 1 for slope in slopes.values()):
+        return ""
+    most = max(slopes, key=lambda name: abs(float(slopes[name])))
+    return f" = {number(float(value))}: steepest in {lowered(most)}, gradient {number(float(slopes[most]))}"

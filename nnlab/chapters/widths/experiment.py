@@ -387,19 +387,30 @@ def _draw(record: Record, study: Study, trained: Trained, fits: Fits) -> None:
             if fits[setting]
         }
         if scaling:
-            powers = [
-                f"{_power(fit)} ({setting.family})"
+            whole = {
+                str(setting.family): fit
                 for setting in mine
                 for fit in fits[setting]
                 if fit.law.quantity == schema.WHOLE
-            ]
-            title = (
-                f"The weight vector moves by a power of the width: {', '.join(powers)}" if powers else None
-            )
+            }
+            title = _moving_title(whole)
             record.figure(
                 f"exponents_{protocol}", scaling_laws, scaling, "relative change in training", title
             )
     _draw_lambdas(record, fits)
+
+
+def _moving_title(whole: dict[str, Fit]) -> str | None:
+    """The power of the width by which all weights together move; of several settings the two extremes."""
+    slopes = {family: fit.exponent.slope for family, fit in whole.items()}
+    if not slopes:
+        return None
+    most, least = (pick(slopes, key=lambda family: slopes[family]) for pick in (max, min))
+    if len(slopes) == 1:
+        far = f"{4 ** slopes[most]:.2f} times as far"
+        return f"Weights move like {_power(whole[most])}: in a network four times as wide {far}"
+    ending = ": wide networks hardly move" if slopes[most] < 0 else ""
+    return f"Weights move like {_power(whole[most])} ({most}) to {_power(whole[least])} ({least}){ending}"
 
 
 def _curves(study: Study, arrays: Arrays) -> Training:
@@ -415,10 +426,12 @@ def _climbing_title(study: Study, trained: Trained) -> str | None:
         setting.family: crossing(study.widths, np.array([climbs(arrays).mean() > 0.5 for arrays in by_width]))
         for setting, by_width in trained.items()
     }
-    listed = [f"from m = {width} on ({family})" for family, width in first.items() if width is not None]
-    if not listed:
+    climbing = {family: width for family, width in first.items() if width is not None}
+    if not climbing:
         return None
-    return f"One step size for all widths is too large for wide networks: the loss climbs {', '.join(listed)}"
+    earliest = min(climbing, key=lambda family: climbing[family])
+    where = f"from m = {climbing[earliest]} on ({earliest})"
+    return f"One step size for all widths is too large for wide networks: their loss climbs {where}"
 
 
 def _power(fit: Fit) -> str:
@@ -435,10 +448,10 @@ def _draw_lambdas(record: Record, fits: Fits) -> None:
             panel = f"{family.parameterization} parameterization"
             predicted[panel] = fit.law.low
             panels.setdefault(panel, {})[str(family).partition(", ")[2]] = fit.line
-            powers.setdefault(panel, []).append(_power(fit))
+            powers.setdefault(family.parameterization, []).append(_power(fit))
     if panels:
-        words = [f"like {' and '.join(listed)} in the {panel}" for panel, listed in powers.items()]
-        title = f"The largest eigenvalue of the tangent kernel scales {', '.join(words)}"
+        words = [f"like {' and '.join(dict.fromkeys(each))} ({name})" for name, each in powers.items()]
+        title = f"λmax of the kernel grows {', '.join(words)}, as its parameterization says"
         record.figure(
             "lambda_max", scaling_laws, panels, "largest eigenvalue λmax(H₀)", title, predicted=predicted
         )

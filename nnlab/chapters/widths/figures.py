@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
+from nnlab.display import spoken
 from nnlab.plot.bands import (
     SeedBand,
     band_words,
@@ -23,10 +23,9 @@ from nnlab.plot.bands import (
 )
 from nnlab.plot.scales import FloatArray, as_numbers, log_axis, up_to
 from nnlab.plot.style import (
-    FONT_LABEL,
-    FONT_NOTE,
     FONT_TICK,
     INK,
+    LINE,
     MUTED,
     LineLook,
     dress,
@@ -39,9 +38,10 @@ from nnlab.plot.style import (
     shared_labels,
     with_notes,
 )
-from nnlab.plot.text import families, number, paragraph, wrap
+from nnlab.plot.text import literal, number, paragraph
 
 CLIMB = 100.0  # a loss beyond this multiple of the largest first loss is on its way to infinity
+_TOLD = 2  # settings in which networks diverged, in words below the panels
 MOST_CHANGE = 10.0  # ‖w − w₀‖ beyond ten times ‖w₀‖ likewise
 
 
@@ -89,7 +89,7 @@ def training_over_widths(panels: Mapping[str, Panel], title: str | None = None) 
     columns = min(4, len(panels))
     blocks = math.ceil(len(panels) / columns)
     across = (9.0, 11.5, 13.0, 14.6)[columns - 1]  # inches
-    figure = new_figure(title or _training_title(panels), (across, 0.9 + 5.8 * blocks))
+    figure = new_figure(spoken(title) if title else _training_title(panels), (across, 8.0 * blocks))
     grid = figure.subplots(2 * blocks, columns, squeeze=False)
     runs = [run for panel in panels.values() for run in panel.values()]
     looks = width_looks(width for panel in panels.values() for width in panel)
@@ -98,17 +98,23 @@ def training_over_widths(panels: Mapping[str, Panel], title: str | None = None) 
         up_to(CLIMB * first, *(part for run in runs for part in run.loss.parts)),
         up_to(MOST_CHANGE, *(part for run in runs for part in run.change.parts)),
     )
-    room = 72 * (figure.get_figwidth() - 2.2) / columns  # points
+    room = 72 * (figure.get_figwidth() - 1.8) / columns  # points
+    notes, diverged_in = band_words(run.loss.seeds for run in runs), list[str]()
     for index, (name, panel) in enumerate(panels.items()):
         block, column = divmod(index, columns)
         pair = grid[2 * block, column], grid[2 * block + 1, column]
-        _setting(pair, panel, looks, views, first=column == 0, room=room)
-        panel_title(pair[0], paragraph(name, 0.85 * room, FONT_LABEL))
+        marks = _setting(pair, panel, looks, views, first=column == 0, room=room)
+        lost = {width: (run.lost, run.loss.seeds) for width, run in panel.items() if run.lost}
+        diverged_in += [f"× diverged ({spoken(literal(name))}): {_listed(lost)}"] if lost else []
+        notes += [] if lost else marks
+        panel_title(pair[0], paragraph(spoken(name).replace(", ", ",\n", 1), room, FONT_TICK))
     for index in range(len(panels), blocks * columns):
         block, column = divmod(index, columns)
         for axes in grid[2 * block : 2 * block + 2, column]:
             axes.set_axis_off()
-    shared_labels(figure, with_notes("step", band_words(run.loss.seeds for run in runs)), "")
+    if len(diverged_in) > _TOLD:
+        diverged_in[_TOLD:] = [f"and in {len(diverged_in) - _TOLD} more settings"]
+    shared_labels(figure, with_notes("step", [*notes, *diverged_in]), "")
     legend(figure, width_entries(looks), "outside right center", size=FONT_TICK)
     return figure
 
@@ -121,24 +127,26 @@ def _setting(
     *,
     first: bool,
     room: float,
-) -> None:
-    """One column: the loss above, the weight change below; `room` is its width in points."""
-    labels = ("training loss", "relative change\n‖w − w₀‖ / ‖w₀‖")
+) -> list[str]:
+    """One column: the loss above, the weight change below; `room` is its width in points.
+
+    Returns:
+        What marks at the edges mean.
+    """
+    labels = ("loss", "‖Δw‖/‖w₀‖")
     for axes, label, view in zip(pair, labels, views, strict=True):
         dress(axes, "", label if first else "")
         log_axis(axes.yaxis, view)
         steps_axis(axes, [run.steps for run in panel.values()], ticks=5 if room < 300 else 7)
         if not first:
             axes.tick_params(axis="y", labelleft=False)
+    pair[0].tick_params(labelbottom=False)
     notes: list[str] = []
     for width, run in panel.items():
         notes += draw_band(pair[0], run.steps, run.loss, looks[width])
         moved = run.steps != 0  # at the start there is no change, and zero has no place on this axis
         notes += draw_band(pair[1], run.steps[moved], run.change.where(moved), looks[width])
-    lost = {width: (run.lost, run.loss.seeds) for width, run in panel.items() if run.lost}
-    words = f"× diverged: {_listed(lost)}" if lost else ", ".join(dict.fromkeys(notes))
-    pair[0].set_xlabel("\n".join(wrap(words, 0.85 * room, FONT_NOTE)))  # its x axis needs no name
-    pair[0].xaxis.label.set(fontsize=FONT_NOTE, family=list(families()), color=MUTED)
+    return notes
 
 
 def growth_at_the_edge(products: ArrayLike, growth: Mapping[str, ArrayLike]) -> Figure:
@@ -149,23 +157,36 @@ def growth_at_the_edge(products: ArrayLike, growth: Mapping[str, ArrayLike]) -> 
         growth: by family, (W, S, K) of networks of W widths.
     """
     x = as_numbers(products)
-    figure = new_figure("A small residual along the leading mode grows where ηλmax is above 2")
+    every = {name: as_numbers(values).reshape(-1, len(x)) for name, values in growth.items()}
+    figure = new_figure(_edge_title(x, np.concatenate([*every.values()])))
     axes = figure.subplots()
-    dress(axes, "step size times largest eigenvalue, ηλmax(H₀)", "factor of the residual per step")
+    dress(axes, "step size times largest eigenvalue, ηλₘₐₓ(H₀)", "factor per step")
     line = np.linspace(x.min(), x.max(), 200)
-    handles = [Line2D([], [], color=INK, linestyle=(0, (4, 3)), label="predicted: |1 − ηλmax|")]
-    axes.plot(line, np.abs(1 - line), color=INK, linestyle=(0, (4, 3)))
+    predicted = LineLook(INK, (0, (4, 3)), "none")
+    handles = [sample(predicted, "predicted: |1 − ηλₘₐₓ|")]
+    axes.plot(line, np.abs(1 - line), color=predicted.color, linestyle=predicted.dash, linewidth=LINE)
     axes.axhline(1.0, color=MUTED, linewidth=1)
-    for index, (name, values) in enumerate(growth.items()):
+    axes.set_ylim(0, None)
+    for index, (name, networks) in enumerate(every.items()):
         look = line_look(index)
-        networks = as_numbers(values).reshape(-1, len(x))
         axes.plot(
             np.tile(x, len(networks)), networks.ravel(), linestyle="none", marker=look.marker,
             markersize=12 - 2 * index, color=look.color, fillstyle="none",
         )  # fmt: skip
-        handles.append(sample(look, f"{name}: {len(networks)} networks", line=False))
-    legend_below(figure, handles)
+        handles.append(sample(look, spoken(name), line=False))
+        handles[-1].set_fillstyle("none")
+    legend_below(figure, handles, inches=2.0)
     return figure
+
+
+def _edge_title(x: FloatArray, factors: FloatArray) -> str:
+    """The largest relative distance of the factors (networks, K) from |1 − ηλmax|."""
+    off = np.abs(factors / np.abs(1 - x) - 1)
+    furthest = f"{number(100 * float(off[np.isfinite(off)].max(initial=0.0)), 2)} %"
+    return (
+        f"The leading mode grows where ηλₘₐₓ is above 2: in {len(factors)} networks by the predicted factor, "
+        f"to within {furthest}"
+    )
 
 
 def _listed(lost: Mapping[int, tuple[int, int]]) -> str:
@@ -189,7 +210,7 @@ def _training_title(panels: Mapping[str, Panel]) -> str:
     wide, high = _range_words([pair[1] for pair in ends], "the largest width that converges")
     less = all(last[1] < first[1] for first, last in ends)
     lead = "Wide networks move less" if less else "Wide networks do not always move less"
-    return f"{lead}: in the end the weights have changed by {low} at {narrow}, by {high} at {wide}"
+    return f"{lead}: the weights change by {low} at {narrow}, by {high} at {wide}"
 
 
 def _range_words(ends: Sequence[tuple[int, float]], extreme: str) -> tuple[str, str]:

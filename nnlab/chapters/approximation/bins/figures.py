@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
@@ -21,9 +22,10 @@ from nnlab.chapters.approximation.drawing import (
     draw_pair,
     drawable,
     largest,
-    new_grid,
+    level_entry,
     note,
     pair_entries,
+    room_for_notes,
 )
 from nnlab.plot.bands import solid
 from nnlab.plot.lines import (
@@ -51,11 +53,13 @@ from nnlab.plot.style import (
     legend_below,
     line_look,
     new_figure,
+    only_below,
+    panel_grid,
     panel_title,
     sample,
-    shared_labels,
     with_notes,
     with_notes_below,
+    write,
 )
 from nnlab.plot.text import at_least, at_most, literal, number, plain
 
@@ -105,16 +109,18 @@ def histogram_fit(
     widths = (1.7, 1.0) if close_up else (1.0,)
     panels = figure.subplot_mosaic(layout, height_ratios=(1.75, 1.0), width_ratios=widths)
     panels["error"].sharex(panels["fit"])
-    dress(panels["fit"], "", "target and network")
+    dress(panels["fit"])
+    panel_title(panels["fit"], "target and network")
     _draw_bins(panels["fit"], edges, heights)
     lost = draw_pair(panels["fit"], x, target, output)
     panels["fit"].tick_params(labelbottom=False)
-    dress(panels["error"], "", "network − target")
-    notes = _draw_error(panels["error"], x, difference(output, target), error_upper, epsilon)
-    panels["error"].set_xlabel(with_notes_below("input x", [*notes, *left_out(lost)], 72 * 9.0))
+    dress(panels["error"])
+    panel_title(panels["error"], "network − target")
+    levels = _draw_error(panels["error"], x, difference(output, target), error_upper, epsilon)
+    panels["error"].set_xlabel(with_notes("input x", left_out(lost)))
     if close_up:
         _draw_close_up(panels["close"], *drawable(*close_up))
-    legend_below(figure, pair_entries(error=True))
+    legend_below(figure, [*pair_entries(error=True), *levels], inches=1.5)
     return figure
 
 
@@ -125,15 +131,17 @@ def histogram_grid(panels: Mapping[str, tuple[Curves, ArrayLike, ArrayLike, floa
         panels: Such as "5 bins, 10 hidden units" -> curves, edges (N + 1,), heights (N,), and the certified
             bound on the error.
     """
-    figure, grid, room = new_grid(_grid_title(panels), len(panels), sharex=True, sharey=True)
-    for axes, (name, (curves, edges, heights, bound)) in zip(grid, panels.items(), strict=True):
+    figure, grid = panel_grid(_grid_title(panels), len(panels), sharex=True, sharey=True)
+    lost = 0
+    for axes, (name, (curves, edges, heights, _)) in zip(grid.flat, panels.items(), strict=False):
         dress(axes)
         panel_title(axes, plain(name, limit=36))
         _draw_bins(axes, *drawable(edges, heights))
-        notes = left_out(draw_pair(axes, *drawable(*curves)))
-        axes.set_xlabel(with_notes_below("input x", [f"certified: |error| ≤ {at_most(bound)}", *notes], room))
-        axes.tick_params(axis="x", labelbottom=True)
-    shared_labels(figure, "", "target and network")
+        lost += draw_pair(axes, *drawable(*curves))
+    room_for_notes(grid[0, 0])  # of all, as they share one scale
+    for axes, (*_, bound) in zip(grid.flat, panels.values(), strict=False):
+        write(axes, 0.99, 0.9, f"error ≤ {at_most(bound)}", color=INK, ha="right")
+    only_below(grid, len(panels), with_notes("input x", left_out(lost)))
     legend_below(figure, pair_entries())
     return figure
 
@@ -155,7 +163,7 @@ def _grid_title(panels: Mapping[str, tuple[Curves, ArrayLike, ArrayLike, float]]
     if not (math.isfinite(start) and math.isfinite(end)):
         return "The more bins, the nearer the histogram comes to the function"
     verb = "falls" if end < start else "goes"
-    first, last = literal(first, 40), literal(last, 40)
+    first, last = (literal(name, 40).partition(",")[0] for name in (first, last))
     return f"The certified error {verb} from {at_most(start)} with {first} to {at_most(end)} with {last}"
 
 
@@ -175,27 +183,27 @@ def _draw_bins(axes: Axes, edges: FloatArray, heights: FloatArray) -> None:
 
 def _draw_error(
     axes: Axes, x: FloatArray, error: FloatArray, upper: float, epsilon: float | None
-) -> list[str]:
+) -> list[Line2D]:
     """Draws the error (T,) as a ribbon around zero, between levels at ± the certified bound and at ± ε.
 
     Returns:
-        What the levels mean, for the label of the x axis.
+        The legend entries of the levels.
     """
     shade_between(axes, x, 0.0, error, ERROR.color, 0.35)
     draw_curve(axes, x, error, ERROR, THIN)
     axes.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
-    notes = []
+    entries = []
     if math.isfinite(upper):
         _levels(axes, upper, INK, CERTIFIED)
-        notes.append(f"- - -  certified: |error| ≤ {at_most(upper, 4)}")
+        entries.append(level_entry(f"certified: ± {at_most(upper, 4)}", INK, CERTIFIED))
     if epsilon is not None:
         _levels(axes, epsilon, PALETTE[2], REQUESTED)
-        notes.append(f"· · ·  requested: ε = {number(epsilon, 4)}")
+        entries.append(level_entry(f"requested: ε = {number(epsilon, 4)}", PALETTE[2], REQUESTED))
     low, high = axes.get_ylim()
     axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
     axes.margins(x=0.015)
-    _readable_ticks(axes.yaxis, 5)
-    return notes
+    _readable_ticks(axes.yaxis, 4)
+    return entries
 
 
 def _levels(axes: Axes, level: float, color: str, dash: Any) -> None:
@@ -255,27 +263,33 @@ def error_curves(panels: Mapping[str, tuple[ArrayLike, ArrayLike, float, float]]
     """
     uppers = positive(np.array([float(drawable(high)[0]) for *_, high in panels.values()]))
     alike = bool(uppers.size) and bool(uppers.max() <= _ALIKE * uppers.min())
-    figure, grid, room = new_grid(_curves_title(panels), len(panels), sharey=alike)
-    for axes, (name, (x, error, low, high)) in zip(grid, panels.items(), strict=True):
+    figure, grid = panel_grid(_curves_title(panels), len(panels), sharex=False, sharey=alike)
+    lost = 0
+    for axes, (name, (x, error, low, high)) in zip(grid.flat, panels.items(), strict=False):
         dress(axes)
         panel_title(axes, plain(name, limit=38))
         x, error = drawable(x, error)
         _draw_band(axes, *(float(bound) for bound in drawable(low, high)))
         axes.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
         shade_between(axes, x, 0.0, error, ERROR.color, 0.3)
-        lost = draw_curve(axes, x, error, ERROR, THIN)
+        lost += draw_curve(axes, x, error, ERROR, THIN)
         axes.margins(x=0.015, y=0.12)
-        _readable_ticks(axes.yaxis, 5)
-        between = f"certified: {at_least(low)} ≤ largest |error| ≤ {at_most(high)}"
-        axes.set_xlabel(with_notes_below("input x", [between, *left_out(lost)], room))
-    shared_labels(figure, "", "network − target")
-    entries = [sample(ERROR, "error", marker=False)]
-    entries.append(sample(LineLook(INK, CERTIFIED, "none"), "± certified upper bound", marker=False))
-    entries[1].set(linewidth=THIN)
+        axes.locator_params(axis="x", nbins=3)
+        _readable_ticks(axes.yaxis, 3)
+    for axes in list(grid.flat)[: 1 if alike else len(panels)]:
+        room_for_notes(axes)
+    for axes, (*_, low, high) in zip(grid.flat, panels.values(), strict=False):
+        write(axes, 0.99, 0.9, f"{at_least(low)} to {at_most(high)}", color=INK, ha="right")
+    only_below(grid, len(panels), with_notes("input x", left_out(lost)))
+    entries = [
+        sample(ERROR, "network − target", marker=False),
+        level_entry("± its largest size, certified as written", INK, CERTIFIED),
+    ]
+    entries[0].set_linewidth(THIN)
     if any(low < 0.99 * high for *_, low, high in panels.values()):
         entries.append(sample(OUTPUT, "lower to upper bound", marker=False))
         entries[2].set(linewidth=9, alpha=0.4)
-    legend_below(figure, entries)
+    legend_below(figure, entries, inches=2.5)
     return figure
 
 
@@ -294,8 +308,9 @@ def _curves_title(panels: Mapping[str, tuple[ArrayLike, ArrayLike, float, float]
     outside = [literal(name, 34) for name in panels if reached[name] > panels[name][3]]
     if outside:
         return f"The error leaves its certified band: {', '.join(outside)}"
-    sentence = "Every error curve stays in its certified band"
-    return sentence + " and reaches its edge" * all(reached[n] >= 0.98 * panels[n][3] for n in panels)
+    shares = [reached[name] / panels[name][3] for name in panels if panels[name][3] > 0]
+    fills = f"; each comes to {at_least(100 * min(shares))} % of it or more" if shares else ""
+    return f"No error leaves its certified band{fills}"
 
 
 def error_over_bins(
@@ -331,7 +346,7 @@ def error_over_bins(
     for index, (name, (n, values)) in enumerate(lines.items()):
         look = LineLook(INK, DASHES[1 + index % (len(DASHES) - 1)], "none")
         axes.plot(n, values, color=look.color, linestyle=look.dash, linewidth=THIN, zorder=2.5)
-        handles.append(sample(look, f"theory: {plain(name, limit=40)}"))
+        handles.append(level_entry(f"theory: {plain(name, limit=40)}", look.color, look.dash))
     for level in levels:
         _mark_answer(axes, float(level), answer)
     axes.set_xlabel(with_notes("bins N", notes))
@@ -411,27 +426,27 @@ def towers_at_the_ends(
         errors: Certified errors on the interval, with the edges at its ends and outside.
     """
     inside_error, outside_error = (at_most(error) for error in errors)
-    figure, grid, room = new_grid(
-        "A tower whose outer edge is an end of the interval drops to half its height there: certified error "
-        f"{inside_error}, or {outside_error} with the outer edges outside",
+    figure, grid = panel_grid(
+        f"Towers whose edges stand at the ends drop to half there, error {inside_error}; "
+        f"with edges outside {outside_error}",
         len(ends),
+        sharex=False,
+        sharey=False,
     )
-    for axes, (name, curves) in zip(grid, ends.items(), strict=True):
+    lost = 0
+    for axes, (name, curves) in zip(grid.flat, ends.items(), strict=False):
         x, target, inside, outside = drawable(*curves)
         dress(axes)
         panel_title(axes, plain(name, limit=34))
-        lost = draw_curve(axes, x, inside, _INSIDE) + draw_curve(axes, x, outside, OUTPUT)
+        lost += draw_curve(axes, x, inside, _INSIDE) + draw_curve(axes, x, outside, OUTPUT)
         within = (x >= interval[0]) & (x <= interval[1])  # the target need not be defined elsewhere
         lost += draw_curve(axes, x[within], target[within], TARGET, zorder=3)
         axes.margins(x=0)
-        axes.locator_params(axis="x", nbins=5)
-        axes.set_xlabel(with_notes_below("input x", left_out(lost), room))
+        axes.locator_params(axis="x", nbins=4)
         _grey_outside(axes, interval)
         _mark_drops(axes, x, inside, target, interval)
-    grid[0].set_ylabel("target and network")
-    looks = {
-        "target": TARGET, "towers, outer edges at the ends": _INSIDE, "towers, outer edges outside": OUTPUT
-    }  # fmt: skip
+    only_below(grid, len(ends), with_notes("input x", left_out(lost)))
+    looks = {"target": TARGET, "outer edges at the ends": _INSIDE, "outer edges outside": OUTPUT}
     legend_below(figure, [sample(look, name, marker=False) for name, look in looks.items()])
     return figure
 
@@ -476,18 +491,25 @@ def sigmoid_output(
         outputs: f (T,) and the network (T,).
         delta: δ such that f stays in [δ, 1 − δ], drawn as two levels.
     """
-    title = "With a sigmoid on its output the network approximates σ⁻¹∘f instead of f"
-    figure, (left, right), room = new_grid(title, 2)
-    for axes, name, pair, heading in (
-        (left, "logit", logits, "before the sigmoid: σ⁻¹∘f"),
-        (right, "output", outputs, "after the sigmoid: f"),
+    furthest = number(largest(difference(*drawable(*outputs))), 2)
+    figure, grid = panel_grid(
+        f"Before its output sigmoid the network builds σ⁻¹∘f; behind it f is met to within {furthest}",
+        2,
+        sharey=False,
+    )
+    left, right = grid.flat
+    lost = 0
+    for axes, pair, heading in (
+        (left, logits, "before the sigmoid: σ⁻¹∘f"),
+        (right, outputs, "behind it: f"),
     ):
-        dress(axes, "", name)
+        dress(axes)
         panel_title(axes, heading)
-        axes.set_xlabel(with_notes_below("input x", left_out(draw_pair(axes, *drawable(x, *pair))), room))
-    right.set_ylim(-0.04, 1.04)
+        lost += draw_pair(axes, *drawable(x, *pair))
+    right.set_ylim(0, 1)
     for level in (delta, 1 - delta):
         right.axhline(level, color=PALETTE[2], linestyle=REQUESTED, linewidth=THIN, zorder=1)
-    right.set_xlabel(f"{right.get_xlabel()}      · · ·  δ and 1 − δ, δ = {number(delta)}")
-    legend_below(figure, pair_entries())
+    only_below(grid, 2, with_notes("input x", left_out(lost)))
+    entry = level_entry(f"δ and 1 − δ, δ = {number(delta)}", PALETTE[2], REQUESTED)
+    legend_below(figure, [*pair_entries(), entry], inches=1.5)
     return figure

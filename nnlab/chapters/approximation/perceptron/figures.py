@@ -10,15 +10,18 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from nnlab.chapters.approximation.drawing import note
+from nnlab.display import spoken
 from nnlab.plot.regions import region_colours
-from nnlab.plot.scales import BoolArray, FloatArray, as_numbers, log_axis
+from nnlab.plot.scales import FloatArray, as_numbers, log_axis
 from nnlab.plot.style import (
     FONT_TICK,
     INK,
     LINE,
     MUTED,
+    NEGATIVE,
     PALETTE,
     PAPER,
+    POSITIVE,
     THIN,
     WIDE,
     LineLook,
@@ -28,11 +31,10 @@ from nnlab.plot.style import (
     new_figure,
     panel_title,
     sample,
-    with_notes_below,
 )
-from nnlab.plot.text import listed, literal, number, plain
+from nnlab.plot.text import listed, literal, number, plain, wrap
 
-_CLASSES = (LineLook(PALETTE[0], "none", "o"), LineLook(PALETTE[1], "none", "s"))
+_CLASSES = (LineLook(NEGATIVE, "none", "s"), LineLook(POSITIVE, "none", "o"))  # of 0 and 1
 _LAST = LineLook(INK, "-", "none")
 _EARLIER = LineLook(MUTED, "-", "none")
 _UNIT = LineLook(INK, (0, (5, 1.6)), "none")
@@ -62,10 +64,16 @@ class Problem:
     caption: str | None = None
 
     @property
+    def on_the_line(self) -> int:
+        """The number of points on the perceptron's last line: it gives them to neither class."""
+        return 0 if self.region is not None else int(np.sum(_heights(self.lines[-1], self.points) == 0))
+
+    @property
     def wrong(self) -> int:
         """The number of points that the network, or else the last line, puts on the wrong side."""
         if self.region is None:
-            return int(np.sum(_side(self.lines[-1], self.points) != (self.labels == 1)))
+            towards = np.where(self.labels == 1, 1, -1) * _heights(self.lines[-1], self.points)
+            return int(np.sum(towards < 0))
         x, classes = self.region
         rows, columns = np.abs(x[None, None] - self.points.T[..., None]).argmin(axis=-1)
         return int(np.sum(classes[rows, columns] != self.labels))
@@ -86,22 +94,28 @@ def separating_lines(problems: Mapping[str, Problem]) -> Figure:
         _draw_problem(axes, problem)
         panel_title(axes, plain(name, limit=30))
         caption = plain(_caption(problem) if problem.caption is None else problem.caption)
-        axes.set_xlabel(with_notes_below("input x₁", [caption], 72 * _PANEL))
-    grid[0].set_ylabel("input x₂")
+        room = 72 * (figure.get_figwidth() - 0.4) / len(problems)
+        axes.set_xlabel("\n".join(["x₁", *wrap(caption, room, FONT_TICK)]), **font(FONT_TICK))
+        axes.locator_params(nbins=3)
+        axes.tick_params(labelleft=axes is grid[0])
+    grid[0].set_ylabel("x₂")
     entries = [sample(look, f"class {value}", line=False) for value, look in enumerate(_CLASSES)]
-    entries.append(sample(_LAST, "the perceptron's last line", marker=False))
-    entries.append(sample(_EARLIER, "its earlier lines", marker=False))
+    entries.append(sample(_LAST, "last line", marker=False))
+    counts = [len(problem.lines) - 1 for problem in problems.values() if problem.region is None]
+    most = max(counts, default=0)
+    earlier = f"{_MOST_LINES} lines before" if most > _MOST_LINES else "lines before"
+    entries.append(sample(_EARLIER, earlier, marker=False))
     entries[-1].set(linewidth=THIN, alpha=0.7)
     if any(problem.region is not None for problem in problems.values()):
-        entries.append(sample(_UNIT, "a hidden unit's line", marker=False))
+        entries.append(sample(_UNIT, "line of a hidden unit", marker=False))
     legend_below(figure, entries)
     return figure
 
 
-def _side(line: FloatArray, points: FloatArray) -> BoolArray:
-    """True where the points (…, 2) have w·x + b > 0."""
-    positive_side: BoolArray = points @ line[:2] + line[2] > 0
-    return positive_side
+def _heights(line: FloatArray, points: FloatArray) -> FloatArray:
+    """w·x + b at the points (…, 2)."""
+    heights: FloatArray = points @ line[:2] + line[2]
+    return heights
 
 
 def _draw_problem(axes: Axes, problem: Problem) -> None:
@@ -141,9 +155,10 @@ def _tint(axes: Axes, problem: Problem, low: FloatArray, high: FloatArray) -> No
     """Tints the network's region, or the half-planes of a line that separates."""
     if problem.region is not None:
         classes: NDArray[np.generic] = problem.region[1]
-    elif problem.wrong == 0:
+    elif problem.wrong + problem.on_the_line == 0:
         centres = np.linspace(low, high, 2 * _CELLS + 1)[1::2].T
-        classes = _side(problem.lines[-1], np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1))
+        places = np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1)
+        classes = _heights(problem.lines[-1], places) > 0
     else:
         return
     share = (1 + _TINT * np.where(classes == 1, 1, -1)) / 2  # as if the probability of class 1
@@ -175,14 +190,17 @@ def _draw_line(
 
 
 def _caption(problem: Problem) -> str:
-    count, missed = len(problem.lines), f"{problem.wrong} of {len(problem.points)} points stay wrong"
+    count, missed = len(problem.lines), f"{problem.wrong} of {len(problem.points)} points wrong"
     if problem.region is not None:
         return f"{count} hidden units: {missed if problem.wrong else 'all right'}"
-    return f"after {count} changes, {missed}" if problem.wrong else f"separated after {count} changes"
+    if not problem.wrong + problem.on_the_line:
+        return f"separated after {count} changes"
+    tied = f", {problem.on_the_line} on the line" if problem.on_the_line else ""
+    return f"after {count} changes {missed}{tied}"
 
 
 def _lines_title(problems: Mapping[str, Problem]) -> str:
-    alone = {literal(name, 30): p.wrong for name, p in problems.items() if p.region is None}
+    alone = {literal(name, 30): p.wrong + p.on_the_line for name, p in problems.items() if p.region is None}
     solved = [name for name, wrong in alone.items() if not wrong]
     missed = [name for name, wrong in alone.items() if wrong]
     networks = [len(p.lines) for p in problems.values() if p.region is not None and p.wrong == 0]
@@ -237,8 +255,9 @@ def _mistakes_title(mistakes: Mapping[str, Sequence[int]], bounds: Mapping[str, 
     if beyond:
         return f"The perceptron makes more mistakes than (R/γ)² on {listed(beyond)}"
     words = [f"{most[name]} of {number(bounds[name])} on {literal(name, 30)}" for name in most]
-    details = f", at most {', '.join(words)}" if len(words) <= 3 else ""
-    return f"The perceptron stays within its bound of (R/γ)² mistakes{details}"
+    closest = max(most, key=lambda name: most[name] / bounds[name])
+    details = ", ".join(words) if len(words) <= 2 else words[list(most).index(closest)]
+    return f"The perceptron stays within its bound of (R/γ)² mistakes: at most {details}"
 
 
 def success_rate(
@@ -250,23 +269,26 @@ def success_rate(
         labels: K ≥ 1 names.
         rates: (K,) fractions of 1.
         intervals: (K, 2) 95% intervals, fractions of 1.
-        title: A sentence; by default the best variant.
+        title: What was tried, such as "XOR from 500 random starts".
         x_label: What is counted, in percent.
     """
     shares, bounds = 100 * as_numbers(rates), 100 * as_numbers(intervals)
-    count, best = len(labels), int(shares.argmax())
-    default = f"{literal(labels[best], 40)} succeeds most often: in {number(shares[best])} % of the runs"
-    figure = new_figure(title or default, (WIDE[0], max(3.2, 1.7 + 0.62 * count)))
+    count = len(labels)
+    names = [spoken(literal(label, 34)) for label in labels]
+    best, worst = int(shares.argmax()), int(shares.argmin())
+    found = f"{names[best]} succeed in {number(shares[best])} %, {names[worst]} in {number(shares[worst])} %"
+    figure = new_figure(f"{title}: {found}" if title else found, (WIDE[0], max(3.2, 1.7 + 0.62 * count)))
     axes = figure.subplots()
     dress(axes, plain(x_label), "")
     axes.grid(visible=False, axis="y")
     places = np.arange(count)
     axes.barh(places, shares, height=0.62, color=PALETTE[0], alpha=0.55, edgecolor=PALETTE[0], linewidth=THIN)
     ends = np.stack([places, places])
-    axes.plot(bounds.T, ends, color=INK, linewidth=THIN, marker="|", markersize=11, clip_on=False)
+    reach = bounds.T.clip(0, 100)  # no share is beyond either
+    axes.plot(reach, ends, color=INK, linewidth=LINE, marker="|", markersize=11, clip_on=False)
     for place, share in enumerate(shares):
         axes.text(103, place, f"{number(share)} %", va="center", **font(FONT_TICK))
-    axes.set_yticks(places, [plain(label, limit=34) for label in labels])
+    axes.set_yticks(places, [plain(name) for name in names])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.set_xlim(0, 100)
     axes.set_ylim(count - 0.5, -0.5)

@@ -22,6 +22,8 @@ from nnlab.theory import Claim, exact_claim, proportion_interval
 from nnlab.training import Parts, predict
 from nnlab.training.losses import cross_entropy
 
+TIE = 1e-6  # of a probability from one half
+
 
 class Config(TrainingExperiment):
     """Trains networks with each list of hidden layers on XOR, from many starts."""
@@ -83,14 +85,16 @@ def _starts(
 
 
 def _accuracy_and_loss(parts: Parts) -> tuple[float, float]:
-    """Accuracy and loss on the training points; right is a point whose class has clearly more than one half.
+    """Accuracy and loss on the training points; a tie, one half for both classes, is half right.
 
-    The best linear classifier says one half everywhere, and rounding alone may then break all ties well.
+    The best linear classifier says one half everywhere: rounding alone would break its ties, well or badly,
+    where a coin gets half of them right.
     """
     train = parts.data.train
     scores = predict(parts.model, parts.data, train.inputs).double()
-    right = scores.softmax(1).gather(1, train.targets[:, None]) > 0.5 + 1e-6
-    return float(right.double().mean()), float(cross_entropy(scores, train.targets))
+    lead = scores.softmax(1).gather(1, train.targets[:, None]) - 0.5
+    right = torch.where(lead.abs() <= TIE, 0.5, (lead > 0).double())
+    return float(right.mean()), float(cross_entropy(scores, train.targets))
 
 
 def _draw(
@@ -124,19 +128,19 @@ def _claims(rows: list[dict[str, Any]], *, exact: bool) -> list[Claim]:
     claims = []
     for row in rows:
         if row["model"] == "linear":
-            claims.append(_linear_accuracy(row))
+            claims.append(_linear_accuracy(row, exact=exact))
             if exact:
                 claims.append(_linear_loss(row))
     return claims
 
 
-def _linear_accuracy(row: dict[str, Any]) -> Claim:
+def _linear_accuracy(row: dict[str, Any], *, exact: bool) -> Claim:
     return exact_claim(
         "linear_fails_xor",
         sentence="A linear classifier gets at most three of the four corners right.",
         formula="no w, b: sign(wᵀx + b) = −x₁x₂ on {±1}²",
-        hypotheses=[f"the best of {row['starts']} starts, on the training points"],
-        predicted=(None, 0.999),  # noise leaves as many points at every corner, but not the same
+        hypotheses=[f"the best of {row['starts']} starts, on the training points", "a tie is half right"],
+        predicted=(None, 0.75 if exact else 0.999),  # noise may move a few points over a line
         measured=row["best_accuracy"],
         tolerance=0.0,
         seeds=row["starts"],

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from nnlab.chapters.approximation.drawing import arrow, drawable, largest, note
+from nnlab.display import spoken
 from nnlab.plot.bands import width_looks
 from nnlab.plot.lines import difference, draw_curve, draw_line, label_ends, left_out, line_end, shade_between
 from nnlab.plot.overlay import of_lines
@@ -57,8 +58,8 @@ def steps_over_steepness(
         name: dict(zip(steps, drawable(*steps.values()), strict=True)) for name, steps in panels.items()
     }
     heights = {name: largest(np.concatenate([*steps.values()])) for name, steps in curves.items()}
-    unbounded = [literal(name, 30) for name in curves if heights[name] > _UNBOUNDED]
-    title = "The larger the weight w, the nearer a sigmoid of wx + b comes to a step at s = −b/w"
+    unbounded = [spoken(literal(name, 30)) for name in curves if heights[name] > _UNBOUNDED]
+    title = f"The larger w, the nearer σ(wx + b) comes to a step at s = −b/w = {number(position)}"
     if unbounded:
         title += f"; {', '.join(unbounded)} never becomes one"
     figure = new_figure(title, (max(9.0, 3.7 * len(curves) + 0.6), 5.6))
@@ -70,21 +71,24 @@ def steps_over_steepness(
     lost = 0
     for axes, (name, steps) in zip(grid, curves.items(), strict=True):
         dress(axes, "input x")
-        panel_title(axes, plain(name, limit=26))
+        panel_title(axes, plain(spoken(name), limit=26))
         for w in sorted(steps):
             lost += draw_curve(axes, grid_x, steps[w], looks[w])
         axes.axvline(position, color=MUTED, linestyle=(0, (1, 2)), linewidth=THIN, zorder=1)
-        note(axes, position, 1.0, f"s = {number(position)}", offset=(0, -9), y_is="fraction")
         if heights[name] > _UNBOUNDED:
-            words = f"↑ grows\nto {number(heights[name])}:\nno step"
-            note(axes, float(grid_x[0]), 0.74, words, ha="left", y_is="fraction")
+            words = f"↑ to {number(heights[name])}:\nno step"
+            note(axes, float(grid_x[0]), 0.14, words, ha="left", y_is="fraction")
     bounded = [y for name, steps in curves.items() if heights[name] <= _UNBOUNDED for y in steps.values()]
     known = np.concatenate([[0.0, 1.0], *(y[np.isfinite(y)] for y in bounded)])
     low, high = float(known.min()), float(known.max())
-    grid[0].set_ylim(low - 0.1 * (high - low), high + 0.16 * (high - low))
+    grid[0].set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
     shared_labels(figure, "", "σ(wx + b)")
     grid[0].set_xlabel(with_notes_below("input x", left_out(lost), 72 * 3.7))
-    legend_below(figure, [sample(looks[w], f"w = {number(w)}", marker=False) for w in weights])
+    entries = [sample(looks[w], f"w = {number(w)}", marker=False) for w in weights]
+    place = LineLook(MUTED, (0, (1, 2)), "none")
+    entries.append(sample(place, f"s = {number(position)}", marker=False))
+    entries[-1].set_linewidth(THIN)
+    legend_below(figure, entries)
     return figure
 
 
@@ -102,7 +106,7 @@ def distance_to_step(
         window: δ, in units of x.
     """
     rows = {name: drawable(*arrays) for name, arrays in series.items()}
-    ends = [line_end(name, line_look(index), *rows[name][2:]) for index, name in enumerate(rows)]
+    ends = [line_end(spoken(name), line_look(index), *rows[name][2:]) for index, name in enumerate(rows)]
     last = [(values[0][-1], values[1][-1]) for values in rows.values()]
     weight, worst = max(last, key=lambda point: point[1])
     figure = new_figure(
@@ -117,8 +121,8 @@ def distance_to_step(
     for index, (w, measured, curve_w, predicted) in enumerate(rows.values()):
         notes += draw_line(axes, curve_w, predicted, replace(line_look(index), marker="none"))
         notes += draw_line(axes, w, measured, replace(line_look(index), dash="none"))
-    axes.set_xlabel(with_notes("weight w      dots: measured, lines: predicted", notes))
-    axes.set_ylabel(f"largest distance for |x − s| ≥ {number(window)}")
+    axes.set_xlabel(with_notes("weight w      marks: measured, lines: predicted", notes))
+    axes.set_ylabel("distance from the step")
     label_ends(figure, axes, ends)
     return figure
 
@@ -139,7 +143,10 @@ def single_bin(
         edges: The positions s₁ < s₂ of the steps.
         height: h ≠ 0.
     """
-    title = "Two opposite steps make a bin: s₁ is its position, s₂ − s₁ its size, h its height"
+    title = (
+        f"Two opposite steps make a bin from s₁ = {number(edges[0])} to s₂ = {number(edges[1])}, "
+        f"of height h = {number(height)}"
+    )
     figure = new_figure(title, (max(7.5, 4.1 * len(panels) + 0.8), 7.4))
     grid = figure.subplots(2, len(panels), squeeze=False, sharex=True, sharey="row")
     grid_x = drawable(x)[0]
@@ -148,6 +155,7 @@ def single_bin(
         up, down = drawable(*pair)
         dress(upper)
         dress(lower, "input x")
+        upper.tick_params(labelbottom=False)
         panel_title(upper, f"w = {number(w)}")
         lost += draw_curve(upper, grid_x, up, _UP) + draw_curve(upper, grid_x, down, _DOWN)
         total = difference(up, -down)
@@ -156,7 +164,7 @@ def single_bin(
         _annotate_bin(lower, *edges, height)
     for axes in grid.flat:
         axes.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
-    grid[0, 0].set_ylabel("the two hidden units", fontsize=FONT_LABEL)
+    grid[0, 0].set_ylabel("two units", fontsize=FONT_LABEL)
     grid[1, 0].set_ylabel("their sum", fontsize=FONT_LABEL)
     low, high = sorted((-0.3 * height, 1.36 * height))
     bottom, top = grid[1, 0].get_ylim()
@@ -177,4 +185,4 @@ def _annotate_bin(axes: Axes, left: float, right: float, height: float) -> None:
     arrow(axes, (left, level), (right, level), "<->")
     note(axes, middle, level, f"size {number(right - left)}", offset=(0, 11 * up))
     arrow(axes, (middle, 0.0), (middle, height), "<->")
-    note(axes, middle, height / 2, f"h = {number(height)}")
+    note(axes, middle, height / 2, "h")

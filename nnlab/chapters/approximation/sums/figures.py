@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from nnlab.chapters.approximation.drawing import ERROR, draw_pair, drawable, largest, pair_entries
+from nnlab.display import spoken
 from nnlab.plot.lines import difference, draw_curve, left_out
 from nnlab.plot.overlay import of_lines
 from nnlab.plot.scales import FloatArray, log_axis, positive
@@ -35,8 +36,10 @@ def constructed_and_trained(
     """
     x, target = drawable(x, target)
     outputs = dict(zip(networks, drawable(*(y for y, _ in networks.values())), strict=True))
-    bounds = ", ".join(f"{at_most(bound)} ({literal(name, 34)})" for name, (_, bound) in networks.items())
-    title = f"{number(hidden_units, 7)} hidden units each, largest error certified: {bounds}"
+    named = {spoken(literal(name, 34)): bound for name, (_, bound) in networks.items()}
+    ends = [pick(named, key=lambda name: named[name]) for pick in (max, min)]
+    bounds = ", ".join(f"{at_most(named[name], 2)} ({name})" for name in dict.fromkeys(ends))
+    title = f"Largest error with {number(hidden_units, 7)} hidden units, certified: {bounds}"
     figure = new_figure(title, (max(8.5, 4.9 * len(outputs)), 7.4))
     grid = figure.subplots(
         2, len(outputs), squeeze=False, sharex=True, sharey="row", height_ratios=(1.4, 1.0)
@@ -46,13 +49,13 @@ def constructed_and_trained(
     for (upper, lower), (name, output) in zip(grid.T, outputs.items(), strict=True):
         dress(upper)
         dress(lower)
-        panel_title(upper, plain(name, limit=34))
+        panel_title(upper, plain(spoken(name), limit=34))
         lost = draw_pair(upper, x, target, output)
         draw_curve(lower, x, errors[name], ERROR, THIN)
         lower.set_xlabel(with_notes_below("input x", left_out(lost), 72 * 4.9))
     _view(grid[0, 0], target, [*outputs.values()])
-    grid[0, 0].set_ylabel("target and network")
-    grid[1, 0].set_ylabel("|network − target|")
+    grid[0, 0].set_ylabel("output")
+    grid[1, 0].set_ylabel("|error|")
     legend_below(figure, pair_entries(error=True))
     return figure
 

@@ -17,19 +17,18 @@ from nnlab.plot.scales import FloatArray
 from nnlab.plot.style import (
     FONT_LABEL,
     FONT_TICK,
-    INK,
     MUTED,
     PALETTE,
+    THIN,
     LineLook,
-    colour_bar,
     dress,
     font,
     legend_below,
     new_figure,
-    panel_title,
     sample,
+    with_notes,
 )
-from nnlab.plot.text import at_most, families, literal, number, plain
+from nnlab.plot.text import at_most, literal, number, plain
 
 _MAP = "cividis"  # even in lightness, and the same to the common colour-vision deficiencies
 _LOOKS = (LineLook(PALETTE[1], "-", "none"), LineLook(PALETTE[0], (0, (6, 1.6)), "none"))
@@ -64,26 +63,30 @@ def surfaces(
         np.where(np.isfinite(z), z, np.nan) for z in drawable(target, *(z for z, _ in networks.values()))
     )
     count = len(networks) + 1
-    title = _surface_title(level, {n: difference(y, line) for n, y in zip(networks, cuts, strict=True)})
+    title = _surface_title({n: difference(y, line) for n, y in zip(networks, cuts, strict=True)})
     figure = new_figure(title, (max(11.0, _PANEL * count + 1.3), 9.4))
-    layout: list[Any] = [[f"surface {index}" for index in range(count)], ["cut"] * count]
-    solids: dict[Any, dict[str, Any]] = {key: {"projection": "3d"} for key in layout[0]}
-    panels = figure.subplot_mosaic(layout, per_subplot_kw=solids, height_ratios=(1.5, 1.0))
+    panels = figure.subplot_mosaic([["space"], ["cut"]], height_ratios=(1.9, 1.0))
+    panels[
+        "space"
+    ].set_axis_off()  # for the surfaces, whose margins would take most of what a grid gives them
     scale = _scale([truth, *values])
     places = drawable(x1, x2)
-    headings = ["target", *(f"{plain(n, limit=24)}: error ≤ {at_most(b)}" for n, (_, b) in networks.items())]
-    for key, heading, z in zip(layout[0], headings, [truth, *values], strict=True):
-        _draw_surface(panels[key], (places[0], places[1]), z, truth, scale)
-        panel_title(panels[key], heading)
-    colour_bar(figure, scale, [panels[key] for key in solids], "output")
+    headings = ["target", *(f"{plain(n, limit=24)}\nerror ≤ {at_most(b)}" for n, (_, b) in networks.items())]
+    for index, (heading, z) in enumerate(zip(headings, [truth, *values], strict=True)):
+        place = (index / count, 0.47, 1 / count, 0.36)
+        axes: Any = figure.add_axes(place, projection="3d")
+        _draw_surface(axes, (places[0], places[1]), z, truth, scale)
+        figure.text((index + 0.5) / count, 0.85, heading, ha="center", va="top", **font(FONT_TICK))
     lost = sum(int(np.sum(~np.isfinite(z))) for z in (truth, *values))
-    dress(panels["cut"], "", f"on x₂ = {number(level)}")
+    dress(panels["cut"])
     for look, y in zip(_LOOKS, cuts, strict=False):
         lost += draw_curve(panels["cut"], along, y, look)
     lost += draw_curve(panels["cut"], along, line, TARGET, zorder=4)
-    _finish_cut(panels["cut"], drawable(corners)[0], lost)
+    _finish_cut(panels["cut"], drawable(corners)[0], f"input x₁, at x₂ = {number(level)}", lost)
     entries = [sample(look, plain(name, limit=34)) for look, name in zip(_LOOKS, networks, strict=False)]
-    legend_below(figure, [sample(TARGET, "target"), *entries])
+    entries.append(sample(LineLook(MUTED, (0, (1, 2)), "none"), "edges of the cells"))
+    entries[-1].set_linewidth(THIN)
+    legend_below(figure, [sample(TARGET, "target"), *entries], inches=1.5)
     return figure
 
 
@@ -149,28 +152,25 @@ def _draw_surface(
         antialiased=False,
         rasterized=True,
     )
+    axes.grid(visible=False)
     axes.set_zlim(scale.norm.vmin, scale.norm.vmax)
     axes.view_init(elev=32, azim=-58)
-    axes.set_box_aspect((1, 1, 0.62), zoom=1.12)
+    axes.set_box_aspect((1, 1, 0.62), zoom=1.15)
     for axis, name in ((axes.xaxis, "x₁"), (axes.yaxis, "x₂"), (axes.zaxis, "")):
         axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
         axis.set_label_text(name, **font(FONT_LABEL))
-        axis.set_tick_params(
-            labelsize=FONT_TICK - 1.5, labelfontfamily=list(families()), labelcolor=INK, pad=1
-        )
-        axis.get_major_locator().set_params(nbins=4)
+        axis.labelpad = -12
+        axis.set_ticklabels([])  # the colours say how high, and the cut where
 
 
-def _finish_cut(axes: Axes, corners: FloatArray, lost: int) -> None:
+def _finish_cut(axes: Axes, corners: FloatArray, label: str, lost: int) -> None:
     """Draws the corners of the cells as dotted lines, and writes the label of the x axis."""
     axes.margins(x=0.015)
     for place in corners:
-        axes.axvline(place, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.0, zorder=1)
-    axes.set_xlabel("      ".join(["input x₁", "dotted: corners of the cells", *left_out(lost)]))
+        axes.axvline(place, color=MUTED, linestyle=(0, (1, 2)), linewidth=THIN, zorder=1)
+    axes.set_xlabel(with_notes(label, left_out(lost)))
 
 
-def _surface_title(level: float, errors: Mapping[str, FloatArray]) -> str:
-    words = [f"{number(largest(error), 2)} ({literal(name, 34)})" for name, error in errors.items()]
-    return (
-        f"On the line x₂ = {number(level)} through corners of the cells the error reaches {', '.join(words)}"
-    )
+def _surface_title(errors: Mapping[str, FloatArray]) -> str:
+    words = [f"{number(largest(error), 2)} with {literal(name, 34)}" for name, error in errors.items()]
+    return f"At the corners of the cells the error is {', '.join(words)}"

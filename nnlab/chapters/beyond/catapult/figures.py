@@ -1,5 +1,6 @@
 """The figure of the catapult: where the kernel ends, and how high the loss climbs, over the step size."""
 
+import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -16,8 +17,10 @@ from nnlab.plot.style import (
     dress,
     legend,
     new_figure,
+    panel_title,
     sample,
 )
+from nnlab.plot.text import number
 
 _MAP = LineLook(PALETTE[1], "-", "none")
 _TRAINED = LineLook(PALETTE[0], "none", "o")
@@ -44,7 +47,9 @@ def catapult(
         measured_peaks: (K,) its largest loss over the first.
     """
     places, trained = as_numbers(sweep), as_numbers(products)
-    title = "Between ηλ₀ = 2 and 4 the loss climbs first, and ends where ηλ is below 2: the catapult"
+    peaks, inside = as_numbers(measured_peaks), (trained > _BOUNDARIES[0]) & (trained < _BOUNDARIES[1])
+    climb = f" to {number(float(np.nanmax(peaks[inside])), 2)} times its start" if inside.any() else ""
+    title = f"The catapult: between ηλ₀ = 2 and 4 the loss first climbs{climb}, and ends where ηλ < 2"
     figure = new_figure(title, DOUBLE)
     left, right = figure.subplots(1, 2)
     pairs = (
@@ -52,7 +57,8 @@ def catapult(
         (right, "highest loss / first loss", predicted_peaks, measured_peaks),
     )
     for axes, label, theory, measured in pairs:
-        dress(axes, "ηλ₀ at the start", label)
+        dress(axes, "ηλ₀ at the start")
+        panel_title(axes, label)
         values, points = as_numbers(theory), as_numbers(measured)
         if axes is right:
             log_axis(axes.yaxis, values)
@@ -66,5 +72,6 @@ def catapult(
         sample(_MAP, "map of two numbers"),
         sample(_EDGE, "ηλ = 2"),
     ]
+    entries[2].set_linewidth(THIN)
     legend(figure, entries, "outside lower center", columns=3, size=FONT_TICK)
     return figure

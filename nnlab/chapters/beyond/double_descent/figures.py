@@ -22,6 +22,7 @@ from nnlab.plot.style import (
     panel_title,
     sample,
 )
+from nnlab.plot.text import number
 
 _MEASURED = LineLook(PALETTE[0], "none", "o")
 _RELU = LineLook(PALETTE[0], "-", "o")
@@ -54,17 +55,18 @@ def double_descent(
         relu_risk: (R,) mean risk there.
         level: of the interval, such as "99.99%"; empty where it is not known.
     """
-    figure = new_figure(
-        "Test error peaks where features and examples are equally many, then falls again", DOUBLE
-    )
-    left, right = figure.subplots(1, 2, sharey=True)
     p, values, bounds, q, theory, r, relu = map(
         as_numbers, (features, risk, interval, curve_features, curve, relu_features, relu_risk)
     )
+    title = "Test error peaks where features and examples are equally many, then falls again"
+    if len(values) > 1 and values[-1] > 0:
+        title += f": to 1/{number(float(np.nanmax(values) / values[-1]), 2)}"
+    figure = new_figure(title, DOUBLE)
+    left, right = figure.subplots(1, 2, sharey=True)
     top = 3 * float(np.nanmax(values))
     everything = np.concatenate([values, relu, theory[np.isfinite(theory) & (theory < top)]])
     for axes, label, places in ((left, "Gaussian features", p), (right, "random ReLU features", r)):
-        dress(axes, "features over examples, p/n", "test error without noise" if axes is left else "")
+        dress(axes, "features over examples, p/n", "test error" if axes is left else "")
         panel_title(axes, label)
         log_axis(axes.xaxis, places / examples)
         log_axis(axes.yaxis, everything)

@@ -18,8 +18,10 @@ from nnlab.plot.style import (
     legend,
     line_look,
     new_figure,
+    panel_title,
     sample,
 )
+from nnlab.plot.text import listed, number
 
 _EDGE = LineLook(INK, (0, (5, 3)), "none")
 _FLOW = LineLook(INK, "-", "none")
@@ -46,22 +48,25 @@ def edge_of_stability(
     """
     t, first, values, loss = map(as_numbers, (steps, starts, sharpness, losses))
     flow, flow_at = as_numbers(flow_sharpness), as_numbers(flow_loss)
+    ends = [number(float(np.median(row[-max(1, len(row) // 4) :])), 3) for row in values]
     figure = new_figure(
-        "Descent sharpens until ηλmax is 2, and stays there; small steps go far beyond", DOUBLE
+        f"Descent sharpens until ηλₘₐₓ is 2, and stays there: late in training it is {listed(ends)}", DOUBLE
     )
     left, right = figure.subplots(1, 2)
-    dress(left, "step", "ηλmax of the Hessian")
-    dress(right, "lowest training loss so far", "λmax / λmax at the start")
+    dress(left, "step")
+    dress(right, "lowest loss so far")
+    panel_title(left, "ηλₘₐₓ of the Hessian")
+    panel_title(right, "λₘₐₓ / its start")
     log_axis(right.xaxis, loss)
     right.invert_xaxis()
-    entries = [sample(_EDGE, "ηλmax = 2")]
+    entries = [sample(_EDGE, "ηλₘₐₓ = 2")]
     right.plot(flow_at, flow, color=_FLOW.color, linewidth=LINE)
     for index, (start, curve, at) in enumerate(zip(first, values, loss, strict=True)):
         look = line_look(index)
         draw_curve(left, t, curve, look)
         right.plot(np.minimum.accumulate(at), curve / start, color=look.color, linewidth=LINE)
         right.axhline(2 / start, color=look.color, linestyle=_EDGE.dash, linewidth=THIN)
-        entries.append(sample(look, f"η = {start:g}/λmax at the start", marker=False))
+        entries.append(sample(look, f"η = {start:g}/λₘₐₓ", marker=False))
     left.axhline(2, color=_EDGE.color, linestyle=_EDGE.dash, linewidth=LINE)
     left.set_ylim(0, None)
     entries.append(sample(_FLOW, "small steps"))

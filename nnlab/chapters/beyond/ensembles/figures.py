@@ -54,10 +54,10 @@ def functions_on_the_circle(
     every = figure.subplots(1, len(panels), sharey=True)
     reach = max(float((np.abs(mean) + 1.15 * WIDTHS * std).max()) for _, mean, std in panels.values())
     for index, (axes, (name, functions)) in enumerate(zip(np.ravel(every), panels.items(), strict=True)):
-        dress(axes, "angle in degrees", "" if index else "output f")
+        dress(axes, "angle (°)", "" if index else "output f")
         panel_title(axes, TITLES.get(name, name))
         axes.set_xlim(angles[0], angles[-1])
-        axes.set_xticks([0, 90, 180, 270])
+        axes.set_xticks([0, 180])
         axes.set_ylim(-reach, reach)
         _panel(axes, as_numbers(angles), tuple(map(as_numbers, functions)))
         if name != "start":
@@ -90,6 +90,5 @@ def _panel(axes: Axes, angles: FloatArray, panel: tuple[FloatArray, ...]) -> Non
 def _title(ratios: FloatArray) -> str:
     listed = ", ".join(number(float(ratio), 3) for ratio in ratios)
     return (
-        "Networks from many starts are a Gaussian process whose mean and spread are known: measured variance "
-        f"over predicted {listed}"
+        f"Networks from many starts spread as the Gaussian process predicts: variance over predicted {listed}"
     )

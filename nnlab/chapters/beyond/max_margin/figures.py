@@ -17,6 +17,7 @@ from nnlab.plot.style import (
     dress,
     legend,
     new_figure,
+    panel_title,
     sample,
 )
 from nnlab.plot.text import number
@@ -63,7 +64,8 @@ def max_margin(
     for direction, look in ((w[-1], _MEASURED), (v, _MARGIN), (c, _CENTRE)):
         _draw_direction(left, direction, 0.9 * float(np.linalg.norm(z, axis=1).max()), look)
     left.set_aspect("equal", adjustable="datalim")
-    dress(right, "step t", "angle from ŵ (degrees)")
+    dress(right, "step t")
+    panel_title(right, "angle from ŵ (°)")
     log_axis(right.xaxis, t)
     right.plot(t, theory, color=_PREDICTED.color, linestyle=_PREDICTED.dash, linewidth=LINE, zorder=3)
     draw_line(right, t, measured, _MEASURED)
@@ -76,7 +78,7 @@ def max_margin(
         sample(_MARGIN, "largest margin ŵ (SVM)"),
         sample(_CENTRE, "difference of the means"),
     ]
-    legend(figure, entries, "outside lower center", columns=4, size=FONT_TICK)
+    legend(figure, entries, "outside lower center", columns=2, size=FONT_TICK)
     return figure
 
 

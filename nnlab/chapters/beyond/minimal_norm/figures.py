@@ -25,7 +25,7 @@ from nnlab.plot.text import number, percent
 PREDICTED = LineLook(INK, "-", "none")
 LINEARIZED = LineLook(PALETTE[0], "none", "o")
 NETWORKS = LineLook(PALETTE[1], "-", "s")
-ROOM = 380.0  # points, the width of a panel
+ROOM = 290.0  # points, the width of a panel
 
 
 @of_lines
@@ -47,21 +47,21 @@ def distance_from_start(
     figure = new_figure(_title(widths, ratios), DOUBLE)
     left, right = figure.subplots(1, 2)
     moved = steps > 0
-    dress(left, "step k", "squared distance ‖w − w₀‖²")
-    panel_title(left, "linearized: exact at every step")
+    dress(left, "step k")
+    panel_title(left, "‖w − w₀‖², linearized")
     log_axis(left.xaxis, steps[moved])
     left.set_ylim(0, 1.08 * max(predicted.max(), linearized.max()))
     left.plot(steps[moved], predicted[moved], color=PREDICTED.color, linewidth=LINE)
     seen = np.unique(np.geomspace(1, steps[-1], 16).round()).astype(int)
     draw_line(left, steps[seen], linearized[seen], LINEARIZED)
-    dress(right, with_notes_below("width m", band_words([ratios.shape[1]]), ROOM), "‖w − w₀‖² over u₀ᵀH₀⁻¹u₀")
-    panel_title(right, "networks: exact as the width grows")
+    dress(right, with_notes_below("width m", band_words([ratios.shape[1]]), ROOM))
+    panel_title(right, "networks, over u₀ᵀH₀⁻¹u₀")
     log_axis(right.xaxis, widths)
-    ticks_at(right.xaxis, widths)
+    ticks_at(right.xaxis, widths, gap=0.2)
     draw_band(right, widths, over_seeds(ratios.T), NETWORKS)
     right.axhline(1, color=PREDICTED.color, linewidth=LINE, zorder=1)
     handles = [
-        sample(PREDICTED, "predicted from the kernel at the start"),
+        sample(PREDICTED, "predicted from the kernel"),
         sample(LINEARIZED, "linearized network", line=False),
         sample(NETWORKS, "networks, trained"),
     ]
@@ -73,6 +73,6 @@ def _title(widths: FloatArray, ratios: FloatArray) -> str:
     """The farthest that the mean over the networks of the largest width is from 1."""
     off = abs(float(ratios[-1].mean()) - 1)
     return (
-        "The weights move by ‖w − w₀‖² = u₀ᵀH⁻¹u₀, the least that fits the targets: networks of width "
-        f"{number(float(widths[-1]), digits=7)} come within {percent(off)}"
+        "The weights move by u₀ᵀH⁻¹u₀, the least that fits the targets: networks of width "
+        f"{number(float(widths[-1]), digits=7)} to within {percent(off)}"
     )

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from nnlab.plot.powerlaws import Law, scaling_laws
+from nnlab.plot.powerlaws import Law, power_words, scaling_laws
 
-_NAMES = {"mup": "µP", "ntk": "ntk parameterization"}
+_NAMES = {"mup": "µP", "ntk": "NTK parameterization"}
 _OPTIMIZERS = {"sgd": "gradient descent", "adam": "Adam"}
 
 
@@ -16,6 +16,11 @@ def _law(widths: Sequence[int], values: NDArray[np.float64]) -> Law:
     x = np.log(widths) - np.log(widths).mean()
     slope = float(x @ np.log(values).mean(1) / (x @ x))
     return np.asarray(widths, np.float64), values, slope, (None, None)
+
+
+def _powers(lead: str, laws: Mapping[str, Law]) -> str:
+    words = [f"{power_words(law[2])} ({name})" for name, law in laws.items()]
+    return f"{lead} {', '.join(words)}"
 
 
 def features_over_width(widths: Sequence[int], features: Mapping[str, ArrayLike]) -> Figure:
@@ -30,9 +35,9 @@ def features_over_width(widths: Sequence[int], features: Mapping[str, ArrayLike]
     }
     return scaling_laws(
         {"two hidden layers": laws},
-        "change of the last hidden layer",
-        "In µP the features of wide networks move, in ntk parameterization they hardly do",
-        predicted={"µP": 0.0, "ntk parameterization": -0.5},
+        "change of features",
+        _powers("The last layer's features move like", laws),
+        predicted={"µP": 0.0, "NTK parameterization": -0.5},
     )
 
 
@@ -51,5 +56,5 @@ def best_steps(widths: Sequence[int], best: Mapping[str, ArrayLike]) -> Figure:
     return scaling_laws(
         panels,
         "best step size η",
-        "The best step size of µP stays; that of Adam in ntk parameterization falls",
+        "; ".join(_powers(f"Best step of {optimizer}:", laws) for optimizer, laws in panels.items()),
     )

@@ -49,9 +49,9 @@ def decay_of_harmonics(panels: Mapping[str, Panel], width: int) -> Figure:
     left, right = figure.subplots(1, 2)
     first = next(iter(kinds))
     _shares(left, *kinds[first])
-    panel_title(left, first.replace("_", " "))
-    dress(right, "", "half-life in units of t₂")
-    panel_title(right, "half-lives")
+    panel_title(left, f"share left, {first.replace('_', ' ')}")
+    dress(right)
+    panel_title(right, "half-lives, in units of t₂")
     whole_numbers(right.xaxis)
     scaled = {name: _lives(panel) for name, panel in kinds.items()}
     everything = np.concatenate([np.concatenate(pair[1:]) for pair in scaled.values()])
@@ -77,9 +77,9 @@ def decay_of_harmonics(panels: Mapping[str, Panel], width: int) -> Figure:
 def _shares(axes: Axes, k: FloatArray, predicted: FloatArray, shares: FloatArray) -> None:
     """The mean share of each harmonic over the networks, and the predicted one dashed."""
     steps = np.arange(shares.shape[2], dtype=float)
-    dress(axes, "step", "share left in the residual")
+    dress(axes, "step")
     log_axis(axes.xaxis, steps[1:])
-    axes.set_ylim(-0.04, 1.08)
+    axes.set_ylim(0, 1.08)
     handles = []
     for index, (harmonic, life) in enumerate(zip(k, predicted, strict=True)):
         look = line_look(index)
@@ -107,7 +107,7 @@ def _handles(kinds: Mapping[str, tuple[FloatArray, ...]]) -> list[Line2D]:
     points = [
         sample(KINDS.get(name, line_look(len(KINDS))), name.replace("_", " "), line=False) for name in kinds
     ]
-    return [sample(PREDICTED, "predicted from the infinitely wide kernel"), *points]
+    return [sample(PREDICTED, "predicted"), *points]
 
 
 def _title(kinds: Mapping[str, tuple[FloatArray, ...]], width: int) -> str:

@@ -34,7 +34,7 @@ from nnlab.plot.style import (
 )
 from nnlab.plot.text import chance, families, literal, number, percent, plain
 
-MOST_CLASSES = 20  # drawn one by one; of more, the worst and the best
+MOST_CLASSES = 12  # drawn one by one; of more, the worst and the best
 _DASHED = (0, (5, 1.6))
 
 # --- the accuracy of each class -------------------------------------------------------------------------
@@ -63,16 +63,16 @@ def class_accuracy(
     places = np.arange(len(kept))
     axes.barh(places, 100 * np.nan_to_num(values[kept]), height=0.68, color=PALETTE[4])
     known = np.isfinite(ends[kept]).all(1)
-    low, high = (100 * ends[kept][known]).T
+    low, high = (100 * ends[kept][known].clip(0, 1)).T
     axes.hlines(places[known], low, high, color=INK, linewidth=2)
     axes.set_yticks(places, [plain(class_names[index], limit=24) for index in kept])
     axes.set_ylim(len(kept) - 0.4, -0.6)
-    axes.set_xlim(0, 112)
+    axes.set_xlim(0, 100)
     axes.set_xticks(range(0, 101, 20))
     axes.grid(visible=False, axis="y")
     for place, index in enumerate(kept):
         text = "no examples" if np.isnan(values[index]) else percent(float(values[index]))
-        axes.text(101.5, place, text, va="center", fontsize=FONT_NOTE, color=INK, family=list(families()))
+        axes.text(102, place, text, va="center", fontsize=FONT_NOTE, color=INK, family=list(families()))
     guess = 1 / len(values)
     axes.axvline(100 * overall, color=PALETTE[1], linewidth=2)
     axes.axvline(100 * guess, color=MUTED, linewidth=2, linestyle=_DASHED)
@@ -144,9 +144,9 @@ def representation(
             `middle_examples`: there they are drawn where there is room.
     """
     places, classes = as_numbers(points), np.asarray(labels, dtype=int)
-    figure = new_figure("The last hidden layer, seen along its two widest directions", (11.2, 6.6))
+    figure = new_figure(_representation_title(places, classes, explained), (11.2, 6.6))
     axes = figure.subplots()
-    dress(axes, *(f"principal component {i + 1}: {percent(explained[i])} of the variance" for i in (0, 1)))
+    dress(axes, *(f"component {i + 1}: {percent(explained[i])} of the variance" for i in (0, 1)))
     looks = [
         LineLook(PALETTE[index % len(PALETTE)], "none", MARKERS[(index // len(PALETTE)) % len(MARKERS)])
         for index in range(len(class_names))
@@ -163,6 +163,19 @@ def representation(
     figure.draw_without_rendering()  # a thumbnail's room is known once the axes have their limits
     _draw_thumbnails(axes, places, classes, pictures, looks)
     return figure
+
+
+def _representation_title(places: FloatArray, classes: NDArray[np.int_], explained: Sequence[float]) -> str:
+    """How many examples lie nearest to the middle of their own class in the plane that is drawn."""
+    known = np.isfinite(places).all(1)
+    names = np.unique(classes[known])
+    middles = np.array([np.median(places[known & (classes == name)], axis=0) for name in names])
+    lead = f"Two directions hold {percent(sum(explained[:2]), 0)} of the last hidden layer's variance"
+    if len(names) < 2:
+        return lead
+    nearest = names[((places[known][:, None] - middles) ** 2).sum(2).argmin(1)]
+    share = percent(float(np.mean(nearest == classes[known])), 0)
+    return f"{lead}: there {share} of the examples are nearest to their own class"
 
 
 def _draw_thumbnails(
@@ -195,7 +208,7 @@ def _draw_thumbnail(axes: Axes, place: FloatArray, picture: NDArray[np.float64],
 # --- a model's answer to one image ----------------------------------------------------------------------
 
 MOST_PROBABLE = 5
-_IMAGE_SIDE = 2.9  # inches
+_IMAGE_SIDE = 1.45  # inches
 
 
 def class_probabilities(
@@ -219,19 +232,19 @@ def class_probabilities(
     chances = as_numbers(probabilities)
     best = np.argsort(-chances, kind="stable")[:MOST_PROBABLE]
     answer = f"{literal(class_names[best[0]], 24)}, {chance(float(chances[best[0]]))}"
-    canvas = Canvas(f"{literal(name, 40)}: the model says {answer}", 12.0, 3.9)
-    for left, pixels, heading in ((0.3, original, "the image"), (3.55, resized, "what the model sees")):
+    canvas = Canvas(f"{literal(name, 40)}: the model says {answer}")
+    for top, pixels, heading in ((0.3, original, "the image"), (2.1, resized, "as the model sees it")):
         picture = as_numbers(pixels)
-        across, down = box_of(picture.shape, (_IMAGE_SIDE, _IMAGE_SIDE))
-        canvas.heading(left, heading)
-        canvas.picture((left, 0.45, across, down), picture, colormaps["gray"], Normalize(0, 1))
-    canvas.note(0.3, 3.65, plain(words, limit=110), FONT_NOTE, MUTED)
+        across, down = box_of(picture.shape, (2 * _IMAGE_SIDE, _IMAGE_SIDE))
+        canvas.note(0.3, top - 0.13, heading, FONT_NOTE)
+        canvas.picture((0.3, top, across, down), picture, colormaps["gray"], Normalize(0, 1))
+    canvas.note(0.3, 3.85, plain(words, limit=70), FONT_NOTE, MUTED)
     for row, index in enumerate(best):
-        y = 0.75 + 0.56 * row
-        width = 2.5 * float(chances[index])
-        canvas.note(8.35, y, plain(class_names[index], limit=16), FONT_LABEL, ha="right")
-        canvas.frame((8.5, y - 0.17, max(width, 0.01), 0.34), PALETTE[4], 0.0, fill=PALETTE[4])
-        canvas.note(8.5 + width + 0.1, y, chance(float(chances[index])), FONT_LABEL)
+        y = 0.6 + 0.56 * row
+        width = 1.6 * float(chances[index])
+        canvas.note(5.0, y, plain(class_names[index], limit=16), FONT_LABEL, ha="right")
+        canvas.frame((5.1, y - 0.17, max(width, 0.01), 0.34), PALETTE[4], 0.0, fill=PALETTE[4])
+        canvas.note(5.1 + width + 0.08, y, chance(float(chances[index])), FONT_LABEL)
     return canvas.figure
 
 
@@ -261,17 +274,17 @@ def shuffled_pixels(
     """
     pairs = {name: [100 * as_numbers(values) for values in pair] for name, pair in accuracies.items()}
     figure = new_figure(_shuffled_title(pairs), DOUBLE)
-    panels = figure.subplot_mosaic([["plain", "bars"], ["shuffled", "bars"]], width_ratios=(1, 2.6))
+    panels = figure.subplot_mosaic([["plain", "bars"], ["shuffled", "bars"]], width_ratios=(1, 3))
     for name, picture, label in zip(("plain", "shuffled"), (image, shuffled), _LABELS, strict=True):
         panels[name].imshow(as_numbers(picture).clip(0, 1), cmap="gray", vmin=0, vmax=1)
         bare(panels[name])
-        panel_title(panels[name], label)
+        panel_title(panels[name], label.split()[0])
     _draw_bars(panels["bars"], pairs, chance_level)
     return figure
 
 
 def _draw_bars(axes: Axes, pairs: Mapping[str, list[FloatArray]], chance_level: float) -> None:
-    dress(axes, "", "accuracy on the test set (%)")
+    dress(axes, "", "test accuracy (%)")
     axes.grid(visible=False, axis="x")
     for place, pair in enumerate(pairs.values()):
         for side, values in enumerate(pair):
@@ -279,9 +292,8 @@ def _draw_bars(axes: Axes, pairs: Mapping[str, list[FloatArray]], chance_level: 
     axes.set_xticks(range(len(pairs)), [plain(name, limit=24) for name in pairs])
     axes.tick_params(axis="x", length=0, labelsize=FONT_LABEL)
     axes.set_xlim(-0.6, len(pairs) - 0.4)
-    highest = max(20.0, *(float(values.max()) for pair in pairs.values() for values in pair))
-    axes.set_ylim(0, highest + 10)  # room for a number above the highest bar
-    axes.set_yticks(range(0, min(100, int(axes.get_ylim()[1])) + 1, 20))
+    axes.set_ylim(0, 100)
+    axes.set_yticks(range(0, 101, 20))
     axes.axhline(100 * chance_level, color=MUTED, linewidth=THIN, linestyle=_DASHED)
     handles: list[Patch | Line2D] = [
         Patch(facecolor=colour, edgecolor=colour, alpha=0.6, hatch=hatch, label=label)
@@ -289,7 +301,8 @@ def _draw_bars(axes: Axes, pairs: Mapping[str, list[FloatArray]], chance_level: 
     ]
     handles.append(_dots([], [], label="one training"))
     handles.append(Line2D([], [], color=MUTED, linestyle=_DASHED, label=f"chance: {percent(chance_level)}"))
-    legend(axes.figure, handles, "outside lower right", columns=len(handles))  # type: ignore[arg-type]
+    handles[-1].set_linewidth(THIN)
+    legend(axes.figure, handles, "outside lower center", columns=len(handles))  # type: ignore[arg-type]
 
 
 def _draw_bar(axes: Axes, place: float, values: FloatArray, side: int) -> None:
@@ -299,7 +312,7 @@ def _draw_bar(axes: Axes, place: float, values: FloatArray, side: int) -> None:
     spread = np.linspace(-0.3, 0.3, len(values)) * _WIDTH if len(values) > 1 else np.zeros(1)
     axes.add_line(_dots(place + spread, values))
     above = axes.annotate(f"{mean:.1f}", (place, float(values.max())), (0, 7), textcoords="offset points")
-    above.set(ha="center", fontsize=FONT_LABEL, color=INK, family=list(families()))
+    above.set(annotation_clip=False, ha="center", fontsize=FONT_LABEL, color=INK, family=list(families()))
 
 
 def _dots(x: ArrayLike, y: ArrayLike, label: str = "_seeds") -> Line2D:

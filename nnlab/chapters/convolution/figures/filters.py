@@ -9,87 +9,79 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nnlab.plot.canvas import Canvas, box_of, cell_font, short
-from nnlab.plot.images import DIVERGING, symmetric_limit, weights_as_colours
+from nnlab.plot.canvas import ACROSS, Canvas, box_of, cell_font, short
+from nnlab.plot.images import symmetric_limit, weights_as_colours
 from nnlab.plot.scales import FloatArray, as_numbers
-from nnlab.plot.style import FONT_LABEL, FONT_NOTE, INK, MUTED, PALETTE, PAPER, darker
+from nnlab.plot.style import FONT_LABEL, FONT_NOTE, INK, MUTED, PALETTE, PAPER, SIGNED, darker
 from nnlab.plot.text import number, plain, width_in_points
-
-_TOP = 0.62  # inches from the title to the pictures
 
 # --- filters as images ----------------------------------------------------------------------------------
 
-MOST = 64
-_FILTERS_WIDTH = 11.6  # inches
-_FILTERS_HEIGHT = 5.3
-_BESIDE = 3.0  # for the scale
+MOST, MOST_WRITTEN = 64, 24  # filters on one figure, without and with a number below each
+_WORDS = 1.15  # inches for the scale and what its colours mean
 _SPREAD = 6.0  # filters whose largest weights differ by more are shown each on a scale of its own
+_BETWEEN = 0.1  # inches
 
 
 def filter_images(weights: ArrayLike) -> Figure:
     """Draws the filters of a layer that reads an image, each as an image: the first 64.
 
-    One channel: red weights are positive, blue ones negative. Three: the weights of red, green and blue are
-    that colour's brightness, with zero at middle grey. All are on one scale, unless the largest weight of
-    one is more than six times that of another: then each has its own, and the number below it is its end.
+    One channel: blue weights are positive, vermillion ones negative. Three: the weights of red, green and
+    blue are that colour's brightness, with zero at middle grey. All are on one scale, unless the largest
+    weight of one is more than six times that of another: then each has its own, and the number below it is
+    its end.
 
     Args:
         weights: (F, C, k, k) with C 1 or 3.
     """
     filters = as_numbers(weights)
     count, channels, height, width = filters.shape
-    filters = filters[:MOST]
-    aspect = height / width
-    limits = np.array([symmetric_limit(one) for one in filters])
+    limits = np.array([symmetric_limit(one) for one in filters[:MOST]])
     own = float(limits.max() / limits.min()) > _SPREAD
-    gap, below = 0.1, 0.26 if own else 0.1
-    columns, side = _columns(len(filters), aspect, below)
-    pitch = side * aspect + below
-    rows = math.ceil(len(filters) / columns)
-    beside = 0.3 + columns * (side + gap) + 0.25
-    size = max(9.5, beside + _BESIDE - 0.6), max(2.6, rows * pitch + 0.35)
-    canvas = Canvas(_filters_title(count, channels, height, width), *size)
+    filters = filters[: MOST_WRITTEN if own else MOST]
+    aspect = height / width
+    below = 0.26 if own else _BETWEEN
+    canvas = Canvas(_filters_title(count, len(filters), channels, height, width))
+    columns, side = _columns(len(filters), aspect, below, canvas.height - _WORDS - 0.05)
     for index, one in enumerate(filters):
-        box = (0.3 + (index % columns) * (side + gap), 0.2 + (index // columns) * pitch, side, side * aspect)
+        left, top = 0.3 + (index % columns) * (side + _BETWEEN), (index // columns) * (side * aspect + below)
+        box = (left, 0.05 + top, side, side * aspect)
         reach = float(limits[index] if own else limits.max())
         picture = one[0] if channels == 1 else weights_as_colours(one, reach)
-        canvas.picture(box, picture, colormaps[DIVERGING], Normalize(-reach, reach))
+        canvas.picture(box, picture, SIGNED, Normalize(-reach, reach))
         if own:
-            canvas.note(box[0] + side / 2, box[1] + box[3] + 0.1, short(reach), 9.0, INK, "center")
-    _explain(canvas, beside, channels, None if own else float(limits.max()))
+            canvas.note(left + side / 2, box[1] + box[3] + 0.13, short(reach), FONT_NOTE, INK, "center")
+    _explain(canvas, channels, None if own else float(limits.max()))
     return canvas.figure
 
 
-def _columns(count: int, aspect: float, below: float) -> tuple[int, float]:
-    """Returns columns and the width of a filter: as large as fits, at most 1.3 inches."""
+def _columns(count: int, aspect: float, below: float, room: float) -> tuple[int, float]:
+    """Returns columns and the width of a filter: as large as fits into `room` inches, at most 1.6."""
 
     def side(columns: int) -> float:
-        high = (_FILTERS_HEIGHT / math.ceil(count / columns) - below) / aspect
-        return min((_FILTERS_WIDTH - _BESIDE) / columns - 0.1, high, 1.3)
+        high = (room / math.ceil(count / columns) - below) / aspect
+        return min((ACROSS - 0.6) / columns - _BETWEEN, high, 1.6)
 
     columns = max(range(1, count + 1), key=side)
     return columns, side(columns)
 
 
-def _explain(canvas: Canvas, left: float, channels: int, limit: float | None) -> None:
-    if channels == 1:
-        lines = ["red: bright pixels here", "raise the output", "blue: they lower it"]
-    else:
-        lines = ["weights of red, green", "and blue as brightness", "of these colours;", "grey is zero"]
-    for index, line in enumerate(lines):
-        canvas.note(left, 0.35 + 0.24 * index, line, FONT_NOTE, MUTED)
-    top = 0.35 + 0.24 * len(lines) + 0.2
+def _explain(canvas: Canvas, channels: int, limit: float | None) -> None:
+    words = "blue raises the output where pixels are bright, vermillion lowers it"
+    if channels == 3:
+        words = "weights of red, green and blue as that colour's brightness; grey is zero"
+    top = canvas.height - _WORDS + 0.14
+    canvas.note(0.3, top, words, FONT_NOTE, MUTED)
     if limit is None:
-        for index, line in enumerate(("each on its own scale;", "below: its largest weight")):
-            canvas.note(left, top + 0.24 * index, line, FONT_NOTE, INK)
+        canvas.note(0.3, top + 0.3, "each on its own scale; below: its largest weight", FONT_NOTE, INK)
         return
-    colours = colormaps[DIVERGING if channels == 1 else "gray"]
-    canvas.scale(left, top, 1.9, colours, Normalize(-limit, limit), "weight, all filters")
+    colours = SIGNED if channels == 1 else colormaps["gray"]
+    canvas.scale(0.3, top + 0.36, 2.4, colours, Normalize(-limit, limit), "weight, all filters")
 
 
-def _filters_title(count: int, channels: int, height: int, width: int) -> str:
+def _filters_title(count: int, shown: int, channels: int, height: int, width: int) -> str:
     kind = "colour " if channels == 3 else ""
-    of = f"{count}" if count <= MOST else f"first {MOST} of {number(count, 6)}"
+    of = f"{count}" if count == shown else f"first {shown} of {number(count, 6)}"
     size = f"{height} × {width}" + (" × 3" if channels == 3 else "")
     if count == 1:
         return f"What the first layer looks for: its one filter of {size} weights as an image"
@@ -98,10 +90,9 @@ def _filters_title(count: int, channels: int, height: int, width: int) -> str:
 
 # --- a filter slides over an image ----------------------------------------------------------------------
 
-_SLIDING_SIDE = 3.45  # inches of image and map
-_MIDDLE = 4.6  # where the numbers begin
-_RIGHT = 9.1  # where the map begins
-_MOST_WRITTEN = 5  # a larger filter is shown by colours alone
+_TOP = 0.36  # inches from the title to the pictures
+_MIDDLE = 2.75  # where the numbers begin
+_WRITTEN = 3  # a larger filter, and one for colours, is shown by its colours alone
 _MARKS = (PALETTE[1], PALETTE[2], PALETTE[3])
 _CHANNELS = {1: ("",), 3: ("red", "green", "blue")}
 
@@ -137,26 +128,28 @@ def sliding_filter(
     """
     filter_, values = as_numbers(weights), as_numbers(activation_map)
     corners = [(r * stride - padding, c * stride - padding) for r, c in places]
-    canvas = Canvas("A filter slides over the image: at each place, one dot product", 12.8, 5.5)
-    _draw_image(canvas, as_numbers(picture), corners, filter_.shape[1])
+    value = short(float(values[places[0]]))
+    canvas = Canvas(f"A filter slides: at each place one dot product, at A {value}")
+    side = (canvas.height - 2 * _TOP) / 2 - 0.12  # of image and map, one below the other
+    _draw_image(canvas, as_numbers(picture), corners, filter_.shape[1], side)
+    _draw_map(canvas, values, places, canvas.height / 2, side)
     _draw_product(canvas, as_numbers(inputs), filter_, bias, corners[0], name)
-    _draw_map(canvas, values, places)
     return canvas.figure
 
 
-def _draw_image(canvas: Canvas, picture: FloatArray, corners: Sequence[tuple[int, int]], side: int) -> None:
+def _draw_image(
+    canvas: Canvas, picture: FloatArray, corners: Sequence[tuple[int, int]], window: int, side: float
+) -> None:
     height, width = picture.shape[:2]
-    across, down = box_of((height, width), (_SLIDING_SIDE, _SLIDING_SIDE))
+    across, down = box_of((height, width), (side, side))
     pixel = across / width
     left, top = 0.3, _TOP
-    canvas.heading(left, f"image, {height} × {width} pixels")
+    canvas.heading(left, f"image, {height} × {width}")
     canvas.picture((left, top, across, down), picture, colormaps["gray"], Normalize(0, 1))
     for (row, column), letter, colour in zip(corners, "ABC", _MARKS, strict=False):
         x, y = left + column * pixel, top + row * pixel
-        canvas.frame((x, y, side * pixel, side * pixel), colour, 2.6)
-        canvas.letter(x, y - 0.02, letter, colour)
-    words = f"window: {side} × {side} pixels" + (", all colours" if picture.ndim == 3 else "")
-    canvas.note(left, top + down + 0.25, words, FONT_NOTE, MUTED)
+        canvas.frame((x, y, window * pixel, window * pixel), colour, 2.6)
+        canvas.letter(x, y + 0.24, letter, colour)
 
 
 def _draw_product(
@@ -166,9 +159,10 @@ def _draw_product(
     channels, side = len(filter_), filter_.shape[1]
     window = inputs[:, corner[0] : corner[0] + side, corner[1] : corner[1] + side]
     rows = 2 if channels == 1 else channels  # a grey image has room for the products themselves
-    cell = min(1.5, 4.05 / rows - 0.22) / side
-    step, right = side * cell + 0.22, _MIDDLE + side * cell + 0.42
-    written = side <= _MOST_WRITTEN
+    room = canvas.height - _TOP - 0.42
+    cell = (room / rows - (0.3 if channels == 1 else 0.14)) / side
+    step, right = room / rows, _MIDDLE + side * cell + 0.36
+    written = side <= _WRITTEN and channels == 1
     canvas.heading(_MIDDLE, "window A")
     canvas.heading(right, plain(name, limit=16))
     sums = (window * filter_).sum((1, 2))
@@ -178,26 +172,24 @@ def _draw_product(
         canvas.cells(_MIDDLE, y, cell, window[channel], *_scale(window), written=written, size=size)
         canvas.cells(right, y, cell, filter_[channel], *_scale(filter_), written=written, size=size)
         middle = y + side * cell / 2
-        canvas.note(right - 0.21, middle, "·", 24, INK, "center")
-        canvas.note(_MIDDLE - 0.1, middle, label, FONT_NOTE, MUTED, "right")
+        canvas.note(right - 0.18, middle, "·", 24, INK, "center")
         if channels > 1:
-            canvas.note(right + side * cell + 0.12, middle, f"= {short(sums[channel])}", FONT_LABEL)
+            words = f"= {short(sums[channel])} ({label})"
+            canvas.note(right + side * cell + 0.12, middle, words, FONT_LABEL)
     if channels == 1:
-        products, y = window[0] * filter_[0], _TOP + step + 0.3
-        canvas.note(_MIDDLE, y - 0.18, "the products", FONT_NOTE, MUTED)
+        products, y = window[0] * filter_[0], _TOP + step
+        canvas.note(_MIDDLE, y - 0.13, "the products", FONT_NOTE, MUTED)
         canvas.cells(_MIDDLE, y, cell, products, *_scale(products), written=written, size=size)
-        canvas.note(right - 0.21, y + side * cell / 2, f"their sum: {short(sums[0])}", FONT_LABEL)
-    y = _TOP + rows * step + (0.42 if channels == 1 else 0.12)
+        canvas.note(right - 0.18, y + side * cell / 2, f"their sum: {short(sums[0])}", FONT_LABEL)
     total = float(sums.sum() + bias)
-    text, room = _sum(sums, bias, total), 72 * (_RIGHT - _MIDDLE - 0.2)
-    size = FONT_LABEL * min(1.0, room / (1.1 * width_in_points(text, FONT_LABEL)))  # bold is wider
-    canvas.note(_MIDDLE, y, text, size, darker(_MARKS[0]), bold=True)
-    canvas.note(_MIDDLE, y + 0.3, "standardized pixels, the input of the network", FONT_NOTE, MUTED)
+    text, most = _sum(sums, bias, total), 72 * (ACROSS - _MIDDLE - 0.15)
+    size = FONT_LABEL * min(1.0, most / (1.1 * width_in_points(text, FONT_LABEL)))  # bold is wider
+    canvas.note(_MIDDLE, canvas.height - 0.22, text, size, darker(_MARKS[0]), bold=True)
 
 
 def _scale(values: FloatArray) -> tuple[Colormap, Normalize]:
     limit = symmetric_limit(values)
-    return colormaps[DIVERGING], Normalize(-limit, limit)
+    return SIGNED, Normalize(-limit, limit)
 
 
 def _sum(sums: FloatArray, bias: float, total: float) -> str:
@@ -210,30 +202,28 @@ def _sum(sums: FloatArray, bias: float, total: float) -> str:
     return f"{text} = {short(total)}"
 
 
-def _draw_map(canvas: Canvas, values: FloatArray, places: Sequence[tuple[int, int]]) -> None:
+def _draw_map(
+    canvas: Canvas, values: FloatArray, places: Sequence[tuple[int, int]], below: float, side: float
+) -> None:
     height, width = values.shape
-    across, down = box_of((height, width), (_SLIDING_SIDE, _SLIDING_SIDE))
-    pixel, top = across / width, _TOP
+    across, down = box_of((height, width), (side, side))
+    pixel, left, top = across / width, 0.3, below + _TOP - 0.06
     colours, norm = _scale(values)
-    canvas.heading(_RIGHT, f"activation map, {height} × {width}")
-    canvas.picture((_RIGHT, top, across, down), values, colours, norm)
-    canvas.scale(_RIGHT, top + down + 0.25, across, colours, norm, "dot product plus bias")
+    canvas.note(left, below + 0.15, f"activation map, {height} × {width}", FONT_LABEL)
+    canvas.picture((left, top, across, down), values, colours, norm)
     for (row, column), letter, colour in zip(places, "ABC", _MARKS, strict=False):
-        x, y = _RIGHT + column * pixel, top + row * pixel
+        x, y = left + column * pixel, top + row * pixel
         canvas.frame((x, y, pixel, pixel), colour, 2.6)
-        value = short(float(values[row, column]))
         beyond = column > width / 2
-        canvas.letter(
-            x + beyond * pixel, y - 0.02, f"{letter} {value}", colour, "right" if beyond else "left"
-        )
+        low = y + 0.24 if row < 2 else y
+        canvas.letter(x + (0 if beyond else pixel), low, letter, colour, "right" if beyond else "left")
 
 
 # --- pooling --------------------------------------------------------------------------------------------
 
-_POOLING_SIDE = 3.7  # inches of the map before
+_BEFORE_SIDE = 2.15  # inches of the map before
+_NUMBERS, _PRODUCTS = 2.75, 6.0  # where the part in numbers begins, and what becomes of it
 _WINDOWS = PALETTE[1:5]
-_BEFORE = ("before", "frame: the part in numbers")
-_AFTER = ("after", "pixels drawn at the same size")
 _MOST_LINES = 40  # windows along a side that are drawn as lines
 
 
@@ -255,20 +245,24 @@ def pooling_step(
     word = "largest" if kind == "max" else "mean"
     sizes = f"{large.shape[0]} × {large.shape[1]} becomes {small.shape[0]} × {small.shape[1]}"
     title = f"Pooling keeps the {word} value of every {kernel} × {kernel} window: {sizes}"
-    canvas = Canvas(title, 12.8, 4.9)
+    canvas = Canvas(title)
     scale = _activation_scale(np.concatenate([large.ravel(), small.ravel()]))
-    pixel = box_of(large.shape, (_POOLING_SIDE, _POOLING_SIDE))[0] / large.shape[1]
+    pixel = box_of(large.shape, (_BEFORE_SIDE, _BEFORE_SIDE))[0] / large.shape[1]
     frame = (row, column, *values.shape)
-    _draw_framed(canvas, 0.3, large, pixel, [kernel * side for side in frame], scale, _BEFORE)
+    canvas.heading(0.3, f"before, {large.shape[0]} × {large.shape[1]}")
+    _draw_framed(canvas, (0.3, _TOP), large, pixel, [kernel * side for side in frame], scale)
     _draw_windows(canvas, 0.3, (small.shape[0], small.shape[1]), kernel * pixel)
     top, left, height, width = (kernel * side for side in frame)
     _draw_numbers(canvas, large[top : top + height, left : left + width], values, kernel, kind, scale)
-    _draw_framed(canvas, 9.55, small, pixel, frame, scale, _AFTER)
+    below = max(_TOP + 2.25, canvas.height - 0.1 - pixel * small.shape[0])
+    canvas.note(_PRODUCTS, below - 0.17, f"after, {small.shape[0]} × {small.shape[1]}", FONT_LABEL)
+    _draw_framed(canvas, (_PRODUCTS, below), small, pixel, frame, scale)
+    canvas.scale(0.3, canvas.height - 0.62, _BEFORE_SIDE, *scale, "activation")
     return canvas.figure
 
 
 def _activation_scale(values: FloatArray) -> tuple[Colormap, Normalize]:
-    """Returns colours for activations: blue to red through white at 0, or dark to bright from 0."""
+    """Returns colours for activations: vermillion to blue through white at 0, or dark to bright from 0."""
     known = values[np.isfinite(values)]
     low, high = float(known.min(initial=0.0)), float(known.max(initial=0.0))
     if low < 0:
@@ -278,20 +272,17 @@ def _activation_scale(values: FloatArray) -> tuple[Colormap, Normalize]:
 
 def _draw_framed(
     canvas: Canvas,
-    left: float,
+    corner: tuple[float, float],
     values: FloatArray,
     pixel: float,
     frame: Sequence[int],
     scale: tuple[Colormap, Normalize],
-    words: tuple[str, str],
 ) -> None:
-    """Draws a map with pixels of a side in inches, a frame (row, column, rows, columns), and words."""
-    height, width = values.shape
-    canvas.heading(left, f"{words[0]}, {height} × {width}")
-    canvas.picture((left, _TOP, width * pixel, height * pixel), values, *scale)
+    """Draws a map with pixels of a side in inches, and a frame (row, column, rows, columns) on it."""
+    (left, top), (height, width) = corner, values.shape
+    canvas.picture((left, top, width * pixel, height * pixel), values, *scale)
     row, column, rows, columns = (pixel * side for side in frame)
-    canvas.frame((left + column, _TOP + row, columns, rows), _MARKS[0], 2.8)
-    canvas.note(left, _TOP + height * pixel + 0.24, words[1], FONT_NOTE, MUTED)
+    canvas.frame((left + column, top + row, columns, rows), _MARKS[0], 2.8)
 
 
 def _draw_windows(canvas: Canvas, left: float, count: tuple[int, int], side: float) -> None:
@@ -313,7 +304,7 @@ def _draw_numbers(
 ) -> None:
     """Draws windows (2k, 2k) in numbers, and the values (2, 2) that pooling makes of them."""
     rows, columns = values.shape
-    left, cell, largest = 4.45, min(0.62, 2.5 / (2 * kernel)), []
+    left, cell, largest = _NUMBERS, min(0.62, 2.5 / (2 * kernel)), []
     for r, c in np.ndindex(rows, columns):
         window = crop[r * kernel : (r + 1) * kernel, c * kernel : (c + 1) * kernel]
         i, j = divmod(int(window.argmax()), kernel)
@@ -321,10 +312,10 @@ def _draw_numbers(
     canvas.heading(left, "the part in the frame")
     canvas.cells(left, _TOP, cell, crop, *scale, bold=largest if kind == "max" else ())
     side = kernel * cell
-    start, middle = left + columns * side + 0.12, _TOP + rows * side / 2
-    canvas.arrow((start, middle), (start + 0.5, middle))
-    canvas.note(start + 0.25, middle - 0.2, kind, FONT_NOTE, MUTED, "center")
-    right, small = start + 0.62, min(0.7, cell * 1.1)
+    start, middle = left + columns * side + 0.1, _TOP + rows * side / 2
+    canvas.arrow((start, middle), (_PRODUCTS - 0.1, middle))
+    canvas.note((start + _PRODUCTS - 0.1) / 2, middle - 0.2, kind, FONT_NOTE, MUTED, "center")
+    right, small = _PRODUCTS, 0.62
     top = middle - rows * small / 2
     canvas.cells(right, top, small, values, *scale, bold=list(np.ndindex(*values.shape)))
     for colour, (r, c) in zip(_WINDOWS, np.ndindex(2, 2), strict=True):
@@ -332,4 +323,3 @@ def _draw_numbers(
             canvas.frame((left + c * side, _TOP + r * side, side, side), colour, 3.0)
             box = (right + c * small + 0.02, top + r * small + 0.02, small - 0.04, small - 0.04)
             canvas.frame(box, colour, 3.0)
-    canvas.scale(4.45, _TOP + 3.1, 2.5, *scale, "activation")

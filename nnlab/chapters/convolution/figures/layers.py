@@ -1,6 +1,7 @@
 """The layers of a network: their sizes as a row of boxes, and their activation maps for one image."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,24 +12,23 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from numpy.typing import ArrayLike, NDArray
 
+from nnlab.display import spoken
 from nnlab.models.summary import LayerRow
-from nnlab.plot.canvas import Canvas, box_of
+from nnlab.plot.canvas import ACROSS, Canvas, box_of
 from nnlab.plot.scales import FloatArray, as_numbers
-from nnlab.plot.style import FONT_LABEL, FONT_NOTE, GRID, INK, MUTED, PALETTE, PAPER
-from nnlab.plot.text import number, plain, width_in_points, wrap
-
-_WIDTH = 12.8  # inches, at least
+from nnlab.plot.style import FONT_NOTE, GRID, INK, MUTED, PALETTE, PAPER
+from nnlab.plot.text import number, percent, plain, width_in_points, wrap
 
 # --- sizes ----------------------------------------------------------------------------------------------
 
-_PITCH = (1.02, 1.4)  # least and most inches for each layer
-_LEFT = 1.35  # for the names of the rows
-_TALLEST = 1.75  # inches: the height of the largest map
+_PITCH = (0.98, 1.6)  # least and most inches for each layer
+_LEFT = 1.55  # for the names of the rows
+_TALLEST = 1.4  # inches: the height of the largest map
 _SMALLEST = 0.16
 _DEPTH = 0.32  # how far a box of the largest maps goes back
-_FLOOR = 2.45  # where the boxes stand
-_TABLE = 4.0  # where the numbers begin
-_TEXT = 10.5  # points at the least pitch
+_FLOOR = 1.85  # where the boxes stand
+_TABLE = 3.05  # where the numbers begin
+_ROW = 0.3
 _COLOURS = {
     "input": PALETTE[7],
     "convolution": PALETTE[0],
@@ -50,20 +50,27 @@ def layer_stack(layers: Sequence[LayerRow], input_shape: tuple[int, ...]) -> Fig
         input_shape: Of one example.
     """
     boxes = [LayerRow("", "input", tuple(input_shape), 0, 0, 0), *grouped(layers)]
-    pitch = float(np.clip((_WIDTH - _LEFT - 0.25) / len(boxes), *_PITCH))
-    parameters, work = (
-        amount(sum(getattr(layer, name) for layer in layers)) for name in ("parameters", "multiply_adds")
-    )
-    title = f"The stack of layers: {parameters} parameters, {work} multiply-adds for one example"
-    canvas = Canvas(title, max(10.0, _LEFT + pitch * len(boxes) + 0.25), 5.0)
+    pitch = float(np.clip((ACROSS - _LEFT - 0.15) / len(boxes), *_PITCH))
+    canvas = Canvas(_stack_title(boxes), max(ACROSS, _LEFT + pitch * len(boxes) + 0.15), _TABLE + 2.3 * _ROW)
     side = max([max(box.output_shape[1:]) for box in boxes if len(box.output_shape) == 3], default=1)
     for index, box in enumerate(boxes):
         middle = _LEFT + (index + 0.5) * pitch
         _draw_box(canvas, box, middle, side)
         _write(canvas, box, middle, pitch, first=index == 0)
     for row, label in enumerate(("output", "parameters", "multiply-adds")):
-        canvas.note(0.2, _TABLE + 0.4 * row, label, FONT_NOTE, MUTED, va="baseline")
+        canvas.note(0.15, _TABLE + _ROW * row, label, FONT_NOTE, MUTED, va="baseline")
     return canvas.figure
+
+
+def _stack_title(boxes: Sequence[LayerRow]) -> str:
+    """The totals, and the share of the layer that has the most work."""
+    parameters, work = (sum(getattr(box, name) for box in boxes) for name in ("parameters", "multiply_adds"))
+    title = f"{amount(parameters)} parameters and {amount(work)} multiply-adds for one example"
+    most = max(boxes, key=lambda box: box.multiply_adds)
+    if len(boxes) < 3 or not work:
+        return title
+    share = percent(most.multiply_adds / work, 0)
+    return f"{title}, {share} of them in the layer with {'×'.join(map(str, most.output_shape))} outputs"
 
 
 def grouped(layers: Sequence[LayerRow]) -> list[LayerRow]:
@@ -126,26 +133,26 @@ def _draw_box(canvas: Canvas, box: LayerRow, middle: float, side: int) -> None:
 
 def _write(canvas: Canvas, box: LayerRow, middle: float, pitch: float, *, first: bool) -> None:
     """Writes what the layer does right below its box, and its column of the table."""
-    width, size = 72 * (pitch - 0.08), _TEXT * pitch / _PITCH[0]
-    size = min(size, FONT_NOTE)
-    lines = [line for part in box.kind.split(" + ") for line in wrap(part, width, size)]
-    if len(lines) > 5:
-        lines = [*lines[:4], "…"]
-    canvas.note(middle, _FLOOR + 0.12, "\n".join(map(plain, lines)), size, INK, "center", "top")
+    width, size = 72 * (pitch - 0.04), FONT_NOTE
+    kind = spoken(box.kind).replace("convolution", "conv.")
+    lines = [line for part in kind.split(" + ") for line in wrap(part, width, size)]
+    if len(lines) > 4:
+        lines = [*lines[:3], "…"]
+    canvas.note(middle, _FLOOR + 0.08, "\n".join(map(plain, lines)), size, INK, "center", "top")
     shape = "×".join(number(side, 6) for side in box.output_shape)
     fixed = " fixed" if box.parameters and not box.trainable else ""
     values = [shape, f"{amount(box.parameters)}{fixed}", amount(box.multiply_adds)]
     for row, value in enumerate(values[:1] if first else values):
         fitting = min(size, size * width / width_in_points(value, size))
-        canvas.note(middle, _TABLE + 0.4 * row, value, fitting, INK, "center", "baseline")
+        canvas.note(middle, _TABLE + _ROW * row, value, fitting, INK, "center", "baseline")
 
 
 # --- activation maps ------------------------------------------------------------------------------------
 
-LAYERS = 18  # on one figure
-_HEADER = 1.35
-_DEEPEST = 5.6  # inches for all rows
-_SHORT = 4  # layers that stand in one column
+LAYERS = 7  # on one figure
+_HEADER = 0.95
+_LABEL = 2.75  # for names and sizes
+_SMALLEST_TILE = 0.3
 _TILES = 8
 _GAP = 0.07
 _DOTS = 200  # of a drawn map, per inch
@@ -180,38 +187,34 @@ def activation_maps(
         words: Up to three lines beside the image, such as its class and the model's answer.
         title: A sentence.
     """
-    blocks = 1 if len(layers) <= _SHORT else 2
-    rows = math.ceil(len(layers) / blocks)
-    label = 2.2 if blocks == 1 else 1.6
-    across = (_WIDTH - 0.3) / blocks - label - 0.25
-    tile = min(0.8, across / _TILES - _GAP, _DEEPEST / rows - _GAP)
-    canvas = Canvas(title, _WIDTH, _HEADER + rows * (tile + _GAP) + 0.1)
+    canvas = Canvas(title, least=_HEADER + len(layers) * (_SMALLEST_TILE + _GAP) + 0.1)
+    high = (canvas.height - _HEADER - 0.1) / len(layers) - _GAP
+    tile = min((ACROSS - _LABEL - 0.3) / _TILES - _GAP, high)
     _draw_header(canvas, as_numbers(picture), words)
     for index, layer in enumerate(layers):
-        left = 0.3 + (index // rows) * (_WIDTH - 0.3) / 2
-        _draw_layer(canvas, layer, left, _HEADER + (index % rows) * (tile + _GAP), tile, label)
+        _draw_layer(canvas, layer, _HEADER + index * (tile + _GAP), tile)
     return canvas.figure
 
 
 def _draw_header(canvas: Canvas, picture: NDArray[np.float64], words: Sequence[str]) -> None:
-    across, down = box_of(picture.shape, (1.6, 1.15))
-    canvas.picture((0.3, 0.05, across, down), picture, colormaps["gray"], Normalize(0, 1))
-    for index, line in enumerate(words[:3]):
-        canvas.note(0.3 + across + 0.2, 0.2 + 0.29 * index, plain(line, limit=70), FONT_LABEL)
-    note = (
-        "the maps of each layer that vary most, each from its smallest value (dark) to its largest (bright)"
-    )
-    canvas.note(0.3 + across + 0.2, 0.22 + 0.29 * len(words[:3]), note, FONT_NOTE, MUTED)
+    across, down = box_of(picture.shape, (1.2, 0.82))
+    canvas.picture((0.2, 0.02, across, down), picture, colormaps["gray"], Normalize(0, 1))
+    left = 0.2 + across + 0.15
+    for index, line in enumerate([" — ".join(words[:2]), *words[2:3]]):
+        canvas.note(left, 0.13 + 0.26 * index, plain(line, limit=52), FONT_NOTE)
+    note = "maps that vary most, each from its smallest value (dark) up"
+    canvas.note(left, 0.13 + 0.26 * (1 + len(words[2:3])), note, FONT_NOTE, MUTED)
 
 
-def _draw_layer(canvas: Canvas, layer: LayerMaps, left: float, top: float, tile: float, label: float) -> None:
+def _draw_layer(canvas: Canvas, layer: LayerMaps, top: float, tile: float) -> None:
     middle = top + tile / 2
-    size = " × ".join(number(side, 6) for side in layer.shape)
-    name = plain(layer.name, limit=28)
-    fitting = min(FONT_NOTE, FONT_NOTE * 72 * (label - 0.1) / width_in_points(name, FONT_NOTE))
-    canvas.note(left, middle - 0.11, name, fitting)
-    canvas.note(left, middle + 0.11, size, FONT_NOTE - 1.5, MUTED)
-    start = left + label
+    size = "×".join(number(side, 6) for side in layer.shape)
+    name = plain(_name(layer.name), limit=20)
+    written = width_in_points(f"{name}  {size}", FONT_NOTE)
+    fitting = min(FONT_NOTE, FONT_NOTE * 72 * (_LABEL - 0.25) / written)
+    canvas.note(0.2, middle, name, fitting)
+    canvas.note(_LABEL - 0.1, middle, size, fitting, MUTED, "right")
+    start = _LABEL
     if layer.values.ndim == 1:
         width = _TILES * (tile + _GAP) - _GAP
         canvas.picture((start, middle - 0.15, width, 0.3), _coloured(layer.values[None]))
@@ -221,6 +224,16 @@ def _draw_layer(canvas: Canvas, layer: LayerMaps, left: float, top: float, tile:
     strip = _side_by_side(maps, across, tile + _GAP)
     width = (len(maps) - 1) * (tile + _GAP) + across
     canvas.picture((start, top + (tile - down) / 2, width, down), strip, framed=False)
+
+
+def _name(layer: str) -> str:
+    """Returns the name of a layer in words: that of nnlab's networks is 'convolutions.0' for the first.
+
+    >>> _name("convolutions.0"), _name("output"), _name("block1.convolution2")
+    ('convolution 1', 'output', 'block1.convolution2')
+    """
+    match = re.fullmatch(r"(convolution|activation|pool|norm|linear|layer)s\.(\d+)", layer)
+    return f"{match[1]} {int(match[2]) + 1}" if match else layer
 
 
 def _side_by_side(maps: FloatArray, across: float, pitch: float) -> NDArray[np.uint8]:

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nnlab.plot.scales import as_numbers, log_axis, ticks_at
+from nnlab.display import spoken
+from nnlab.plot.scales import FloatArray, as_numbers, log_axis, ticks_at
 from nnlab.plot.style import (
     DOUBLE,
     INK,
@@ -21,6 +22,7 @@ from nnlab.plot.style import (
     panel_title,
     sample,
 )
+from nnlab.plot.text import percent
 
 PREDICTED = LineLook(INK, (0, (5, 2)), "none")
 
@@ -40,13 +42,11 @@ def spread_and_shift(
         shifts: Activation -> (K, 3), those of the shift in units of the predicted one.
     """
     m = as_numbers(widths)
-    figure = new_figure(
-        "The kernel's spread and shift at width m are predicted, with no constant fitted", DOUBLE
-    )
+    figure = new_figure(_title(m, spreads, predicted), DOUBLE)
     left, right = figure.subplots(1, 2)
     looks = {name: line_look(index) for index, name in enumerate(spreads)}
-    dress(left, "width m", "E‖H − H∞‖²/‖H∞‖²")
-    dress(right, "width m", "shift of the mean / H⁽¹⁾/m")
+    dress(left, "width m")
+    dress(right, "width m")
     for axes in (left, right):
         log_axis(axes.xaxis, m)
         ticks_at(axes.xaxis, m)
@@ -62,11 +62,21 @@ def spread_and_shift(
         right.axhline(0.0, color=INK, linewidth=1.0)
     else:
         nothing_to_show(right, "no shift is predicted")
-    panel_title(left, "spread: c/m")
-    panel_title(right, "mean: H∞ + H⁽¹⁾/m")
-    handles = [sample(look, name) for name, look in looks.items()]
+    panel_title(left, "spread E‖H − H∞‖²/‖H∞‖²")
+    panel_title(right, "shift of the mean / (H⁽¹⁾/m)")
+    handles = [sample(look, spoken(name), line=False) for name, look in looks.items()]
     legend_below(figure, [*handles, sample(PREDICTED, "predicted at order 1/m")])
     return figure
+
+
+def _title(m: FloatArray, spreads: Mapping[str, ArrayLike], predicted: Mapping[str, float]) -> str:
+    """The largest relative distance of a measured spread at the largest width from the predicted one."""
+    last = {name: float(as_numbers(rows)[-1, 0]) for name, rows in spreads.items()}
+    off = [abs(value * m[-1] / predicted[name] - 1) for name, value in last.items()]
+    return (
+        f"Kernels of finite width spread and shift like 1/m: at m = {m[-1]:g} the spread is within "
+        f"{percent(max(off))} of the prediction"
+    )
 
 
 def _points(axes: Axes, m: np.ndarray, rows: ArrayLike, look: LineLook) -> None:

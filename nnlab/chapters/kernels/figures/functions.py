@@ -18,9 +18,9 @@ from nnlab.plot.style import (
     THIN,
     LineLook,
     dress,
-    label_columns,
     legend_below,
     new_figure,
+    only_below,
     panel_grid,
     panel_title,
     sample,
@@ -74,24 +74,24 @@ def functions_on_line(
                 axes.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
             axes.plot(x, values.mean(0), color=color, linestyle=dash, linewidth=LINE)
         _draw_target(axes, x, target, points)
-    label_columns(panels, len(learned), "input x")
+    only_below(panels, len(learned), "input x")
     shared_labels(figure, "", "output y")
     names = {name for kinds in learned.values() for name in kinds}
     handles = [sample(look, name) for name, look in LOOKS.items() if name in names]
     if any(len(values) > 1 for kinds in learned.values() for values in kinds.values()):
         handles.append(_band_sample("smallest to largest seed", MUTED))
-    legend_below(figure, [*_target_samples(), *handles], inches=2.6)
+    legend_below(figure, [*_target_samples(), *handles], inches=2.0)
     return figure
 
 
 def _functions_title(learned: Mapping[int, Mapping[str, FloatArray]]) -> str:
     """The largest distance on the line between network and kernel regression, averaged over the seeds."""
     words = [
-        f"by up to {number(float(np.abs(k['network'] - k['kernel regression']).max(1).mean()), 2)} at m = {m}"
+        f"{number(float(np.abs(k['network'] - k['kernel regression']).max(1).mean()), 2)} at m = {m}"
         for m, k in learned.items()
     ]
     ends = words if len(words) < 2 else [words[0], words[-1]]
-    return f"Network and kernel regression differ {', and '.join(ends)}"
+    return f"Network and kernel regression differ by up to {', '.join(ends)}"
 
 
 def infinite_ensemble(
@@ -122,11 +122,13 @@ def infinite_ensemble(
     learned = finite(as_numbers(functions))
     figure = new_figure(_infinite_title(learned, ensemble[1], width), (14.5, 6.3))
     zero, mean = np.zeros(len(x)), ensemble[0]
-    for axes, taken, heading, label in zip(
-        figure.subplots(1, 2), (zero, mean), ("functions", "functions minus the predicted mean"),
-        ("output y", "deviation from the predicted mean"), strict=True,
-    ):  # fmt: skip
-        dress(axes, "input x", label)
+    for axes, taken, heading in zip(
+        figure.subplots(1, 2),
+        (zero, mean),
+        ("output y", "output − predicted mean"),
+        strict=True,
+    ):
+        dress(axes, "input x")
         panel_title(axes, heading)
         axes.set_xlim(x[0], x[-1])
         predicted, rival = (_band(m - taken, std) for m, std in (ensemble, nngp))
@@ -136,11 +138,10 @@ def infinite_ensemble(
         shifted = points[1] - np.interp(points[0], x, taken)
         _draw_target(axes, x, target - taken, (points[0], shifted))
     count = len(learned)
-    drawn = sample(NETWORKS, f"{MOST} of {count} trained networks" if count > MOST else
-                   f"{count} trained networks")  # fmt: skip
+    drawn = sample(NETWORKS, f"{MOST} of {count} networks" if count > MOST else f"{count} networks")
     drawn.set_linewidth(THIN)
-    band = _band_sample("infinite ensemble, mean ± 2 std", ENSEMBLE.color)
-    handles = [band, drawn, sample(NNGP, "NNGP posterior, ± 2 std"), *_target_samples()]
+    band = _band_sample("infinite ensemble ± 2 std", ENSEMBLE.color)
+    handles = [band, drawn, sample(NNGP, "NNGP posterior ± 2 std"), *_target_samples()]
     legend_below(figure, handles, inches=2.6)
     return figure
 
@@ -161,11 +162,13 @@ def _draw_ensemble(axes: Axes, x: FloatArray, predicted: Band, rival: Band, lear
 
 
 def _infinite_title(learned: FloatArray, std: FloatArray, width: int) -> str:
-    start = f"The infinite ensemble was predicted before {len(learned)} networks of width {width} trained"
     if not (std.any() and np.isfinite(learned).all()):
-        return start
+        return f"The infinite ensemble was predicted before {len(learned)} networks of width {width} trained"
     ratio = float(learned.var(axis=0, ddof=1).mean() / np.square(std).mean())
-    return f"{start}: their variance is {number(ratio, 2)} times the predicted one"
+    return (
+        f"{len(learned)} networks of width {width} have {number(ratio, 3)} times the variance that the "
+        "infinite ensemble predicts"
+    )
 
 
 def _view(

@@ -6,9 +6,10 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from nnlab.display import spoken
 from nnlab.plot.bands import band_words, draw_band, draw_spread, over_seeds, width_entries, width_looks
 from nnlab.plot.images import symmetric_limit
 from nnlab.plot.lines import ZERO_NOTE
@@ -24,6 +25,7 @@ from nnlab.plot.style import (
     MUTED,
     PALETTE,
     PAPER,
+    SIGNED,
     THIN,
     WIDE,
     LineLook,
@@ -97,7 +99,8 @@ def _spectra_panel(
     threshold: float,
     looks: Mapping[int, LineLook],
 ) -> None:
-    dress(axes, "", "eigenvalue λᵢ")
+    dress(axes)
+    panel_title(axes, "eigenvalues λᵢ")
     everything = np.concatenate([np.zeros(0) if limit is None else limit, *map(np.ravel, spectra.values())])
     log_axis(axes.yaxis, everything)
     count = next(iter(spectra.values())).shape[1]
@@ -126,7 +129,8 @@ def _spectra_panel(
 
 
 def _distance_panel(axes: Axes, distances: Mapping[int, FloatArray], looks: Mapping[int, LineLook]) -> None:
-    dress(axes, "width m", "distance to the limit\n‖λ − λ∞‖ / ‖λ∞‖")
+    dress(axes, "width m")
+    panel_title(axes, "‖λ − λ∞‖ / ‖λ∞‖")
     widths = np.array(list(distances), dtype=np.float64)
     log_axis(axes.xaxis, widths)
     ticks_at(axes.xaxis, widths, gap=0.13)
@@ -146,8 +150,8 @@ def _spectra_title(
     if len(distances) >= 2:
         (narrow, far), *_, (wide, near) = distances.items()
         verb = "falls" if near < far else "goes"
-        reach = f"from {percent(far)} at m = {narrow} to {percent(near)} at m = {wide}"
-        sentence += f"; the distance to the limit {verb} {reach}"
+        reach = f"from {percent(far)} (m = {narrow}) to {percent(near)} (m = {wide})"
+        sentence += f"; its distance from the limit {verb} {reach}"
     return sentence
 
 
@@ -159,7 +163,7 @@ def _definiteness(spectra: Mapping[int, FloatArray], threshold: float) -> str:
         size = next(iter(spectra.values())).shape[1]
         few = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
         return f"Only {few} of {size} eigenvalues are above zero: the kernel is singular"
-    bound = f"λmin ≥ {number(min(lowest[width] for width in definite))}"
+    bound = f"λₘᵢₙ ≥ {number(min(lowest[width] for width in definite))}"
     if len(definite) == len(spectra):
         single = len(spectra) == 1 and len(next(iter(spectra.values()))) == 1
         return f"{'The' if single else 'Every'} kernel is positive definite, {bound}"
@@ -183,20 +187,20 @@ def kernel_images(start: FloatArray, end: FloatArray, limit: FloatArray | None, 
         limit: (n, n) H∞.
         title: A sentence.
     """
-    kernels = [("H₀ at the start", start), ("H at the end", end)]
+    kernels = [("H₀: start", start), ("H: end", end)]
     if limit is not None:
-        kernels.insert(0, ("H∞, infinite width", limit))
-    figure = new_figure(title, (15.0, 4.6) if limit is not None else (12.5, 4.9))
+        kernels.insert(0, ("H∞: m → ∞", limit))
+    figure = new_figure(spoken(title), (15.0, 4.6) if limit is not None else (12.5, 4.9))
     panels = figure.subplots(1, len(kernels) + 1)
     scale = _kernel_scale([kernel for _, kernel in kernels])
     for axes, (name, kernel) in zip(panels, kernels, strict=False):
         _matrix(axes, kernel, scale, name)
     reach = symmetric_limit(end - start)
-    own = ScalarMappable(norm=Normalize(-reach, reach), cmap=_coloured("RdBu_r"))
-    _matrix(panels[-1], end - start, own, "difference H − H₀")
+    own = ScalarMappable(norm=Normalize(-reach, reach), cmap=SIGNED.with_extremes(bad=GRID))
+    _matrix(panels[-1], end - start, own, "H − H₀")
     _name_examples(panels[0], len(start))
-    colour_bar(figure, scale, list(panels[:-1]), "kernel")
-    colour_bar(figure, own, [panels[-1]], "difference")
+    colour_bar(figure, scale, list(panels[:-1]), "kernel", below=True)
+    colour_bar(figure, own, [panels[-1]], "difference", below=True)
     return figure
 
 
@@ -209,32 +213,28 @@ def feature_map(x: FloatArray, features: FloatArray, gram: FloatArray, kernel: F
         gram: (n, n) φφᵀ from all features.
         kernel: (n, n) the tangent kernel H computed in another way.
     """
-    lead = "Features that are not linear in x, whose inner products are the kernel"
     furthest, largest = float(np.abs(gram - kernel).max()), float(np.abs(kernel).max())
-    ending = f"differ by at most {number(furthest, 2)}, with entries up to {number(largest)}"
-    figure = new_figure(f"{lead}: φφᵀ and H {ending if furthest else 'are equal'}", (14.5, 5.0))
-    left, middle, right = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
-    dress(left, "input x", "feature φⱼ(x) = ∂f(x, w₀)/∂wⱼ")
+    ending = f"H to within {number(furthest, 2)} of {number(largest)}" if furthest else "exactly H"
+    figure = new_figure(f"Features that are not linear in x: their inner products are {ending}", (14.5, 5.0))
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
+    dress(left, "input x")
     left.axhline(0, color=MUTED, linewidth=0.8)
     count = features.shape[1]
     for index, values in enumerate(features.T):
         color, alpha = PALETTE[index % len(PALETTE)], 0.9 if count <= 12 else 0.6
         left.plot(x, values, color=color, linewidth=THIN, alpha=alpha)
-    panel_title(left, "one feature" if count == 1 else f"{count} of the features")
+    which = f"{count} of the features" if count > 1 else "a feature"
+    panel_title(left, f"{which}\nφⱼ(x) = ∂f(x, w₀)/∂wⱼ")
     scale = _kernel_scale([gram, kernel])
-    _matrix(middle, gram, scale, "φφᵀ, inner products")
-    _matrix(right, kernel, scale, "H, the tangent kernel")
+    _matrix(middle, gram, scale, "φφᵀ")
+    _matrix(right, kernel, scale, "H")
     _name_examples(middle, len(gram))
-    colour_bar(figure, scale, [middle, right], "kernel")
+    colour_bar(figure, scale, [middle, right], "kernel", below=True)
     return figure
 
 
 def _every(size: int) -> int:
     return max(1, -(-size // MOST_PIXELS))
-
-
-def _coloured(name: str) -> Colormap:
-    return colormaps[name].with_extremes(bad=GRID)
 
 
 def _kernel_scale(kernels: Sequence[FloatArray]) -> ScalarMappable:
@@ -243,8 +243,8 @@ def _kernel_scale(kernels: Sequence[FloatArray]) -> ScalarMappable:
     reach = symmetric_limit(known)
     lowest = float(known.min(initial=0.0))
     if lowest < -0.1 * reach:
-        return ScalarMappable(norm=Normalize(-reach, reach), cmap=_coloured("PuOr_r"))
-    return ScalarMappable(norm=Normalize(lowest, reach), cmap=_coloured("viridis"))
+        return ScalarMappable(norm=Normalize(-reach, reach), cmap=SIGNED.with_extremes(bad=GRID))
+    return ScalarMappable(norm=Normalize(lowest, reach), cmap=colormaps["viridis"].with_extremes(bad=GRID))
 
 
 def _matrix(axes: Axes, values: FloatArray, scale: ScalarMappable, name: str) -> None:
@@ -283,7 +283,8 @@ def circle_harmonics(k: FloatArray, without_bias: FloatArray, with_bias: FloatAr
     left, right = figure.subplots(1, 2)
     handles, notes = [], []
     for axes, power, label in ((left, 0, "eigenvalue λₖ"), (right, 2, "k² λₖ")):
-        dress(axes, "", label)
+        dress(axes)
+        panel_title(axes, label)
         log_axis(axes.xaxis, k)
         log_axis(axes.yaxis, np.append(np.concatenate([k**power * values for values in visible]),
                                        tail if power else []))  # fmt: skip
@@ -305,8 +306,9 @@ def circle_harmonics(k: FloatArray, without_bias: FloatArray, with_bias: FloatAr
                     notes = ["▼ zero but for rounding"]
     left.set_xlabel(with_notes("frequency k", notes))
     right.axhline(tail, color=INK, linestyle=LIMIT.dash, linewidth=LINE, zorder=1)
-    right.set_xlabel(with_notes("frequency k", [f"- - -  predicted limit {number(tail)}"]))
-    legend_below(figure, handles)
+    right.set_xlabel("frequency k")
+    handles.append(sample(LIMIT, f"predicted limit {number(tail)}"))
+    legend_below(figure, handles, inches=2.0)
     return figure
 
 

@@ -27,17 +27,16 @@ from nnlab.plot.style import (
     dress,
     font,
     footnote,
-    label_columns,
     legend,
     legend_below,
     line_look,
     new_figure,
+    only_below,
     panel_grid,
     panel_title,
     sample,
     shared_labels,
     with_notes,
-    with_notes_below,
     write,
 )
 from nnlab.plot.text import families, listed, number, percent, power_of_ten
@@ -88,7 +87,7 @@ def loss_prediction(steps: FloatArray, losses: Mapping[str, FloatArray]) -> Figu
     axes.set_xlabel(with_notes("step k", notes))
     entries = [
         sample(DESCENT, "predicted, (I − ηH₀)ᵏu₀"),
-        sample(FLOW, "gradient flow, e^(−H₀t)u₀"),
+        sample(FLOW, "gradient flow, exp(−H₀t)u₀"),
         sample(LINEARIZED, "linearization"),
         sample(NETWORK, "network"),
     ]
@@ -122,7 +121,7 @@ def residual_error(steps: FloatArray, errors: Mapping[int, FloatArray]) -> Figur
     }  # at the start there is nothing to predict, and the distance is 0 but for rounding
     figure = new_figure(_error_title({m: float(band.middle.max()) for m, band in bands.items()}), WIDE)
     axes = figure.subplots()
-    dress(axes, "", "relative distance of the residual\nfrom its prediction")
+    dress(axes, "", "relative distance of residuals")
     log_axis(axes.yaxis, np.concatenate([part for band in bands.values() for part in band.parts]))
     steps_axis(axes, [steps])
     looks = width_looks(bands)
@@ -183,21 +182,26 @@ def mode_trajectories(
         half = math.log(2) / rate if rate > 0 else math.inf
         if axes.get_xlim()[0] < half < axes.get_xlim()[1]:
             axes.axvline(half, color=HALF_LIFE.color, linewidth=THIN, linestyle=HALF_LIFE.dash)
-        unit = "step" if number(half) == "1" else "steps"
-        life = f"half-life {number(half)} {unit}" if math.isfinite(half) else "never halves"
-        panel_title(axes, f"mode {mode + 1}, λ = {number(float(eigenvalues[mode]))}\n{life}")
-    label_columns(panels, len(strongest), "step k")
+        life = f"{number(half)} steps" if math.isfinite(half) else "never halves"
+        panel_title(axes, f"λ{_lowered(mode + 1)} = {number(float(eigenvalues[mode]))}, {life}")
+    only_below(panels, len(strongest), "step k")
     shared_labels(figure, "", "residual uᵢ(k) / uᵢ(0)")
     handles = [
         sample(LineLook(INK, "-", "none"), "(1 − ηλᵢ)ᵏ"),
-        sample(FLOW, "gradient flow, e^(−λᵢt)"),
+        sample(FLOW, "gradient flow, exp(−λᵢt)"),
         sample(NETWORK, "network", line=False),
         sample(LINEARIZED, "linearization", line=False),
         sample(HALF_LIFE, "half-life"),
     ]
+    for thin in (handles[1], handles[4]):
+        thin.set_linewidth(THIN)
     handles[3].set(markerfacecolor=PAPER, markeredgewidth=1.5)
     legend_below(figure, handles, inches=2.5)
     return figure
+
+
+def _lowered(index: int) -> str:
+    return str(index).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
 
 
 def _mode_panel(axes: Axes, steps: FloatArray, curves: Sequence[FloatArray]) -> None:
@@ -234,8 +238,9 @@ def _modes_title(network: FloatArray, descent: FloatArray) -> str:
     gaps, scale = np.abs(network - descent), float(np.linalg.norm(descent[:, 0]))
     if not scale > 0 or np.nanmax(gaps) > scale:
         return "The residual, mode by mode: predicted and measured"
-    furthest = percent(float(np.nanmax(gaps)) / scale)
-    return f"In every mode the network's residual stays within {furthest} of ‖u₀‖ of the predicted one"
+    furthest, count = percent(float(np.nanmax(gaps)) / scale), len(gaps)
+    shown = f" ({MODES} of {count} modes are drawn)" if count > MODES else ""
+    return f"In every mode the residual stays within {furthest} of ‖u₀‖ of the predicted one{shown}"
 
 
 @of_lines
@@ -262,7 +267,7 @@ def class_probabilities(t: FloatArray, predicted: FloatArray, measured: FloatArr
             axes.plot(times, line, color=look.color, linestyle=look.dash, linewidth=LINE, marker=marker)
             (drawn,) = axes.plot(times[at], points[at], linestyle="none", marker=look.marker)
             drawn.set(color=look.color, markersize=7, markeredgecolor=PAPER, zorder=3)
-    label_columns(panels, len(predicted), "time t = ηk")
+    only_below(panels, len(predicted), "time t = ηk")
     shared_labels(figure, "", "class probability")
     kinds = [
         sample(LineLook(INK, "-", "none"), "predicted by the kernel"),
@@ -310,23 +315,26 @@ def step_sizes(
     log_axis(grid[0, 0].yaxis, up_to(EDGE_CLIMB * max(v[0] for v in everything), *everything))
     near = up_to(STEEPEST, *(values for _, values in steep.values()))
     grid[1, 0].set_ylim(0, 1.08 * near.max(initial=1.25 * EDGE, where=near <= STEEPEST))
-    room = 72 * (across - 1.2) / len(runs)
+    marked: list[str] = []
     for upper, lower, multiple in zip(*grid, runs, strict=True):
         dress(upper)
         dress(lower)
-        panel_title(upper, f"{multiple:g} η_max")
+        panel_title(upper, f"{multiple:g} ηₘₐₓ")
         places, values = steep[multiple]
         steps_axis(upper, [steps, places], ticks=4)
         lower.axhline(EDGE, color=INK, linestyle=DESCENT.dash, linewidth=THIN)
         linear, network = runs[multiple]
         notes = draw_line(upper, steps, linear, LINEARIZED) + draw_line(upper, steps, network, NETWORK)
         notes += draw_line(lower, places, values, NETWORK)
-        lower.set_xlabel(with_notes_below("step k", notes, room))
+        lower.set_xlabel("step k")
+        marked += notes
         if not np.isfinite(values).any():
             write(lower, 0.5, 0.3, "not measured")
-    for axes, label in zip(grid[:, 0], ("training loss", "ηλmax(H)"), strict=True):
+    for axes, label in zip(grid[:, 0], ("loss", "ηλₘₐₓ(H)"), strict=True):
         axes.set_ylabel(label, **font(FONT_LABEL))
-    handles = [sample(LINEARIZED, "linearization"), sample(NETWORK, "network"), sample(DESCENT, "ηλmax = 2")]
+    grid[1, 0].set_xlabel(with_notes("step k", marked))
+    handles = [sample(LINEARIZED, "linearization"), sample(NETWORK, "network"), sample(DESCENT, "ηλₘₐₓ = 2")]
+    handles[2].set_linewidth(THIN)
     legend_below(figure, handles)
     return figure
 
@@ -336,9 +344,8 @@ def _step_title(runs: Mapping[float, Sequence[FloatArray]]) -> str:
     words = []
     for which in (0, 1):
         falls = [f"{m:g}" for m, pair in runs.items() if pair[which][-1] < pair[which][0]]
-        words.append(f"at {listed(falls)} η_max" if falls else "at no step size")
-    lead = "The loss ends below its initial value"
-    return f"{lead}: for the linearization {words[0]}, for the network {words[1]}"
+        words.append(f"at {listed(falls)} ηₘₐₓ" if falls else "at no step size")
+    return f"Training lowers the loss of the linearization {words[0]}, that of the network {words[1]}"
 
 
 @of_lines
@@ -353,11 +360,12 @@ def flow_gap(
         to_modified: (K,) the same from the flow of L + η/4 ‖∇L‖².
         first_order: (K,) the predicted distance from the flow, η‖D‖.
     """
-    ratio, least = number(float(to_flow[-1] / first_order[-1])), number(float(products[-1]))
-    title = f"Small steps follow the flow: at ηλmax = {least} the gap is {ratio} times its first order"
+    off = number(100 * abs(float(to_flow[-1] / first_order[-1]) - 1), 2)
+    least = number(float(products[-1]))
+    title = f"Small steps follow the flow: at ηλₘₐₓ = {least} the gap is its first order to within {off} %"
     figure = new_figure(title, WIDE)
     axes = figure.subplots()
-    dress(axes, "step size times largest eigenvalue, ηλmax(H₀)", "distance of the weights")
+    dress(axes, "step size times largest eigenvalue, ηλₘₐₓ(H₀)", "distance of weights")
     log_axis(axes.xaxis, products)
     log_axis(axes.yaxis, np.concatenate([to_flow, to_modified, first_order]))
     curves = (
@@ -367,6 +375,7 @@ def flow_gap(
     )
     for values, look, width, _ in curves:
         draw_line(axes, products, values, look, width)
-    handles = [sample(look, label) for _, look, _, label in reversed(curves)]
-    legend(axes, handles, "upper left", size=FONT_TICK)
+    handles = [sample(look, label) for _, look, _, label in curves]
+    handles[0].set_linewidth(THIN)
+    legend_below(figure, handles, inches=2.0)
     return figure
