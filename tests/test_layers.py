@@ -59,6 +59,7 @@ OUTSIDE = {
 """The third-party packages that these may import; the others are free."""
 THIRD_PARTY = {"torch", "torchvision", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "yaml", "pydantic"}
 THIRD_PARTY |= {"typer", "rich", "tensorboard", "plotly", "pandas", "jinja2", "igraph"}
+THIRD_PARTY |= {"starlette", "uvicorn", "h11"}
 
 
 def package_of(module: str) -> str:

@@ -327,6 +327,13 @@ def test_who_can_reach_a_host(host: str, local: bool) -> None:
     assert serve.is_local(host) is local
 
 
+def test_another_host_is_warned_of() -> None:
+    said = nnlab("view", "--host", "no.such.host.invalid")
+    assert said.code == 2
+    assert "nothing is encrypted on the way" in said.err
+    assert "is no address of this machine" in said.err
+
+
 def test_a_run_or_a_file_is_no_folder_of_runs(tmp_path: Path) -> None:
     run = run_folder(tmp_path / "run")
     assert "is a run" in nnlab("view", run).err

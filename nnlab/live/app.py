@@ -1,21 +1,23 @@
 """The server's application: its addresses, and what stands behind them."""
 
+import asyncio
 import contextlib
 import json
 import shlex
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
+    HTMLResponse,
     JSONResponse,
     PlainTextResponse,
     RedirectResponse,
@@ -36,13 +38,19 @@ KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 READERS = 4
 """Threads that read run folders at the same time."""
 
+PATIENCE = 1.0
+"""Seconds that a person waits for the page of a run before being told that it is being made."""
+MAKING = """<!DOCTYPE html>
+<html lang="en"><meta charset="utf-8"><title>A page is being made – nnlab</title>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="/static/page.css">
+<body><h1>The page of this run is being made</h1>
+<p role="status">It opens here in a few seconds; a lecture takes longer than other runs.</p></html>
+"""
 PAGE_POLICY = (
     "sandbox allow-scripts allow-downloads allow-modals allow-popups; default-src 'none'; img-src data:; "
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 )
 """Of the page of a run: it has scripts of its own, and is kept apart from this server, as if from another."""
-
-Answer = Callable[[Request], Any]
 
 
 class Live:
@@ -58,7 +66,6 @@ class Live:
         self._say = say
         self._playground = playground.Playground(self.runs.root)
         self._files = _static_files()
-        self._readers: CapacityLimiter
 
     def application(self) -> Starlette:
         """The application. `Guard` must stand before it."""
@@ -81,8 +88,10 @@ class Live:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        self._readers = CapacityLimiter(READERS)
-        with tempfile.TemporaryDirectory(prefix="nnlab-view-") as folder:
+        with (
+            ThreadPoolExecutor(READERS) as self._readers,
+            tempfile.TemporaryDirectory(prefix="nnlab-view-") as folder,
+        ):
             places = [Path(folder, name) for name in ("pages", "configs")]
             for place in places:
                 place.mkdir()
@@ -102,7 +111,7 @@ class Live:
 
     async def _read(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Reads run folders in a thread: not more at a time than there are readers."""
-        return await to_thread.run_sync(function, *arguments, limiter=self._readers)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
 
     async def _json(self, request: Request, look: Callable[[], Any]) -> Response:
         """What `look` finds, as JSON; both in a thread."""
@@ -123,7 +132,12 @@ class Live:
             folder = await self._read(self.runs.folder, request.path_params["key"])
         except KeyError:
             raise HTTPException(404, "There is no such run.") from None
-        page = await self._pages.page(folder)
+        patience = PATIENCE if _is_visit(request) else None
+        try:
+            async with asyncio.timeout(patience):
+                page = await self._pages.page(folder)
+        except TimeoutError:
+            return HTMLResponse(MAKING, headers={"refresh": "1"})
         return FileResponse(page, media_type="text/html", headers={"content-security-policy": PAGE_POLICY})
 
     async def _list(self, request: Request) -> Response:
@@ -177,6 +191,11 @@ def _static_files() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in [*frame, *STATIC.iterdir()] if path.suffix in KINDS}
 
 
+def _is_visit(request: Request) -> bool:
+    """Tells whether a person looks at the answer, and not a script."""
+    return request.headers.get("sec-fetch-mode") == "navigate"
+
+
 def _keys(request: Request) -> list[str]:
     return request.query_params.getlist("run")[:COMPARED]
 
@@ -217,7 +236,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def _message(request: Request, text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """What went wrong, as text for a person and as JSON for a script."""
-    if request.headers.get("sec-fetch-mode") == "navigate":
+    if _is_visit(request):
         return PlainTextResponse(f"{text}\n", status, headers)
     return JSONResponse({"message": text}, status, headers)
 
