@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from nnlab.chapters.backpropagation.widget import CHAIN, GRAPH, PRESETS
+from nnlab.chapters.backpropagation.worked import CHAIN, PRESETS, SUM
+from nnlab.chapters.backpropagation.worked import graph as graph_of
 from nnlab.expressions import gradient, parse
 from tests.test_page_expressions import term
 from tests.widget_page import opened
@@ -16,7 +17,7 @@ SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 
 @pytest.fixture(scope="module")
 def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with opened(browser, tmp_path_factory.mktemp("page") / "page.html", [GRAPH, CHAIN]) as page:
+    with opened(browser, tmp_path_factory.mktemp("page") / "page.html", [graph_of(SUM), CHAIN]) as page:
         page.locator("figure.widget .says").nth(1).wait_for()
         yield page
 

@@ -1,20 +1,20 @@
 "use strict";
 // An expression as a computational graph: values forward, gradients back, node by node.
-// data: {presets: [{name, expression, values: variable -> number}]}
-nnlab.widget("graph", (root, { presets }) => {
+// data: {presets: [{name, expression, values: variable -> number}], first: the one to begin with}
+nnlab.widget("graph", (root, { presets, first }) => {
   const [OWN, MOST] = ["own", 60]; // so many nodes can be drawn
   const { fault, steps, term, subscripted, face, derivative } = nnlab.passes;
-  const at = { ...presets[0].values };
+  const at = { ...presets[first].values };
   let graph, drawn, places, walk; // walk: the steps of both passes
-  take(nnlab.parse(presets[0].expression));
+  take(nnlab.parse(presets[first].expression));
 
-  const which = nnlab.choice(root, { label: "example", options: [...presets.map((p, i) => [i, p.name]), [OWN, "your own"]] }, (key) => {
+  const which = nnlab.choice(root, { label: "example", options: [...presets.map((p, i) => [i, p.name]), [OWN, "your own"]], value: first }, (key) => {
     if (key === OWN) { says("Type an expression behind f =, such as sin(x*y) + log(1 + x^2)."); return; }
     Object.assign(at, presets[key].values);
     typed.value = presets[key].expression;
     typed.dispatchEvent(new Event("input", { bubbles: true }));
   });
-  const typed = nnlab.field(root, { label: "f =", value: presets[0].expression, width: 30 }, read);
+  const typed = nnlab.field(root, { label: "f =", value: presets[first].expression, width: 30 }, read);
   const inputs = nnlab.html("div", { class: "controls" }, nnlab.controls(root));
   const chart = nnlab.panel(root);
   const slider = nnlab.slider(root, { label: "step", min: 0, max: walk.length, value: walk.length, text: (k) => `${k} of ${walk.length}` }, draw);

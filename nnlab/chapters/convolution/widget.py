@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.chapters.convolution import schema
+from nnlab.chapters.convolution.ideas import EXERCISES, IDEAS
 from nnlab.page.contents import ChapterPage, ExperimentPage, Section
 from nnlab.page.data import config_of
 from nnlab.page.widget import Arrays, Widget, floats, numbers, packed, shaped
@@ -166,24 +167,7 @@ def _examples(arrays: Arrays, full_scale: Any) -> list[dict[str, Any]]:
     ]
 
 
-CROSS = [[0, 0, 0, 1, 0, 0, 0]] * 3 + [[1] * 7] + [[0, 0, 0, 1, 0, 0, 0]] * 3
-FILTER = Widget(
-    "filter",
-    "A filter slides over an image",
-    "At each place the filter takes the dot product with the pixels under it: one number of its "
-    "activation map.",
-    {
-        "image": [CROSS],
-        "stride": 1,
-        "padding": 0,
-        "filters": [
-            {"name": "edge to the right", "weights": [[[-1, 0, 1]] * 3], "bias": 0},
-            {"name": "edge below", "weights": [[[-1, -1, -1], [0, 0, 0], [1, 1, 1]]], "bias": 0},
-            {"name": "horizontal line", "weights": [[[-1, -1, -1], [2, 2, 2], [-1, -1, -1]]], "bias": 0},
-            {"name": "sharpen", "weights": [[[0, -1, 0], [-1, 5, -1], [0, -1, 0]]], "bias": 0},
-        ],
-    },
-)
+SCRIPTS = ("filter", "maps", "answer", "digit", "stretch", "volume", "pool", "convolution")
 
 PAGE = ChapterPage(
     sections=(
@@ -191,12 +175,13 @@ PAGE = ChapterPage(
             4,
             "Convolutional networks",
             "Filters slide over the image and take dot products: each gives a map, and pooling shrinks it.",
-            (FILTER,),
         ),
     ),
     experiments={
         "pixel_shuffle": ExperimentPage("Shuffled pixels", 4),
         "features": ExperimentPage("Filters and activation maps", 4, (maps, learned_filter)),
     },
-    scripts=tuple(Path(__file__).parent / f"{name}.js" for name in ("filter", "maps", "answer", "digit")),
+    ideas=IDEAS,
+    exercises=EXERCISES,
+    scripts=tuple(Path(__file__).parent / f"{name}.js" for name in SCRIPTS),
 )
