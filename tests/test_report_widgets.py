@@ -94,7 +94,7 @@ def test_every_shipped_run_has_its_figures(runs: Runs) -> None:
     kinds = {name: [widget.kind for widget in CONTENTS.widgets_of(run)] for name, run in runs.items()}
     assert kinds == {
         "approx": ["bins", "guess-bins"],
-        "cnn_digits": ["maps", "filter"],
+        "cnn_digits": ["maps", "filter", "digit"],
         "convergence": ["descent"],
         "ntk": ["example", "linearization", "flow", "drift", "choose", "modes", "descent"],
         "regularization": ["weights"],
@@ -237,7 +237,7 @@ def test_maps_are_those_of_the_run(runs: Runs) -> None:
 def test_the_figures_without_a_run_belong_to_their_sections() -> None:
     kinds = {section.number: [w.kind for w in section.widgets] for section in CONTENTS.sections}
     assert kinds == {
-        1: [], 2: [], 3: ["graph"], 4: ["filter"], 5: [], 6: ["step", "bin"]
+        1: [], 2: [], 3: [], 4: [], 5: ["rank"], 6: ["perceptron", "xor_units", "step", "bin", "five_bins", "hand_bins", "sigmoid_output", "sums", "two-variables"]
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ nnlab.widget("chain", (root, { operations }) => {
   const chart = nnlab.panel(root);
   const slider = (label, value) => nnlab.slider(root, { label, min: -5, max: 5, step: 0.5, value }, draw);
   const [a, b, arrives] = [slider("input a", 3), slider("input b", -4), slider("gradient that arrives", 2)];
-  nnlab.legend(root, [{ name: "value, forward", fill: "var(--green)" }, { name: "gradient of L, backward", fill: "var(--red)" }]);
+  nnlab.legend(root, [{ name: "value", fill: "var(--green)" }, { name: "gradient of L", fill: "var(--red)" }]);
   const says = nnlab.says(root);
   const show = (value) => nnlab.number(value, 3);
 

@@ -15,12 +15,12 @@ nnlab.widget("graph", (root, { presets, first }) => {
     typed.dispatchEvent(new Event("input", { bubbles: true }));
   });
   const typed = nnlab.field(root, { label: "f =", value: presets[first].expression, width: 30 }, read);
-  const inputs = nnlab.html("div", { class: "controls" }, nnlab.controls(root));
+  const [inputs, turns] = [0, 1].map(() => nnlab.html("div", { class: "controls row" }, nnlab.controls(root)));
   const chart = nnlab.panel(root);
   const slider = nnlab.slider(root, { label: "step", min: 0, max: walk.length, value: walk.length, text: (k) => `${k} of ${walk.length}` }, draw);
-  nnlab.button(root, "◀ a step back", () => { slider.value -= 1; draw(); });
-  nnlab.button(root, "a step on ▶", () => { slider.value += 1; draw(); });
-  nnlab.legend(root, [{ name: "value, forward", fill: "var(--green)" }, { name: "gradient of f, backward", fill: "var(--red)" }]);
+  nnlab.button(turns, "◀ a step back", () => { slider.value -= 1; draw(); });
+  nnlab.button(turns, "a step on ▶", () => { slider.value += 1; draw(); });
+  nnlab.legend(root, [{ name: "value", fill: "var(--green)" }, { name: "gradient of f", fill: "var(--red)" }]);
   const says = nnlab.says(root);
 
   const preset = () => presets.findIndex((one) => one.expression === typed.value);
@@ -121,11 +121,11 @@ nnlab.widget("graph", (root, { presets, first }) => {
    * widest ones of each node: its face, its value and its gradient stand inside it, so that no wire runs through a number.
    */
   function arranged(lines, sideways, room, em) {
-    const size = (place) => (places.of[place] === null ? [0.6, 0.6] : [Math.max(2.6, 0.8 + 0.58 * Math.max(...lines[place].map((line) => line.length))), 3.9]);
+    const size = (place) => (places.of[place] === null ? [0.6, 0.6] : [Math.max(2.6, 0.7 + 0.57 * Math.max(...lines[place].map((line) => line.length))), 3.9]);
     const [thick, wide] = sideways ? [0, 1] : [1, 0]; // of a size: along the ranks, and across
     const need = (place) => size(place)[wide] + (places.of[place] === null ? 0 : 0.7);
     const across = nnlab.layers.across(places, need);
-    const [along, half, channel] = [[], [], 1.5];
+    const [along, half, channel] = [[], [], 1.3];
     let length = 0;
     for (const row of places.ranks) {
       const width = Math.max(...row.map((place) => size(place)[thick]));
@@ -133,7 +133,7 @@ nnlab.widget("graph", (root, { presets, first }) => {
       length += width + channel;
     }
     const breadth = Math.max(...across.map((value, place) => value + need(place) / 2));
-    const [width, height] = sideways ? [length - channel + 2.2, breadth + 0.4] : [breadth + 0.4, length - channel + 0.4];
+    const [width, height] = sideways ? [length - channel + 2, breadth + 0.4] : [breadth + 0.4, length - channel + 0.4];
     return {
       width, height, sideways, size, thick, half, scale: Math.min(room.height < Infinity ? 1.4 : 1, room.width / (width * em), room.height / (height * em)),
       at: (place) => (sideways ? [along[place] + 0.2, across[place] + 0.2] : [across[place] + 0.2, along[place] + 0.2]),

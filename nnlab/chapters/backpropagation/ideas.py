@@ -37,9 +37,9 @@ IDEAS = (
     Idea(
         "gradient-of-a-loss",
         "3.3",
-        "The loss of a network is such a graph too: backpropagation trains every network.",
+        "The loss of a whole network is such a graph, too.",
         graph(NETWORK),
-        "L = ½(v₁ max(0, w₁x + b₁) + v₂ max(0, w₂x + b₂) − y)²",
+        "L = (v₁ max(0, w₁x + b₁) + v₂ max(0, w₂x + b₂) − y)²/2",
         text="What reaches x comes from both hidden units and is added up. A ReLU whose input is negative "
         "passes nothing on: its weights do not learn from this example. Make b₁ = −2 and look.",
     ),

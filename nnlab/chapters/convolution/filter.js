@@ -9,7 +9,7 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
   const choice = filters.length > 1
     ? nnlab.choice(root, { label: "filter", options: filters.map((f, i) => [i, f.name]) }, draw) : { value: 0 };
   const [seen, product, map] = nnlab.panels(root, 3, 8.5);
-  product.classList.add("last-if-narrow");
+  product.classList.add("last-if-narrow", "tall");
   const place = nnlab.slider(root, {
     label: "place", min: 0, max: high * wide - 1, value: Math.floor((high * wide) / 2), text: (k) => `row ${Math.floor(k / wide) + 1}, column ${(k % wide) + 1}`,
   }, draw);
@@ -29,10 +29,15 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
 
   /** Returns a number short enough for a cell: an integer as it is, others with so many decimals. */
   const short = (v, decimals) => (Number.isInteger(v) ? nnlab.number(v) : v.toFixed(decimals).replace(/^-(?=[0.]*$)/, "").replace("-", "−"));
-  const written = (svg, x, y, cell, text, values = {}) => nnlab.svg("text", {
-    x: x + cell / 2, y: y + cell / 2, "text-anchor": "middle", "dominant-baseline": "central", class: "on-colour",
-    style: `font-size: ${Math.min(15, (1.5 * cell) / Math.max(3.5, text.length))}px`, ...values,
-  }, svg, text);
+  /** Writes lines into a cell, where they have room in letters of the page's size. */
+  const written = (sheet, x, y, lines, values = {}) => {
+    const most = sheet.cell / (0.56 * Math.max(...lines.map((line) => line.length), 2)); // pixels of a letter that fit across
+    const size = Math.min(1.6 * sheet.unit, most, sheet.cell / (1.15 * lines.length));
+    if (size < sheet.unit) return;
+    lines.forEach((line, i) => nnlab.svg("text", {
+      x: x + sheet.cell / 2, y: y + sheet.cell / 2 + (i - (lines.length - 1) / 2) * 1.15 * size, "text-anchor": "middle", "dominant-baseline": "central", class: "on-colour", style: `font-size: ${size}px`, ...values,
+    }, sheet.svg, line));
+  };
   const frame = (svg, x, y, size) => nnlab.svg("rect", { x, y, width: size, height: size, fill: "none", stroke: BOX, "stroke-width": 3 }, svg);
 
   function draw() {
@@ -52,7 +57,7 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
       const [x, y] = at(0, 0);
       nnlab.pixels(picture.svg, rows, columns, (r, k) => grey(image[c][r][k]), { x, y, width: columns * picture.cell });
       if (rows <= 10 && image.flat(2).every(Number.isInteger)) {
-        image[c].forEach((line, r) => line.forEach((v, k) => written(picture.svg, ...at(r, k), picture.cell, short(v, 1), { class: v < (least + greatest) / 2 ? "on-dark" : "on-colour" })));
+        image[c].forEach((line, r) => line.forEach((v, k) => written(picture, ...at(r, k), [short(v, 1)], { class: v < (least + greatest) / 2 ? "on-dark" : "on-colour" })));
       }
       frame(picture.svg, ...at(top, left), side * picture.cell);
     }
@@ -63,7 +68,7 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
     filter.weights.forEach((plane, c) => plane.forEach((line, i) => line.forEach((w, j) => {
       const [x, y] = [j * sums.cell, sums.top + (c * (side + 0.1) + i) * sums.cell];
       nnlab.svg("rect", { x, y, width: sums.cell, height: sums.cell, class: "frame", style: `fill: rgb(${nnlab.signed((0.75 * w) / largest)})` }, sums.svg);
-      written(sums.svg, x, y, sums.cell, `${short(pixel(c, top + i, left + j), 2)} · ${w < 0 ? `(${short(w, 2)})` : short(w, 2)}`);
+      written(sums, x, y, [short(pixel(c, top + i, left + j), 2), `· ${w < 0 ? `(${short(w, 2)})` : short(w, 2)}`]);
     })));
 
     // The map, as far as the filter has come.
@@ -72,7 +77,7 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
     const filled = (r, k) => r * wide + k <= place.value;
     nnlab.pixels(maps.svg, high, wide, (r, k) => (filled(r, k) ? nnlab.signed((0.8 * result[r][k]) / strongest) : [255, 255, 255]), { x: 0, y: maps.top, width: wide * maps.cell });
     const at = (r, k) => [k * maps.cell, maps.top + r * maps.cell];
-    if (wide <= 10) result.forEach((line, r) => line.forEach((v, k) => { if (filled(r, k)) written(maps.svg, ...at(r, k), maps.cell, short(v, 1)); }));
+    if (wide <= 10) result.forEach((line, r) => line.forEach((v, k) => { if (filled(r, k)) written(maps, ...at(r, k), [short(v, 1)]); }));
     frame(maps.svg, ...at(row, column), maps.cell);
 
     const dot = result[row][column] - filter.bias;

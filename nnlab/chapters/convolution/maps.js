@@ -23,11 +23,11 @@ nnlab.widget("maps", (root, { looks, filters, classes }) => {
     const columns = Math.min(4, count);
     const withFilters = layer.value === 0 && [1, 3].includes(filters[0]?.length);
     const high = 0.88 * (rows / wide) + (withFilters ? 0.48 : 0.06); // of a cell, in widths of one, beside its title
-    const sheet = nnlab.sheet(maps, { label: `${count} maps of ${of}`, columns, rows: Math.ceil(count / columns) * (high + 0.24), most: 560 });
+    const sheet = nnlab.sheet(maps, { label: `${count} maps of ${of}`, columns, rows: Math.ceil(count / columns) * (high + 0.34), most: 560 });
     const across = 0.88 * sheet.cell;
     const largest = Math.max(...filters.flat(3).map(Math.abs)) || 1;
     chosen.forEach((number, k) => {
-      const [x, y] = [(k % columns) * sheet.cell, Math.floor(k / columns) * sheet.cell * (high + 0.24) + 0.2 * sheet.cell];
+      const [x, y] = [(k % columns) * sheet.cell, Math.floor(k / columns) * sheet.cell * (high + 0.34) + 0.3 * sheet.cell];
       nnlab.svg("text", { x, y: y - 0.05 * sheet.cell }, sheet.svg, `map ${number}`);
       const used = nnlab.pixels(sheet.svg, rows, wide, (r, c) => nnlab.signed(values[(k * rows + r) * wide + c] / layerMaps.scale), { x, y, width: across });
       if (!withFilters || !filters[number - 1]) return;

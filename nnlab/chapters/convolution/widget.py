@@ -73,13 +73,34 @@ def _look(name: str, saved: Arrays) -> dict[str, Any]:
     picture = saved[schema.PICTURE]
     beside = {schema.PICTURE, *map(schema.chosen_of, saved)}
     layers = [
-        _maps(layer, values, saved[schema.chosen_of(layer)])
+        _maps(_in_words(layer), values, saved[schema.chosen_of(layer)])
         if values.ndim == 3
-        else {"name": layer, "values": numbers(values.reshape(-1), 4)}
+        else {"name": _in_words(layer), "values": numbers(values.reshape(-1), 4)}
         for layer, values in saved.items()
         if layer not in beside
     ]
     return {"name": name, "layers": layers, "picture": numbers(picture.reshape(*picture.shape[:2], -1), 3)}
+
+
+KINDS = {
+    "convolutions": "convolution",
+    "activations": "activation",
+    "pools": "pooling",
+    "norms": "batch norm",
+}
+ORDER = ("first", "second", "third", "fourth")
+
+
+def _in_words(layer: str) -> str:
+    """Returns "first convolution" for convolutions.0; other layers keep their names.
+
+    >>> _in_words("pools.1"), _in_words("output"), _in_words("body.3")
+    ('second pooling', 'scores', 'body.3')
+    """
+    kind, _, number = layer.partition(".")
+    if kind in KINDS and number.isdigit() and int(number) < len(ORDER):
+        return f"{ORDER[int(number)]} {KINDS[kind]}"
+    return "scores" if layer == "output" else layer
 
 
 def _maps(layer: str, values: NDArray[Any], chosen: NDArray[Any]) -> dict[str, Any]:
@@ -136,25 +157,31 @@ def _convolutions(saved: Arrays, model: dict[str, Any]) -> list[dict[str, Any]]:
     padding = (model["kernel"] - 1) // 2 if model["padding"] is None else model["padding"]
     layers = list[dict[str, Any]]()
     for block in range(len(model["channels"])):
-        place = ("first", "second", "third", "fourth")[block]
         layers += [
             {
                 "kind": "convolution",
-                "name": f"{place} convolution",
+                "name": _in_words(f"convolutions.{block}"),
                 "padding": padding,
                 **_parameters(saved, f"convolutions.{block}"),
             },
-            {"kind": "activation", "name": f"{place} activation", "function": model["activation"]},
-            {"kind": "pool", "name": f"{place} pooling"},
+            {
+                "kind": "activation",
+                "name": _in_words(f"activations.{block}"),
+                "function": model["activation"],
+            },
+            {"kind": "pool", "name": _in_words(f"pools.{block}")},
         ]
     return layers
 
 
 def _examples(arrays: Arrays, full_scale: Any) -> list[dict[str, Any]]:
     """Returns test images: some of those whose maps are drawn, and some that the network gets wrong."""
-    pictures = [saved[schema.PICTURE] for saved in groups(group(arrays, schema.MAPS)).values()][:IMAGES]
+    seen = list(groups(group(arrays, schema.MAPS)).items())[:IMAGES]
     wrong = group(arrays, "mistakes")
-    named = [(f"test image {i + 1}", picture * float(full_scale)) for i, picture in enumerate(pictures)]
+    named = [
+        (f"test image {name.removeprefix('test')}", saved[schema.PICTURE] * float(full_scale))
+        for name, saved in seen
+    ]
     named += [
         (f"a {true} that it takes for a {predicted}", image[0])
         for image, true, predicted in list(
