@@ -234,13 +234,6 @@ def test_maps_are_those_of_the_run(runs: Runs) -> None:
     assert np.array(data["filters"]).shape == arrays["filters"].shape
 
 
-def test_the_figures_without_a_run_belong_to_their_sections() -> None:
-    kinds = {section.number: [w.kind for w in section.widgets] for section in CONTENTS.sections}
-    assert kinds == {
-        1: [], 2: [], 3: [], 4: [], 5: ["rank"], 6: ["perceptron", "xor_units", "step", "bin", "five_bins", "hand_bins", "sigmoid_output", "sums", "two-variables"]
-    }  # fmt: skip
-
-
 # --- runs that are not as expected ---------------------------------------------------------------------
 
 

@@ -133,7 +133,7 @@ nnlab.widget("graph", (root, { presets, first }) => {
       length += width + channel;
     }
     const breadth = Math.max(...across.map((value, place) => value + need(place) / 2));
-    const [width, height] = sideways ? [length - channel + 2, breadth + 0.4] : [breadth + 0.4, length - channel + 0.4];
+    const [width, height] = sideways ? [length - channel + 2.25, breadth + 0.4] : [breadth + 0.4, length - channel + 0.4];
     return {
       width, height, sideways, size, thick, half, scale: Math.min(room.height < Infinity ? 1.4 : 1, room.width / (width * em), room.height / (height * em)),
       at: (place) => (sideways ? [along[place] + 0.2, across[place] + 0.2] : [across[place] + 0.2, along[place] + 0.2]),

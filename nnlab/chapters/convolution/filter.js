@@ -8,8 +8,8 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
   const BOX = nnlab.colours[1];
   const choice = filters.length > 1
     ? nnlab.choice(root, { label: "filter", options: filters.map((f, i) => [i, f.name]) }, draw) : { value: 0 };
-  const [seen, product, map] = nnlab.panels(root, 3, 8.5);
-  product.classList.add("last-if-narrow", "tall");
+  const [seen, products, map] = nnlab.panels(root, 3, 8.5);
+  products.classList.add("last-if-narrow", "tall");
   const place = nnlab.slider(root, {
     label: "place", min: 0, max: high * wide - 1, value: Math.floor((high * wide) / 2), text: (k) => `row ${Math.floor(k / wide) + 1}, column ${(k % wide) + 1}`,
   }, draw);
@@ -29,12 +29,14 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
 
   /** Returns a number short enough for a cell: an integer as it is, others with so many decimals. */
   const short = (v, decimals) => (Number.isInteger(v) ? nnlab.number(v) : v.toFixed(decimals).replace(/^-(?=[0.]*$)/, "").replace("-", "−"));
-  /** Writes lines into a cell, where they have room in letters of the page's size. */
-  const written = (sheet, x, y, lines, values = {}) => {
-    const most = sheet.cell / (0.56 * Math.max(...lines.map((line) => line.length), 2)); // pixels of a letter that fit across
-    const size = Math.min(1.6 * sheet.unit, most, sheet.cell / (1.15 * lines.length));
-    if (size < sheet.unit) return;
-    lines.forEach((line, i) => nnlab.svg("text", {
+  /** The size of letters in which all these cells have room for their lines; 0 where that is below the page's. */
+  const fitting = (sheet, cells) => {
+    const letters = Math.max(2, ...cells.flat().map((line) => line.length));
+    const size = Math.min(1.6 * sheet.unit, sheet.cell / (0.56 * letters), sheet.cell / (1.15 * Math.max(...cells.map((lines) => lines.length))));
+    return size < sheet.unit ? 0 : size;
+  };
+  const written = (sheet, size, x, y, lines, values = {}) => {
+    if (size > 0) lines.forEach((line, i) => nnlab.svg("text", {
       x: x + sheet.cell / 2, y: y + sheet.cell / 2 + (i - (lines.length - 1) / 2) * 1.15 * size, "text-anchor": "middle", "dominant-baseline": "central", class: "on-colour", style: `font-size: ${size}px`, ...values,
     }, sheet.svg, line));
   };
@@ -57,18 +59,21 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
       const [x, y] = at(0, 0);
       nnlab.pixels(picture.svg, rows, columns, (r, k) => grey(image[c][r][k]), { x, y, width: columns * picture.cell });
       if (rows <= 10 && image.flat(2).every(Number.isInteger)) {
-        image[c].forEach((line, r) => line.forEach((v, k) => written(picture, ...at(r, k), [short(v, 1)], { class: v < (least + greatest) / 2 ? "on-dark" : "on-colour" })));
+        const size = fitting(picture, image.flat(2).map((v) => [short(v, 1)]));
+        image[c].forEach((line, r) => line.forEach((v, k) => written(picture, size, ...at(r, k), [short(v, 1)], { class: v < (least + greatest) / 2 ? "on-dark" : "on-colour" })));
       }
       frame(picture.svg, ...at(top, left), side * picture.cell);
     }
 
     // pixel × weight, for every weight.
     const largest = Math.max(...filter.weights.flat(2).map(Math.abs)) || 1;
-    const sums = nnlab.sheet(product, { title: "pixel · weight", columns: side, rows: channels * (side + 0.1), most: 300 });
+    const sums = nnlab.sheet(products, { title: "pixel · weight", columns: side, rows: channels * (side + 0.1), most: 300 });
+    const product = (w, c, i, j) => [short(pixel(c, top + i, left + j), 2), `· ${w < 0 ? `(${short(w, 2)})` : short(w, 2)}`];
+    const size = fitting(sums, filter.weights.flatMap((plane, c) => plane.flatMap((line, i) => line.map((w, j) => product(w, c, i, j)))));
     filter.weights.forEach((plane, c) => plane.forEach((line, i) => line.forEach((w, j) => {
       const [x, y] = [j * sums.cell, sums.top + (c * (side + 0.1) + i) * sums.cell];
       nnlab.svg("rect", { x, y, width: sums.cell, height: sums.cell, class: "frame", style: `fill: rgb(${nnlab.signed((0.75 * w) / largest)})` }, sums.svg);
-      written(sums, x, y, [short(pixel(c, top + i, left + j), 2), `· ${w < 0 ? `(${short(w, 2)})` : short(w, 2)}`]);
+      written(sums, size, x, y, product(w, c, i, j));
     })));
 
     // The map, as far as the filter has come.
@@ -77,11 +82,12 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
     const filled = (r, k) => r * wide + k <= place.value;
     nnlab.pixels(maps.svg, high, wide, (r, k) => (filled(r, k) ? nnlab.signed((0.8 * result[r][k]) / strongest) : [255, 255, 255]), { x: 0, y: maps.top, width: wide * maps.cell });
     const at = (r, k) => [k * maps.cell, maps.top + r * maps.cell];
-    if (wide <= 10) result.forEach((line, r) => line.forEach((v, k) => { if (filled(r, k)) written(maps, ...at(r, k), [short(v, 1)]); }));
+    const small = fitting(maps, result.flat().map((v) => [short(v, 1)]));
+    if (wide <= 10) result.forEach((line, r) => line.forEach((v, k) => { if (filled(r, k)) written(maps, small, ...at(r, k), [short(v, 1)]); }));
     frame(maps.svg, ...at(row, column), maps.cell);
 
     const dot = result[row][column] - filter.bias;
-    says(`${filter.name}, row ${row + 1}, column ${column + 1}: the dot product of ${channels * side * side} pixels with the weights is ${nnlab.number(dot)}`
+    says(`${filter.name[0].toUpperCase()}${filter.name.slice(1)}, row ${row + 1}, column ${column + 1}: the dot product of ${channels * side * side} pixels with the weights is ${nnlab.number(dot)}`
       + (filter.bias ? `; with the bias ${nnlab.number(filter.bias)} the map gets ${nnlab.number(result[row][column])}.` : "."));
   }
   draw();
