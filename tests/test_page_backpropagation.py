@@ -35,7 +35,7 @@ def shown(figure: Any, kind: str) -> list[str]:
 def gradients(figure: Any) -> dict[str, float]:
     """The gradients that the last step says."""
     words = figure.locator(".says").inner_text().partition("; ")[2].rstrip(".")
-    pairs = (pair.split(" = ") for pair in words.split(", "))
+    pairs = (pair.replace(":", " =").split(" = ") for pair in words.split(", "))
     return {
         name.removeprefix("∂f/∂").translate(SUBSCRIPTS): float(value.replace("−", "-"))
         for name, value in pairs

@@ -97,9 +97,10 @@ nnlab.widget("graph", (root, { presets, first }) => {
     }
     if (direction === "start") return `${result}. Backward: the gradient of f in itself is ∂f/∂f = 1.`;
     if (k === walk.length) {
-      const found = graph.variables.map((name) => {
+      const found = graph.variables.map((name, v) => {
         const j = graph.nodes.findIndex((node) => node.operation === "variable" && node.parameter === name);
-        return `∂f/∂${subscripted(name)} = ${number(arrived[j] ?? 0)}`;
+        const isShort = v > 0 && graph.variables.length > 5;
+        return `${isShort ? "" : "∂f/∂"}${subscripted(name)}${isShort ? ":" : " ="} ${number(arrived[j] ?? 0)}`;
       });
       return `${result}; ${found.join(", ")}.`;
     }
