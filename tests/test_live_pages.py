@@ -53,7 +53,7 @@ def log(tmp_path: Path) -> list[str]:
 
 
 def test_a_page_is_made_once_for_all_who_ask_and_again_when_the_run_has_changed(
-    pages: Pages, tmp_path: Path
+    pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_folder(tmp_path / "runs" / "group")
     run_folder(run / "s0")
@@ -65,10 +65,33 @@ def test_a_page_is_made_once_for_all_who_ask_and_again_when_the_run_has_changed(
         assert found[0].read_text() == "group"
         assert log(tmp_path) == ["begin group", "end group"]
         assert tree(run) == before
+        monkeypatch.setattr(making, "FRESH", 0.0)
         with open(run / "s0" / "metrics.jsonl", "a") as file:
             file.write("{}\n")
         assert await pages.page(run) != found[0]
         assert len(log(tmp_path)) == 4
+
+    within(pages, test)
+
+
+def test_a_run_that_grows_all_the_time_has_a_page(pages: Pages, tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "runs" / "grows")
+
+    async def visit() -> Path | None:
+        with open(run / "metrics.jsonl", "a") as file:
+            file.write("{}\n")
+        try:
+            async with asyncio.timeout(0.02):  # somebody who does not wait, and asks again
+                return await pages.page(run)
+        except TimeoutError:
+            return None
+
+    async def test() -> None:
+        visits = 0
+        while await visit() is None:
+            visits += 1
+        assert visits > 1
+        assert log(tmp_path) == ["begin grows", "end grows"]
 
     within(pages, test)
 

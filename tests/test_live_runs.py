@@ -235,6 +235,21 @@ def test_groups_show_every_seed_and_the_one_that_runs(tmp_path: Path) -> None:
     assert list(names) == ["0 train", "1 train"]
 
 
+def test_lines_that_are_left_out_are_told(tmp_path: Path) -> None:
+    seeds = listing.SEEDS + 2
+    run_folder(tmp_path / "g", seeds=list(range(seeds)), members=[f"s{seed}" for seed in range(seeds)])
+    for seed in range(seeds):
+        run_folder(tmp_path / "g" / f"s{seed}", rows=1)
+    many = run_folder(tmp_path / "many", rows=0)
+    parts = "".join(row(0, split=f"part {part}") for part in range(tailing.LINES + 1))
+    (many / "metrics.jsonl").write_text(parts)
+    run_folder(tmp_path / "few")
+    found = Runs(tmp_path).curves(["g", "many", "few"], None)["runs"]
+    assert {key: (len(run["lines"]), run["left_out"]) for key, run in found.items()} == {
+        "g": (listing.SEEDS, True), "many": (tailing.LINES, True), "few": (1, False),
+    }  # fmt: skip
+
+
 def test_a_long_file_is_read_in_parts_without_a_pause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

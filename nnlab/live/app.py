@@ -15,14 +15,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import (
-    FileResponse,
-    HTMLResponse,
-    JSONResponse,
-    PlainTextResponse,
-    RedirectResponse,
-    Response,
-)
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from nnlab.errors import ConfigError, ExperimentError, NnlabError
@@ -96,16 +89,18 @@ class Live:
             for place in places:
                 place.mkdir()
             self._pages, self._jobs = Pages(places[0]), Jobs(self.runs, places[1])
-            await self._playground.start()
-            try:
+            async with contextlib.AsyncExitStack() as ends:  # each, whatever becomes of the others
+                ends.push_async_callback(self._end_jobs)
+                ends.push_async_callback(self._pages.close)
+                ends.push_async_callback(self._playground.close)
+                await self._playground.start()
                 yield
-            finally:
-                await self._playground.close()
-                await self._pages.close()
-                if self._jobs.going:
-                    self._say("stopping the runs that were started here, each after its step")
-                for stopped in await self._jobs.close():
-                    self._say(f"stopped; go on with: nnlab train --resume {shlex.quote(stopped)}")
+
+    async def _end_jobs(self) -> None:
+        if self._jobs.going:
+            self._say("stopping the runs that were started here, each after its step")
+        for stopped in await self._jobs.close():
+            self._say(f"stopped; go on with: nnlab train --resume {shlex.quote(stopped)}")
 
     # --- reading --------------------------------------------------------------------------------------
 
@@ -138,7 +133,8 @@ class Live:
                 page = await self._pages.page(folder)
         except TimeoutError:
             return HTMLResponse(MAKING, headers={"refresh": "1"})
-        return FileResponse(page, media_type="text/html", headers={"content-security-policy": PAGE_POLICY})
+        content = await self._read(page.read_bytes)
+        return Response(content, media_type="text/html", headers={"content-security-policy": PAGE_POLICY})
 
     async def _list(self, request: Request) -> Response:
         jobs = self._jobs.states()

@@ -9,8 +9,10 @@ import contextlib
 import itertools
 import os
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,14 +21,35 @@ from nnlab.errors import ExperimentError
 COMMAND = (sys.executable, "-m", "nnlab", "report")
 KEPT, WAITING = 16, 8
 """Pages that are kept, and pages that may wait to be built."""
+FRESH = 5.0
+"""Seconds for which the page of a run that grows is good enough."""
 SECONDS = 180.0
 """The time in which a page must be built."""
 FILES = 20_000
 """Files and folders of a run that are looked at to see whether it has changed."""
 
 
+@dataclass
+class Page:
+    """The page of a run.
+
+    Attributes:
+        state: of the run, when the page was asked for.
+        task: makes it, and returns its file.
+        ended: when it was made.
+    """
+
+    state: str
+    task: asyncio.Task[Path]
+    ended: float = float("inf")
+
+    @property
+    def is_fresh(self) -> bool:
+        return time.monotonic() - self.ended < FRESH
+
+
 class Pages:
-    """The pages of run folders.
+    """The pages of run folders, one of each.
 
     Args:
         folder: where they are kept.
@@ -35,35 +58,49 @@ class Pages:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._turn = asyncio.Semaphore(1)
-        self._pages: OrderedDict[str, asyncio.Task[Path]] = OrderedDict()
+        self._count = 0
+        self._pages: OrderedDict[Path, Page] = OrderedDict()
 
     async def page(self, run: Path) -> Path:
-        """The page of a run as it is now.
+        """The file of the page of a run as it is now, or was a few seconds ago.
 
         Raises:
-            ExperimentError: it cannot be built, or too many others are waited for.
+            ExperimentError: it cannot be made, or too many others are waited for.
         """
-        name = await asyncio.to_thread(_name, run)
-        task = self._pages.get(name)
-        if task is None:
-            if sum(not other.done() for other in self._pages.values()) > WAITING:
-                raise ExperimentError("many pages are being made; try again in a minute")
-            task = self._pages[name] = asyncio.create_task(self._built(run, self._folder / name))
-        self._pages.move_to_end(name)
+        state = await asyncio.to_thread(_state, run)
+        page = self._pages.get(run)
+        if page is None or (page.task.done() and page.state != state and not page.is_fresh):
+            page = self._begin(run, state)
+        self._pages.move_to_end(run)
         try:
-            return await asyncio.shield(task)
+            return await asyncio.shield(page.task)
         except Exception:
-            self._pages.pop(name, None)
+            if self._pages.get(run) is page:
+                del self._pages[run]
             raise
         finally:
-            self._forget()
+            for old in [old for old, one in self._pages.items() if one.task.done()][:-KEPT]:
+                self._forget(old)
 
-    def _forget(self) -> None:
-        """Removes the pages that were asked for the longest time ago."""
-        done = [name for name, task in self._pages.items() if task.done()]
-        for name in done[: max(len(self._pages) - KEPT, 0)]:
-            del self._pages[name]
-            (self._folder / name).unlink(missing_ok=True)
+    def _begin(self, run: Path, state: str) -> Page:
+        if sum(not page.task.done() for page in self._pages.values()) > WAITING:
+            raise ExperimentError("many pages are being made; try again in a minute")
+        self._forget(run)
+        self._count += 1
+        task = asyncio.create_task(self._built(run, self._folder / f"{self._count}.html"))
+        page = self._pages[run] = Page(state, task)
+
+        def ended(task: asyncio.Task[Path]) -> None:
+            page.ended = time.monotonic()
+
+        task.add_done_callback(ended)
+        return page
+
+    def _forget(self, run: Path) -> None:
+        """Removes a page that is made."""
+        page = self._pages.pop(run, None)
+        if page is not None and not page.task.cancelled() and page.task.exception() is None:
+            page.task.result().unlink(missing_ok=True)
 
     async def _built(self, run: Path, page: Path) -> Path:
         async with self._turn:
@@ -88,21 +125,21 @@ class Pages:
         return page
 
     async def close(self) -> None:
-        """Ends what is being built."""
-        tasks = list(self._pages.values())
+        """Ends what is being made."""
+        tasks = [page.task for page in self._pages.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _name(run: Path) -> str:
-    """The name of the file of a page: another one when a file of the run has changed."""
+def _state(run: Path) -> str:
+    """A hash that is another one when a file of the run has changed."""
     digest = sha256(os.fsencode(run))
     for path in itertools.islice(_inside(run), FILES):
         with contextlib.suppress(OSError):  # it is gone
             about = os.lstat(path)
             digest.update(repr((path, about.st_ino, about.st_size, about.st_mtime_ns)).encode())
-    return f"{digest.hexdigest()[:32]}.html"
+    return digest.hexdigest()
 
 
 def _inside(run: Path) -> Iterator[str]:

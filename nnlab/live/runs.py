@@ -28,12 +28,12 @@ FRESH = 0.5
 """Seconds for which a list holds: many who ask at once are answered by one look at the folders."""
 COMPARED = 20
 """Runs that are compared at once."""
-TAILS = 64
-"""Runs whose curves are held in memory."""
 READING = 0.25
 """Seconds that one answer reads: of a file that needs longer the next answers show more."""
 SEEDS = 40
 """Runs of a group whose curves are drawn."""
+TAILS = COMPARED * SEEDS
+"""Runs whose curves are held in memory."""
 NAME, TEXT = 200, 2_000
 """Characters of a name and of a message."""
 
@@ -156,9 +156,10 @@ class Runs:
                 key: {
                     "rows": sum(tail.rows for _, tail in pairs),
                     "unreadable": sum(tail.unreadable for _, tail in pairs),
+                    "left_out": any(tail.left_out for _, tail in pairs) or len(pairs) > SEEDS,
                     "lines": [
                         {"seed": seed, "split": split, "points": line.points()}
-                        for seed, tail in pairs
+                        for seed, tail in pairs[:SEEDS]
                         for split, line in tail.lines.get(metric, {}).items()
                     ],
                 }
@@ -175,7 +176,7 @@ class Runs:
         names = dict.fromkeys([*run.summary["members"], *seeds])  # the one that runs is no member yet
         members = [folder / name for name in names if MEMBER.fullmatch(name)]
         there = [path for path in members if not path.is_symlink() and path.is_dir()]
-        return [(path.name.removeprefix("s"), self._tail(path)) for path in there[:SEEDS]]
+        return [(path.name.removeprefix("s"), self._tail(path)) for path in there[: SEEDS + 1]]
 
     def _tail(self, folder: Path) -> Tail:
         tail = self._tails.setdefault(folder, Tail(folder / schema.METRICS))

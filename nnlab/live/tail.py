@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.page.data import LINES, METRICS
 from nnlab.page.numbers import clean, is_number
 from nnlab.page.widget import LARGEST, thinned
 from nnlab.record.reading import ROW_BYTES, row_of
 
 POINTS = 600
 """The most points of a curve that is sent."""
-KEPT = 2**18
+METRICS, LINES = 60, 200
+"""Metrics, and lines of each, that are read."""
+KEPT = 2**16
 """Points of a run that are held: where there are more, each two of a line become one."""
 MARK = 256
 """Bytes before the place of the next reading, by which it sees that the file is still the same."""
@@ -78,6 +79,7 @@ class Tail:
         rows: that were read.
         unreadable: lines that were none.
         last: the last row.
+        left_out: whether there are more lines than are read.
         whole: False where the file holds more than was read.
     """
 
@@ -88,6 +90,7 @@ class Tail:
     def _forget(self) -> None:
         self.lines: dict[str, dict[str, Line]] = {}
         self.rows = self.unreadable = 0
+        self.left_out = False
         self.last: dict[str, Any] = {}
         self.whole = True
         self._points = 0
@@ -161,11 +164,13 @@ class Tail:
         splits = self.lines.get(metric)
         if splits is None:
             if len(self.lines) >= METRICS:
+                self.left_out = True
                 return
             splits = self.lines[metric] = {}
         line = splits.get(split)
         if line is None:
             if len(splits) >= LINES:
+                self.left_out = True
                 return
             line = splits[split] = Line()
         line.steps.append(step)

@@ -361,9 +361,10 @@
       }));
       slider.input.setAttribute("aria-valuetext", `step ${nnlab.number(step)}`);
       const read = Object.values(answer.runs).reduce((sum, run) => sum + run.rows, 0);
+      const some = (what) => Object.values(answer.runs).some((run) => run[what]);
       const bad = Object.values(answer.runs).reduce((sum, run) => sum + run.unreadable, 0);
       says(`${name} at step ${nnlab.number(Math.round(step))}; ${read.toLocaleString("en")} rows read`
-        + (answer.whole ? "" : " so far") + (bad ? `, ${bad} lines are damaged` : ""));
+        + (answer.whole ? "" : " so far") + (some("left_out") ? "; there are more lines than are drawn" : "") + (bad ? `, ${bad} lines are damaged` : ""));
     }
     draw();
     return draw;
