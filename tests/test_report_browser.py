@@ -146,10 +146,15 @@ def test_the_curves_say_what_the_run_measured(file: Path, open_page: Open) -> No
     slider = figure.locator("input[type=range]")
     for key, step in (("End", max(steps)), ("Home", min(steps))):
         slider.press(key)
-        value, at = figure.locator(".says").inner_text().split(": ")[1].split(" at step ")
-        assert int(at) == step
+        assert figure.locator(".says").inner_text() == f"At step {step}."
+        value = figure.locator(".legend li").inner_text().removeprefix("loss: ")
         assert as_float(value) == pytest.approx(steps[step], rel=5e-3)
-    figure.get_by_label("values on a logarithmic scale").check()
+        dashes, drawn = (
+            figure.locator(kind).evaluate_all("all => all.map((e) => e.getAttribute('stroke-dasharray'))")
+            for kind in (".legend line", ".stage path:not(.cursor)")
+        )
+        assert drawn == dashes
+    assert figure.get_by_label("values on a logarithmic scale").is_checked()  # the loss falls by decades
     assert (
         figure.locator("svg text", has_text="10⁻³").count()
         + figure.locator("svg text", has_text="0.01").count()

@@ -14,6 +14,7 @@ from nnlab.files import DISK_FULL
 from nnlab.page import data, expressions
 from nnlab.page.claims import VERDICTS, WIDTH, Card, cards
 from nnlab.page.contents import ChapterPage, Contents, Section
+from nnlab.page.curves import Line, curves_widget
 from nnlab.page.glossary import GLOSSARY
 from nnlab.page.lecture import Glance, expand, glances, is_beyond, is_lecture, left_out
 from nnlab.page.numbers import as_text, clean
@@ -71,6 +72,7 @@ class Entry:
     claims: list[tuple[str, dict[str, Any]]]
     results: list[dict[str, Any]]
     curves: dict[str, dict[str, list[float]]]
+    curves_left_out: int
     widgets: list[Widget]
     pictures: list[data.Picture]
     tables: list[data.Table]
@@ -307,15 +309,13 @@ def _interactive(entries: list[Entry]) -> list[Widget | data.Picture]:
         for entry in entries
         for widget in entry.widgets
     ]
-    lines: dict[str, list[dict[str, Any]]] = {}
+    lines: dict[str, list[Line]] = {}
     for entry in entries:
         prefix = f"{entry.label}: " if several else ""
         for metric, splits in entry.curves.items():
-            for split, flat in splits.items():
-                lines.setdefault(metric, []).append({"name": prefix + split, "points": flat})
+            lines.setdefault(metric, []).extend((prefix + split, flat) for split, flat in splits.items())
     if lines:
-        text = "Drag the step to read every line there."
-        widgets.append(Widget("curves", "Over the steps of training", text, lines))
+        widgets.append(curves_widget(lines, sum(entry.curves_left_out for entry in entries)))
     return widgets
 
 
@@ -381,6 +381,7 @@ def _entry(run: Run, contents: Contents, figures: data.Room, tables: data.Room) 
         ],
         results=summary.get("results", []),
         curves=curves,
+        curves_left_out=sum(len(read.left_out) for read in metrics if read is not None),
         widgets=[widget for one in first for widget in _widgets(one, contents, notes)],
         pictures=pictures,
         tables=[table for one in first for table in data.tables(one, metrics[0], tables)],

@@ -26,7 +26,9 @@ from nnlab.record.figures import calls_of
 from nnlab.safe_yaml import load
 
 POINTS = 240  # of a curve: more are thinned out, evenly in the logarithm of the step
-METRICS, LINES = 60, 40  # curves to choose from, and lines of each
+NUMBERS, FEWEST = 200_000, 16  # steps and values of all curves of a run, and points that each keeps at least
+METRICS, LINES = 60, 400  # curves to choose from, and lines of each
+LEFT_OUT = 100_000  # curves that are counted though there is no room for them
 FIGURE_BYTES = 5 * 2**20  # of all figures of a page, as they stand in it
 TABLE_BYTES = 1 * 2**20  # of all tables of a page
 ROWS, CELLS = 20_000, 200_000  # of a table
@@ -125,6 +127,7 @@ class Metrics:
         rows: the rows, empty where a table has no room for them.
         count: how many rows there are.
         unreadable: lines that are no row.
+        left_out: curves beyond the limits, as metric and split.
     """
 
     lines: dict[str, dict[str, tuple["array[float]", "array[float]"]]] = field(default_factory=dict)
@@ -132,11 +135,14 @@ class Metrics:
     rows: list[dict[str, Any]] = field(default_factory=list)
     count: int = 0
     unreadable: int = 0
+    left_out: set[tuple[str, str]] = field(default_factory=set)
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
         """Metric -> split -> steps and values one after the other: [step, value, step, value, …]."""
+        count = sum(map(len, self.lines.values()))
+        points = max(FEWEST, min(POINTS, NUMBERS // (2 * max(count, 1))))
         drawn = {
-            metric: {split: _flat(*line) for split, line in splits.items() if len(line[0]) > 1}
+            metric: {split: _flat(*line, points) for split, line in splits.items() if len(line[0]) > 1}
             for metric, splits in self.lines.items()
         }
         return {metric: splits for metric, splits in drawn.items() if splits}
@@ -158,10 +164,12 @@ class Metrics:
                 self._add(clean(key, 100), split, step, value)
 
     def _add(self, name: str, split: str, step: float, value: float) -> None:
-        metric = self.lines.setdefault(name, {}) if len(self.lines) < METRICS else self.lines.get(name, {})
+        metric = self.lines.setdefault(name, {}) if len(self.lines) < METRICS else self.lines.get(name)
+        if metric is None or (split not in metric and len(metric) >= LINES):
+            if len(self.left_out) < LEFT_OUT:
+                self.left_out.add((name, split))
+            return
         if split not in metric:
-            if len(metric) >= LINES:
-                return
             metric[split] = (array("d"), array("d"))
         steps, values = metric[split]
         steps.append(step)
@@ -183,8 +191,8 @@ def metrics_of(run: Run) -> Metrics | None:
     return metrics
 
 
-def _flat(steps: Sequence[float], values: Sequence[float]) -> list[float]:
-    chosen = thinned(len(steps), POINTS)
+def _flat(steps: Sequence[float], values: Sequence[float], points: int) -> list[float]:
+    chosen = thinned(len(steps), points)
     return [float(f"{number:.6g}") for i in chosen for number in (steps[i], values[i])]
 
 
