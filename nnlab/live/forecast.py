@@ -68,7 +68,7 @@ class Forecast:
 
     def first(self) -> dict[str, Any]:
         """What is predicted at all, and why not more."""
-        return {"notes": self._notes(), "known": self.known}
+        return {"notes": self._notes(), "known": self.known, "lr": self.config.optimizer.lr}
 
     @property
     def size(self) -> int:
@@ -171,7 +171,7 @@ class Forecast:
             notes.append("The prediction is for steps on all examples; batches scatter around it.")
         if self.known and not self.has_limit:
             notes.append(
-                "The limit of infinite width is drawn in the ntk parameterization, for ReLU and erf."
+                "The limit of infinite width is drawn in the NTK parameterization, for ReLU and erf."
             )
         return notes
 

@@ -199,6 +199,7 @@ class Playground:
 
     def _state_text(self) -> str:
         status = {**self._status, "pace": self._pace, "number": self._number, "note": self._note}
+        status["preset"] = presets.name_of(self.state.config)
         return json.dumps({"kind": "state", **self.state.as_dict(), **status})
 
     def _tell_state(self) -> None:
@@ -347,7 +348,7 @@ def routes(playground: Playground) -> list[BaseRoute]:
         if columns := query.getlist("column"):
             keys["columns"] = columns
         found = await playground.table(query.get("name", "the table"), content, keys)
-        return JSONResponse(found, 422 if "message" in found else 200)
+        return JSONResponse(found)  # also where the table has a mistake: that is what was asked for
 
     return [
         Route("/playground", page),

@@ -1,9 +1,12 @@
 """Settings that are known to show something, each a config of the lab with a sentence."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from nnlab.errors import InputError, suggest
+from nnlab.lab.sections import TrainingExperiment
+from nnlab.live.state import parsed
 
 
 @dataclass(frozen=True)
@@ -89,21 +92,34 @@ training: {{epochs: 4000, {_EXACT}}}
         f"""
 experiment: regress
 data: {{name: regression_1d, function: cubic, examples: 20, noise: 0, validation: 0, batch_size: full}}
-model: {{name: mlp, hidden: [32, 32], activation: tanh}}
+model: {{name: mlp, hidden: [32, 32], activation: relu}}
 loss: {{name: squared_error}}
-optimizer: {{name: sgd, lr: 0.25}}
+optimizer: {{name: sgd, lr: 0.05}}
 training: {{epochs: 3000, {_EXACT}}}
 """,
     ),
     Preset(
-        "Too large a step",
-        "The step size is above the limit that the kernel predicts: the loss grows instead of falling.",
+        "Catapult",
+        "The step size is above the predicted limit: the loss first grows, until the weights have come to "
+        "where it is flatter, and then falls.",
         f"""
 experiment: regress
 data: {{name: regression_1d, function: sine, examples: 20, noise: 0.1, validation: 0, batch_size: full}}
 model: {{name: mlp, hidden: [256], activation: relu, parameterization: ntk}}
 loss: {{name: squared_error}}
-optimizer: {{name: sgd, lr: 3.0}}
+optimizer: {{name: sgd, lr: 1.5}}
+training: {{epochs: 300, {_EXACT}}}
+""",
+    ),
+    Preset(
+        "Too large a step",
+        "More than twice the limit that the kernel predicts: the loss grows without end.",
+        f"""
+experiment: regress
+data: {{name: regression_1d, function: sine, examples: 20, noise: 0.1, validation: 0, batch_size: full}}
+model: {{name: mlp, hidden: [256], activation: relu, parameterization: ntk}}
+loss: {{name: squared_error}}
+optimizer: {{name: sgd, lr: 2.5}}
 training: {{epochs: 300, {_EXACT}}}
 """,
     ),
@@ -121,8 +137,8 @@ data:
   batch_size: full
 model: {{name: mlp, hidden: [256], activation: relu, parameterization: ntk}}
 loss: {{name: squared_error}}
-optimizer: {{name: sgd, lr: 0.8}}
-training: {{epochs: 5000, {_EXACT}}}
+optimizer: {{name: sgd, lr: 0.2}}
+training: {{epochs: 10000, {_EXACT}}}
 """,
     ),
     Preset(
@@ -149,6 +165,16 @@ def find(name: str) -> Preset:
         if preset.name == name:
             return preset
     raise InputError(f"no preset is named {name}; {suggest(name, [preset.name for preset in ALL])}")
+
+
+def name_of(config: TrainingExperiment) -> str:
+    """The name of the preset that an experiment is; empty where it is none."""
+    return next((name for name, preset in _configs().items() if preset == config), "")
+
+
+@cache
+def _configs() -> dict[str, TrainingExperiment]:
+    return {preset.name: parsed(preset.yaml) for preset in ALL}
 
 
 def as_dicts() -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,9 @@ Take = Callable[[bytes], None]
 
 PAUSE = 0.5
 """Seconds before a child that died is started again, each time twice as many, up to 30."""
+PATIENT = {"OMP_WAIT_POLICY": "passive"}
+"""The threads of torch wait for each other asleep: where others use the processor too, a step of a small
+network takes forty times as long if they keep it busy. The numbers are the same."""
 LAST_WORDS = 2000
 """Bytes of what a child wrote to standard error that are kept."""
 
@@ -64,8 +68,9 @@ class Child:
     async def _begin(self) -> None:
         pipe = asyncio.subprocess.PIPE
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", self._module, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-        )
+            sys.executable, "-m", self._module,
+            stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, env=os.environ | PATIENT,
+        )  # fmt: skip
 
     async def _end(self) -> None:
         process, self._process = self._process, None

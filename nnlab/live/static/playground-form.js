@@ -5,11 +5,11 @@ Object.assign(nnlab, {
   form: (root, send) => {
     const { html, number } = nnlab;
     const WORDS = {
-      xor: "XOR", two_moons: "two moons", spirals: "spirals", blobs: "Gaussian clouds", regression_1d: "a function of x", points: "points of your own",
+      xor: "XOR", two_moons: "two moons", spirals: "spirals", blobs: "Gaussian clouds", regression_1d: "a function of x", points: "your own points",
       sine: "sin πx", step: "a step at 0", abs: "|x|", cubic: "4x³ − 3x",
       sigmoid: "sigmoid", tanh: "tanh", relu: "ReLU", leaky_relu: "leaky ReLU", maxout: "maxout", elu: "ELU", gelu: "GELU", erf: "erf", ripple: "ripple",
       standard: "standard", ntk: "NTK", mup: "µP",
-      cross_entropy: "cross-entropy", squared_error: "squared error", mean: "mean over examples", sum: "sum over examples",
+      cross_entropy: "cross-entropy", squared_error: "squared error", mean: "mean", sum: "sum",
       none: "none", l2: "λ Σ w²", l1: "λ Σ |w|", elastic_net: "λ Σ (βw² + |w|)",
       sgd: "SGD", adam: "Adam", adamw: "AdamW", lbfgs: "L-BFGS", classification: "classes", regression: "numbers",
     };
@@ -85,7 +85,7 @@ Object.assign(nnlab, {
         const input = html("input", { id, type: "text", spellcheck: "false" }, row);
         input.addEventListener("change", () => set({ "data.function": input.value }));
         return input;
-      }, { wide: true, when: () => is("regression_1d")() && !drawn(), show: () => { typed.value = at("data.function"); } });
+      }, { wide: true, when: () => is("regression_1d")() && !drawn() && !choices["data.function"].includes(at("data.function")), show: () => { typed.value = at("data.function"); } });
       numeric(data, "data.examples", "examples", { when: () => !is("points")() });
       numeric(data, "data.noise", "noise", { when: is("xor", "two_moons", "spirals", "regression_1d") });
       numeric(data, "data.classes", "classes", { when: is("spirals", "blobs") });
@@ -211,7 +211,7 @@ Object.assign(nnlab, {
     const makeSteps = () => {
       const loss = group("Loss");
       choice(loss, "loss.name", "loss", ["cross_entropy", "squared_error"]);
-      choice(loss, "loss.reduction", "taken as", ["mean", "sum"], { when: () => at("loss.name") === "squared_error" });
+      choice(loss, "loss.reduction", "over examples, its", ["mean", "sum"], { when: () => at("loss.name") === "squared_error" });
       choice(loss, "loss.regularization.name", "penalty", ["none", "l2", "l1", "elastic_net"]);
       numeric(loss, "loss.regularization.strength", "λ", { when: () => at("loss.regularization.name") !== "none" });
       const steps = group("Steps");

@@ -64,6 +64,8 @@
     $("start").textContent = running ? "Pause" : state.state === "finished" || state.state === "diverged" ? "Start again" : "Start";
     for (const id of ["start", "step", "reset", "seed"]) $(id).disabled = state.state === "starting" || state.state === "refused";
     $("pace").value = state.pace;
+    $("preset").value = state.preset;
+    $("sentence").textContent = presets.find(({ name }) => name === state.preset)?.sentence ?? "";
     if (document.activeElement !== $("yaml")) $("yaml").value = state.yaml;
     $("status").textContent = { finished: ended(), diverged: state.message, failed: state.message, starting: "The lab starts …" }[state.state] ?? "";
     const address = state.address ? `#${state.address}` : location.pathname;
@@ -108,7 +110,7 @@
   const takeForecast = (message) => {
     forecast = message;
     const squared = forecast.squared !== false;
-    form.limit(forecast.limit ?? null, squared ? "η_max".replace("_max", "ₘₐₓ") : "ηₘₐₓ at the start");
+    form.limit(forecast.limit ?? null, squared ? "ηₘₐₓ" : "ηₘₐₓ at the start");
     later();
   };
 
@@ -172,7 +174,15 @@
   const isOwn = () => state?.values.data.name === "points" && state.values.data.points.length <= MOST && !state.values.data.standardize_target;
   const isDrawn = () => state?.values.data.name === "regression_1d" && Array.isArray(state.values.data.function);
 
+  /** Which handle has the keyboard, so that it keeps it when all of them are drawn anew. */
+  const focused = () => document.activeElement?.dataset.handle?.split(",")[0];
+  const focusAgain = (name) => {
+    if (!name) return;
+    [...mainPlot.querySelectorAll(".handle")].find((mark) => mark.dataset.handle.split(",")[0] === name)?.focus({ preventScroll: true });
+  };
+
   const makeScene = () => {
+    const name = focused();
     $("predicted").hidden = !isPlane();
     document.querySelector("#function figcaption").textContent = loaded.task === "classification" ? "Decision regions" : "The function that is learned";
     document.querySelector("#function .pair").classList.toggle("single", !isPlane());
@@ -195,6 +205,7 @@
       scene = { kind: "none" };
     }
     makeTools();
+    focusAgain(name);
   };
 
   const makeLine = () => {
@@ -205,7 +216,7 @@
     const margin = 0.25 * (high - low) || 1;
     const axes = nnlab.axes(mainPlot, {
       x: ends(axis(0)), y: loaded.task === "classification" ? [-0.05, 1.05] : [low - margin, high + margin],
-      xLabel: "x", yLabel: loaded.task === "classification" ? "probability of each class" : "f(x)", ratio: 0.42,
+      xLabel: "x", yLabel: loaded.task === "classification" ? "probability of each class" : "f(x)", ratio: 0.55,
       label: "the function of the network, its prediction from the start, and the training points",
     });
     axes.svg.classList.add("plane");
@@ -373,6 +384,7 @@
       input.setAttribute("aria-valuetext", shown.textContent);
     };
     Object.assign(scrub, { input, tell: tellSteps, rows: [label, follow] });
+    showSteps();
     if (isOwn()) {
       const names = classes();
       if (loaded.task === "classification") {
@@ -529,13 +541,17 @@
       { name: "trained", points: rows.moved, stroke: colours[0] },
     ], { label: "relative distance of the weights from their start over steps", log: false });
     drawSpectrum(known);
-    const steps = known.steps;
-    for (const row of scrub.rows ?? []) row.hidden = !steps || !known.function;
-    if (steps && scrub.input) {
-      scrub.input.max = steps.data.length - 1;
-      if (scrub.follow) scrub.input.value = moment()[0];
-      scrub.tell();
-    }
+    showSteps();
+  };
+
+  /** Sets the slider of the prediction to where the training is, or leaves it where it was put. */
+  const showSteps = () => {
+    const known = forecast?.arrays ?? {};
+    for (const row of scrub.rows ?? []) row.hidden = !known.steps || !known.function;
+    if (!known.steps || !scrub.input) return;
+    scrub.input.max = known.steps.data.length - 1;
+    if (scrub.follow) scrub.input.value = moment()[0];
+    scrub.tell();
   };
 
   const drawSpectrum = (known) => {
@@ -548,9 +564,9 @@
       { name: "infinite width", points: ranked("infinite_eigenvalues"), stroke: colours[4], dash: "2 4" },
       { name: "this network at its start", points: ranked("eigenvalues"), stroke: colours[0] },
     ], { label: "eigenvalues in descending order", xLabel: "rank", xLog: true });
-    const said = [];
+    const said = forecast ? [] : ["The prediction is being computed …"];
     if (forecast?.limit) {
-      const lr = state.values.optimizer.lr;
+      const { lr } = forecast;
       const which = forecast.squared ? "2/λₘₐₓ of the loss" : "2/λₘₐₓ of the loss at the start";
       said.push(`Gradient descent is stable up to the step size ηₘₐₓ = ${number(forecast.limit, 3)}, ${which}; here η = ${number(lr, 3)}, ${lr < forecast.limit ? "below it" : "above it"}.`);
     }
@@ -586,9 +602,7 @@
     for (const { name } of presets) html("option", { value: name }, $("preset"), name);
     for (const steps of answer.paces) html("option", { value: steps }, $("pace"), steps ? `${steps} steps a second` : "as fast as possible");
     $("preset").addEventListener("change", () => {
-      const preset = presets.find(({ name }) => name === $("preset").value);
-      $("sentence").textContent = preset?.sentence ?? "";
-      if (preset) send({ do: "preset", name: preset.name });
+      if ($("preset").value) send({ do: "preset", name: $("preset").value });
     });
     $("start").addEventListener("click", () => {
       performance.mark("start clicked");
