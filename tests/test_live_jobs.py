@@ -1,6 +1,7 @@
 """Runs that are started from a browser, by a command that stands for `nnlab train` and takes no time."""
 
 import asyncio
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ if sys.platform == "win32":
     pytest.skip("signals and locks of run folders are those of POSIX", allow_module_level=True)
 
 TRAIN = """
-import fcntl, signal, sys, time
+import fcntl, json, signal, sys, time
 from pathlib import Path
 from tests.many_runs import run_folder
 
@@ -30,8 +31,9 @@ else:
     config = Path(given["--config"]).read_text()
     if "wrong" in config:
         sys.exit("nnlab: " + given["--config"] + ", line 1: this is \\x1b[31mwrong\\x1b[0m" + "x" * 5000)
-    name = given["--set"].removeprefix('name="').removesuffix('"')
-    folder = Path(given["--runs"], "classify", f"2026-{name}")
+    name = json.loads(given["--set"].removeprefix("name="))
+    letters = "".join(letter for letter in name if letter.isalnum() or letter == "-")
+    folder = Path(given["--runs"], "classify", f"2026-{letters}")
     run_folder(folder, name=name, status="running", seed=int(given.get("--seeds", 0)))
 lock = open(folder / "metrics.jsonl")
 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -162,6 +164,19 @@ def test_a_name_stays_a_name(lab: Jobs, tmp_path: Path, name: str) -> None:
         assert {path.name for path in tmp_path.iterdir()} == {"train.py", "configs", "runs"}
 
     within(lab, test)
+
+
+@pytest.mark.parametrize("name", ["My run: 1!", 'short "quoted"', "日本", "a\\b", "a\u202eb", "😀"])
+def test_a_name_in_the_config_stays_as_it_is(lab: Jobs, name: str) -> None:
+    async def test() -> None:
+        job = await lab.start(f"name: {json.dumps(name, ensure_ascii=False)}", "x")
+        await until(lambda: job.key)
+        lab.stop(job.number)
+        await job.ended.wait()
+
+    within(lab, test)
+    summaries = [path.read_text() for path in lab._runs.root.glob("*/*/summary.json")]
+    assert [json.loads(summary)["name"] for summary in summaries] == [name]
 
 
 def test_what_fails_says_why_as_text(lab: Jobs) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import re
 import signal
@@ -15,7 +16,8 @@ from typing import Any
 from nnlab.display import visible
 from nnlab.errors import InputError
 from nnlab.lab.source import parse_yaml
-from nnlab.live.runs import NAME, Runs
+from nnlab.live.runs import FRESH, NAME, Runs
+from nnlab.page.numbers import clean
 from nnlab.record import slug
 
 STOP = signal.SIGTERM if sys.platform == "win32" else signal.SIGINT
@@ -102,12 +104,12 @@ class Jobs:
         given = values.get("name") if isinstance(values, dict) else None
         async with self._starting:
             self._check_room()
-            name = self._name(slug(given if isinstance(given, str) else name))
+            name = self._name(given if isinstance(given, str) and given else slug(name))
             file = self._folder / f"{self._count + 1}.yaml"
             file.write_text(config, "utf-8", errors="replace")
             return await self._spawn(
-                name, None,
-                "--config", str(file), "--set", f'name="{name}"', "--runs", str(self._runs.root),
+                name, None, "--config", str(file), "--runs", str(self._runs.root),
+                "--set", f"name={json.dumps(name, ensure_ascii=False)}",
                 *(["--seeds", str(seeds)] if seeds > 1 else []),
             )  # fmt: skip
 
@@ -115,7 +117,7 @@ class Jobs:
         """A name by which the folder will be found: no other run that has none yet has it."""
         starting = {job.name for job in self._jobs.values() if job.key is None and not job.ended.is_set()}
         names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
-        return next(name for name in names if name not in starting)
+        return next(name for name in names if clean(name, NAME) not in starting)
 
     async def resume(self, key: str) -> Job:
         """Goes on with a run that was started here. Raises InputError where it was not, or runs."""
@@ -160,7 +162,12 @@ class Jobs:
                 with contextlib.suppress(ProcessLookupError):
                     job.process.kill()
         await asyncio.gather(*self._tasks, return_exceptions=True)  # they end with their processes
-        return [str(self._runs.root / job.key) for job in going if job.key is not None]
+        left = list[str]()
+        for job in going:
+            if job.key is not None and job.process.returncode != 0:
+                with contextlib.suppress(KeyError):  # somebody has removed it
+                    left.append(str(self._runs.folder(job.key)))
+        return left
 
     def _check_room(self) -> None:
         if self.going >= AT_ONCE:
@@ -183,7 +190,7 @@ class Jobs:
             env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
         )  # fmt: skip
         self._count += 1
-        job = Job(self._count, name[:NAME], process, key)
+        job = Job(self._count, clean(name, NAME), process, key)
         self._jobs[job.number] = job
         for number in list(self._jobs)[:-KEPT]:
             if self._jobs[number].ended.is_set():
@@ -211,6 +218,8 @@ class Jobs:
         """Waits until the run has a folder: the one that is new and has its name."""
         while job.key is None:
             ended = job.ended.is_set()
+            if ended:  # then a last look, which is a new one
+                await asyncio.sleep(FRESH)
             for row in await asyncio.to_thread(self._runs.rows):
                 if row["key"] not in known and row["name"] == job.name:
                     job.key = row["key"]

@@ -31,6 +31,10 @@ FIRST_PORT, PORTS = 8765, 20
 """The port without --port, and how many after it are tried where it is taken; then any."""
 AT_ONCE = 1_500
 """Connections at once; more are told that the server is busy."""
+OWN_FILES = 128
+"""Files that stay for runs and processes."""
+MOST_FILES = 65_536
+"""Files that are enough for all of these; each connection is one."""
 WAITING = 2_048
 """Connections that the system lets wait for their turn."""
 FIRST_SECONDS = 20.0
@@ -56,7 +60,7 @@ def serve(runs: Path, host: str, port: int | None, *, browser: bool, say: Callab
     """
     listener = listen(host, port)
     own = listener.getsockname()[1]
-    _allow_files()
+    files = _allow_files()
     _log_visibly()
     live = Live(runs, say)
     names = LOOPBACK | ({host.lower()} | _names() if not is_local(host) else set())
@@ -69,7 +73,7 @@ def serve(runs: Path, host: str, port: int | None, *, browser: bool, say: Callab
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
-        limit_concurrency=AT_ONCE,
+        limit_concurrency=max(min(AT_ONCE, files - OWN_FILES), 1),
         backlog=WAITING,
         server_header=False,
         proxy_headers=False,
@@ -217,14 +221,18 @@ def _open(address: str) -> None:
     threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
-def _allow_files() -> None:
-    """Lets the process open as many files as the system allows it: each connection is one."""
-    if sys.platform != "win32":
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
-        if soft != resource.RLIM_INFINITY and soft < most:
-            with contextlib.suppress(OSError, ValueError):
-                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+def _allow_files() -> int:
+    """Lets the process open as many files as the system allows it, and returns their number."""
+    if sys.platform == "win32":
+        return MOST_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (OSError, ValueError):
+            return soft
+    return most
 
 
 def _log_visibly() -> None:
