@@ -153,7 +153,7 @@ IDEAS = (
         "6.6",
         "In two variables isolated towers leave holes.",
         SURFACE,
-        "Σ H_ij σ(w₂(uᵢ + vⱼ − 3/2))  or  Σ D_ij σ(w₂(aᵢ + bⱼ − 3/2))",
+        "Σ H_{ij} σ(w₂(uᵢ + vⱼ − 3/2))  or  Σ D_{ij} σ(w₂(aᵢ + bⱼ − 3/2))",
         ("approx:isolated_towers_*", "approx:quadrant_thresholds_*"),
         "A tower stands where a bin in x₁ and a bin in x₂ are both on. Where four cells meet each is at ½, "
         "and ½ + ½ is below the threshold of all four. Quadrants that add up leave no holes.",
