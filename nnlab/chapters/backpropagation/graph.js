@@ -122,7 +122,7 @@ nnlab.widget("graph", (root, { presets, first }) => {
    * widest ones of each node: its face, its value and its gradient stand inside it, so that no wire runs through a number.
    */
   function arranged(lines, sideways, room, em) {
-    const size = (place) => (places.of[place] === null ? [0.6, 0.6] : [Math.max(2.6, 0.7 + 0.57 * Math.max(...lines[place].map((line) => line.length))), 3.9]);
+    const size = (place) => (places.of[place] === null ? [0.6, 0.6] : [Math.max(2.6, 0.78 + 0.57 * Math.max(...lines[place].map((line) => line.length))), 3.9]);
     const [thick, wide] = sideways ? [0, 1] : [1, 0]; // of a size: along the ranks, and across
     const need = (place) => size(place)[wide] + (places.of[place] === null ? 0 : 0.7);
     const across = nnlab.layers.across(places, need);

@@ -29,15 +29,14 @@ nnlab.layers = (() => {
   };
 
   /**
-   * Ranks and orders of nodes 0 … n − 1, given the arguments of each, all before it; a node without any stands just before the first
-   * that takes it. A wire over several ranks is led through places of its own, so that no other node lies on it.
+   * Ranks and orders of nodes 0 … n − 1, given the arguments of each, all before it; each stands just before the first that takes it. A wire over several ranks is led through places of its own, so that no other node lies on it.
    * Returns { ranks: [[place]], of: place → node, or null on a wire, paths: [{ from, to, argument, through: [place] }] }.
    */
   const ranked = (args) => {
     const users = args.map((_, i) => args.flatMap((of, k) => (of.includes(i) ? [k] : [])));
     const rank = [];
     args.forEach((of, i) => { rank[i] = of.length ? 1 + Math.max(...of.map((j) => rank[j])) : 0; });
-    args.forEach((of, i) => { if (!of.length && users[i].length) rank[i] = Math.min(...users[i].map((k) => rank[k])) - 1; });
+    for (let i = args.length - 2; i >= 0; i--) if (users[i].length) rank[i] = Math.min(...users[i].map((k) => rank[k])) - 1;
 
     // Places are met from the result backwards, arguments in their order: neighbours in the text begin as neighbours.
     const [of, ranks, after, before, paths, met] = [args.map((_, i) => i), [], args.map(() => []), args.map(() => []), [], new Set()];
@@ -64,16 +63,24 @@ nnlab.layers = (() => {
     for (let r = 0; r < ranks.length; r++) ranks[r] ??= [];
 
     let best = ranks.map((row) => [...row]);
-    for (let sweep = 0; sweep < 8; sweep++) {
+    for (let sweep = 0; sweep < 16; sweep++) {
       const near = sweep % 2 ? after : before;
-      const order = sweep % 2 ? [...ranks.keys()].reverse() : [...ranks.keys()];
-      for (const r of order) {
+      for (const r of sweep % 2 ? [...ranks.keys()].reverse() : ranks.keys()) {
         const beside = ranks[r + (sweep % 2 ? 1 : -1)];
         if (!beside) continue;
         const want = new Map(ranks[r].map((i, k) => [i, near[i].length ? mean(near[i].map((j) => beside.indexOf(j))) : k]));
         ranks[r].sort((a, b) => want.get(a) - want.get(b));
       }
       if (crossings(ranks, after) < crossings(best, after)) best = ranks.map((row) => [...row]);
+    }
+    for (let least = Infinity; crossings(best, after) < least;) { // neighbours change places as long as that helps
+      least = crossings(best, after);
+      best.forEach((row, r) => row.slice(1).forEach((_, k) => {
+        const beside = [best[r - 1], row, best[r + 1]].filter(Boolean);
+        const old = crossings(beside, after);
+        [row[k], row[k + 1]] = [row[k + 1], row[k]];
+        if (crossings(beside, after) >= old) [row[k], row[k + 1]] = [row[k + 1], row[k]];
+      }));
     }
     return { ranks: best, of, paths, after, before };
   };

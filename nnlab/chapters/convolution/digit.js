@@ -11,19 +11,19 @@ nnlab.widget("digit", (root, { network: own, examples }) => {
 
   let [strokes, isDown, pen, waits] = [[], false, [18, 18], false];
   const which = nnlab.choice(root, { label: "image", options: [...examples.map((one, i) => [i, one.name]), [OWN, "my drawing"]] }, () => { draw(); });
-  const shown = deep ? nnlab.choice(root, {
-    label: "maps", options: deep.layers.flatMap((layer, i) => (layer.kind === "linear" ? [] : [[i, layer.name]])), value: 1,
-  }, draw) : null;
   nnlab.button(root, "clear", () => { strokes = []; which.value = OWN; draw(); });
   const [left, right] = nnlab.panels(root, 2, 20);
   const svg = nnlab.svg("svg", {}, left);
   const results = nnlab.svg("svg", { role: "img" }, right);
+  const shown = deep ? nnlab.slider(root, {
+    label: "maps of layer", min: 0, max: deep.layers.findLastIndex((layer) => layer.kind !== "linear"), value: 1, text: (i) => deep.layers[i].name,
+  }, draw) : null;
   nnlab.legend(root, [{ name: "score above 0", fill: nnlab.paint.positive }, { name: "below 0", fill: nnlab.paint.negative }, { name: "probability", fill: nnlab.paint.good }]);
   const says = nnlab.says(root);
 
   const digit = (v) => Math.min(GRID - 1, Math.max(0, Math.round(v))).toString(GRID);
   nnlab.keep(root, "strokes", {
-    get: () => strokes.map((stroke) => stroke.flat().map(digit).join("")).join("_"),
+    get: () => (which.value !== OWN ? [] : strokes).map((stroke) => stroke.flat().map(digit).join("")).join("_"),
     set: (text) => {
       if (!/^[0-9a-z_]*$/.test(text)) return;
       strokes = text.split("_").filter(Boolean).map((part) => part.match(/../g).map((pair) => [...pair].map((c) => parseInt(c, GRID))));
