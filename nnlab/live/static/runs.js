@@ -231,7 +231,7 @@
     }
     const running = rows.filter((row) => row.status === "running").length;
     set($("count"), (found.length === rows.length ? `${rows.length} runs` : `${found.length} of ${rows.length} runs`)
-      + (running ? `, ${running} running` : "") + (rows.length ? "" : ": start one below, or in the playground"));
+      + (running ? `, ${running} running` : "") + (rows.length ? "" : ": start one above, or in the playground"));
     $("more").hidden = found.length <= shown;
     set($("more"), `Show ${Math.min(SHOWN, found.length - shown)} more`);
     $("clear").hidden = state.chosen.length === 0;
