@@ -1,17 +1,23 @@
 """What tests ask of a matplotlib figure: its words, its lines, and that nothing lies over anything else."""
 
 import itertools
+import re
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cbook import is_math_text
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from nnlab.plot.fitting import fit_labels
+from nnlab.plot.forms import PAGE
+from nnlab.plot.style import INK
 
 HOSTILE = ("$x$", "<script>alert(1)</script>", "a\nb", r"\$ \frac{", "$", "tab\tnul\x00", "\ud800", "名前")
 
@@ -94,6 +100,60 @@ def assert_readable(figure: Figure) -> None:
         across = min(box.x1, other.x1) - max(box.x0, other.x0)
         along = min(box.y1, other.y1) - max(box.y0, other.y0)
         assert min(across, along) < 3, f"{words!r} lies over {others!r}"  # boxes include some leading
+    assert_fit_for_a_slide(figure)
+
+
+def assert_fit_for_a_slide(figure: Figure) -> None:
+    """What a lecturer and the back row may ask of a figure that was laid out.
+
+    No text is a name of the code, or smaller than 13.5 points in a figure of a page's size; every dash and
+    colour of a legend is that of a line of the figure; a norm has no axis below 0, and a percentage none
+    outside of 0 to 100.
+    """
+    for text in visible_texts(figure):
+        words = text.get_text().replace(r"\$", "$")
+        if not any(name in words for name in (*HOSTILE, "…", "\\")):
+            assert not _CODE.search(words), f"a name of the code: {words!r}"
+        if figure.get_figwidth() <= PAGE.widths[0] + 0.01:
+            small = float(text.get_fontsize()) < 13.49 and not _is_in_a_cell(text)
+            assert not small or "(bias)" in words, f"too small: {words!r}"
+    drawn = {(_colour(line), _dash(line)) for axes in figure.axes for line in axes.lines}
+    for lines_at_once in figure.findobj(LineCollection):
+        colours = np.asarray(lines_at_once.get_colors())
+        drawn |= {(to_hex(tuple(colour)), None) for colour in colours}
+    for legend in figure.findobj(Legend):
+        for handle in legend.legend_handles:
+            if isinstance(handle, Line2D) and handle.get_linestyle() != "None" and handle.get_linewidth() < 5:
+                kinds = {(INK, dash) for _, dash in drawn} | drawn  # ink may stand for lines of every colour
+                assert (_colour(handle), _dash(handle)) in kinds, f"no such line: {handle.get_label()}"
+    for axes in figure.axes:
+        names = {"x": axes.get_xlabel(), "y": axes.get_ylabel() + axes.get_title(loc="left")}
+        for (low, high), name in ((sorted(getattr(axes, f"get_{k}lim")()), n) for k, n in names.items()):
+            if "(%)" in name:
+                assert low >= 0, name
+                assert high <= 100, name
+            if name.startswith(("norm", "distance", "‖")):
+                assert low >= 0, name
+
+
+_CODE = re.compile(
+    r"[A-Za-z]_[A-Za-z]|\w\^|[λη](max|min)|\b(relu|elu|gelu|ntk|mup|l1|l2)\b|\b(train|val)/|- - -|· · ·"
+)
+
+
+def _is_in_a_cell(text: Text) -> bool:
+    """Numbers in the cells of a matrix are as large as their cells; powers of ten along axes are not text."""
+    return text.get_horizontalalignment() == "center" and bool(
+        re.fullmatch(r"[−\d.,·⁻⁰¹²³⁴⁵⁶⁷⁸⁹]*", text.get_text())
+    )
+
+
+def _colour(line: Line2D) -> str:
+    return to_hex(line.get_color())
+
+
+def _dash(line: Line2D) -> object:
+    return line._unscaled_dash_pattern[1]  # type: ignore[attr-defined]
 
 
 def assert_finite_limits(figure: Figure) -> None:

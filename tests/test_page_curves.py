@@ -1,4 +1,4 @@
-"""The curves of a page: names in words, numbered trainings as one line with a band, nothing dropped unsaid."""
+"""The curves of a page: names in words, numbered trainings as one line with a band, nothing dropped."""
 
 import doctest
 

@@ -209,7 +209,7 @@ def _draw_header(canvas: Canvas, picture: NDArray[np.float64], words: Sequence[s
 def _draw_layer(canvas: Canvas, layer: LayerMaps, top: float, tile: float) -> None:
     middle = top + tile / 2
     size = "×".join(number(side, 6) for side in layer.shape)
-    name = plain(_name(layer.name), limit=20)
+    name = plain(_name(layer.name), limit=15)
     written = width_in_points(f"{name}  {size}", FONT_NOTE)
     fitting = min(FONT_NOTE, FONT_NOTE * 72 * (_LABEL - 0.25) / written)
     canvas.note(0.2, middle, name, fitting)
