@@ -18,6 +18,7 @@ import torch
 import uvicorn
 from PIL import Image
 from starlette.applications import Starlette
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from nnlab.chapters.experiments import EXPERIMENTS
@@ -429,17 +430,51 @@ def test_a_table_becomes_points(served: Served) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["[]", "no json", '{"do": "shell"}', '{"do": "set", "values": 3}', '{"do": "preset", "name": "x"}'],
-)
+    [
+        "[]", "no json", '{"do": "shell"}', '{"do": "set", "values": 3}', '{"do": "preset", "name": "x"}',
+        '{"do": "set", "values": {"optimizer.lr": NaN}}', '{"do": "pace", "steps": -1}',
+    ],
+)  # fmt: skip
 def test_commands_that_are_none_are_refused(served: Served, command: str) -> None:
     with served.tab() as tab:
         tab.socket.send(command)
         assert tab.until(lambda header: header["kind"] == "trouble")["message"]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"data": 1},
+        {"": 1},
+        {"a.b.c": [1]},
+        {"data.name": None},
+        {"data.points": "x" * 10**6},
+        {"model": {"a": "b"}},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_values_that_fit_nothing_leave_the_experiment_alone(served: Served, values: dict[str, Any]) -> None:
+    with served.tab() as tab:
+        before = tab.until(lambda header: header["kind"] == "state")["yaml"]
+        tab.send(do="set", values=values)
+        told = tab.until(lambda header: header["kind"] == "state" and header["errors"] != {})
+        assert told["yaml"] == before
+        tab.send(do="preset", name=presets.ALL[0].name)
+        tab.until(lambda header: header["kind"] == "state" and header["errors"] == {})
+
+
+def test_a_command_as_deep_as_the_stack_ends_its_tab_alone(served: Served) -> None:
+    with served.tab() as tab, contextlib.suppress(ConnectionClosed):
+        tab.socket.send('{"do": "set", "values": {"a": ' + "[" * 50_000 + "]" * 50_000 + "}}")
+        tab.until(lambda header: header["kind"] == "trouble")
+    with served.tab() as tab:
+        assert tab.until(lambda header: header["kind"] == "state")["yaml"]
+
+
 def test_the_training_as_a_gif(served: Served) -> None:
     with served.tab() as tab:
-        tab.send(do="yaml", text=SMALL)
+        tab.send(do="yaml", text=SMALL.replace("epochs: 6", "epochs: 7"))
+        tab.until(lambda header: header["kind"] == "begin")
         tab.send(do="start")
         tab.state("finished")
     with Image.open(io.BytesIO(served.ask("GET", "/api/playground/gif")[1])) as picture:

@@ -96,13 +96,14 @@ class Playground:
     def _load(self, *, run: bool) -> None:
         """Begins the experiment of the state from its start."""
         self._number += 1
+        self._status = {"state": "running" if run else "paused"}
         self._rows.clear()
         self._packets.clear()
         self.recording.clear()
         for listener in self._listeners:
             listener.packets.clear()
             listener.rows = 0
-        text = self.state.as_dict()["yaml"]
+        text = self.state.yaml
         self._worker.send({"do": "load", "yaml": text, "number": self._number, "run": run})
         self._worker.send({"do": "pace", "steps": self._pace})
         self._forecaster.send({"do": "load", "yaml": text, "number": self._number})
@@ -182,7 +183,6 @@ class Playground:
             listener.rows = 0
 
     def _worker_died(self, reason: str) -> None:
-        self._status = {"state": "starting"}
         self._note = (
             f"The process that trains {reason}. It was started again, and the experiment is at its start."
         )
@@ -229,7 +229,7 @@ class Playground:
         try:
             while True:
                 try:
-                    command = json.loads(await socket.receive_text())
+                    command = json.loads(await socket.receive_text(), parse_constant=_no_number)
                     self._note = ""
                     self.do(command)
                 except (InputError, ValueError) as error:
@@ -263,11 +263,16 @@ class Playground:
     # --- out of it ------------------------------------------------------------------------------------
 
     async def keep(self, name: str) -> None:
-        """Trains the experiment once more, by `nnlab train`, into a folder of the runs."""
-        text = self.state.as_dict()["yaml"]
-        path = Path(self._files.name, "playground.yaml")
-        path.write_text(text, "utf-8")
+        """Trains the experiment once more, by `nnlab train`, into a folder of the runs.
+
+        One that has not come to its end is kept up to where it is.
+        """
+        path = Path(tempfile.mkdtemp(dir=self._files.name), "playground.yaml")
+        path.write_text(self.state.yaml, "utf-8")
         words = ["train", "--config", str(path), "--runs", str(self.runs), "--quiet", "--json"]
+        done = max((row["epoch"] for row in self._rows if row["split"] == "train"), default=0)
+        if done and self.state.config.optimizer.schedule.name == "constant":
+            words += ["--set", f"training.epochs={done}"]
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "nnlab", *words, *(["--set", f"name={json.dumps(name)}"] if name else []),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -304,6 +309,10 @@ class Playground:
         return found
 
 
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number of a command")
+
+
 def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows as JSON can hold them."""
     return [
@@ -324,7 +333,7 @@ def routes(playground: Playground) -> list[BaseRoute]:
 
     async def yaml(request: Request) -> Response:
         name = {"content-disposition": 'attachment; filename="playground.yaml"'}
-        return PlainTextResponse(playground.state.as_dict()["yaml"], headers=name, media_type="text/yaml")
+        return PlainTextResponse(playground.state.yaml, headers=name, media_type="text/yaml")
 
     async def keep(request: Request) -> Response:
         name = str((await _json(request)).get("name", ""))[:100]

@@ -90,8 +90,8 @@ class State:
     """
 
     def __init__(self, text: str) -> None:
-        self.config, self.values, self.errors = parsed(text), Values(), dict[str, str]()
-        self._take(self.config)
+        self.values, self.errors = Values(), dict[str, str]()
+        self._take(parsed(text))
 
     def replace(self, text: str) -> None:
         """Takes a whole YAML text, unless it does not fit."""
@@ -103,9 +103,10 @@ class State:
         A section with another name loses the keys that it does not know, and the experiment and its loss
         follow the data.
         """
+        values = copy.deepcopy(self.values)
         for key, value in changes.items():
             path = key.split(".")
-            section = self.values
+            section = values
             for part in path[:-1]:
                 if not isinstance(section.get(part), dict):
                     section[part] = {}
@@ -114,10 +115,11 @@ class State:
                 section.pop(path[-1], None)
             else:
                 section[path[-1]] = value
-            if path[-1] == "name":
-                self._forget_unknown(path[:-1])
-        self._follow_data()
-        text = _as_text(self.values)
+            if path[-1] == "name" and value is not None:
+                _forget_unknown(values, path[:-1])
+        _follow_data(values)
+        text = _as_text(values)
+        self.values = values
         self._check(lambda: _suitable(parsed(text)))
 
     def take_address(self, address: str) -> None:
@@ -145,13 +147,18 @@ class State:
         """Keeps what is wrong with an experiment that fits its sections and still cannot be built."""
         self.errors = {_key_in(message): message}
 
+    @property
+    def yaml(self) -> str:
+        """The experiment as YAML, without what is as by default."""
+        return self._yaml
+
     def as_dict(self) -> dict[str, Any]:
         """What the page needs: the values with all defaults, those of the form over them, and the rest."""
         return {
             "values": _over(self.config.model_dump(mode="json"), self.values),
             "errors": self.errors,
-            "yaml": to_yaml(self.config),
-            "address": self.address(),
+            "yaml": self.yaml,
+            "address": self._address,
         }
 
     def _check(self, read: Any) -> None:
@@ -165,27 +172,30 @@ class State:
     def _take(self, config: TrainingExperiment) -> None:
         self.config, self.errors = config, {}
         self.values = _short(config)
+        self._yaml, self._address = to_yaml(config), self.address()
 
-    def _forget_unknown(self, path: list[str]) -> None:
-        """Drops the keys of a section that the class of its new name does not have."""
-        section = self.values
-        for part in path:
-            section = section[part]
-        for cls in _classes(path):
-            if section["name"] in get_args(cls.model_fields["name"].annotation):
-                for key in set(section) - set(cls.model_fields):
-                    del section[key]
 
-    def _follow_data(self) -> None:
-        data = self.values.get("data")
-        if not isinstance(data, dict):
-            return
-        numbers = data.get("name") == "regression_1d" or data.get("task") == "regression"
-        self.values["experiment"] = "regress" if numbers else "classify"
-        loss = self.values.get("loss", {})
-        if numbers and isinstance(loss, dict) and loss.get("name") != "squared_error":
-            kept = {"regularization": loss["regularization"]} if "regularization" in loss else {}
-            self.values["loss"] = {"name": "squared_error", **kept}
+def _forget_unknown(values: Values, path: list[str]) -> None:
+    """Drops the keys of a section that the class of its new name does not have."""
+    section = values
+    for part in path:
+        section = section[part]
+    for cls in _classes(path):
+        if section["name"] in get_args(cls.model_fields["name"].annotation):
+            for key in set(section) - set(cls.model_fields):
+                del section[key]
+
+
+def _follow_data(values: Values) -> None:
+    """Sets the experiment, and the loss where it must be another one, to what the data need."""
+    data, loss = values.get("data"), values.get("loss", {})
+    if not isinstance(data, dict):
+        return
+    numbers = data.get("name") == "regression_1d" or data.get("task") == "regression"
+    values["experiment"] = "regress" if numbers else "classify"
+    if numbers and isinstance(loss, dict) and loss.get("name") != "squared_error":
+        kept = {"regularization": loss["regularization"]} if "regularization" in loss else {}
+        values["loss"] = {"name": "squared_error", **kept}
 
 
 def _suitable(config: TrainingExperiment) -> TrainingExperiment:

@@ -118,7 +118,7 @@
     frame = message;
     frames += 1;
     now();
-    requestAnimationFrame(drawFrame);
+    soon();
   };
 
   // --- numbers ----------------------------------------------------------------------------------------
@@ -523,7 +523,12 @@
   let timer = 0, drawn = new Set();
 
   const scheduleSlow = () => { timer ||= setTimeout(() => { timer = 0; drawSlow(); }, SLOW); };
-  const later = () => { requestAnimationFrame(drawFrame); scheduleSlow(); };
+  let asked = false;
+  const soon = () => {
+    if (!asked) requestAnimationFrame(() => { asked = false; drawFrame(); });
+    asked = true;
+  };
+  const later = () => { soon(); scheduleSlow(); };
 
   const pairs = (x, y) => (x && y ? [...x.data].map((a, i) => [a, y.data[i]]) : []);
 
@@ -619,7 +624,7 @@
     $("gif").addEventListener("click", () => file("/api/playground/gif", "training.gif"));
     $("keep").addEventListener("click", async () => {
       $("keep").disabled = true;
-      $("kept").textContent = "nnlab train runs it once more, into the folder of runs …";
+      $("kept").textContent = "nnlab train runs it once more, up to where it is, into the folder of runs …";
       await fetch("/api/playground/keep", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ name: $("run-name").value.trim() }) });
     });
     addEventListener("hashchange", () => { if (location.hash.length > 1 && location.hash !== `#${state?.address}`) send({ do: "address", text: location.hash }); });
