@@ -141,3 +141,17 @@ def test_a_node_passes_on_its_local_derivative_times_what_arrives(page: Any, nod
     chain = page.locator("figure.widget").nth(1)
     chain.locator("select").select_option(label=node)
     assert chain.locator(".says").inner_text() == says
+
+
+def test_the_state_of_the_graph_comes_back(page: Any, graph: Any) -> None:
+    graph.get_by_label("f =", exact=True).fill("a*b + sin(a)")
+    graph.get_by_label("a =", exact=True).fill("2.5")
+    graph.get_by_label("step", exact=True).press("ArrowLeft")
+    said, state = (
+        graph.locator(".says").inner_text(),
+        graph.evaluate("(figure) => nnlab.stateOf(figure)"),
+    )
+    graph.locator("select").select_option("1")
+    assert graph.locator(".says").inner_text() != said
+    graph.evaluate("(figure, state) => nnlab.setState(figure, state)", state)
+    assert graph.locator(".says").inner_text() == said

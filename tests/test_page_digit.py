@@ -165,7 +165,11 @@ def test_mouse_and_keyboard_draw_and_both_networks_answer(page: Any) -> None:
     text = says.inner_text()
     assert "Softmax regression: 0 " in text
     assert "Convolutional network: 0 " in text
-    assert page.evaluate("nnlab.stateOf(document.querySelector('figure.widget')).strokes.length") > 20
+    state = figure.evaluate("(figure) => nnlab.stateOf(figure)")
+    assert len(state["strokes"]) > 20
+    figure.get_by_role("button", name="clear").click()
+    figure.evaluate("(figure, state) => nnlab.setState(figure, state)", state)
+    assert says.inner_text().partition(" with")[0] == text.partition(" with")[0]
 
     figure.get_by_role("button", name="clear").click()
     pad = figure.locator("g.pad")

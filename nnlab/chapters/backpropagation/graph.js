@@ -17,15 +17,9 @@ nnlab.widget("graph", (root, { presets, first }) => {
   const typed = nnlab.field(root, { label: "f =", value: presets[first].expression, width: 30 }, read);
   const [inputs, turns] = [0, 1].map(() => nnlab.html("div", { class: "controls row" }, nnlab.controls(root)));
   const chart = nnlab.panel(root);
-  const slider = nnlab.slider(root, { label: "step", min: 0, max: walk.length, value: walk.length, text: (k) => `${k} of ${walk.length}` }, draw);
-  nnlab.button(turns, "◀ a step back", () => { slider.value -= 1; draw(); });
-  nnlab.button(turns, "a step on ▶", () => { slider.value += 1; draw(); });
-  nnlab.legend(root, [{ name: "value", fill: "var(--green)" }, { name: "gradient of f", fill: "var(--red)" }]);
-  const says = nnlab.says(root);
-
   const preset = () => presets.findIndex((one) => one.expression === typed.value);
   const start = (name) => presets[preset()]?.values[name] ?? 1; // the value of a variable that nobody changed
-  nnlab.keep(root, "at", {
+  nnlab.keep(root, "at", { // before the step, which stays as an address has it
     get: () => graph.variables.filter((name) => at[name] !== start(name)).map((name) => `${name}~${at[name]}`).join("_"),
     set: (text) => {
       for (const pair of text.split("_")) {
@@ -35,6 +29,11 @@ nnlab.widget("graph", (root, { presets, first }) => {
       show();
     },
   });
+  const slider = nnlab.slider(root, { label: "step", min: 0, max: walk.length, value: walk.length, text: (k) => `${k} of ${walk.length}` }, draw);
+  nnlab.button(turns, "◀ a step back", () => { slider.value -= 1; draw(); });
+  nnlab.button(turns, "a step on ▶", () => { slider.value += 1; draw(); });
+  nnlab.legend(root, [{ name: "value", fill: "var(--green)" }, { name: "gradient of f", fill: "var(--red)" }]);
+  const says = nnlab.says(root);
 
   /** Reads what is typed; returns what is wrong with it. */
   function read(text) {
