@@ -421,7 +421,8 @@ def _draw_maps(record: Record, model: nn.Module, example: Example) -> None:
     for page in range(pages):
         part, suffix = (f", part {page + 1} of {pages}", f"-{page + 1}") if pages > 1 else ("", "")
         rows = layers[page * size : (page + 1) * size]
-        title = f"What each layer makes of one image{part}"
+        end = f": {example.words[-1]}" if example.words else ""
+        title = f"What each layer makes of one image{end}{part}"
         record.figure(
             f"maps-{example.name}{suffix}",
             activation_maps_figure,

@@ -41,7 +41,7 @@ def filter_images(weights: ArrayLike) -> Figure:
     filters = filters[: MOST_WRITTEN if own else MOST]
     aspect = height / width
     below = 0.26 if own else _BETWEEN
-    canvas = Canvas(_filters_title(count, len(filters), channels, height, width))
+    canvas = Canvas(_filters_title(count, len(filters), channels, height, width, limits.max()))
     columns, side = _columns(len(filters), aspect, below, canvas.height - _WORDS - 0.05)
     for index, one in enumerate(filters):
         left, top = 0.3 + (index % columns) * (side + _BETWEEN), (index // columns) * (side * aspect + below)
@@ -79,13 +79,11 @@ def _explain(canvas: Canvas, channels: int, limit: float | None) -> None:
     canvas.scale(0.3, top + 0.36, 2.4, colours, Normalize(-limit, limit), "weight, all filters")
 
 
-def _filters_title(count: int, shown: int, channels: int, height: int, width: int) -> str:
-    kind = "colour " if channels == 3 else ""
+def _filters_title(count: int, shown: int, channels: int, height: int, width: int, largest: float) -> str:
     of = f"{count}" if count == shown else f"first {shown} of {number(count, 6)}"
     size = f"{height} × {width}" + (" × 3" if channels == 3 else "")
-    if count == 1:
-        return f"What the first layer looks for: its one filter of {size} weights as an image"
-    return f"What the first layer looks for: its {of} filters of {size} weights as {kind}images"
+    filters = "filter" if count == 1 else "filters"
+    return f"The first layer's {of} {filters} of {size}: weights up to {number(largest, 2)}"
 
 
 # --- a filter slides over an image ----------------------------------------------------------------------
