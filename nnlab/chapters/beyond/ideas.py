@@ -48,7 +48,7 @@ IDEAS = (
         "B.5",
         "Networks from many starts are a Gaussian process, before training and after it.",
         "ensembles:ensembles",
-        "f ~ N(Ay, (−A I) K (−A I)ᵀ),  A = Θ_XT Θ_TT⁻¹",
+        "f ~ N(Ay, (−A I) K (−A I)ᵀ),  A = Θ_{XT} Θ_{TT}⁻¹",
         ("ensembles:*",),
         "The spread of trained networks where there is no data is known in advance. It is the posterior of a "
         "Gaussian process only if the last layer alone is trained.",
@@ -58,7 +58,7 @@ IDEAS = (
         "B.6",
         "A network learns low frequencies first; without biases it never learns odd ones.",
         "spectral_bias:spectral_bias",
-        "t½ = log 2/(nλ_k)",
+        "T_{1/2} = (log 2)/(nλ_k)",
         ("spectral_bias:*",),
         "On the circle the modes of the kernel are waves. Without biases a ReLU network of one hidden layer "
         "has no odd wave but the first: the rest of the target stays for ever.",

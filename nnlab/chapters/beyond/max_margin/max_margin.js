@@ -17,13 +17,16 @@ nnlab.widget("max_margin", (root, { steps, angle, predicted, vectors, points, ma
   function draw() {
     const at = time.value;
     const w = vectors[at];
-    const left = nnlab.axes(plane, { x: [-reach, reach], y: [-reach, reach], xLabel: "y·x₁", yLabel: "y·x₂", ratio: 1, label: `examples and directions at step ${steps[at]}` });
+    const square = { x: [-reach, reach], y: [-reach, reach], xLabel: "y·x₁", yLabel: "y·x₂", ratio: 1, label: `examples and directions at step ${steps[at]}` };
+    const { box } = nnlab.axes(plane, square);
+    const tall = (box.bottom - box.top) / (box.right - box.left); // one scale for both axes: angles are to be seen
+    const left = nnlab.axes(plane, tall > 1 ? { ...square, y: [-tall * reach, tall * reach] } : { ...square, x: [-reach / tall, reach / tall] });
     const ray = (v, values) => nnlab.line(left.svg, [[left.x(0), left.y(0)], [left.x((reach * v[0]) / norm(v)), left.y((reach * v[1]) / norm(v))]], values);
     ray(margin, { stroke: ORANGE });
     ray(w, { stroke: BLUE });
     points.forEach(([a, b]) => nnlab.dot(left.svg, left.x(a), left.y(b), { fill: "currentColor", hollow: true, r: 4 }));
 
-    const right = nnlab.axes(turning, { x: [steps[0], steps[steps.length - 1]], y: [0, top], xLog: true, xLabel: "step t", yLabel: "angle from the largest margin, in degrees", ratio: 1.2, label: "angle over the steps" });
+    const right = nnlab.axes(turning, { x: [steps[0], steps[steps.length - 1]], y: [0, top], xLog: true, xLabel: "step t", yLabel: "angle in degrees", ratio: 1.2, label: "angle over the steps" });
     nnlab.across(right, { x: steps[at] });
     nnlab.line(right.svg, steps.map((t, i) => [right.x(t), right.y(Math.abs(angle[i]))]), { stroke: BLUE });
     nnlab.line(right.svg, steps.map((t, i) => [right.x(t), right.y(inside(Math.abs(predicted[i])))]), { stroke: ORANGE, "stroke-dasharray": "6 3" });
