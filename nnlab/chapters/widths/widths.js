@@ -52,8 +52,8 @@ nnlab.widget("widths", (root, { widths, steps, settings }) => {
     if (second.value === LOSS) overSteps(other, loss, "loss", i, at);
     else overWidths(change, at, i);
     const [slope] = fit(change.map((row) => row[at]));
-    const words = [`m = ${nnlab.number(widths[i])}, step ${nnlab.number(steps[at])}: the weights have moved by ${nnlab.number(100 * change[i][at], 2)}%, the loss fell from ${nnlab.number(loss[i][0], 2)} to ${nnlab.number(loss[i][at], 2)}.`];
-    if (Number.isFinite(slope)) words.push(`Exponent over the widths: ${nnlab.number(slope, 2)}${predicted === null ? "" : `; predicted ${nnlab.number(predicted)}`}.`);
+    const words = [`m = ${nnlab.number(widths[i])}, step ${nnlab.number(steps[at])}: the weights have moved by ${nnlab.number(100 * change[i][at], 3)}%, the loss fell from ${nnlab.number(loss[i][0], 2)} to ${nnlab.number(loss[i][at], 2)}.`];
+    if (Number.isFinite(slope)) words.push(`Exponent over the widths: ${nnlab.number(slope, 3)}${predicted === null ? "" : `; predicted ${nnlab.number(predicted)}`}.`);
     says(words.join(" "));
   }
   draw();
