@@ -130,15 +130,15 @@ training: {{epochs: 300, {_EXACT}}}
 experiment: regress
 data:
   name: regression_1d
-  function: sin(pi*x) + 0.5*sin(5*pi*x)
+  function: sin(pi*x) + 0.5*sin(4*pi*x)
   examples: 40
   noise: 0
   validation: 0
   batch_size: full
-model: {{name: mlp, hidden: [256], activation: relu, parameterization: ntk}}
+model: {{name: mlp, hidden: [256, 256], activation: erf, parameterization: ntk, sigma_w: 2.5, sigma_b: 0.5}}
 loss: {{name: squared_error}}
-optimizer: {{name: sgd, lr: 0.2}}
-training: {{epochs: 10000, {_EXACT}}}
+optimizer: {{name: sgd, lr: 0.08}}
+training: {{epochs: 6000, {_EXACT}}}
 """,
     ),
     Preset(

@@ -148,7 +148,7 @@ Object.assign(nnlab, {
   },
 
   /**
-   * Curves over steps, drawn anew: [{ points: [[x, y]…], name, stroke, dash, width }]. At most `most` points of each.
+   * Curves over steps, drawn anew: [{ points: [[x, y]…], name, stroke, dash, measured }].
    */
   curves: (panel, legend, lines, { yLabel = "", label, log = true, marks = [], xLabel = "steps", xLog = false }) => {
     const least = log ? 1e-12 : -Infinity;
@@ -158,6 +158,10 @@ Object.assign(nnlab, {
       return Array.from({ length: most }, (_, i) => points[Math.floor(i * every)]).concat([points.at(-1)]);
     };
     const all = lines.map((line) => ({ ...line, points: thin(line.points.filter(([a, b]) => Number.isFinite(a) && Number.isFinite(b) && b > least && b < 1e12 && (!xLog || a > 0))) }));
+    // a prediction that grows without end must not hide what was measured
+    const seen = all.filter(({ measured }) => measured).flatMap(({ points }) => points.map(([, b]) => b));
+    const most = seen.length ? 1e3 * Math.max(...seen) : Infinity;
+    for (const line of all) line.points = line.points.filter(([, b]) => b <= most);
     const ys = all.flatMap(({ points }) => points.map(([, b]) => b));
     const xs = all.flatMap(({ points }) => points.map(([a]) => a));
     if (!ys.length) { panel.replaceChildren(); legend([]); return; }
@@ -165,9 +169,9 @@ Object.assign(nnlab, {
     const y = log ? [Math.max(low / 1.3, high / 1e9), 1.3 * Math.max(high, low)] : [0, 1.08 * high || 1];
     const axes = nnlab.axes(panel, { x: [xLog ? 1 : 0, Math.max(xLog ? 2 : 1, ...xs)], y, xLog, yLog: log, xLabel, yLabel, label, ratio: 0.6 });
     for (const at of marks) nnlab.across(axes, at);
-    for (const { points, stroke, dash, width = 2.4 } of all) {
+    for (const { points, stroke, dash } of all) {
       const shown = points.filter(([, b]) => b >= y[0]);
-      nnlab.line(axes.svg, shown.map(([a, b]) => [axes.x(a), axes.y(b)]), { stroke, "stroke-dasharray": dash, "stroke-width": width });
+      nnlab.line(axes.svg, shown.map(([a, b]) => [axes.x(a), axes.y(b)]), { stroke, "stroke-dasharray": dash, "stroke-width": 2.4 });
     }
     legend(all.filter(({ points }) => points.length).map(({ name, stroke, dash }) => ({ name, stroke, dash })));
   },

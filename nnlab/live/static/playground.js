@@ -76,7 +76,9 @@
 
   const ended = () => {
     const test = Object.entries(state.metrics ?? {}).filter(([name]) => name.startsWith("test/"));
-    return `Finished. ${test.slice(0, 3).map(([name, value]) => `${name.replace("/", " ").replaceAll("_", " ")} ${number(value)}`).join(", ")}.`;
+    const said = { r2: "R²", mae: "mean absolute error", rmse: "root mean square error", macro_f1: "macro F1" };
+    const words = (name) => said[name] ?? name.replaceAll("_", " ");
+    return `Finished. On the test set: ${test.slice(0, 3).map(([name, value]) => `${words(name.slice(5))} ${number(value)}`).join(", ")}.`;
   };
 
   const begin = () => {
@@ -194,7 +196,7 @@
       points(scene.side, false);
       points(scene.main, true);
       functionLegend(loaded.task === "classification"
-        ? classes().map((name, i) => ({ name: `class ${name}`, stroke: colours[i % 8], mark: true }))
+        ? [...classes().map((name, i) => ({ name: `class ${name}`, stroke: colours[i % 8], mark: true })), ...heldOut()]
         : [{ name: "positive", fill: paint.positive }, { name: "negative", fill: paint.negative }]);
     } else if (isLine()) {
       scene = { kind: "line" };
@@ -207,6 +209,8 @@
     makeTools();
     focusAgain(name);
   };
+
+  const heldOut = () => (loaded.arrays.val_x ? [{ name: "held out for validation", stroke: paint.ink, mark: "hollow" }] : []);
 
   const makeLine = () => {
     const sets = ["train_y", "truth_y"].flatMap((name) => [...loaded.arrays[name]?.data ?? []]);
@@ -253,7 +257,7 @@
         const value = y.data[i * y.shape[1]];
         const at = d === 2 ? [x.data[2 * i], x.data[2 * i + 1]] : [x.data[i], loaded.task === "classification" ? 0 : value];
         if (own) ownPoint(axes, i, at, fill);
-        else nnlab.dot(axes.svg, axes.x(at[0]), axes.y(at[1]), { fill: d === 2 && loaded.task !== "classification" ? (value < 0 ? colours[1] : colours[0]) : fill, r: size, hollow, class: "mark", ...(hollow ? { stroke: fill } : {}) });
+        else nnlab.dot(axes.svg, axes.x(at[0]), axes.y(at[1]), { fill: d === 2 && loaded.task !== "classification" ? (value < 0 ? colours[1] : colours[0]) : fill, r: size, hollow, class: hollow ? "held-out" : "mark" });
       }
     }
     if (editable && isOwn()) {
@@ -457,12 +461,14 @@
       const draw = (paths, array, first, second, share) => paths.forEach((path, c) => {
         if (!array) { path.removeAttribute("d"); return; }
         const count = paths.length;
-        let d = "";
+        let d = "", lost = false;
         for (let i = 0; i < x.length; i++) {
           const v = array[first + i * count + c], w = share ? array[second + i * count + c] : v;
-          d += `${i ? "L" : "M"}${scene.main.x(x[i]).toFixed(1)} ${Math.max(-1e4, Math.min(1e4, scene.main.y(v + share * (w - v)))).toFixed(1)}`;
+          const y = scene.main.y(v + share * (w - v));
+          lost ||= !(Math.abs(y) < 1e5);
+          d += `${i ? "L" : "M"}${scene.main.x(x[i]).toFixed(1)} ${y.toFixed(1)}`;
         }
-        path.setAttribute("d", d);
+        path.setAttribute("d", lost ? "" : d); // what grows without end is no line any more
       });
       const { network, predicted, infinite } = scene.lines;
       draw(network, frame.arrays.function?.data, 0, 0, 0);
@@ -538,12 +544,12 @@
     nnlab.curves(plot("loss"), legends.loss, [
       { name: "predicted from its start", points: pairs(known.steps, known.loss), stroke: colours[2], dash: "8 5" },
       { name: "infinite width, mean", points: pairs(known.steps, known.infinite_loss), stroke: colours[4], dash: "2 4" },
-      { name: "validation", points: rows.val, stroke: colours[1], dash: "10 3 2 3" },
-      { name: "training", points: rows.train, stroke: colours[0] },
+      { name: "validation", measured: true, points: rows.val, stroke: colours[1], dash: "10 3 2 3" },
+      { name: "training", measured: true, points: rows.train, stroke: colours[0] },
     ], { label: "loss over steps, trained and predicted", marks: frame?.step ? [{ x: frame.step }] : [] });
     nnlab.curves(plot("moved"), legends.moved, [
       { name: "predicted from its start", points: pairs(known.steps, known.moved), stroke: colours[2], dash: "8 5" },
-      { name: "trained", points: rows.moved, stroke: colours[0] },
+      { name: "trained", measured: true, points: rows.moved, stroke: colours[0] },
     ], { label: "relative distance of the weights from their start over steps", log: false });
     drawSpectrum(known);
     showSteps();
