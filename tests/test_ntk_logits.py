@@ -110,9 +110,7 @@ def test_descent_at_new_points_is_descent_in_the_weights() -> None:
             seen.append((F0 + phi @ w, F0_X + phi_x @ w))
         p = (F0 + phi @ w).view(N, C).softmax(1)
         w = w - lr / N * phi.T @ (p - target).reshape(-1)
-    found = logit_descent(
-        phi @ phi.T, F0, LABELS, lr, steps, reduction="mean", H_xt=phi_x @ phi.T, f0_x=F0_X
-    )
+    found = logit_descent(phi @ phi.T, F0, LABELS, lr, steps, reduction="mean", H_xt=phi_x @ phi.T, f0_x=F0_X)
     assert found.new is not None
     for rows, expected in zip(found, zip(*seen, strict=True), strict=True):
         assert rows is not None
