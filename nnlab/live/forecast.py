@@ -276,7 +276,8 @@ def _large(values: Tensor) -> Array:
 
 def main() -> None:
     """Follows the commands of the server."""
-    os.nice(5)  # the training goes first
+    if hasattr(os, "nice"):
+        os.nice(5)  # the training goes first
     channel, session = Channel(), Session()
     channel.send(packet("ready"))
     waiting: dict[str, Any] | None = None

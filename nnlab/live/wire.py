@@ -6,9 +6,9 @@ header, blanks up to a multiple of 8 bytes, then the arrays, each from a multipl
 
 import json
 import os
-import select
+import queue
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,7 +61,13 @@ class Channel:
         self._out = os.fdopen(os.dup(1), "wb", buffering=0)
         os.dup2(2, 1)
         sys.stdout = sys.stderr
-        self._read = b""
+        self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in sys.stdin.buffer:
+            self._lines.put(line)
+        self._lines.put(b"")
 
     def send(self, content: bytes) -> None:
         view = memoryview(len(content).to_bytes(LENGTH, "little") + content)
@@ -70,20 +76,19 @@ class Channel:
 
     def commands(self) -> Iterator[dict[str, Any]]:
         """The commands that have come, without waiting."""
-        while (command := self.wait(0)) is not None:
-            yield command
+        while not self._lines.empty():
+            yield self._next(None)
 
     def wait(self, seconds: float | None = None) -> dict[str, Any] | None:
-        """The next command, or None if none comes in so many seconds. Without a server the child ends."""
-        end = None if seconds is None else time.monotonic() + seconds
-        while b"\n" not in self._read:
-            left = None if end is None else max(0.0, end - time.monotonic())
-            if not select.select([0], [], [], left)[0]:
-                return None
-            content = os.read(0, 2**16)
-            if not content:
-                sys.exit()
-            self._read += content
-        line, _, self._read = self._read.partition(b"\n")
+        """The next command, or None if none comes in so many seconds."""
+        try:
+            return self._next(seconds)
+        except queue.Empty:
+            return None
+
+    def _next(self, seconds: float | None) -> dict[str, Any]:
+        line = self._lines.get(timeout=seconds)
+        if not line:
+            sys.exit()  # the server has gone
         command: dict[str, Any] = json.loads(line)
         return command
