@@ -7,6 +7,6 @@ SCRIPT = Path(__file__).with_suffix(".js").read_text("utf-8")
 
 
 def faults(page: Any, smallest: float) -> list[str]:
-    """What is wrong with the slide that a page shows: letters below `smallest` pixels, cut or overlapping ones."""
+    """What is wrong with the slide that a page shows; letters below `smallest` pixels are."""
     found: list[str] = page.evaluate(SCRIPT, smallest)
     return found

@@ -1,6 +1,5 @@
 """The playground in Chromium: by mouse and keyboard, narrow, dark; what it draws; how wrong input is told."""
 
-import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -9,9 +8,6 @@ import pytest
 
 from tests.served import Served, serving
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 if sys.platform == "win32":
     pytest.skip("run folders have no locks on Windows", allow_module_level=True)
 
@@ -22,14 +18,6 @@ FIRST = "#function .picture:first-child "
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serving(tmp_path_factory.mktemp("live") / "runs") as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

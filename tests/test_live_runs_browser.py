@@ -1,6 +1,5 @@
 """The runs of the live lab in Chromium: by keyboard, narrow, dark, with hostile runs and hostile pages."""
 
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,8 +14,6 @@ from tests.hostile_runs import TEXTS, hostile_run
 from tests.many_runs import growing, row, run_folder, tree
 from tests.served import Served, serving
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if sys.platform == "win32":
     pytest.skip("run folders have no locks on Windows", allow_module_level=True)
 
@@ -39,16 +36,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     run_folder(runs / "hostile" / TAG, name=TAG, status="failed", message=TAG)
     with growing([runs / "classify" / "grows"]), serving(runs) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

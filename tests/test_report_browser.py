@@ -13,10 +13,6 @@ from nnlab.record import open_run
 from tests.command_line import nnlab
 from tests.hostile_runs import TEXTS, hostile_run
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
-
 LARGEST = 8 * 2**20
 WIDTHS = (400, 1280)
 
@@ -64,14 +60,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     page = folder / "page.html"
     page.write_text(build_page([open_run(run) for run in [*runs, again]], CHAPTERS, title="Page"), "utf-8")
     return page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
