@@ -41,7 +41,7 @@ def changed(text: str, diff: str) -> str:
 
 def test_every_kind_of_addition_has_an_example() -> None:
     kinds = [title.removeprefix("Add ").partition(" ")[2].split(",")[0] for title in EXAMPLES]
-    assert kinds == ["claim", "figure", "experiment", "config", "activation"]
+    assert kinds == ["claim", "figure", "idea", "experiment", "config", "activation"]
 
 
 @pytest.mark.parametrize("title", EXAMPLES)
