@@ -482,12 +482,23 @@ def test_the_training_as_a_gif(served: Served) -> None:
         assert getattr(picture, "n_frames", 1) >= 2
 
 
-def test_it_is_kept_as_a_run(served: Served) -> None:
+def test_it_is_kept_as_a_run_of_the_same_numbers(served: Served) -> None:
+    rows = list[dict[str, Any]]()
+
+    def finished(header: dict[str, Any]) -> bool:
+        rows.extend(header.get("rows", []))
+        return header.get("state") == "finished"
+
     with served.tab() as tab:
         tab.send(do="yaml", text=SMALL)
+        tab.until(lambda header: header["kind"] == "begin")
+        tab.send(do="start")
+        tab.until(finished)
         body = json.dumps({"name": "two units: mine"}).encode()
         assert served.ask("POST", "/api/playground/keep", body)[0] == 202
         kept = tab.until(lambda header: header["kind"] == "kept")
     folder = served.playground.runs / kept["run"]
     assert json.loads((folder / "summary.json").read_text())["status"] == "finished"
     assert "two-units-mine" in folder.name
+    written = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row for row in rows if row["step"] and row["split"] in ("train", "val")] == written[:-1]
