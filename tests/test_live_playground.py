@@ -230,6 +230,23 @@ def test_a_training_that_diverges_says_so() -> None:
     assert "with step size 50" in told.of("state")[-1]["message"]
 
 
+def test_what_is_drawn_at_the_end_are_the_last_weights_and_not_the_best_ones() -> None:
+    """A student who trains until a network overfits sees the one that overfits."""
+    config = parsed(SMALL.replace("noise: 0.1", "noise: 1").replace("epochs: 6", "epochs: 40"))
+    told = Told({"do": "load", "yaml": to_yaml(config), "number": 1, "run": True})
+    with pytest.raises(EOFError):
+        Worker(told).run()  # type: ignore[arg-type]
+    end = told.of("state")[-1]
+    steps = header_of(next(p for p in told.packets if header_of(p)["kind"] == "loaded"))["steps"]
+    frame = next(p for p in reversed(told.packets) if header_of(p)["kind"] == "frame")
+    parts = build_parts(config, Session())
+    train(config, parts, None, Session())  # leaves the best weights
+    assert (end["state"], header_of(frame)["step"]) == ("finished", steps)
+    assert end["best_epoch"] < config.training.epochs
+    best = parts.model.get_parameter("hidden.1.weight").detach().numpy()
+    assert np.abs(arrays_of(frame)["w1"] - best).max() > 1e-3
+
+
 # --- what is drawn ---------------------------------------------------------------------------------------
 
 
@@ -277,10 +294,9 @@ training: {{epochs: 25, device: cpu, precision: float64}}
     np.testing.assert_allclose(found["loss"][before], np.array(losses)[steps[before]], rtol=1e-5)
     regions = arrays_of(training.frame({"number": 1}))["regions"][::3, ::3].reshape(-1, 2)
     predicted = found["function"][-1]
-    if loss == "cross_entropy":
-        np.testing.assert_array_equal(predicted[:, 0], regions[:, 0])
-        np.testing.assert_allclose(predicted[:, 1].astype(int), regions[:, 1].astype(int), atol=1)
-    else:
+    np.testing.assert_array_equal(predicted[:, 0], regions[:, 0])
+    np.testing.assert_allclose(predicted[:, 1].astype(int), regions[:, 1].astype(int), atol=1)
+    if loss == "squared_error":
         moved = header_of(training.frame({"number": 1}))["moved"]
         assert found["moved"][-1] == pytest.approx(moved, rel=1e-5)
     assert limit > 0.1

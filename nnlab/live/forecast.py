@@ -20,7 +20,7 @@ from nnlab.lab.session import Session
 from nnlab.lab.training_run import build_parts
 from nnlab.live.state import parsed
 from nnlab.live.wire import Channel, packet
-from nnlab.live.worker import COARSE, Grid
+from nnlab.live.worker import COARSE, Grid, regions, shares
 from nnlab.models import MLP
 from nnlab.ntk import (
     as_matrix,
@@ -237,12 +237,8 @@ class Forecast:
         values = values.nan_to_num(0.0, 1e30, -1e30)
         if self.data.task == "regression":
             return {name: self.data.original(values).clamp(-1e30, 1e30).float().numpy()}
-        p = (values if self.squared else values.softmax(2)).float()
-        if self.data.input_shape == (1,):
-            return {name: p.numpy()}
-        shares = p if not self.squared else p.clamp(0, 1)
-        sure, best = (255 * shares).max(2)
-        return {name: torch.stack([best.float(), sure.round()], 2).to(torch.uint8).numpy()}
+        p = shares(values, self.config)
+        return {name: p.float().numpy() if self.data.input_shape == (1,) else regions(p).numpy()}
 
     def _coarse(self, grid: Grid) -> Tensor | None:
         """The places at which the function is predicted: fewer than are drawn, where they are a plane."""

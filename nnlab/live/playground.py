@@ -162,7 +162,8 @@ class Playground:
                 self._thin()
             self._wake()
         elif kind == "state":
-            self._status = {key: header[key] for key in ("state", "message", "metrics") if key in header}
+            known = ("state", "message", "metrics", "best_epoch")
+            self._status = {key: header[key] for key in known if key in header}
             self._tell_state()
         elif kind == "refused":
             self._status = {"state": "refused"}

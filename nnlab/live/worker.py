@@ -89,6 +89,17 @@ class Grid:
         return tuple(len(axis) for axis in self.axes)
 
 
+def shares(scores: Tensor, config: TrainingExperiment) -> Tensor:
+    """What scores (…, C) say of each class: probabilities, or the scores where these learn 0 and 1."""
+    return scores if config.loss.name == "squared_error" else scores.softmax(-1)
+
+
+def regions(p: Tensor) -> Tensor:
+    """(…, 2) of shares (…, C): the best class, and its share out of 255."""
+    sure, best = p.max(-1)
+    return torch.stack([best.to(p), 255 * sure.clamp(0, 1)], -1).round().to(torch.uint8)
+
+
 class Training:
     """One training that is watched: what a frame shows of it."""
 
@@ -104,6 +115,11 @@ class Training:
             len(self.data.train) / (config.data.batch_size if config.data.batch_size != "full" else 10**12)
         )
 
+    @property
+    def steps(self) -> int:
+        """Of the whole training."""
+        return self.steps_per_epoch * self.config.training.epochs
+
     def loaded(self, number: int) -> bytes:
         """What does not change while it trains: points, axes, and the network's shape."""
         data = self.data
@@ -114,7 +130,7 @@ class Training:
                 arrays[f"{name}_x"] = raw_numbers(data, split.inputs[:POINTS]).numpy().astype(np.float32)
                 targets = data.original(split.targets[:POINTS])
                 arrays[f"{name}_y"] = targets.reshape(len(targets), -1).numpy(force=True).astype(np.float32)
-        if data.task == "regression" and data.input_shape == (1,):
+        if self.config.data.name == "regression_1d":
             order = raw_numbers(data, data.test.inputs)[:, 0]
             arrays["truth_x"] = order.numpy().astype(np.float32)
             arrays["truth_y"] = data.original(data.test.targets)[:, 0].numpy(force=True).astype(np.float32)
@@ -127,7 +143,7 @@ class Training:
             "examples": len(data.train),
             "layers": [math.prod(data.input_shape), *self.config.model.hidden, data.outputs],  # type: ignore[union-attr]
             "parameters": self.start.numel(),
-            "steps": self.steps_per_epoch * self.config.training.epochs,
+            "steps": self.steps,
             "steps_per_epoch": self.steps_per_epoch,
             "notes": list(data.notes),
         }
@@ -179,11 +195,9 @@ class Training:
             values = self.data.original(scores).float()
             arrays["function"] = values.reshape(*self.grid.shape, -1).numpy(force=True)
         else:
-            p = scores.softmax(1)
+            p = shares(scores, self.config)
             if len(self.grid.shape) == 2:
-                sure, best = (255 * p).max(1)
-                both = torch.stack([best.float(), sure], 1).round()
-                arrays["regions"] = both.to(torch.uint8).reshape(*self.grid.shape, 2).numpy(force=True)
+                arrays["regions"] = regions(p).reshape(*self.grid.shape, 2).numpy(force=True)
             else:
                 arrays["function"] = p.float().numpy(force=True)
         return arrays
@@ -290,17 +304,20 @@ class Worker:
         try:
             result = train(training.config, training.parts, None, self._session, log=training.rows.append)
             state, text = "finished", dict[str, Any](metrics=result.metrics)
+            if result.best_epoch < result.epochs:
+                text["best_epoch"] = result.best_epoch
         except Interrupted:
             return  # for another training
         except Diverged as error:
-            state, text = "diverged", {"message": str(error)}
+            state, text = "diverged", {"message": str(error).partition(" Try ")[0]}
         except (NnlabError, RuntimeError, MemoryError) as error:
             state, text = "failed", {"message": str(error)}
         if self._ended:
             return
         self._running, self._single = False, 0
         self._rows()
-        self._frame()
+        if "best_epoch" not in text:  # else the network holds other weights than its last ones, now drawn
+            self._frame()
         self._tell(state, **text)
 
     def _between_steps(self) -> bool:
@@ -311,7 +328,7 @@ class Worker:
         training.step += 1
         self._single = max(0, self._single - 1)
         now = time.monotonic()
-        if now >= self._next_frame:
+        if now >= self._next_frame or training.step == training.steps:
             self._draw()
         for waiting in self._channel.commands():
             self._follow(waiting)

@@ -109,15 +109,15 @@ Object.assign(nnlab, {
       const wrong = html("p", { class: "wrong", role: "alert" }, box);
       const take = async (file) => {
         wrong.textContent = "";
+        asked.replaceChildren();
         if (file.size > 4 * 2 ** 20) { wrong.textContent = `${file.name} has more than 4 MB.`; return; }
-        const text = await file.text();
-        const head = text.split(/\r?\n/, 1)[0].replace(/^\ufeff/, "");
+        const head = (await file.slice(0, 10_000).text()).split(/\r?\n/, 1)[0].replace(/^\ufeff/, "");
         const mark = [";", "\t", ",", "|"].find((m) => head.includes(m)) ?? ",";
         const columns = head.split(mark).map((name) => name.trim().replace(/^"|"$/g, "")).filter(Boolean).slice(0, 100);
-        ask(file.name, text, columns);
+        ask(file, columns);
       };
-      const ask = (name, text, columns) => {
-        asked.replaceChildren();
+      const ask = (file, columns) => {
+        const { name } = file;
         const row = html("p", { class: "controls" }, asked);
         const pick = (label, options, value) => {
           const select = html("select", {}, html("label", {}, row, `${label} `));
@@ -133,7 +133,7 @@ Object.assign(nnlab, {
         use.addEventListener("click", async () => {
           const query = new URLSearchParams({ name, target: target.value, task: task.value });
           for (const column of one.value ? [one.value, two.value] : []) if (column) query.append("column", column);
-          const answer = await fetch(`/api/playground/csv?${query}`, { method: "POST", body: text });
+          const answer = await fetch(`/api/playground/csv?${query}`, { method: "POST", body: file });
           const found = await answer.json().catch(() => ({ message: `the server answered ${answer.status}` }));
           wrong.textContent = found.message ?? "";
           if (found.message) return;
@@ -195,14 +195,20 @@ Object.assign(nnlab, {
           hidden.forEach((units, i) => {
             const [, width, f] = layers.children[i].children;
             if (document.activeElement !== width) width.value = units;
+            width.setAttribute("aria-invalid", String(Boolean(state.errors["model.hidden"] ?? state.errors[`model.hidden.${i}`])));
             f.value = names[i];
           });
         },
       });
       numeric(model, "model.pieces", "pieces of a maxout unit", { when: () => each().includes("maxout") });
       choice(model, "model.parameterization", "parameterization", ["standard", "ntk", "mup"]);
-      numeric(model, "model.sigma_w", "size of the start, σ of weights", { show: () => { fields.get("model.sigma_w").input.value = at("model.sigma_w") ?? ""; } });
-      numeric(model, "model.sigma_b", "σ of biases");
+      numeric(model, "model.sigma_w", "size of the start, σ of weights").placeholder = "by activation";
+      const biases = numeric(model, "model.sigma_b", "σ of biases", {
+        show: () => {
+          biases.value = at("model.sigma_b") ?? "";
+          biases.placeholder = at("model.parameterization") === "ntk" ? "0.1" : "0";
+        },
+      });
       check(model, "model.bias", "biases");
     };
 

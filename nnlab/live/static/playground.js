@@ -57,6 +57,10 @@
   const form = nnlab.form($("form"), send);
 
   const takeState = (next) => {
+    if (next.state === "running" && state?.state !== "running") {
+      tick = { time: performance.now(), step: frame?.step ?? 0, frames };
+      pace = 0;
+    }
     state = next;
     const others = form.show(state);
     trouble([state.note, ...others].filter(Boolean).join(" "));
@@ -67,7 +71,7 @@
     $("preset").value = state.preset;
     $("sentence").textContent = presets.find(({ name }) => name === state.preset)?.sentence ?? "";
     if (document.activeElement !== $("yaml")) $("yaml").value = state.yaml;
-    $("status").textContent = { finished: ended(), diverged: state.message, failed: state.message, starting: "The lab starts …" }[state.state] ?? "";
+    $("status").textContent = { finished: ended(), diverged: `It diverged: ${state.message} Try a smaller step size.`, failed: state.message, starting: "The lab starts …" }[state.state] ?? "";
     const address = state.address ? `#${state.address}` : location.pathname;
     if (location.hash !== address) history.replaceState(null, "", address);
     drawn.clear();
@@ -78,13 +82,16 @@
     const test = Object.entries(state.metrics ?? {}).filter(([name]) => name.startsWith("test/"));
     const said = { r2: "R²", mae: "mean absolute error", rmse: "root mean square error", macro_f1: "macro F1" };
     const words = (name) => said[name] ?? name.replaceAll("_", " ");
-    return `Finished. On the test set: ${test.slice(0, 3).map(([name, value]) => `${words(name.slice(5))} ${number(value)}`).join(", ")}.`;
+    const which = state.best_epoch === undefined ? "" : `The weights after the last epoch are drawn; those after epoch ${whole(state.best_epoch)} were the best on the validation set, and are the ones that are tested. `;
+    const { name, test: share } = state.values.data;
+    return `Finished. ${which}On the ${name === "points" && !share ? "training points" : "test set"}: ${test.slice(0, 3).map(([name, value]) => `${words(name.slice(5))} ${number(value)}`).join(", ")}.`;
   };
 
   const begin = () => {
     rows = { train: [], val: [], moved: [] };
     frame = forecast = null;
     frames = 0;
+    tick = { time: performance.now(), step: 0, frames };
     scrub.hidden = true;
     scrub.follow = true;
     form.limit(null, "");
@@ -220,7 +227,7 @@
     const margin = 0.25 * (high - low) || 1;
     const axes = nnlab.axes(mainPlot, {
       x: ends(axis(0)), y: loaded.task === "classification" ? [-0.05, 1.05] : [low - margin, high + margin],
-      xLabel: "x", yLabel: loaded.task === "classification" ? "probability of each class" : "f(x)", ratio: 0.55,
+      xLabel: "x", yLabel: loaded.task !== "classification" ? "f(x)" : form.at("loss.name") === "squared_error" ? "score of each class" : "probability of each class", ratio: 0.55,
       label: "the function of the network, its prediction from the start, and the training points",
     });
     axes.svg.classList.add("plane");
@@ -456,6 +463,7 @@
         drawnAt = at;
       }
       $("predicted").style.visibility = known ? "visible" : "hidden";
+      $("predicted").hidden = forecast?.known === false;
     } else if (scene.kind === "line") {
       const x = axis(0);
       const draw = (paths, array, first, second, share) => paths.forEach((path, c) => {

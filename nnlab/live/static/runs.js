@@ -25,6 +25,8 @@
     return answer;
   };
 
+  const many = (count) => `${count} ${count === 1 ? "run" : "runs"}`;
+
   /** Asks the server to do something; its message where it refuses. */
   const order = async (path, content) => {
     const response = await fetch(path, {
@@ -230,7 +232,7 @@
       set(button, now ? `${title} ${now === "ascending" ? "↑" : "↓"}` : title);
     }
     const running = rows.filter((row) => row.status === "running").length;
-    set($("count"), (found.length === rows.length ? `${rows.length} runs` : `${found.length} of ${rows.length} runs`)
+    set($("count"), (found.length === rows.length ? many(rows.length) : `${found.length} of ${many(rows.length)}`)
       + (running ? `, ${running} running` : "") + (rows.length ? "" : ": start one above, or in the playground"));
     $("more").hidden = found.length <= shown;
     set($("more"), `Show ${Math.min(SHOWN, found.length - shown)} more`);
