@@ -203,6 +203,7 @@ def test_the_speaker_sees_the_numbers(lecture: Path, window: Any) -> None:
 def test_a_click_enlarges_a_figure_and_escape_takes_it_back(lecture: Path, window: Any) -> None:
     window.goto(lecture.as_uri())
     for kind in ("figure.picture img", "figure[data-kind=softmax] .drawings svg"):
+        window.locator(kind.partition(" ")[0]).first.scroll_into_view_if_needed()
         figure = window.locator(f"{kind}:visible").first
         figure.scroll_into_view_if_needed()
         before = figure.bounding_box()["width"]

@@ -223,9 +223,11 @@ def test_maps_are_those_of_the_run(runs: Runs) -> None:
     data, arrays = data_of(runs["cnn_digits"], "maps"), runs["cnn_digits"].arrays()
     assert data["classes"] == [str(k) for k in range(10)]
     look = data["looks"][0]
-    assert [layer["name"] for layer in look["layers"]][-1] == "output"
-    for layer in look["layers"]:
-        values = arrays[f"maps/{look['name']}/{layer['name']}"]
+    saved = f"maps/{look['name']}/"
+    measured = {key.removeprefix(saved): array for key, array in arrays.items() if key.startswith(saved)}
+    measured = {k: v for k, v in measured.items() if k != "picture" and not k.endswith("/chosen")}
+    assert [layer["name"] for layer in look["layers"]][-1] == "scores"
+    for layer, values in zip(look["layers"], measured.values(), strict=True):
         if "maps" in layer:
             np.testing.assert_allclose(unpacked(layer["maps"]), values, atol=np.abs(values).max() / 127)
             assert values[tuple(layer["strongest"]["at"])] == layer["strongest"]["value"] == values.max()
@@ -377,12 +379,14 @@ def test_every_choice_and_button_draws_anew(page: Any, widgets: list[Widget]) ->
         figure = page.locator("figure.widget").nth(i)
         figure.scroll_into_view_if_needed()
         for select in figure.locator("select").all():
-            options = select.locator("option:not([disabled])").count()
+            options = select.locator(
+                "option:not([disabled], [value=typed])"
+            ).count()  # what is typed is asked for
             seen = set()
             for number in range(options):
                 select.select_option(index=number)
                 seen.add(figure.inner_html())
-            assert len(seen) == options, widget.kind
+            assert len(seen) >= options, widget.kind
         for button in figure.get_by_role("button").all():
             button.click()
             assert figure.locator(".says").inner_text()

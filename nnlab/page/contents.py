@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nnlab.page.data import arrays_of, config_of
 from nnlab.page.widget import Arrays, Widget
 from nnlab.record import Run
@@ -185,7 +187,8 @@ class Contents:
         widgets = []
         for build in self.page(run.summary.get("experiment")).widgets:
             try:
-                widget = build(run, arrays)
+                with np.errstate(all="ignore"):  # what is not finite is refused by `numbers`
+                    widget = build(run, arrays)
                 json.dumps(widget.data, allow_nan=False)
             except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
                 continue  # an older run, or one of another kind, does not hold what this figure shows

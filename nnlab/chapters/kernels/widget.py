@@ -141,6 +141,8 @@ def drift(run: Run, arrays: Arrays) -> Widget:
         kernels = mine[schema.KERNEL]
         n = kernels.shape[-1]
         change = shaped(kernels, len(steps), n, n) - kernels[0]
+        if not np.any(kernels[0]):
+            raise ValueError("no kernel at the start: there is nothing to relate its change to")
         relative = np.linalg.norm(change, axis=(1, 2)) / np.linalg.norm(kernels[0])
         drawn.append(
             {

@@ -228,7 +228,8 @@ def largest_step(run: Run, arrays: Arrays) -> Widget:
             continue
         setting, eigenvalues = schema.Setting.of(key), measured[schema.EIGENVALUES]
         top = shaped(eigenvalues, len(widths), *eigenvalues.shape[1:])[:, :, -1]
-        rates.append((setting.family.parameterization, setting.protocol, np.median(measured[schema.LR])))
+        step_sizes = shaped(measured[schema.LR], *eigenvalues.shape[:2])
+        rates.append((setting.family.parameterization, setting.protocol, np.median(step_sizes)))
         families[_family(setting.family)] = {
             "lambda": numbers(top.mean(1)),
             "low": numbers(np.quantile(top, 0.1, axis=1)),
