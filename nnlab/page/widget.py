@@ -98,6 +98,13 @@ def shaped(array: NDArray[Any], *shape: int) -> NDArray[Any]:
     return array
 
 
+def positive(array: NDArray[Any]) -> NDArray[Any]:
+    """Returns the array. Raises ValueError unless all of it is above 0, as a logarithmic axis asks for."""
+    if not (array > 0).all():
+        raise ValueError("numbers above 0 were expected")
+    return array
+
+
 def rising(array: NDArray[Any], above: float = -np.inf) -> NDArray[Any]:
     """Returns the array. Raises ValueError unless it is a rising vector that begins above a number."""
     if array.ndim != 1 or len(array) < 2 or not (array[0] > above and (np.diff(array) > 0).all()):

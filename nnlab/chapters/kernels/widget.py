@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from nnlab.chapters.kernels import schema
 from nnlab.chapters.kernels.ideas import EXERCISES, IDEAS
 from nnlab.page.contents import ChapterPage, ExperimentPage, Section
-from nnlab.page.widget import LARGEST, Arrays, Widget, numbers, packed, rising, shaped
+from nnlab.page.widget import LARGEST, Arrays, Widget, numbers, packed, positive, rising, shaped
 from nnlab.record import Run
 from nnlab.record.arrays import group, groups
 
@@ -103,7 +103,10 @@ def example(run: Run, arrays: Arrays) -> Widget:
                 "width": width,
                 "functions": numbers(shaped(mine[schema.NETWORK], *shape)[:, some], 4),
                 "linearizations": numbers(shaped(mine[schema.LINEARIZED], *shape)[:, some], 4),
-                "weights": [numbers(layers[key], 4) for key in sorted(layers, key=int)],
+                "weights": [
+                    numbers(shaped(layers[key], len(steps), *layers[key].shape[1:]), 4)
+                    for key in sorted(layers, key=int)
+                ],
             }
         )
     return Widget(
@@ -193,6 +196,9 @@ def flow(run: Run, arrays: Arrays) -> Widget:
     eigenvalues, products = modes[schema.EIGENVALUES], gap["products"]
     if not eigenvalues[0] > 0:
         raise ValueError("a kernel that is 0 has no modes")
+    start = shaped(modes[schema.NETWORK][:, 0], len(eigenvalues))
+    if not start.any():
+        raise ValueError("a residual of 0 has nothing to lose")
     return Widget(
         "flow",
         "Smaller steps approach gradient flow",
@@ -200,12 +206,12 @@ def flow(run: Run, arrays: Arrays) -> Widget:
         "right how far apart the weights are after the same time, there and measured on a small network.",
         {
             "eigenvalues": numbers(eigenvalues, 8),
-            "start": numbers(shaped(modes[schema.NETWORK][:, 0], len(eigenvalues))),
+            "start": numbers(start),
             "products": {
-                "values": numbers(products),
+                "values": numbers(positive(products)),
                 "time": schema.GAP_TIME * 2 / float(eigenvalues[0]),
             },
-            "gaps": numbers(shaped(gap["to_flow"], len(products))),
+            "gaps": numbers(positive(shaped(gap["to_flow"], len(products)))),
         },
     )
 

@@ -11,7 +11,7 @@ from nnlab.chapters.widths.ideas import EXERCISES, IDEAS
 from nnlab.page.contents import ChapterPage, ExperimentPage
 from nnlab.page.guess import guess, power
 from nnlab.page.numbers import is_number
-from nnlab.page.widget import CURVE, Arrays, Widget, numbers, rising, shaped, thinned
+from nnlab.page.widget import CURVE, Arrays, Widget, numbers, positive, rising, shaped, thinned
 from nnlab.record import Run
 from nnlab.record.arrays import groups
 
@@ -169,7 +169,7 @@ def _law(
     series = []
     for array, words in named.items():
         measured = arrays[f"{key}/{array}"]
-        values = shaped(measured, len(widths), measured.shape[1])
+        values = positive(shaped(measured, len(widths), measured.shape[1]))
         series.append(
             {
                 "name": words,
@@ -227,8 +227,8 @@ def largest_step(run: Run, arrays: Arrays) -> Widget:
         if key == schema.EDGE:
             continue
         setting, eigenvalues = schema.Setting.of(key), measured[schema.EIGENVALUES]
-        top = shaped(eigenvalues, len(widths), *eigenvalues.shape[1:])[:, :, -1]
-        step_sizes = shaped(measured[schema.LR], *eigenvalues.shape[:2])
+        top = positive(shaped(eigenvalues, len(widths), *eigenvalues.shape[1:])[:, :, -1])
+        step_sizes = positive(shaped(measured[schema.LR], *eigenvalues.shape[:2]))
         rates.append((setting.family.parameterization, setting.protocol, np.median(step_sizes)))
         families[_family(setting.family)] = {
             "lambda": numbers(top.mean(1)),
