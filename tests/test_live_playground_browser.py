@@ -189,3 +189,33 @@ def test_it_is_accessible_and_fits_a_phone(browser: Any, served: Served, scheme:
     assert [(v["id"], [node["target"] for node in v["nodes"]]) for v in found] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     context.close()
+
+
+def test_points_that_are_placed_fast_are_all_kept_while_it_trains(page: Any) -> None:
+    choose(page, "Four points of your own")
+    page.click("#start")
+    box = page.locator(FIRST + "svg image").bounding_box()
+    for k in range(6):
+        page.mouse.click(box["x"] + box["width"] * (0.2 + 0.1 * k), box["y"] + box["height"] * 0.3)
+    page.locator(FIRST + ".handle >> nth=9").wait_for()
+    if page.inner_text("#start") == "Pause":
+        page.click("#start")
+
+
+def test_a_training_that_is_started_again_has_one_curve_and_wrong_yaml_stays(page: Any) -> None:
+    choose(page, "XOR with two units")
+    page.fill("#form .row:has(label:text-is('epochs')) input", "40")
+    page.keyboard.press("Tab")
+    yaml(page, "epochs: 40")
+    for _ in range(2):
+        page.click("#start")
+        page.locator("#status", has_text="Finished.").wait_for()
+    page.wait_for_timeout(500)
+    line = page.locator("#loss svg path").last.get_attribute("d")
+    xs = [float(part.split()[0].split(",")[0]) for part in line.replace("M", "L").split("L") if part.strip()]
+    assert xs == sorted(xs)
+    page.click("summary:has-text('YAML')")
+    page.fill("#yaml", "a: [1")
+    page.click("#apply")
+    page.locator("#trouble", has_text="not valid YAML").wait_for()
+    assert page.input_value("#yaml") == "a: [1"

@@ -170,6 +170,11 @@ class Playground:
             self.state.refuse(header["message"])
             self._tell_state()
         else:
+            if kind == "loaded":  # once more from the start, perhaps after an end
+                self._rows.clear()
+                self.recording.clear()
+                for listener in self._listeners:
+                    listener.rows = 0
             self._packets[kind] = content
             self.recording.add(kind, content)
             if kind == "frame":

@@ -56,12 +56,14 @@
 
   const form = nnlab.form($("form"), send);
 
+  let yaml = "";
   const takeState = (next) => {
     if (next.state === "running" && state?.state !== "running") {
       tick = { time: performance.now(), step: frame?.step ?? 0, frames };
       pace = 0;
     }
     state = next;
+    if (JSON.stringify(held) === JSON.stringify(state.values.data.points)) held = null;
     const others = form.show(state);
     trouble([state.note, ...others].filter(Boolean).join(" "));
     const running = state.state === "running";
@@ -70,7 +72,8 @@
     $("pace").value = state.pace;
     $("preset").value = state.preset;
     $("sentence").textContent = presets.find(({ name }) => name === state.preset)?.sentence ?? "";
-    if (document.activeElement !== $("yaml")) $("yaml").value = state.yaml;
+    // a text that does not fit stays, so that it can be mended
+    if (document.activeElement !== $("yaml") && state.yaml !== yaml) $("yaml").value = yaml = state.yaml;
     $("status").textContent = { finished: ended(), diverged: `It diverged: ${state.message} Try a smaller step size.`, failed: state.message, starting: "The lab starts …" }[state.state] ?? "";
     const address = state.address ? `#${state.address}` : location.pathname;
     if (location.hash !== address) history.replaceState(null, "", address);
@@ -248,6 +251,7 @@
     };
     points(axes, true);
     knotsOf(axes);
+    if (isDrawn()) axes.svg.addEventListener("pointerdown", drawing);
   };
 
   /** The training points; those of one's own can be moved. */
@@ -282,13 +286,17 @@
 
   let chosen = 0;                 // the class that new points get
   let held = null;                // points while one is dragged
-  let waiting = 0;
+  let waiting = 0, leave = 0;
   const rounded = (v) => Number(v.toFixed(3));
   const ownPoints = () => held ?? state.values.data.points;
   const givePoints = (all, pause = 0) => {
     held = all;
     clearTimeout(waiting);
-    waiting = setTimeout(() => { send({ do: "set", values: { "data.points": held } }); held = null; }, pause);
+    clearTimeout(leave);
+    waiting = setTimeout(() => {
+      send({ do: "set", values: { "data.points": held } });
+      leave = setTimeout(() => { held = null; }, 1000); // until the answer has come, the next click builds on these
+    }, pause);
   };
   const place = (a, b) => {
     const all = ownPoints();
@@ -324,6 +332,7 @@
     });
   };
   const moveTo = (i, a, b) => {
+    if (!scene) return; // the answer to an earlier move has come, and is not drawn yet
     const flat = ownPoints()[i].length === 2 && loaded.task === "classification";
     const all = ownPoints().map((p, j) => (j !== i ? p : [rounded(a), ...(flat ? [] : [rounded(b)]), ...p.slice(flat ? 1 : 2)]));
     const { data, shape } = loaded.arrays.train_x;
@@ -357,20 +366,35 @@
     scene.main.svg.querySelectorAll(".handle, .drawn-line").forEach((mark) => mark.remove());
     knotsOf(scene.main);
   };
+  const allKnots = () => knots ?? state.values.data.function;
+  const moveKnot = (i, b) => scene && giveKnots(allKnots().map(([a, old], j) => (j === i ? [a, rounded(b)] : [a, old])));
+  /** The pointer draws: it takes the knot above or below it, whichever it began with. */
+  const drawAt = (px, py) => {
+    if (!scene) return;
+    const at = scene.main.x.inverse(px);
+    moveKnot(allKnots().reduce((best, [x], j, all) => (Math.abs(x - at) < Math.abs(all[best][0] - at) ? j : best), 0), scene.main.y.inverse(py));
+  };
+  const drawing = (event) => {
+    if (event.button !== 0 || event.target.closest(".handle")) return;
+    event.preventDefault();
+    const end = new AbortController();
+    const draw = ({ clientX, clientY }) => {
+      if (!scene) return;
+      const at = new DOMPoint(clientX, clientY).matrixTransform(scene.main.svg.getScreenCTM().inverse());
+      drawAt(at.x, at.y);
+    };
+    draw(event);
+    addEventListener("pointermove", draw, { signal: end.signal });
+    for (const last of ["pointerup", "pointercancel"]) addEventListener(last, () => end.abort(), { signal: end.signal });
+  };
   const knotsOf = (axes) => {
     if (!isDrawn()) return;
-    const all = knots ?? state.values.data.function;
+    const all = allKnots();
     nnlab.line(axes.svg, all.map(([a, b]) => [axes.x(a), axes.y(b)]), { stroke: colours[3], "stroke-width": 1.6, class: "drawn-line" });
-    const moved = (i, b) => giveKnots((knots ?? state.values.data.function).map(([a, old], j) => (j === i ? [a, rounded(b)] : [a, old])));
     all.forEach(([a, b], i) => nnlab.handle(axes.svg, {
       x: axes.x(a), y: axes.y(b), r: 6, fill: colours[3], value: b, label: `f at x = ${number(a, 3)}`, text: number(b, 3),
-      onMove: (px, py) => {
-        // the pointer draws: it takes the knot below it, whichever it began with
-        const at = axes.x.inverse(px);
-        const near = all.reduce((best, [x], j) => (Math.abs(x - at) < Math.abs(all[best][0] - at) ? j : best), i);
-        moved(near, axes.y.inverse(py));
-      },
-      keys: (dx, dy) => moved(i, b + 0.05 * (dy || dx)),
+      onMove: drawAt,
+      keys: (dx, dy) => moveKnot(i, b + 0.05 * (dy || dx)),
     }));
   };
 
@@ -413,7 +437,7 @@
       });
       html("span", { class: "where" }, tools, "Click for a new point, drag one to move it; with the keyboard: arrows move, a digit gives the class, Delete removes.");
     }
-    if (isDrawn()) html("span", { class: "where" }, tools, "Drag over the dots to draw the function; with the keyboard: arrows move a dot.");
+    if (isDrawn()) html("span", { class: "where" }, tools, "Drag over the drawing to draw the function; with the keyboard: arrows move a dot.");
   };
 
   // --- a frame -----------------------------------------------------------------------------------------
