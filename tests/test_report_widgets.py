@@ -480,7 +480,7 @@ def test_modes_are_predicted_and_measured_at_the_chosen_step(figure: Any) -> Non
     found, data = figure("modes")
     eigenvalues, start = np.array(data["eigenvalues"]), np.array(data["start"])
     laws = {
-        "gradient flow e^(−λt)": lambda k: np.exp(-eigenvalues * data["lr"] * k),
+        "gradient flow exp(−λt)": lambda k: np.exp(-eigenvalues * data["lr"] * k),
         "gradient descent (1 − ηλ)ᵏ": lambda k: (1 - data["lr"] * eigenvalues) ** k,
     }
     for name, law in laws.items():

@@ -11,6 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from nnlab.display import spoken
 from nnlab.page.formula import typeset
 from nnlab.page.numbers import as_text, clean, is_number
 
@@ -85,7 +86,7 @@ class Line:
     def hypotheses(self) -> str:
         """The hypotheses under which it was measured."""
         hypotheses = self.claim.get("hypotheses")
-        return "; ".join(map(str, hypotheses)) if isinstance(hypotheses, list) else ""
+        return spoken("; ".join(map(str, hypotheses))) if isinstance(hypotheses, list) else ""
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def _card(key: str, run: str, measured: Sequence[tuple[str, dict[str, Any]]]) ->
         key,
         run,
         str(claim.get("name")),
-        str(claim.get("sentence") or claim.get("name")),
+        spoken(str(claim.get("sentence") or claim.get("name"))),
         typeset(clean(str(claim.get("formula") or ""))),
         [Line(*labelled, drawing) for labelled, drawing in zip(measured, drawn, strict=True)],
     )

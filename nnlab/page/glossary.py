@@ -53,7 +53,7 @@ width: The number of units of a hidden layer, m; the same in every hidden layer 
 standard parameterization: A layer z = Wh + b with n inputs whose weights start with variance σ_w²/n and
 whose biases start with variance σ_b². Its tangent kernel grows in proportion to the width.
 
-ntk parameterization: A layer z = (σ_w/√n) Wh + σ_b b whose weights and biases start with variance 1: the
+NTK parameterization: A layer z = (σ_w/√n) Wh + σ_b b whose weights and biases start with variance 1: the
 same random function as in the standard parameterization, but its tangent kernel has a limit as the width
 grows, and one step size serves every width.
 
@@ -70,10 +70,10 @@ mode: An eigenvector of the tangent kernel on the training examples, with its ei
 kernel the component of the residual along it falls like e^{−λt} in gradient flow, and is multiplied by 1 −
 ηλ in every step of gradient descent.
 
-η_max: 2/λmax of the tangent kernel at the start (2N/λmax for a loss that is a mean over N examples). Below
+ηₘₐₓ (η_max): 2/λmax of the tangent kernel at the start (2N/λmax for a loss that is a mean over N examples). Below
 it |1 − ηλ| < 1 for every mode with λ > 0: gradient descent of the linearized network converges.
 
-edge: The trainings of one network with step sizes around η_max, where descent of the linearized network
+edge: The trainings of one network with step sizes around ηₘₐₓ, where descent of the linearized network
 changes from converging to diverging.
 
 layerwise method: Computes the tangent kernel as a sum over layers. A linear layer contributes the inner

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from nnlab.display import spoken
 from nnlab.errors import RunFolderError
 from nnlab.files import is_temporary
 from nnlab.page.data import FILE_BYTES
@@ -103,13 +104,13 @@ def _glance(row: dict[str, Any]) -> Glance:
     hypotheses = row.get("hypotheses")
     return Glance(
         place=text("section"),
-        sentence=text("sentence") or text("claim"),
+        sentence=spoken(text("sentence") or text("claim")),
         predicted=as_text(row.get("predicted")),
         measured=as_text(row.get("measured")),
         interval=as_text(row.get("interval")),
         verdict=text("verdict") or "–",
-        holds=text("holds"),
-        hypotheses="; ".join(map(str, hypotheses)) if isinstance(hypotheses, list) else "",
+        holds=spoken(text("holds")),
+        hypotheses=spoken("; ".join(map(str, hypotheses))) if isinstance(hypotheses, list) else "",
         said=text("place"),
         listed=row.get("refuted") is True,
         claim=text("against") or text("claim"),

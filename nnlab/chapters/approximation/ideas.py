@@ -109,9 +109,9 @@ IDEAS = (
     Idea(
         "how-many-bins",
         "6.6",
-        "N = ⌈L/2ε⌉ bins suffice for an L-Lipschitz f and an error of ε, and fewer do not.",
+        "⌈L/2ε⌉ bins suffice for every L-Lipschitz f and an error of ε; fewer, for some only.",
         "approx:bins",
-        "|f(x) − f(mᵢ)| ≤ L|x − mᵢ| ≤ L/2N ≤ ε",
+        "|f(x) − f(mᵢ)| ≤ L|x − mᵢ| ≤ L/2N ≤ ε  for N ≥ L/2ε",
         (
             "approx:bins_needed_*",
             "approx:error_of_a_line",
@@ -176,29 +176,22 @@ IDEAS = (
         "Σ αᵢ φ(wᵢᵀx + bᵢ),  φ → 1 at +∞, φ → 0 at −∞",
         (
             "approx:sums_of_*_come_nearer",
+            "approx:sums_of_*_in_the_plane",
             "approx:output_weights_are_least_squares",
             "approx:training_finds_the_term",
         ),
-        "Cybenko's proof constructs nothing: it shows that no measure is orthogonal to all units. Here the "
-        "hidden weights are random, and the output weights a linear problem.",
+        "Cybenko's proof constructs nothing: it shows that no measure but 0 is orthogonal to all units. Here "
+        "the hidden weights are random, and the output weights a linear problem. In the plane each unit is a "
+        "ridge, constant along a direction, and sums of ridges come near in the same way.",
     ),
     Idea(
         "barron",
         "6.8",
-        "N terms reach a mean square error of C²/N, in any dimension.",
+        "N terms reach a mean square error of at most (2C)²/N, in any dimension.",
         "approx:sums",
         "∫ (f − f_N)² dμ ≤ (2C)²/N,  C = ∫ |ω|_B |F|(dω)",
         ("approx:barron_*",),
         "Barron's bound has no N^{−1/d}: the dimension is in the constant of f, which may be large.",
-    ),
-    Idea(
-        "density-in-the-plane",
-        "6.8",
-        "In two variables too, sums of sigmoidal units come as near as asked for.",
-        "approx:surface",
-        claims=("approx:sums_of_*_in_the_plane",),
-        text="Sums of ridges: each unit is constant along a direction. Their certified error falls with "
-        "their number, for a sigmoid, tanh and a ripple.",
     ),
 )
 

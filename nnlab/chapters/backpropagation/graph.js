@@ -109,7 +109,7 @@ nnlab.widget("graph", (root, { presets, first }) => {
       const words = derivative(graph, i, m);
       return [`to ${short(j)} ${number(local[m])} × ${number(arrived[i])} = ${number(passed[i][m])}${words ? ` (${words})` : ""}`];
     });
-    return `${number(arrived[i])} arrives at ${short(i)}. Passed on, local derivative × what arrives: ${found.join(", ")}.`;
+    return `${number(arrived[i])} arrives at ${short(i)}. Passed on: ${found.join(", ")}.`;
   }
 
   // --- the drawing ----------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ IDEAS = (
         "1.5",
         "Near the optimum a step shrinks the distance by a factor.",
         "convergence:descent",
-        "‖w(k+1) − w*‖ ≈ ρ ‖w(k) − w*‖,  ρ = max |1 − ηλᵢ|",
+        "‖w(k+1) − w*‖ ≈ ρ ‖w(k) − w*‖,  ρ = max |1 − ηλᵢ|,  bound = 2/K,  K ≥ λmax(w)",
         ("convergence:*",),
         "The λᵢ are the eigenvalues of the Hessian at the optimum. The bound that holds everywhere is "
         "sufficient, but not necessary: at twice the bound descent still converges here.",
@@ -199,7 +199,7 @@ IDEAS = (
     Idea(
         "maxout",
         "2.2",
-        "A maxout unit of k lines comes within 1/(8k²) of x², and none comes nearer.",
+        "A maxout unit of k lines comes within 1/(8k²) of x² on [0, 1], and none comes nearer.",
         MAXOUT,
         "h(x) = max(w₁x + b₁, …, w_kx + b_k),  sup |x² − h(x)| = 1/(8k²)",
         ("activations:maxout_*",),

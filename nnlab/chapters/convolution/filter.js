@@ -31,7 +31,7 @@ nnlab.widget("filter", (root, { image, stride, padding, filters }) => {
   const short = (v, decimals) => (Number.isInteger(v) ? nnlab.number(v) : v.toFixed(decimals).replace(/^-(?=[0.]*$)/, "").replace("-", "−"));
   /** The size of letters in which all these cells have room for their lines; 0 where that is below the page's. */
   const fitting = (sheet, cells) => {
-    const letters = Math.max(2, ...cells.flat().map((line) => line.length));
+    const letters = Math.max(2, ...cells.flat().map((line) => line.length + (line.includes("−") ? 0.8 : 0))); // a minus is wide
     const size = Math.min(1.6 * sheet.unit, sheet.cell / (0.56 * letters), sheet.cell / (1.15 * Math.max(...cells.map((lines) => lines.length))));
     return size < sheet.unit ? 0 : size;
   };

@@ -47,7 +47,7 @@ nnlab.widget("choose", (root, { eigenvalues, start, x: places, functions, points
     const left_over = shares(t);
     const now = own.map((c, i) => c * left_over[i]);
 
-    const left = nnlab.axes(bars, { x: [0.4, count + 0.6], y: [-MOST, MOST], xLabel: "mode i, the fastest first", yLabel: "cᵢ, and cᵢe^(−λᵢt) filled", xTicks: eigenvalues.map((_, i) => i + 1), ratio: 1.2, label: "coefficients of the modes" });
+    const left = nnlab.axes(bars, { x: [0.4, count + 0.6], y: [-MOST, MOST], xLabel: "mode i, the fastest first", yLabel: "cᵢ, and cᵢ exp(−λᵢt) filled", xTicks: eigenvalues.map((_, i) => i + 1), ratio: 1.2, label: "coefficients of the modes" });
     const width = 0.3 * (left.x(2) - left.x(1));
     nnlab.line(left.svg, [[left.box.left, left.y(0)], [left.box.right, left.y(0)]], { class: "ink", "stroke-width": 1.2 });
     own.forEach((c, i) => {

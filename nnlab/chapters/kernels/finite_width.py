@@ -250,7 +250,7 @@ def claims_about(study: Study, sample: Sample) -> list[Claim]:
     """The claims about one activation: how many there are depends on the config alone."""
     name, config, theory = study.activation, study.config, study.theory
     inputs = f"{len(config.angles)} inputs in the plane, σ_b = {config.sigma_b:g}"
-    setting = [f"{name}, hidden layers: {config.depth}, ntk parameterization", inputs]
+    setting = [f"{name}, hidden layers: {config.depth}, NTK parameterization", inputs]
     widths = f"widths {', '.join(map(str, study.widths))}"
     sources = "Roberts, Yaida & Hanin 2022, chapter 8; Guillen, Misof & Gerken 2025"
     c = theory.expected_squared_deviation
@@ -261,7 +261,7 @@ def claims_about(study: Study, sample: Sample) -> list[Claim]:
             f"spread_of_one_layer_{name}",
             sentence=f"With one hidden layer of {name} units the spread of the kernel is c/m, exactly.",
             formula="m E‖H₀ − H∞‖²/c = 1, c = Σᵢⱼ Vᵢⱼ a Gaussian integral",
-            hypotheses=[f"{name}, one hidden layer, m = {NARROW}, ntk parameterization", inputs],
+            hypotheses=[f"{name}, one hidden layer, m = {NARROW}, NTK parameterization", inputs],
             predicted=1.0,
             values=NARROW * sample.one_layer / study.one_layer.expected_squared_deviation,
             rivals=rivals,

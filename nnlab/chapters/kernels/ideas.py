@@ -36,12 +36,12 @@ IDEAS = (
             "ntk:least_squares_is_kernel_regression",
         ),
         "If the weights hardly move, the first order of Taylor's series is enough. What is left is linear "
-        "regression on the features φ(x) = ∇_w f(x, w₀).",
+        "regression on the features φ(x) = ∇f(x, w₀).",
     ),
     Idea(
         "features-of-x",
         "5.4",
-        "The features φ(x) = ∇_w f(x, w₀) are fixed, and not linear in x.",
+        "The features φ(x) = ∇f(x, w₀) are fixed, and not linear in x.",
         "ntk:features",
         "f(x) ≈ f₀(x) + φ(x)ᵀ(w − w₀)",
         text="Some of the features of the narrowest network over x, and their inner products at the "
@@ -121,8 +121,8 @@ IDEAS = (
         "The network's residual does what its kernel at the start predicts, mode by mode.",
         "ntk:modes",
         "uᵢ(t) = e^{−λᵢt} uᵢ(0)",
-        text="Predicted before the training, then measured. All modes whose eigenvalue is larger than 1/t "
-        "are learned at time t.",
+        text="Predicted before the training, then measured. By time t the modes with eigenvalues well "
+        "above 1/t are learned.",
     ),
     Idea(
         "largest-step",
@@ -179,7 +179,7 @@ EXERCISES = (
         "5.7",
         "λ₁ = 120 and λ₈ = 0.32. How many times as long does mode 8 take to lose 95%, and how many steps at "
         "the largest stable step size?",
-        "120/0.32 = 375 times. t = 3/λ₈ = 9.4, and η < 2/120: at least 563 steps.",
+        "120/0.32 = 375 times. t = 3/λ₈ = 9.4, and η < 2/120: more than 9.4/(2/120), about 560 steps.",
     ),
     Exercise(
         "5.7",

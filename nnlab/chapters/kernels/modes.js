@@ -5,7 +5,7 @@ nnlab.widget("modes", (root, { eigenvalues, lr, steps, start, network }) => {
   const [BLUE, ORANGE] = nnlab.colours;
   const count = eigenvalues.length;
   const alive = eigenvalues.map((_, i) => i).filter((i) => eigenvalues[i] > 1e-9 * eigenvalues[0]);
-  const LAWS = { "gradient flow e^(−λt)": (l, k) => Math.exp(-l * lr * k), "gradient descent (1 − ηλ)ᵏ": (l, k) => (1 - lr * l) ** k };
+  const LAWS = { "gradient flow exp(−λt)": (l, k) => Math.exp(-l * lr * k), "gradient descent (1 − ηλ)ᵏ": (l, k) => (1 - lr * l) ** k };
   const law = nnlab.choice(root, { label: "prediction", options: Object.keys(LAWS) }, draw);
   const [decay, state] = nnlab.panels(root, 2);
   nnlab.legend(root, [

@@ -50,17 +50,17 @@ def edge(run: Run, arrays: Arrays) -> Widget:
             {
                 "multiple": multiple,
                 "points": numbers(np.stack([steps[:known], values[:known]], 1)),
-                "end": f"last computed ηλmax of its kernel: {float(curves[schema.SHARPNESS][-1]):.3g}",
+                "end": f"Last computed ηλmax of its kernel: {float(curves[schema.SHARPNESS][-1]):.3g}",
             }
         )
     begin = float(trained[min(trained)][schema.LINEARIZED][0])
     return Widget(
         "descent",
-        "Step sizes across η_max",
+        "Step sizes across 2/λmax",
         "A step of gradient descent multiplies mode i of the linearized network by 1 − ηλᵢ. It converges if "
-        "every factor is below 1 in absolute value, that is for η < η_max = 2/λmax.",
+        "every factor is below 1 in absolute value, that is for η < 2/λmax.",
         {
-            "unit": schema.UNIT,
+            "unit": "2/λmax",
             "lr": float(saved[schema.LR_MAX]),
             "quantity": "loss",
             "power": 2,

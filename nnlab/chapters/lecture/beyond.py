@@ -45,7 +45,7 @@ POINTS: Sequence[Point] = (
           "The test error is largest where parameters and examples are equally many, and falls again beyond.",
           "double_descent", ["*"]),
     Point("rich", "B.8",
-          "In µP features move, and one step size serves every width; in ntk parameterization neither.",
+          "In µP features move, and one step size serves every width; in NTK parameterization neither.",
           "rich", ["*"]),
 )
 # fmt: on

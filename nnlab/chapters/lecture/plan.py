@@ -175,18 +175,18 @@ _ROOT_OF_WIDTH = Overstatement(
     "The relative change of the weights falls like 1/√m.",
     "whole_ntk-2-constant",
     -0.5,
-    "With one hidden layer and ntk parameterization it falls like 1/√m. With two hidden layers, as in the "
+    "With one hidden layer and NTK parameterization it falls like 1/√m. With two hidden layers, as in the "
     "lecture's example, the relative change of the whole weight vector falls like 1/m, because its m² inner "
     "weights make it long; the relative change of each single layer falls like 1/√m in operator norm.",
-    ["one hidden layer, ntk parameterization", "or each layer by itself, in its own norm"],
+    ["one hidden layer, NTK parameterization", "or each layer by itself, in its own norm"],
 )
 _ONE_STEP_SIZE = Overstatement(
     "One step size, with all other hyperparameters fixed, works for all widths.",
     "crossing_standard-2-constant",
     (2.0**20, None),
     "In standard parameterization λmax(H) grows like m, so a constant step size is too large from some width "
-    "on: η must fall like 1/m. In ntk parameterization λmax stays bounded, and one step size works.",
-    ["ntk parameterization"],
+    "on: η must fall like 1/m. In NTK parameterization λmax stays bounded, and one step size works.",
+    ["NTK parameterization"],
 )
 
 _POSITIVE_DEFINITE = Overstatement(

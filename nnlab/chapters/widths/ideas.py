@@ -25,11 +25,12 @@ IDEAS = (
     Idea(
         "layer-by-layer",
         "5.3",
-        "Layer by layer the relative change falls like 1/√m.",
+        "In NTK parameterization the relative change of each layer falls like 1/√m.",
         "weight_change:exponents_stable",
         claims=("weight_change:first_layer_*", "weight_change:second_layer_*"),
         text="The exponent of the whole vector is that of its longest part. Each layer by itself, in its own "
-        "norm, tells the rule.",
+        "norm, tells the rule. In standard parameterization with η ~ 1/m the first layer moves less "
+        "still, like 1/√m³.",
     ),
     Idea(
         "step-size-over-width",

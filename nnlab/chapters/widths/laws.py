@@ -23,8 +23,8 @@ EDGE_TOLERANCE = {"float64": 1e-3, "float32": 2e-2}
 """Of ηλmax at the edge: residuals of 1e-6 and 1e-3 of that of training move the kernel by so little, and
 rounding them costs less."""
 POWERS = {
-    -2.5: "m^(-5/2)", -2.0: "1/m²", -1.5: "m^(-3/2)", -1.0: "1/m", -0.5: "1/√m", 0.0: "no dependence on m",
-    0.5: "√m", 1.0: "m", 1.5: "m^(3/2)",
+    -2.5: "1/√m⁵", -2.0: "1/m²", -1.5: "1/√m³", -1.0: "1/m", -0.5: "1/√m", 0.0: "no dependence on m",
+    0.5: "√m", 1.0: "m", 1.5: "√m³",
 }  # fmt: skip
 
 

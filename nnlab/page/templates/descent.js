@@ -12,7 +12,7 @@ nnlab.widget("descent", (root, { unit, lr, quantity, power, factor, eigenvalues,
   const [factors, curve] = nnlab.panels(root, 2);
   nnlab.legend(root, [{ name: model, stroke: BLUE }, { name: `${who}, measured`, stroke: ORANGE, dash: "6 3" }]);
   const slider = nnlab.slider(root, {
-    label: `step size η / ${unit}`, min: 0, max: multiples.length - 1, value: multiples.indexOf(measured[0]?.multiple ?? 1), text: (i) => nnlab.number(multiples[i]),
+    label: `step size η over ${unit}`, min: 0, max: multiples.length - 1, value: multiples.indexOf(measured[0]?.multiple ?? 1), text: (i) => nnlab.number(multiples[i]),
   }, draw);
   for (const { multiple } of measured) {
     nnlab.button(root, `measured: ${nnlab.number(multiple)} × ${unit}`, () => {

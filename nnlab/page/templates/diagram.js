@@ -36,7 +36,8 @@ Object.assign(nnlab, {
     const below = biases ? 1.3 * unit : 0;
     const least = 2 * r + above + below + 0.3 * unit; // of a row
     const [head, foot] = [titles.length ? 2 * unit : 0.3 * unit, (between.length ? 1.6 : 0.3) * unit];
-    const most = Math.max(3, Math.min(rows, Math.floor((room.height - head - foot) / least)));
+    const fitting = (more) => Math.max(3, Math.min(rows, Math.floor((room.height - head - foot - more) / least)));
+    const most = Math.max(...layers) > fitting(0) ? fitting(1.5 * unit) : fitting(0); // with the count of a layer that is cut
     const shown = layers.map((n, l) => nnlab.network.shown(n, most, path[l]));
     const count = (l) => (shown[l].includes(null) ? `${number(layers[l])} units` : "");
     const counted = shown.some((units) => units.includes(null)) ? 1.5 * unit : 0;

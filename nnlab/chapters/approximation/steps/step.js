@@ -78,8 +78,9 @@
         between: ["w", kind.value === "tanh" ? "±h/2" : "±h"], label: `two hidden units with biases −ws₁ = ${nnlab.number(-w * a)} and −ws₂ = ${nnlab.number(-w * b)}, and output weights ${nnlab.number(scaled)} and ${nnlab.number(-scaled)}`,
       });
       const middle = (a + b) / 2;
-      const start = `In the middle the sum is ${nnlab.number(sum(middle))}, with h = ${nnlab.number(h)}`;
-      if (!unit.tail) says(`${start}; right of s₂ it stays at hw(s₂ − s₁) = ${nnlab.number(scaled * w * (b - a))}: two ReLUs make a ramp, no bin.`);
+      const centre = `In the middle the sum is ${nnlab.number(sum(middle))}`;
+      const start = `${centre}, with h = ${nnlab.number(h)}`;
+      if (!unit.tail) says(`${centre}; right of s₂ it stays at hw(s₂ − s₁) = ${nnlab.number(scaled * w * (b - a))}: two ReLUs make a ramp, no bin.`);
       else if (a === b) says(`${start}. The edges coincide, and nothing is left.`);
       else if (b < a) says(`${start}. The edges are swapped: the bin is upside down.`);
       else says(`${start}; ${DELTA} left of s₁ it is ${nnlab.number(sum(a - DELTA), 2)}. Two units are a bin.`);

@@ -204,7 +204,7 @@ def halved(
 
 # --- claims -----------------------------------------------------------------------------------------
 
-NETWORK = "two linear layers, f = n^{−1/2} Σ vᵢuᵢ x, on one example; ntk parameterization, float64"
+NETWORK = "two linear layers, f = n^{−1/2} Σ vᵢuᵢ x, on one example; NTK parameterization, float64"
 
 
 def map_claim(

@@ -177,7 +177,7 @@ def _hypotheses(task: Task, kind: Kind, width: int) -> list[str]:
     n, outputs = task.y.shape
     descent = f"gradient descent of {kind.trained} on ½Σ(f − y)², η = 1/λmax, {CONVERGED:g} λmax/λmin steps"
     return [
-        f"erf, one hidden layer, ntk parameterization, σ_b = {SIGMA_B:g}, {outputs} outputs",
+        f"erf, one hidden layer, NTK parameterization, σ_b = {SIGMA_B:g}, {outputs} outputs",
         f"m → ∞; here m = {width}, and {OPEN:g}/m = {OPEN / width:.2g} is left open on both sides",
         *([descent] if kind.trained else []),
         f"n = {n} points on the circle, averages over {ANGLES} new points and all outputs",
