@@ -70,8 +70,8 @@ mode: An eigenvector of the tangent kernel on the training examples, with its ei
 kernel the component of the residual along it falls like e^{−λt} in gradient flow, and is multiplied by 1 −
 ηλ in every step of gradient descent.
 
-ηₘₐₓ (η_max): 2/λmax of the tangent kernel at the start (2N/λmax for a loss that is a mean over N examples). Below
-it |1 − ηλ| < 1 for every mode with λ > 0: gradient descent of the linearized network converges.
+ηₘₐₓ (η_max): 2/λmax of the tangent kernel at the start (2N/λmax for a loss that is a mean over N examples).
+Below it |1 − ηλ| < 1 for every mode with λ > 0: gradient descent of the linearized network converges.
 
 edge: The trainings of one network with step sizes around ηₘₐₓ, where descent of the linearized network
 changes from converging to diverging.

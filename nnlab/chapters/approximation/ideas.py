@@ -191,7 +191,7 @@ IDEAS = (
         "approx:sums",
         "∫ (f − f_N)² dμ ≤ (2C)²/N,  C = ∫ |ω|_B |F|(dω)",
         ("approx:barron_*",),
-        "Barron's bound has no N^{−1/d}: the dimension is in the constant of f, which may be large.",
+        "Barron's bound has no power 1/d of N: the dimension is in the constant of f, which may be large.",
     ),
 )
 

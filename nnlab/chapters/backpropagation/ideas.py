@@ -76,7 +76,7 @@ EXERCISES = (
         "3.3",
         "Verify σ' = σ(1 − σ), and with it the gradient of the neuron in w₀ at w = (2, −3, −3), x = (−1, "
         "−2).",
-        "(1/(1 + e^{−s}))' = e^{−s}/(1 + e^{−s})² = σ(1 − σ). At s = 1, σ = 0.731 and σ' = 0.197, so "
+        "(1/(1 + e⁻ˢ))' = e⁻ˢ/(1 + e⁻ˢ)² = σ(1 − σ). At s = 1, σ = 0.731 and σ' = 0.197, so "
         "∂f/∂w₀ = 0.197 · x₀ = −0.197. Difference to the slide, with the sigmoid as one node: "
         "{slides:backpropagation_of_the_neuron_with_its_sigmoid}.",
     ),
@@ -88,8 +88,8 @@ EXERCISES = (
     ),
     Exercise(
         "3.3",
-        "Draw the graph of log(1 + e^x) and give its derivative as a function that you know.",
-        "x → exp → + 1 → log passes on e^x · 1 · 1/(1 + e^x) = σ(x). Type log(1 + exp(x)) in the figure, and "
+        "Draw the graph of log(1 + eˣ) and give its derivative as a function that you know.",
+        "x → exp → + 1 → log passes on eˣ · 1 · 1/(1 + eˣ) = σ(x). Type log(1 + exp(x)) in the figure, and "
         "then softplus(x).",
     ),
 )

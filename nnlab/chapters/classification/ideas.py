@@ -225,7 +225,8 @@ EXERCISES = (
     Exercise(
         "1.1",
         "All scores are raised by the same number. What happens to the probabilities?",
-        "Nothing: e^{s+c} = e^s e^c, and e^c cancels. So one row of W and one bias could be fixed at 0.",
+        "Nothing: exp(s + c) = exp(s) exp(c), and exp(c) cancels. So one row of W and one bias could be "
+        "fixed at 0.",
     ),
     Exercise(
         "1.2",
@@ -326,7 +327,7 @@ EXERCISES = (
     Exercise(
         "2.2",
         "Show that σ' = σ(1 − σ), and that it is at most 1/4. At which z is that?",
-        "σ = 1/(1 + e^{−z}), so σ' = e^{−z}/(1 + e^{−z})² = σ(1 − σ). A product u(1 − u) is largest at u = "
+        "σ = 1/(1 + e⁻ᶻ), so σ' = e⁻ᶻ/(1 + e⁻ᶻ)² = σ(1 − σ). A product u(1 − u) is largest at u = "
         "½, that is at z = 0; the search in the run finds z = {activations:sigmoid_is_steepest_at_0}.",
     ),
     Exercise(
