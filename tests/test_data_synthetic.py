@@ -163,7 +163,7 @@ def test_one_point_is_too_few_for_two_classes() -> None:
         ("1.5", lambda x: 1.5 + 0 * x),
         ([[-1, 0], [0, 2], [0.5, 0]], lambda x: np.interp(x, [-1, 0, 0.5], [0, 2, 0])),
     ],
-    ids=str,
+    ids=["an expression", "a constant", "points"],
 )
 def test_a_function_is_an_expression_or_drawn_through_points(function: object, values: object) -> None:
     section = config.Regression1dData(name="regression_1d", function=function, noise=0.0)  # type: ignore[arg-type]

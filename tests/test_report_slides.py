@@ -18,7 +18,8 @@ from nnlab.page.screens import solved
 from nnlab.page.widget import Widget
 from nnlab.record import open_run
 from tests.command_line import nnlab
-from tests.slide_checks import faults
+from tests.firefox import FIREFOX, firefox
+from tests.slide_checks import SCRIPT, faults
 
 SHORT = {
     "slides": (),
@@ -138,6 +139,26 @@ def test_nothing_on_a_slide_is_small_cut_or_covered(
         wrong = faults(window, SCREENS[screen])
         if wrong:
             found[name] = wrong[:4]
+    assert found == {}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(FIREFOX is None, reason="there is no firefox")
+def test_firefox_shows_the_same_slides(lecture: Path, tmp_path: Path) -> None:
+    with firefox(tmp_path / "profile") as page:
+        page.size(1920, 1080)
+        page.open(f"{lecture.as_uri()}#slide=start")
+        found = {}
+        for name in page.evaluate("[...document.querySelectorAll('[data-slide]')].map((e) => e.id)"):
+            page.evaluate(f"location.hash = '#slide={name}'")
+            page.evaluate(f"({DRAWN})()")
+            wrong = page.evaluate(f"({SCRIPT})(28)")
+            assert page.evaluate("document.querySelector('.current').id") == name
+            if wrong:
+                found[name] = wrong[:4]
+        page.press("\ue012")  # the left arrow
+        assert page.evaluate("document.querySelector('.current').id") != name
+        assert page.told == []
     assert found == {}
 
 
