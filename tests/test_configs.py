@@ -172,5 +172,7 @@ def test_the_schema_says_what_editors_need() -> None:
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     mlp = SCHEMA["$defs"]["MLPModel"]
     assert mlp["additionalProperties"] is False
-    assert "sigmoid" in mlp["properties"]["activation"]["enum"]
+    one, each_layer = mlp["properties"]["activation"]["oneOf"]
+    assert "sigmoid" in one["enum"]
+    assert each_layer["items"] == one
     assert SCHEMA["$defs"]["Training"]["properties"]["epochs"]["default"] == 30

@@ -844,5 +844,8 @@ class TrainingExperiment(Experiment):
             )
         numbers = isinstance(data, Regression1dData) or getattr(data, "task", "") == "regression"
         if numbers and self.loss.name != "squared_error":
-            return f"data.name: {data.name} needs loss.name: squared_error, not {self.loss.name}"
+            return (
+                f"loss.name: {self.loss.name} needs class labels, but data.name: {data.name} has numbers "
+                "to learn; set loss.name: squared_error"
+            )
         return None

@@ -39,7 +39,7 @@ SCRIPTS = [
     )
 ]
 SPEAKER = 8  # claims in the speaker's notes of a slide
-EXERCISES = 6  # on a slide
+EXERCISES = 6  # on a slide at most
 ROWS, COLUMNS = 200, 40  # of a table; the others stay in the run folder
 
 
@@ -192,7 +192,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
         as_text=as_text,
         width=WIDTH,
         speaker=SPEAKER,
-        exercises_a_slide=EXERCISES,
+        even=lambda count: -(-count // max(1, -(-count // EXERCISES))),
         rows=ROWS,
         signs=VERDICTS,
     )

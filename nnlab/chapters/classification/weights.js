@@ -8,11 +8,11 @@ nnlab.widget("weights", (root, { strengths, count, beta, height, width, penaltie
   };
   const ZERO = [150, 150, 150];
   const words = (p) => WORDS[p.name] || [p.name, "R(W)"];
-  const choice = nnlab.choice(root, { label: "penalty", options: penalties.map((p, i) => [i, words(p)[0]]) }, draw);
+  const choice = nnlab.choice(root, { label: "penalty", options: penalties.map((p, i) => [i, words(p)[0]]), value: Math.max(0, penalties.findIndex((p) => p.name === "l1")) }, draw);
   const beside = nnlab.choice(root, { label: "over λ", options: [["value", "R(W)"], ["shares", "zeros and accuracy"]] }, draw);
   const [images, chart] = nnlab.panels(root, 2);
   const legend = nnlab.legend(root);
-  const strength = nnlab.slider(root, { label: "strength λ", min: 0, max: strengths.length - 1, value: 0, text: (i) => nnlab.number(strengths[i]) }, draw);
+  const strength = nnlab.slider(root, { label: "strength λ", min: 0, max: strengths.length - 1, value: strengths.length - 1, text: (i) => nnlab.number(strengths[i]) }, draw);
   const says = nnlab.says(root);
   const known = penalties.map((penalty) => nnlab.unpacked(penalty.weights));
   const xs = [strengths[0] / 1.3, strengths[strengths.length - 1] * 1.3];

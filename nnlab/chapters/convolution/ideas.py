@@ -88,10 +88,10 @@ IDEAS = (
     Idea(
         "learned-representation",
         "4.3",
-        "In the last hidden layer images of one class lie together.",
+        "Two directions of the last hidden layer already part most images by class.",
         "cnn:representation",
-        text="The last hidden layer of 359 test images, along its two directions of largest variance. What "
-        "is left for the linear layer is easy: classes lie apart.",
+        text="The last hidden layer of 359 test images, along its two directions of largest variance. The "
+        "linear layer after it has all of its directions, and an easier task.",
     ),
     Idea(
         "max-pooling",

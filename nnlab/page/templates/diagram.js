@@ -33,9 +33,9 @@ Object.assign(nnlab, {
     const r = inside ? Math.max(1.4 * unit, ...inside.flat().map((v) => 0.5 * wide(typeof v === "number" ? short(v) : v) + 0.25 * unit)) : 0.9 * unit;
     const beside = (l) => Math.max(0, ...(values && labels?.[l] ? labels[l].map(wide) : []));
     const above = values && labels?.slice(1, -1).some((names) => names?.length) ? 1.2 * unit : 0;
-    const below = biases ? 1.3 * unit : 0;
+    const below = biases ? 1.6 * unit : 0;
     const least = 2 * r + above + below + 0.3 * unit; // of a row
-    const [head, foot] = [titles.length ? 2 * unit : 0.3 * unit, (between.length ? 1.6 : 0.3) * unit];
+    const [head, foot] = [titles.length ? 2 * unit : 0.3 * unit, (between.length ? 1.9 : 0.3) * unit];
     const fitting = (more) => Math.max(3, Math.min(rows, Math.floor((room.height - head - foot - more) / least)));
     const most = Math.max(...layers) > fitting(0) ? fitting(1.5 * unit) : fitting(0); // with the count of a layer that is cut
     const shown = layers.map((n, l) => nnlab.network.shown(n, most, path[l]));
@@ -79,7 +79,7 @@ Object.assign(nnlab, {
         if (w !== undefined) draw("title", {}, edge, `weight ${number(w)}`);
       });
       if (weights?.[l]) {
-        const free = (layer) => Math.max(r, ...(biases?.[layer - 1] ?? []).map((b) => 0.5 * wide(`b = ${short(b)}`)));
+        const free = (layer) => Math.max(r, ...(biases?.[layer - 1] ?? []).map((b) => 0.5 * wide(`b = ${short(b)}`) + 0.5 * unit));
         const share = nnlab.network.share(ends, 1.25 * unit, [free(l), free(l + 1)], Math.max(...edges.map(({ w }) => wide(short(w)))));
         if (share) edges.forEach(({ w }, i) => numbered.push([ends[i], share, short(w)]));
       }

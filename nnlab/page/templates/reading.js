@@ -128,7 +128,7 @@
     page.toggleAttribute("data-speaker");
   };
 
-  const notesOf = (part) => part?.querySelector(".speaker, .holds") ?? null;
+  const notesOf = (part) => part?.querySelector(".speaker") ?? null;
 
   /** A second window with the notes of the slide, the title of the next one, and the time since it was opened. */
   const openSpeaker = () => {
