@@ -255,7 +255,7 @@ def test_titles_state_the_results() -> None:
     figure = distance_from_start(
         steps, steps, steps, np.array([8.0, 64.0]), np.array([[1.1, 1.3], [1.02, 1.04]])
     )
-    assert states(figure, "networks of width 64 come within 3.0 %")
+    assert states(figure, "networks of width 64 to within 3.0 %")
     assert_readable(figure)
     shares = 0.5 ** (np.arange(50) / np.array([5.0, 40.0, np.inf])[:, None])[None]
     panel = np.array([2, 4, 5]), np.array([5.0, 40.0, np.inf]), shares

@@ -65,7 +65,8 @@
     state = next;
     if (JSON.stringify(held) === JSON.stringify(state.values.data.points)) held = null;
     const others = form.show(state);
-    trouble([state.note, ...others].filter(Boolean).join(" "));
+    const unfit = Object.keys(state.errors).length > 0 && "Something in the form does not fit: what is drawn and trained is the last experiment that did.";
+    trouble([state.note, ...others, unfit].filter(Boolean).join(" "));
     const running = state.state === "running";
     $("start").textContent = running ? "Pause" : state.state === "finished" || state.state === "diverged" ? "Start again" : "Start";
     for (const id of ["start", "step", "reset", "seed"]) $(id).disabled = state.state === "starting" || state.state === "refused";

@@ -42,7 +42,7 @@ Object.assign(nnlab, {
     const count = (l) => (shown[l].includes(null) ? `${number(layers[l])} units` : "");
     const counted = shown.some((units) => units.includes(null)) ? 1.5 * unit : 0;
     const tallest = Math.max(...shown.map((units) => units.length));
-    const under = (l) => Math.max(0, ...(biases?.[l - 1] ?? []).map((b) => 0.5 * wide(`b = ${short(b)}`)));
+    const under = (l) => Math.max(0, ...(biases?.[l - 1] ?? []).map((b) => 0.5 * wide(`b = ${short(b)}`) + 0.4 * unit));
     const [left, right] = [0, last].map((l) => 2 + Math.max(r + beside(l) + (beside(l) && 0.5 * unit), 0.5 * wide(titles[l]), 0.5 * wide(count(l)), under(l)));
     const apart = Math.max((room.height < Infinity ? 19 : 14) * unit, 2 * r + 8 * unit);
     const width = Math.min(room.width, left + right + last * apart);
