@@ -103,6 +103,7 @@ def _classes_title(values: FloatArray, class_names: Sequence[str], order: NDArra
 # --- the last hidden layer in two dimensions ------------------------------------------------------------
 
 _THUMB = 34.0  # points: side of a thumbnail
+_LISTED = 12  # classes in the legend, which is no higher than the figure
 _NAMED = 20  # classes with a colour and mark of their own; those beyond share them
 
 
@@ -159,7 +160,9 @@ def representation(
     named = [
         sample(look, plain(name, limit=18), line=False) for look, name in zip(looks, class_names, strict=True)
     ]
-    legend_beside(axes, named[:_NAMED])
+    more = len(named) - _LISTED
+    rest = [Line2D([], [], linestyle="none", label=f"{more:,} more")] if more > 0 else []
+    legend_beside(axes, [*named[:_LISTED], *rest])
     figure.draw_without_rendering()  # a thumbnail's room is known once the axes have their limits
     _draw_thumbnails(axes, places, classes, pictures, looks)
     return figure
