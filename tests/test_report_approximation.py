@@ -287,6 +287,7 @@ def test_a_typed_function_is_certified_or_refused(page: Any) -> None:
 
 def test_a_function_is_drawn_by_mouse_and_by_keys(page: Any) -> None:
     figure = page.locator("figure[data-kind=hand_bins]")
+    figure.scroll_into_view_if_needed()  # it is drawn when it is near
     figure.locator("select").select_option("drawn")
     says = figure.locator(".says")
     before = says.inner_text()
