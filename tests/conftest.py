@@ -47,9 +47,12 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Record, "draw", lambda record, *stop: None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A chromium; tests that need one are skipped where there is none."""
+    """A chromium; tests that need one are skipped where there is none.
+
+    It ends with its module: while it lives, its event loop keeps others from running one.
+    """
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
