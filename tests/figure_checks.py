@@ -83,10 +83,10 @@ def visible_texts(figure: Figure) -> list[Text]:
     return [text for text in shown if text not in out_of_view and text.get_rotation() in (0, 90)]
 
 
-def assert_readable(figure: Figure, names: bool = True) -> None:
+def assert_readable(figure: Figure, spoken: bool = True) -> None:
     """Draws the figure: no text is mathematics, none leaves the canvas, and none lies over another.
 
-    `names` is False for a figure of what a user wrote, whose names are the user's own.
+    `spoken` is False for a figure of what a user wrote, whose names are the user's own.
     """
     fit_labels(figure)
     figure.canvas.draw()
@@ -103,10 +103,10 @@ def assert_readable(figure: Figure, names: bool = True) -> None:
         across = min(box.x1, other.x1) - max(box.x0, other.x0)
         along = min(box.y1, other.y1) - max(box.y0, other.y0)
         assert min(across, along) < 3, f"{words!r} lies over {others!r}"  # boxes include some leading
-    assert_fit_for_a_slide(figure, names)
+    assert_fit_for_a_slide(figure, spoken)
 
 
-def assert_fit_for_a_slide(figure: Figure, names: bool = True) -> None:
+def assert_fit_for_a_slide(figure: Figure, spoken: bool = True) -> None:
     """What a lecturer and the back row may ask of a figure that was laid out.
 
     No text is a name of the code, or smaller than 13.5 points in a figure of a page's size; every dash and
@@ -115,7 +115,7 @@ def assert_fit_for_a_slide(figure: Figure, names: bool = True) -> None:
     """
     for text in visible_texts(figure):
         words = text.get_text().replace(r"\$", "$")
-        if names and not any(name in words for name in (*HOSTILE, "…", "\\")):
+        if spoken and not any(name in words for name in (*HOSTILE, "…", "\\")):
             assert not _CODE.search(words), f"a name of the code: {words!r}"
         if figure.get_figwidth() <= PAGE.widths[0] + 0.01:
             small = float(text.get_fontsize()) < 13.49 and not _is_in_a_cell(text)

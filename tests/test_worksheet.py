@@ -658,7 +658,7 @@ def test_the_picture_is_readable(text: str, at: dict[str, ArrayLike]) -> None:
     sheet = sheet_of(text, **at)
     circles, _ = layout(sheet)
     figure = computational_graph(sheet, "f = " + text)
-    figure_checks.assert_readable(figure, names=False)
+    figure_checks.assert_readable(figure, spoken=False)
     words = figure_checks.texts(figure)
     for line in sheet.lines:
         assert line.kind != "variable" or lowered(line.name) in words
