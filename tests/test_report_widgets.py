@@ -307,8 +307,7 @@ def said(figure: Any, before: str) -> float:
 
 @pytest.fixture(scope="module")
 def widgets(runs: Runs) -> list[Widget]:
-    standing = [widget for section in CONTENTS.sections for widget in section.widgets]
-    standing += [idea.figure for idea in CONTENTS.ideas if isinstance(idea.figure, Widget)]
+    standing = [idea.figure for idea in CONTENTS.ideas if isinstance(idea.figure, Widget)]
     return standing + [widget for run in runs.values() for widget in CONTENTS.widgets_of(run)]
 
 

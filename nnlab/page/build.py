@@ -122,11 +122,10 @@ class RunGroup:
 
 @dataclass(frozen=True)
 class Part:
-    """A section of the lecture: its ideas and exercises, its own figures, and the runs that belong to it."""
+    """A section of the lecture: its ideas and exercises, and the runs that belong to it."""
 
     section: Section
     chapters: list[RunGroup]
-    figures: list[Figure]
     screens: list[Screen]
     exercises: list[Solved]
 
@@ -234,9 +233,7 @@ def _parts(runs: Iterable[Run], contents: Contents, whole: bool, names: Names) -
             _chapter(f"s{section.number}x{i}", contents, experiment, entries[section][experiment], names)
             for i, experiment in enumerate(experiments)
         ]
-        own = [names.figure("", widget) for widget in section.widgets]
-        if chapters or own:
-            parts.append(Part(section, chapters, own, [], []))
+        parts.append(Part(section, chapters, [], []))
     return parts
 
 

@@ -23,13 +23,11 @@ class Section:
         number: its place.
         title: its name.
         sentence: its subject.
-        widgets: interactive figures that need no run.
     """
 
     number: int
     title: str
     sentence: str
-    widgets: tuple[Widget, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
