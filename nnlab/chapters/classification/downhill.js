@@ -17,13 +17,7 @@ nnlab.widget("downhill", (root, { x: xs, y: ys, start: start0 }) => {
   const steps = nnlab.slider(root, { label: "steps", min: 1, max: 80, value: 25 }, draw);
   nnlab.legend(root, [{ name: "equal loss", stroke: BLUE }, { name: "path of the weights", stroke: ORANGE }, { name: "2/λmax on the slider", fill: nnlab.paint.negative }]);
   const says = nnlab.says(root);
-  nnlab.keep(root, "start", {
-    get: () => (start.join() === start0.join() ? "" : start.map((v) => v.toFixed(2)).join("_")),
-    set: (text) => {
-      const values = text.split("_").map(Number);
-      if (values.length === 2 && values.every((v) => Math.abs(v) <= 4)) { start = values; draw(); }
-    },
-  });
+  nnlab.keepPoint(root, "start", { start: start0, most: 4, get: () => start, set: (point) => { start = point; draw(); } });
   nnlab.keep(root, "seed", { get: () => (seed === 1 ? "" : String(seed)), set: (text) => { seed = Math.max(1, Math.trunc(Number(text)) || 1); draw(); } });
   const move = (a, b) => {
     start = [a, b].map((v) => Math.min(4, Math.max(-4, v)));

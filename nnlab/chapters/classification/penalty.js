@@ -14,13 +14,7 @@ nnlab.widget("penalty", (root, { matrix, centre: start, beta: beta0 }) => {
     { name: "loss L(w)", stroke: BLUE }, { name: "R(w) at most that of the minimizer", fill: GREEN }, { name: "minimizer for all λ", stroke: ORANGE, dash: "7 4" },
   ]);
   const says = nnlab.says(root);
-  nnlab.keep(root, "minimum", {
-    get: () => (centre.join() === start.join() ? "" : centre.map((v) => v.toFixed(2)).join("_")),
-    set: (text) => {
-      const values = text.split("_").map(Number);
-      if (values.length === 2 && values.every((v) => Math.abs(v) <= 2.5)) { centre = values; draw(); }
-    },
-  });
+  nnlab.keepPoint(root, "minimum", { start, most: 2.5, get: () => centre, set: (point) => { centre = point; draw(); } });
   const move = (x, y) => {
     centre = [x, y].map((v) => Math.min(2.5, Math.max(-2.5, v)));
     draw();

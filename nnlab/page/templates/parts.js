@@ -26,6 +26,15 @@ Object.assign(nnlab, {
     return show;
   },
 
+  /** Keeps a dragged point (x, y) in the page's address, where no coordinate is beyond ±`most`. */
+  keepPoint: (root, label, { start, most, get, set }) => nnlab.keep(root, label, {
+    get: () => (get().join() === start.join() ? "" : get().map((v) => v.toFixed(2)).join("_")),
+    set: (text) => {
+      const values = text.split("_").map(Number);
+      if (values.length === 2 && values.every((v) => Math.abs(v) <= most)) set(values);
+    },
+  }),
+
   /** A dot, filled or hollow. */
   dot: (parent, x, y, { fill = nnlab.colours[0], r = "0.28em", hollow = false, ...more } = {}) => nnlab.svg("circle", {
     cx: x, cy: y, r, fill: hollow ? "none" : fill, stroke: fill, "stroke-width": 1.6, ...more,
