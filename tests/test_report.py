@@ -307,3 +307,15 @@ def test_a_picture_keeps_its_drawing_in_fewer_bytes(run_folder: Path) -> None:
     off = np.abs(np.asarray(small.convert("RGB"), int) - np.asarray(whole.convert("RGB"), int))
     assert off.mean() < 1
     assert len(base64.b64decode(content)) < file.stat().st_size / 2
+
+
+def test_what_is_beyond_the_lecture_has_its_exercises(run_folder: Path, tmp_path: Path) -> None:
+    lecture = tmp_path / "lecture"
+    copy = copy_of(run_folder, lecture / "runs" / "catapult" / "a-catapult")
+    change(copy, experiment="catapult", name="catapult")
+    row = {"section": "B.3", "sentence": "It is so.", "verdict": "PASS", "run": "runs/catapult/a-catapult"}
+    facts = {"name": "lecture", "seed": 0, "experiment": "lecture", "status": "finished", "metrics": {}}
+    (lecture / "summary.json").write_text(json.dumps(facts | {"results": [row]}))
+    page = build_page([open_run(lecture)], CHAPTERS)
+    assert 'id="exercises-8"' in page
+    assert 'id="exercises-1"' not in page

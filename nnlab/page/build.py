@@ -151,6 +151,7 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
                 f"{run.folder / schema.SUMMARY}: leads out of the run folder, or is too large"
             )
     contents = Contents(chapters)
+    lecture = any(is_lecture(run) for run in runs)
     whole = any(is_lecture(run) and not is_beyond(run) for run in runs)
     names = Names()
     parts = _parts([inner for run in runs for inner in expand(run)], contents, whole, names)
@@ -171,8 +172,8 @@ def build_page(runs: Sequence[Run], chapters: Sequence[ChapterPage], *, title: s
     return environment.get_template("page.html").render(
         title=title,
         whole=whole,
-        source=contents.source if any(is_lecture(run) for run in runs) else "",
-        parts=_with_ideas(parts, contents, addressed, names, whole),
+        source=contents.source if lecture else "",
+        parts=_with_ideas(parts, contents, addressed, names, whole=whole, lecture=lecture),
         glances=rows,
         notes=[
             *(_state(run) for run in runs if is_lecture(run) and run.status != "finished"),
@@ -238,7 +239,13 @@ def _parts(runs: Iterable[Run], contents: Contents, whole: bool, names: Names) -
 
 
 def _with_ideas(
-    parts: list[Part], contents: Contents, sentences: list[Glance], names: Names, whole: bool
+    parts: list[Part],
+    contents: Contents,
+    sentences: list[Glance],
+    names: Names,
+    *,
+    whole: bool,
+    lecture: bool,
 ) -> list[Part]:
     """The sections with their ideas, whose figures and claims no longer stand with the runs."""
     figures = [figure for group in _groups(parts) for figure in group.figures]
@@ -255,7 +262,7 @@ def _with_ideas(
             exercises=[
                 solved(exercise, cards)
                 for exercise in contents.exercises
-                if whole and contents.numbered(exercise.place) == part.section
+                if lecture and contents.numbered(exercise.place) == part.section
             ],
         )
         for part in parts
