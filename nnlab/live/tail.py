@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.page.numbers import clean, is_number
+from nnlab.page.data import points_of
 from nnlab.page.widget import LARGEST, thinned
 from nnlab.record.reading import ROW_BYTES, row_of
 
@@ -23,8 +23,6 @@ KEPT = 2**16
 """Points of a run that are held: where there are more, each two of a line become one."""
 MARK = 256
 """Bytes before the place of the next reading, by which it sees that the file is still the same."""
-NAMES = ("step", "epoch", "part", "split")
-"""The keys of a row that are no metric."""
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # Windows has neither
 
 
@@ -153,12 +151,9 @@ class Tail:
             return
         self.rows += 1
         self.last = row
-        step = row.get("step")
-        if is_number(step) and abs(step) < LARGEST:
-            split = clean("/".join(str(row[key]) for key in ("part", "split") if key in row), 100)
-            for key, value in row.items():
-                if key not in NAMES and is_number(value) and abs(value) < LARGEST:
-                    self._add(clean(key, 100), split, float(step), float(value))
+        for metric, split, step, value in points_of(row):
+            if abs(step) < LARGEST and abs(value) < LARGEST:
+                self._add(metric, split, float(step), float(value))
 
     def _add(self, metric: str, split: str, step: float, value: float) -> None:
         splits = self.lines.get(metric)

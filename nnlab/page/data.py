@@ -8,7 +8,7 @@ import os
 import re
 import warnings
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from nnlab.safe_yaml import load
 POINTS = 240  # of a curve: more are thinned out, evenly in the logarithm of the step
 NUMBERS, FEWEST = 200_000, 16  # steps and values of all curves of a run, and points that each keeps at least
 METRICS, LINES = 60, 400  # curves to choose from, and lines of each
+NAMES = ("step", "epoch", "part", "split")  # the keys of a row that are no metric
 LEFT_OUT = 100_000  # curves that are counted though there is no room for them
 FIGURE_BYTES = 5 * 2**20  # of all figures of a page, as they stand in it
 TABLE_BYTES = 1 * 2**20  # of all tables of a page
@@ -155,13 +156,8 @@ class Metrics:
             self.rows.append(row)
             if len(self.columns) * len(self.rows) > CELLS:
                 self.rows = []
-        step = row.get("step")
-        if not is_number(step):
-            return
-        split = clean("/".join(str(row[key]) for key in ("part", "split") if key in row), 100)
-        for key, value in row.items():
-            if key not in ("step", "epoch", "part", "split") and is_number(value):
-                self._add(clean(key, 100), split, step, value)
+        for point in points_of(row):
+            self._add(*point)
 
     def _add(self, name: str, split: str, step: float, value: float) -> None:
         metric = self.lines.setdefault(name, {}) if len(self.lines) < METRICS else self.lines.get(name)
@@ -174,6 +170,17 @@ class Metrics:
         steps, values = metric[split]
         steps.append(step)
         values.append(value)
+
+
+def points_of(row: Mapping[str, Any]) -> Iterable[tuple[str, str, float, float]]:
+    """The points that a row of metrics.jsonl adds to curves: (metric, split, step, value) of each number."""
+    step = row.get("step")
+    if not is_number(step):
+        return
+    split = clean("/".join(str(row[key]) for key in ("part", "split") if key in row), 100)
+    for key, value in row.items():
+        if key not in NAMES and is_number(value):
+            yield clean(key, 100), split, step, value
 
 
 def metrics_of(run: Run) -> Metrics | None:
