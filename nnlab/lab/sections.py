@@ -774,6 +774,14 @@ WITH_CLASS_WEIGHTS = ("classify", "activations", "regularization", "sgd_vs_gd")
 """The experiments whose claims hold for a loss with class weights, too."""
 
 
+def numbers_for(loss: str, data: str) -> str:
+    """What is wrong with a loss of classes for data whose targets are numbers."""
+    return (
+        f"loss.name: {loss} needs class labels, but data.name: {data} has numbers to learn; set "
+        "loss.name: squared_error"
+    )
+
+
 class TrainingExperiment(Experiment):
     """An experiment that trains one model on one data set."""
 
@@ -844,8 +852,5 @@ class TrainingExperiment(Experiment):
             )
         numbers = isinstance(data, Regression1dData) or getattr(data, "task", "") == "regression"
         if numbers and self.loss.name != "squared_error":
-            return (
-                f"loss.name: {self.loss.name} needs class labels, but data.name: {data.name} has numbers "
-                "to learn; set loss.name: squared_error"
-            )
+            return numbers_for(self.loss.name, data.name)
         return None

@@ -14,7 +14,14 @@ from nnlab.data.table.names import Names
 from nnlab.errors import ExperimentError, InputError, suggest
 from nnlab.lab.build import build_model
 from nnlab.lab.forecast import forecasting
-from nnlab.lab.sections import LBFGSOptimizer, MLPModel, SGDOptimizer, StepSchedule, TrainingExperiment
+from nnlab.lab.sections import (
+    LBFGSOptimizer,
+    MLPModel,
+    SGDOptimizer,
+    StepSchedule,
+    TrainingExperiment,
+    numbers_for,
+)
 from nnlab.lab.session import Session, dtype_of, generator
 from nnlab.lab.start import begin_from
 from nnlab.models import layer_multipliers
@@ -49,10 +56,7 @@ def build_parts(config: TrainingExperiment, session: Session) -> Parts:
     """Builds data, model, loss, regularizer and optimizer; every error in the input comes up here."""
     data = session.data(config.data, config.training)
     if data.task == "regression" and config.loss.name != "squared_error":
-        raise InputError(
-            f"loss.name: {config.loss.name} needs class labels, but data.name: {config.data.name} has "
-            "number targets; allowed here: squared_error"
-        )
+        raise InputError(numbers_for(config.loss.name, config.data.name))
     model = build_model(
         config.model,
         input_shape=data.input_shape,

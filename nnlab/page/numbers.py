@@ -4,7 +4,8 @@ import math
 import re
 from typing import Any, TypeGuard
 
-RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+from nnlab.display import raised
+
 LONGEST = 2_000
 """The largest number of characters that a text from a run folder has on the page."""
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -31,7 +32,7 @@ def as_text(value: Any, name: str = "") -> str:
     whole = isinstance(value, int) and abs(value) < 10**9
     mantissa, _, power = (str(value) if whole else f"{value:.4g}").partition("e")
     if power:
-        ten = f"10{str(int(power)).translate(RAISED)}"
+        ten = f"10{raised(str(int(power)))}"
         mantissa = {"1": ten, "-1": f"-{ten}"}.get(mantissa, f"{mantissa}\u00a0×\u00a0{ten}")
     return mantissa.replace("-", "−")
 

@@ -16,6 +16,7 @@ from itertools import chain, count
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab.display import raised
 from nnlab.expressions import Graph
 from nnlab.expressions.shapes import Shape
 
@@ -448,5 +449,5 @@ def _short(graph: Graph, index: int, digits: int) -> str:
 
 def _raised(exponent: object) -> str:
     if isinstance(exponent, int) and abs(exponent) < LONG:
-        return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return raised(str(exponent))
     return f"^{_exponent(Fraction(exponent), tex=False)}" if isinstance(exponent, int | Fraction) else ""
